@@ -1,0 +1,136 @@
+# Every command works as the first one in a fresh clone, and does nothing twice.
+#
+#   make serve       the example application on http://127.0.0.1:8000      ARGS='--bind [::1]:8080'
+#   make test        the test suite, on a build with debug counters        ARGS='-k name'
+#   make test-all    the same on every CPython from 3.11 up on this machine
+#   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make check       format, lint, types, Cython warnings, import layers
+#   make bench       side by side with other servers                       ARGS='--help'
+#   make build       compile the package in place; .venv/bin/ianus runs it
+#   make dist        source distribution and wheel in dist/
+#   make clean       remove everything that was made
+#
+# Three builds live side by side. The release build is compiled into the source tree, which .venv refers to
+# (an editable install). The debug and sanitizer builds are copies of the package in build/, put in front of
+# it with PYTHONPATH; PYTHONSAFEPATH keeps the current folder from getting in front of them.
+
+PYTHON ?= $(shell tools/pythons | head -n 1)
+VENV ?= .venv
+BUILD ?= build
+CC ?= cc
+ARGS ?=
+
+BIN := $(VENV)/bin
+SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.py[xdi]' -o -name py.typed))
+MODULES := $(filter %.pyx,$(SOURCES))
+DECLARATIONS := $(filter %.pxd,$(SOURCES))
+
+.DELETE_ON_ERROR:
+.PHONY: serve test test-all asan check bench build dist clean venv always
+
+serve: build
+	exec $(BIN)/ianus --app-dir examples $(ARGS) hello:app
+
+# ---- the environment ---------------------------------------------------------------------------------------
+
+# $(call debian,CHECK,PACKAGES): installs Debian packages unless CHECK succeeds.
+debian = @{ $(1); } >/dev/null 2>&1 || { \
+	if ! command -v apt-get >/dev/null; then echo "error: please install what Debian calls $(2)"; exit 1; fi; \
+	if test "$$(id -u)" = 0; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; else \
+		echo "error: please run as root: apt-get install $(2)"; exit 1; fi; \
+	echo "Installing $(2)"; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2) >/dev/null; }
+
+# Only the path to the package is installed here; compiling is the next step's, which shows its progress.
+$(VENV)/.installed: pyproject.toml
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: needs CPython 3.11 or newer, as in: make PYTHON=/path/to/python3"; exit 1; }
+	$(call debian,command -v $(CC),gcc libc6-dev)
+	$(call debian,$(PYTHON) -m ensurepip --version,python3-venv)
+	$(call debian,test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h",python3-dev)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
+	IANUS_COMPILE=0 $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[uvloop]'
+	@touch $@
+
+venv: $(VENV)/.installed
+
+# ---- the builds --------------------------------------------------------------------------------------------
+
+# The generated C files do not notice changed directives or another Cython.
+build/.generator: pyproject.toml setup.py
+	rm -rf build/cython
+	@mkdir -p build && touch $@
+
+# Changes when a file comes or goes: make alone does not notice that one went.
+build/.sources: always
+	@mkdir -p build; echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
+
+build: $(VENV)/.built
+
+$(VENV)/.built: $(MODULES) $(DECLARATIONS) build/.generator build/.sources | $(VENV)/.installed
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+# $(call copy,DIRECTORY): builds a copy of the package. Python files are laid anew, so that none is stale.
+copy = if test -d $(1); then find $(1) -type f ! -name '*.so' -delete; fi
+copy += && $(BIN)/python setup.py --quiet build --build-lib $(1) --build-temp $(1)/objects
+
+$(BUILD)/debug/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
+	export IANUS_DEBUG=1; $(call copy,$(@D))
+	@touch $@
+
+$(BUILD)/asan/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
+	export IANUS_ASAN=1; $(call copy,$(@D))
+	@touch $@
+
+dist: $(VENV)/.installed
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+# ---- the tests ---------------------------------------------------------------------------------------------
+
+# $(call suite,DIRECTORY): runs pytest on the build in DIRECTORY; tests/test_build.py looks that it is that one.
+suite = IANUS_BUILD=$(abspath $(1)) PYTHONPATH=$(abspath $(1)):$(CURDIR) PYTHONSAFEPATH=1 $(BIN)/pytest
+
+test: $(BUILD)/debug/.built
+	$(call suite,$(BUILD)/debug) $(ARGS)
+
+test-all:
+	@for python in $$(tools/pythons); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "---- Python $$version"; \
+		$(MAKE) test PYTHON=$$python VENV=build/python$$version/venv BUILD=build/python$$version || exit 1; \
+	done
+
+# Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
+# server prints, and any report at all is a failure.
+asan: REPORTS = $(abspath $(BUILD))/asan/report
+asan: $(BUILD)/asan/.built
+	@rm -f $(REPORTS).*
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:handle_sigill=1:log_path=$(REPORTS) \
+	$(call suite,$(BUILD)/asan) -m 'not packaging' $(ARGS); \
+	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
+
+check: export PATH := $(abspath $(BIN)):$(PATH)
+check: $(VENV)/.installed $(MODULES:%.pyx=build/check/%.c)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint $(MODULES) $(DECLARATIONS)
+	$(BIN)/mypy
+	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py
+
+# Cython's warnings are errors here, not in a build, where a newer Cython may have new ones. Of -Wextra all but
+# maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
+build/check/%.c: %.pyx $(DECLARATIONS) pyproject.toml | $(VENV)/.installed
+	@mkdir -p $(@D)
+	$(BIN)/cython -Werror -X warn.unused=True -X warn.unreachable=True -o $@ $<
+
+bench: build
+	$(call debian,command -v wrk,wrk)
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find ianus tests bench examples -name '*.so' -delete -o -name '*.pyc' -delete -o -name __pycache__ -empty -delete

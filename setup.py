@@ -1,0 +1,118 @@
+"""How the compiled modules are built; everything else is in pyproject.toml.
+
+Every ``ianus/**/*.pyx`` becomes one extension module of the same name. Environment variables choose a
+flavour, which the Makefile keeps in directories of their own:
+
+IANUS_DEBUG=1    counts live objects and checks assertions (the C macro ``IANUS_DEBUG``)
+IANUS_ASAN=1     AddressSanitizer and UndefinedBehaviorSanitizer; implies the debug flavour
+IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
+"""
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from Cython.Build import cythonize
+from Cython.Compiler.Errors import CompileError
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ASAN = os.environ.get("IANUS_ASAN") == "1"
+DEBUG = ASAN or os.environ.get("IANUS_DEBUG") == "1"
+JOBS = min(os.cpu_count() or 1, 4)
+
+# The one place for directives. What is switched off here are checks that the code makes itself where a
+# value comes from a peer; `binding` would make every method a Python function object with its own overhead.
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": False,
+    "boundscheck": False,
+    "cdivision": True,
+    "embedsignature": True,
+    "initializedcheck": False,
+    "wraparound": False,
+}
+
+COMPILE_ARGS = [
+    "-O3",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    # Of these the generated code has many, all harmless.
+    "-Wno-cast-function-type",
+    "-Wno-missing-field-initializers",
+    "-Wno-unused-function",
+    "-Wno-unused-parameter",
+]
+LINK_ARGS: list[str] = []
+
+if DEBUG:
+    COMPILE_ARGS += ["-O1", "-g", "-UNDEBUG", "-DIANUS_DEBUG=1"]
+if ASAN:
+    # Undefined behaviour traps, and AddressSanitizer reports the trap as it does its own findings. The other
+    # sanitizer's library would print to standard error, where a test does not look.
+    SANITIZE = [
+        "-fsanitize=address,undefined",
+        "-fsanitize-undefined-trap-on-error",
+        "-fno-omit-frame-pointer",
+    ]
+    COMPILE_ARGS += SANITIZE
+    LINK_ARGS += SANITIZE
+
+
+class BuildExt(build_ext):
+    """Translates the modules to C and compiles them."""
+
+    def run(self) -> None:
+        super().run()
+        self.prune()
+
+    def build_extensions(self) -> None:
+        # Translated here and not on the way into setup(), so that a source distribution needs none of it. The
+        # C files stay out of the source tree. All flavours share them; each Python has its own Cython.
+        try:
+            translated = cythonize(
+                self.extensions,
+                build_dir=f"build/cython/{sys.implementation.cache_tag}",
+                nthreads=JOBS,
+                compiler_directives=DIRECTIVES,
+            )
+        except CompileError as error:
+            raise SystemExit(f"error: {error} was not translated; see above") from None
+        for extension, module in zip(self.extensions, translated, strict=True):
+            extension.sources, extension.depends = module.sources, module.depends
+        super().build_extensions()
+
+    def prune(self) -> None:
+        """Removes modules whose source is gone: they would stay importable."""
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        root = Path("." if self.inplace else self.build_lib)
+        built = {root / (extension.name.replace(".", "/") + suffix) for extension in self.extensions}
+        for module in (root / "ianus").rglob("*" + suffix):
+            if module not in built:
+                module.unlink()
+
+
+def modules() -> list[Extension]:
+    """One extension for each ``.pyx``, named after its path."""
+    if os.environ.get("IANUS_COMPILE") == "0":
+        return []
+    return [
+        Extension(
+            ".".join(source.with_suffix("").parts),
+            [str(source)],
+            extra_compile_args=COMPILE_ARGS,
+            extra_link_args=LINK_ARGS,
+        )
+        for source in sorted(Path("ianus").rglob("*.pyx"))
+    ]
+
+
+# The guard is for the processes that cythonize starts: where they are spawned, they import this file.
+if __name__ == "__main__":
+    setup(
+        ext_modules=modules(),
+        cmdclass={"build_ext": BuildExt},
+        options={"build_ext": {"parallel": str(JOBS)}},
+    )

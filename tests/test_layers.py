@@ -1,0 +1,183 @@
+"""Imports run one way through the house; this reads the `import` and `cimport` lines and holds it.
+
+Every import counts, wherever it stands, those under `if TYPE_CHECKING` included: what a module knows of, it
+depends on. Only the last rule, on what is loaded when the supervisor starts, looks at unindented ones alone.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+class Rule(NamedTuple):
+    """What the modules of one room may import of the rest of the package."""
+
+    room: str
+    may_import: tuple[str, ...]
+    because: str
+
+
+# A module obeys the rule with the longest matching room. A room may always import itself; "" is
+# the whole package.
+RULES = (
+    Rule("ianus", ("errors", "settings", "process"), "The front door hands over to the worker."),
+    Rule("ianus.errors", (), "Every room may raise these, so they know none."),
+    Rule("ianus._version", (), "A build reads it before anything is compiled."),
+    Rule("ianus.acceptor",
+         ("errors", "codec.base", "codec.output", "exchange.base", "codec.ledger", "telemetry.clock"),
+         "A connection moves bytes between a socket and any codec: it sees abstract bases, the clock."),
+    Rule("ianus.codec", (), "A protocol is bytes in, calls out: no socket, no loop, no application."),
+    Rule("ianus.exchange", ("errors", "codec", "telemetry"), "A request and its response, in any protocol."),
+    Rule("ianus.gateway", ("errors", "codec", "exchange"), "The application's side, whatever the socket."),
+    Rule("ianus.process", ("",), "The worker alone wires all rooms together."),
+    Rule("ianus.settings", ("errors",), "Plain values that are passed down; reading them starts nothing."),
+    Rule("ianus.telemetry", (), "Whoever has something to report calls it; it calls nobody."),
+)  # fmt: skip
+
+# What must start without loading one compiled module, directly or through others.
+PLAIN = {
+    "ianus": "Importing the package and `ianus --help` load nothing of the server.",
+    "ianus.__main__": "Importing the package and `ianus --help` load nothing of the server.",
+    "ianus.process.supervisor": "The process that watches the workers stays small and outlives any crash.",
+}
+
+IMPORT = re.compile(
+    r"""^(?P<indent>[ \t]*)
+        (?:from[ ]+(?P<package>[\w.]+)[ ]+)?
+        c?import[ ]+
+        (?P<names>\([^)]*\)|[^\n#]*)""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+class Import(NamedTuple):
+    """One module that a source file names."""
+
+    target: str
+    on_load: bool
+
+
+class House:
+    """The package as text: a mapping from path relative to its parent folder to the file's contents."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.sources: dict[str, list[str]] = {}
+        self.compiled: set[str] = set()
+        for path, text in files.items():
+            name = ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__")
+            self.sources.setdefault(name, []).append(text)
+            if path.endswith(".pyx"):
+                self.compiled.add(name)
+
+    def imports(self, module: str) -> Iterator[Import]:
+        """The modules of the package that a module names in its `.py`, `.pyx`, `.pxd` and `.pyi`."""
+        for text in self.sources.get(module, ()):
+            for match in IMPORT.finditer(text):
+                on_load = not match["indent"]
+                package = match["package"]
+                assert not (package or "").startswith("."), f"{module}: a relative import cannot be read here"
+                for name in re.sub(r"#.*|[()\\]", "", match["names"]).split(","):
+                    if name := name.split(" as ")[0].strip():
+                        target = f"{package}.{name}" if package else name
+                        if target not in self.sources and package:
+                            target = package  # a name in a module, not a module
+                        if _within(target, "ianus"):
+                            yield Import(target, on_load)
+
+    def violations(self) -> list[str]:
+        """The imports that a rule forbids, and the compiled modules that load where none may."""
+        found = []
+        for module in self.sources:
+            rule = max((rule for rule in RULES if _within(module, rule.room)), key=lambda rule: len(rule.room))
+            allowed = [f"ianus.{room}".rstrip(".") for room in rule.may_import]
+            # The package itself is no room of its modules: `ianus` would allow everything.
+            allowed += [rule.room] if rule.room != "ianus" else ["ianus.__main__", "ianus._version"]
+            for target, _ in self.imports(module):
+                if not any(_within(target, room) for room in allowed):
+                    found.append(f"{module} imports {target}. {rule.because}")
+        for module, because in PLAIN.items():
+            for loaded in sorted(self.loaded(module) & self.compiled):
+                found.append(f"{module} loads the compiled {loaded}. {because}")
+        return found
+
+    def loaded(self, module: str) -> set[str]:
+        """The modules of the package that importing one loads: itself, its packages, theirs in turn."""
+        found: set[str] = set()
+        waiting = [module]
+        while waiting:
+            parts = waiting.pop().split(".")
+            for name in (".".join(parts[: end + 1]) for end in range(len(parts))):
+                if name in self.sources and name not in found:
+                    found.add(name)
+                    waiting += [target for target, on_load in self.imports(name) if on_load]
+        return found
+
+
+def _within(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def test_the_package_keeps_its_layers() -> None:
+    files = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in (ROOT / "ianus").rglob("*")
+        if path.suffix in {".py", ".pyx", ".pxd", ".pyi"}
+    }
+    assert len(files) > 20, "the package was not found"
+    violations = House(files).violations()
+    assert not violations, "\n".join(violations)
+
+
+HOUSE = {
+    "ianus/__init__.py": "from ianus._version import __version__\n",
+    "ianus/_version.py": "",
+    "ianus/errors.py": "",
+    "ianus/acceptor/connection.pyx": "from ianus.codec.base cimport Codec\n",
+    "ianus/codec/base.pyx": "import os\nfrom libc.string cimport memcpy\n",
+    "ianus/codec/base.pxd": "",
+    "ianus/codec/http1/codec.pyx": "from ianus.codec cimport base\n",
+    "ianus/exchange/__init__.py": "",
+    "ianus/exchange/base.pyx": "cimport ianus.codec.base\n",
+    "ianus/process/worker.py": "from ianus.acceptor.connection import Connection\n",
+    "ianus/settings/schema.py": "import ianus.errors as errors\n",
+}
+
+
+def test_a_house_in_order_has_no_violations() -> None:
+    assert House(HOUSE).violations() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("ianus/codec/base.pyx", "from ianus.exchange.base import X"),
+        ("ianus/codec/base.pxd", "from ianus.exchange cimport base"),
+        ("ianus/codec/base.pyi", "import ianus.exchange.base"),
+        ("ianus/codec/base.pyx", "def late():\n    cimport os, ianus.exchange.base as base"),
+        ("ianus/acceptor/connection.pyx", "from ianus.codec.http1.codec cimport Http1"),
+        ("ianus/acceptor/connection.pyx", "from ianus.codec cimport (  # several\n    base,\n    http1,\n)"),
+        ("ianus/settings/schema.py", "from ianus.process import worker"),
+        ("ianus/settings/schema.py", "from ianus import __version__"),
+        ("ianus/errors.py", "if TYPE_CHECKING:\n    from ianus.settings.schema import Settings"),
+        ("ianus/__init__.py", "from ianus.codec.base import Request"),
+    ],
+)
+def test_a_violation_is_seen(path: str, line: str) -> None:
+    files = HOUSE | {path: HOUSE.get(path, "") + line + "\n"}
+    assert len(House(files).violations()) >= 1
+
+
+def test_a_compiled_module_behind_the_supervisor_is_seen() -> None:
+    supervisor = {"ianus/process/supervisor.py": "from ianus.process.worker import run\n"}
+    (violation,) = House(HOUSE | supervisor).violations()[:1]
+    assert violation.startswith("ianus.process.supervisor loads the compiled ianus.acceptor.connection.")
+
+
+def test_an_import_inside_a_function_loads_nothing_at_the_start() -> None:
+    supervisor = {"ianus/process/supervisor.py": "def work():\n    from ianus.process.worker import run\n"}
+    assert House(HOUSE | supervisor).violations() == []
