@@ -1,0 +1,69 @@
+"""What every HTTP codec is, whatever its version: bytes in, calls on a sink out, bytes to send out.
+
+Rule of this file: a sink call may queue output on the codec; it never feeds the codec, flushes, or runs
+application code. `stream` tells the requests of a multiplexed connection apart; HTTP/1 has only stream 0.
+"""
+from ianus.codec.fields cimport Field
+from ianus.codec.output cimport Output, OutputPool
+
+
+cdef class Request:
+    """The head of one request, as Python objects made once, straight from the bytes."""
+    cdef readonly str method
+    cdef readonly bytes target              # as received, for logs
+    cdef readonly str path                  # percent-decoded UTF-8
+    cdef readonly bytes raw_path            # as received, without the query
+    cdef readonly bytes query_string        # without the question mark
+    cdef readonly list headers              # of (lower-case name, value), both bytes
+    cdef readonly str http_version          # "1.0", "1.1"
+    cdef readonly bint keep_alive           # the client would go on after this request
+    cdef readonly bint expect_continue      # it waits for 100 before it sends the body
+    cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
+
+
+cdef class Sink:
+    """What a codec calls. Every method's default raises: a sink implements them all."""
+    cdef int on_request(self, int stream, Request request) except -1
+    # `data` lives in a buffer that is reused after this call.
+    cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1
+    cdef int on_trailers(self, int stream, list fields) except -1
+    cdef int on_end(self, int stream) except -1
+    # The client broke the protocol or a limit. `status` is the answer it deserves; nothing more is parsed.
+    cdef int on_error(self, int status, str reason) except -1
+
+
+# How the end of a response body is to be told to the client.
+cdef enum Framing:
+    FRAMING_DECLARED    # by a Content-Length that is among the fields, or there is no body at all
+    FRAMING_LENGTH      # by a Content-Length that the codec adds
+    FRAMING_STREAM      # length unknown: as the protocol does it (chunked, close, end of stream)
+
+
+cdef class Codec:
+    cdef Sink sink                  # set by the session that owns this codec
+    cdef OutputPool pool
+    cdef Output out                 # None while nothing waits to be sent
+
+    # Reading
+    # Parses up to `size` bytes and says how many were consumed; the caller keeps the rest and passes it again
+    # with what follows. Stops behind each message until next_message().
+    cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
+    cdef bint wants_input(self) noexcept        # feed() would make progress with more bytes
+    cdef bint in_message(self) noexcept         # a request has begun and has not ended
+    cdef int next_message(self) except -1       # the response is complete: go on parsing
+
+    # Writing
+    # Encodes status and validated fields; what it returns is passed to send_head().
+    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count)
+    cdef int send_informational(self, int stream, int status) except -1
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
+    # `owner` is the bytes object that holds data.
+    cdef int send_body(self, int stream, bytes owner) except -1
+    cdef int send_end(self, int stream) except -1
+    cdef bint persists(self) noexcept           # another message may follow this response
+    cdef bint close_delimited(self) noexcept    # only the close tells the end of this response
+
+
+cdef class CodecFactory:
+    """Makes the codec of a new connection; how a listener says which protocol it speaks."""
+    cdef Codec create(self, OutputPool pool)

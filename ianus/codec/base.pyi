@@ -1,0 +1,13 @@
+class Request:
+    method: str
+    target: bytes
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    headers: list[tuple[bytes, bytes]]
+    http_version: str
+    keep_alive: bool
+    expect_continue: bool
+    content_length: int
+
+class CodecFactory: ...

@@ -1,0 +1,62 @@
+"""Abstract bases of the codecs; base.pxd is their commented index."""
+
+cdef class Request:
+    def __init__(self):
+        raise TypeError("requests are made by codecs")
+
+
+cdef class Sink:
+    cdef int on_request(self, int stream, Request request) except -1:
+        raise NotImplementedError
+
+    cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef int on_trailers(self, int stream, list fields) except -1:
+        raise NotImplementedError
+
+    cdef int on_end(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int on_error(self, int status, str reason) except -1:
+        raise NotImplementedError
+
+
+cdef class Codec:
+    cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef bint wants_input(self) noexcept:
+        return False
+
+    cdef bint in_message(self) noexcept:
+        return False
+
+    cdef int next_message(self) except -1:
+        raise NotImplementedError
+
+    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
+        raise NotImplementedError
+
+    cdef int send_informational(self, int stream, int status) except -1:
+        raise NotImplementedError
+
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
+        raise NotImplementedError
+
+    cdef int send_body(self, int stream, bytes owner) except -1:
+        raise NotImplementedError
+
+    cdef int send_end(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef bint persists(self) noexcept:
+        return False
+
+    cdef bint close_delimited(self) noexcept:
+        return False
+
+
+cdef class CodecFactory:
+    cdef Codec create(self, OutputPool pool):
+        raise NotImplementedError

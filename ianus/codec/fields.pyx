@@ -1,0 +1,185 @@
+"""Well-known field names and the grammar of Host; see fields.pxd for the tables.
+
+Compiled because every field of every request and response passes here.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF
+from libc.string cimport memcmp, memcpy
+
+
+cdef extern from "<arpa/inet.h>":
+    int inet_pton(int family, const char* text, void* address) nogil
+    enum:
+        AF_INET6
+
+cdef enum:
+    BUCKETS = 512   # a power of two, several times the number of names: probes stay short
+
+cdef struct Known:
+    PyObject* name      # bytes; this table owns one reference for the life of the process
+    FieldId id
+
+# Filled once at import, constant afterwards.
+cdef Known known[BUCKETS]
+
+
+cdef unsigned int bucket_of(const char* name, Py_ssize_t size) noexcept:
+    cdef unsigned int first = <unsigned char>name[0]
+    cdef unsigned int middle = <unsigned char>name[size >> 1]
+    cdef unsigned int last = <unsigned char>name[size - 1]
+    return (<unsigned int>size * 131 + first * 31 + middle * 61 + last * 7) & (BUCKETS - 1)
+
+
+cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept:
+    """Looks a lower-case name of at least one byte up."""
+    cdef unsigned int bucket = bucket_of(name, size)
+    cdef PyObject* candidate
+    while True:
+        candidate = known[bucket].name
+        if candidate == NULL:
+            shared[0] = NULL
+            return OTHER
+        if (
+            PyBytes_GET_SIZE(<object>candidate) == size
+            and memcmp(PyBytes_AS_STRING(<object>candidate), name, size) == 0
+        ):
+            shared[0] = candidate
+            return known[bucket].id
+        bucket = (bucket + 1) & (BUCKETS - 1)
+
+
+cdef int add_name(bytes name, FieldId field_id) except -1:
+    cdef unsigned int bucket = bucket_of(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+    while known[bucket].name != NULL:
+        bucket = (bucket + 1) & (BUCKETS - 1)
+    Py_INCREF(name)
+    known[bucket].name = <PyObject*>name
+    known[bucket].id = field_id
+    return 0
+
+
+cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ssize_t token_size) noexcept:
+    """Whether a comma-separated list (RFC 9110 section 5.6.1) has this lower-case token, in any case."""
+    cdef Py_ssize_t start = 0, end, stop, i
+    while start < size:
+        end = start
+        while end < size and value[end] != c',':
+            end += 1
+        stop = end
+        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
+            start += 1
+        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
+            stop -= 1
+        if stop - start == token_size:
+            i = 0
+            while i < token_size and TOKEN[<unsigned char>value[start + i]] == <unsigned char>token[i]:
+                i += 1
+            if i == token_size:
+                return True
+        start = end + 1
+    return False
+
+
+cdef bint is_hex(char c) noexcept:
+    return c'0' <= c <= c'9' or c'a' <= c <= c'f' or c'A' <= c <= c'F'
+
+
+cdef bint is_reg_name_byte(char c) noexcept:
+    """unreserved or sub-delims (RFC 3986 section 2)."""
+    if c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c'0' <= c <= c'9':
+        return True
+    return c in (
+        c'-', c'.', c'_', c'~', c'!', c'$', c'&', c'\'', c'(', c')', c'*', c'+', c',', c';', c'='
+    )
+
+
+cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
+    """uri-host [ ":" port ] (RFC 9110 section 7.2); empty is valid, userinfo and path delimiters are not.
+
+    Strictness here is what keeps a Host from moving the path when an application pastes both together
+    (CVE-2026-48710).
+    """
+    cdef Py_ssize_t i = 0, port
+    cdef char address[64]
+    cdef char binary[16]
+    if size == 0:
+        return True
+    if value[0] == c'[':
+        while i < size and value[i] != c']':
+            i += 1
+        if i == size or i - 1 >= <Py_ssize_t>sizeof(address):
+            return False
+        memcpy(address, value + 1, i - 1)
+        address[i - 1] = 0
+        if inet_pton(AF_INET6, address, binary) != 1:
+            return False
+        i += 1
+    else:
+        while i < size and value[i] != c':':
+            if value[i] == c'%':
+                if i + 2 >= size or not is_hex(value[i + 1]) or not is_hex(value[i + 2]):
+                    return False
+                i += 3
+            elif is_reg_name_byte(value[i]):
+                i += 1
+            else:
+                return False
+        if i == 0:
+            return False
+    if i == size:
+        return True
+    if value[i] != c':' or size - i > 6:
+        return False
+    port = 0
+    for i in range(i + 1, size):
+        if not c'0' <= value[i] <= c'9':
+            return False
+        port = port * 10 + value[i] - c'0'
+    return port <= 65535
+
+
+def valid_host(bytes value not None) -> bool:
+    """Whether value is a Host or authority that the server accepts (RFC 9110 section 7.2)."""
+    return is_host(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+
+for _name, _id in (
+    (b"host", HOST),
+    (b"content-length", CONTENT_LENGTH),
+    (b"content-type", CONTENT_TYPE),
+    (b"transfer-encoding", TRANSFER_ENCODING),
+    (b"connection", CONNECTION),
+    (b"expect", EXPECT),
+    (b"upgrade", UPGRADE),
+    (b"date", DATE),
+    (b"server", SERVER),
+    (b"keep-alive", HOP_BY_HOP),
+    (b"proxy-connection", HOP_BY_HOP),
+    (b"te", HOP_BY_HOP),
+    (b"trailer", HOP_BY_HOP),
+):
+    add_name(_name, _id)
+
+# Names that browsers, proxies and API clients send: their bytes objects are made once, not per request.
+for _name in (
+    b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"accept-ranges",
+    b"access-control-request-headers", b"access-control-request-method", b"age", b"allow", b"alt-used",
+    b"authorization", b"cache-control", b"cdn-loop", b"cf-connecting-ip", b"cf-ipcountry", b"cf-ray", b"cf-visitor",
+    b"content-disposition", b"content-encoding", b"content-language", b"content-location", b"content-range",
+    b"cookie", b"device-memory", b"dnt", b"downlink", b"dpr", b"early-data", b"ect", b"etag",
+    b"forwarded", b"from", b"idempotency-key", b"if-match", b"if-modified-since", b"if-none-match", b"if-range",
+    b"if-unmodified-since", b"last-event-id", b"link", b"location", b"max-forwards", b"origin", b"pragma",
+    b"priority", b"proxy-authorization", b"purpose", b"range", b"referer", b"rtt", b"save-data", b"sec-ch-ua",
+    b"sec-ch-ua-arch", b"sec-ch-ua-full-version-list", b"sec-ch-ua-mobile", b"sec-ch-ua-model",
+    b"sec-ch-ua-platform", b"sec-ch-ua-platform-version", b"sec-ch-prefers-color-scheme", b"sec-fetch-dest",
+    b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"sec-purpose", b"sec-websocket-extensions",
+    b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent", b"tracestate",
+    b"true-client-ip", b"upgrade-insecure-requests", b"user-agent", b"vary", b"via", b"viewport-width", b"warning",
+    b"width", b"x-amzn-trace-id", b"x-api-key", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-client-ip",
+    b"x-correlation-id", b"x-csrf-token", b"x-csrftoken", b"x-forwarded-for", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-forwarded-server", b"x-http-method-override",
+    b"x-original-uri", b"x-real-ip", b"x-request-id", b"x-request-start", b"x-requested-with", b"x-scheme",
+    b"x-xsrf-token",
+):
+    add_name(_name, OTHER)
+del _name, _id

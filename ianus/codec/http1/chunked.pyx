@@ -1,0 +1,154 @@
+"""Decoder of the chunked coding: strict hexadecimal, exact CRLF, validated extensions.
+
+Rules: a size is checked for overflow before it is used; the two bytes behind a chunk must be CRLF
+(CVE-2025-43859); extensions are parsed by their grammar and bounded over the whole body; nothing is looked for
+twice, so tiny chunks cost linear time (CVE-2025-69229).
+
+Compiled because uploads of unknown length pass here.
+"""
+from ianus.codec.fields cimport TOKEN, is_value_byte
+
+
+cdef enum:
+    MOST_DIGITS = 16                # of a chunk size: leading zeros are valid, but not without end
+    MOST_EXTENSION_BYTES = 16384    # over one body; far above any use, far below a flood
+
+
+cdef int digit(char c) noexcept:
+    if c'0' <= c <= c'9':
+        return c - c'0'
+    if c'a' <= c <= c'f':
+        return c - c'a' + 10
+    if c'A' <= c <= c'F':
+        return c - c'A' + 10
+    return -1
+
+
+cdef class ChunkedDecoder:
+    def __cinit__(self):
+        self.state = CHUNK_SIZE_FIRST
+
+    cdef Py_ssize_t read_framing(self, const char* data, Py_ssize_t size) noexcept:
+        """One step a byte; the long dispatcher of this codec."""
+        cdef Py_ssize_t i = 0
+        cdef char c
+        cdef int value
+        while i < size:
+            if self.state == CHUNK_DATA or self.state == TRAILERS:
+                return i
+            c = data[i]
+            i += 1
+            if EXT_BWS <= self.state <= EXT_QUOTED_END:
+                self.extensions += 1
+                if self.extensions > MOST_EXTENSION_BYTES:
+                    self.reason = "chunk extensions too long"
+                    return -1
+
+            if self.state == CHUNK_SIZE_FIRST:
+                value = digit(c)
+                if value < 0:
+                    self.reason = "invalid chunk size"
+                    return -1
+                self.left = value
+                self.digits = 1
+                self.state = CHUNK_SIZE
+            elif self.state == CHUNK_SIZE:
+                value = digit(c)
+                if value >= 0:
+                    self.digits += 1
+                    if self.digits > MOST_DIGITS or self.left > (<long long>0x7FFFFFFFFFFFFFFF - value) >> 4:
+                        self.reason = "chunk size too large"
+                        return -1
+                    self.left = (self.left << 4) + value
+                elif c == c'\r':
+                    self.state = CHUNK_LF
+                elif c == c';':
+                    self.state = EXT_NAME_BWS
+                elif c == c' ' or c == c'\t':
+                    self.state = EXT_BWS
+                else:
+                    self.reason = "invalid chunk size"
+                    return -1
+            elif self.state == CHUNK_LF:
+                if c != c'\n':
+                    self.reason = "bare CR in chunk size line"
+                    return -1
+                self.state = CHUNK_DATA if self.left else TRAILERS
+            elif self.state == DATA_CR:
+                if c != c'\r':
+                    self.reason = "no CRLF behind chunk"
+                    return -1
+                self.state = DATA_LF
+            elif self.state == DATA_LF:
+                if c != c'\n':
+                    self.reason = "no CRLF behind chunk"
+                    return -1
+                self.state = CHUNK_SIZE_FIRST
+            elif not self.step_extension(c):
+                self.reason = "invalid chunk extension"
+                return -1
+        return i
+
+    cdef bint step_extension(self, char c) noexcept:
+        """chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) (RFC 9112 section 7.1.1)."""
+        cdef bint space = c == c' ' or c == c'\t'
+        if self.state == EXT_BWS:
+            if c == c';':
+                self.state = EXT_NAME_BWS
+            elif not space:
+                return False
+        elif self.state == EXT_NAME_BWS:
+            if TOKEN[<unsigned char>c]:
+                self.state = EXT_NAME
+            elif not space:
+                return False
+        elif self.state == EXT_NAME:
+            if c == c'=':
+                self.state = EXT_VALUE_BWS
+            elif space:
+                self.state = EXT_EQUALS_BWS
+            elif not TOKEN[<unsigned char>c]:
+                return self.end_extension(c)
+        elif self.state == EXT_EQUALS_BWS:
+            if c == c'=':
+                self.state = EXT_VALUE_BWS
+            elif c == c';':
+                self.state = EXT_NAME_BWS
+            elif not space:
+                return False
+        elif self.state == EXT_VALUE_BWS:
+            if c == c'"':
+                self.state = EXT_QUOTED
+            elif TOKEN[<unsigned char>c]:
+                self.state = EXT_TOKEN
+            elif not space:
+                return False
+        elif self.state == EXT_TOKEN:
+            if not TOKEN[<unsigned char>c]:
+                return self.end_extension(c)
+        elif self.state == EXT_QUOTED:
+            if c == c'"':
+                self.state = EXT_QUOTED_END
+            elif c == c'\\':
+                self.state = EXT_ESCAPED
+            elif not is_value_byte(<unsigned char>c):
+                return False
+        elif self.state == EXT_ESCAPED:
+            if not is_value_byte(<unsigned char>c):
+                return False
+            self.state = EXT_QUOTED
+        else:
+            return self.end_extension(c)
+        return True
+
+    cdef bint end_extension(self, char c) noexcept:
+        """What may follow a complete extension."""
+        if c == c'\r':
+            self.state = CHUNK_LF
+        elif c == c';':
+            self.state = EXT_NAME_BWS
+        elif c == c' ' or c == c'\t':
+            self.state = EXT_BWS
+        else:
+            return False
+        return True

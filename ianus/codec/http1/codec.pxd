@@ -1,0 +1,52 @@
+"""One HTTP/1 connection as a codec (RFC 9112): requests in, responses out."""
+from ianus.codec.base cimport Codec, CodecFactory
+from ianus.codec.http1.chunked cimport ChunkedDecoder
+from ianus.codec.http1.request cimport Http1Request
+from ianus.codec.limits cimport Limits
+from ianus.codec.output cimport Output
+
+
+# Where reading stands.
+cdef enum State:
+    START           # before a request line
+    FIELDS          # in the field lines of a head
+    BODY_LENGTH     # `body_left` bytes of a body to come
+    BODY_CHUNKED    # in a chunked body
+    TRAILER_FIELDS  # in the field lines behind it
+    COMPLETE        # the message ended; next_message() goes on
+    ENDED           # behind the last message or a protocol error: everything is thrown away
+
+
+cdef class Http1Codec(Codec):
+    # Connection
+    cdef Limits limits
+    cdef State state
+    cdef bint skipped_line          # the one empty line before a request line was used up
+    # Line being read: bytes of it that were searched for LF already, so that nothing is searched twice
+    cdef Py_ssize_t searched
+    # Message
+    cdef Http1Request request       # set from its first line to its end
+    cdef list trailers              # field lines behind a chunked body
+    cdef Py_ssize_t trailers_size   # their bytes
+    cdef ChunkedDecoder chunked     # decodes the body, when it is chunked
+    cdef long long body_left        # bytes to come, with Content-Length; when chunked, what the limit leaves
+    # Response
+    cdef bint keep_alive            # another message may follow
+    cdef bint minor                 # HTTP/1.minor of the request
+    cdef bint chunking              # the body goes out in chunks
+    cdef bint until_close           # the end of the body is told by the close
+
+    cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t read_field(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t read_trailer(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t read_body(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t read_chunked(self, const char* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept
+    cdef int begin_body(self) except -1
+    cdef int end_message(self) except -1
+    cdef int fail(self, int status, str reason) except -1
+    cdef Output output(self)
+
+
+cdef class Http1Factory(CodecFactory):
+    cdef Limits limits

@@ -1,0 +1,300 @@
+"""The HTTP/1 codec: one state machine over lines and bodies, no socket, no clock.
+
+Strategy: a head is read line by line, each line as soon as it is complete; what is incomplete is not consumed, so
+the caller passes it again with more behind it, and `searched` remembers how much of it has no LF. Bodies are
+consumed as they come.
+
+Rules of this file:
+- A length is checked before the bytes are looked at, so that a case fails alike however it is cut into pieces.
+- After fail() nothing is parsed any more: feed() swallows everything (CVE-2024-49768).
+- One message at a time: behind each one feed() stops until next_message(), so answers keep their order.
+
+Compiled because every request passes here.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memchr
+
+from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, Codec, CodecFactory, Framing
+from ianus.codec.fields cimport TOKEN, Field
+from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
+from ianus.codec.http1.head cimport finish_head, parse_field_line
+from ianus.codec.http1.request cimport Http1Request
+from ianus.codec.http1.request_line cimport parse_request_line
+from ianus.codec.http1.response cimport encode_head, write_chunk_size, write_length
+from ianus.codec.limits cimport Limits
+from ianus.codec.output cimport Output, OutputPool
+
+
+cdef class Http1Codec(Codec):
+    # ---------------------------------------------------------------- reading
+
+    cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t done = 0, used
+        while done < size:
+            if self.state == START:
+                used = self.read_request_line(data + done, size - done)
+            elif self.state == FIELDS:
+                used = self.read_field(data + done, size - done)
+            elif self.state == BODY_LENGTH:
+                used = self.read_body(data + done, size - done)
+            elif self.state == BODY_CHUNKED:
+                used = self.read_chunked(data + done, size - done)
+            elif self.state == TRAILER_FIELDS:
+                used = self.read_trailer(data + done, size - done)
+            elif self.state == COMPLETE:
+                return done
+            else:
+                return size
+            if used == 0 and self.state != ENDED:
+                return done
+            done += used
+        return done
+
+    cdef bint wants_input(self) noexcept:
+        return self.state != COMPLETE and self.state != ENDED
+
+    cdef bint in_message(self) noexcept:
+        if self.state == START:
+            return self.searched > 0 or self.skipped_line
+        return self.state != COMPLETE and self.state != ENDED
+
+    cdef int next_message(self) except -1:
+        self.request = None
+        self.chunked = None
+        self.trailers = None
+        self.skipped_line = False
+        # RFC 9112 section 9.6: nothing is read behind a request or response that closes.
+        self.state = START if self.keep_alive else ENDED
+        return 0
+
+    cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept:
+        """Size of the line at data without its LF, or -1 when it is not complete."""
+        cdef const char* end = <const char*>memchr(data + self.searched, c'\n', size - self.searched)
+        if end == NULL:
+            self.searched = size
+            return -1
+        self.searched = 0
+        return end - data
+
+    cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t line
+        cdef const char* reason
+        cdef int status
+        # Whatever is not HTTP (a TLS handshake, say) is refused at its first byte.
+        if not TOKEN[<unsigned char>data[0]] and data[0] != c'\r':
+            return self.fail(400, "not an HTTP request")
+        line = self.find_line(data, size)
+        if line < 0:
+            # The CR may be here and not counted.
+            if size > self.limits.request_line + 1:
+                return self.fail(414, "request line over limit-request-line")
+            return 0
+        if line > self.limits.request_line + 1:
+            return self.fail(414, "request line over limit-request-line")
+        if line == 0 or data[line - 1] != c'\r':
+            return self.fail(400, "bare LF in request line")
+        if line == 1:
+            # RFC 9112 section 2.2: one empty line is left over by some old clients.
+            if self.skipped_line:
+                return self.fail(400, "empty lines before the request line")
+            self.skipped_line = True
+            return 2
+        self.request = Http1Request.__new__(Http1Request)
+        self.request.headers = []
+        status = parse_request_line(data, line - 1, self.request, &reason)
+        if status:
+            return self.fail(status, reason.decode("ascii"))
+        self.state = FIELDS
+        return line + 1
+
+    cdef Py_ssize_t read_field(self, const char* data, Py_ssize_t size) except -1:
+        cdef Http1Request request = self.request
+        cdef Py_ssize_t line = self.find_line(data, size)
+        cdef Py_ssize_t known = size if line < 0 else line
+        cdef const char* reason
+        cdef int status
+        if known > self.limits.field_size + 1:
+            return self.fail(431, "field over limit-request-field-size")
+        if request.fields_size + known > self.limits.fields_size + 1:
+            return self.fail(431, "fields over limit-request-fields-size")
+        if line < 0:
+            return 0
+        if line == 0 or data[line - 1] != c'\r':
+            return self.fail(400, "bare LF in field")
+        if line == 1:
+            status = finish_head(request, &reason)
+            if status:
+                return self.fail(status, reason.decode("ascii"))
+            self.begin_body()
+            return 2
+        if len(request.headers) >= self.limits.fields:
+            return self.fail(431, "more fields than limit-request-fields")
+        request.fields_size += line + 1
+        status = parse_field_line(data, line - 1, request.headers, &request.facts, &reason)
+        if status:
+            return self.fail(status, reason.decode("ascii"))
+        return line + 1
+
+    cdef int begin_body(self) except -1:
+        """The head is complete: choose how the body is read, then announce the request."""
+        cdef Http1Request request = self.request
+        cdef long long limit = self.limits.body_size
+        self.minor = request.minor
+        self.keep_alive = request.keep_alive
+        if limit and request.content_length > limit:
+            return self.fail(413, f"body of {request.content_length} bytes over max-request-body-size")
+        if request.content_length < 0:
+            self.state = BODY_CHUNKED
+            self.chunked = ChunkedDecoder.__new__(ChunkedDecoder)
+            self.body_left = limit if limit else <long long>0x7FFFFFFFFFFFFFFF
+        elif request.content_length:
+            self.state = BODY_LENGTH
+            self.body_left = request.content_length
+        else:
+            self.state = COMPLETE
+        self.sink.on_request(0, request)
+        if self.state == COMPLETE:
+            self.sink.on_end(0)
+        return 0
+
+    cdef Py_ssize_t read_body(self, const char* data, Py_ssize_t size) except -1:
+        if size > self.body_left:
+            size = <Py_ssize_t>self.body_left
+        self.body_left -= size
+        self.sink.on_body(0, data, size)
+        if self.body_left == 0:
+            self.end_message()
+        return size
+
+    cdef Py_ssize_t read_chunked(self, const char* data, Py_ssize_t size) except -1:
+        cdef ChunkedDecoder chunked = self.chunked
+        cdef Py_ssize_t used
+        if chunked.state != CHUNK_DATA:
+            used = chunked.read_framing(data, size)
+            if used < 0:
+                return self.fail(400, chunked.reason.decode("ascii"))
+            if chunked.state == TRAILERS:
+                self.state = TRAILER_FIELDS
+                self.trailers = []
+                self.trailers_size = 0
+            elif chunked.state == CHUNK_DATA and chunked.left > self.body_left:
+                return self.fail(413, "chunked body over max-request-body-size")
+            return used
+        used = <Py_ssize_t>min(<long long>size, chunked.left)
+        chunked.left -= used
+        self.body_left -= used
+        if chunked.left == 0:
+            chunked.state = DATA_CR
+        self.sink.on_body(0, data, used)
+        return used
+
+    cdef Py_ssize_t read_trailer(self, const char* data, Py_ssize_t size) except -1:
+        """Trailers share the limits of the fields (CVE-2026-22815) and are never merged into them."""
+        cdef Py_ssize_t line = self.find_line(data, size)
+        cdef Py_ssize_t known = size if line < 0 else line
+        cdef const char* reason
+        cdef int status
+        if known > self.limits.field_size + 1:
+            return self.fail(431, "trailer over limit-request-field-size")
+        if self.trailers_size + known > self.limits.fields_size + 1:
+            return self.fail(431, "trailers over limit-request-fields-size")
+        if line < 0:
+            return 0
+        if line == 0 or data[line - 1] != c'\r':
+            return self.fail(400, "bare LF in trailer")
+        if line == 1:
+            if self.trailers:
+                self.sink.on_trailers(0, self.trailers)
+            self.end_message()
+            return 2
+        if len(self.trailers) >= self.limits.fields:
+            return self.fail(431, "more trailers than limit-request-fields")
+        self.trailers_size += line + 1
+        status = parse_field_line(data, line - 1, self.trailers, NULL, &reason)
+        if status:
+            return self.fail(status, reason.decode("ascii"))
+        return line + 1
+
+    cdef int end_message(self) except -1:
+        self.state = COMPLETE
+        return self.sink.on_end(0)
+
+    cdef int fail(self, int status, str reason) except -1:
+        """Reports a protocol error; returns 0, for the callers that return bytes consumed."""
+        self.state = ENDED
+        self.keep_alive = False
+        self.sink.on_error(status, reason)
+        return 0
+
+    # ---------------------------------------------------------------- writing
+
+    cdef Output output(self):
+        if self.out is None:
+            self.out = self.pool.acquire()
+        return self.out
+
+    cdef bint persists(self) noexcept:
+        return self.keep_alive
+
+    cdef bint close_delimited(self) noexcept:
+        return self.until_close
+
+    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
+        return encode_head(status, fields, count)
+
+    cdef int send_informational(self, int stream, int status) except -1:
+        """An interim response without fields; a 1.0 client must not get one (RFC 9110 section 15.2)."""
+        if self.minor == 0:
+            return 0
+        self.output().write_bytes(encode_head(status, NULL, 0))
+        return self.out.write(b"\r\n", 2)
+
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
+        cdef Output out = self.output()
+        # RFC 9112 section 6.3: without chunks, only the close tells the end.
+        self.until_close = framing == FRAMING_STREAM and self.minor == 0
+        close = close or self.until_close
+        if close:
+            self.keep_alive = False
+        out.write(PyBytes_AS_STRING(<bytes>head), PyBytes_GET_SIZE(<bytes>head))
+        if framing == FRAMING_LENGTH:
+            write_length(out, length)
+        elif framing == FRAMING_STREAM and self.minor:
+            self.chunking = True
+            out.write(b"transfer-encoding: chunked\r\n", 28)
+        if not self.keep_alive:
+            out.write(b"connection: close\r\n", 19)
+        elif self.minor == 0:
+            # RFC 9112 appendix C.2.2: a 1.0 client must be told that its wish was granted.
+            out.write(b"connection: keep-alive\r\n", 24)
+        return out.write(b"\r\n", 2)
+
+    cdef int send_body(self, int stream, bytes owner) except -1:
+        cdef Output out = self.output()
+        if not self.chunking:
+            return out.write_bytes(owner)
+        write_chunk_size(out, PyBytes_GET_SIZE(owner))
+        out.write_bytes(owner)
+        return out.write(b"\r\n", 2)
+
+    cdef int send_end(self, int stream) except -1:
+        if self.chunking:
+            self.chunking = False
+            self.output().write(b"0\r\n\r\n", 5)
+        return 0
+
+
+cdef class Http1Factory(CodecFactory):
+    """Makes HTTP/1 codecs that share one set of limits."""
+
+    def __init__(self, Limits limits not None):
+        self.limits = limits
+
+    cdef Codec create(self, OutputPool pool):
+        cdef Http1Codec codec = Http1Codec.__new__(Http1Codec)
+        codec.pool = pool
+        codec.limits = self.limits
+        codec.state = START
+        # Until a request says otherwise: errors before that are answered as 1.1 (RFC 9112 section 2.3).
+        codec.minor = True
+        return codec

@@ -1,0 +1,220 @@
+"""Field lines and the framing that they declare, strictly.
+
+Rules, each a branch below: names are tokens, no white space before the colon, no obs-fold; OWS is SP and HTAB
+only; one valid Host; Content-Length once and in digits; Transfer-Encoding exactly `chunked`, and never together
+with Content-Length or in HTTP/1.0.
+
+Compiled because every field of every request passes here.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.list cimport PyList_Append
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+
+from ianus.codec.fields cimport (
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
+    FieldId, find_name, has_token, is_field_value, is_host, is_token,
+)
+from ianus.codec.http1.request cimport HeadFacts, Http1Request
+
+
+cdef enum:
+    KNOWN_SIZE = 48     # no known name is longer
+
+
+cdef int parse_field_line(
+    const char* line, Py_ssize_t size, list headers, HeadFacts* facts, const char** reason
+) except -1:
+    cdef char lowered[KNOWN_SIZE]
+    cdef char* long_name
+    cdef Py_ssize_t colon = 0, start, end
+    cdef unsigned char c
+    cdef PyObject* shared = NULL
+    cdef FieldId field_id = OTHER
+    cdef bytes name, value
+    cdef tuple field
+
+    while colon < size:
+        c = TOKEN[<unsigned char>line[colon]]
+        if c == 0:
+            break
+        if colon < KNOWN_SIZE:
+            lowered[colon] = <char>c
+        colon += 1
+    # Also the refusal of obs-fold and of white space before the colon (RFC 9112 sections 5.1 and 5.2).
+    if colon == 0 or colon == size or line[colon] != c':':
+        reason[0] = "invalid field name"
+        return 400
+
+    start = colon + 1
+    end = size
+    while start < end and (line[start] == c' ' or line[start] == c'\t'):
+        start += 1
+    while end > start and (line[end - 1] == c' ' or line[end - 1] == c'\t'):
+        end -= 1
+    if not is_field_value(line + start, end - start):
+        reason[0] = "control character in field value"
+        return 400
+
+    if colon <= KNOWN_SIZE:
+        field_id = find_name(lowered, colon, &shared)
+        if shared != NULL:
+            name = <bytes>shared
+        else:
+            name = PyBytes_FromStringAndSize(lowered, colon)
+    else:
+        name = PyBytes_FromStringAndSize(NULL, colon)
+        long_name = PyBytes_AS_STRING(name)
+        for i in range(colon):
+            long_name[i] = <char>TOKEN[<unsigned char>line[i]]
+    value = PyBytes_FromStringAndSize(line + start, end - start)
+
+    # (name, value) without the detour over a generic tuple constructor; the tuple takes the references.
+    field = PyTuple_New(2)
+    Py_INCREF(name)
+    PyTuple_SET_ITEM(field, 0, name)
+    Py_INCREF(value)
+    PyTuple_SET_ITEM(field, 1, value)
+    PyList_Append(headers, field)
+
+    if field_id == OTHER:
+        return 0
+    if facts != NULL:
+        return note_field(field_id, line + start, end - start, facts, reason)
+    if field_id in (HOST, CONTENT_LENGTH, TRANSFER_ENCODING):
+        # RFC 9110 section 6.5.1: framing and routing are over when trailers come.
+        reason[0] = "forbidden trailer"
+        return 400
+    return 0
+
+
+cdef int note_field(
+    FieldId field_id, const char* value, Py_ssize_t size, HeadFacts* facts, const char** reason
+) noexcept:
+    """Remembers what a field says about framing. Returns 0 or the status of the error answer."""
+    if field_id == HOST:
+        facts.hosts += 1
+        if not is_host(value, size):
+            reason[0] = "invalid Host"
+            return 400
+    elif field_id == CONTENT_TYPE:
+        # RFC 9110 section 8.3: recipients differ in which one they believe.
+        facts.types += 1
+        if facts.types > 1:
+            reason[0] = "more than one Content-Type"
+            return 400
+    elif field_id == CONTENT_LENGTH:
+        facts.lengths += 1
+        if not parse_length(value, size, &facts.content_length):
+            reason[0] = "invalid Content-Length"
+            return 400
+    elif field_id == TRANSFER_ENCODING:
+        facts.transfer_fields += 1
+        if not note_codings(value, size, facts):
+            reason[0] = "invalid Transfer-Encoding"
+            return 400
+    elif field_id == CONNECTION:
+        facts.close = facts.close or has_token(value, size, b"close", 5)
+        facts.keep_alive = facts.keep_alive or has_token(value, size, b"keep-alive", 10)
+    elif field_id == EXPECT:
+        # RFC 9110 section 10.1.1: the one expectation that is defined, in any case.
+        if size == 12 and has_token(value, size, b"100-continue", 12):
+            facts.expect_continue = True
+        else:
+            facts.expect_other = True
+    return 0
+
+
+cdef bint parse_length(const char* value, Py_ssize_t size, long long* length) noexcept:
+    """1*DIGIT without overflow (RFC 9112 section 6.3: no list, no sign, no white space inside)."""
+    cdef long long total = 0
+    cdef Py_ssize_t i
+    cdef int digit
+    if size == 0:
+        return False
+    for i in range(size):
+        digit = value[i] - c'0'
+        if digit < 0 or digit > 9 or total > (<long long>0x7FFFFFFFFFFFFFFF - digit) // 10:
+            return False
+        total = total * 10 + digit
+    length[0] = total
+    return True
+
+
+cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noexcept:
+    """A list of transfer codings (RFC 9112 section 6.1); parameters and empty elements are not accepted."""
+    cdef Py_ssize_t start = 0, end, stop
+    while start <= size:
+        end = start
+        while end < size and value[end] != c',':
+            end += 1
+        stop = end
+        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
+            start += 1
+        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
+            stop -= 1
+        if not is_token(value + start, stop - start):
+            return False
+        facts.codings += 1
+        facts.last_is_chunked = has_token(value + start, stop - start, b"chunked", 7)
+        facts.chunked += facts.last_is_chunked
+        start = end + 1
+    return True
+
+
+cdef int finish_head(Http1Request request, const char** reason) except -1:
+    cdef HeadFacts* facts = &request.facts
+    request.http_version = "1.1" if request.minor else "1.0"
+
+    if facts.hosts > 1:
+        reason[0] = "more than one Host"
+        return 400
+    if facts.hosts == 0 and request.minor == 1:
+        reason[0] = "missing Host"
+        return 400
+    if request.authority is not None:
+        replace_host(request.headers, request.authority)
+
+    if facts.transfer_fields:
+        if facts.lengths:
+            reason[0] = "Content-Length together with Transfer-Encoding"
+            return 400
+        if request.minor == 0:
+            # RFC 9112 section 6.1: faulty framing.
+            reason[0] = "Transfer-Encoding in HTTP/1.0"
+            return 400
+        if not facts.last_is_chunked or facts.chunked > 1:
+            reason[0] = "Transfer-Encoding does not end in one chunked"
+            return 400
+        if facts.codings > 1:
+            reason[0] = "unknown transfer coding"
+            return 501
+        request.content_length = -1
+    elif facts.lengths > 1:
+        reason[0] = "more than one Content-Length"
+        return 400
+    else:
+        request.content_length = facts.content_length
+
+    # RFC 9112 section 9.3; `close` wins over `keep-alive`.
+    request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)
+
+    # RFC 9110 section 10.1.1: a 1.0 client cannot wait for 100, so an expectation of one is ignored.
+    if request.minor == 1:
+        if facts.expect_other:
+            reason[0] = "expectation cannot be met"
+            return 417
+        request.expect_continue = facts.expect_continue and request.content_length != 0
+    return 0
+
+
+cdef int replace_host(list headers, bytes authority) except -1:
+    """RFC 9112 section 3.2.2: the authority of an absolute-form replaces the Host field."""
+    cdef Py_ssize_t i
+    for i in range(len(headers)):
+        if (<tuple>headers[i])[0] == b"host":
+            headers[i] = (b"host", authority)
+            return 0
+    headers.insert(0, (b"host", authority))
+    return 0

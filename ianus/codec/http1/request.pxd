@@ -1,0 +1,25 @@
+"""A request while its head is being read: what the codec must remember from one line to the next."""
+from ianus.codec.base cimport Request
+
+
+# What the fields seen so far say about framing and connection.
+cdef struct HeadFacts:
+    int hosts                       # Host fields
+    int types                       # Content-Type fields
+    int lengths                     # Content-Length fields
+    long long content_length
+    int transfer_fields             # Transfer-Encoding fields
+    int codings                     # transfer codings in all of them
+    int chunked                     # of these, how many are chunked
+    bint last_is_chunked
+    bint close                      # Connection: close
+    bint keep_alive                 # Connection: keep-alive
+    bint expect_continue
+    bint expect_other               # an expectation that nobody can meet
+
+
+cdef class Http1Request(Request):
+    cdef int minor                  # HTTP/1.minor: 0 or 1
+    cdef bytes authority            # of an absolute-form target, else None
+    cdef Py_ssize_t fields_size     # bytes of the field lines so far
+    cdef HeadFacts facts

@@ -1,0 +1,172 @@
+"""Parsing of the request line, strictly (RFC 9112 section 3).
+
+Facts: nearly every line is origin-form, ASCII, without percent signs. Strategy: the version is found from the
+end, because its length is fixed; one pass over the target checks its bytes and notes `?` and `%`.
+Rule: the path is decoded, never rewritten; dot segments and doubled slashes are the application's.
+
+Compiled because every request passes here.
+"""
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.string cimport memchr, memcmp
+
+from ianus.codec.fields cimport TOKEN, is_host
+from ianus.codec.http1.request cimport Http1Request
+
+
+cdef str decode_path(const char* path, Py_ssize_t size):
+    """Percent-decodes (RFC 3986 section 2.1) as UTF-8; bad escapes stay literal, bad UTF-8 becomes U+FFFD."""
+    cdef char* decoded = <char*>PyMem_Malloc(size)
+    cdef Py_ssize_t i = 0, n = 0
+    cdef int high, low
+    if decoded == NULL:
+        raise MemoryError
+    try:
+        while i < size:
+            if path[i] == c'%' and i + 2 < size:
+                high = hex_value(path[i + 1])
+                low = hex_value(path[i + 2])
+                if high >= 0 and low >= 0:
+                    decoded[n] = <char>(high * 16 + low)
+                    n += 1
+                    i += 3
+                    continue
+            decoded[n] = path[i]
+            n += 1
+            i += 1
+        return PyUnicode_DecodeUTF8(decoded, n, "replace")
+    finally:
+        PyMem_Free(decoded)
+
+
+cdef int hex_value(char c) noexcept:
+    if c'0' <= c <= c'9':
+        return c - c'0'
+    if c'a' <= c <= c'f':
+        return c - c'a' + 10
+    if c'A' <= c <= c'F':
+        return c - c'A' + 10
+    return -1
+
+
+cdef str method_name(const char* method, Py_ssize_t size):
+    """The interned name of a common method, or a new string."""
+    if size == 3 and memcmp(method, b"GET", 3) == 0:
+        return "GET"
+    if size == 4 and memcmp(method, b"POST", 4) == 0:
+        return "POST"
+    if size == 4 and memcmp(method, b"HEAD", 4) == 0:
+        return "HEAD"
+    if size == 3 and memcmp(method, b"PUT", 3) == 0:
+        return "PUT"
+    return PyUnicode_DecodeASCII(method, size, NULL)
+
+
+cdef bint is_http_scheme(const char* target, Py_ssize_t size, Py_ssize_t* authority) noexcept:
+    """Whether target begins with http:// or https://, in any case (RFC 3986 section 3.1)."""
+    cdef const char* scheme = b"https"
+    cdef Py_ssize_t i = 0
+    while i < 5 and i < size and TOKEN[<unsigned char>target[i]] == <unsigned char>scheme[i]:
+        i += 1
+    if i < 4 or size < i + 3 or memcmp(target + i, b"://", 3) != 0:
+        return False
+    authority[0] = i + 3
+    return True
+
+
+cdef int parse_version(const char* version, int* minor, const char** reason) noexcept:
+    """HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive (RFC 9112 section 2.3)."""
+    if (
+        memcmp(version, b"HTTP/", 5) != 0
+        or not c'0' <= version[5] <= c'9' or version[6] != c'.' or not c'0' <= version[7] <= c'9'
+    ):
+        reason[0] = "malformed request line"
+        return 400
+    if version[5] != c'1':
+        reason[0] = "HTTP version not supported"
+        return 505
+    # A minor version above ours is to be read as the highest that we know (RFC 9110 section 2.5).
+    minor[0] = 0 if version[7] == c'0' else 1
+    return 0
+
+
+cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request request, const char** reason) except -1:
+    cdef const char* target
+    cdef const char* slash
+    cdef Py_ssize_t i = 0, target_size, path_start = 0, path_end, authority_size
+    cdef bint escaped = False
+    cdef unsigned char c
+    cdef int status
+    reason[0] = "malformed request line"
+
+    while i < size and TOKEN[<unsigned char>line[i]]:
+        i += 1
+    # The shortest rest is " x HTTP/1.1".
+    if i == 0 or size - i < 11 or line[i] != c' ' or line[size - 9] != c' ':
+        return 400
+    request.method = method_name(line, i)
+    target = line + i + 1
+    target_size = size - 9 - (i + 1)
+    status = parse_version(line + size - 8, &request.minor, reason)
+    if status:
+        return status
+
+    path_end = -1
+    for i in range(target_size):
+        c = <unsigned char>target[i]
+        if c < 0x21 or c > 0x7E or c == c'#':
+            reason[0] = "invalid byte in request target"
+            return 400
+        if c == c'?':
+            if path_end < 0:
+                path_end = i
+        elif c == c'%':
+            escaped = True
+    if path_end < 0:
+        path_end = target_size
+        request.query_string = b""
+    else:
+        request.query_string = PyBytes_FromStringAndSize(target + path_end + 1, target_size - path_end - 1)
+
+    if target[0] != c'/':
+        if request.method == "CONNECT":
+            reason[0] = "CONNECT is not supported"
+            return 501
+        if target_size == 1 and target[0] == c'*':
+            # asterisk-form (RFC 9112 section 3.2.4)
+            if request.method != "OPTIONS":
+                reason[0] = "asterisk-form is only for OPTIONS"
+                return 400
+        elif is_http_scheme(target, target_size, &path_start):
+            # absolute-form (RFC 9112 section 3.2.2): its authority counts, its scheme does not.
+            slash = <const char*>memchr(target + path_start, c'/', path_end - path_start)
+            authority_size = (path_end if slash == NULL else slash - target) - path_start
+            if authority_size == 0 or not is_host(target + path_start, authority_size):
+                reason[0] = "invalid authority in request target"
+                return 400
+            request.authority = PyBytes_FromStringAndSize(target + path_start, authority_size)
+            path_start += authority_size
+        else:
+            reason[0] = "invalid request target"
+            return 400
+    elif request.method == "CONNECT":
+        reason[0] = "CONNECT is not supported"
+        return 501
+
+    request.target = PyBytes_FromStringAndSize(target, target_size)
+    if path_start == path_end:
+        # An absolute-form without a path is the same as "/" (RFC 9110 section 4.2.3), but for OPTIONS, where it
+        # means the server itself (RFC 9112 section 3.2.4).
+        request.path = "*" if request.method == "OPTIONS" else "/"
+        request.raw_path = b"*" if request.method == "OPTIONS" else b"/"
+        return 0
+    if path_start == 0 and path_end == target_size:
+        request.raw_path = request.target
+    else:
+        request.raw_path = PyBytes_FromStringAndSize(target + path_start, path_end - path_start)
+    if escaped:
+        request.path = decode_path(target + path_start, path_end - path_start)
+    else:
+        request.path = PyUnicode_DecodeASCII(target + path_start, path_end - path_start, NULL)
+    return 0

@@ -1,0 +1,9 @@
+"""Encoding of response heads and chunks (RFC 9112 sections 4, 5 and 7.1)."""
+from ianus.codec.fields cimport Field
+from ianus.codec.output cimport Output
+
+
+# Status line and fields, without the empty line.
+cdef bytes encode_head(int status, const Field* fields, Py_ssize_t count)
+cdef int write_length(Output out, long long length) except -1
+cdef int write_chunk_size(Output out, Py_ssize_t size) except -1

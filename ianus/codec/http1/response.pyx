@@ -1,0 +1,80 @@
+"""Response heads as bytes. What comes here was validated: nothing is checked again.
+
+Compiled because every response passes here.
+"""
+from http import HTTPStatus
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+
+# Status lines by status, 100 to 999; made once, constant afterwards.
+cdef tuple STATUS_LINES
+
+
+def _status_line(int status) -> bytes:
+    # RFC 9112 section 4: the space stays when there is no reason phrase.
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+
+
+STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
+
+
+cdef bytes encode_head(int status, const Field* fields, Py_ssize_t count):
+    cdef bytes line = <bytes>STATUS_LINES[status - 100]
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(line), i
+    cdef bytes head
+    cdef char* at
+    for i in range(count):
+        size += fields[i].name_size + fields[i].value_size + 4
+    head = PyBytes_FromStringAndSize(NULL, size)
+    at = PyBytes_AS_STRING(head)
+    memcpy(at, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
+    at += PyBytes_GET_SIZE(line)
+    for i in range(count):
+        memcpy(at, fields[i].name, fields[i].name_size)
+        at += fields[i].name_size
+        at[0] = c':'
+        at[1] = c' '
+        at += 2
+        memcpy(at, fields[i].value, fields[i].value_size)
+        at += fields[i].value_size
+        at[0] = c'\r'
+        at[1] = c'\n'
+        at += 2
+    return head
+
+
+cdef int write_length(Output out, long long length) except -1:
+    """A Content-Length field."""
+    cdef char text[48]
+    cdef Py_ssize_t at = 48
+    text[46] = c'\r'
+    text[47] = c'\n'
+    at = 46
+    while True:
+        at -= 1
+        text[at] = <char>(c'0' + length % 10)
+        length //= 10
+        if length == 0:
+            break
+    at -= 16
+    memcpy(text + at, b"content-length: ", 16)
+    return out.write(text + at, 48 - at)
+
+
+cdef int write_chunk_size(Output out, Py_ssize_t size) except -1:
+    """The size line of a chunk, in hexadecimal."""
+    cdef char text[20]
+    cdef Py_ssize_t at = 18
+    cdef const char* digits = b"0123456789abcdef"
+    text[18] = c'\r'
+    text[19] = c'\n'
+    while True:
+        at -= 1
+        text[at] = digits[size & 15]
+        size >>= 4
+        if size == 0:
+            break
+    return out.write(text + at, 20 - at)

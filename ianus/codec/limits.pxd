@@ -1,0 +1,9 @@
+"""What one request may cost, in bytes and fields. Checked while bytes arrive, before anything is built."""
+
+
+cdef class Limits:
+    cdef readonly Py_ssize_t request_line   # bytes, without CRLF                 -> 414
+    cdef readonly Py_ssize_t field_size     # bytes of one field line             -> 431
+    cdef readonly Py_ssize_t fields_size    # bytes of all field lines            -> 431
+    cdef readonly Py_ssize_t fields         # number of fields                    -> 431
+    cdef readonly long long body_size       # bytes of a decoded body, 0 = none   -> 413

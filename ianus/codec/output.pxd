@@ -1,0 +1,39 @@
+"""Bytes on their way out: small pieces copied together, big ones referenced, all leaving in one send."""
+from cpython.object cimport PyObject
+
+
+cdef extern from "<sys/uio.h>" nogil:
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+
+
+cdef enum:
+    BLOCK = 16384       # bytes of a pooled block; a usual head and its body fit
+    COPY_BELOW = 8192   # a body shorter than this is copied: cheaper than one more iovec
+
+
+cdef class OutputPool:
+    """Outputs that no connection uses now. Idle connections hold none, so they cost no buffer."""
+    cdef list free
+
+    cdef Output acquire(self)
+    cdef int release(self, Output output) except -1
+
+
+cdef class Output:
+    cdef Py_ssize_t size            # bytes not sent yet
+
+    # The block comes first, the queue behind it: once the queue has something, all that follows queues too.
+    cdef char* block                # BLOCK bytes, owned by this object, freed in __dealloc__
+    cdef Py_ssize_t start, end      # the unsent part of the block
+    cdef list queue                 # bytes objects, each kept until it is sent
+    cdef Py_ssize_t first           # index in the queue of the first unsent object
+    cdef Py_ssize_t offset          # bytes of it that were sent
+
+    # Writing
+    cdef int write(self, const char* data, Py_ssize_t size) except -1
+    cdef int write_bytes(self, bytes data) except -1
+    # Sending: the connection asks for the pieces, then says how many bytes of them left
+    cdef int pieces(self, iovec* vector, int most) noexcept
+    cdef int sent(self, Py_ssize_t size) except -1

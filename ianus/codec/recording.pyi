@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+from typing import Any
+
+from ianus.codec.limits import Limits
+
+def record(chunks: Iterable[bytes], *, limits: Limits | None = None, eof: bool = False) -> list[tuple[Any, ...]]: ...

@@ -1,0 +1,92 @@
+"""A sink that writes down what a codec says, for tests and fuzzers."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from ianus.codec.base cimport Codec, Request, Sink
+from ianus.codec.http1.codec import Http1Factory
+from ianus.codec.http1.codec cimport Http1Factory as CHttp1Factory
+from ianus.codec.limits cimport Limits
+from ianus.codec.output cimport OutputPool
+
+
+cdef class Recorder(Sink):
+    cdef list events
+    cdef list body
+    cdef bint failed
+
+    def __cinit__(self):
+        self.events = []
+        self.body = []
+
+    cdef int on_request(self, int stream, Request request) except -1:
+        self.events.append((
+            "request",
+            {
+                "method": request.method,
+                "target": request.target,
+                "path": request.path,
+                "raw_path": request.raw_path,
+                "query_string": request.query_string,
+                "http_version": request.http_version,
+                "headers": list(request.headers),
+                "keep_alive": request.keep_alive,
+                "expect_continue": request.expect_continue,
+            },
+        ))
+        return 0
+
+    cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
+        self.body.append(PyBytes_FromStringAndSize(data, size))
+        return 0
+
+    cdef int on_trailers(self, int stream, list fields) except -1:
+        self.flush()
+        self.events.append(("trailers", list(fields)))
+        return 0
+
+    cdef int on_end(self, int stream) except -1:
+        self.flush()
+        self.events.append(("end",))
+        return 0
+
+    cdef int on_error(self, int status, str reason) except -1:
+        self.flush()
+        self.failed = True
+        self.events.append(("error", status))
+        return 0
+
+    cdef int flush(self) except -1:
+        """All pieces of a body are one event, so that it does not matter how they came."""
+        if self.body:
+            self.events.append(("body", b"".join(self.body)))
+            self.body = []
+        return 0
+
+
+def record(chunks, *, Limits limits=None, bint eof=False) -> list:
+    """Feeds an HTTP/1 codec as a connection would and returns its events.
+
+    What the codec does not consume is kept and passed again with the next chunk; behind each message the
+    exchange counts as answered. Events: ("request", dict), ("body", bytes) with all pieces of a message joined,
+    ("trailers", list), ("end",), ("error", status), and with eof=True ("incomplete",) when the input ends inside
+    a message.
+    """
+    cdef Recorder recorder = Recorder()
+    cdef CHttp1Factory factory = Http1Factory(Limits() if limits is None else limits)
+    cdef Codec codec = factory.create(OutputPool())
+    cdef bytes pending = b""
+    cdef Py_ssize_t used
+    codec.sink = recorder
+    for chunk in chunks:
+        pending += chunk
+        while pending:
+            used = codec.feed(PyBytes_AS_STRING(pending), PyBytes_GET_SIZE(pending))
+            pending = pending[used:]
+            if codec.wants_input() or recorder.failed:
+                break
+            codec.next_message()
+        if not recorder.failed and not codec.wants_input():
+            codec.next_message()
+    recorder.flush()
+    if eof and not recorder.failed and (pending or codec.in_message()):
+        recorder.events.append(("incomplete",))
+    return recorder.events
