@@ -1,0 +1,10 @@
+"""Answers that the server gives itself: a status and one line of text, nothing of its inside."""
+from ianus.codec.base cimport Codec
+from ianus.exchange.service cimport Service
+
+
+# Queues a whole response and returns the size of its body in bytes. `detail` joins the status line in the body;
+# fields are more (name, value) pairs.
+cdef Py_ssize_t send_answer(
+    Service service, Codec codec, int stream, int status, str detail, list fields, bint bodiless, bint close
+) except -1

@@ -1,0 +1,26 @@
+"""Error answers. They go through build_head() like an application's, so they carry the same fields."""
+from http import HTTPStatus
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from ianus.codec.base cimport FRAMING_LENGTH, Codec
+from ianus.exchange.head cimport ResponseFacts, build_head
+from ianus.exchange.service cimport Service
+
+
+cdef Py_ssize_t send_answer(
+    Service service, Codec codec, int stream, int status, str detail, list fields, bint bodiless, bint close
+) except -1:
+    cdef ResponseFacts facts
+    cdef str text = f"{status} {HTTPStatus(status).phrase}"
+    cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
+    cdef object head = build_head(
+        service, codec, status, [(b"content-type", b"text/plain; charset=utf-8"), *fields], &facts
+    )
+    codec.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
+    if bodiless:
+        body = b""
+    else:
+        codec.send_body(stream, body)
+    codec.send_end(stream)
+    return PyBytes_GET_SIZE(body)

@@ -1,0 +1,49 @@
+"""The two sides of a connection as they see each other: Transport below, Session above.
+
+The acceptor knows sessions only by this file, and sessions know nothing of sockets.
+"""
+from ianus.codec.base cimport Codec, Sink
+
+
+cdef class Transport:
+    """What a session may ask of the connection that carries it."""
+    cdef readonly object client         # (host, port) of the peer, or None
+    cdef readonly object server         # (host, port) or (path, None) that it connected to
+
+    cdef int flush(self) except -1      # send what is queued, as far as the peer takes it
+    cdef int flush_soon(self) except -1  # the same behind the callbacks that the loop has ready now
+    cdef int proceed(self) except -1    # a response is complete: go on with the input
+    cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
+    cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
+    cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
+
+
+cdef class Session(Sink):
+    """What a connection drives: one conversation, whatever protocol it is in."""
+    cdef Codec codec
+    cdef Transport transport            # None once the connection is gone
+
+    # The codec is on the stack during received(): it takes bytes, says how many, and runs no application code.
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1
+    # Behind received(): starts or wakes applications, answers errors.
+    cdef int run(self) except -1
+    # Behind the loop's callbacks: what waits for an application that has suspended leaves now.
+    cdef int settle(self) except -1
+    cdef bint wants_input(self) noexcept        # may received() be called?
+    cdef bint wants_read(self) noexcept         # should the socket be read?
+    cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
+    cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps behind bytes not read yet
+    cdef int writable(self) except -1           # the output has drained below the low watermark
+    cdef int response_complete(self, int stream) except -1
+    cdef int broken_off(self, int stream) except -1     # a response that began cannot be finished
+    cdef int lost(self) except -1               # the connection is gone
+    cdef int drain(self) except -1              # no more requests than what is on its way
+    cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
+    cdef int expired(self) except -1            # it has passed, and the socket was drained first
+    cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
+
+
+cdef class SessionFactory:
+    """Makes the session of a new connection; what a listener is given."""
+    cdef Session create(self, Transport transport)
+    cdef int drain(self) except -1      # the server is stopping: every response is the last of its connection

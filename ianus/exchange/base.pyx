@@ -1,0 +1,77 @@
+"""Abstract bases between acceptor and exchange; base.pxd is their commented index."""
+from ianus.codec.base cimport Sink
+
+
+cdef class Transport:
+    cdef int flush(self) except -1:
+        raise NotImplementedError
+
+    cdef int flush_soon(self) except -1:
+        raise NotImplementedError
+
+    cdef int proceed(self) except -1:
+        raise NotImplementedError
+
+    cdef int reconsider(self) except -1:
+        raise NotImplementedError
+
+    cdef int finish(self) except -1:
+        raise NotImplementedError
+
+    cdef int abort(self) except -1:
+        raise NotImplementedError
+
+
+cdef class Session(Sink):
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef int run(self) except -1:
+        raise NotImplementedError
+
+    cdef int settle(self) except -1:
+        return 0
+
+    cdef bint wants_input(self) noexcept:
+        return False
+
+    cdef bint wants_read(self) noexcept:
+        return False
+
+    cdef bint defers(self) noexcept:
+        return False
+
+    cdef int peer_finished(self, bint behind_unread) except -1:
+        raise NotImplementedError
+
+    cdef int writable(self) except -1:
+        return 0
+
+    cdef int response_complete(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int broken_off(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int lost(self) except -1:
+        raise NotImplementedError
+
+    cdef int drain(self) except -1:
+        raise NotImplementedError
+
+    cdef double read_deadline(self) except -1:
+        return 0
+
+    cdef int expired(self) except -1:
+        raise NotImplementedError
+
+    cdef double write_timeout(self) noexcept:
+        return 0
+
+
+cdef class SessionFactory:
+    cdef Session create(self, Transport transport):
+        raise NotImplementedError
+
+    cdef int drain(self) except -1:
+        return 0

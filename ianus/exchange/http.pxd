@@ -1,0 +1,75 @@
+"""One request and its one response, the same for every protocol below and every gateway above."""
+from ianus.codec.base cimport Framing, Request
+from ianus.exchange.base cimport Session
+from ianus.exchange.service cimport Service
+
+
+cdef enum:
+    HIGH_WATER = 65536      # bytes buffered in one direction at which the faster side has to wait
+    LOW_WATER = 16384       # ... until so few are left
+
+
+cdef class Gateway:
+    """Where exchanges go: one application behind one interface."""
+    cdef readonly Py_ssize_t in_flight      # application calls that have not returned
+    cdef readonly bint eager                # start() runs the application's first step itself
+
+    cdef Exchange open(self)                        # an exchange of the gateway's own kind
+    cdef int start(self, Exchange exchange) except -1   # no codec is on the stack
+
+
+cdef class Exchange:
+    # Links. The session is None once the response is complete or the connection is lost.
+    cdef Session session
+    cdef Service service
+    cdef readonly Request request
+    cdef readonly object client, server     # addresses, as the transport gives them
+    cdef int stream
+
+    # Request body: what has arrived and was not taken
+    cdef object body                # None, bytes, or a bytearray of several pieces
+    cdef readonly bint request_complete     # the whole request has arrived
+    cdef bint news                  # something arrived since the gateway was told
+    cdef bint awaits_continue       # the client waits for 100
+    cdef double body_since          # when we began to be willing to read the body
+    cdef double body_last           # when bytes of it came last
+    cdef long long body_received    # bytes since body_since
+    cdef Py_ssize_t buffered        # bytes in `body`
+
+    # Response
+    cdef readonly int status        # 0 = not started
+    cdef object head                # prepared by the codec, until it is sent
+    cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
+    cdef bint close                 # the application asked for Connection: close
+    cdef readonly bint head_sent
+    cdef readonly bint response_complete
+    cdef long long declared         # Content-Length, -1 = not declared
+    cdef long long sent             # bytes of the body so far
+
+    cdef readonly bint disconnected  # nobody can be answered any more
+    cdef bint peer_finished         # the client will send nothing more; it may still read
+    cdef double started             # for the access log
+
+    # From the session
+    cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
+    cdef int request_ended(self) except -1
+    cdef int disconnect(self) except -1
+    # To the gateway: something that an application may wait for has happened
+    cdef int notify_readable(self) except -1
+    cdef int notify_writable(self) except -1
+    # From the gateway
+    cdef bytes take_body(self)
+    cdef bint accepts_body(self) noexcept           # the socket should be read for it
+    cdef int want_body(self) except -1              # the application asks for more
+    cdef int start_response(self, int status, object headers) except -1
+    cdef int send_body(self, bytes data, bint more) except -1
+    cdef int send_head_now(self) except -1
+    cdef int answer(self, int status, str detail, list fields, bint close) except -1
+    cdef bint congested(self) noexcept              # the client does not read what was sent
+    cdef int break_off(self) except -1              # the response cannot be finished as it was begun
+    # Inside
+    cdef bint must_close(self, bint whole) noexcept
+    cdef int send_head(self, Framing framing, long long length, bint whole) except -1
+    cdef int complete(self) except -1
+    cdef int break_length(self, long long size) except -1
+    cdef int log_access(self, int status) except -1

@@ -1,0 +1,13 @@
+from ianus.codec.base import Request
+
+class Gateway:
+    in_flight: int
+    eager: bool
+
+class Exchange:
+    request: Request
+    status: int
+    request_complete: bool
+    head_sent: bool
+    response_complete: bool
+    disconnected: bool

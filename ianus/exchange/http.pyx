@@ -1,0 +1,250 @@
+"""The state of one exchange.
+
+Facts: most requests have no body, and most responses are one head and one piece of body. Strategy: the head is
+encoded when the application starts the response and leaves with the first piece, when it is known whether there is
+more; so a whole response gets a Content-Length and one send.
+
+Rules: what an application declared is what it must deliver, or the connection is closed; a complete exchange ignores
+what is said to it; a disconnected one raises.
+
+Compiled because every request passes here.
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Framing
+from ianus.codec.ledger cimport EXCHANGES, count
+from ianus.exchange.answers cimport send_answer
+from ianus.exchange.base cimport Session
+from ianus.exchange.head cimport ResponseFacts, build_head
+from ianus.telemetry.clock cimport monotonic
+
+from ianus.exchange.disconnect import ClientDisconnected
+
+
+cdef class Gateway:
+    cdef Exchange open(self):
+        raise NotImplementedError
+
+    cdef int start(self, Exchange exchange) except -1:
+        raise NotImplementedError
+
+
+# No garbage collector for these: the cycle with a waiting task ends when the application returns.
+@cython.no_gc
+cdef class Exchange:
+    def __cinit__(self):
+        count(EXCHANGES, 1)
+        self.declared = -1
+
+    def __dealloc__(self):
+        count(EXCHANGES, -1)
+
+    # ---------------------------------------------------------------- from the session
+
+    cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1:
+        self.body_last = monotonic()
+        self.body_received += size
+        self.awaits_continue = False
+        if self.response_complete:
+            return 0
+        if self.body is None:
+            self.body = PyBytes_FromStringAndSize(data, size)
+        else:
+            # Many small pieces cost amortised linear time (CVE-2025-69229).
+            if type(self.body) is bytes:
+                self.body = bytearray(self.body)
+            (<bytearray>self.body).extend(PyBytes_FromStringAndSize(data, size))
+        self.buffered += size
+        self.news = True
+        return 0
+
+    cdef int request_ended(self) except -1:
+        self.request_complete = True
+        self.awaits_continue = False
+        self.news = True
+        return 0
+
+    cdef int disconnect(self) except -1:
+        """The connection is gone: whoever waits is told."""
+        if self.response_complete or self.disconnected:
+            return 0
+        self.disconnected = True
+        self.session = None
+        self.head = None
+        # nginx's code for a client that left before its answer.
+        self.log_access(self.status if self.head_sent else 499)
+        self.notify_readable()
+        self.notify_writable()
+        return 0
+
+    cdef int notify_readable(self) except -1:
+        return 0
+
+    cdef int notify_writable(self) except -1:
+        return 0
+
+    # ---------------------------------------------------------------- from the gateway: request
+
+    cdef bytes take_body(self):
+        cdef bytes body
+        if self.body is None:
+            return b""
+        body = self.body if type(self.body) is bytes else bytes(self.body)
+        self.body = None
+        self.buffered = 0
+        if not self.request_complete and self.session is not None:
+            self.session.transport.reconsider()
+        return body
+
+    cdef bint accepts_body(self) noexcept:
+        return not self.request_complete and self.buffered < HIGH_WATER
+
+    cdef int want_body(self) except -1:
+        """RFC 9110 section 10.1.1: 100 goes out when somebody wants the body, not before."""
+        if self.awaits_continue and self.session is not None and not self.head_sent:
+            self.awaits_continue = False
+            self.session.codec.send_informational(self.stream, 100)
+            self.session.transport.flush()
+            if self.session is not None:
+                self.body_since = self.body_last = monotonic()
+                self.session.transport.reconsider()
+        return 0
+
+    # ---------------------------------------------------------------- from the gateway: response
+
+    cdef int start_response(self, int status, object headers) except -1:
+        cdef ResponseFacts facts
+        if self.disconnected:
+            raise ClientDisconnected
+        if not 200 <= status <= 999:
+            raise ValueError(f"response status {status} is not a final status (200 to 999)")
+        self.head = build_head(self.service, self.session.codec, status, headers, &facts)
+        self.status = status
+        self.close = facts.close
+        # RFC 9112 section 6.3: these never have a body, whatever their fields say.
+        self.bodiless = status == 204 or status == 304 or self.request.method == "HEAD"
+        self.declared = facts.content_length
+        if not self.service.gateway.eager:
+            # Should the application suspend now, the head leaves behind the callbacks that are ready.
+            self.session.transport.flush_soon()
+        return 0
+
+    cdef int send_body(self, bytes data, bint more) except -1:
+        """One piece of the body; more=False completes the response."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef Framing framing
+        if self.disconnected:
+            raise ClientDisconnected
+        if self.bodiless:
+            if not self.head_sent:
+                # RFC 9110 section 9.3.2: a HEAD may say how long the body of a GET would be, if that is known.
+                if size and not more and self.declared < 0 and self.status != 204 and self.status != 304:
+                    self.send_head(FRAMING_LENGTH, size, False)
+                else:
+                    self.send_head(FRAMING_DECLARED, 0, False)
+            size = 0
+        else:
+            if self.declared >= 0 and (
+                size > self.declared - self.sent or not more and size < self.declared - self.sent
+            ):
+                self.break_length(self.sent + size)
+            if not self.head_sent:
+                if self.declared >= 0:
+                    framing = FRAMING_DECLARED
+                elif more:
+                    framing = FRAMING_STREAM
+                else:
+                    framing = FRAMING_LENGTH
+                self.send_head(framing, size, not more)
+            if size:
+                self.session.codec.send_body(self.stream, data)
+                self.sent += size
+        if more:
+            if self.session.codec.out is not None:
+                if self.session.codec.out.size >= HIGH_WATER:
+                    self.session.transport.flush()
+                else:
+                    self.session.transport.flush_soon()
+            return 0
+        self.session.codec.send_end(self.stream)
+        return self.complete()
+
+    cdef int send_head(self, Framing framing, long long length, bint whole) except -1:
+        self.session.codec.send_head(self.stream, self.head, framing, length, self.must_close(whole))
+        self.head = None
+        self.head_sent = True
+        return 0
+
+    cdef int send_head_now(self) except -1:
+        """The application suspended between head and body: an EventSource opens before its first event."""
+        if self.head is not None and not self.head_sent and self.session is not None and not self.disconnected:
+            if self.bodiless or self.declared >= 0:
+                self.send_head(FRAMING_DECLARED, 0, False)
+            else:
+                self.send_head(FRAMING_STREAM, 0, False)
+        return 0
+
+    cdef int answer(self, int status, str detail, list fields, bint close) except -1:
+        """The server's own answer, in place of the application's; nothing of that has left."""
+        if self.session is None:
+            return 0
+        self.head = None
+        self.status = status
+        close = close or self.must_close(True)
+        self.sent = send_answer(
+            self.service, self.session.codec, self.stream, status, detail, fields, self.request.method == "HEAD", close
+        )
+        self.head_sent = True
+        return self.complete()
+
+    cdef bint must_close(self, bint whole) noexcept:
+        """Whether this response is to be the last of its connection; whole: it ends right now."""
+        if self.close or self.service.draining:
+            return True
+        if self.awaits_continue:
+            # The client may send the body or not, which nobody can tell from a next request.
+            return True
+        # More of the request body is coming than we would throw away.
+        return whole and not self.request_complete and self.request.content_length > HIGH_WATER
+
+    cdef int complete(self) except -1:
+        cdef Session session = self.session
+        self.response_complete = True
+        self.body = None
+        self.buffered = 0
+        self.session = None
+        self.log_access(self.status)
+        session.response_complete(self.stream)
+        # An application that still listens learns that it is over.
+        self.notify_readable()
+        return 0
+
+    cdef bint congested(self) noexcept:
+        return (
+            self.session is not None and self.session.codec.out is not None
+            and self.session.codec.out.size > HIGH_WATER
+        )
+
+    cdef int break_length(self, long long size) except -1:
+        """Never a desynchronised connection: the application gets the error, the client a close."""
+        declared = self.declared
+        self.close = True
+        if self.head_sent:
+            self.break_off()
+        raise ValueError(f"response body has {size} bytes, its content-length says {declared}")
+
+    cdef int break_off(self) except -1:
+        cdef Session session = self.session
+        if session is None:
+            return 0
+        self.disconnect()
+        return session.broken_off(self.stream)
+
+    cdef int log_access(self, int status) except -1:
+        if self.service.access_log is not None:
+            self.service.access_log.record(
+                self.client, self.request.method, self.request.target, self.request.http_version,
+                status, self.sent, self.request.headers, monotonic() - self.started,
+            )
+        return 0

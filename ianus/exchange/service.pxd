@@ -1,0 +1,36 @@
+"""What all connections of one worker share: limits, deadlines, gateway, log, and the fields of every answer."""
+from ianus.codec.base cimport CodecFactory
+from ianus.codec.output cimport OutputPool
+from ianus.telemetry.access_log cimport AccessLog
+
+
+cdef class Deadlines:
+    """Seconds, 0 = none. Immutable."""
+    cdef readonly double request_header     # absolute, from the first byte of a head
+    cdef readonly double keep_alive         # without any byte between two requests
+    cdef readonly double request_body       # without a byte of a body that we are willing to read
+    cdef readonly double body_rate          # bytes a second of such a body, on average ...
+    cdef readonly double body_rate_grace    # ... after this many seconds
+    cdef readonly double write              # without progress while output waits
+
+
+cdef class Service:
+    cdef readonly object gateway            # a Gateway (exchange/http.pxd)
+    cdef CodecFactory codecs
+    cdef OutputPool pool
+    cdef readonly Deadlines deadlines
+    cdef readonly AccessLog access_log      # or None
+    cdef readonly int limit_concurrency     # 0 = none
+    cdef readonly bint draining             # every response is the last of its connection
+    # Fields added to every response that does not bring its own
+    cdef bint date_header, server_header
+    cdef list headers                       # (name, value) from --header
+    cdef bytes date                         # IMF-fixdate, remade when the second changes
+    cdef long date_second
+    # Warnings given once
+    cdef set warned
+    cdef double refused_at                  # when the last 503 was logged
+    cdef long long refused                  # 503 answers since then
+
+    cdef bytes date_value(self)
+    cdef int warn_once(self, str message) except -1

@@ -1,0 +1,42 @@
+from collections.abc import Iterable
+
+from ianus.codec.base import CodecFactory
+from ianus.exchange.http import Gateway
+from ianus.telemetry.access_log import AccessLog
+
+class Deadlines:
+    request_header: float
+    keep_alive: float
+    request_body: float
+    body_rate: float
+    body_rate_grace: float
+    write: float
+    def __init__(
+        self,
+        *,
+        request_header: float = 10.0,
+        keep_alive: float = 75.0,
+        request_body: float = 30.0,
+        body_rate: float = 240.0,
+        body_rate_grace: float = 10.0,
+        write: float = 60.0,
+    ) -> None: ...
+
+class Service:
+    gateway: Gateway
+    deadlines: Deadlines
+    access_log: AccessLog | None
+    limit_concurrency: int
+    draining: bool
+    def __init__(
+        self,
+        gateway: Gateway,
+        codecs: CodecFactory,
+        *,
+        deadlines: Deadlines,
+        access_log: AccessLog | None = None,
+        date_header: bool = True,
+        server_header: bool = True,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        limit_concurrency: int = 0,
+    ) -> None: ...

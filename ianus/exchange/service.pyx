@@ -1,0 +1,82 @@
+"""Shared state of a worker's connections. One instance a reactor, so there is no lock."""
+import logging
+from email.utils import formatdate
+
+from posix.time cimport time_t
+
+from ianus.codec.base cimport CodecFactory
+from ianus.codec.output cimport OutputPool
+from ianus.telemetry.access_log cimport AccessLog
+
+
+cdef extern from "<time.h>" nogil:
+    time_t time(time_t*)
+
+
+cdef class Deadlines:
+    """How long a client may take; all in seconds (body_rate in bytes a second), 0 for no limit."""
+
+    def __init__(
+        self,
+        *,
+        double request_header=10.0,
+        double keep_alive=75.0,
+        double request_body=30.0,
+        double body_rate=240.0,
+        double body_rate_grace=10.0,
+        double write=60.0,
+    ):
+        if min(request_header, keep_alive, request_body, body_rate, body_rate_grace, write) < 0:
+            raise ValueError("deadlines cannot be negative")
+        self.request_header = request_header
+        self.keep_alive = keep_alive
+        self.request_body = request_body
+        self.body_rate = body_rate
+        self.body_rate_grace = body_rate_grace
+        self.write = write
+
+
+cdef class Service:
+    """Binds a gateway to what guards it.
+
+    gateway: where requests go. codecs: makes the codec of each connection. access_log: None for no log.
+    headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
+    run at once, 0 for no limit; more are answered 503.
+    """
+
+    def __init__(
+        self,
+        gateway not None,
+        CodecFactory codecs not None,
+        *,
+        Deadlines deadlines not None,
+        AccessLog access_log=None,
+        bint date_header=True,
+        bint server_header=True,
+        headers=(),
+        int limit_concurrency=0,
+    ):
+        self.gateway = gateway
+        self.codecs = codecs
+        self.deadlines = deadlines
+        self.access_log = access_log
+        self.date_header = date_header
+        self.server_header = server_header
+        self.headers = [(bytes(name), bytes(value)) for name, value in headers]
+        self.limit_concurrency = limit_concurrency
+        self.pool = OutputPool()
+        self.warned = set()
+
+    cdef bytes date_value(self):
+        """The Date of a response sent now (RFC 9110 section 6.6.1)."""
+        cdef long second = <long>time(NULL)
+        if second != self.date_second:
+            self.date = formatdate(second, usegmt=True).encode("ascii")
+            self.date_second = second
+        return self.date
+
+    cdef int warn_once(self, str message) except -1:
+        if message not in self.warned:
+            self.warned.add(message)
+            logging.getLogger("ianus.error").warning("%s", message)
+        return 0

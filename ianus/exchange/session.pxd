@@ -1,0 +1,27 @@
+"""An HTTP conversation in which one exchange follows the other: HTTP/1."""
+from ianus.exchange.base cimport Session, SessionFactory
+from ianus.exchange.http cimport Exchange
+from ianus.exchange.service cimport Service
+
+
+cdef class HttpSession(Session):
+    cdef Service service
+    # The exchange whose request is being read or whose response is not complete; None between two.
+    cdef Exchange exchange
+    cdef bint unstarted             # ... and its application was not called yet
+    cdef bint scheduled             # ... or was put to the loop in this turn
+    cdef bint ending                # no further request is wanted
+    # A protocol error that run() has to answer
+    cdef int error_status           # 0 = none
+    cdef str error_reason
+    cdef double since               # the first byte of a head, or the end of the last exchange
+
+    cdef int answer_error(self) except -1
+    cdef int refuse(self) except -1
+    cdef int end_exchange(self) except -1
+    cdef int give_up(self, int status, str reason) except -1
+    cdef int log_refusal(self, int status, str reason) except -1
+
+
+cdef class HttpSessionFactory(SessionFactory):
+    cdef Service service

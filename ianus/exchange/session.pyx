@@ -1,0 +1,280 @@
+"""The life of one HTTP/1 conversation, in the order in which it happens.
+
+Rules: sink calls only note what happened, run() acts on it when no codec is on the stack; after an error nothing of
+the conversation is read any more; an unread request body is thrown away up to 64 KiB, else the connection closes.
+
+Compiled because every request passes here.
+"""
+import logging
+
+from ianus.codec.base cimport Request
+from ianus.exchange.answers cimport send_answer
+from ianus.exchange.base cimport Session, SessionFactory, Transport
+from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
+from ianus.exchange.service cimport Deadlines, Service
+from ianus.telemetry.clock cimport monotonic
+
+logger = logging.getLogger("ianus.error")
+
+# Idle connections that were used this recently get the chance of one more request when the server stops.
+cdef double DRAIN_IDLE = 1.0
+cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
+
+
+cdef class HttpSession(Session):
+    # ---------------------------------------------------------------- sink: the codec is on the stack
+
+    cdef int on_request(self, int stream, Request request) except -1:
+        cdef Gateway gateway = <Gateway>self.service.gateway
+        cdef Exchange exchange = gateway.open()
+        exchange.session = self
+        exchange.service = self.service
+        exchange.request = request
+        exchange.client = self.transport.client
+        exchange.server = self.transport.server
+        exchange.stream = stream
+        if self.service.access_log is not None:
+            exchange.started = monotonic()
+        if request.content_length != 0:
+            exchange.awaits_continue = request.expect_continue
+            exchange.body_since = exchange.body_last = monotonic()
+        self.exchange = exchange
+        self.unstarted = True
+        return 0
+
+    cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
+        return self.exchange.body_arrived(data, size)
+
+    cdef int on_trailers(self, int stream, list fields) except -1:
+        # ASGI and WSGI have no place for them; they are validated and dropped.
+        return 0
+
+    cdef int on_end(self, int stream) except -1:
+        return self.exchange.request_ended()
+
+    cdef int on_error(self, int status, str reason) except -1:
+        self.error_status = status
+        self.error_reason = reason
+        return 0
+
+    # ---------------------------------------------------------------- from the connection
+
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
+        if self.exchange is None and not self.codec.in_message():
+            self.since = monotonic()
+        return self.codec.feed(data, size)
+
+    cdef int run(self) except -1:
+        cdef Exchange exchange = self.exchange
+        cdef Gateway gateway
+        if exchange is not None:
+            if self.unstarted:
+                self.unstarted = False
+                gateway = <Gateway>self.service.gateway
+                if self.service.limit_concurrency and gateway.in_flight >= self.service.limit_concurrency:
+                    self.refuse()
+                elif not self.error_status:
+                    exchange.news = False
+                    gateway.start(exchange)
+                    if gateway.eager:
+                        exchange.send_head_now()
+                    else:
+                        self.scheduled = True
+            elif exchange.response_complete:
+                self.end_exchange()
+            elif exchange.news:
+                exchange.news = False
+                exchange.notify_readable()
+        if self.error_status and self.transport is not None:
+            self.answer_error()
+        return 0
+
+    cdef int settle(self) except -1:
+        self.scheduled = False
+        if self.exchange is not None:
+            self.exchange.send_head_now()
+        return 0
+
+    cdef bint wants_input(self) noexcept:
+        return not self.ending and self.codec.wants_input()
+
+    cdef bint wants_read(self) noexcept:
+        if self.exchange is None:
+            return not self.ending
+        return self.exchange.response_complete or self.exchange.accepts_body()
+
+    cdef bint defers(self) noexcept:
+        return self.scheduled
+
+    cdef int peer_finished(self, bint behind_unread) except -1:
+        cdef Exchange exchange = self.exchange
+        if exchange is None or exchange.response_complete:
+            return 0 if behind_unread else self.transport.finish()
+        if exchange.request_complete:
+            # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
+            exchange.peer_finished = True
+            return exchange.notify_readable()
+        if not behind_unread:
+            # The body can never be completed: an error to the application, never the end of a body.
+            self.ending = True
+            exchange.peer_finished = True
+            return exchange.notify_readable()
+        return 0
+
+    cdef int writable(self) except -1:
+        if self.exchange is not None:
+            self.exchange.notify_writable()
+        return 0
+
+    cdef int lost(self) except -1:
+        cdef Exchange exchange = self.exchange
+        self.transport = None
+        self.ending = True
+        if exchange is not None:
+            self.exchange = None
+            exchange.disconnect()
+        return 0
+
+    cdef int drain(self) except -1:
+        """With nothing on its way, only connections that were just used get another second."""
+        return self.transport.reconsider()
+
+    # ---------------------------------------------------------------- deadlines
+
+    cdef double read_deadline(self) except -1:
+        cdef Deadlines deadlines = self.service.deadlines
+        cdef Exchange exchange = self.exchange
+        cdef double deadline = 0, by_rate
+        if exchange is None:
+            if self.ending:
+                return 0
+            if self.codec.in_message():
+                return self.since + deadlines.request_header if deadlines.request_header else 0
+            if deadlines.keep_alive:
+                deadline = self.since + deadlines.keep_alive
+            if self.service.draining and (deadline == 0 or self.since + DRAIN_IDLE < deadline):
+                deadline = self.since + DRAIN_IDLE
+            return deadline
+        if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
+            return 0
+        if deadlines.request_body:
+            deadline = exchange.body_last + deadlines.request_body
+        if deadlines.body_rate:
+            # The moment at which what has come is too little for the time it took.
+            by_rate = exchange.body_since + max(
+                deadlines.body_rate_grace, exchange.body_received / deadlines.body_rate
+            )
+            if deadline == 0 or by_rate < deadline:
+                deadline = by_rate
+        return deadline
+
+    cdef int expired(self) except -1:
+        if self.exchange is None:
+            if self.codec.in_message():
+                return self.give_up(408, "request head not complete within timeout-request-header")
+            # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
+            return self.transport.finish()
+        if self.exchange.response_complete:
+            return self.transport.finish()
+        return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
+
+    cdef double write_timeout(self) noexcept:
+        return self.service.deadlines.write
+
+    # ---------------------------------------------------------------- ends
+
+    cdef int response_complete(self, int stream) except -1:
+        """The exchange has queued its last byte."""
+        if self.exchange.request_complete:
+            self.end_exchange()
+        elif not self.codec.persists():
+            self.exchange = None
+            self.ending = True
+            return self.transport.finish()
+        else:
+            # The rest of the request body is thrown away, within the deadlines of a body and up to a limit.
+            self.exchange.body_received = 0
+            self.exchange.body_since = self.exchange.body_last = monotonic()
+        return self.transport.proceed()
+
+    cdef int end_exchange(self) except -1:
+        """Both sides of the exchange are complete, or its unread body has grown too long."""
+        cdef Exchange exchange = self.exchange
+        if not exchange.request_complete and exchange.body_received <= HIGH_WATER:
+            return 0
+        self.exchange = None
+        if not exchange.request_complete or not self.codec.persists():
+            self.ending = True
+            return self.transport.finish()
+        self.since = monotonic()
+        return self.codec.next_message()
+
+    cdef int broken_off(self, int stream) except -1:
+        self.exchange = None
+        self.ending = True
+        if self.codec.close_delimited():
+            return self.transport.abort()
+        return self.transport.finish()
+
+    # ---------------------------------------------------------------- refusals
+
+    cdef int answer_error(self) except -1:
+        cdef int status = self.error_status
+        self.error_status = 0
+        return self.give_up(status, self.error_reason)
+
+    cdef int give_up(self, int status, str reason) except -1:
+        """Answers, if that is still possible, and closes."""
+        cdef Exchange exchange = self.exchange
+        self.log_refusal(status, reason)
+        self.ending = True
+        if exchange is None:
+            sent = send_answer(self.service, self.codec, 0, status, reason, [], False, True)
+            if self.service.access_log is not None:
+                self.service.access_log.record(
+                    self.transport.client, None, None, None, status, sent, [], monotonic() - self.since
+                )
+        elif exchange.head_sent:
+            return exchange.break_off() if not exchange.response_complete else self.transport.finish()
+        else:
+            return exchange.answer(status, reason, [], True)
+        return self.transport.finish()
+
+    cdef int refuse(self) except -1:
+        """Too many application calls: 503, and the connection lives on."""
+        cdef Exchange exchange = self.exchange
+        cdef double now = monotonic()
+        self.service.refused += 1
+        if now - self.service.refused_at >= REFUSALS_EVERY:
+            logger.warning(
+                "answered 503 to %d request(s): limit-concurrency (%d) is reached",
+                self.service.refused, self.service.limit_concurrency,
+            )
+            self.service.refused = 0
+            self.service.refused_at = now
+        return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], False)
+
+    cdef int log_refusal(self, int status, str reason) except -1:
+        client = self.transport.client
+        logger.info("%d to %s: %s", status, f"{client[0]}:{client[1]}" if client else "unix socket", reason)
+        return 0
+
+
+cdef class HttpSessionFactory(SessionFactory):
+    """Makes the sessions of new connections."""
+
+    def __init__(self, Service service not None):
+        self.service = service
+
+    cdef Session create(self, Transport transport):
+        cdef HttpSession session = HttpSession.__new__(HttpSession)
+        session.service = self.service
+        session.transport = transport
+        session.codec = self.service.codecs.create(self.service.pool)
+        session.codec.sink = session
+        session.since = monotonic()
+        return session
+
+    cdef int drain(self) except -1:
+        self.service.draining = True
+        return 0

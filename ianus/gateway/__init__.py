@@ -1,0 +1,1 @@
+"""The application's side: finding it, starting it, calling it."""

@@ -1,0 +1,42 @@
+"""The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): scopes, receive and send."""
+from ianus.exchange.http cimport Exchange, Gateway
+
+
+cdef class AsgiGateway(Gateway):
+    cdef object app
+    cdef object loop
+    cdef dict scope_template        # what all scopes have in common; copied for each request
+    cdef dict asgi                  # the "asgi" dictionary, likewise
+    cdef dict state                 # the lifespan state, or None
+    cdef object create_future       # loop.create_future
+    # Exchanges whose application runs, as a ring through this sentinel: it keeps their tasks alive, of which
+    # asyncio holds only weak references.
+    cdef AsgiExchange ring
+
+    cdef dict build_scope(self, Exchange exchange)
+
+
+cdef class AsgiExchange(Exchange):
+    cdef AsgiGateway gateway
+    cdef object task                # until the application has returned
+    cdef AsgiExchange previous, next
+    cdef bint end_told              # the message with more_body=False was received
+    cdef list readers               # futures of receive() calls that wait
+    cdef list writers               # futures of send() calls that wait
+
+    cdef dict next_message(self)
+    cdef int handle(self, object message) except -1
+    cdef int ended(self) except -1
+    cdef int fail(self) except -1
+    cdef str request_line(self)
+    cdef int report(self, str what, object error) except -1
+
+
+cdef class Receive:
+    cdef AsgiExchange exchange
+    cdef object waiting             # iterator of the future that this call waits for
+
+cdef class Send:
+    cdef AsgiExchange exchange
+    cdef object message             # until it was handled
+    cdef object waiting

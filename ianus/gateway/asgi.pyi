@@ -1,0 +1,22 @@
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from ianus.exchange.http import Exchange, Gateway
+
+class AsgiGateway(Gateway):
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[Any]],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        root_path: str = "",
+        state: dict[str, Any] | None = None,
+    ) -> None: ...
+    def tasks(self) -> list[asyncio.Task[None]]: ...
+
+class AsgiExchange(Exchange):
+    def receive(self) -> Coroutine[Any, Any, dict[str, Any]]: ...
+    def send(self, message: dict[str, Any]) -> Coroutine[Any, Any, None]: ...
+    def application_returned(self) -> None: ...
+    def application_raised(self, error: BaseException) -> None: ...

@@ -1,0 +1,374 @@
+"""ASGI on top of exchanges.
+
+Facts: receive() and send() are awaited once each in the usual request and nearly always have their answer at once.
+Strategy: both return a small awaitable that does its work when it is first stepped, without a coroutine or future;
+only who has to wait gets a future. The awaitables look like coroutines, so create_task() takes them, and since
+nothing happens before the loop steps them, they may be made in other threads.
+
+Rule: the application's task is a plain asyncio.Task with its own context, and nobody but its application or the
+end of the server cancels it.
+
+Compiled because every request passes here.
+"""
+cimport cython
+
+import asyncio
+import logging
+import sys
+
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem
+from cpython.object cimport PyObject
+
+from ianus.codec.base cimport Request
+from ianus.exchange.http cimport Exchange, Gateway
+
+from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+from ianus.gateway.run import run
+
+logger = logging.getLogger("ianus.error")
+
+cdef object Task = asyncio.Task
+cdef object CancelledError = asyncio.CancelledError
+
+# HTTP spec version 2.3, deliberately: from 2.4 on Starlette stops to listen for http.disconnect and waits for
+# send() to fail, so an event stream that is idle would outlive its client.
+cdef str SPEC_VERSION = "2.3"
+
+
+cdef class AsgiGateway(Gateway):
+    """Runs requests in an ASGI 3 application.
+
+    app: the application. loop: the event loop that tasks run in. root_path: the scope's root_path.
+    state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
+    """
+
+    def __init__(self, app not None, *, loop not None, str root_path="", dict state=None):
+        self.app = app
+        self.loop = loop
+        self.create_future = loop.create_future
+        self.state = state
+        # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
+        self.eager = sys.version_info >= (3, 12)
+        self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
+        self.scope_template = {
+            "type": "http",
+            "asgi": None,
+            "http_version": "1.1",
+            "method": None,
+            "scheme": "http",
+            "path": None,
+            "raw_path": None,
+            "query_string": None,
+            "root_path": root_path,
+            "headers": None,
+            "client": None,
+            "server": None,
+        }
+        if state is not None:
+            self.scope_template["state"] = None
+        self.ring = AsgiExchange.__new__(AsgiExchange)
+        self.ring.previous = self.ring.next = self.ring
+
+    def tasks(self) -> list:
+        """The tasks of the application calls that have not returned."""
+        cdef AsgiExchange exchange = self.ring.next
+        tasks = []
+        while exchange is not self.ring:
+            if exchange.task is not None:
+                tasks.append(exchange.task)
+            exchange = exchange.next
+        return tasks
+
+    def __dealloc__(self):
+        # The ring refers to itself and has no collector.
+        if self.ring is not None:
+            self.ring.previous = self.ring.next = None
+
+    cdef Exchange open(self):
+        cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
+        exchange.gateway = self
+        return exchange
+
+    cdef int start(self, Exchange opened) except -1:
+        cdef AsgiExchange exchange = <AsgiExchange>opened
+        cdef dict scope = self.build_scope(exchange)
+        self.in_flight += 1
+        exchange.previous = self.ring.previous
+        exchange.next = self.ring
+        exchange.previous.next = exchange
+        self.ring.previous = exchange
+        coroutine = run(self.app, scope, exchange, exchange.receive, exchange.send)
+        if self.eager:
+            task = Task(coroutine, loop=self.loop, eager_start=True)
+        else:
+            task = Task(coroutine, loop=self.loop)
+        if exchange.next is not None:
+            exchange.task = task
+        return 0
+
+    cdef dict build_scope(self, Exchange exchange):
+        cdef Request request = exchange.request
+        cdef dict scope = PyDict_Copy(self.scope_template)
+        # Copies, because an application may write into what it is given.
+        scope["asgi"] = PyDict_Copy(self.asgi)
+        if self.state is not None:
+            scope["state"] = PyDict_Copy(self.state)
+        scope["http_version"] = request.http_version
+        scope["method"] = request.method
+        scope["path"] = request.path
+        scope["raw_path"] = request.raw_path
+        scope["query_string"] = request.query_string
+        scope["headers"] = request.headers
+        scope["client"] = exchange.client
+        scope["server"] = exchange.server
+        return scope
+
+
+@cython.no_gc
+cdef class AsgiExchange(Exchange):
+    """One request in its application; `receive` and `send` are what the application is given."""
+
+    def receive(self):
+        """The awaitable of the next message (ASGI HTTP, "receive events")."""
+        cdef Receive awaitable = Receive.__new__(Receive)
+        awaitable.exchange = self
+        return awaitable
+
+    def send(self, message):
+        """The awaitable that sends one message.
+
+        Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
+        comes out of order; ClientDisconnected, an OSError, when nobody can be reached.
+        """
+        cdef Send awaitable = Send.__new__(Send)
+        awaitable.exchange = self
+        awaitable.message = message
+        return awaitable
+
+    # ---------------------------------------------------------------- receive
+
+    cdef dict next_message(self):
+        """The next message, or None when there is nothing to say yet."""
+        if self.response_complete or self.disconnected:
+            return {"type": "http.disconnect"}
+        if self.buffered:
+            self.end_told = self.request_complete
+            return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
+        if not self.request_complete:
+            if self.peer_finished:
+                return {"type": "http.disconnect"}
+            self.want_body()
+            return None
+        if not self.end_told:
+            self.end_told = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self.peer_finished:
+            return {"type": "http.disconnect"}
+        return None
+
+    cdef int notify_readable(self) except -1:
+        wake(self.readers)
+        return 0
+
+    # ---------------------------------------------------------------- send
+
+    cdef int handle(self, object message) except -1:
+        cdef PyObject* kind
+        cdef PyObject* value
+        cdef object body
+        if self.response_complete:
+            # ASGI HTTP: further messages are ignored.
+            return 0
+        if type(message) is not dict:
+            message = dict(message)
+        kind = PyDict_GetItem(message, "type")
+        if kind == NULL or not isinstance(<object>kind, str):
+            raise ValueError("ASGI message has no 'type' string")
+        if self.status:
+            if <str>kind != "http.response.body":
+                raise unexpected(<object>kind, "http.response.body")
+            value = PyDict_GetItem(message, "body")
+            body = b"" if value == NULL else <object>value
+            if type(body) is not bytes:
+                if not isinstance(body, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"response body is bytes, not {type(body).__name__}")
+                body = bytes(body)
+            value = PyDict_GetItem(message, "more_body")
+            return self.send_body(<bytes>body, value != NULL and bool(<object>value))
+        if <str>kind != "http.response.start":
+            raise unexpected(<object>kind, "http.response.start")
+        value = PyDict_GetItem(message, "status")
+        if value == NULL or not isinstance(<object>value, int):
+            raise TypeError("response status is an int")
+        status = <object>value
+        value = PyDict_GetItem(message, "headers")
+        return self.start_response(int(status), () if value == NULL else <object>value)
+
+    cdef int notify_writable(self) except -1:
+        wake(self.writers)
+        return 0
+
+    # ---------------------------------------------------------------- the end
+
+    def application_returned(self) -> None:
+        """The application's coroutine has returned; called by `run`, once."""
+        self.ended()
+        if self.response_complete or self.disconnected:
+            return
+        if not self.status:
+            self.report("application returned without starting a response", None)
+        else:
+            self.report("application returned without completing its response", None)
+        self.fail()
+
+    def application_raised(self, error) -> None:
+        """The application's coroutine has raised; called by `run`, once."""
+        self.ended()
+        if self.disconnected and isinstance(error, (CancelledError, GeneratorExit)) or is_disconnect(error):
+            pass
+        elif isinstance(error, (CancelledError, GeneratorExit)):
+            if not self.response_complete:
+                self.report("application was cancelled", None)
+        elif self.disconnected or self.peer_finished and not self.request_complete:
+            # Frameworks turn a request that breaks off into exceptions of their own.
+            logger.info(
+                "client left before its request was complete, application raised %s: %s",
+                type(error).__name__, self.request_line(),
+            )
+        else:
+            self.report("exception in application", error)
+        if not self.response_complete and not self.disconnected:
+            self.fail()
+
+    cdef int ended(self) except -1:
+        """Leaves the ring; nothing keeps the task any more."""
+        self.previous.next = self.next
+        self.next.previous = self.previous
+        self.previous = self.next = None
+        self.task = None
+        self.gateway.in_flight -= 1
+        return 0
+
+    cdef int fail(self) except -1:
+        """The application ended without a whole response."""
+        if self.head_sent:
+            return self.break_off()
+        return self.answer(500, None, [], False)
+
+    cdef str request_line(self):
+        """For the log; the codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
+        return f"{self.request.method} {self.request.target.decode('ascii')}"
+
+    cdef int report(self, str what, object error) except -1:
+        logger.error(
+            "%s: %s", what, self.request_line(),
+            exc_info=None if error is None else (type(error), error, error.__traceback__),
+        )
+        return 0
+
+
+cdef object unexpected(str kind, str expected):
+    return RuntimeError(f"unexpected ASGI message {kind!r}, expected {expected!r}")
+
+
+cdef int wake(list futures) except -1:
+    """Lets everybody go on who waits; each looks again for what he waits for."""
+    if futures:
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
+        futures.clear()
+    return 0
+
+
+cdef list with_waiter(list futures, object future):
+    """Adds a future, without those that were cancelled: who polls with a time limit leaves one each time."""
+    cdef list waiting = [future]
+    if futures:
+        waiting += [other for other in futures if not other.done()]
+    return waiting
+
+
+cdef object DONE = object()
+
+
+cdef object throw(object kind, object value):
+    """What the throw() of a coroutine raises for its arguments."""
+    if value is not None:
+        return value
+    return kind() if isinstance(kind, type) else kind
+
+
+@cython.freelist(64)
+cdef class Receive:
+    """Awaitable of one message; steps like a coroutine."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef dict message
+        while True:
+            if self.waiting is not None:
+                step = next(self.waiting, DONE)
+                if step is not DONE:
+                    return step
+                self.waiting = None
+            message = self.exchange.next_message()
+            if message is not None:
+                raise StopIteration(message)
+            future = self.exchange.gateway.create_future()
+            self.exchange.readers = with_waiter(self.exchange.readers, future)
+            self.waiting = iter(future)
+
+    def send(self, value):
+        return self.__next__()
+
+    def throw(self, kind, value=None, traceback=None):
+        raise throw(kind, value)
+
+    def close(self):
+        self.waiting = None
+
+
+@cython.freelist(64)
+cdef class Send:
+    """Awaitable that sends one message, then waits while the client does not read; steps like a coroutine."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef AsgiExchange exchange = self.exchange
+        message = self.message
+        if message is not None:
+            self.message = None
+            exchange.handle(message)
+        while True:
+            if self.waiting is not None:
+                step = next(self.waiting, DONE)
+                if step is not DONE:
+                    return step
+                self.waiting = None
+                if exchange.disconnected:
+                    raise ClientDisconnected
+            if not exchange.congested():
+                raise StopIteration
+            future = exchange.gateway.create_future()
+            exchange.writers = with_waiter(exchange.writers, future)
+            self.waiting = iter(future)
+
+    def send(self, value):
+        return self.__next__()
+
+    def throw(self, kind, value=None, traceback=None):
+        raise throw(kind, value)
+
+    def close(self):
+        self.waiting = None
