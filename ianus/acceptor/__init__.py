@@ -1,0 +1,1 @@
+"""Sockets and readiness: from a listening address to bytes of a connection and back."""

@@ -1,0 +1,68 @@
+"""One accepted socket: bytes between it and its session."""
+from ianus.exchange.base cimport Session, Transport
+
+
+cdef class Host:
+    """What a connection may ask of its reactor."""
+    cdef char* receive_buffer           # shared by all connections, owned by the reactor
+    cdef Py_ssize_t receive_size
+    # A codec is on the stack and reads the receive buffer or a connection's leftovers: nobody else may.
+    cdef bint parsing
+
+    cdef int watch(self, Connection connection, unsigned int events) except -1
+    cdef int schedule(self, Connection connection, double when) except -1
+    cdef int later(self, Connection connection) except -1
+    cdef int remove(self, Connection connection, int fd) except -1
+
+
+cdef class Connection(Transport):
+    # Process: who it belongs to. The reactor's slots own the connection; it owns its fd.
+    cdef Host host
+    cdef Session session                # None once closed
+    cdef int fd                         # -1 once closed
+    cdef int slot                       # index in the reactor's slots
+    cdef unsigned int generation        # tells it from an earlier connection in the same slot
+    cdef unsigned int events            # that epoll watches; errors it reports even without any
+    cdef bint watched                   # it is in epoll at all
+
+    # Bytes received and not consumed: an incomplete line, or requests behind the one being answered.
+    cdef char* leftover                 # malloc'ed, owned by this object
+    cdef Py_ssize_t left_start, left_end, left_room
+
+    cdef double deadline                # the next one of all, 0 = none; judged when the timer visits
+    cdef double write_deadline          # while output waits for the peer, 0 = none
+    cdef double linger_until            # end of a lingering close
+    cdef int linger_left                # bytes that it may still throw away
+
+    cdef bint in_turn                   # turn() is on the stack
+    cdef bint listed                    # the reactor will call resume()
+    cdef bint eof                       # FIN was read
+    cdef bint fin_seen                  # FIN was reported, perhaps behind unread bytes
+    cdef bint unread                    # bytes wait in the socket that nobody wants now
+    cdef bint blocked                   # the peer does not take more output now
+    cdef bint closing                   # to be closed when the output has left
+    cdef bint resetting                 # to be closed with RST
+    cdef bint lingering                 # our side is shut down, the peer's bytes are thrown away
+
+    # From the reactor
+    cdef int on_events(self, unsigned int events) except -1
+    cdef int on_timer(self, double now) except -1
+    cdef int resume(self) except -1             # behind the loop's callbacks, after later()
+    cdef int close(self) except -1              # at once
+    cdef int forget(self) except -1             # in the child of a fork: without a trace on the wire
+    # Reading
+    cdef bint may_read(self) noexcept
+    cdef int read(self) except -1
+    cdef int discard(self) except -1
+    cdef int keep(self, const char* data, Py_ssize_t size) except -1
+    cdef int turn(self) except -1
+    cdef int end_turn(self) except -1
+    # Writing
+    cdef int drained(self) except -1
+    # Bookkeeping
+    cdef int update(self) except -1
+    cdef int linger(self) except -1
+    cdef int release(self) except -1
+
+
+cdef int open_connection(Connection connection, Host host, int fd, int slot, unsigned int generation) except -1

@@ -1,0 +1,428 @@
+"""One connection, in the order of its life: read, turn, write, close.
+
+Facts: a keep-alive client sends one request, gets one response, and waits. Strategy: bytes are received into a
+buffer that all connections share; what the codec does not consume is copied into `leftover`, which idle connections
+do not have; output leaves at the end of the turn in one send.
+
+Rules:
+- No application code runs while the codec reads: turn() feeds, then runs, then feeds the leftovers.
+- A fd is closed here and nowhere else: EPOLL_CTL_DEL, shutdown, close, in that order, so that neither a fork's copy
+  nor the next owner of the number can get an event or a byte of it.
+- Who is paused is not watched for input, or level-triggered readiness would spin; FIN is watched until it is seen.
+
+Compiled because every request passes here.
+"""
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from ianus.acceptor.socket_api cimport (
+    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET,
+    c_close, linger_option, msghdr, recv, send, sendmsg, setsockopt, shutdown,
+)
+from ianus.codec.ledger cimport CONNECTIONS, count
+from ianus.codec.output cimport Output, iovec
+from ianus.exchange.base cimport Session, Transport
+from ianus.telemetry.clock cimport monotonic
+
+
+cdef enum:
+    VECTOR = 16             # pieces of output in one sendmsg
+    TURN_BYTES = 1048576    # bytes sent in one turn, so that one fast reader does not keep the others waiting
+    COALESCE = 65536        # bytes of output that wait for more at the most
+    LOW_WATER = 16384       # bytes of output below which who waits may go on
+    LINGER_BYTES = 262144   # what a lingering close throws away
+
+cdef double LINGER_SECONDS = 2.0
+
+
+cdef class Host:
+    cdef int watch(self, Connection connection, unsigned int events) except -1:
+        raise NotImplementedError
+
+    cdef int schedule(self, Connection connection, double when) except -1:
+        raise NotImplementedError
+
+    cdef int later(self, Connection connection) except -1:
+        raise NotImplementedError
+
+    cdef int remove(self, Connection connection, int fd) except -1:
+        raise NotImplementedError
+
+
+cdef int open_connection(Connection connection, Host host, int fd, int slot, unsigned int generation) except -1:
+    """Takes fd over. The caller sets the session, then calls update()."""
+    connection.host = host
+    connection.fd = fd
+    connection.slot = slot
+    connection.generation = generation
+    return 0
+
+
+cdef class Connection(Transport):
+    def __cinit__(self):
+        self.fd = -1
+        count(CONNECTIONS, 1)
+
+    def __dealloc__(self):
+        free(self.leftover)
+        count(CONNECTIONS, -1)
+
+    # ---------------------------------------------------------------- events
+
+    cdef int on_events(self, unsigned int events) except -1:
+        if events & (EPOLLERR | EPOLLHUP):
+            # Reset, or both sides shut down: no answer can reach anybody.
+            return self.close()
+        if events & EPOLLOUT:
+            self.blocked = False
+            self.flush()
+            if self.fd < 0:
+                return 0
+            if not self.in_turn:
+                self.update()
+        if events & EPOLLIN:
+            if self.lingering:
+                return self.discard()
+            if self.may_read():
+                return self.read()
+            # update() stops to watch for it; a FIN behind it is still noticed.
+            self.unread = True
+        if events & EPOLLRDHUP and not self.fin_seen:
+            self.fin_seen = True
+            if not self.closing:
+                self.session.peer_finished(True)
+        if self.fd >= 0 and not self.in_turn:
+            self.update()
+        return 0
+
+    cdef int on_timer(self, double now) except -1:
+        """The wheel came up: judges the deadlines, after reading what is there."""
+        cdef double deadline
+        if self.fd < 0:
+            return 0
+        # The wheel has forgotten this connection; update() puts it in again.
+        self.deadline = 0
+        if self.lingering:
+            if now >= self.linger_until:
+                return self.close()
+            return self.update()
+        if self.write_deadline and now >= self.write_deadline:
+            self.flush()
+            if self.fd < 0:
+                return 0
+            if self.write_deadline and now >= self.write_deadline:
+                return self.close()
+        if not self.closing:
+            deadline = self.session.read_deadline()
+            if deadline and now >= deadline:
+                # A loop that was blocked must not punish clients whose bytes have arrived meanwhile.
+                if self.may_read():
+                    self.read()
+                if self.fd >= 0 and not self.closing:
+                    deadline = self.session.read_deadline()
+                    if deadline and now >= deadline:
+                        self.session.expired()
+        if self.fd >= 0:
+            self.update()
+        return 0
+
+    # ---------------------------------------------------------------- reading
+
+    cdef bint may_read(self) noexcept:
+        """Whether somebody has a use for more bytes now."""
+        if self.eof or self.closing:
+            return False
+        if self.left_start < self.left_end:
+            return self.session.wants_input()
+        return self.session.wants_read()
+
+    cdef int read(self) except -1:
+        """One recv behind the leftovers, then a turn."""
+        cdef Host host = self.host
+        cdef char* buffer = host.receive_buffer
+        cdef Py_ssize_t kept = self.left_end - self.left_start
+        cdef Py_ssize_t n, used
+        if self.in_turn or host.parsing or kept >= host.receive_size:
+            return 0
+        while True:
+            n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
+            if n >= 0 or errno != EINTR:
+                break
+        if n < 0:
+            return 0 if errno == EAGAIN else self.close()
+        if n == 0:
+            # Requests may be left that were complete before the client finished: the turn serves them first.
+            self.eof = self.fin_seen = True
+            return self.turn()
+        if kept:
+            memcpy(buffer, self.leftover + self.left_start, kept)
+            self.left_start = self.left_end = 0
+            n += kept
+        host.parsing = True
+        try:
+            used = self.session.received(buffer, n)
+        finally:
+            host.parsing = False
+        if used < n:
+            self.keep(buffer + used, n - used)
+        return self.turn()
+
+    cdef int turn(self) except -1:
+        """Runs what was received, then feeds what is left, as long as that leads to anything."""
+        cdef Host host = self.host
+        cdef Py_ssize_t used
+        self.in_turn = True
+        try:
+            while True:
+                self.session.run()
+                if self.closing or self.fd < 0 or self.left_start == self.left_end or not self.session.wants_input():
+                    break
+                host.parsing = True
+                try:
+                    used = self.session.received(self.leftover + self.left_start, self.left_end - self.left_start)
+                finally:
+                    host.parsing = False
+                if used == 0:
+                    break
+                self.left_start += used
+        finally:
+            self.in_turn = False
+        if self.fd < 0:
+            return 0
+        if self.left_start == self.left_end and self.leftover != NULL:
+            free(self.leftover)
+            self.leftover = NULL
+            self.left_start = self.left_end = self.left_room = 0
+        return self.end_turn()
+
+    cdef int end_turn(self) except -1:
+        cdef Output out = self.session.codec.out
+        if out is not None and not self.blocked:
+            # An application that the loop runs next may add to this; both then leave in one send.
+            if self.session.defers() and out.size < COALESCE and not self.closing:
+                self.host.later(self)
+            else:
+                self.flush()
+                if self.fd < 0:
+                    return 0
+        if self.closing and not self.lingering and self.session.codec.out is None:
+            return self.linger()
+        if self.eof and not self.closing and (self.left_start == self.left_end or self.session.wants_input()):
+            # What is left, if anything, will never be complete.
+            self.session.peer_finished(False)
+        return self.update() if self.fd >= 0 else 0
+
+    cdef int keep(self, const char* data, Py_ssize_t size) except -1:
+        """Copies bytes that the codec did not consume; there are no others at this moment."""
+        cdef char* memory
+        if self.left_room < size:
+            memory = <char*>realloc(self.leftover, size)
+            if memory == NULL:
+                raise MemoryError
+            self.leftover = memory
+            self.left_room = size
+        memcpy(self.leftover, data, size)
+        self.left_start = 0
+        self.left_end = size
+        return 0
+
+    cdef int discard(self) except -1:
+        """A lingering close throws away what still comes, so that no reset destroys the answer."""
+        cdef ssize_t n
+        if self.host.parsing:
+            return 0
+        while self.linger_left > 0:
+            n = recv(self.fd, self.host.receive_buffer, self.host.receive_size, 0)
+            if n < 0:
+                if errno == EINTR:
+                    continue
+                if errno == EAGAIN:
+                    return 0
+                return self.close()
+            if n == 0:
+                return self.close()
+            self.linger_left -= <int>n
+        return self.close()
+
+    # ---------------------------------------------------------------- writing
+
+    cdef int flush(self) except -1:
+        """Sends as much as the socket takes. May close the connection."""
+        cdef Output out
+        cdef iovec vector[VECTOR]
+        cdef msghdr message
+        cdef ssize_t n
+        cdef Py_ssize_t total = 0
+        cdef int pieces
+        if self.fd < 0:
+            return 0
+        out = self.session.codec.out
+        if out is None:
+            return 0
+        memset(&message, 0, sizeof(message))
+        while out.size and total < TURN_BYTES:
+            pieces = out.pieces(vector, VECTOR)
+            if pieces == 1:
+                n = send(self.fd, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL)
+            else:
+                message.msg_iov = vector
+                message.msg_iovlen = pieces
+                n = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+            if n < 0:
+                if errno == EINTR:
+                    continue
+                if errno == EAGAIN:
+                    break
+                return self.close()
+            out.sent(n)
+            total += n
+        if out.size == 0:
+            return self.drained()
+        if total or not self.blocked:
+            self.write_deadline = self.session.write_timeout()
+            if self.write_deadline:
+                self.write_deadline += monotonic()
+        self.blocked = True
+        if out.size <= LOW_WATER:
+            self.session.writable()
+        return self.update()
+
+    cdef int drained(self) except -1:
+        """Everything has left: the output goes back to the pool."""
+        cdef Output out = self.session.codec.out
+        cdef bint waited = self.blocked
+        self.session.codec.out = None
+        self.session.codec.pool.release(out)
+        self.blocked = False
+        self.write_deadline = 0
+        if self.closing:
+            return 0 if self.in_turn else self.linger()
+        # Whoever waits may have filled the output in this very turn.
+        self.session.writable()
+        if waited and not self.in_turn:
+            self.update()
+        return 0
+
+    cdef int flush_soon(self) except -1:
+        return self.host.later(self) if self.fd >= 0 else 0
+
+    cdef int resume(self) except -1:
+        """Behind the loop's callbacks: applications have run and perhaps suspended."""
+        self.listed = False
+        if self.fd < 0 or self.in_turn:
+            return 0
+        self.session.settle()
+        if self.left_start < self.left_end and self.session.wants_input() and not self.closing:
+            return self.turn()
+        return self.end_turn()
+
+    cdef int proceed(self) except -1:
+        if self.fd < 0 or self.in_turn:
+            # turn() is on the stack and goes on by itself.
+            return 0
+        if self.left_start < self.left_end and not self.closing:
+            return self.host.later(self)
+        self.flush()
+        return self.end_turn() if self.fd >= 0 and not self.lingering else 0
+
+    cdef int reconsider(self) except -1:
+        return self.update() if self.fd >= 0 and not self.in_turn else 0
+
+    # ---------------------------------------------------------------- closing
+
+    cdef int finish(self) except -1:
+        if self.fd < 0 or self.closing:
+            return 0
+        self.closing = True
+        if self.in_turn:
+            return 0
+        self.flush()
+        if self.fd >= 0 and not self.lingering and self.session.codec.out is None:
+            return self.linger()
+        return 0
+
+    cdef int linger(self) except -1:
+        """RFC 9112 section 9.6: half-close, then wait for the client to close."""
+        if self.lingering or self.fd < 0:
+            return 0
+        if self.eof:
+            return self.close()
+        self.lingering = True
+        self.linger_left = LINGER_BYTES
+        self.linger_until = monotonic() + LINGER_SECONDS
+        free(self.leftover)
+        self.leftover = NULL
+        self.left_start = self.left_end = self.left_room = 0
+        shutdown(self.fd, SHUT_WR)
+        return self.update()
+
+    cdef int abort(self) except -1:
+        cdef linger_option reset = linger_option(l_onoff=1, l_linger=0)
+        if self.fd >= 0:
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+            self.resetting = True
+            return self.close()
+        return 0
+
+    cdef int close(self) except -1:
+        cdef int fd = self.fd
+        if fd < 0:
+            return 0
+        self.fd = -1
+        try:
+            self.host.remove(self, fd)
+        finally:
+            if not self.resetting:
+                # A fork's copy of the socket must not keep the connection open.
+                shutdown(fd, SHUT_RDWR)
+            c_close(fd)
+        return self.release()
+
+    cdef int forget(self) except -1:
+        """In a forked child: epoll and the socket itself are still the parent's, only the number is ours."""
+        if self.fd < 0:
+            return 0
+        c_close(self.fd)
+        self.fd = -1
+        return self.release()
+
+    cdef int release(self) except -1:
+        """Unties the session and gives back what was not sent."""
+        cdef Session session = self.session
+        cdef Output out = session.codec.out
+        if out is not None:
+            session.codec.out = None
+            session.codec.pool.release(out)
+        self.session = None
+        return session.lost()
+
+    # ---------------------------------------------------------------- bookkeeping
+
+    cdef int update(self) except -1:
+        """Watches for what is wanted now, and has the timer come by for the next deadline."""
+        cdef unsigned int events = 0
+        cdef double deadline
+        if self.lingering:
+            events = EPOLLIN
+            deadline = self.linger_until
+        else:
+            if self.may_read():
+                self.unread = False
+                events = EPOLLIN
+            elif not self.unread and not self.eof and not self.closing:
+                # Not wanted, but nothing has come either: most clients wait, and changing epoll costs a call.
+                events = self.events & EPOLLIN
+            if not self.fin_seen:
+                events |= EPOLLRDHUP
+            if self.blocked:
+                events |= EPOLLOUT
+            deadline = 0 if self.closing else self.session.read_deadline()
+            if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
+                deadline = self.write_deadline
+        if events != self.events:
+            self.host.watch(self, events)
+        if deadline and deadline != self.deadline:
+            self.host.schedule(self, deadline)
+        self.deadline = deadline
+        return 0

@@ -1,0 +1,62 @@
+"""The reactor: one epoll instance with all client sockets, watched by an event loop or blocking by itself."""
+from libc.stdint cimport uint64_t
+
+from ianus.acceptor.connection cimport Connection, Host
+from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
+from ianus.acceptor.timer cimport TimerWheel
+from ianus.exchange.base cimport SessionFactory
+
+
+cdef enum:
+    EVENTS = 256            # events taken from epoll at a time
+
+
+cdef class Acceptor:
+    """A listening socket in the reactor."""
+    cdef object sock                # keeps the fd open; its owner closes it
+    cdef int fd
+    cdef SessionFactory sessions
+    cdef object server              # its address, or None when it must be asked of each connection
+    cdef bint watched
+
+
+cdef class Reactor(Host):
+    cdef object __weakref__         # for the fork handler, which lives as long as the process
+    cdef SessionFactory sessions
+    cdef int epoll, timer           # fds, owned; -1 once closed
+    cdef TimerWheel wheel
+    cdef double timer_at            # when the timer is set to fire, 0 = not set
+    cdef bint timer_due
+    cdef bint timer_put_off         # judging was put off once, because the loop had been blocked
+
+    # The batch being worked on; here and not on the stack, so that who comes next goes on where it stopped
+    cdef epoll_event[EVENTS] batch
+    cdef int index, ready
+
+    # Connections by slot; the generation in an event tells whether it is about the one that is there now
+    cdef list slots                 # Connection or None
+    cdef list free_slots
+    cdef unsigned int generation
+    cdef readonly int connections
+    cdef int limit_connections
+    cdef list acceptors
+    cdef double accept_again        # accepting is suspended until then, 0 = not suspended
+    cdef dict server_addresses      # tuples shared by the connections to the same local address
+
+    cdef list waiting               # connections for resume()
+    cdef bint resuming              # resume_all() is scheduled
+    cdef object loop
+    cdef object call_soon           # in the context that attach() was called in, never a request's
+    cdef object drained             # callback of drain(), when the last connection has gone
+
+    cdef int turn(self, int milliseconds) except -1
+    cdef int dispatch(self, epoll_event* event) except -1
+    cdef int judge(self) except -1
+    cdef int arm(self) except -1
+    cdef int set_timer(self, double when) except -1
+    cdef int accept(self, Acceptor acceptor) except -1
+    cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1
+    cdef int pause_accepting(self) except -1
+    cdef int resume_accepting(self) except -1
+    cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1
+    cdef object local_address(self, Acceptor acceptor, int fd)

@@ -1,0 +1,482 @@
+"""The nested reactor.
+
+Facts: an event loop pays a callback, a transport and a protocol object for each readable socket; an epoll fd is
+itself pollable, and stays readable while it has ready events. Strategy: all sockets are in an epoll instance of our
+own; the loop watches the one fd of it and calls on_ready(), which serves a whole batch. Without a loop, poll()
+blocks in the same epoll instance.
+
+Rules:
+- Events carry slot and generation, never an fd or a pointer; one that is about nobody is dropped.
+- The batch and its index belong to the reactor: a nested call, from an event loop inside an application, goes on
+  with the rest of it. While a codec is on the stack, a nested call returns at once.
+- A batch ends after about a millisecond; the rest is served after the loop's other callbacks.
+- One timerfd drives all deadlines. With nothing due, an idle server never wakes.
+- Each connection has its own try/except: what goes wrong closes that one.
+
+Compiled because every event passes here.
+"""
+import contextvars
+import functools
+import logging
+import os
+import socket
+import weakref
+
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
+
+from ianus.acceptor.connection cimport Connection, Host, open_connection
+from ianus.acceptor.socket_api cimport (
+    AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, IPPROTO_TCP,
+    SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
+    accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait, getsockname, inet_ntop, ntohs,
+    setsockopt, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
+)
+from ianus.acceptor.timer cimport TimerWheel
+from ianus.exchange.base cimport SessionFactory
+from ianus.telemetry.clock cimport monotonic
+
+logger = logging.getLogger("ianus.error")
+
+
+cdef enum:
+    RECEIVE_BYTES = 262144  # the shared receive buffer
+    ACCEPTS = 64            # connections accepted in one turn
+    TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
+    ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
+
+cdef double TURN_SECONDS = 0.001
+cdef double ACCEPT_PAUSE = 1.0      # seconds, when the process has no fd left
+cdef double LATE = 0.25             # seconds: the loop was blocked
+
+
+cdef class Reactor(Host):
+    """Serves the connections of its listeners.
+
+    sessions: makes the session of each connection. limit_connections: open connections above which accepting
+    pauses, 0 for no limit. receive_size: bytes of the shared receive buffer; at least twice the longest line.
+    Raises OSError when the system gives no epoll instance or timer.
+    """
+
+    def __cinit__(self):
+        self.epoll = self.timer = -1
+
+    def __init__(
+        self, SessionFactory sessions not None, *, int limit_connections=0, Py_ssize_t receive_size=RECEIVE_BYTES
+    ):
+        self.sessions = sessions
+        self.limit_connections = limit_connections
+        self.slots = []
+        self.free_slots = []
+        self.acceptors = []
+        self.server_addresses = {}
+        self.waiting = []
+        self.wheel = TimerWheel(monotonic())
+        self.receive_size = receive_size
+        self.receive_buffer = <char*>malloc(receive_size)
+        if self.receive_buffer == NULL:
+            raise MemoryError
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+        if self.epoll < 0 or self.timer < 0:
+            raise OSError(errno, os.strerror(errno))
+        control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_SLOT, 0)
+        # fork() in an application is normal (multiprocessing); the child must not touch what it shares.
+        reference = weakref.ref(self)
+
+        def forget() -> None:
+            reactor = reference()
+            if reactor is not None:
+                reactor.forget_in_child()
+
+        os.register_at_fork(after_in_child=forget)
+
+    def __dealloc__(self):
+        if self.epoll >= 0:
+            c_close(self.epoll)
+        if self.timer >= 0:
+            c_close(self.timer)
+        free(self.receive_buffer)
+
+    # ---------------------------------------------------------------- the owner's side
+
+    def fileno(self) -> int:
+        """The fd that is readable while there is something to do."""
+        return self.epoll
+
+    def listen(self, sock) -> None:
+        """Serves a listening socket, which stays its owner's and is made non-blocking."""
+        cdef Acceptor acceptor = Acceptor()
+        sock.setblocking(False)
+        acceptor.sock = sock
+        acceptor.fd = sock.fileno()
+        acceptor.sessions = self.sessions
+        acceptor.server = server_address(sock)
+        self.acceptors.append(acceptor)
+        self.watch_acceptor(acceptor, True)
+
+    def attach(self, loop) -> None:
+        """Has an event loop drive the reactor."""
+        self.loop = loop
+        self.call_soon = functools.partial(loop.call_soon, context=contextvars.copy_context())
+        loop.add_reader(self.epoll, self.on_ready)
+
+    def poll(self, double timeout) -> int:
+        """Serves one batch without an event loop, waiting for it at most `timeout` seconds; returns its size."""
+        cdef int served = self.turn(<int>(timeout * 1000))
+        while self.waiting:
+            self.resume_all()
+        return served
+
+    def drain(self, on_drained) -> None:
+        """Accepts what is queued, stops accepting, ends connections as they fall idle; then calls on_drained()."""
+        cdef Acceptor acceptor
+        cdef Connection connection
+        self.sessions.drain()
+        for acceptor in self.acceptors:
+            # The kernel has accepted these for us: closing the listener would reset them.
+            while self.accept(acceptor) == ACCEPTS:
+                pass
+            self.watch_acceptor(acceptor, False)
+        self.acceptors = []
+        self.drained = on_drained
+        for connection in list(self.slots):
+            if connection is not None and connection.fd >= 0:
+                connection.session.drain()
+        if self.connections == 0:
+            self.drained = None
+            on_drained()
+
+    def close(self) -> None:
+        """Closes every connection at once and leaves the loop. The listeners are their owner's to close."""
+        cdef Connection connection
+        cdef Acceptor acceptor
+        if self.epoll < 0:
+            return
+        if self.loop is not None:
+            self.loop.remove_reader(self.epoll)
+        self.drained = None
+        for acceptor in self.acceptors:
+            self.watch_acceptor(acceptor, False)
+        self.acceptors = []
+        for connection in list(self.slots):
+            if connection is not None:
+                connection.close()
+        c_close(self.epoll)
+        c_close(self.timer)
+        self.epoll = self.timer = -1
+        self.loop = self.call_soon = None
+
+    def forget_in_child(self) -> None:
+        """After fork(), in the child: closes the reactor's fds without a trace for the parent."""
+        cdef Connection connection
+        cdef Acceptor acceptor
+        if self.epoll < 0:
+            return
+        c_close(self.epoll)
+        c_close(self.timer)
+        self.epoll = self.timer = -1
+        for connection in list(self.slots):
+            if connection is not None:
+                connection.forget()
+        self.slots = []
+        for acceptor in self.acceptors:
+            acceptor.sock.close()
+        self.acceptors = []
+
+    # ---------------------------------------------------------------- the loop's side
+
+    def on_ready(self) -> None:
+        """Serves what is ready; called by the event loop."""
+        if not self.parsing and self.epoll >= 0:
+            self.turn(0)
+
+    def resume_all(self) -> None:
+        """Goes on with the connections that wanted it later."""
+        cdef list waiting = self.waiting
+        cdef Connection connection
+        self.waiting = []
+        self.resuming = False
+        for connection in waiting:
+            try:
+                connection.resume()
+            except Exception:
+                self.drop(connection)
+
+    cdef int turn(self, int milliseconds) except -1:
+        cdef double started
+        if self.index >= self.ready:
+            self.index = self.ready = 0
+            if milliseconds == 0:
+                self.ready = epoll_wait(self.epoll, self.batch, EVENTS, 0)
+            else:
+                # Only here, where the thread may sleep, is the GIL released.
+                with nogil:
+                    self.ready = epoll_wait(self.epoll, self.batch, EVENTS, milliseconds)
+            if self.ready < 0:
+                self.ready = 0
+                if errno != EINTR:
+                    raise OSError(errno, os.strerror(errno))
+        cdef int served = self.ready - self.index
+        started = monotonic()
+        while self.index < self.ready:
+            self.index += 1
+            self.dispatch(&self.batch[self.index - 1])
+            if (self.index & 7) == 0 and self.call_soon is not None and monotonic() - started > TURN_SECONDS:
+                if self.index < self.ready:
+                    self.call_soon(self.on_ready)
+                return served
+        # Deadlines are judged when all that was ready has been read.
+        if self.timer_due and self.ready < EVENTS:
+            self.judge()
+        return served
+
+    cdef int dispatch(self, epoll_event* event) except -1:
+        cdef uint32_t slot = <uint32_t>(event.data.u64 >> 32)
+        cdef uint32_t generation = <uint32_t>event.data.u64
+        cdef Connection connection
+        cdef uint64_t expirations
+        if slot == TIMER_SLOT:
+            c_read(self.timer, &expirations, sizeof(expirations))
+            self.timer_due = True
+        elif slot == ACCEPTOR_SLOT:
+            if generation < <uint32_t>len(self.acceptors):
+                self.accept(<Acceptor>self.acceptors[generation])
+        elif slot < <uint32_t>len(self.slots):
+            connection = <Connection>self.slots[slot]
+            if connection is not None and connection.generation == generation and connection.fd >= 0:
+                try:
+                    connection.on_events(event.events)
+                except Exception:
+                    self.drop(connection)
+        return 0
+
+    def drop(self, Connection connection not None) -> None:
+        """A defect of the server, seen on one connection: it is logged and closed, the others go on."""
+        logger.exception("internal error; the connection is closed")
+        try:
+            connection.close()
+        except Exception:
+            logger.exception("internal error while closing a connection")
+
+    # ---------------------------------------------------------------- deadlines
+
+    cdef int judge(self) except -1:
+        cdef double now = monotonic()
+        cdef double late = now - self.timer_at
+        cdef Connection connection
+        cdef int slot
+        self.timer_due = False
+        if self.timer_at and late > LATE and not self.timer_put_off:
+            # The loop was blocked, and so were the clients: they get as long again, a second at the most.
+            self.timer_put_off = True
+            return self.set_timer(now + min(late, 1.0))
+        self.timer_put_off = False
+        self.timer_at = 0
+        if self.accept_again and now >= self.accept_again:
+            self.accept_again = 0
+            self.resume_accepting()
+        slot = self.wheel.pop(now)
+        while slot >= 0:
+            connection = <Connection>self.slots[slot] if slot < len(self.slots) else None
+            if connection is not None:
+                try:
+                    connection.on_timer(now)
+                except Exception:
+                    self.drop(connection)
+            slot = self.wheel.pop(now)
+        return self.arm()
+
+    cdef int arm(self) except -1:
+        """Sets the timer to the next time that anything is due."""
+        cdef double next_time = self.wheel.next_time()
+        if self.accept_again and (next_time == 0 or self.accept_again < next_time):
+            next_time = self.accept_again
+        if next_time and (self.timer_at == 0 or next_time < self.timer_at):
+            return self.set_timer(next_time)
+        return 0
+
+    cdef int set_timer(self, double when) except -1:
+        cdef itimerspec time
+        self.timer_at = when
+        memset(&time, 0, sizeof(time))
+        time.it_value.tv_sec = <long>when
+        time.it_value.tv_nsec = <long>((when - <long>when) * 1e9)
+        if timerfd_settime(self.timer, TFD_TIMER_ABSTIME, &time, NULL) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
+
+    # ---------------------------------------------------------------- the connections' side
+
+    cdef int watch(self, Connection connection, unsigned int events) except -1:
+        control(
+            self.epoll, EPOLL_CTL_MOD if connection.watched else EPOLL_CTL_ADD, connection.fd, events,
+            connection.slot, connection.generation,
+        )
+        connection.watched = True
+        connection.events = events
+        return 0
+
+    cdef int schedule(self, Connection connection, double when) except -1:
+        self.wheel.schedule(connection.slot, when)
+        if self.timer_at == 0 or when < self.timer_at:
+            self.arm()
+        return 0
+
+    cdef int later(self, Connection connection) except -1:
+        if connection.listed:
+            return 0
+        connection.listed = True
+        self.waiting.append(connection)
+        if not self.resuming and self.call_soon is not None:
+            self.resuming = True
+            self.call_soon(self.resume_all)
+        return 0
+
+    cdef int remove(self, Connection connection, int fd) except -1:
+        cdef epoll_event event
+        # An error means that fd is not there any more, which is what is wanted.
+        epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
+        self.wheel.cancel(connection.slot)
+        self.slots[connection.slot] = None
+        self.free_slots.append(connection.slot)
+        self.connections -= 1
+        if self.limit_connections and self.connections == self.limit_connections - 1 and self.accept_again == 0:
+            self.resume_accepting()
+        if self.connections == 0 and self.drained is not None:
+            drained = self.drained
+            self.drained = None
+            if self.call_soon is not None:
+                self.call_soon(drained)
+            else:
+                drained()
+        return 0
+
+    # ---------------------------------------------------------------- accepting
+
+    cdef int accept(self, Acceptor acceptor) except -1:
+        """Accepts up to ACCEPTS connections; returns how many."""
+        cdef sockaddr_storage address
+        cdef socklen_t size
+        cdef int fd, accepted = 0
+        while accepted < ACCEPTS:
+            if self.limit_connections and self.connections >= self.limit_connections:
+                # The others wait in the kernel's queue.
+                self.pause_accepting()
+                break
+            size = sizeof(address)
+            fd = accept4(acceptor.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd >= 0:
+                accepted += 1
+                try:
+                    self.admit(acceptor, fd, &address)
+                except BaseException:
+                    logger.exception("internal error while accepting a connection")
+                continue
+            if errno == EAGAIN:
+                break
+            if errno in (EINTR, ECONNABORTED, EPROTO):
+                continue
+            if errno in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                logger.error(
+                    "cannot accept connections: %s; trying again every second (raise the limit of open files, "
+                    "or set --limit-connections)", os.strerror(errno),
+                )
+                self.pause_accepting()
+                self.accept_again = monotonic() + ACCEPT_PAUSE
+                self.arm()
+                break
+            raise OSError(errno, os.strerror(errno))
+        return accepted
+
+    cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
+        cdef Connection connection = Connection.__new__(Connection)
+        cdef int on = 1, slot
+        if address.ss_family == AF_INET or address.ss_family == AF_INET6:
+            # Small answers must not wait for the acknowledgement of earlier ones.
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on))
+        connection.client = format_address(address)
+        connection.server = self.local_address(acceptor, fd)
+        if self.free_slots:
+            slot = self.free_slots.pop()
+        else:
+            slot = <int>len(self.slots)
+            self.slots.append(None)
+        self.generation += 1
+        open_connection(connection, self, fd, slot, self.generation)
+        connection.session = acceptor.sessions.create(connection)
+        self.slots[slot] = connection
+        self.connections += 1
+        return connection.update()
+
+    cdef int pause_accepting(self) except -1:
+        cdef Acceptor acceptor
+        for acceptor in self.acceptors:
+            self.watch_acceptor(acceptor, False)
+        return 0
+
+    cdef int resume_accepting(self) except -1:
+        cdef Acceptor acceptor
+        for acceptor in self.acceptors:
+            self.watch_acceptor(acceptor, True)
+        return 0
+
+    cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1:
+        cdef epoll_event event
+        if acceptor.watched == watched:
+            return 0
+        acceptor.watched = watched
+        if watched:
+            return control(
+                self.epoll, EPOLL_CTL_ADD, acceptor.fd, EPOLLIN, ACCEPTOR_SLOT, self.acceptors.index(acceptor)
+            )
+        epoll_ctl(self.epoll, EPOLL_CTL_DEL, acceptor.fd, &event)
+        return 0
+
+    cdef object local_address(self, Acceptor acceptor, int fd):
+        """The address that a client connected to; asked of the socket where the listener is on all of them."""
+        cdef sockaddr_storage address
+        cdef socklen_t size = sizeof(address)
+        if acceptor.server is not None:
+            return acceptor.server
+        if getsockname(fd, <sockaddr*>&address, &size) < 0:
+            return None
+        local = format_address(&address)
+        if len(self.server_addresses) > 256:
+            self.server_addresses.clear()
+        return self.server_addresses.setdefault(local, local)
+
+
+cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slot, uint32_t generation) except -1:
+    cdef epoll_event event
+    event.events = events
+    event.data.u64 = <uint64_t>slot << 32 | generation
+    if epoll_ctl(epoll, operation, fd, &event) < 0:
+        raise OSError(errno, os.strerror(errno))
+    return 0
+
+
+cdef object format_address(sockaddr_storage* address):
+    """(host, port), or None for what has neither."""
+    cdef char text[64]
+    if address.ss_family == AF_INET:
+        inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
+        return (text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port))
+    if address.ss_family == AF_INET6:
+        inet_ntop(AF_INET6, &(<sockaddr_in6*>address).sin6_addr, text, sizeof(text))
+        return (text.decode("ascii"), ntohs((<sockaddr_in6*>address).sin6_port))
+    return None
+
+
+cdef object server_address(object sock):
+    """The scope's "server" for a listener, None when it listens on all addresses."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        # Abstract names are bytes that begin with a NUL.
+        return (name if isinstance(name, str) else "@" + name[1:].decode("utf-8", "replace"), None)
+    if name[0] in ("0.0.0.0", "::"):
+        return None
+    return (name[0], name[1])

@@ -1,0 +1,27 @@
+"""A timer wheel for numbered entries, each with at most one time."""
+
+
+cdef enum:
+    SLOTS = 1024    # a power of two
+
+
+cdef class TimerWheel:
+    cdef readonly double tick       # seconds a slot stands for
+    cdef double origin              # the time of tick 0
+    cdef long long now              # the last tick that was expired
+    # Linked lists through arrays, owned by this object; -1 ends a list. Indexed by slot ...
+    cdef int* first
+    # ... and by entry
+    cdef int* next
+    cdef int* previous
+    cdef long long* due             # tick of an entry, -1 when it is not in the wheel
+    cdef int capacity               # entries that the arrays have room for
+    cdef unsigned long long[16] busy    # a bit for each slot that is not empty
+
+    cdef int schedule(self, int entry, double when) except -1
+    cdef int cancel(self, int entry) noexcept
+    cdef double next_time(self) noexcept
+    # Takes out one entry that is due, or returns -1 and remembers that all until `now` is done.
+    cdef int pop(self, double now) noexcept
+    cdef int unlink(self, int entry) noexcept
+    cdef int reserve(self, int entry) except -1

@@ -1,0 +1,137 @@
+"""The timer wheel behind all deadlines of a reactor.
+
+Facts: deadlines are pushed back all the time and nearly never reached. Strategy: an entry that is pushed back stays
+where it is; when its slot comes up, its owner looks at the true deadline and schedules it anew. So a busy
+connection costs two stores a request and a few visits a minute. Times beyond the last slot come up early and are
+scheduled anew likewise.
+"""
+from libc.stdlib cimport free, malloc, realloc
+
+
+cdef class TimerWheel:
+    """Entries 0, 1, 2, ... in slots of `tick` seconds. `now` is the time it starts at, in seconds."""
+
+    def __cinit__(self, double now, double tick=0.1):
+        cdef int i
+        self.tick = tick
+        self.origin = now
+        self.first = <int*>malloc(SLOTS * sizeof(int))
+        if self.first == NULL:
+            raise MemoryError
+        for i in range(SLOTS):
+            self.first[i] = -1
+
+    def __dealloc__(self):
+        free(self.first)
+        free(self.next)
+        free(self.previous)
+        free(self.due)
+
+    cdef int reserve(self, int entry) except -1:
+        cdef int capacity = max(64, self.capacity)
+        cdef void* memory
+        while capacity <= entry:
+            capacity *= 2
+        memory = realloc(self.next, capacity * sizeof(int))
+        if memory == NULL:
+            raise MemoryError
+        self.next = <int*>memory
+        memory = realloc(self.previous, capacity * sizeof(int))
+        if memory == NULL:
+            raise MemoryError
+        self.previous = <int*>memory
+        memory = realloc(self.due, capacity * sizeof(long long))
+        if memory == NULL:
+            raise MemoryError
+        self.due = <long long*>memory
+        while self.capacity < capacity:
+            self.due[self.capacity] = -1
+            self.capacity += 1
+        return 0
+
+    cdef int schedule(self, int entry, double when) except -1:
+        """Makes sure that the entry comes up at `when` or before; never before the next tick."""
+        cdef long long due = <long long>((when - self.origin) / self.tick) + 1
+        cdef int slot
+        if entry >= self.capacity:
+            self.reserve(entry)
+        due = max(self.now + 1, min(due, self.now + SLOTS - 1))
+        if self.due[entry] >= 0:
+            if self.due[entry] <= due:
+                return 0
+            self.unlink(entry)
+        slot = <int>(due & (SLOTS - 1))
+        self.due[entry] = due
+        self.previous[entry] = -1
+        self.next[entry] = self.first[slot]
+        if self.first[slot] >= 0:
+            self.previous[self.first[slot]] = entry
+        self.first[slot] = entry
+        self.busy[slot >> 6] |= <unsigned long long>1 << (slot & 63)
+        return 0
+
+    cdef int cancel(self, int entry) noexcept:
+        if entry < self.capacity and self.due[entry] >= 0:
+            self.unlink(entry)
+        return 0
+
+    cdef int unlink(self, int entry) noexcept:
+        cdef int slot = <int>(self.due[entry] & (SLOTS - 1))
+        if self.previous[entry] >= 0:
+            self.next[self.previous[entry]] = self.next[entry]
+        else:
+            self.first[slot] = self.next[entry]
+            if self.next[entry] < 0:
+                self.busy[slot >> 6] &= ~(<unsigned long long>1 << (slot & 63))
+        if self.next[entry] >= 0:
+            self.previous[self.next[entry]] = self.previous[entry]
+        self.due[entry] = -1
+        return 0
+
+    cdef double next_time(self) noexcept:
+        """When the next slot that is not empty comes up, 0 when all are empty."""
+        cdef long long step
+        cdef int slot
+        for step in range(1, SLOTS):
+            slot = <int>((self.now + step) & (SLOTS - 1))
+            if self.busy[slot >> 6] == 0:
+                continue
+            if self.busy[slot >> 6] >> (slot & 63) & 1:
+                return self.origin + (self.now + step) * self.tick
+        return 0
+
+    cdef int pop(self, double now) noexcept:
+        cdef long long until = <long long>((now - self.origin) / self.tick)
+        cdef int entry
+        while self.now < until:
+            entry = self.first[<int>((self.now + 1) & (SLOTS - 1))]
+            if entry >= 0:
+                self.unlink(entry)
+                return entry
+            self.now += 1
+        return -1
+
+
+def expire(TimerWheel wheel not None, double now) -> list:
+    """All entries that are due at `now`, taken out; for tests."""
+    cdef list entries = []
+    cdef int entry = wheel.pop(now)
+    while entry >= 0:
+        entries.append(entry)
+        entry = wheel.pop(now)
+    return entries
+
+
+def schedule(TimerWheel wheel not None, int entry, double when) -> None:
+    """Schedules an entry; for tests."""
+    wheel.schedule(entry, when)
+
+
+def cancel(TimerWheel wheel not None, int entry) -> None:
+    """Takes an entry out; for tests."""
+    wheel.cancel(entry)
+
+
+def next_time(TimerWheel wheel not None) -> float:
+    """When the wheel wants to be looked at, 0.0 for never; for tests."""
+    return wheel.next_time()
