@@ -1,0 +1,39 @@
+"""Ianus, an application server for Python.
+
+    $ ianus main:app                          the command
+    >>> ianus.run("main:app", bind="127.0.0.1:8000")     the same from Python
+
+The rooms of the house, in the order in which a request passes them, are described in docs/architecture.md.
+"""
+
+from typing import Any
+
+from ianus._version import __version__
+from ianus.errors import SettingError, StartupError
+from ianus.settings.schema import Settings
+
+__all__ = ["SettingError", "Settings", "StartupError", "__version__", "run"]
+
+
+def run(app: Any, **settings: Any) -> None:
+    """Serves `app` until the process is asked to stop, then returns.
+
+    app: "MODULE:ATTR" as on the command line, or the application itself.
+    settings: those of the command line, with underscores (`bind=["127.0.0.1:8000"]`, `timeout_write=30`).
+
+    Raises SettingError (a ValueError) for a value that a setting cannot have and TypeError for a setting that
+    does not exist. A server that cannot start prints its one message and raises SystemExit(3), as the command
+    does.
+    """
+    chosen = Settings.from_values(settings)
+    from ianus.process import worker  # Late: importing the package must stay cheap.
+
+    try:
+        code = worker.run(app, chosen)
+    except StartupError as error:
+        import sys
+
+        sys.stderr.write(error.report())
+        raise SystemExit(error.exit_code) from None
+    if code:
+        raise SystemExit(code)

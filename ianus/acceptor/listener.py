@@ -1,0 +1,256 @@
+"""Listening sockets: opened early, each failure told in one message, each file removed by its owner only.
+
+Facts and rules:
+- A host name may have several addresses (`localhost` has 127.0.0.1 and ::1), so opening one address may give
+  several listeners. IPv6 sockets are IPv6 only: "every interface" is two sockets, never one that is both,
+  whose IPv4 peers would have addresses like ::ffff:127.0.0.1.
+- A socket file outlives the process that made it. It is replaced only when nobody answers on it, and removed
+  at the end only while it is still the file that we made.
+- Sockets are non-blocking and not inherited by programs that the application starts (PEP 446).
+- `os` instead of pathlib, which takes 5 ms to import.
+"""
+# ruff: noqa: PTH100, PTH101, PTH108, PTH120
+
+import errno
+import os
+import socket
+import stat
+from typing import Any
+
+from ianus.errors import StartupError
+
+# Host and port, for IPv6 followed by two numbers more.
+SocketAddress = tuple[Any, ...]
+
+# Linux: 108 bytes with the final NUL (unix(7)). The system is asked, not this number; it only explains.
+UNIX_PATH_LIMIT = 107
+
+
+class Listener:
+    """A bound, listening, non-blocking socket and the name to show for it.
+
+    sock: owned by the listener.
+    address: what a person can use, such as http://127.0.0.1:8000 or unix:/run/app.sock.
+    """
+
+    def __init__(self, sock: socket.socket, address: str, unix_path: str = "") -> None:
+        self.sock = sock
+        self.address = address
+        self._path = os.path.abspath(unix_path) if unix_path else ""
+        self._inode = _inode(self._path) if unix_path else None
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Closes the socket and removes the socket file if it is still ours. May be called twice."""
+        # A forked child has a copy of this object, but the file is its parent's.
+        if self._inode is not None and self._pid == os.getpid() and _inode(self._path) == self._inode:
+            os.unlink(self._path)
+        self._inode = None
+        self.sock.close()
+
+
+# --- TCP ---
+
+
+def listen_tcp(host: str, port: int, *, backlog: int) -> list[Listener]:
+    """Listens on every address that `host` has; "" is every interface.
+
+    Port 0 is any free port, the same for all of them. Raises StartupError.
+    """
+    listeners: list[Listener] = []
+    missing: OSError | None = None
+    try:
+        for family, address in _resolve(host, port):
+            if port == 0 and listeners:
+                address = (address[0], listeners[0].sock.getsockname()[1], *address[2:])
+            try:
+                listeners.append(_open_tcp(family, address, backlog))
+            except OSError as error:
+                # localhost is ::1 too, by /etc/hosts, on machines whose kernel has no IPv6.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise StartupError(_explain_tcp(error, family, host, address[1])) from None
+                missing = error
+        if missing is not None and not listeners:
+            raise StartupError(_explain_tcp(missing, family, host, port)) from None
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _resolve(host: str, port: int) -> list[tuple[int, SocketAddress]]:
+    """(family, socket address) of everything that `host` stands for."""
+    if not host:
+        every: list[tuple[int, SocketAddress]] = [(socket.AF_INET, ("0.0.0.0", port))]
+        return every + ([(socket.AF_INET6, ("::", port))] if socket.has_ipv6 else [])
+    try:
+        # As bytes, a name does not load the idna codec, which takes longer than the whole look-up.
+        name: str | bytes = host.encode("ascii") if host.isascii() else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a host name"
+        raise StartupError(
+            f"The host name {host!r} cannot be resolved ({reason}). "
+            "Check its spelling, or bind to a numeric address such as 127.0.0.1."
+        ) from None
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _open_tcp(family: int, address: SocketAddress, backlog: int) -> Listener:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Without it a restarted server would have to wait for the TIME_WAIT of its predecessor's connections.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(sock, _describe(sock))
+
+
+def _explain_tcp(error: OSError, family: int, host: str, port: str | int) -> str:
+    shown = f"[{host}]:{port}" if ":" in host else f"{host or '*'}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{shown} is in use by another process. Stop that one (`ss -ltnp 'sport = :{port}'` or "
+            f"`lsof -iTCP:{port} -sTCP:LISTEN` shows which it is), or choose another port with --bind."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"This user may not listen on {shown}: ports below 1024 are privileged. Choose a higher port "
+            "with --bind (a proxy or a firewall can forward to it), or give the process CAP_NET_BIND_SERVICE."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"The address {host} is not one of this machine's (`ip addr` lists them). "
+            f"Bind to one of those, or to 0.0.0.0:{port} for every IPv4 interface."
+        )
+    if error.errno == errno.EAFNOSUPPORT:
+        kind = "IPv6" if family == socket.AF_INET6 else "IPv4"
+        return f"Cannot listen on {shown}: this system has no {kind}. Bind to an address of the other kind."
+    return f"Cannot listen on {shown}: {error.strerror or error}. Choose another address with --bind."
+
+
+# --- Unix sockets ---
+
+
+def listen_unix(path: str, *, backlog: int, permissions: int | None = None) -> Listener:
+    """Listens on the Unix socket `path`, with the given permission bits (None: the umask decides).
+
+    A socket file that nobody answers on is replaced. Raises StartupError.
+    """
+    _make_room(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(path)
+    except OSError as error:
+        sock.close()
+        raise StartupError(_explain_unix(error, path)) from None
+    listener = Listener(sock, _describe(sock), path)
+    try:
+        if permissions is not None:
+            os.chmod(path, permissions)  # Nobody can connect before the next line.
+        sock.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise StartupError(_explain_unix(error, path)) from None
+    return listener
+
+
+def _make_room(path: str) -> None:
+    """Removes a socket file whose owner is gone. Raises StartupError for anything else that is at `path`."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return  # Nothing is there, or bind() will say why not.
+    if not stat.S_ISSOCK(found.st_mode):
+        raise StartupError(f"{path} exists and is not a socket. Remove it, or choose another path with --bind.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # A full backlog is an answer as well (EAGAIN).
+        try:
+            code = probe.connect_ex(path)
+        except OSError as error:  # the path is too long
+            raise StartupError(_explain_unix(error, path)) from None
+    if code == errno.ENOENT:
+        return
+    if code in (errno.EACCES, errno.EPERM):
+        raise StartupError(
+            f"{path} exists and this user may not connect to it, so that nobody knows whether it is in use. "
+            "Start as the user that it belongs to, or choose another path with --bind."
+        )
+    if code != errno.ECONNREFUSED:
+        raise StartupError(
+            f"Another process listens on {path}. Stop it (`ss -lxp 'src = {path}'` shows which it is), "
+            "or choose another path with --bind."
+        )
+    if _inode(path) == (found.st_dev, found.st_ino):
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise StartupError(_explain_unix(error, path)) from None
+
+
+def _explain_unix(error: OSError, path: str) -> str:
+    parent = os.path.dirname(path) or "."
+    if error.errno is None:  # Python's own check of the length, before any system call
+        length = len(os.fsencode(path))
+        return (
+            f"The socket path {path} is too long ({length} bytes; about {UNIX_PATH_LIMIT} are possible). "
+            "Choose a shorter one with --bind."
+        )
+    if error.errno == errno.ENOENT:
+        return f"The directory {parent} does not exist. Create it, or choose another path with --bind."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"This user may not create {path} ({error.strerror}). "
+            f"Make {parent} writable for it, or choose another path with --bind."
+        )
+    if error.errno == errno.EADDRINUSE:
+        return f"Another process took {path} this moment. Stop it, or choose another path with --bind."
+    return f"Cannot listen on {path}: {error.strerror or error}. Choose another path with --bind."
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+# --- Descriptors that somebody else opened ---
+
+
+def listen_fd(fd: int) -> Listener:
+    """Takes over a descriptor that is listening already, from a process manager. Raises StartupError."""
+    advice = f"Check who hands it on, and that its number is {fd}."
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        raise StartupError(f"fd://{fd}: there is no open descriptor with this number. {advice}") from None
+    if not stat.S_ISSOCK(mode):
+        raise StartupError(f"fd://{fd}: this descriptor is not a socket. {advice}")
+    sock = socket.socket(fileno=fd)
+    if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) or sock.type != socket.SOCK_STREAM:
+        sock.detach()  # not ours to close
+        raise StartupError(f"fd://{fd}: this socket is of a kind that carries no HTTP. {advice}")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()
+        raise StartupError(f"fd://{fd}: this socket is not listening. {advice}")
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    return Listener(sock, _describe(sock))
+
+
+def _describe(sock: socket.socket) -> str:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(name)}"
+    host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
+    return f"http://{host}:{name[1]}"

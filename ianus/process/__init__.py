@@ -1,0 +1,1 @@
+"""The life of a process: starting, serving, stopping. Plain Python."""

@@ -1,0 +1,75 @@
+"""What asks the process to stop, and how urgently.
+
+TERM and the first INT ask for a graceful stop, QUIT for a quick one. An INT while a stop is under way hastens
+it, and one more after that breaks off whatever Python code is running (KeyboardInterrupt): the way out of an
+application that blocks the event loop. A TERM never makes anything worse than it is, since process managers
+like to repeat it.
+
+Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
+and they are the same on every loop. The loop is woken through call_soon_threadsafe.
+"""
+
+import asyncio
+import enum
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+class Urgency(enum.IntEnum):
+    """How a stop is asked for. Each includes the one before it."""
+
+    NONE = 0
+    GRACEFUL = 1  # what is in flight may finish
+    QUICK = 2  # nothing is waited for
+
+
+class StopRequest:
+    """What was asked for so far, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.urgency = Urgency.NONE
+        self._events = {Urgency.GRACEFUL: asyncio.Event(), Urgency.QUICK: asyncio.Event()}
+
+    def ask(self, urgency: Urgency) -> None:
+        """Raises the urgency; it never falls. To be called in the loop's thread."""
+        self.urgency = max(self.urgency, urgency)
+        for level, event in self._events.items():
+            if level <= self.urgency:
+                event.set()
+
+    async def wait(self, urgency: Urgency) -> None:
+        """Until a stop of at least this urgency is asked for."""
+        await self._events[urgency].wait()
+
+
+def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callable[[], None]:
+    """Lets TERM, INT and QUIT speak to `stop`. Returns a function that restores the handlers of before.
+
+    Outside the main thread, where Python allows no handlers, nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    seen = Urgency.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if number == signal.SIGINT and seen == Urgency.QUICK:
+            raise KeyboardInterrupt
+        if number == signal.SIGQUIT or (number == signal.SIGINT and seen == Urgency.GRACEFUL):
+            seen = Urgency.QUICK
+        else:
+            seen = max(seen, Urgency.GRACEFUL)
+        loop.call_soon_threadsafe(stop.ask, seen)
+
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            # None: a handler that was not set from Python; it cannot be set again from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    return restore

@@ -1,0 +1,1 @@
+"""One table of settings; the command line is built from it."""

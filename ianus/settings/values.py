@@ -1,0 +1,203 @@
+"""The kinds of value that a setting can have.
+
+A kind is a function: it takes what a source gave (text from a command line, a native value from Python) and
+returns the value that the server uses, or raises ValueError with a text that shows the value and says what
+would do. `integer` and `choice` make kinds; the others are kinds themselves.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Kind = Callable[[object], object]
+
+DEFAULT_HOST = "127.0.0.1"
+
+
+def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
+    """Whole numbers from `minimum` to `maximum`, both included."""
+
+    def check(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{value!r} is not a whole number{f' of {unit}' if unit else ''}.")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"{value} is out of range; it can be {minimum} to {maximum}.")
+        return value
+
+    return check
+
+
+def seconds(value: object) -> float:
+    """A time span of 0 or more; 0 stands for no limit."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", value):
+        value = float(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number of seconds, such as 10 or 0.5.")
+    if not 0 <= value < 1e9:  # NaN fails this too.
+        raise ValueError(f"{value} is out of range; give 0 (no limit) or more seconds.")
+    return float(value)
+
+
+def boolean(value: object) -> bool:
+    """True or False."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is neither True nor False.")
+
+
+def choice(*names: str) -> Kind:
+    """One of `names`."""
+
+    def check(value: object) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is not one of {', '.join(names)}.")
+        return str(value)
+
+    return check
+
+
+def text(value: object) -> str:
+    """Any text without a NUL, which no path can contain."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{value!r} is not a text.")
+    return value
+
+
+def permissions(value: object) -> int | None:
+    """Permission bits of a file: octal digits as text, or a number as os.chmod takes it."""
+    if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value):
+        value = int(value, 8)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777):
+        return value
+    raise ValueError(f"{value!r} is not a set of permissions; give octal digits such as 660.")
+
+
+def root_path(value: object) -> str:
+    """A path that starts with a slash and ends without one; "" is the root."""
+    if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#]", value):
+        raise ValueError(f"{value!r} is not a path prefix such as /api.")
+    value = value.rstrip("/")
+    if value and not value.startswith("/"):
+        raise ValueError(f"{value!r} does not start with a slash; write /{value}.")
+    return value
+
+
+# --- Addresses to listen on ---
+
+
+@dataclass(frozen=True, slots=True)
+class TcpBind:
+    """A host, as a name or a numeric address ("" is every interface), and a port (0: the system chooses)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixBind:
+    """The path of a Unix socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class FdBind:
+    """A descriptor that was listening when this process got it."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"
+
+
+Bind = TcpBind | UnixBind | FdBind
+
+
+def bind(value: object) -> Bind:
+    """`HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH` or `fd://N`; an empty HOST or `*` is every interface."""
+    if isinstance(value, (TcpBind, UnixBind, FdBind)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:8000.")
+    if value.startswith("unix:"):
+        return _unix_bind(value)
+    if value.startswith("fd://"):
+        number = value.removeprefix("fd://")
+        if not re.fullmatch(r"[0-9]{1,7}", number):
+            raise ValueError(f"{value!r} names no descriptor; write fd://3.")
+        return FdBind(int(number))
+    return _tcp_bind(value)
+
+
+def _unix_bind(value: str) -> UnixBind:
+    path = value.removeprefix("unix:")
+    if path.startswith("//"):
+        path = path.removeprefix("//")
+    if not path or "\0" in path:
+        raise ValueError(f"{value!r} names no path; write unix:/run/app.sock.")
+    if path.startswith("@"):
+        raise ValueError(f"{value!r}: abstract sockets are not supported; give the path of a file.")
+    return UnixBind(path)
+
+
+def _tcp_bind(value: str) -> TcpBind:
+    if "://" in value or "/" in value:
+        raise ValueError(f"{value!r} is not an address; write HOST:PORT, unix:PATH or fd://N.")
+    if re.fullmatch(r"[0-9]+", value):
+        return TcpBind(DEFAULT_HOST, _port(value, value))
+    if bracketed := re.fullmatch(r"\[([^\[\]]+)\](?::(.*))?", value):
+        host, port = bracketed[1], bracketed[2]
+        if ":" not in host:
+            raise ValueError(f"{value!r}: brackets are for IPv6 addresses; write {host}:{port or 8000}.")
+    else:
+        host, colon, port = value.rpartition(":")
+        if ":" in host or value.count(":") > 1:
+            raise ValueError(f"{value!r}: an IPv6 address needs brackets, as in [::1]:8000.")
+        if not colon:
+            host, port = value, None
+    if not port:
+        shown = f"[{host}]" if ":" in host else host
+        raise ValueError(f"{value!r} has no port; write {shown}:8000.")
+    if re.search(r"[\s\x00-\x1f\x7f]", host):
+        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:8000.")
+    return TcpBind("" if host == "*" else host, _port(port, value))
+
+
+def _port(digits: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
+        raise ValueError(f"{value!r}: {digits!r} is not a port; ports are 0 to 65535.")
+    return int(digits)
+
+
+# --- Fields that every response gets ---
+
+Header = tuple[bytes, bytes]
+
+# RFC 9110 5.6.2 and 5.5: a token, and a value without control characters.
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
+
+# They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6): the server's own matter.
+_OWN_FIELDS = {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+
+
+def header(value: object) -> Header:
+    """`Name: value` as text, or a pair of texts or byte strings."""
+    line = value
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        line = ": ".join(part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in value)
+    match = _FIELD.fullmatch(line) if isinstance(line, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a header field; write 'Name: value'.")
+    name, content = match[1], match[2].strip(" \t")
+    if name.lower() in _OWN_FIELDS:
+        raise ValueError(f"{name} is set by the server itself and cannot be added.")
+    return name.lower().encode("ascii"), content.encode("latin-1")

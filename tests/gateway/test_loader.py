@@ -1,0 +1,549 @@
+"""Finding the application: what works, and one message for each thing that can be wrong."""
+
+import asyncio
+import functools
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from ianus.errors import StartupError
+from ianus.gateway.loader import Application, load
+
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Iterator[Write]:
+    """Writes a module of an application; what was imported and put into sys.path is undone."""
+    modules, path = set(sys.modules), list(sys.path)
+    bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+
+    def write_file(name: str, source: str) -> None:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(source))
+
+    yield write_file
+    sys.dont_write_bytecode = bytecode
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def load_here(tmp_path: Path) -> Callable[..., Application]:
+    return functools.partial(load, app_dir=str(tmp_path))
+
+
+def failure(call: Callable[..., object], *args: Any, **kwargs: Any) -> StartupError:
+    with pytest.raises(StartupError) as caught:
+        call(*args, **kwargs)
+    assert caught.value.exit_code == 3
+    return caught.value
+
+
+ASGI = """
+    async def app(scope, receive, send):
+        pass
+"""
+
+
+# --- Names ---
+
+
+def test_module_and_attribute(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", ASGI)
+    application = load_here("my_main:app")
+    assert application == Application(sys.modules["my_main"].app, "asgi3", "my_main:app")
+
+
+def test_a_path_of_attributes(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", ASGI + "\n    class Site:\n        inner = staticmethod(app)\n    site = Site()\n")
+    assert load_here("my_main:site.inner").callable is sys.modules["my_main"].app
+
+
+def test_a_module_in_a_package(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_package/__init__.py", "")
+    write("my_package/web.py", ASGI)
+    assert load_here("my_package.web:app").name == "my_package.web:app"
+
+
+@pytest.mark.parametrize(
+    ("source", "chosen"),
+    [("app = f", "app"), ("application = f", "application"), ("app = g; application = f", "application")],
+)
+def test_a_module_alone_means_application_then_app(
+    source: str, chosen: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write(
+        "my_main.py",
+        f"async def f(scope, receive, send): ...\nasync def g(scope, receive, send): ...\n{source}",
+    )
+    assert load_here("my_main").callable is getattr(sys.modules["my_main"], chosen)
+
+
+def test_the_application_directory_is_searched_before_all_others(
+    write: Write, tmp_path: Path, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", ASGI)
+    write("other/my_main.py", "app = None")
+    sys.path.insert(0, str(tmp_path / "other"))
+    assert load_here("my_main:app").interface == "asgi3"
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_the_application_directory_is_put_into_the_path_once(
+    write: Write, tmp_path: Path, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", ASGI)
+    load_here("my_main:app")
+    load_here("my_main:app")
+    assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_a_missing_application_directory_is_named() -> None:
+    assert "The directory no-such-place does not exist" in failure(load, "m:app", app_dir="no-such-place").message
+
+
+@pytest.mark.parametrize("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "a/b:c"])
+def test_what_names_no_application_is_told_the_form(spec: str) -> None:
+    message = failure(load, spec).message
+    assert message == f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
+
+
+@pytest.mark.parametrize(
+    ("spec", "right"),
+    [
+        ("main.py", "main:app"),
+        ("./main.py", "main:app"),
+        ("src/web/main.py", "src.web.main:app"),
+        ("main.py:site", "main:site"),
+    ],
+)
+def test_a_file_name_is_turned_into_a_module(
+    spec: str, right: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("main.py", ASGI)
+    assert failure(load_here, spec).message == f"{spec!r} is a file and not a module; write {right}."
+
+
+# --- Modules that are not there ---
+
+
+def test_a_missing_module_suggests_the_nearest_one(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", ASGI)
+    message = failure(load_here, "my_mian:app").message
+    assert "There is no module my_mian in" in message
+    assert message.endswith("Did you mean my_main?")
+
+
+def test_a_missing_module_in_a_package_suggests_the_nearest_one(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_package/__init__.py", "")
+    write("my_package/web.py", ASGI)
+    message = failure(load_here, "my_package.wep:app").message
+    assert message == "There is no module my_package.wep in the package my_package. Did you mean my_package.web?"
+
+
+def test_a_missing_package_suggests_the_nearest_one(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_package/__init__.py", "")
+    assert failure(load_here, "my_pakage.web:app").message.endswith("Did you mean my_package.web?")
+
+
+def test_a_module_in_a_folder_beside_suggests_the_application_directory(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("src/my_main.py", ASGI)
+    assert failure(load_here, "my_main:app").message.endswith("There is one in src: add --app-dir src.")
+
+
+def test_a_missing_module_without_neighbours_says_what_to_check(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    assert failure(load_here, "zzz:app").message.endswith(
+        "Check its spelling, or say with --app-dir where the application is."
+    )
+
+
+def test_a_module_is_not_searched_in_a_file(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", ASGI)
+    message = failure(load_here, "my_main.app").message
+    assert message == ("There is no module my_main.app: my_main is a file and not a package. Did you mean my_main:app?")
+
+
+# --- Imports that fail inside the application ---
+
+
+def test_a_missing_import_of_the_application_is_its_own_traceback_and_none_of_ours(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", "import my_helper\n")
+    write("my_helper.py", "\nimport no_such_library\n")
+    error = failure(load_here, "my_main:app")
+    assert error.message == (
+        "my_main cannot be imported: ModuleNotFoundError: No module named 'no_such_library'. "
+        "The traceback above is the application's."
+    )
+    lines = error.details.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert [line.strip() for line in lines if line.startswith("  File ")] == [
+        f'File "{sys.path[0]}/my_main.py", line 1, in <module>',
+        f'File "{sys.path[0]}/my_helper.py", line 2, in <module>',
+    ]
+
+
+def test_a_package_that_fails_to_import_a_module_of_its_own_is_not_called_missing(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_package/__init__.py", "import my_package.web\n")
+    error = failure(load_here, "my_package.web:app")
+    assert error.message.startswith("my_package.web cannot be imported: ModuleNotFoundError")
+    assert "my_package/__init__.py" in error.details
+
+
+def test_any_exception_of_an_import_is_told_with_its_causes(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    source = """
+        try:
+            {}["password"]
+        except KeyError as error:
+            raise RuntimeError("no\\n  password") from error
+    """
+    write("my_main.py", source)
+    error = failure(load_here, "my_main:app")
+    assert "my_main cannot be imported: RuntimeError: no password." in error.message
+    assert "KeyError: 'password'" in error.details
+    assert "ianus" not in error.details.replace(sys.path[0], "")
+
+
+def test_a_syntax_error_is_shown_with_its_line(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "x = 1\ndef app(:\n    pass\n")
+    error = failure(load_here, "my_main:app")
+    assert error.message == f"my_main cannot be imported: invalid syntax ({sys.path[0]}/my_main.py, line 2)."
+    assert error.details.startswith(f'  File "{sys.path[0]}/my_main.py", line 2\n    def app(:\n')
+    assert error.details.endswith("SyntaxError: invalid syntax\n")
+
+
+def test_a_syntax_error_behind_an_import_keeps_the_way_to_it(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", "import my_helper\n")
+    write("my_helper.py", "def app(:\n")
+    error = failure(load_here, "my_main:app")
+    assert "my_helper.py, line 1" in error.message
+    assert "my_main.py" in error.details
+
+
+def test_a_module_that_exits_is_told_apart(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "import sys\nsys.exit('usage: my_main FILE')\n")
+    error = failure(load_here, "my_main:app")
+    assert "it called sys.exit('usage: my_main FILE')" in error.message
+    assert "__main__" in error.message
+
+
+def test_the_user_may_interrupt_an_import(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_here("my_main:app")
+
+
+# --- Attributes that are not there ---
+
+
+def test_a_missing_attribute_suggests_the_nearest_one(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", ASGI)
+    assert failure(load_here, "my_main:apq").message == "my_main has no attribute apq. Did you mean app?"
+
+
+def test_a_missing_attribute_of_an_object_says_where(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "class site: handler = None\n")
+    message = failure(load_here, "my_main:site.handlers").message
+    assert message == "my_main.site has no attribute handlers. Did you mean handler?"
+
+
+def test_a_missing_attribute_suggests_what_looks_like_an_application(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    source = """
+        class Framework:
+            async def __call__(self, scope, receive, send): ...
+        server = Framework()
+        unrelated = print
+    """
+    write("my_main.py", source)
+    assert failure(load_here, "my_main:app").message == "my_main has no attribute app. Did you mean server?"
+    assert failure(load_here, "my_main").message == "my_main has neither application nor app. Did you mean server?"
+
+
+def test_a_missing_attribute_without_neighbours_says_what_to_check(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", "")
+    assert failure(load_here, "my_main:app").message == "my_main has no attribute app. Check the name in my_main:app."
+
+
+# --- Factories ---
+
+FACTORY = ASGI + "\n    def create_app():\n        return app\n"
+
+
+@pytest.mark.parametrize(("spec", "factory"), [("my_main:create_app", True), ("my_main:create_app()", False)])
+def test_a_factory_is_called(spec: str, factory: bool, write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", FACTORY)
+    assert load_here(spec, factory=factory).callable is sys.modules["my_main"].app
+
+
+def test_a_class_can_be_the_factory(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "class App:\n    async def __call__(self, scope, receive, send): ...\n")
+    assert isinstance(load_here("my_main:App", factory=True).callable, sys.modules["my_main"].App)
+
+
+def test_a_factory_that_was_not_said_to_be_one_is_recognised(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", FACTORY)
+    assert "add --factory" in failure(load_here, "my_main:create_app").message
+
+
+def test_a_factory_that_fails_is_the_applications_traceback(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", "def create_app():\n    return 1 / 0\n")
+    error = failure(load_here, "my_main:create_app()")
+    assert error.message.startswith("The factory my_main:create_app() failed: ZeroDivisionError: division by zero.")
+    assert [line for line in error.details.splitlines() if line.startswith("  File ")] == [
+        f'  File "{sys.path[0]}/my_main.py", line 2, in create_app'
+    ]
+
+
+def test_a_factory_that_needs_arguments_names_them(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "def create_app(config, *, debug): ...\n")
+    assert "needs arguments (config, debug)" in failure(load_here, "my_main:create_app()").message
+
+
+def test_a_factory_is_called_without_arguments_only(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", FACTORY)
+    assert "can only be called without arguments" in failure(load_here, "my_main:create_app('x')").message
+
+
+def test_an_async_factory_is_refused(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "async def create_app(): ...\n")
+    assert "is an async function" in failure(load_here, "my_main:create_app()").message
+
+
+def test_a_factory_has_to_be_callable(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "create_app = 3\n")
+    assert "my_main:create_app is an int" in failure(load_here, "my_main:create_app", factory=True).message
+
+
+def test_what_a_factory_returns_is_examined(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "def create_app(): return None\n")
+    assert failure(load_here, "my_main:create_app()").message.startswith("my_main:create_app() is None")
+
+
+# --- Objects, as ianus.run() takes them ---
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """An application of this module."""
+
+
+def test_an_application_can_be_given_itself() -> None:
+    application = load(app)
+    assert application.callable is app
+    assert application.name.endswith("test_loader:app")
+
+
+def test_a_factory_can_be_given_itself() -> None:
+    assert load(lambda: app, factory=True).callable is app
+
+
+# --- Interfaces ---
+
+
+class Callable3:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class Inherits(Callable3):
+    pass
+
+
+class SyncCallable3:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any: ...
+
+
+class Awaitable3:
+    """A class whose instances are awaited, as Starlette's HTTPEndpoint."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None: ...
+    def __await__(self) -> Any: ...
+
+
+def decorated(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def undisclosed(*args: Any) -> Any: ...
+
+
+async def with_more(extra: Any, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def with_default(scope: Any, receive: Any, send: Any, extra: Any = None) -> None: ...
+
+
+class Compiled:
+    """Like a function of a C extension, that does not tell its parameters."""
+
+    __signature__ = "none"
+
+    def __call__(self, *args: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        app,
+        with_default,
+        Callable3(),
+        Callable3().__call__,
+        Inherits(),
+        SyncCallable3(),
+        Awaitable3,
+        decorated(app),
+        functools.partial(with_more, None),
+        functools.partial(with_default, extra=1),
+        undisclosed,
+        Compiled(),
+        Mock(),
+        lambda scope, receive, send: app(scope, receive, send),
+    ],
+)
+def test_asgi_3_is_recognised(application: Any) -> None:
+    assert load(application) == Application(application, "asgi3", load(application).name)
+
+
+class Class2:
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+
+    async def __call__(self, receive: Any, send: Any) -> None:
+        await send((self.scope, await receive()))
+
+
+def function2(scope: Any) -> Any:
+    return Class2(scope)
+
+
+class Callable2:
+    def __call__(self, scope: Any) -> Any:
+        return Class2(scope)
+
+
+@pytest.mark.parametrize(
+    "application", [Class2, function2, Callable2(), functools.partial(Class2), decorated(function2)]
+)
+def test_asgi_2_is_recognised_and_called_as_asgi_3(application: Any) -> None:
+    found = load(application)
+    assert found.interface == "asgi2"
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return "event"
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(found.callable({"type": "x"}, receive, send))  # type: ignore[arg-type]
+    assert sent == [({"type": "x"}, "event")]
+
+
+def test_a_wrapper_that_changes_the_interface_counts_more_than_what_it_wraps() -> None:
+    @functools.wraps(function2)
+    async def adapter(scope: Any, receive: Any, send: Any) -> None: ...
+
+    assert load(adapter).interface == "asgi3"
+
+
+def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+def wsgi_with_default(environ: Any, start_response: Any, extra: Any = None) -> Any: ...
+
+
+class WsgiCallable:
+    def __call__(self, env: Any, respond: Any) -> Any: ...
+
+
+class WsgiClass:
+    def __init__(self, environ: Any, start_response: Any) -> None: ...
+    def __iter__(self) -> Any: ...
+
+
+@pytest.mark.parametrize("application", [wsgi, wsgi_with_default, WsgiCallable(), WsgiClass, decorated(wsgi)])
+def test_wsgi_is_refused_until_it_is_served(application: Any) -> None:
+    assert "WSGI applications are not served yet" in failure(load, application).message
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("None", "None"), ("{}", "a dict"), ("3", "an int"), ("__import__('re')", "a module")],
+)
+def test_what_cannot_be_called_is_named(
+    value: str, kind: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_main.py", f"app = {value}")
+    assert failure(load_here, "my_main:app").message == (
+        f"my_main:app is {kind}, which is not an application: it cannot be called."
+    )
+
+
+class Middleware:
+    def __init__(self, app: Any) -> None: ...
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class NeedsName:
+    def __init__(self, import_name: str, folder: str = "", path: str = "") -> None: ...
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
+@pytest.mark.parametrize("application", [Callable3, Middleware, NeedsName, type("Plain", (), {})])
+def test_a_class_in_place_of_its_instance_is_told(application: Any) -> None:
+    assert "is a class, not an application; serve an instance of it" in failure(load, application).message
+
+
+async def takes_one(request: Any) -> None: ...
+
+
+async def takes_two(receive: Any, send: Any) -> None: ...
+
+
+async def takes_four(a: Any, b: Any, c: Any, d: Any) -> None: ...
+
+
+def takes_keyword(scope: Any, receive: Any, send: Any, *, needed: Any) -> None: ...
+
+
+@pytest.mark.parametrize("application", [takes_one, takes_two, takes_four, takes_keyword])
+def test_other_parameters_are_told(application: Any) -> None:
+    assert "and would be called with (scope, receive, send)" in failure(load, application).message
+
+
+def all_defaults(config: Any = None, debug: Any = False, name: Any = "") -> Any: ...
+
+
+def test_a_function_whose_parameters_all_have_defaults_is_taken_for_a_factory() -> None:
+    assert "add --factory" in failure(load, all_defaults).message

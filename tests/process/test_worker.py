@@ -1,0 +1,526 @@
+"""The order of starting and stopping, with stand-ins for the compiled part."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ianus
+from ianus.errors import StartupError
+from ianus.process import worker as module
+from ianus.process.signals import Urgency
+from ianus.settings.schema import Settings
+
+
+class Notes(list[str]):
+    """What happened, in order."""
+
+
+class StandIn:
+    """Plays reactor, gateway and access log in one.
+
+    script: called with the stand-in once everything is open, in a task of the loop.
+    """
+
+    def __init__(self, notes: Notes, script: Callable[["StandIn"], Any]) -> None:
+        self.notes = notes
+        self.script = script
+        self.connections = 0
+        self.requests: list[asyncio.Task[Any]] = []
+        self.on_drained: Callable[[], None] | None = None
+        self.sockets: list[socket.socket] = []
+        self.draining = asyncio.Event()
+
+    def wire(self, app: Any, settings: Settings, loop: Any, state: Any) -> Any:
+        self.state = state
+        return self, self, self
+
+    # as a reactor
+
+    def listen(self, sock: socket.socket) -> None:
+        self.sockets.append(sock)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.notes.append("open")
+        self.task = loop.create_task(self.script(self))
+
+    def drain(self, on_drained: Callable[[], None]) -> None:
+        self.notes.append("drain")
+        self.draining.set()
+        if self.connections == 0:
+            on_drained()
+        self.on_drained = on_drained
+
+    def last_connection_gone(self) -> None:
+        self.connections = 0
+        if self.on_drained is not None:
+            self.on_drained()
+
+    # as a gateway
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.tasks())
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self.requests if not task.done()]
+
+    def request(self, coroutine: Any) -> None:
+        self.requests.append(asyncio.create_task(coroutine))
+
+    # as an access log, and as a reactor
+
+    def start(self) -> None:
+        self.notes.append("start log")
+
+    def close(self) -> None:
+        self.notes.append("close")
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_before() -> Iterator[None]:
+    logger = logging.getLogger("ianus.error")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], level, logger.propagate = before
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def serve(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    def run(script: Callable[[StandIn], Any], app: Any = None, **settings: Any) -> int:
+        stand_in = StandIn(notes, script)
+        monkeypatch.setattr(module, "wire", stand_in.wire)
+        given = {"bind": "127.0.0.1:0", "loop": "asyncio"} | settings
+        return module.run(app or application_of(notes), Settings.from_values(given))
+
+    return run
+
+
+def application_of(notes: Notes) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for kind in ("startup", "shutdown"):
+            await receive()
+            notes.append(kind)
+            await send({"type": f"lifespan.{kind}.complete"})
+
+    return app
+
+
+def ask(*signals: signal.Signals) -> Callable[[StandIn], Any]:
+    async def script(stand_in: StandIn) -> None:
+        for number in signals:
+            os.kill(os.getpid(), number)
+
+    return script
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+# --- The way up and down ---
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_graceful_stop_goes_through_every_stage_in_order(
+    number: signal.Signals, loop: str, serve: Callable[..., int], notes: Notes
+) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    assert serve(ask(number), loop=loop) == 0
+    assert notes == ["startup", "start log", "open", "drain", "close", "shutdown", "close", "close"]
+
+
+def test_a_quick_stop_leaves_out_the_draining(serve: Callable[..., int], notes: Notes) -> None:
+    assert serve(ask(signal.SIGQUIT)) == 0
+    assert "drain" not in notes
+    assert "shutdown" in notes
+
+
+def test_the_banner_tells_address_interface_loop_and_pid(
+    serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses: list[str] = []
+
+    async def script(stand_in: StandIn) -> None:
+        addresses.extend(f"http://127.0.0.1:{sock.getsockname()[1]}" for sock in stand_in.sockets)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(script, bind=["127.0.0.1:0", "127.0.0.1:0"])
+    banner = capsys.readouterr().err.splitlines()[0]
+    assert f" INFO Ianus {ianus.__version__} serves " in banner
+    assert f"(asgi3) on {addresses[0]}, {addresses[1]}; loop asyncio, pid {os.getpid()}" in banner
+
+
+def test_listeners_are_closed_when_draining_begins(serve: Callable[..., int], notes: Notes) -> None:
+    async def script(stand_in: StandIn) -> None:
+        stand_in.connections = 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stand_in.draining.wait()
+        assert all(sock.fileno() == -1 for sock in stand_in.sockets)
+        notes.append("refused")
+        stand_in.last_connection_gone()
+
+    serve(script)
+    assert "refused" in notes
+
+
+def test_the_state_of_the_lifespan_reaches_the_gateway(serve: Callable[..., int]) -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["pool"] = 1
+        await send({"type": "lifespan.startup.complete"})
+
+    async def script(stand_in: StandIn) -> None:
+        seen.append(stand_in.state)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(script, app)
+    assert seen == [{"pool": 1}]
+
+
+def test_signal_handlers_are_restored(serve: Callable[..., int]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    serve(ask(signal.SIGTERM))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_unix_socket_is_gone_after_the_stop(
+    serve: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    serve(ask(signal.SIGTERM), bind="unix:app.sock", uds_permissions="600")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listening_descriptor_can_be_served(serve: Callable[..., int]) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    assert serve(ask(signal.SIGTERM), bind=f"fd://{server.detach()}") == 0
+
+
+# --- Waiting for what is in flight ---
+
+
+def test_a_graceful_stop_waits_for_connections_and_for_calls_that_outlive_them(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = asyncio.Event()
+
+    async def background() -> None:
+        await gone.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        notes.append("background done")
+
+    async def script(stand_in: StandIn) -> None:
+        stand_in.connections = 1
+        stand_in.request(background())
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stand_in.draining.wait()
+        notes.append("gone")
+        gone.set()
+        stand_in.last_connection_gone()
+
+    serve(script)
+    assert notes[2:] == ["open", "drain", "gone", "background done", "close", "shutdown", "close", "close"]
+    log = capsys.readouterr().err
+    assert "stopping; requests in flight: 1" in log
+    assert "abandoned" not in log
+
+
+def test_what_takes_too_long_is_cancelled_and_counted(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def request() -> None:
+        try:
+            await forever()
+        finally:
+            notes.append("cancelled")
+
+    async def script(stand_in: StandIn) -> None:
+        stand_in.connections = 3
+        stand_in.request(request())
+        stand_in.request(request())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert serve(script, timeout_graceful_shutdown=0.01) == 0
+    assert notes[3:] == ["drain", "close", "cancelled", "cancelled", "shutdown", "close", "close"]
+    assert "2 requests abandoned and 3 connections closed after 0.01 s" in capsys.readouterr().err
+
+
+def test_a_second_int_forces(serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]) -> None:
+    async def script(stand_in: StandIn) -> None:
+        stand_in.connections = 1
+        stand_in.request(forever())
+        os.kill(os.getpid(), signal.SIGINT)
+        await stand_in.draining.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    assert serve(script) == 0
+    assert notes[3:] == ["drain", "close", "shutdown", "close", "close"]
+    assert "1 requests abandoned and 1 connections closed by a quick stop" in capsys.readouterr().err
+
+
+def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
+    serve: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CANCEL_GRACE", 0.01)
+    release: list[asyncio.Future[None]] = []
+
+    async def stubborn() -> None:
+        release.append(asyncio.get_running_loop().create_future())
+        while not release[0].done():
+            try:
+                await asyncio.shield(release[0])
+            except asyncio.CancelledError:
+                pass
+
+    async def script(stand_in: StandIn) -> None:
+        stand_in.request(stubborn())
+        os.kill(os.getpid(), signal.SIGQUIT)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await receive()
+        release[0].set_result(None)  # so that the test leaves nothing behind
+
+    serve(script, app)
+    assert "1 tasks of the application ignore their cancellation" in capsys.readouterr().err
+
+
+def test_tasks_that_the_application_left_behind_are_cancelled_after_its_shutdown(
+    serve: Callable[..., int], notes: Notes
+) -> None:
+    async def left_behind() -> None:
+        try:
+            await forever()
+        finally:
+            notes.append("cancelled")
+
+    async def script(stand_in: StandIn) -> None:
+        stand_in.left_behind = asyncio.create_task(left_behind())  # type: ignore[attr-defined]
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(script)
+    assert notes[-4:] == ["shutdown", "cancelled", "close", "close"]
+
+
+def test_a_shutdown_of_the_application_that_hangs_is_broken_off_by_a_quick_stop(
+    serve: Callable[..., int],
+    notes: Notes,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "QUICK_CLEAN_UP", 0.01)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await forever()
+        finally:
+            notes.append("cancelled")
+
+    assert serve(ask(signal.SIGINT), app) == 0
+    assert "cancelled" in notes
+    assert "the application's shutdown was broken off after 0.01 s" in capsys.readouterr().err
+
+
+def test_threads_of_the_default_executor_may_finish(serve: Callable[..., int], notes: Notes) -> None:
+    release = threading.Event()
+
+    def work() -> None:
+        release.wait(5)
+        notes.append("worked")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        release.set()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def script(stand_in: StandIn) -> None:
+        asyncio.get_running_loop().run_in_executor(None, work)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(script, app)
+    assert "worked" in notes
+
+
+def test_the_int_of_last_resort_breaks_off_a_blocking_call_and_the_stop_goes_on(
+    serve: Callable[..., int], notes: Notes
+) -> None:
+    played: list[StandIn] = []
+
+    async def script(stand_in: StandIn) -> None:
+        played.append(stand_in)
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        notes.append("never reached")
+
+    assert serve(script) == 130
+    assert isinstance(played[0].task.exception(), KeyboardInterrupt)
+    assert notes == ["startup", "start log", "open", "close", "shutdown", "close", "close"]
+
+
+# --- Starts that fail, or are not to go on ---
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", port))
+        sock.listen()
+    return True
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def test_a_port_in_use_is_told_before_the_application_is_loaded(serve: Callable[..., int]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(StartupError, match="is in use"):
+            serve(ask(), "no_such_module_here:app", bind=f"127.0.0.1:{port}")
+
+
+def test_an_application_that_cannot_be_loaded_leaves_no_listener(serve: Callable[..., int], free_port: int) -> None:
+    with pytest.raises(StartupError, match="There is no module"):
+        serve(ask(), "no_such_module_here:app", bind=f"127.0.0.1:{free_port}")
+    assert port_is_free(free_port)
+
+
+def test_the_first_address_is_given_up_when_the_second_fails(serve: Callable[..., int], free_port: int) -> None:
+    with pytest.raises(StartupError, match="fd://"):
+        serve(ask(), bind=[f"127.0.0.1:{free_port}", "fd://999999"])
+    assert port_is_free(free_port)
+
+
+def test_a_failed_lifespan_stops_the_start(serve: Callable[..., int], notes: Notes, free_port: int) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(StartupError, match="no database"):
+        serve(ask(), app, bind=f"127.0.0.1:{free_port}")
+    assert notes == []
+    assert port_is_free(free_port)
+
+
+def test_a_stop_while_the_application_starts_ends_the_start(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await forever()
+        finally:
+            notes.append("cancelled")
+
+    assert serve(ask(), app) == 0
+    assert notes == ["cancelled"]
+    assert "asked to stop while the application was starting" in capsys.readouterr().err
+
+
+def test_a_loop_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(StartupError, match="uvloop is not installed"):
+        module.new_loop("uvloop")
+
+
+def test_auto_takes_uvloop_where_it_is_installed_and_asyncio_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    loop = module.new_loop("auto")
+    assert isinstance(loop, uvloop.Loop)
+    loop.close()
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    loop = module.new_loop("auto")
+    assert not isinstance(loop, uvloop.Loop)
+    loop.close()
+
+
+# --- Threads that nothing can cancel ---
+
+
+def test_a_hurried_stop_leaves_busy_threads_behind_when_it_may(
+    serve: Callable[..., int], notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait)
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    monkeypatch.setattr(module, "wire", StandIn(notes, ask(signal.SIGQUIT)).wire)
+    settings = Settings.from_values({"bind": "127.0.0.1:0", "loop": "asyncio"})
+    thread.start()
+    try:
+        module.run(application_of(notes), settings, hard_exit=True)
+        assert exits == [0]
+        module.run(application_of(notes), settings)
+        assert exits == [0]
+    finally:
+        release.set()
+        thread.join()
+    module.run(application_of(notes), settings, hard_exit=True)
+    assert exits == [0]
+
+
+# --- Logging ---
+
+
+def test_the_log_goes_to_standard_error_with_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+    module.configure_logging()
+    logging.getLogger("ianus.error").info("hello")
+    assert capsys.readouterr().err.endswith(" INFO hello\n")
+
+
+def test_handlers_that_the_user_configured_are_kept() -> None:
+    logger = logging.getLogger("ianus.error")
+    handler = logging.NullHandler()
+    logger.addHandler(handler)
+    module.configure_logging()
+    assert logger.handlers == [handler]
+    assert logger.propagate
+
+
+def test_configuring_twice_adds_one_handler() -> None:
+    module.configure_logging()
+    module.configure_logging()
+    assert len(logging.getLogger("ianus.error").handlers) == 1
+
+
+def test_a_logger_that_the_applications_configuration_disabled_is_revived(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logging.getLogger("ianus.error").disabled = True
+    module.configure_logging()
+    logging.getLogger("ianus.error").error("heard")
+    assert "heard" in capsys.readouterr().err
+
+
+def test_urgencies_are_ordered() -> None:
+    assert Urgency.NONE < Urgency.GRACEFUL < Urgency.QUICK

@@ -1,0 +1,69 @@
+"""The table of settings: complete, consistent, immutable, checked."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ianus.errors import SettingError
+from ianus.settings.schema import Settings, table
+from ianus.settings.values import TcpBind, UnixBind
+
+
+@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: Any, default: Any) -> None:
+    assert setting.summary.endswith(".")
+    assert setting.summary[0].isupper()
+    assert setting.group
+    assert setting.check(default) == default
+    assert isinstance(default, bool) or setting.choices or setting.metavar
+
+
+def test_defaults() -> None:
+    settings = Settings()
+    assert settings.bind == (TcpBind("127.0.0.1", 8000),)
+    assert settings.timeout_request_header == 10
+    assert settings.timeout_keep_alive == 75
+    assert settings.max_request_body_size == 1024**3
+    assert settings.access_log is True
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().backlog = 1  # type: ignore[misc]
+
+
+def test_values_are_converted() -> None:
+    settings = Settings.from_values({"backlog": "7", "bind": "unix:x", "header": ["a: b"], "timeout_write": 3})
+    assert settings.backlog == 7
+    assert settings.bind == (UnixBind("x"),)
+    assert settings.header == ((b"a", b"b"),)
+    assert isinstance(settings.timeout_write, float)
+
+
+def test_a_wrong_value_names_the_setting() -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.from_values({"backlog": "many"})
+    assert caught.value.message == "backlog: 'many' is not a whole number."
+    assert caught.value.setting == "backlog"
+
+
+def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
+    with pytest.raises(TypeError, match=r"there is no setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
+        Settings.from_values({"time_keep_alive": 3})
+    with pytest.raises(TypeError, match=r"there is no setting 'xyzzy'$"):
+        Settings.from_values({"xyzzy": 3})
+
+
+def test_one_address_at_least() -> None:
+    with pytest.raises(SettingError, match="there is no address to listen on"):
+        Settings(bind=())
+
+
+def test_an_address_is_given_once() -> None:
+    with pytest.raises(SettingError, match=r"127\.0\.0\.1:8000 is given twice"):
+        Settings.from_values({"bind": ["127.0.0.1:8000", "8000"]})
+
+
+def test_several_free_ports_are_several_addresses() -> None:
+    assert len(Settings.from_values({"bind": ["127.0.0.1:0", "127.0.0.1:0"]}).bind) == 2

@@ -1,0 +1,186 @@
+"""The kinds of value: what each takes, what it makes of it, and what it says to the rest."""
+
+from typing import Any
+
+import pytest
+
+from ianus.settings import values
+from ianus.settings.values import FdBind, Kind, TcpBind, UnixBind
+
+
+def refusal(kind: Kind, value: object) -> str:
+    with pytest.raises(ValueError, match=r"\.$") as caught:
+        kind(value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "result"), [(5, 5), ("5", 5), ("005", 5), (1, 1), (10, 10)])
+def test_integers(value: object, result: int) -> None:
+    assert values.integer(1, 10)(value) == result
+
+
+@pytest.mark.parametrize("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
+def test_what_is_no_integer(value: object) -> None:
+    assert refusal(values.integer(1, 10, "bytes"), value) == f"{value!r} is not a whole number of bytes."
+
+
+@pytest.mark.parametrize("value", [0, 11, "0", "-1", "11"])
+def test_integers_out_of_range(value: object) -> None:
+    assert refusal(values.integer(1, 10), value) == f"{int(str(value))} is out of range; it can be 1 to 10."
+
+
+@pytest.mark.parametrize(("value", "result"), [(0, 0.0), (1, 1.0), (2.5, 2.5), ("2.5", 2.5), (".5", 0.5), ("10", 10.0)])
+def test_seconds(value: object, result: float) -> None:
+    made = values.seconds(value)
+    assert made == result
+    assert isinstance(made, float)
+
+
+@pytest.mark.parametrize("value", ["", "x", "3s", "1e3", "-1", "nan", "inf", " 1", "1.", False, None])
+def test_what_is_no_number_of_seconds(value: object) -> None:
+    assert refusal(values.seconds, value) == f"{value!r} is not a number of seconds, such as 10 or 0.5."
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), 1e9])
+def test_seconds_out_of_range(value: float) -> None:
+    assert refusal(values.seconds, value).endswith("is out of range; give 0 (no limit) or more seconds.")
+
+
+def test_booleans() -> None:
+    assert values.boolean(True) is True
+    assert values.boolean(False) is False
+    for value in (1, "true", None):
+        assert refusal(values.boolean, value) == f"{value!r} is neither True nor False."
+
+
+def test_choices() -> None:
+    kind = values.choice("auto", "on")
+    assert kind("on") == "on"
+    for value in ("ON", "", None, True):
+        assert refusal(kind, value) == f"{value!r} is not one of auto, on."
+
+
+def test_texts() -> None:
+    assert values.text("a b") == "a b"
+    for value in ("a\0b", 3, None):
+        assert "is not a text" in refusal(values.text, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [(None, None), ("660", 0o660), ("0660", 0o660), ("0o660", 0o660), (0o600, 0o600), ("0", 0)],
+)
+def test_permissions(value: object, result: int | None) -> None:
+    assert values.permissions(value) == result
+
+
+@pytest.mark.parametrize("value", ["", "888", "rw", "1777", -1, 0o1000, True])
+def test_what_are_no_permissions(value: object) -> None:
+    assert "give octal digits such as 660" in refusal(values.permissions, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "result"), [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b", "/a/b")]
+)
+def test_root_paths(value: str, result: str) -> None:
+    assert values.root_path(value) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("api", "write /api"),
+        ("/a b", "is not a path prefix"),
+        ("/a?b", "is not a path prefix"),
+        (3, "is not a path"),
+    ],
+)
+def test_what_is_no_root_path(value: object, expected: str) -> None:
+    assert expected in refusal(values.root_path, value)
+
+
+# --- Addresses ---
+
+
+@pytest.mark.parametrize(
+    ("value", "result", "shown"),
+    [
+        ("127.0.0.1:8000", TcpBind("127.0.0.1", 8000), "127.0.0.1:8000"),
+        ("localhost:0", TcpBind("localhost", 0), "localhost:0"),
+        ("example.org:65535", TcpBind("example.org", 65535), "example.org:65535"),
+        ("[::1]:8000", TcpBind("::1", 8000), "[::1]:8000"),
+        ("[fe80::1%eth0]:80", TcpBind("fe80::1%eth0", 80), "[fe80::1%eth0]:80"),
+        (":8000", TcpBind("", 8000), "*:8000"),
+        ("*:8000", TcpBind("", 8000), "*:8000"),
+        ("8000", TcpBind("127.0.0.1", 8000), "127.0.0.1:8000"),
+        ("unix:/run/app.sock", UnixBind("/run/app.sock"), "unix:/run/app.sock"),
+        ("unix:///run/app.sock", UnixBind("/run/app.sock"), "unix:/run/app.sock"),
+        ("unix:app.sock", UnixBind("app.sock"), "unix:app.sock"),
+        ("fd://3", FdBind(3), "fd://3"),
+    ],
+)
+def test_addresses(value: str, result: Any, shown: str) -> None:
+    assert values.bind(value) == result
+    assert values.bind(result) == result
+    assert str(result) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", "has no port"),
+        ("localhost", "has no port; write localhost:8000"),
+        ("localhost:", "has no port; write localhost:8000"),
+        ("[::1]", "has no port; write [::1]:8000"),
+        ("[::1]:", "has no port; write [::1]:8000"),
+        ("::1:8000", "an IPv6 address needs brackets"),
+        ("::", "an IPv6 address needs brackets"),
+        ("[localhost]:80", "brackets are for IPv6 addresses; write localhost:80"),
+        ("127.0.0.1:http", "'http' is not a port"),
+        ("127.0.0.1:65536", "ports are 0 to 65535"),
+        ("127.0.0.1:-1", "'-1' is not a port"),
+        ("99999", "ports are 0 to 65535"),
+        ("http://127.0.0.1:80", "write HOST:PORT, unix:PATH or fd://N"),
+        ("/run/app.sock", "write HOST:PORT, unix:PATH or fd://N"),
+        ("a b:80", "is not an address"),
+        ("unix:", "write unix:/run/app.sock"),
+        ("unix:@name", "abstract sockets are not supported"),
+        ("fd://", "write fd://3"),
+        ("fd://x", "write fd://3"),
+        (8000, "is not an address such as 127.0.0.1:8000"),
+    ],
+)
+def test_what_is_no_address(value: object, expected: str) -> None:
+    message = refusal(values.bind, value)
+    assert expected in message
+    assert repr(value) in message
+
+
+# --- Header fields ---
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("X-Frame-Options: DENY", (b"x-frame-options", b"DENY")),
+        ("a:b", (b"a", b"b")),
+        ("a: \t b c \t", (b"a", b"b c")),
+        ("a:", (b"a", b"")),
+        ("a: b: c", (b"a", b"b: c")),
+        ("a: \xe4", (b"a", b"\xe4")),
+        (("A", "b"), (b"a", b"b")),
+        ([b"A", b"b"], (b"a", b"b")),
+    ],
+)
+def test_header_fields(value: object, result: tuple[bytes, bytes]) -> None:
+    assert values.header(value) == result
+
+
+@pytest.mark.parametrize("value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",)])
+def test_what_is_no_header_field(value: object) -> None:
+    assert refusal(values.header, value) == f"{value!r} is not a header field; write 'Name: value'."
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Keep-Alive", "Upgrade"])
+def test_fields_that_frame_the_message_cannot_be_added(name: str) -> None:
+    assert refusal(values.header, f"{name}: x") == f"{name} is set by the server itself and cannot be added."

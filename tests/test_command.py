@@ -1,0 +1,197 @@
+"""The command and ianus.run() as processes: exit codes, messages, signals."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SECONDS = 20  # after which a process that should have ended is given up
+
+APP = """
+import threading
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("not supported")
+    if scope["path"] == "/thread":
+        threading.Thread(target=threading.Event().wait).start()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+def create_app():
+    return app
+
+def wsgi(environ, start_response):
+    return []
+
+class Legacy:
+    def __init__(self, scope):
+        self.scope = scope
+
+    async def __call__(self, receive, send):
+        await app(self.scope, receive, send)
+
+def run():
+    import ianus
+    ianus.run(app, bind="127.0.0.1:0")
+    print("returned")
+"""
+
+
+class Process:
+    """A server process that has printed its banner."""
+
+    def __init__(self, popen: "subprocess.Popen[str]") -> None:
+        self.popen = popen
+        assert popen.stderr is not None
+        self.banner = popen.stderr.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.banner)
+        assert found, self.banner + popen.stderr.read()
+        self.url = found[0]
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=SECONDS) as response:
+            text: str = response.read().decode()
+            return text
+
+    def end(self, *signals: signal.Signals) -> tuple[int, str]:
+        """Sends signals; the exit code and what was written to standard output."""
+        for number in signals:
+            self.popen.send_signal(number)
+        out, self.log = self.popen.communicate(timeout=SECONDS)
+        return self.popen.returncode, out
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "my_main.py").write_text(APP)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    def run(*line: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "ianus", *line]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    return run
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*line: str) -> Process:
+        as_command = ("-m", "ianus", "-b", "127.0.0.1:0", *line)
+        command = [sys.executable, *(line if line[0] == "-c" else as_command)]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True))
+        return Process(started[-1])
+
+    yield start
+    for popen in started:
+        popen.kill()
+        popen.communicate()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_application_is_served_until_term(loop: str, start: Start) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    process = start("my_main:app", "--loop", loop)
+    assert "serves my_main:app (asgi3) on http://127.0.0.1:" in process.banner
+    assert process.banner.endswith(f"; loop {loop}, pid {process.popen.pid}\n")
+    assert process.get("/hello") == "/hello"
+    code, out = process.end(signal.SIGTERM)
+    assert code == 0
+    assert '"GET /hello HTTP/1.1" 200' in out
+
+
+@pytest.mark.parametrize("line", [["my_main:create_app", "--factory"], ["my_main:create_app()"], ["my_main:Legacy"]])
+def test_factories_and_asgi_2_are_served(line: list[str], start: Start) -> None:
+    process = start(*line, "--no-access-log")
+    assert process.get("/hello") == "/hello"
+    assert process.end(signal.SIGINT) == (0, "")
+
+
+def test_a_quick_stop_does_not_wait_for_threads_of_the_application(start: Start) -> None:
+    process = start("my_main:app")
+    assert process.get("/thread") == "/thread"
+    assert process.end(signal.SIGQUIT)[0] == 0
+    assert "leaving threads of the application behind" in process.log
+
+
+def test_run_serves_an_object_and_returns(start: Start) -> None:
+    process = start("-c", "import my_main; my_main.run()")
+    assert "serves my_main:app (asgi3)" in process.banner
+    assert process.get("/hello") == "/hello"
+    code, out = process.end(signal.SIGTERM)
+    assert code == 0
+    assert out.endswith("returned\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["my_mian:app"], "There is no module my_mian in "),
+        (["my_main:ap"], "my_main has no attribute ap. Did you mean app?"),
+        (["my_main:wsgi"], "WSGI applications are not served yet"),
+        (["my_main:app", "--lifespan", "on"], "failed in its lifespan.startup: ValueError: not supported."),
+    ],
+)
+def test_a_start_that_fails_is_one_message_and_exit_code_3(line: list[str], expected: str, run: Run) -> None:
+    result = run(*line, "-b", "127.0.0.1:0")
+    assert result.returncode == 3
+    assert expected in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert "ianus/" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_port_in_use_exits_with_3(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        result = run("my_main:app", "--bind", f"127.0.0.1:{server.getsockname()[1]}")
+    assert result.returncode == 3
+    assert "is in use by another process" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_command_line_that_cannot_be_understood_exits_with_2(run: Run) -> None:
+    result = run("my_main:app", "--timeout-write", "soon")
+    assert result.returncode == 2
+    assert "Usage: python -m ianus [OPTIONS] APP" in result.stderr
+    assert "'soon' is not a number of seconds" in result.stderr
+
+
+def test_run_refuses_wrong_settings_with_an_exception() -> None:
+    import ianus
+
+    with pytest.raises(ValueError, match="backlog: 'x' is not a whole number"):
+        ianus.run("main:app", backlog="x")
+    with pytest.raises(TypeError, match="did you mean 'backlog'"):
+        ianus.run("main:app", backlogg=1)
+
+
+def test_run_exits_with_3_when_it_cannot_start(capsys: pytest.CaptureFixture[str]) -> None:
+    import ianus
+
+    with pytest.raises(SystemExit) as caught:
+        ianus.run("no_such_module_here:app", bind="127.0.0.1:0", app_dir=str(Path(__file__).parent))
+    assert caught.value.code == 3
+    assert capsys.readouterr().err.startswith("Error: There is no module no_such_module_here")
+
+
+def test_the_package_is_imported_without_the_server() -> None:
+    code = "import sys, ianus; print(sys.modules.keys() & {'asyncio', 'logging', 'socket', 'click'})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -1,0 +1,65 @@
+"""Messages about a failed start, and tracebacks without frames of ours."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ianus import errors
+from ianus.errors import SettingError, StartupError, user_traceback
+
+
+def caught(call: Callable[[], object]) -> BaseException:
+    try:
+        call()
+    except BaseException as error:  # the tests raise groups and exits, too
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_a_report_is_one_line() -> None:
+    assert StartupError("no port").report() == "Error: no port\n"
+
+
+def test_details_come_before_the_message() -> None:
+    assert StartupError("no port", details="Traceback\n").report() == "Traceback\n\nError: no port\n"
+
+
+def test_a_setting_error_names_the_setting_and_is_a_value_error() -> None:
+    error = SettingError("backlog", "'x' is not a whole number.")
+    assert isinstance(error, ValueError)
+    assert error.report() == "Error: backlog: 'x' is not a whole number.\n"
+    assert error.exit_code == 2
+
+
+def test_frames_of_other_files_stay() -> None:
+    text = user_traceback(caught(lambda: 1 / 0))
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert text.count(f'File "{__file__}"') == 2
+    assert text.endswith("ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("own", [errors.PACKAGE_DIR + "gateway/x.py", "ianus/gateway/x.pyx"])
+def test_frames_of_ours_are_left_out_of_an_error_its_causes_and_its_members(own: str) -> None:
+    def fail(message: str, source: str = "1 / 0") -> None:
+        exec(compile(source, own, "exec"))
+
+    def cause() -> None:
+        try:
+            fail("inner")
+        except ZeroDivisionError as error:
+            raise ExceptionGroup("several", [error]) from error
+
+    text = user_traceback(caught(cause))
+    assert own not in text
+    assert text.count("ZeroDivisionError") == 2
+    assert "several" in text
+
+
+def test_an_error_without_frames_of_the_users_has_no_traceback_header() -> None:
+    def own_only() -> None:
+        exec(compile("raise ValueError('x')", errors.PACKAGE_DIR + "x.py", "exec"))
+
+    error = caught(own_only)
+    assert error.__traceback__ is not None
+    error.__traceback__ = error.__traceback__.tb_next.tb_next  # type: ignore[union-attr]
+    assert user_traceback(error) == "ValueError: x\n"
