@@ -1,0 +1,82 @@
+"""Servers for tests.
+
+`server` is one for the whole run, with default settings: most tests need no other, since each has connections of
+its own. `shared` gives such servers with other options. `start_server` gives servers that belong to one test, which may
+do to them what it likes.
+
+A server that ends must have exited with the code that was expected of it, and (in a debug build, which counts)
+must have left no connection and no exchange behind.
+"""
+
+import json
+import re
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import Server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _enough_files() -> None:
+    """Some tests open more connections than a shell's default allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """shared(*options): the one server with these options, started when it is first asked for."""
+    servers: dict[tuple[str, ...], Server] = {}
+    started: list[Server] = []
+
+    def get(*options: str) -> Server:
+        running = servers.get(options)
+        if running is None or running.process.poll() is not None:
+            # One that has crashed failed its test and fails the run; the other tests get another.
+            servers[options] = Server("apps:app", *options, cwd=tmp_path_factory.mktemp("server"))
+            started.append(servers[options])
+        return servers[options]
+
+    yield get
+    _stop_all(started)
+
+
+@pytest.fixture
+def server(shared: Callable[..., Server]) -> Server:
+    return shared()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """start_server(*options, **how): a server for this test alone; see Server for how."""
+    servers: list[Server] = []
+
+    def start(*options: str, app: str = "apps:app", **how: object) -> Server:
+        servers.append(Server(app, *options, cwd=tmp_path, **how))  # type: ignore[arg-type]
+        return servers[-1]
+
+    yield start
+    _stop_all(servers)
+
+
+def _stop_all(servers: list[Server]) -> None:
+    problems = []
+    for server in servers:
+        try:
+            server.stop()
+            _check_nothing_is_left(server)
+        except AssertionError as problem:
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup("servers ended badly", problems) if len(problems) > 1 else problems[0]
+
+
+def _check_nothing_is_left(server: Server) -> None:
+    told = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
+    left = json.loads(told[1]) if told else {}
+    assert not left.get("connections"), f"connections are left: {left}"
+    assert not left.get("exchanges"), f"exchanges are left: {left}"

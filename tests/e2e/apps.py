@@ -1,0 +1,412 @@
+"""The applications that the end-to-end tests talk to: plain ASGI, one small coroutine for each path.
+
+They tell what happens to them on standard error (`say`), where a test can wait for it, also when no connection
+is left to ask through.
+"""
+
+import ast
+import asyncio
+import contextvars
+import gc
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HANDLERS: dict[str, Handler] = {}
+
+
+def say(what: str, detail: object = "") -> None:
+    """One line on standard error, at once and in one piece."""
+    os.write(2, f"app: {what}{f': {detail}' if detail != '' else ''}\n".encode())
+
+
+def path(name: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    else:
+        await HANDLERS.get(scope["path"], missing)(scope, receive, send)
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    say("shutdown")
+    say("alive", json.dumps(alive()))
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def alive() -> dict[str, int]:
+    """What a debug build counts: connections and exchanges that are still there, after the last one was closed."""
+    from ianus.codec.ledger import ledger
+
+    gc.collect()
+    return ledger() or {}
+
+
+async def answer(send: Send, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def body_of(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client left inside its request")
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def number(scope: Scope) -> float:
+    return float(scope["query_string"])
+
+
+async def missing(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"missing\n", 404)
+
+
+# --- Whole answers ---
+
+
+@path("/hello")
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"hello\n")
+
+
+@path("/target")
+async def target(scope: Scope, receive: Receive, send: Send) -> None:
+    """Which request this is: the query string."""
+    await answer(send, scope["query_string"])
+
+
+@path("/scope")
+async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:
+    shown = {name: repr(value) for name, value in scope.items()}
+    await answer(send, json.dumps(shown).encode())
+
+
+@path("/echo")
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, await body_of(receive))
+
+
+@path("/size")
+async def size(scope: Scope, receive: Receive, send: Send) -> None:
+    """The length of the request body, read message by message."""
+    total = 0
+    while True:
+        message = await receive()
+        assert message["type"] == "http.request", message
+        total += len(message["body"])
+        if not message["more_body"]:
+            return await answer(send, b"%d" % total)
+
+
+@path("/own-fields")
+async def own_fields(scope: Scope, receive: Receive, send: Send) -> None:
+    own = ((b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"server", b"own"), (b"x-added", b"own"))
+    await answer(send, b"", headers=own)
+
+
+@path("/hop-by-hop")
+async def hop_by_hop(scope: Scope, receive: Receive, send: Send) -> None:
+    fields = (
+        (b"connection", b"keep-alive, x-custom"),
+        (b"keep-alive", b"timeout=5"),
+        (b"proxy-connection", b"keep-alive"),
+        (b"transfer-encoding", b"chunked"),
+        (b"upgrade", b"h2c"),
+        (b"x-kept", b"1"),
+    )
+    await answer(send, b"hello\n", headers=fields)
+
+
+@path("/many-fields")
+async def many_fields(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"", headers=tuple((b"x-%d" % n, b"v" * 100) for n in range(int(number(scope)))))
+
+
+# --- Answers in pieces ---
+
+
+@path("/stream")
+async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """Three pieces and no length."""
+    await send({"type": "http.response.start", "status": 200})
+    for piece in (b"one\n", b"two\n", b"three\n"):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+@path("/flood")
+async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends until nobody is there; the error is the server's own to deal with."""
+    await send({"type": "http.response.start", "status": 200})
+    try:
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            await asyncio.sleep(0)
+    except BaseException as error:
+        say("flood ended", f"{type(error).__name__} {isinstance(error, OSError)}")
+        raise
+
+
+@path("/large")
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """As many bytes as the query says, in one piece."""
+    await answer(send, b"x" * int(number(scope)))
+
+
+@path("/slow-pieces")
+async def slow_pieces(scope: Scope, receive: Receive, send: Send) -> None:
+    """A piece whenever the test says so: what it sends of a body is sent back at once."""
+    await send({"type": "http.response.start", "status": 200})
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": True})
+    await send({"type": "http.response.body", "body": b"end"})
+
+
+@path("/events")
+async def events(scope: Scope, receive: Receive, send: Send) -> None:
+    """An event stream without any event: it is open, and idle until its client leaves."""
+    head = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await until_disconnect(receive)
+    say("events closed")
+
+
+@path("/events-by-empty-body")
+async def events_by_empty_body(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same, with the customary empty message; the task does not suspend between the two."""
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    time.sleep(0.01)  # noqa: ASYNC251  # what comes next must not be what sends the head
+    await until_disconnect(receive)
+
+
+@path("/play")
+async def play(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends the messages that the query string spells, and tells what the first refused one was refused with."""
+    for message in ast.literal_eval(unquote(scope["query_string"].decode())):
+        try:
+            await (asyncio.sleep(0) if message == "suspend" else send(message))
+        except Exception as error:
+            say("refused", f"{type(error).__name__}: {error}")
+            raise
+    say("played")
+
+
+# --- Ends that nobody wants ---
+
+
+@path("/ignore")
+async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers without a look at the body."""
+    await answer(send, b"ignored\n")
+
+
+@path("/raise")
+async def raise_first(scope: Scope, receive: Receive, send: Send) -> None:
+    raise LookupError("raised on purpose")
+
+
+@path("/raise-before-body")
+async def raise_before_body(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-lost", b"1")]})
+    raise LookupError("raised on purpose")
+
+
+@path("/raise-inside")
+async def raise_inside(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    raise LookupError("raised on purpose")
+
+
+@path("/raise-later")
+async def raise_later(scope: Scope, receive: Receive, send: Send) -> None:
+    """When the first half has left."""
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+    await asyncio.sleep(0.01)
+    raise LookupError("raised on purpose")
+
+
+@path("/raise-behind")
+async def raise_behind(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"whole\n")
+    raise LookupError("raised on purpose")
+
+
+@path("/exit")
+async def exit_from_handler(scope: Scope, receive: Receive, send: Send) -> None:
+    sys.exit(7)
+
+
+@path("/return")
+async def return_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    pass
+
+
+@path("/return-inside")
+async def return_inside(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+
+# --- Waiting ---
+
+
+@path("/leave")
+async def leave(scope: Scope, receive: Receive, send: Send) -> None:
+    """Waits until the client leaves, then answers all the same."""
+    await body_of(receive)
+    say("waiting")
+    await until_disconnect(receive)
+    say("left")
+    try:
+        await answer(send, b"farewell\n")
+    except OSError as error:
+        say("nobody there", type(error).__name__)
+        raise
+
+
+@path("/messages")
+async def messages(scope: Scope, receive: Receive, send: Send) -> None:
+    """Tells every message that it receives, until the request is whole or broken off."""
+    while True:
+        message = await receive()
+        say("message", sorted(message.items()))
+        if not message.get("more_body"):
+            return await answer(send, b"told\n")
+
+
+gates: dict[bytes, asyncio.Event] = {}
+
+
+@path("/wait")
+async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+    """Waits for /open with the same query string."""
+    gate = gates.setdefault(scope["query_string"], asyncio.Event())
+    say("waiting")
+    await gate.wait()
+    await answer(send, b"waited\n")
+
+
+@path("/open")
+async def open_gate(scope: Scope, receive: Receive, send: Send) -> None:
+    gates.pop(scope["query_string"]).set()
+    await answer(send, b"opened\n")
+
+
+@path("/late")
+async def late(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lets the body wait for a number of seconds, and then reads it."""
+    await asyncio.sleep(number(scope))
+    await size(scope, receive, send)
+
+
+@path("/block")
+async def block(scope: Scope, receive: Receive, send: Send) -> None:
+    """Blocks the event loop for a number of seconds."""
+    say("blocking")
+    time.sleep(number(scope))  # noqa: ASYNC251
+    await answer(send, b"blocked\n")
+
+
+# --- What applications do to their process ---
+
+variable = contextvars.ContextVar("variable", default="untouched")
+
+
+@path("/context")
+async def context(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sets a context variable before it ever suspends; its next request must not see it."""
+    before = variable.get()
+    variable.set("leaked")
+    await answer(send, before.encode())
+
+
+children: dict[int, int] = {}
+
+
+@path("/fork")
+async def fork(scope: Scope, receive: Receive, send: Send) -> None:
+    """Leaves a child behind that lives until /reap, with everything that it has inherited."""
+    ours, childs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(childs)
+        os.read(ours, 1)
+        os._exit(0)
+    os.close(ours)
+    children[pid] = childs
+    await answer(send, b"%d" % pid)
+
+
+@path("/reap")
+async def reap(scope: Scope, receive: Receive, send: Send) -> None:
+    pid, pipe = children.popitem()
+    os.close(pipe)
+    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222 - it has ended
+
+
+@path("/process")
+async def process(scope: Scope, receive: Receive, send: Send) -> None:
+    """A child of multiprocessing that ends like a program, with all its clean-up."""
+    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
+    child.start()
+    child.join()
+    await answer(send, b"%d" % (child.exitcode or 0))
+
+
+@path("/nested")
+async def nested(scope: Scope, receive: Receive, send: Send) -> None:
+    """Runs the event loop inside of a handler, as nest_asyncio and some notebooks do.
+
+    The number says for how many rounds. Only the loop of asyncio itself can do this.
+    """
+    loop: Any = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    ready = len(loop._ready)
+    asyncio.tasks._leave_task(loop, task)  # type: ignore[arg-type]
+    try:
+        for _ in range(int(number(scope))):
+            loop.call_later(0.001, lambda: None)
+            loop._run_once()
+    finally:
+        asyncio.tasks._enter_task(loop, task)  # type: ignore[arg-type]
+    # The outer round has counted its callbacks, and some of them were ours now.
+    while len(loop._ready) < ready:
+        loop.call_soon(lambda: None)
+    await answer(send, b"nested\n")

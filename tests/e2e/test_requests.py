@@ -1,0 +1,392 @@
+"""What an application learns of a request, how bodies reach it, and what is answered in its place."""
+
+import json
+from ast import literal_eval
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.helpers import Client, Server, until
+
+
+def scope_of(client: Client, *request: bytes) -> dict[str, Any]:
+    """The scope of a request of these lines."""
+    client.send(b"\r\n".join([*request, b"", b""]))
+    return {name: literal_eval(value) for name, value in json.loads(client.response().body).items()}
+
+
+# --- The scope ---
+
+
+def test_scope(server: Server) -> None:
+    with server.connect() as client:
+        scope = scope_of(client, b"GET /scope?a=%41&b HTTP/1.1", b"Host: test:80", b"X-B: 1", b"x-a:2")
+        assert scope == {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/scope",
+            "raw_path": b"/scope",
+            "query_string": b"a=%41&b",
+            "root_path": "",
+            "headers": [(b"host", b"test:80"), (b"x-b", b"1"), (b"x-a", b"2")],
+            "client": client.sock.getsockname(),
+            "server": server.address,
+            "state": {},
+        }
+
+
+def test_scope_of_an_absolute_target(server: Server) -> None:
+    """RFC 9112 3.2.2: its host counts, its scheme does not."""
+    with server.connect() as client:
+        scope = scope_of(client, b"GET https://other:1/scope HTTP/1.1", b"Host: test")
+    assert (scope["scheme"], scope["path"], scope["raw_path"]) == ("http", "/scope", b"/scope")
+    assert scope["headers"] == [(b"host", b"other:1")]
+
+
+def test_scope_of_an_encoded_path(server: Server) -> None:
+    with server.connect() as client:
+        scope = scope_of(client, b"GET /%73cope HTTP/1.0")
+    assert (scope["path"], scope["raw_path"], scope["http_version"]) == ("/scope", b"/%73cope", "1.0")
+
+
+def test_scope_of_a_root_path(shared: Callable[..., Server]) -> None:
+    with shared("--root-path", "/api").connect() as client:
+        assert scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")["root_path"] == "/api"
+
+
+def test_method_is_kept_as_sent(server: Server) -> None:
+    with server.connect() as client:
+        assert scope_of(client, b"propFind /scope HTTP/1.1", b"Host: test")["method"] == "propFind"
+
+
+def test_upgrade_is_ignored(server: Server) -> None:
+    """h2c, and whatever else we do not speak (RFC 9110 7.8)."""
+    with server.connect() as client:
+        fields = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
+        assert client.get("/hello", *fields).status == 200
+        assert client.get("/hello").status == 200
+
+
+# --- Bodies ---
+
+
+def test_body(server: Server) -> None:
+    body = bytes(range(256)) * 100
+    with server.connect() as client:
+        assert client.post("/echo", body).body == body
+
+
+@pytest.mark.parametrize("path", ["/echo", "/size"])
+def test_large_body(server: Server, path: str) -> None:
+    body = b"0123456789abcdef" * 300_000
+    with server.connect() as client:
+        answer = client.post(path, body).body
+        assert answer == (body if path == "/echo" else b"%d" % len(body))
+        assert client.get("/hello").body == b"hello\n"
+
+
+def test_chunked_body(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/echo", b"Transfer-Encoding: chunked", method="POST")
+        for data in (b"5\r\nhello\r\n", b"1;ext=1\r\n \r\n", b"5\r\nworld\r\n0\r\nX-Trailer: 1\r\n\r\n"):
+            client.send(data)
+        assert client.response().body == b"hello world"
+
+
+def test_messages_of_a_body(server: Server) -> None:
+    """Each piece is handed on when it comes; the last one says that it is the last."""
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/messages", b"Content-Length: 6", method="POST")
+        client.send(b"abc")
+        server.log.wait_for("message: .*b'abc'.*'more_body', True", mark)
+        client.send(b"def")
+        server.log.wait_for("message: .*b'def'.*'more_body', False", mark)
+        assert client.response().body == b"told\n"
+
+
+def test_messages_without_a_body(server: Server) -> None:
+    mark = server.log.mark()
+    assert server.get("/messages").body == b"told\n"
+    assert server.said("message", mark) == repr([("body", b""), ("more_body", False), ("type", "http.request")])
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
+def test_truncated_body_is_a_disconnect(server: Server, framing: bytes) -> None:
+    """RFC 9112 8, benoitc/gunicorn#3382: never the end of a body, and no news for the log of errors."""
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/messages", framing, method="POST")
+        client.send(b"5\r\nhel")
+        server.said("message", mark)
+        client.finish()
+        server.log.wait_for("^app: message: .*http.disconnect", mark)
+        client.gone()
+    assert "'more_body', False" not in server.log.since(mark)
+    assert "Traceback" not in server.log.since(mark)
+
+
+def test_truncated_body_in_a_framework(server: Server) -> None:
+    """What a framework makes of it is an exception of its own, which is no error of the server's."""
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/echo", b"Content-Length: 10", method="POST")
+        client.send(b"half")
+        client.finish()
+        client.gone()
+    server.log.wait_for("POST /echo", mark)
+    assert "Traceback" not in server.log.since(mark)
+
+
+def test_broken_chunk_is_a_disconnect_and_a_400(server: Server) -> None:
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/messages", b"Transfer-Encoding: chunked", method="POST")
+        client.send(b"5\r\nhello\r\n")
+        server.log.wait_for("^app: message: .*b'hello'", mark)
+        client.send(b"x\r\n" + b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.response().status == 400
+        assert client.nothing()
+    server.log.wait_for("^app: message: .*http.disconnect", mark)
+    assert "'more_body', False" not in server.log.since(mark)
+
+
+def test_body_is_not_read_while_nobody_asks(server: Server) -> None:
+    """Back-pressure: a client cannot fill the memory of a server whose application is busy with something else."""
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/wait?unread-body", b"Content-Length: 100000000", method="POST")
+        server.said("waiting", mark)
+        before = server.resident()
+        client.sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.send(b"x" * 100_000_000)
+        assert server.resident() - before < 4_000_000
+        server.get("/open?unread-body")
+
+
+def test_small_unread_body_is_drained(server: Server) -> None:
+    """Up to 64 KiB: then the connection goes on."""
+    with server.connect() as client:
+        for size in (1, 1000, 60_000):
+            assert client.post("/ignore", b"x" * size).body == b"ignored\n"
+        assert client.get("/hello").body == b"hello\n"
+
+
+def test_unread_body_that_comes_behind_the_answer_is_drained(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/ignore", b"Content-Length: 1000", method="POST")
+        assert client.response().body == b"ignored\n"
+        client.send(b"x" * 1000)
+        assert client.get("/hello").body == b"hello\n"
+
+
+def test_large_unread_body_closes_the_connection(server: Server) -> None:
+    """The answer arrives all the same; nothing of the body is taken for a request."""
+    with server.connect() as client:
+        smuggled = b"GET /target?smuggled HTTP/1.1\r\nHost: test\r\n\r\n"
+        client.request("/ignore", b"Content-Length: 10000000", method="POST")
+        client.send(smuggled * (200_000 // len(smuggled)))
+        assert client.response().body == b"ignored\n"
+        assert client.nothing()
+
+
+def test_broken_rest_of_an_unread_body(server: Server) -> None:
+    """Nothing can be said behind a whole answer, but the connection must end."""
+    with server.connect() as client:
+        client.request("/ignore", b"Transfer-Encoding: chunked", method="POST")
+        assert client.response().body == b"ignored\n"
+        client.send(b"x\r\nGET /target?smuggled HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert client.nothing()
+
+
+# --- Expect: 100-continue (RFC 9110 10.1.1) ---
+
+
+def test_expect_continue(server: Server) -> None:
+    """100 when the application asks for the body, and not a second one."""
+    with server.connect() as client:
+        for _ in range(2):
+            client.request("/echo", b"Expect: 100-Continue", b"Content-Length: 5", method="POST")
+            interim = client.response()
+            assert (interim.status, interim.reason, interim.headers) == (100, "Continue", [])
+            client.send(b"hello")
+            assert client.response().body == b"hello"
+
+
+def test_expect_continue_waits_for_the_application(server: Server) -> None:
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/wait?expect", b"Expect: 100-continue", b"Content-Length: 5", method="POST")
+        server.said("waiting", mark)
+        assert client.silent()
+        server.get("/open?expect")
+        assert client.response().body == b"waited\n"  # it never asked
+
+
+def test_expect_continue_of_a_client_that_does_not_wait(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/echo", b"Expect: 100-continue", b"Content-Length: 5", method="POST")
+        client.send(b"hello")
+        response = client.response()
+        if response.status == 100:  # a server MAY omit it here
+            response = client.response()
+        assert response.body == b"hello"
+        assert client.get("/hello").body == b"hello\n"
+
+
+def test_expect_continue_in_1_0(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/echo", b"Expect: 100-continue", b"Content-Length: 5", method="POST", version="1.0")
+        client.send(b"hello")
+        assert client.response().body == b"hello"
+
+
+def test_expect_continue_without_a_body(server: Server) -> None:
+    assert server.get("/echo", b"Expect: 100-continue").status == 200
+
+
+def test_expect_continue_that_nobody_asks_for(server: Server) -> None:
+    """The final answer comes at once; a body that comes all the same is no request."""
+    with server.connect() as client:
+        client.request("/ignore", b"Expect: 100-continue", b"Content-Length: 46", method="POST")
+        response = client.response()
+        assert response.body == b"ignored\n"
+        client.send(b"GET /target?smuggled HTTP/1.1\r\nHost: test\r\n\r\n\r\n")
+        if not response.closing:
+            assert client.get("/target?next").body == b"next"
+        else:
+            client.gone()
+
+
+def test_other_expectation(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/echo", b"Expect: miracles", b"Content-Length: 5", method="POST")
+        assert client.response().status == 417
+        assert client.nothing()
+
+
+# --- Answers in place of the application ---
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\nb\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000, 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 20_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 200, 431),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000000\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    ],
+)
+def test_error_answer(server: Server, data: bytes, status: int) -> None:
+    """A whole response that says what is wrong, and the connection closed in order."""
+    with server.connect() as client:
+        client.send(data)
+        response = client.response()
+        assert response.status == status
+        assert response.closing
+        assert response.header(b"content-type") == b"text/plain; charset=utf-8"
+        assert response.body.startswith(f"{status} {response.reason}: ".encode())
+        assert client.nothing()
+
+
+def test_error_answer_does_not_repeat_what_was_sent(server: Server) -> None:
+    """No stage for scripts."""
+    with server.connect() as client:
+        client.send(b"GET /<script>\xff HTTP/1.1\r\nHost: <script>\r\n\r\n")
+        assert b"script" not in client.rest()
+
+
+@pytest.mark.parametrize("size", [1_000, 200_000])
+def test_error_answer_reaches_a_client_that_still_sends(server: Server, size: int) -> None:
+    """RFC 9112 9.6: unread data would make the kernel reset the connection, and the answer would be lost."""
+    with server.connect() as client:
+        client.send(b"nonsense\r\n\r\n" + b"x" * size)
+        assert client.response().status == 400
+        assert client.nothing()
+
+
+def test_error_answer_reaches_a_client_that_sends_on(server: Server) -> None:
+    with server.connect() as client:
+        client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000000\r\n\r\n")
+        for _ in range(10):
+            client.send(b"x" * 10_000)
+        assert client.response().status == 413
+        assert client.nothing()
+
+
+def test_a_client_that_sends_for_ever_behind_an_error(server: Server) -> None:
+    """It is listened to for a while, and not for ever."""
+    with server.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        assert client.response().status == 400
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            while True:
+                client.send(b"x" * 65536)
+
+
+def test_a_client_that_keeps_quiet_behind_an_error(server: Server) -> None:
+    """It does not close its side; after two seconds the server does not wait any more."""
+    files = server.open_files()
+    with server.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        assert client.response().status == 400
+        assert client.nothing()
+        until(lambda: server.open_files() <= files, "the connection to be closed")
+
+
+def test_request_body_over_the_limit(shared: Callable[..., Server]) -> None:
+    """413 before 100 (Continue); the log names the setting."""
+    server = shared("--max-request-body-size", "1000")
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/echo", b"Content-Length: 1001", b"Expect: 100-continue", method="POST")
+        assert client.response().status == 413
+        assert client.nothing()
+    assert "max-request-body-size" in server.log.wait_for(r"\b413\b.*", mark)[0]
+
+
+def test_chunked_request_body_over_the_limit(shared: Callable[..., Server]) -> None:
+    server = shared("--max-request-body-size", "1000")
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/messages", b"Transfer-Encoding: chunked", method="POST")
+        client.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+        server.said("message", mark)
+        client.send(b"1\r\nx\r\n0\r\n\r\n")
+        assert client.response().status == 413
+        assert client.nothing()
+    assert "'more_body', False" not in server.log.since(mark)
+    assert "max-request-body-size" in server.log.wait_for(r"\b413\b.*", mark)[0]
+
+
+def test_limits_of_the_head_are_settings(shared: Callable[..., Server]) -> None:
+    options = ["--limit-request-line", "100", "--limit-request-field-size", "100"]
+    server = shared(*options, "--limit-request-fields-size", "300", "--limit-request-fields", "5")
+    assert server.get("/hello", b"A: b").status == 200
+    assert server.get("/hello?" + "a" * 100).status == 414
+    assert server.get("/hello", b"A: " + b"b" * 100).status == 431
+    assert server.get("/hello", *[b"A: " + b"b" * 90] * 3).status == 431
+    assert server.get("/hello", *[b"A: b"] * 5).status == 431
+
+
+def test_error_answers_are_told_in_the_log(server: Server) -> None:
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+        client.response()
+        host, port = client.sock.getsockname()
+    assert "Host" in server.log.wait_for(rf"\b400 to {host}:{port}: (.*)", mark)[1]

@@ -1,0 +1,409 @@
+"""A server in a process of its own, and a client that believes nothing.
+
+The server is started as a user starts it (`python -m ianus`), in an empty folder, on a free port or a Unix
+socket; its address is read from its banner. The client is a socket: what it sends are the bytes that a test
+says, and what it reads is parsed by the letter of RFC 9112, so that an answer of doubtful framing fails the test.
+
+Nothing here sleeps for luck: waiting is polling a condition, with a deadline that is far away.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self, TypeVar
+
+APPS = Path(__file__).parent / "e2e"
+
+# Seconds until a test gives up. Long, since sanitizers and busy machines are slow; no test that passes waits so long.
+PATIENCE = 20.0
+
+Address = tuple[str, int] | str
+Result = TypeVar("Result")
+
+
+def until(condition: Callable[[], Result], what: str = "condition", timeout: float = PATIENCE) -> Result:
+    """Polls until `condition()` is true and returns its value. Raises AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s in vain for: {what}")
+        time.sleep(0.005)
+    return result
+
+
+# --- The server ---
+
+
+class Output:
+    """What a process writes to one of its streams, collected by a thread so that it never has to wait."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._data = bytearray()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        while data := os.read(self._stream.fileno(), 65536):
+            with self._changed:
+                self._data += data
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        return self._data.decode("utf-8", "replace")
+
+    def mark(self) -> int:
+        """The present end, to look behind it later."""
+        return len(self.text)
+
+    def since(self, mark: int) -> str:
+        return self.text[mark:]
+
+    def wait_for(self, pattern: str, since: int = 0, timeout: float = PATIENCE) -> re.Match[str]:
+        """Waits until the text behind `since` contains the regular expression; its `^` matches at each line."""
+        search = re.compile(pattern, re.MULTILINE).search
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while (found := search(self.since(since))) is None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._thread.is_alive():
+                    break
+                self._changed.wait(min(left, 0.1))
+        found = found or search(self.since(since))
+        assert found is not None, f"no {pattern!r} in:\n{self.since(since)}"
+        return found
+
+    def join(self) -> None:
+        """Waits for the end of the stream and closes it."""
+        self._thread.join(PATIENCE)
+        self._stream.close()
+
+
+class Server:
+    """`python -m ianus`, by default with an application of tests/e2e/apps.py.
+
+    addresses: where it listens, in the order of --bind: (host, port) or the path of a Unix socket.
+    log: its standard error. output: its standard output, the access log.
+    """
+
+    def __init__(
+        self,
+        app: str = "apps:app",
+        *options: str,
+        cwd: Path,
+        app_dir: Path = APPS,
+        bind: Sequence[str] = ("127.0.0.1:0",),
+        files: int = 0,
+        pass_fds: Sequence[int] = (),
+        stdout: int = subprocess.PIPE,
+    ) -> None:
+        """files: limit of open files (RLIMIT_NOFILE), 0 for that of the tests."""
+
+        def limit_files() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+        arguments = [part for address in bind for part in ("--bind", address)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ianus", "--app-dir", str(app_dir), *arguments, *options, app],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            pass_fds=pass_fds,
+            preexec_fn=limit_files if files else None,
+        )
+        assert self.process.stderr is not None
+        self.log = Output(self.process.stderr)
+        self.output = Output(self.process.stdout) if self.process.stdout is not None else None
+        try:
+            banner = self.log.wait_for(r" serves .* on (.*); loop ")
+        except AssertionError:
+            self.kill()
+            raise
+        self.addresses = [_parse_address(text) for text in banner[1].split(", ")]
+        self._wanted_exit: int | None = 0
+
+    @property
+    def address(self) -> Address:
+        return self.addresses[0]
+
+    def connect(self, *, timeout: float = PATIENCE) -> "Client":
+        return Client(self.address, timeout=timeout)
+
+    def get(self, path: str = "/hello", *fields: bytes) -> "Response":
+        """One request on a connection of its own."""
+        with self.connect() as client:
+            return client.get(path, b"Connection: close", *fields)
+
+    def said(self, what: str, since: int = 0) -> str:
+        """Waits for what the application says (apps.say) and returns the rest of its line."""
+        return self.log.wait_for(rf"^app: {what}(?:: (.*))?$", since)[1]
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def expect_exit(self, code: int | None) -> None:
+        """What the exit code will have to be, where it is not 0; None for whatever it is."""
+        self._wanted_exit = code
+
+    def wait(self) -> int:
+        """Waits for the end of the process and of its output; returns the exit code."""
+        code = self.process.wait(PATIENCE)
+        self.log.join()
+        if self.output is not None:
+            self.output.join()
+        return code
+
+    def stop(self) -> None:
+        """Ends the process as an operator would. Raises AssertionError for another exit code than expected."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.wait()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server does not stop:\n{self.log.text}") from None
+        assert self._wanted_exit in (code, None), f"exit code {code}:\n{self.log.text}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def resident(self) -> int:
+        """Bytes of memory that are this process's own."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return 1024 * sum(int(size) for size in re.findall(r"^Private_\w+: +(\d+) kB$", rollup, re.MULTILINE))
+
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+def _parse_address(text: str) -> Address:
+    if text.startswith("unix:"):
+        return text.removeprefix("unix:")
+    found = re.fullmatch(r"http://(?:\[([^]]+)\]|([^:]+)):(\d+)", text)
+    assert found is not None, f"address in the banner: {text!r}"
+    return found[1] or found[2], int(found[3])
+
+
+# --- The client ---
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response as it was on the wire.
+
+    headers: (name in lower case, value) in order. framing: what ended the body: "none" (there cannot be one),
+    "length", "chunked" or "close".
+    """
+
+    version: str
+    status: int
+    reason: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    framing: str
+    chunks: list[bytes] = field(default_factory=list)
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a field that may be there once."""
+        values = [value for key, value in self.headers if key == name]
+        assert len(values) <= 1, f"{name!r} is there {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server says that it will close the connection."""
+        return self.header(b"connection") == b"close"
+
+
+class Client:
+    """A socket with a parser. Reading raises TimeoutError when nothing comes, AssertionError for nonsense."""
+
+    def __init__(self, address: Address, *, timeout: float = PATIENCE, buffer: int = 0) -> None:
+        """buffer: size of the receive buffer in bytes, set before connecting; 0 for the system's."""
+        family = (
+            socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        )
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        if buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.sock.settimeout(timeout)
+        self.sock.connect(address)
+        if family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._data = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- Sending ---
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def request(self, path: str = "/hello", *fields: bytes, method: str = "GET", version: str = "1.1") -> None:
+        """Sends the head of a request."""
+        lines = [f"{method} {path} HTTP/{version}".encode(), b"Host: test", *fields, b"", b""]
+        self.send(b"\r\n".join(lines))
+
+    def finish(self) -> None:
+        """No more will be sent (FIN)."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Breaks the connection (RST)."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    # --- Reading ---
+
+    def get(self, path: str = "/hello", *fields: bytes, version: str = "1.1") -> Response:
+        self.request(path, *fields, version=version)
+        return self.response()
+
+    def post(self, path: str, body: bytes, *fields: bytes) -> Response:
+        self.request(path, b"Content-Length: %d" % len(body), *fields, method="POST")
+        self.send(body)
+        return self.response()
+
+    def response(self, method: str = "GET") -> Response:
+        """Reads the one response that comes next, the interim ones included."""
+        version, status, reason, headers = self.head()
+        lengths = [value for name, value in headers if name == b"content-length"]
+        codings = [value for name, value in headers if name == b"transfer-encoding"]
+        assert not (lengths and codings), "both Content-Length and Transfer-Encoding"
+        assert len(lengths) <= 1, "more than one Content-Length"
+        assert not (codings and (version == "1.0" or status < 200 or status == 204)), "no Transfer-Encoding here"
+        body, chunks = b"", []
+        # RFC 9112 6.3, in its order.
+        if method == "HEAD" or status < 200 or status in (204, 304):
+            framing = "none"
+        elif codings:
+            assert codings == [b"chunked"]
+            framing = "chunked"
+            chunks = list(self._chunks())
+            body = b"".join(chunks)
+        elif lengths:
+            assert re.fullmatch(rb"[0-9]+", lengths[0])
+            framing = "length"
+            body = self._exactly(int(lengths[0]))
+        else:
+            framing = "close"
+            body = self.rest()
+        return Response(version, status, reason, headers, body, framing, chunks)
+
+    def head(self) -> tuple[str, int, str, list[tuple[bytes, bytes]]]:
+        """Reads a head: version, status, reason, fields."""
+        status_line = re.fullmatch(rb"HTTP/(1\.[01]) ([0-9]{3}) ([\t\x20-\x7e]*)", self._line())
+        assert status_line is not None
+        headers = list(self._fields())
+        return status_line[1].decode(), int(status_line[2]), status_line[3].decode(), headers
+
+    def rest(self) -> bytes:
+        """Everything until the server closes."""
+        data, self._data = self._data, b""
+        while more := self.sock.recv(65536):
+            data += more
+        return data
+
+    def exactly(self, size: int) -> bytes:
+        return self._exactly(size)
+
+    def chunk(self) -> bytes:
+        """Reads one chunk of a body; b"" is the end of it."""
+        size = self._line()
+        assert re.fullmatch(rb"[0-9A-Fa-f]+", size), f"chunk size {size!r}"
+        data = self._exactly(int(size, 16))
+        if not data:
+            assert not list(self._fields())
+        else:
+            assert self._exactly(2) == b"\r\n"
+        return data
+
+    def nothing(self) -> bool:
+        """Whether the server has closed in order, without another byte."""
+        return self.rest() == b""
+
+    def gone(self) -> bool:
+        """Whether the connection is over, in order or not, whatever was still sent."""
+        try:
+            self.rest()
+        except ConnectionError:
+            pass
+        return True
+
+    def silent(self, seconds: float = 0.2) -> bool:
+        """Whether nothing comes for a while. What this shows is weak by nature; say something stronger beside it."""
+        if self._data:
+            return False
+        self.sock.settimeout(seconds)
+        try:
+            self._data = self.sock.recv(65536)
+        except TimeoutError:
+            return True
+        finally:
+            self.sock.settimeout(PATIENCE)
+        return False
+
+    def _chunks(self) -> Iterator[bytes]:
+        while data := self.chunk():
+            yield data
+
+    def _fields(self) -> Iterator[tuple[bytes, bytes]]:
+        while line := self._line():
+            found = re.fullmatch(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\t\x20-\x7e\x80-\xff]*)", line)
+            assert found is not None, f"field line {line!r}"
+            yield found[1].lower(), found[2]
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._data:
+            self._more()
+        line, _, self._data = self._data.partition(b"\r\n")
+        assert b"\n" not in line
+        assert b"\r" not in line
+        return line
+
+    def _exactly(self, size: int) -> bytes:
+        pieces = [self._data[:size]]
+        self._data = self._data[size:]
+        size -= len(pieces[0])
+        while size:
+            pieces.append(self.sock.recv(min(size, 1 << 20)))
+            assert pieces[-1], "the server closed inside a body"
+            size -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def _more(self) -> None:
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionError(f"the server closed behind {self._data!r}")
+        self._data += data
+
+
+@contextlib.contextmanager
+def many(count: int, make: Callable[[], Any]) -> Iterator[list[Any]]:
+    """`count` things that are closed in the end."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(make())) for _ in range(count)]
