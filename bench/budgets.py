@@ -1,0 +1,47 @@
+"""Where Ianus has to stand: ratios of medians of one run, so that they hold on any machine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from results import Results
+
+Value = Callable[[Results], float | None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``value`` must not exceed ``limit``; it is None when what it needs was not measured."""
+
+    text: str
+    unit: str
+    limit: float
+    value: Value
+
+
+def _ratio(scenario: str, base: str, metric: str = "cpu_us") -> Value:
+    return lambda results: results.ratio(scenario, "ianus", metric, base)
+
+
+def _plain(scenario: str, metric: str) -> Value:
+    return lambda results: results.median(scenario, "ianus", metric)
+
+
+def _access_log(results: Results) -> float | None:
+    with_log = results.median("accesslog", "ianus", "cpu_us")
+    without = results.median("hello64", "ianus", "cpu_us")
+    return None if with_log is None or without is None else with_log - without
+
+
+BUDGETS = (
+    Budget("hello, 64 connections: CPU", "x floor", 1.75, _ratio("hello64", "floor")),
+    Budget("hello, 64 connections: CPU", "x h2corn", 0.65, _ratio("hello64", "h2corn")),
+    Budget("hello, 64 connections: CPU", "x granian", 0.5, _ratio("hello64", "granian")),
+    Budget("the access log adds: CPU", "µs", 1.5, _access_log),
+    Budget("hello, 1 connection: CPU", "x h2corn", 0.7, _ratio("hello1", "h2corn")),
+    Budget("hello, 1 connection: p50", "x h2corn", 0.7, _ratio("hello1", "h2corn", "p50_us")),
+    Budget("FastAPI route: CPU", "x uvicorn", 0.7, _ratio("fastapi", "uvicorn")),
+    Budget("FastAPI route: CPU", "x h2corn", 0.85, _ratio("fastapi", "h2corn")),
+    Budget("idle connection: memory", "KB", 0.5, _plain("idle5000", "kb_each")),
+    Budget("idle server: wake-ups", "a second", 1.0, _plain("idle5000", "wakeups_per_second")),
+    Budget("start to first answer", "ms", 150.0, _plain("startup", "start_ms")),
+)

@@ -1,0 +1,83 @@
+"""Requests as bytes, and a reader of answers that is only as clever as the scenarios need."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TIMEOUT = 10.0  # seconds, for one answer
+
+
+class AnswerError(Exception):
+    """The server sent something else than what the scenario expects, or nothing."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; Host and Content-Length are added when it is written out."""
+
+    method: str = "GET"
+    target: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def raw(self, port: int) -> bytes:
+        """As it goes over the wire."""
+        fields = [("Host", f"127.0.0.1:{port}"), *self.headers]
+        if self.body:
+            fields.append(("Content-Length", str(len(self.body))))
+        lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+
+class Connection:
+    """A keep-alive connection that reads answers with a Content-Length, in order."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self._buffer = b""
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self.socket.close()
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to one request; OSError or AnswerError."""
+        self.socket.sendall(request)
+        return self.read_answer()
+
+    def read_answer(self) -> tuple[int, bytes]:
+        """The next answer on the connection."""
+        while b"\r\n\r\n" not in self._buffer:
+            self._fill()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        status_line, *lines = head.split(b"\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        if b"content-length" not in fields:
+            raise AnswerError(f"no Content-Length in {head!r}")
+        length = int(fields[b"content-length"])
+        while len(self._buffer) < length:
+            self._fill()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return int(status_line.split()[1]), body
+
+    def _fill(self) -> None:
+        data = self.socket.recv(65536)
+        if not data:
+            raise AnswerError("connection closed instead of an answer")
+        self._buffer += data
+
+
+def check(port: int, request: bytes, expected: Sequence[bytes | None]) -> None:
+    """Sends the bytes once, wants a 200 for each expected body (None: any body); OSError or AnswerError."""
+    with Connection(port) as connection:
+        connection.socket.sendall(request)
+        for body in expected:
+            status, got = connection.read_answer()
+            if status != 200 or body not in (None, got):
+                raise AnswerError(f"wrong answer: status {status} with {got[:80]!r}")

@@ -1,0 +1,73 @@
+"""What a run needs besides Ianus: the floor, compiled, and the peers in bench/.venv. Kept between runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from peers import BENCH, FLOOR, VENV
+
+REQUIREMENTS = BENCH / "requirements.txt"
+STAMP = VENV / "installed.json"
+PIP_TIMEOUT = 600.0  # seconds
+
+
+def install() -> dict[str, str]:
+    """Builds what is missing; what could not be had, as name -> reason."""
+    missing = _install_peers()
+    reason = _compile_floor()
+    if reason:
+        missing["floor"] = reason
+    return missing
+
+
+def _compile_floor() -> str:
+    source = BENCH / "floor.c"
+    if FLOOR.exists() and FLOOR.stat().st_mtime >= source.stat().st_mtime:
+        return ""
+    FLOOR.parent.mkdir(exist_ok=True)
+    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(FLOOR), str(source)])
+
+
+def _install_peers() -> dict[str, str]:
+    wanted = {"python": sys.version, "requirements": REQUIREMENTS.read_text()}
+    if STAMP.exists() and json.loads(STAMP.read_text()) == wanted:
+        return {}
+    print("installing the peers into bench/.venv", file=sys.stderr)
+    reason = _attempt([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    if reason:
+        return {"peers": reason}
+    if not _attempt(_pip("-r", str(REQUIREMENTS))):
+        STAMP.write_text(json.dumps(wanted))
+        return {}
+    # One package that cannot be had must not take the others along. Not stamped: the next run tries again.
+    missing = {}
+    for requirement in _requirements(REQUIREMENTS):
+        reason = _attempt(_pip(requirement))
+        if reason:
+            missing[requirement.partition("==")[0]] = reason
+    return missing
+
+
+def _pip(*arguments: str) -> list[str]:
+    options = ["--quiet", "--disable-pip-version-check"]
+    return [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, *arguments]
+
+
+def _requirements(path: Path) -> list[str]:
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def _attempt(command: Sequence[str]) -> str:
+    """Runs it; empty when it went well, else the last line of what it said."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if result.returncode == 0:
+        return ""
+    lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+    return lines[-1]

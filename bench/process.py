@@ -1,0 +1,172 @@
+"""A server under measurement: started on a core of its own, read through /proc, and gone afterwards.
+
+Each server gets a session of its own. The members of that session are the server, whatever it forks, and the
+only processes that are ever signalled.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+START_TIMEOUT = 15.0  # seconds, until the first answer
+STOP_TIMEOUT = 2.0  # seconds that SIGTERM has before SIGKILL comes, and SIGKILL before we give up
+PROC = Path("/proc")
+
+
+class ServerError(Exception):
+    """Why a server could not be measured: it is gone, never came, or lacks what the scenario is about."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The core that the server gets and the one that makes the load; the same where there is only one."""
+
+    server: int
+    load: int
+
+
+def choose_cores() -> Cores:
+    """The last core for the server: the first one tends to have the interrupts."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(server=usable[-1], load=usable[0])
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Processes started inside run on this core and stay there."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Process:
+    """A running server and its children. ``log`` gets stdout and stderr; None throws them away."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], core: int, log: Path | None) -> None:
+        self._log = log
+        with Path(log or os.devnull).open("wb") as output, pinned(core):
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=log.parent if log else "/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def require_alive(self) -> None:
+        """ServerError when the process that was started has ended."""
+        code = self._process.poll()
+        if code is not None:
+            end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise ServerError(f"ended with {end}: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The last line that it wrote, for the one that explains why there is no result."""
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log else []
+        return lines[-1].strip()[:200] if lines else "no output"
+
+    def cpu_ns(self) -> int:
+        """User and system time since the start of all members, ended threads included, in nanoseconds."""
+        return sum(_cpu_clock(pid) for pid in self._members())
+
+    def pss_bytes(self) -> int:
+        """Memory of all members: private pages plus the fair share of the shared ones."""
+        return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss") for pid in self._members())
+
+    def wakeups(self) -> int:
+        """How often any thread of any member went to sleep of its own accord; it woke as often."""
+        tasks = (task for pid in self._members() for task in (PROC / str(pid) / "task").iterdir())
+        return sum(_field(task / "status", "voluntary_ctxt_switches") for task in tasks)
+
+    def stop(self) -> None:
+        """Ends all members, the polite way first; ServerError when that does not help."""
+        try:
+            self._signal(signal.SIGTERM)
+            self._wait_until_gone()
+        finally:  # an impatient second Ctrl-C must not leave anything behind
+            self._signal(signal.SIGKILL)
+            self._wait_until_gone()
+        if self._members():
+            raise ServerError("does not end, not even when killed")
+
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while time.monotonic() < deadline:
+            self._process.poll()  # reaps it
+            if not self._members():
+                return
+            time.sleep(0.01)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._members():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def _members(self) -> list[int]:
+        pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
+        return [pid for pid in pids if _session(pid) == self._process.pid]
+
+
+def core_busy_ns(cores: Cores) -> int:
+    """What both cores have done but idle since boot, in nanoseconds (in steps of a clock tick)."""
+    tick_ns = 10**9 // os.sysconf("SC_CLK_TCK")
+    names = {f"cpu{cores.server}", f"cpu{cores.load}"}
+    total = 0
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *values = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, interrupts, soft_interrupts, steal = map(int, values[:8])
+            total += user + nice + system + interrupts + soft_interrupts + steal
+    return total * tick_ns
+
+
+def _cpu_clock(pid: int) -> int:
+    # clock_getcpuclockid(3): the complement of the pid in the upper bits, 2 for scheduler time. Unlike
+    # /proc/PID/stat it counts nanoseconds, unlike /proc/PID/schedstat all threads.
+    try:
+        return time.clock_gettime_ns((~pid << 3) | 2)
+    except OSError:
+        return 0
+
+
+def _session(pid: int) -> int:
+    """The session of a living process; 0 when it has ended."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return 0
+    state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
+    return 0 if state in "ZX" else int(session)
+
+
+def _field(path: Path, name: str) -> int:
+    try:
+        found = re.search(rf"^{name}:\s+(\d+)", path.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0

@@ -1,0 +1,182 @@
+"""Ianus, its peers and the C floor side by side: ``python bench/run.py``; README.md says how to read it."""
+
+import argparse
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from client import AnswerError
+from install import install
+from peers import BENCH, PEERS, REPOSITORY, VENV, Server, ianus
+from process import ServerError, choose_cores
+from report import Circumstances, keep, machine, markdown, today
+from results import Results, Run
+from scenarios import SCENARIOS, Scenario, Setting
+
+ROUNDS = 5
+SECONDS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, also where servers are missing or budgets missed; 130 when interrupted."""
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are ended then, too
+    if shutil.which("wrk") is None:
+        print("wrk is not installed: apt-get install wrk", file=sys.stderr)
+        return 1
+    missing = install()
+    for name, reason in missing.items():
+        print(f"{name} could not be installed: {reason}", file=sys.stderr)
+
+    builds = [ianus("ianus", options.ianus), *(ianus(name, path) for name, path in options.also)]
+    servers = [server for server in (*builds, *PEERS) if _wanted(server, options.server, builds)]
+    scenarios = [scenario for scenario in SCENARIOS if not options.scenario or scenario.name in options.scenario]
+    results = Results()
+    interrupted = _run(options, scenarios, servers, missing, results)
+
+    circumstances = Circumstances(
+        date=today(),
+        machine=machine(),
+        python=f"CPython {platform.python_version()}",
+        rounds=options.rounds,
+        seconds=options.seconds,
+        versions=_versions(builds),
+    )
+    text = markdown(circumstances, results, scenarios, [server.name for server in servers])
+    print(text)
+    whole = not (options.quick or options.scenario or options.server)
+    if (whole or options.keep) and not interrupted:
+        path = keep(BENCH / "results", circumstances, results, text)
+        print(f"kept in {path.relative_to(REPOSITORY)} and the .json beside it", file=sys.stderr)
+    return 130 if interrupted else 0
+
+
+def _run(
+    options: argparse.Namespace,
+    scenarios: Sequence[Scenario],
+    servers: Sequence[Server],
+    missing: dict[str, str],
+    results: Results,
+) -> bool:
+    """Measures into results; whether it was interrupted."""
+    cores = choose_cores()
+    os.sched_setaffinity(0, {cores.load})
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        setting = Setting(cores, options.seconds, Path(scratch))
+        try:
+            for number in range(options.rounds):
+                for scenario in scenarios:
+                    # A server is not always measured after the same neighbour.
+                    shift = number % len(servers)
+                    for server in (*servers[shift:], *servers[:shift]):
+                        run = _measure(number, scenario, server, setting, missing)
+                        results.runs.append(run)
+                        _tell(run, scenario, options.rounds)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return True
+    return False
+
+
+def _measure(number: int, scenario: Scenario, server: Server, setting: Setting, missing: dict[str, str]) -> Run:
+    if server.executable() is None or server.name in missing:
+        reason = missing.get(server.name) or missing.get("peers") or "not installed"
+        return Run(number, scenario.name, server.name, {}, reason)
+    try:
+        return Run(number, scenario.name, server.name, scenario.measure(server, setting))
+    except (AnswerError, OSError, RuntimeError, ServerError) as error:
+        return Run(number, scenario.name, server.name, {}, str(error) or type(error).__name__)
+
+
+def _tell(run: Run, scenario: Scenario, rounds: int) -> None:
+    headline = scenario.columns[0]
+    value = run.metrics.get(headline.metric)
+    told = run.reason if value is None else f"{value:.2f} {headline.heading}"
+    print(f"round {run.round + 1}/{rounds}  {run.scenario:<10}  {run.server:<10}  {told}", file=sys.stderr)
+
+
+def _wanted(server: Server, names: Sequence[str], builds: Sequence[Server]) -> bool:
+    """Without names all of them; with names those, the other builds of Ianus, and nothing else."""
+    return not names or server.name in names or server in builds[1:]
+
+
+def _versions(builds: Sequence[Server]) -> dict[str, str]:
+    programs = {build.name: [program, "--version"] for build in builds if (program := build.executable())}
+    programs["wrk"] = ["wrk", "-v"]
+    folders = [str(folder) for folder in VENV.glob("lib/python*/site-packages")]
+    found = {item.name.lower(): item.version for item in metadata.distributions(path=folders)}
+    names = ("granian", "h2corn", "uvicorn", "hypercorn", "gunicorn", "fastpysgi", "socketify")
+    versions = {name: found[name] for name in (*names, "uvloop", "httptools", "fastapi") if name in found}
+    return {name: _told_version(command) for name, command in programs.items()} | versions
+
+
+def _told_version(command: Sequence[str]) -> str:
+    """The first word with a digit in what the program says about itself."""
+    told = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.split()
+    return next((word.strip(",") for word in told if re.search(r"\d", word)), "?")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--rounds", type=_count, help=f"how often everything is measured (default {ROUNDS})")
+    parser.add_argument("--seconds", type=_count, help=f"length of one measurement (default {SECONDS})")
+    parser.add_argument("--quick", action="store_true", help="1 round of 1 s: to see that it works")
+    parser.add_argument(
+        "--scenario",
+        nargs="+",
+        action="extend",
+        default=[],
+        choices=[scenario.name for scenario in SCENARIOS],
+    )
+    parser.add_argument(
+        "--server", nargs="+", action="extend", default=[], choices=["ianus", *(peer.name for peer in PEERS)]
+    )
+    parser.add_argument(
+        "--ianus",
+        type=Path,
+        metavar="PATH",
+        default=REPOSITORY / ".venv" / "bin" / "ianus",
+        help="the command to measure (default: .venv/bin/ianus of this repository)",
+    )
+    parser.add_argument(
+        "--also",
+        type=_named_path,
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="another build of ianus beside it, for before and after; repeatable",
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the results of a selection, too")
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (1 if options.quick else ROUNDS)
+    options.seconds = options.seconds or (1 if options.quick else SECONDS)
+    return options
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError("NAME=PATH is wanted")
+    return name, Path(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
