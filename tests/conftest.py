@@ -1,11 +1,11 @@
 """Servers for tests.
 
-`server` is one for the whole run, with default settings: most tests need no other, since each has connections of
-its own. `shared` gives such servers with other options. `start_server` gives servers that belong to one test, which may
-do to them what it likes.
+`server` is one for the whole run, with default settings: most tests need no other, since each has connections
+of its own. `shared` gives such servers with other options. `start_server` gives servers that belong to one test,
+which may do to them what it likes.
 
-A server that ends must have exited with the code that was expected of it, and (in a debug build, which counts)
-must have left no connection and no exchange behind.
+A server that ends must have exited with code 0, and (in a debug build, which counts) must have left no connection
+and no exchange behind.
 """
 
 import json

@@ -1,5 +1,6 @@
 """One accepted socket: bytes between it and its session."""
-from ianus.exchange.base cimport Session, Transport
+cimport cython
+from ianus.exchange.base cimport Session, Transport, flag
 
 
 cdef class Host:
@@ -15,6 +16,7 @@ cdef class Host:
     cdef int remove(self, Connection connection, int fd) except -1
 
 
+@cython.no_gc
 cdef class Connection(Transport):
     # Process: who it belongs to. The reactor's slots own the connection; it owns its fd.
     cdef Host host
@@ -23,26 +25,26 @@ cdef class Connection(Transport):
     cdef int slot                       # index in the reactor's slots
     cdef unsigned int generation        # tells it from an earlier connection in the same slot
     cdef unsigned int events            # that epoll watches; errors it reports even without any
-    cdef bint watched                   # it is in epoll at all
+    cdef flag watched                   # it is in epoll at all
 
     # Bytes received and not consumed: an incomplete line, or requests behind the one being answered.
     cdef char* leftover                 # malloc'ed, owned by this object
-    cdef Py_ssize_t left_start, left_end, left_room
+    cdef int left_start, left_end, left_room
 
     cdef double deadline                # the next one of all, 0 = none; judged when the timer visits
     cdef double write_deadline          # while output waits for the peer, 0 = none
     cdef double linger_until            # end of a lingering close
     cdef int linger_left                # bytes that it may still throw away
 
-    cdef bint in_turn                   # turn() is on the stack
-    cdef bint listed                    # the reactor will call resume()
-    cdef bint eof                       # FIN was read
-    cdef bint fin_seen                  # FIN was reported, perhaps behind unread bytes
-    cdef bint unread                    # bytes wait in the socket that nobody wants now
-    cdef bint blocked                   # the peer does not take more output now
-    cdef bint closing                   # to be closed when the output has left
-    cdef bint resetting                 # to be closed with RST
-    cdef bint lingering                 # our side is shut down, the peer's bytes are thrown away
+    cdef flag in_turn                   # turn() is on the stack
+    cdef flag listed                    # the reactor will call resume()
+    cdef flag eof                       # FIN was read
+    cdef flag fin_seen                  # FIN was reported, perhaps behind unread bytes
+    cdef flag unread                    # bytes wait in the socket that nobody wants now
+    cdef flag blocked                   # the peer does not take more output now
+    cdef flag closing                   # to be closed when the output has left
+    cdef flag resetting                 # to be closed with RST
+    cdef flag lingering                 # our side is shut down, the peer's bytes are thrown away
 
     # From the reactor
     cdef int on_events(self, unsigned int events) except -1

@@ -12,6 +12,7 @@ Rules:
 
 Compiled because every request passes here.
 """
+cimport cython
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
@@ -59,6 +60,7 @@ cdef int open_connection(Connection connection, Host host, int fd, int slot, uns
     return 0
 
 
+@cython.no_gc
 cdef class Connection(Transport):
     def __cinit__(self):
         self.fd = -1
@@ -185,7 +187,7 @@ cdef class Connection(Transport):
                     host.parsing = False
                 if used == 0:
                     break
-                self.left_start += used
+                self.left_start += <int>used
         finally:
             self.in_turn = False
         if self.fd < 0:
@@ -198,14 +200,16 @@ cdef class Connection(Transport):
 
     cdef int end_turn(self) except -1:
         cdef Output out = self.session.codec.out
-        if out is not None and not self.blocked:
-            # An application that the loop runs next may add to this; both then leave in one send.
-            if self.session.defers() and out.size < COALESCE and not self.closing:
-                self.host.later(self)
-            else:
+        if not self.closing and self.session.defers():
+            # Applications were put to the loop: behind them we look what they did. What waits to be sent may
+            # then leave together with their output.
+            self.host.later(self)
+            if out is not None and out.size >= COALESCE and not self.blocked:
                 self.flush()
-                if self.fd < 0:
-                    return 0
+        elif out is not None and not self.blocked:
+            self.flush()
+        if self.fd < 0:
+            return 0
         if self.closing and not self.lingering and self.session.codec.out is None:
             return self.linger()
         if self.eof and not self.closing and (self.left_start == self.left_end or self.session.wants_input()):
@@ -221,10 +225,10 @@ cdef class Connection(Transport):
             if memory == NULL:
                 raise MemoryError
             self.leftover = memory
-            self.left_room = size
+            self.left_room = <int>size
         memcpy(self.leftover, data, size)
         self.left_start = 0
-        self.left_end = size
+        self.left_end = <int>size
         return 0
 
     cdef int discard(self) except -1:
@@ -305,7 +309,8 @@ cdef class Connection(Transport):
         return 0
 
     cdef int flush_soon(self) except -1:
-        return self.host.later(self) if self.fd >= 0 else 0
+        # Within a turn, its end will flush.
+        return self.host.later(self) if self.fd >= 0 and not self.in_turn else 0
 
     cdef int resume(self) except -1:
         """Behind the loop's callbacks: applications have run and perhaps suspended."""

@@ -41,16 +41,19 @@ cdef class Reactor(Host):
     cdef int limit_connections
     cdef list acceptors
     cdef double accept_again        # accepting is suspended until then, 0 = not suspended
-    cdef dict server_addresses      # tuples shared by the connections to the same local address
+    cdef dict shared                # hosts and local addresses that connections have in common
 
     cdef list waiting               # connections for resume()
     cdef bint resuming              # resume_all() is scheduled
+    cdef bint serving               # turn() or resume_all() is on the stack and schedules it at its end
     cdef object loop
     cdef object call_soon           # in the context that attach() was called in, never a request's
     cdef object drained             # callback of drain(), when the last connection has gone
 
     cdef int turn(self, int milliseconds) except -1
     cdef int dispatch(self, epoll_event* event) except -1
+    cdef int serve(self) except -1
+    cdef int resume_soon(self) except -1
     cdef int judge(self) except -1
     cdef int arm(self) except -1
     cdef int set_timer(self, double when) except -1
@@ -60,3 +63,5 @@ cdef class Reactor(Host):
     cdef int resume_accepting(self) except -1
     cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1
     cdef object local_address(self, Acceptor acceptor, int fd)
+    cdef object share(self, object address)
+    cdef object share_host(self, object client)

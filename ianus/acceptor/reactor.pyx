@@ -45,6 +45,7 @@ logger = logging.getLogger("ianus.error")
 cdef enum:
     RECEIVE_BYTES = 262144  # the shared receive buffer
     ACCEPTS = 64            # connections accepted in one turn
+    SHARED = 1024           # addresses that connections share
     TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
     ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
 
@@ -72,7 +73,7 @@ cdef class Reactor(Host):
         self.slots = []
         self.free_slots = []
         self.acceptors = []
-        self.server_addresses = {}
+        self.shared = {}
         self.waiting = []
         self.wheel = TimerWheel(monotonic())
         self.receive_size = receive_size
@@ -200,14 +201,23 @@ cdef class Reactor(Host):
         cdef Connection connection
         self.waiting = []
         self.resuming = False
+        self.serving = True
         for connection in waiting:
             try:
                 connection.resume()
             except Exception:
                 self.drop(connection)
+        self.serving = False
+        self.resume_soon()
+
+    cdef int resume_soon(self) except -1:
+        """Schedules resume_all() behind the tasks that were started meanwhile, so that it finds them done."""
+        if self.waiting and not self.resuming and self.call_soon is not None:
+            self.resuming = True
+            self.call_soon(self.resume_all)
+        return 0
 
     cdef int turn(self, int milliseconds) except -1:
-        cdef double started
         if self.index >= self.ready:
             self.index = self.ready = 0
             if milliseconds == 0:
@@ -221,18 +231,28 @@ cdef class Reactor(Host):
                 if errno != EINTR:
                     raise OSError(errno, os.strerror(errno))
         cdef int served = self.ready - self.index
-        started = monotonic()
+        self.serving = True
+        try:
+            self.serve()
+        finally:
+            self.serving = False
+        self.resume_soon()
+        return served
+
+    cdef int serve(self) except -1:
+        """Dispatches the batch, or as much of it as fits into a turn."""
+        cdef double started = monotonic()
         while self.index < self.ready:
             self.index += 1
             self.dispatch(&self.batch[self.index - 1])
-            if (self.index & 7) == 0 and self.call_soon is not None and monotonic() - started > TURN_SECONDS:
-                if self.index < self.ready:
+            if (self.index & 7) == 0 and self.index < self.ready and monotonic() - started > TURN_SECONDS:
+                if self.call_soon is not None:
                     self.call_soon(self.on_ready)
-                return served
+                    return 0
         # Deadlines are judged when all that was ready has been read.
         if self.timer_due and self.ready < EVENTS:
             self.judge()
-        return served
+        return 0
 
     cdef int dispatch(self, epoll_event* event) except -1:
         cdef uint32_t slot = <uint32_t>(event.data.u64 >> 32)
@@ -331,10 +351,7 @@ cdef class Reactor(Host):
             return 0
         connection.listed = True
         self.waiting.append(connection)
-        if not self.resuming and self.call_soon is not None:
-            self.resuming = True
-            self.call_soon(self.resume_all)
-        return 0
+        return 0 if self.serving else self.resume_soon()
 
     cdef int remove(self, Connection connection, int fd) except -1:
         cdef epoll_event event
@@ -398,7 +415,7 @@ cdef class Reactor(Host):
         if address.ss_family == AF_INET or address.ss_family == AF_INET6:
             # Small answers must not wait for the acknowledgement of earlier ones.
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on))
-        connection.client = format_address(address)
+        connection.client = self.share_host(format_address(address))
         connection.server = self.local_address(acceptor, fd)
         if self.free_slots:
             slot = self.free_slots.pop()
@@ -444,10 +461,17 @@ cdef class Reactor(Host):
             return acceptor.server
         if getsockname(fd, <sockaddr*>&address, &size) < 0:
             return None
-        local = format_address(&address)
-        if len(self.server_addresses) > 256:
-            self.server_addresses.clear()
-        return self.server_addresses.setdefault(local, local)
+        return self.share(format_address(&address))
+
+    cdef object share(self, object address):
+        """One object for all connections that have an equal one."""
+        if len(self.shared) >= SHARED:
+            self.shared.clear()
+        return self.shared.setdefault(address, address)
+
+    cdef object share_host(self, object client):
+        """Behind a proxy, or from one client, many connections come from the same host."""
+        return None if client is None else (self.share(client[0]), client[1])
 
 
 cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slot, uint32_t generation) except -1:

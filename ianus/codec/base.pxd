@@ -3,10 +3,12 @@
 Rule of this file: a sink call may queue output on the codec; it never feeds the codec, flushes, or runs
 application code. `stream` tells the requests of a multiplexed connection apart; HTTP/1 has only stream 0.
 """
+cimport cython
 from ianus.codec.fields cimport Field
 from ianus.codec.output cimport Output, OutputPool
 
 
+@cython.no_gc
 cdef class Request:
     """The head of one request, as Python objects made once, straight from the bytes."""
     cdef readonly str method
@@ -21,6 +23,7 @@ cdef class Request:
     cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
 
 
+@cython.no_gc
 cdef class Sink:
     """What a codec calls. Every method's default raises: a sink implements them all."""
     cdef int on_request(self, int stream, Request request) except -1
@@ -39,8 +42,9 @@ cdef enum Framing:
     FRAMING_STREAM      # length unknown: as the protocol does it (chunked, close, end of stream)
 
 
+@cython.no_gc
 cdef class Codec:
-    cdef Sink sink                  # set by the session that owns this codec
+    cdef Sink sink                  # set and unset by the session that owns this codec
     cdef OutputPool pool
     cdef Output out                 # None while nothing waits to be sent
 

@@ -1,10 +1,13 @@
 """Abstract bases of the codecs; base.pxd is their commented index."""
+cimport cython
 
+@cython.no_gc
 cdef class Request:
     def __init__(self):
         raise TypeError("requests are made by codecs")
 
 
+@cython.no_gc
 cdef class Sink:
     cdef int on_request(self, int stream, Request request) except -1:
         raise NotImplementedError
@@ -22,6 +25,7 @@ cdef class Sink:
         raise NotImplementedError
 
 
+@cython.no_gc
 cdef class Codec:
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError

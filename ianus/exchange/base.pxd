@@ -2,9 +2,15 @@
 
 The acceptor knows sessions only by this file, and sessions know nothing of sockets.
 """
+cimport cython
 from ianus.codec.base cimport Codec, Sink
 
 
+# A truth value in one byte, where bint takes four: there are thousands of idle connections.
+ctypedef unsigned char flag
+
+
+@cython.no_gc
 cdef class Transport:
     """What a session may ask of the connection that carries it."""
     cdef readonly object client         # (host, port) of the peer, or None
@@ -18,6 +24,7 @@ cdef class Transport:
     cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
 
 
+@cython.no_gc
 cdef class Session(Sink):
     """What a connection drives: one conversation, whatever protocol it is in."""
     cdef Codec codec

@@ -1,7 +1,9 @@
 """Abstract bases between acceptor and exchange; base.pxd is their commented index."""
+cimport cython
 from ianus.codec.base cimport Sink
 
 
+@cython.no_gc
 cdef class Transport:
     cdef int flush(self) except -1:
         raise NotImplementedError
@@ -22,6 +24,7 @@ cdef class Transport:
         raise NotImplementedError
 
 
+@cython.no_gc
 cdef class Session(Sink):
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError

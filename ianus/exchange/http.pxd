@@ -1,4 +1,5 @@
 """One request and its one response, the same for every protocol below and every gateway above."""
+cimport cython
 from ianus.codec.base cimport Framing, Request
 from ianus.exchange.base cimport Session
 from ianus.exchange.service cimport Service
@@ -18,12 +19,13 @@ cdef class Gateway:
     cdef int start(self, Exchange exchange) except -1   # no codec is on the stack
 
 
+@cython.no_gc
 cdef class Exchange:
     # Links. The session is None once the response is complete or the connection is lost.
     cdef Session session
     cdef Service service
     cdef readonly Request request
-    cdef readonly object client, server     # addresses, as the transport gives them
+    cdef readonly object client     # its address, as the transport gives it
     cdef int stream
 
     # Request body: what has arrived and was not taken

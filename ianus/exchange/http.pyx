@@ -125,10 +125,8 @@ cdef class Exchange:
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.
         self.bodiless = status == 204 or status == 304 or self.request.method == "HEAD"
         self.declared = facts.content_length
-        if not self.service.gateway.eager:
-            # Should the application suspend now, the head leaves behind the callbacks that are ready.
-            self.session.transport.flush_soon()
-        return 0
+        # Should the application suspend now, the head leaves behind the callbacks that are ready.
+        return self.session.transport.flush_soon()
 
     cdef int send_body(self, bytes data, bint more) except -1:
         """One piece of the body; more=False completes the response."""

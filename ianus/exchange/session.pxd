@@ -1,16 +1,18 @@
 """An HTTP conversation in which one exchange follows the other: HTTP/1."""
-from ianus.exchange.base cimport Session, SessionFactory
+cimport cython
+from ianus.exchange.base cimport Session, SessionFactory, flag
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.service cimport Service
 
 
+@cython.no_gc
 cdef class HttpSession(Session):
     cdef Service service
     # The exchange whose request is being read or whose response is not complete; None between two.
     cdef Exchange exchange
-    cdef bint unstarted             # ... and its application was not called yet
-    cdef bint scheduled             # ... or was put to the loop in this turn
-    cdef bint ending                # no further request is wanted
+    cdef flag unstarted             # ... and its application was not called yet
+    cdef flag scheduled             # ... or was put to the loop in this turn
+    cdef flag ending                # no further request is wanted
     # A protocol error that run() has to answer
     cdef int error_status           # 0 = none
     cdef str error_reason

@@ -5,6 +5,7 @@ the conversation is read any more; an unread request body is thrown away up to 6
 
 Compiled because every request passes here.
 """
+cimport cython
 import logging
 
 from ianus.codec.base cimport Request
@@ -12,7 +13,7 @@ from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
 from ianus.exchange.service cimport Deadlines, Service
-from ianus.telemetry.clock cimport monotonic
+from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
 logger = logging.getLogger("ianus.error")
 
@@ -21,6 +22,9 @@ cdef double DRAIN_IDLE = 1.0
 cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
 
 
+# No garbage collector for sessions, codecs and connections: lost() and release() untie them, and a collection
+# would visit thousands of idle ones.
+@cython.no_gc
 cdef class HttpSession(Session):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
@@ -31,7 +35,6 @@ cdef class HttpSession(Session):
         exchange.service = self.service
         exchange.request = request
         exchange.client = self.transport.client
-        exchange.server = self.transport.server
         exchange.stream = stream
         if self.service.access_log is not None:
             exchange.started = monotonic()
@@ -60,9 +63,12 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- from the connection
 
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
-        if self.exchange is None and not self.codec.in_message():
-            self.since = monotonic()
-        return self.codec.feed(data, size)
+        cdef bint began = self.codec.in_message()
+        cdef Py_ssize_t used = self.codec.feed(data, size)
+        if not began and self.exchange is None and self.codec.in_message():
+            # The head is not complete: its deadline counts from here, its first byte.
+            self.since = monotonic_coarse()
+        return used
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
@@ -129,6 +135,7 @@ cdef class HttpSession(Session):
     cdef int lost(self) except -1:
         cdef Exchange exchange = self.exchange
         self.transport = None
+        self.codec.sink = None
         self.ending = True
         if exchange is not None:
             self.exchange = None
@@ -206,7 +213,7 @@ cdef class HttpSession(Session):
         if not exchange.request_complete or not self.codec.persists():
             self.ending = True
             return self.transport.finish()
-        self.since = monotonic()
+        self.since = monotonic_coarse()
         return self.codec.next_message()
 
     cdef int broken_off(self, int stream) except -1:

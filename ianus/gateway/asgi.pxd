@@ -1,4 +1,5 @@
 """The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): scopes, receive and send."""
+cimport cython
 from ianus.exchange.http cimport Exchange, Gateway
 
 
@@ -6,7 +7,9 @@ cdef class AsgiGateway(Gateway):
     cdef object app
     cdef object loop
     cdef dict scope_template        # what all scopes have in common; copied for each request
+    cdef object template_server     # the "server" in it
     cdef dict asgi                  # the "asgi" dictionary, likewise
+    cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
     # Exchanges whose application runs, as a ring through this sentinel: it keeps their tasks alive, of which
@@ -16,6 +19,7 @@ cdef class AsgiGateway(Gateway):
     cdef dict build_scope(self, Exchange exchange)
 
 
+@cython.no_gc
 cdef class AsgiExchange(Exchange):
     cdef AsgiGateway gateway
     cdef object task                # until the application has returned

@@ -16,8 +16,9 @@ import asyncio
 import logging
 import sys
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem
-from cpython.object cimport PyObject
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_Next
+from cpython.object cimport PyObject, PyObject_Call
+from libc.string cimport memset
 
 from ianus.codec.base cimport Request
 from ianus.exchange.http cimport Exchange, Gateway
@@ -34,6 +35,18 @@ cdef object CancelledError = asyncio.CancelledError
 # send() to fail, so an event stream that is idle would outlive its client.
 cdef str SPEC_VERSION = "2.3"
 
+# Interned, as literals in the applications are.
+cdef str TYPE = sys.intern("type")
+cdef str STATUS = sys.intern("status")
+cdef str HEADERS = sys.intern("headers")
+cdef str BODY = sys.intern("body")
+cdef str MORE_BODY = sys.intern("more_body")
+
+# What most requests have; in the template, so that it need not be set.
+cdef str VERSION = sys.intern("1.1")
+cdef str METHOD = sys.intern("GET")
+cdef bytes QUERY = b""
+
 
 cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
@@ -49,16 +62,21 @@ cdef class AsgiGateway(Gateway):
         self.state = state
         # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
         self.eager = sys.version_info >= (3, 12)
+        # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
+        # for all: it would be made anew by every call with keywords.
+        self.task_options = {"loop": loop, "name": "ianus-request"}
+        if self.eager:
+            self.task_options["eager_start"] = True
         self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
         self.scope_template = {
             "type": "http",
             "asgi": None,
-            "http_version": "1.1",
-            "method": None,
+            "http_version": VERSION,
+            "method": METHOD,
             "scheme": "http",
             "path": None,
             "raw_path": None,
-            "query_string": None,
+            "query_string": QUERY,
             "root_path": root_path,
             "headers": None,
             "client": None,
@@ -98,29 +116,33 @@ cdef class AsgiGateway(Gateway):
         exchange.previous.next = exchange
         self.ring.previous = exchange
         coroutine = run(self.app, scope, exchange, exchange.receive, exchange.send)
-        if self.eager:
-            task = Task(coroutine, loop=self.loop, eager_start=True)
-        else:
-            task = Task(coroutine, loop=self.loop)
+        task = PyObject_Call(Task, (coroutine,), self.task_options)
         if exchange.next is not None:
             exchange.task = task
         return 0
 
     cdef dict build_scope(self, Exchange exchange):
         cdef Request request = exchange.request
-        cdef dict scope = PyDict_Copy(self.scope_template)
+        cdef dict scope
+        cdef object server = exchange.session.transport.server
+        if server is not self.template_server:
+            # Nearly always that of the last request, so it is part of the template.
+            self.scope_template["server"] = self.template_server = server
+        scope = PyDict_Copy(self.scope_template)
         # Copies, because an application may write into what it is given.
         scope["asgi"] = PyDict_Copy(self.asgi)
         if self.state is not None:
             scope["state"] = PyDict_Copy(self.state)
-        scope["http_version"] = request.http_version
-        scope["method"] = request.method
+        if request.http_version is not VERSION:
+            scope["http_version"] = request.http_version
+        if request.method is not METHOD:
+            scope["method"] = request.method
         scope["path"] = request.path
         scope["raw_path"] = request.raw_path
-        scope["query_string"] = request.query_string
+        if request.query_string is not QUERY:
+            scope["query_string"] = request.query_string
         scope["headers"] = request.headers
         scope["client"] = exchange.client
-        scope["server"] = exchange.server
         return scope
 
 
@@ -173,36 +195,31 @@ cdef class AsgiExchange(Exchange):
     # ---------------------------------------------------------------- send
 
     cdef int handle(self, object message) except -1:
-        cdef PyObject* kind
-        cdef PyObject* value
+        """Acts on one message from the application."""
         cdef object body
+        cdef Message m
         if self.response_complete:
             # ASGI HTTP: further messages are ignored.
             return 0
         if type(message) is not dict:
             message = dict(message)
-        kind = PyDict_GetItem(message, "type")
-        if kind == NULL or not isinstance(<object>kind, str):
+        read_message(<dict>message, &m)
+        if m.kind == NULL or not isinstance(<object>m.kind, str):
             raise ValueError("ASGI message has no 'type' string")
         if self.status:
-            if <str>kind != "http.response.body":
-                raise unexpected(<object>kind, "http.response.body")
-            value = PyDict_GetItem(message, "body")
-            body = b"" if value == NULL else <object>value
+            if <str>m.kind != "http.response.body":
+                raise unexpected(<str>m.kind, "http.response.body")
+            body = b"" if m.body == NULL else <object>m.body
             if type(body) is not bytes:
                 if not isinstance(body, (bytes, bytearray, memoryview)):
                     raise TypeError(f"response body is bytes, not {type(body).__name__}")
                 body = bytes(body)
-            value = PyDict_GetItem(message, "more_body")
-            return self.send_body(<bytes>body, value != NULL and bool(<object>value))
-        if <str>kind != "http.response.start":
-            raise unexpected(<object>kind, "http.response.start")
-        value = PyDict_GetItem(message, "status")
-        if value == NULL or not isinstance(<object>value, int):
+            return self.send_body(<bytes>body, m.more_body != NULL and bool(<object>m.more_body))
+        if <str>m.kind != "http.response.start":
+            raise unexpected(<str>m.kind, "http.response.start")
+        if m.status == NULL or not isinstance(<object>m.status, int):
             raise TypeError("response status is an int")
-        status = <object>value
-        value = PyDict_GetItem(message, "headers")
-        return self.start_response(int(status), () if value == NULL else <object>value)
+        return self.start_response(<object>m.status, () if m.headers == NULL else <object>m.headers)
 
     cdef int notify_writable(self) except -1:
         wake(self.writers)
@@ -265,6 +282,43 @@ cdef class AsgiExchange(Exchange):
             exc_info=None if error is None else (type(error), error, error.__traceback__),
         )
         return 0
+
+
+# The values of a message, borrowed from it; NULL for what it does not have.
+cdef struct Message:
+    PyObject* kind
+    PyObject* status
+    PyObject* headers
+    PyObject* body
+    PyObject* more_body
+
+
+cdef int read_message(dict message, Message* m) except -1:
+    """One pass by identity, which keys that are literals have, instead of five searches."""
+    cdef PyObject* key
+    cdef PyObject* value
+    cdef Py_ssize_t position = 0
+    memset(m, 0, sizeof(Message))
+    while PyDict_Next(message, &position, &key, &value):
+        if key == <PyObject*>TYPE:
+            m.kind = value
+        elif key == <PyObject*>STATUS:
+            m.status = value
+        elif key == <PyObject*>HEADERS:
+            m.headers = value
+        elif key == <PyObject*>BODY:
+            m.body = value
+        elif key == <PyObject*>MORE_BODY:
+            m.more_body = value
+        else:
+            # Another key, or one of these as a string made at run time.
+            m.kind = PyDict_GetItemWithError(message, TYPE)
+            m.status = PyDict_GetItemWithError(message, STATUS)
+            m.headers = PyDict_GetItemWithError(message, HEADERS)
+            m.body = PyDict_GetItemWithError(message, BODY)
+            m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
+            return 0
+    return 0
 
 
 cdef object unexpected(str kind, str expected):

@@ -1,7 +1,7 @@
 """The applications that the end-to-end tests talk to: plain ASGI, one small coroutine for each path.
 
-They tell what happens to them on standard error (`say`), where a test can wait for it, also when no connection
-is left to ask through.
+They tell what happens to them on standard error (`say`), where a test can wait for it, also when no
+connection is left to ask through.
 """
 
 import ast
@@ -40,13 +40,14 @@ def path(name: str) -> Callable[[Handler], Handler]:
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await lifespan(receive, send)
+        await lifespan(scope["state"], receive, send)
     else:
         await HANDLERS.get(scope["path"], missing)(scope, receive, send)
 
 
-async def lifespan(receive: Receive, send: Send) -> None:
+async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     await receive()
+    state["given"] = "by lifespan"
     await send({"type": "lifespan.startup.complete"})
     await receive()
     say("shutdown")
@@ -55,7 +56,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 
 def alive() -> dict[str, int]:
-    """What a debug build counts: connections and exchanges that are still there, after the last one was closed."""
+    """What a debug build counts: connections and exchanges that are still there."""
     from ianus.codec.ledger import ledger
 
     gc.collect()
@@ -92,6 +93,16 @@ async def missing(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, b"missing\n", 404)
 
 
+class Asgi2:
+    """An application of the first generation: called twice."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        await app(self.scope, receive, send)
+
+
 # --- Whole answers ---
 
 
@@ -110,6 +121,14 @@ async def target(scope: Scope, receive: Receive, send: Send) -> None:
 async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:
     shown = {name: repr(value) for name, value in scope.items()}
     await answer(send, json.dumps(shown).encode())
+
+
+@path("/state")
+async def show_state(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is in the state, and then something more."""
+    shown = json.dumps(scope["state"])
+    scope["state"]["left"] = "by a request"
+    await answer(send, shown.encode())
 
 
 @path("/echo")
@@ -378,7 +397,7 @@ async def fork(scope: Scope, receive: Receive, send: Send) -> None:
 async def reap(scope: Scope, receive: Receive, send: Send) -> None:
     pid, pipe = children.popitem()
     os.close(pipe)
-    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222 - it has ended
+    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222  # noqa: ASYNC222 - it has ended
 
 
 @path("/process")

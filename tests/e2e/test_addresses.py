@@ -1,7 +1,6 @@
 """Where a server listens: TCP of both kinds, Unix sockets, descriptors that it was given."""
 
 import json
-import os
 import socket
 import stat
 from ast import literal_eval
@@ -30,11 +29,17 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 
 
-def test_unix_socket(start_server: Callable[..., Server], tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the server is ours, too, so that the path of a socket is short."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_unix_socket(start_server: Callable[..., Server], folder: Path) -> None:
     server = start_server("--uds-permissions", "660", bind=["unix:app.sock"])
-    path = tmp_path / "app.sock"
+    path = folder / "app.sock"
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
-    server.addresses = [os.path.relpath(path)]
     with server.connect() as client:
         scope = scope_of(client)
         assert scope["client"] is None
@@ -49,6 +54,31 @@ def test_unix_socket(start_server: Callable[..., Server], tmp_path: Path) -> Non
     assert "- - - [" in server.output.text
 
 
+@pytest.mark.usefixtures("folder")
+def test_half_close_of_a_unix_socket(start_server: Callable[..., Server]) -> None:
+    server = start_server(bind=["unix:app.sock"])
+    with server.connect() as client:
+        client.request("/leave")
+        client.finish()
+        assert client.response().body == b"farewell\n"
+        assert client.nothing()
+
+
+@pytest.mark.usefixtures("folder")
+def test_client_of_a_unix_socket_leaves(start_server: Callable[..., Server]) -> None:
+    server = start_server(bind=["unix:app.sock"])
+    for path in ("/leave", "/events", "/flood"):
+        mark = server.log.mark()
+        with server.connect() as client:
+            client.request(path)
+            if path == "/leave":
+                server.said("waiting", mark)
+            else:
+                client.head()
+        server.log.wait_for("^app: (left|events closed|flood ended)", mark)
+    assert "Traceback" not in server.log.text
+
+
 @needs_ipv6
 def test_ipv6(start_server: Callable[..., Server]) -> None:
     server = start_server(bind=["[::1]:0"])
@@ -61,11 +91,13 @@ def test_ipv6(start_server: Callable[..., Server]) -> None:
     assert server.output.text.startswith("::1 - - [")
 
 
-def test_several_addresses(start_server: Callable[..., Server], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_several_addresses(start_server: Callable[..., Server]) -> None:
     server = start_server(bind=["127.0.0.1:0", "unix:app.sock", "127.0.0.1:0"])
     first, path, second = server.addresses
     assert first != second
-    for address in (first, os.path.relpath(tmp_path / str(path)), second):
+    assert path == "app.sock"
+    for address in server.addresses:
         with Client(address) as client:
             assert client.get().body == b"hello\n"
 
@@ -81,8 +113,9 @@ def test_inherited_descriptor(start_server: Callable[..., Server]) -> None:
             pass  # it still listens
 
 
-def test_inherited_unix_descriptor(start_server: Callable[..., Server], tmp_path: Path) -> None:
-    path = os.path.relpath(tmp_path / "given.sock")
+@pytest.mark.usefixtures("folder")
+def test_inherited_unix_descriptor(start_server: Callable[..., Server]) -> None:
+    path = "given.sock"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(path)
         sock.listen()

@@ -15,6 +15,21 @@ def test_context_of_a_request_is_its_own(server: Server) -> None:
         assert [client.response().body for _ in range(3)] == [b"untouched"] * 3
 
 
+def test_state_of_a_request_is_its_own(server: Server) -> None:
+    """ASGI lifespan: each request has a copy of the namespace, whose values are shared."""
+    with server.connect() as client:
+        assert [client.get("/state").body for _ in range(3)] == [b'{"given": "by lifespan"}'] * 3
+
+
+def test_asgi_2(start_server: Callable[..., Server]) -> None:
+    server = start_server(app="apps:Asgi2")
+    assert "(asgi2)" in server.log.text
+    with server.connect() as client:
+        assert client.get().body == b"hello\n"
+        assert client.post("/echo", b"body").body == b"body"
+        assert client.get("/stream").body == b"one\ntwo\nthree\n"
+
+
 def test_fork_in_a_handler(start_server: Callable[..., Server]) -> None:
     """The child has copies of all descriptors, and lives on; nobody else may notice."""
     server = start_server()
@@ -86,7 +101,7 @@ def test_nested_event_loop_in_a_handler(start_server: Callable[..., Server], rou
             assert other.response().body == b"hello\n"
         client.send(f"GET /nested?{rounds} HTTP/1.1\r\nHost: test\r\n\r\n".encode() * 5)
         assert [client.response().body for _ in range(5)] == [b"nested\n"] * 5
-    assert "Traceback" not in server.log.text
+    assert "internal error" not in server.log.text
 
 
 def test_blocking_handler_delays_others_and_loses_nobody(server: Server) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.helpers import Client, Server, many, until
+from tests.helpers import Client, Server, many, measures_memory, until
 
 
 def pipelined(*paths: str) -> bytes:
@@ -116,6 +116,7 @@ def test_pipelined_requests_in_small_pieces(server: Server, size: int) -> None:
         assert [client.response().body for _ in range(3)] == [b"1", b"2", b"3"]
 
 
+@measures_memory
 def test_a_client_that_pipelines_and_does_not_read_has_to_wait(server: Server) -> None:
     """Its answers are not collected without limit, and all of them come once it reads."""
     count, size = 300, 100_000
@@ -219,6 +220,21 @@ def test_fin_behind_much_unread_data(server: Server) -> None:
         server.said("left", mark)
         assert client.response().body == b"farewell\n"
         assert [client.response().body for _ in range(count)] == [b"x"] * count
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2000])
+@pytest.mark.parametrize("before", [1, 3])
+def test_half_closed_client_pipelines_before_a_listening_application(server: Server, before: int, behind: int) -> None:
+    """The FIN was seen when another request was in flight; each that comes later has to learn of it, too."""
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.send(pipelined(*["/hello"] * before, "/leave", *["/target?behind"] * behind))
+        client.finish()
+        assert [client.response().body for _ in range(before)] == [b"hello\n"] * before
+        server.said("left", mark)
+        assert client.response().body == b"farewell\n"
+        assert [client.response().body for _ in range(behind)] == [b"behind"] * behind
+        assert client.nothing()
 
 
 def test_client_that_leaves_an_idle_event_stream(server: Server) -> None:

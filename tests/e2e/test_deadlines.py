@@ -1,7 +1,7 @@
 """Clients that are slow, on purpose or not: each wait for one has an end, and nobody else notices.
 
-The limits are set far below their defaults. What they must stop is stopped by tests that wait as long as it takes;
-what they must not stop is shown with clients that take several times the limit.
+The limits are set far below their defaults. For what they must stop, a test waits as long as it takes; what they
+must not stop is shown with clients that take several times the limit.
 """
 
 import contextlib

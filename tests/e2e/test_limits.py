@@ -1,4 +1,4 @@
-"""More clients than there is room for: who is refused, who waits, and that all of it is over when they leave."""
+"""More clients than there is room for: who is refused, who waits, and that it is over when they leave."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Client, Server, many, until
+from tests.helpers import Client, Server, many, measures_memory, until
 
 # Bytes that may be left after a crowd has gone, since allocators do not return every page. What is looked for
 # is more: each of these crowds leaves several times as much behind if anything of it is kept.
@@ -93,6 +93,7 @@ def test_connections_over_the_limit_wait(start_server: Callable[..., Server]) ->
 
 def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Server]) -> None:
     """EMFILE: accepting pauses with one line in the log, and those who are in are served."""
+    started = time.monotonic()
     server = start_server("--no-access-log", files=64)
     room = 64 - server.open_files()
     with many(100, server.connect) as crowd:
@@ -100,7 +101,7 @@ def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Se
             client.request()
         for client in crowd[: room // 2]:
             assert client.response().status == 200
-        server.log.wait_for("(?i)open files|EMFILE|file descriptors")
+        server.log.wait_for("cannot accept connections: Too many open files")
         for _ in range(20):
             for client in crowd[: room // 2]:
                 assert client.get().status == 200
@@ -110,15 +111,14 @@ def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Se
         for client in crowd[-20:]:
             assert client.response().status == 200
     assert server.get().status == 200
-    told = [line for line in server.log.text.splitlines() if "file" in line and "Ianus" not in line]
-    assert len(told) <= 3, told
+    assert server.log.text.count("cannot accept") <= 2 + time.monotonic() - started
 
 
 def test_waiting_at_the_limit_of_the_system_costs_nothing(start_server: Callable[..., Server]) -> None:
     """A listening socket that stays readable must not keep the server busy."""
     server = start_server("--no-access-log", files=64)
     with many(100, server.connect):
-        server.log.wait_for("(?i)open files|EMFILE|file descriptors")
+        server.log.wait_for("cannot accept connections: Too many open files")
         before = _cpu_seconds(server)
         time.sleep(1)
         assert _cpu_seconds(server) - before < 0.5
@@ -135,6 +135,7 @@ def test_idle_server_costs_nothing(start_server: Callable[..., Server]) -> None:
 # --- Crowds ---
 
 
+@measures_memory
 @pytest.mark.parametrize("half", [b"", b"GET /hello HTTP/1.1\r\nHost: test\r\nX-Padding: " + b"x" * 10_000])
 def test_half_open_connections(start_server: Callable[..., Server], half: bytes) -> None:
     """1,000 clients that never finish: the others are served, and memory comes back when they leave."""
@@ -157,6 +158,7 @@ def test_half_open_connections(start_server: Callable[..., Server], half: bytes)
     assert server.resident() <= before + SLACK
 
 
+@measures_memory
 def test_connections_that_come_and_go_leave_no_memory(start_server: Callable[..., Server]) -> None:
     """Each is freed when it is closed: a cycle would wait for a collector that no Python code calls."""
     server = start_server("--no-access-log")
@@ -174,6 +176,7 @@ def test_connections_that_come_and_go_leave_no_memory(start_server: Callable[...
     assert server.resident() <= before + SLACK
 
 
+@measures_memory
 def test_bodies_that_nobody_reads_leave_no_memory(start_server: Callable[..., Server]) -> None:
     server = start_server("--no-access-log")
 
@@ -194,6 +197,22 @@ def test_bodies_that_nobody_reads_leave_no_memory(start_server: Callable[..., Se
     assert server.resident() <= before + SLACK
 
 
+@measures_memory
+def test_response_that_nobody_reads_is_not_collected(start_server: Callable[..., Server]) -> None:
+    """Back-pressure: `send` waits, and the application with it."""
+    server = start_server("--no-access-log")
+    server.get("/large?1000000")
+    before = server.resident()
+    with many(20, server.connect) as clients:
+        for client in clients:
+            client.request("/flood")
+            client.head()
+        for _ in range(100):
+            assert server.get().status == 200
+        assert server.resident() <= before + SLACK
+
+
+@measures_memory
 def test_memory_of_a_long_stream_stays_flat(start_server: Callable[..., Server]) -> None:
     server = start_server("--no-access-log")
     server.get("/large?1000000")
@@ -208,6 +227,7 @@ def test_memory_of_a_long_stream_stays_flat(start_server: Callable[..., Server])
         assert server.resident() <= before + SLACK
 
 
+@measures_memory
 def test_memory_of_a_long_upload_stays_flat(start_server: Callable[..., Server]) -> None:
     server = start_server("--no-access-log", "--limit-body-rate", "0")
     with server.connect() as client:

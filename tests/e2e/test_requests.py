@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import Client, Server, until
+from tests.helpers import Client, Server, measures_memory, until
 
 
 def scope_of(client: Client, *request: bytes) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def test_scope(server: Server) -> None:
             "headers": [(b"host", b"test:80"), (b"x-b", b"1"), (b"x-a", b"2")],
             "client": client.sock.getsockname(),
             "server": server.address,
-            "state": {},
+            "state": {"given": "by lifespan"},
         }
 
 
@@ -155,8 +155,9 @@ def test_broken_chunk_is_a_disconnect_and_a_400(server: Server) -> None:
     assert "'more_body', False" not in server.log.since(mark)
 
 
+@measures_memory
 def test_body_is_not_read_while_nobody_asks(server: Server) -> None:
-    """Back-pressure: a client cannot fill the memory of a server whose application is busy with something else."""
+    """Back-pressure: a client cannot fill the memory of a server whose application is busy elsewhere."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/wait?unread-body", b"Content-Length: 100000000", method="POST")

@@ -158,6 +158,9 @@ def test_fields_as_settings(shared: Callable[..., Server]) -> None:
         assert response.header(b"server") is None
         assert response.header(b"x-added") == b"a b"
         assert response.header(b"x-two") == b"2"
+    with server.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        assert client.response().header(b"x-added") == b"a b"
 
 
 def test_fields_keep_order_and_repetition(server: Server) -> None:
@@ -225,7 +228,7 @@ INJECTIONS = {
 
 @pytest.mark.parametrize("field", INJECTIONS.values(), ids=INJECTIONS.keys())
 def test_response_splitting(server: Server, field: tuple[bytes, bytes]) -> None:
-    """CVE-2018-1000164 (gunicorn), CVE-2020-7695 (uvicorn): an exception in the application, and a plain 500."""
+    """CVE-2018-1000164 (gunicorn), CVE-2020-7695 (uvicorn): an exception in the application, and a 500."""
     mark = server.log.mark()
     with server.connect() as client:
         response = client.get(played(start(200, (b"x-first", b"1"), field), body(b"text")))
@@ -307,7 +310,7 @@ def test_messages_behind_the_end_are_ignored(server: Server) -> None:
     ],
 )
 def test_body_of_another_length_than_declared(server: Server, pieces: list[dict[str, Any]]) -> None:
-    """An exception in the application and a closed connection, on which nothing can be taken for something else."""
+    """An exception in the application and a closed connection: nothing is taken for something else."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request(played(start(200, *LENGTH_OF_5), *pieces))
@@ -336,6 +339,13 @@ def test_exception_before_the_start(start_server: Callable[..., Server]) -> None
     server.log.wait_for("LookupError: raised on purpose")
     assert server.log.text.count("Traceback") == 1
     assert "GET /raise?a=%0a" in server.log.text
+
+
+def test_exception_in_answer_to_head(server: Server) -> None:
+    with server.connect() as client:
+        client.request("/raise", method="HEAD")
+        assert client.response("HEAD").status == 500
+        assert client.get("/hello").body == b"hello\n"
 
 
 @pytest.mark.parametrize("path", ["/raise-before-body", "/return", "/exit"])

@@ -122,7 +122,7 @@ def test_only_one_of_several_pipelined_requests_closes(start_server: Callable[..
 
 
 def test_connections_in_the_backlog_are_served(start_server: Callable[..., Server]) -> None:
-    """Their handshake is done: to their clients they are accepted (pgjones/hypercorn, benoitc/gunicorn#3038)."""
+    """Their handshake is done: to their clients they are accepted (benoitc/gunicorn#3038)."""
     server = start_server()
     mark = server.log.mark()
     with server.connect() as blocking:

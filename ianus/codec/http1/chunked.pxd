@@ -27,6 +27,8 @@ cdef class ChunkedDecoder:
     cdef int digits                 # of the chunk size
     cdef Py_ssize_t extensions      # bytes of extensions in the whole body
     cdef const char* reason         # a static text, set with an error
+    cdef list trailers              # field lines behind the last chunk
+    cdef Py_ssize_t trailers_size   # their bytes
 
     # Reads framing until data or trailers begin: returns the bytes consumed, or -1 with `reason` set.
     cdef Py_ssize_t read_framing(self, const char* data, Py_ssize_t size) noexcept

@@ -1,4 +1,5 @@
 """One HTTP/1 connection as a codec (RFC 9112): requests in, responses out."""
+cimport cython
 from ianus.codec.base cimport Codec, CodecFactory
 from ianus.codec.http1.chunked cimport ChunkedDecoder
 from ianus.codec.http1.request cimport Http1Request
@@ -17,24 +18,23 @@ cdef enum State:
     ENDED           # behind the last message or a protocol error: everything is thrown away
 
 
+@cython.no_gc
 cdef class Http1Codec(Codec):
     # Connection
     cdef Limits limits
     cdef State state
-    cdef bint skipped_line          # the one empty line before a request line was used up
+    cdef unsigned char skipped_line          # the one empty line before a request line was used up
     # Line being read: bytes of it that were searched for LF already, so that nothing is searched twice
     cdef Py_ssize_t searched
     # Message
     cdef Http1Request request       # set from its first line to its end
-    cdef list trailers              # field lines behind a chunked body
-    cdef Py_ssize_t trailers_size   # their bytes
     cdef ChunkedDecoder chunked     # decodes the body, when it is chunked
     cdef long long body_left        # bytes to come, with Content-Length; when chunked, what the limit leaves
     # Response
-    cdef bint keep_alive            # another message may follow
-    cdef bint minor                 # HTTP/1.minor of the request
-    cdef bint chunking              # the body goes out in chunks
-    cdef bint until_close           # the end of the body is told by the close
+    cdef unsigned char keep_alive            # another message may follow
+    cdef unsigned char minor                 # HTTP/1.minor of the request
+    cdef unsigned char chunking              # the body goes out in chunks
+    cdef unsigned char until_close           # the end of the body is told by the close
 
     cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t read_field(self, const char* data, Py_ssize_t size) except -1

@@ -11,6 +11,7 @@ Rules of this file:
 
 Compiled because every request passes here.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
@@ -25,6 +26,7 @@ from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output, OutputPool
 
 
+@cython.no_gc
 cdef class Http1Codec(Codec):
     # ---------------------------------------------------------------- reading
 
@@ -55,13 +57,12 @@ cdef class Http1Codec(Codec):
 
     cdef bint in_message(self) noexcept:
         if self.state == START:
-            return self.searched > 0 or self.skipped_line
+            return self.searched > 0
         return self.state != COMPLETE and self.state != ENDED
 
     cdef int next_message(self) except -1:
         self.request = None
         self.chunked = None
-        self.trailers = None
         self.skipped_line = False
         # RFC 9112 section 9.6: nothing is read behind a request or response that closes.
         self.state = START if self.keep_alive else ENDED
@@ -175,8 +176,7 @@ cdef class Http1Codec(Codec):
                 return self.fail(400, chunked.reason.decode("ascii"))
             if chunked.state == TRAILERS:
                 self.state = TRAILER_FIELDS
-                self.trailers = []
-                self.trailers_size = 0
+                chunked.trailers = []
             elif chunked.state == CHUNK_DATA and chunked.left > self.body_left:
                 return self.fail(413, "chunked body over max-request-body-size")
             return used
@@ -190,27 +190,28 @@ cdef class Http1Codec(Codec):
 
     cdef Py_ssize_t read_trailer(self, const char* data, Py_ssize_t size) except -1:
         """Trailers share the limits of the fields (CVE-2026-22815) and are never merged into them."""
+        cdef ChunkedDecoder chunked = self.chunked
         cdef Py_ssize_t line = self.find_line(data, size)
         cdef Py_ssize_t known = size if line < 0 else line
         cdef const char* reason
         cdef int status
         if known > self.limits.field_size + 1:
             return self.fail(431, "trailer over limit-request-field-size")
-        if self.trailers_size + known > self.limits.fields_size + 1:
+        if chunked.trailers_size + known > self.limits.fields_size + 1:
             return self.fail(431, "trailers over limit-request-fields-size")
         if line < 0:
             return 0
         if line == 0 or data[line - 1] != c'\r':
             return self.fail(400, "bare LF in trailer")
         if line == 1:
-            if self.trailers:
-                self.sink.on_trailers(0, self.trailers)
+            if chunked.trailers:
+                self.sink.on_trailers(0, chunked.trailers)
             self.end_message()
             return 2
-        if len(self.trailers) >= self.limits.fields:
+        if len(chunked.trailers) >= self.limits.fields:
             return self.fail(431, "more trailers than limit-request-fields")
-        self.trailers_size += line + 1
-        status = parse_field_line(data, line - 1, self.trailers, NULL, &reason)
+        chunked.trailers_size += line + 1
+        status = parse_field_line(data, line - 1, chunked.trailers, NULL, &reason)
         if status:
             return self.fail(status, reason.decode("ascii"))
         return line + 1

@@ -1,4 +1,5 @@
 """A request while its head is being read: what the codec must remember from one line to the next."""
+cimport cython
 from ianus.codec.base cimport Request
 
 
@@ -18,6 +19,7 @@ cdef struct HeadFacts:
     bint expect_other               # an expectation that nobody can meet
 
 
+@cython.no_gc
 cdef class Http1Request(Request):
     cdef int minor                  # HTTP/1.minor: 0 or 1
     cdef bytes authority            # of an absolute-form target, else None
