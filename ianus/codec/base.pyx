@@ -1,6 +1,7 @@
 """Abstract bases of the codecs; base.pxd is their commented index."""
 cimport cython
 
+
 @cython.no_gc
 cdef class Request:
     def __init__(self):

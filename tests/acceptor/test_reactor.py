@@ -1,0 +1,161 @@
+"""The reactor by itself: no event loop watches it here, poll() does."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ianus.acceptor.reactor import Reactor
+from ianus.codec.http1.codec import Http1Factory
+from ianus.codec.ledger import ledger
+from ianus.codec.limits import Limits
+from ianus.exchange.service import Deadlines, Service
+from ianus.exchange.session import HttpSessionFactory
+from ianus.gateway.asgi import AsgiGateway
+
+REQUEST = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["raw_path"]})
+
+
+class Serving:
+    """A reactor with one listener, turned by hand."""
+
+    def __init__(self, **options: Any) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.gateway = AsgiGateway(app, loop=self.loop)
+        service = Service(self.gateway, Http1Factory(Limits()), deadlines=Deadlines())
+        self.reactor = Reactor(HttpSessionFactory(service), **options)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.reactor.listen(self.listener)
+
+    def turn(self) -> None:
+        self.reactor.poll(0.01)
+        # Not the loop's part to watch the reactor, but tasks need one to run in.
+        self.loop.run_until_complete(asyncio.sleep(0))
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        for _ in range(2000):
+            if result := condition():
+                return result
+            self.turn()
+        raise AssertionError("waited in vain")
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(self.listener.getsockname())
+        client.setblocking(False)
+        return client
+
+    def read(self, client: socket.socket, end: bytes) -> bytes:
+        """What the client gets, up to and with `end`."""
+        data = b""
+
+        def more() -> bool:
+            nonlocal data
+            with contextlib.suppress(BlockingIOError):
+                data += client.recv(65536)
+            return data.endswith(end)
+
+        self.until(more)
+        return data
+
+    def close(self) -> None:
+        self.reactor.close()
+        self.listener.close()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    before = ledger()
+    running = Serving()
+    yield running
+    running.close()
+    after = ledger()
+    if before is not None and after is not None:
+        assert (after["connections"], after["exchanges"]) == (before["connections"], before["exchanges"])
+
+
+def test_serves_without_an_event_loop(serving: Serving) -> None:
+    with serving.connect() as client:
+        for number in range(3):
+            client.sendall(REQUEST % number)
+            assert serving.read(client, b"/%d" % number).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_pipelined_requests_leave_in_order(serving: Serving) -> None:
+    with serving.connect() as client:
+        client.sendall(b"".join(REQUEST % number for number in range(40)))
+        data = serving.read(client, b"/39")
+    assert [part.rpartition(b"\r\n\r\n")[2] for part in data.split(b"HTTP/1.1 200 OK\r\n")[1:]] == [
+        b"/%d" % number for number in range(40)
+    ]
+
+
+def test_number_of_connections(serving: Serving) -> None:
+    clients = [serving.connect() for _ in range(20)]
+    serving.until(lambda: serving.reactor.connections == 20)
+    for client in clients:
+        client.close()
+    serving.until(lambda: serving.reactor.connections == 0)
+
+
+def test_a_slot_is_used_again_by_another_connection(serving: Serving) -> None:
+    """Events of the one before it in the slot do not reach it."""
+    for number in range(50):
+        with serving.connect() as client:
+            client.sendall(REQUEST % number)
+            assert serving.read(client, b"/%d" % number)
+    serving.until(lambda: serving.reactor.connections == 0)
+
+
+def test_drain_takes_what_the_kernel_has_accepted(serving: Serving) -> None:
+    """Closing the listener would reset it."""
+    drained: list[bool] = []
+    with serving.connect() as client:
+        client.sendall(REQUEST % 1)
+        serving.reactor.drain(lambda: drained.append(True))
+        serving.listener.close()
+        assert b"connection: close\r\n" in serving.read(client, b"/1")
+    serving.until(lambda: drained)
+    assert serving.reactor.connections == 0
+
+
+def test_drain_of_nothing_is_done_at_once(serving: Serving) -> None:
+    drained: list[bool] = []
+    serving.reactor.drain(lambda: drained.append(True))
+    assert drained == [True]
+
+
+def test_closed_reactor_stays_closed(serving: Serving) -> None:
+    with serving.connect() as client:
+        serving.until(lambda: serving.reactor.connections)
+        serving.reactor.close()
+        client.setblocking(True)
+        assert client.recv(1) == b""
+    serving.reactor.close()
+    serving.reactor.on_ready()
+    assert serving.reactor.connections == 0
+
+
+def test_listener_that_is_paused_at_the_limit() -> None:
+    serving = Serving(limit_connections=2)
+    first, second, third = (serving.connect() for _ in range(3))
+    third.sendall(REQUEST % 3)
+    serving.until(lambda: serving.reactor.connections == 2)
+    for _ in range(5):
+        serving.turn()
+    with pytest.raises(BlockingIOError):
+        third.recv(1)
+    first.close()
+    assert serving.read(third, b"/3")
+    second.close()
+    third.close()
+    serving.close()
