@@ -29,6 +29,7 @@ DIRECTIVES = {
     "binding": False,
     "boundscheck": False,
     "cdivision": True,
+    "nonecheck": True,
     "embedsignature": True,
     "initializedcheck": False,
     "wraparound": False,

@@ -132,7 +132,7 @@ def test_a_quick_stop_does_not_wait_for_threads_of_the_application(start: Start)
 
 
 def test_run_serves_an_object_and_returns(start: Start) -> None:
-    process = start("-c", "import my_main; my_main.run()")
+    process = start("-c", "import sys; sys.path.insert(0, ''); import my_main; my_main.run()")
     assert "serves my_main:app (asgi3)" in process.banner
     assert process.get("/hello") == "/hello"
     code, out = process.end(signal.SIGTERM)

@@ -20,7 +20,7 @@ cdef class Host:
 cdef class Connection(Transport):
     # Process: who it belongs to. The reactor's slots own the connection; it owns its fd.
     cdef Host host
-    cdef Session session                # None once closed
+    cdef Session session
     cdef int fd                         # -1 once closed
     cdef int slot                       # index in the reactor's slots
     cdef unsigned int generation        # tells it from an earlier connection in the same slot

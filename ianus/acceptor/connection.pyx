@@ -23,7 +23,7 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.codec.ledger cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
-from ianus.exchange.base cimport Session, Transport
+from ianus.exchange.base cimport Transport
 from ianus.telemetry.clock cimport monotonic
 
 
@@ -212,9 +212,11 @@ cdef class Connection(Transport):
             return 0
         if self.closing and not self.lingering and self.session.codec.out is None:
             return self.linger()
-        if self.eof and not self.closing and (self.left_start == self.left_end or self.session.wants_input()):
-            # What is left, if anything, will never be complete.
-            self.session.peer_finished(False)
+        if self.fin_seen and not self.closing:
+            # Each exchange has to learn of it; the last one also that what is left, if anything, stays incomplete.
+            self.session.peer_finished(
+                not self.eof or self.left_start < self.left_end and not self.session.wants_input()
+            )
         return self.update() if self.fd >= 0 else 0
 
     cdef int keep(self, const char* data, Py_ssize_t size) except -1:
@@ -393,14 +395,12 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int release(self) except -1:
-        """Unties the session and gives back what was not sent."""
-        cdef Session session = self.session
-        cdef Output out = session.codec.out
+        """Gives back what was not sent; the session lets go of the connection, which keeps it to its own end."""
+        cdef Output out = self.session.codec.out
         if out is not None:
-            session.codec.out = None
-            session.codec.pool.release(out)
-        self.session = None
-        return session.lost()
+            self.session.codec.out = None
+            self.session.codec.pool.release(out)
+        return self.session.lost()
 
     # ---------------------------------------------------------------- bookkeeping
 

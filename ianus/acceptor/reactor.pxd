@@ -36,6 +36,7 @@ cdef class Reactor(Host):
     # Connections by slot; the generation in an event tells whether it is about the one that is there now
     cdef list slots                 # Connection or None
     cdef list free_slots
+    cdef list closed                # connections closed in this turn: methods of theirs may be on the stack
     cdef unsigned int generation
     cdef readonly int connections
     cdef int limit_connections

@@ -72,6 +72,7 @@ cdef class Reactor(Host):
         self.limit_connections = limit_connections
         self.slots = []
         self.free_slots = []
+        self.closed = []
         self.acceptors = []
         self.shared = {}
         self.waiting = []
@@ -166,6 +167,8 @@ cdef class Reactor(Host):
         for connection in list(self.slots):
             if connection is not None:
                 connection.close()
+        self.waiting = []
+        self.closed = []
         c_close(self.epoll)
         c_close(self.timer)
         self.epoll = self.timer = -1
@@ -184,6 +187,7 @@ cdef class Reactor(Host):
             if connection is not None:
                 connection.forget()
         self.slots = []
+        self.waiting = []
         for acceptor in self.acceptors:
             acceptor.sock.close()
         self.acceptors = []
@@ -200,6 +204,7 @@ cdef class Reactor(Host):
         cdef list waiting = self.waiting
         cdef Connection connection
         self.waiting = []
+        self.closed.clear()
         self.resuming = False
         self.serving = True
         for connection in waiting:
@@ -218,6 +223,7 @@ cdef class Reactor(Host):
         return 0
 
     cdef int turn(self, int milliseconds) except -1:
+        self.closed.clear()
         if self.index >= self.ready:
             self.index = self.ready = 0
             if milliseconds == 0:
@@ -359,6 +365,8 @@ cdef class Reactor(Host):
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
         self.wheel.cancel(connection.slot)
         self.slots[connection.slot] = None
+        # Calls through attributes hold no reference; who closes from inside a session must not pull it away.
+        self.closed.append(connection)
         self.free_slots.append(connection.slot)
         self.connections -= 1
         if self.limit_connections and self.connections == self.limit_connections - 1 and self.accept_again == 0:

@@ -87,7 +87,8 @@ cdef class HttpSession(Session):
                     else:
                         self.scheduled = True
             elif exchange.response_complete:
-                self.end_exchange()
+                if exchange.request_complete or exchange.body_received > HIGH_WATER:
+                    self.end_exchange()
             elif exchange.news:
                 exchange.news = False
                 exchange.notify_readable()
@@ -192,25 +193,21 @@ cdef class HttpSession(Session):
 
     cdef int response_complete(self, int stream) except -1:
         """The exchange has queued its last byte."""
-        if self.exchange.request_complete:
-            self.end_exchange()
-        elif not self.codec.persists():
-            self.exchange = None
-            self.ending = True
-            return self.transport.finish()
-        else:
+        if not self.exchange.request_complete and self.codec.persists():
             # The rest of the request body is thrown away, within the deadlines of a body and up to a limit.
             self.exchange.body_received = 0
             self.exchange.body_since = self.exchange.body_last = monotonic()
+        else:
+            self.end_exchange()
+            if self.ending:
+                return 0
         return self.transport.proceed()
 
     cdef int end_exchange(self) except -1:
-        """Both sides of the exchange are complete, or its unread body has grown too long."""
-        cdef Exchange exchange = self.exchange
-        if not exchange.request_complete and exchange.body_received <= HIGH_WATER:
-            return 0
+        """Both sides of the exchange are complete, or the connection ends with what was said."""
+        cdef bint whole = self.exchange.request_complete
         self.exchange = None
-        if not exchange.request_complete or not self.codec.persists():
+        if not whole or not self.codec.persists():
             self.ending = True
             return self.transport.finish()
         self.since = monotonic_coarse()
@@ -244,6 +241,7 @@ cdef class HttpSession(Session):
         elif exchange.head_sent:
             return exchange.break_off() if not exchange.response_complete else self.transport.finish()
         else:
+            exchange.refused = True
             return exchange.answer(status, reason, [], True)
         return self.transport.finish()
 

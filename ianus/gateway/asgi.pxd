@@ -7,14 +7,15 @@ cdef class AsgiGateway(Gateway):
     cdef object app
     cdef object loop
     cdef dict scope_template        # what all scopes have in common; copied for each request
+    cdef str root_path              # "" without one
     cdef object template_server     # the "server" in it
     cdef dict asgi                  # the "asgi" dictionary, likewise
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
-    # Exchanges whose application runs, as a ring through this sentinel: it keeps their tasks alive, of which
-    # asyncio holds only weak references.
-    cdef AsgiExchange ring
+    # The list of exchanges whose application runs: it keeps their tasks alive, of which asyncio holds only weak
+    # references.
+    cdef AsgiExchange first
 
     cdef dict build_scope(self, Exchange exchange)
 
@@ -23,12 +24,15 @@ cdef class AsgiGateway(Gateway):
 cdef class AsgiExchange(Exchange):
     cdef AsgiGateway gateway
     cdef object task                # until the application has returned
+    cdef bint running               # in the gateway's list
     cdef AsgiExchange previous, next
     cdef bint end_told              # the message with more_body=False was received
+    cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
 
     cdef dict next_message(self)
+    cdef dict disconnect_message(self)
     cdef int handle(self, object message) except -1
     cdef int ended(self) except -1
     cdef int fail(self) except -1

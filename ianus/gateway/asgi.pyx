@@ -60,6 +60,7 @@ cdef class AsgiGateway(Gateway):
         self.loop = loop
         self.create_future = loop.create_future
         self.state = state
+        self.root_path = root_path
         # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
         self.eager = sys.version_info >= (3, 12)
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
@@ -84,23 +85,16 @@ cdef class AsgiGateway(Gateway):
         }
         if state is not None:
             self.scope_template["state"] = None
-        self.ring = AsgiExchange.__new__(AsgiExchange)
-        self.ring.previous = self.ring.next = self.ring
 
     def tasks(self) -> list:
         """The tasks of the application calls that have not returned."""
-        cdef AsgiExchange exchange = self.ring.next
+        cdef AsgiExchange exchange = self.first
         tasks = []
-        while exchange is not self.ring:
+        while exchange is not None:
             if exchange.task is not None:
                 tasks.append(exchange.task)
             exchange = exchange.next
         return tasks
-
-    def __dealloc__(self):
-        # The ring refers to itself and has no collector.
-        if self.ring is not None:
-            self.ring.previous = self.ring.next = None
 
     cdef Exchange open(self):
         cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
@@ -111,13 +105,14 @@ cdef class AsgiGateway(Gateway):
         cdef AsgiExchange exchange = <AsgiExchange>opened
         cdef dict scope = self.build_scope(exchange)
         self.in_flight += 1
-        exchange.previous = self.ring.previous
-        exchange.next = self.ring
-        exchange.previous.next = exchange
-        self.ring.previous = exchange
+        exchange.running = True
+        exchange.next = self.first
+        if self.first is not None:
+            self.first.previous = exchange
+        self.first = exchange
         coroutine = run(self.app, scope, exchange, exchange.receive, exchange.send)
         task = PyObject_Call(Task, (coroutine,), self.task_options)
-        if exchange.next is not None:
+        if exchange.running:
             exchange.task = task
         return 0
 
@@ -137,7 +132,11 @@ cdef class AsgiGateway(Gateway):
             scope["http_version"] = request.http_version
         if request.method is not METHOD:
             scope["method"] = request.method
-        scope["path"] = request.path
+        # ASGI HTTP: path includes root_path, which a proxy has stripped from what we received.
+        if self.root_path and request.path != "*":
+            scope["path"] = self.root_path + request.path
+        else:
+            scope["path"] = request.path
         scope["raw_path"] = request.raw_path
         if request.query_string is not QUERY:
             scope["query_string"] = request.query_string
@@ -172,21 +171,23 @@ cdef class AsgiExchange(Exchange):
     cdef dict next_message(self):
         """The next message, or None when there is nothing to say yet."""
         if self.response_complete or self.disconnected:
-            return {"type": "http.disconnect"}
+            return self.disconnect_message()
         if self.buffered:
             self.end_told = self.request_complete
             return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
         if not self.request_complete:
             if self.peer_finished:
-                return {"type": "http.disconnect"}
+                return self.disconnect_message()
             self.want_body()
             return None
         if not self.end_told:
             self.end_told = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self.peer_finished:
-            return {"type": "http.disconnect"}
-        return None
+        return self.disconnect_message() if self.peer_finished else None
+
+    cdef dict disconnect_message(self):
+        self.disconnect_told = True
+        return {"type": "http.disconnect"}
 
     cdef int notify_readable(self) except -1:
         wake(self.readers)
@@ -232,6 +233,10 @@ cdef class AsgiExchange(Exchange):
         self.ended()
         if self.response_complete or self.disconnected:
             return
+        if self.disconnect_told:
+            # It was told that nobody listens and took the hint.
+            self.break_off()
+            return
         if not self.status:
             self.report("application returned without starting a response", None)
         else:
@@ -246,10 +251,10 @@ cdef class AsgiExchange(Exchange):
         elif isinstance(error, (CancelledError, GeneratorExit)):
             if not self.response_complete:
                 self.report("application was cancelled", None)
-        elif self.disconnected or self.peer_finished and not self.request_complete:
+        elif self.disconnected or self.refused or self.peer_finished and not self.request_complete:
             # Frameworks turn a request that breaks off into exceptions of their own.
             logger.info(
-                "client left before its request was complete, application raised %s: %s",
+                "the request broke off, application raised %s: %s",
                 type(error).__name__, self.request_line(),
             )
         else:
@@ -258,9 +263,14 @@ cdef class AsgiExchange(Exchange):
             self.fail()
 
     cdef int ended(self) except -1:
-        """Leaves the ring; nothing keeps the task any more."""
-        self.previous.next = self.next
-        self.next.previous = self.previous
+        """Leaves the gateway's list; nothing keeps the task any more."""
+        self.running = False
+        if self.previous is not None:
+            self.previous.next = self.next
+        else:
+            self.gateway.first = self.next
+        if self.next is not None:
+            self.next.previous = self.previous
         self.previous = self.next = None
         self.task = None
         self.gateway.in_flight -= 1

@@ -42,7 +42,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope["state"], receive, send)
     else:
-        await HANDLERS.get(scope["path"], missing)(scope, receive, send)
+        own = scope["path"].removeprefix(scope["root_path"])
+        await HANDLERS.get(own, missing)(scope, receive, send)
 
 
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -117,6 +118,7 @@ async def target(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, scope["query_string"])
 
 
+@path("*")
 @path("/scope")
 async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:
     shown = {name: repr(value) for name, value in scope.items()}
@@ -355,12 +357,36 @@ async def late(scope: Scope, receive: Receive, send: Send) -> None:
     await size(scope, receive, send)
 
 
+async def block_loop(seconds: float) -> None:
+    """Blocks the event loop, when the server is done with the turn in which the request came."""
+    await asyncio.sleep(0.001)
+    say("blocking")
+    time.sleep(seconds)  # noqa: ASYNC251
+
+
 @path("/block")
 async def block(scope: Scope, receive: Receive, send: Send) -> None:
     """Blocks the event loop for a number of seconds."""
-    say("blocking")
-    time.sleep(number(scope))  # noqa: ASYNC251
+    await block_loop(number(scope))
     await answer(send, b"blocked\n")
+
+
+@path("/block-and-raise")
+async def block_and_raise(scope: Scope, receive: Receive, send: Send) -> None:
+    await block_loop(number(scope))
+    raise LookupError("raised on purpose")
+
+
+@path("/block-and-stream")
+async def block_and_stream(scope: Scope, receive: Receive, send: Send) -> None:
+    await block_loop(number(scope))
+    await stream(scope, receive, send)
+
+
+@path("/block-and-flood")
+async def block_and_flood(scope: Scope, receive: Receive, send: Send) -> None:
+    await block_loop(number(scope))
+    await flood(scope, receive, send)
 
 
 # --- What applications do to their process ---
@@ -397,7 +423,7 @@ async def fork(scope: Scope, receive: Receive, send: Send) -> None:
 async def reap(scope: Scope, receive: Receive, send: Send) -> None:
     pid, pipe = children.popitem()
     os.close(pipe)
-    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222  # noqa: ASYNC222 - it has ended
+    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222 - it has ended
 
 
 @path("/process")

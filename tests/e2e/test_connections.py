@@ -238,11 +238,14 @@ def test_half_closed_client_pipelines_before_a_listening_application(server: Ser
 
 
 def test_client_that_leaves_an_idle_event_stream(server: Server) -> None:
+    """The application ends without an end of its response, having been told that nobody listens: no error."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/events")
         assert client.head()[1] == 200
     server.said("events closed", mark)
+    assert server.get("/hello").status == 200
+    assert "ERROR" not in server.log.since(mark)
 
 
 def in_the_head(client: Client, server: Server) -> None:
@@ -263,6 +266,11 @@ def in_the_application(client: Client, server: Server) -> None:
 
 def in_the_response(client: Client, server: Server) -> None:
     client.request("/flood")
+    client.head()
+
+
+def in_an_event_stream(client: Client, server: Server) -> None:
+    client.request("/events")
     client.head()
 
 
@@ -288,6 +296,7 @@ STATES = [
     in_the_body,
     in_the_application,
     in_the_response,
+    in_an_event_stream,
     behind_the_response,
     before_the_answers,
     behind_an_error,
@@ -313,6 +322,21 @@ def test_client_breaks_off(
     until(lambda: server.open_files() <= files, "the connections to be closed")
     assert "Traceback" not in server.log.text
     assert "ERROR" not in server.log.text
+
+
+@pytest.mark.parametrize("field", [b"A: b", b"Connection: close"])
+@pytest.mark.parametrize("path", ["/block", "/block-and-raise", "/block-and-stream", "/block-and-flood"])
+def test_client_breaks_off_while_the_loop_is_blocked(server: Server, path: str, field: bytes) -> None:
+    """Nobody has told the server yet: it learns of it from its own attempt to send, inside the application."""
+    for number in range(3):
+        mark = server.log.mark()
+        with server.connect() as client:
+            client.request(f"{path}?0.05", field)
+            server.said("blocking", mark)
+            client.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" * number)
+            client.reset()
+        assert server.get("/hello").body == b"hello\n"
+    assert "internal error" not in server.log.text
 
 
 def test_many_clients_come_and_break_off(server: Server) -> None:

@@ -53,9 +53,19 @@ def test_scope_of_an_encoded_path(server: Server) -> None:
     assert (scope["path"], scope["raw_path"], scope["http_version"]) == ("/scope", b"/%73cope", "1.0")
 
 
+def test_scope_of_the_asterisk(shared: Callable[..., Server], server: Server) -> None:
+    """It is no path, so no root path goes before it."""
+    for each in (server, shared("--root-path", "/api")):
+        with each.connect() as client:
+            scope = scope_of(client, b"OPTIONS * HTTP/1.1", b"Host: test")
+        assert (scope["method"], scope["path"], scope["raw_path"]) == ("OPTIONS", "*", b"*")
+
+
 def test_scope_of_a_root_path(shared: Callable[..., Server]) -> None:
+    """ASGI HTTP: the path includes what the proxy has stripped; the raw path is what we received."""
     with shared("--root-path", "/api").connect() as client:
-        assert scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")["root_path"] == "/api"
+        scope = scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/scope", b"/scope")
 
 
 def test_method_is_kept_as_sent(server: Server) -> None:
@@ -153,6 +163,23 @@ def test_broken_chunk_is_a_disconnect_and_a_400(server: Server) -> None:
         assert client.nothing()
     server.log.wait_for("^app: message: .*http.disconnect", mark)
     assert "'more_body', False" not in server.log.since(mark)
+
+
+def test_refused_body_in_a_framework(shared: Callable[..., Server]) -> None:
+    """Here too: what clients do wrong is no error of the application's, whatever exception it makes of it."""
+    server = shared("--max-request-body-size", "1000")
+    for rest, status in ((b"x\r\n", 400), (b"3e8\r\n", 413)):
+        mark = server.log.mark()
+        with server.connect() as client:
+            client.request("/echo", b"Transfer-Encoding: chunked", method="POST")
+            client.send(b"5\r\nhello\r\n")
+            assert server.get("/hello").status == 200  # by now the application waits for the rest
+            client.send(rest)
+            assert client.response().status == status
+            assert client.nothing()
+        server.log.wait_for("POST /echo", mark)
+        assert "Traceback" not in server.log.since(mark)
+        assert "ERROR" not in server.log.since(mark)
 
 
 @measures_memory
