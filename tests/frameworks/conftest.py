@@ -1,0 +1,113 @@
+"""One server for each application and event loop, shared by all tests of this folder.
+
+The log of such a server may contain what its application says and what the server tells of its own life, and
+not one line more: no traceback, no warning, nothing of tasks or coroutines that were lost. Tests that want an
+error start a server of their own (`start_server`).
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.frameworks.driving import APPS
+from tests.helpers import PATIENCE, Server
+
+LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
+
+# asgiref warns that `send` is not marked as a coroutine function, which no compiled method can be, and shows its line.
+EXPECTED_LINE = re.compile(r"app: |\S+ \S+ \S+ INFO |.*async_to_sync was passed|  self.sync_send = AsyncToSync")
+
+
+@pytest.fixture(scope="session", params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> str:
+    """The event loop that the server runs."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers of this folder run; applications serve files from it."""
+    path = tmp_path_factory.mktemp("frameworks")
+    (path / "large.bin").write_bytes(LARGE)
+    (path / "small.txt").write_text("small\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def serve(folder: Path) -> Iterator[Callable[..., Server]]:
+    """serve(app, *options): the one server of this application with these options."""
+    servers: dict[tuple[str, ...], Server] = {}
+
+    def get(*arguments: str) -> Server:
+        if arguments not in servers:
+            servers[arguments] = Server(*arguments, cwd=folder, app_dir=APPS)
+        return servers[arguments]
+
+    yield get
+    problems = []
+    for server in servers.values():
+        try:
+            server.stop()
+            check_log(server)
+        except AssertionError as problem:
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup("servers with something unexpected in their logs", problems)
+
+
+def check_log(server: Server) -> None:
+    """Nothing in it that nobody expects, and (in a debug build, which counts) nothing left behind."""
+    lines = server.log.text.splitlines()
+    unexpected = [line for line in lines if not EXPECTED_LINE.match(line)]
+    assert not unexpected, "\n".join(lines)
+    told = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
+    assert told is not None, "the application was not told of the end"
+    left = json.loads(told[1])
+    assert not left.get("connections"), f"left behind: {left}"
+    assert not left.get("exchanges"), f"left behind: {left}"
+
+
+@pytest.fixture
+def fastapi_server(serve: Callable[..., Server], loop: str) -> Server:
+    return serve("fastapi_app:app", "--loop", loop)
+
+
+@pytest.fixture
+def starlette_server(serve: Callable[..., Server], loop: str) -> Server:
+    return serve("starlette_app:app", "--loop", loop)
+
+
+@pytest.fixture
+def asyncio_server(serve: Callable[..., Server], loop: str) -> Server:
+    return serve("asyncio_app:app", "--loop", loop)
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[[Server], httpx.Client]]:
+    """client_of(server): an HTTP client as its users have one, with a pool of connections."""
+    clients: list[httpx.Client] = []
+
+    def get(server: Server) -> httpx.Client:
+        assert isinstance(server.address, tuple)
+        host, port = server.address
+        # Without TLS: loading all certificates takes longer than a test.
+        clients.append(httpx.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, verify=False, trust_env=False))
+        return clients[-1]
+
+    yield get
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def fastapi_client(fastapi_server: Server, client_of: Callable[[Server], httpx.Client]) -> httpx.Client:
+    return client_of(fastapi_server)
+
+
+@pytest.fixture
+def starlette_client(starlette_server: Server, client_of: Callable[[Server], httpx.Client]) -> httpx.Client:
+    return client_of(starlette_server)

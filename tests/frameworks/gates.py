@@ -1,0 +1,38 @@
+"""Gates inside of an application: a request waits at one until another request opens it.
+
+So a test decides when something happens in a server, instead of hoping that it takes some time.
+"""
+
+import asyncio
+import threading
+
+PATIENCE = 20.0  # Seconds that a thread waits at most; it could not be cancelled.
+
+
+class Gate:
+    """Waited for in the event loop (`passed`) or in a thread (`wait`)."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._thread_event = threading.Event()
+
+    async def passed(self) -> None:
+        await self._event.wait()
+
+    def wait(self) -> None:
+        """Raises TimeoutError when nobody opens the gate."""
+        if not self._thread_event.wait(PATIENCE):
+            raise TimeoutError("the gate stays closed")
+
+    def open(self) -> None:
+        """To be called in the event loop."""
+        self._event.set()
+        self._thread_event.set()
+
+
+_gates: dict[str, Gate] = {}
+
+
+def gate(name: str) -> Gate:
+    """The gate of this name, which is made, closed, when it is first asked for."""
+    return _gates.setdefault(name, Gate())
