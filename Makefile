@@ -128,9 +128,9 @@ build/check/%.c: %.pyx $(DECLARATIONS) pyproject.toml | $(VENV)/.installed
 	$(BIN)/cython -Werror -X warn.unused=True -X warn.unreachable=True -o $@ $<
 
 bench: build
-	$(call debian,command -v wrk,wrk)
+	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1,wrk libuv1)
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist bench/.venv bench/build *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find ianus tests bench examples -name '*.so' -delete -o -name '*.pyc' -delete -o -name __pycache__ -empty -delete

@@ -1,6 +1,6 @@
 """Shared state of a worker's connections. One instance a reactor, so there is no lock."""
 import logging
-from email.utils import formatdate
+from time import gmtime
 
 from posix.time cimport time_t
 
@@ -11,6 +11,19 @@ from ianus.telemetry.access_log cimport AccessLog
 
 cdef extern from "<time.h>" nogil:
     time_t time(time_t*)
+
+
+cdef tuple DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+cdef bytes imf_fixdate(long second):
+    """RFC 9110 section 5.6.7, in English whatever the locale. (email.utils would add 6 ms to every start.)"""
+    now = gmtime(second)
+    return (
+        f"{DAYS[now.tm_wday]}, {now.tm_mday:02} {MONTHS[now.tm_mon - 1]} {now.tm_year} "
+        f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} GMT"
+    ).encode("ascii")
 
 
 cdef class Deadlines:
@@ -71,7 +84,7 @@ cdef class Service:
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""
         cdef long second = <long>time(NULL)
         if second != self.date_second:
-            self.date = formatdate(second, usegmt=True).encode("ascii")
+            self.date = imf_fixdate(second)
             self.date_second = second
         return self.date
 
