@@ -56,6 +56,8 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal seen
+        if loop.is_closed():
+            return  # There is nothing left to stop.
         if number == signal.SIGINT and seen == Urgency.QUICK:
             raise KeyboardInterrupt
         if number == signal.SIGQUIT or (number == signal.SIGINT and seen == Urgency.GRACEFUL):

@@ -60,7 +60,8 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         try:
             code = _run_to_end(loop, worker)
         finally:
-            worker.close()
+            # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
+            worker.close(restore_signals=not hard_exit)
             asyncio.set_event_loop(None)
             loop.close()
     finally:
@@ -235,14 +236,14 @@ class Worker:
             raise
         await self._end_loop(loop)
 
-    def close(self) -> None:
+    def close(self, *, restore_signals: bool = True) -> None:
         """Releases what the worker holds outside of the loop, however serve() ended."""
         if self.reactor is not None:
             self.reactor.close()
             self.reactor = None
-        if self._restore_signals is not None:
+        if self._restore_signals is not None and restore_signals:
             self._restore_signals()
-            self._restore_signals = None
+        self._restore_signals = None
         if self.access_log is not None:
             self.access_log.close()
             self.access_log = None

@@ -118,3 +118,14 @@ def test_urgency_never_falls() -> None:
     stop.ask(Urgency.QUICK)
     stop.ask(Urgency.GRACEFUL)
     assert stop.urgency == Urgency.QUICK
+
+
+def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:
+    """Process managers repeat TERM; one that comes last must not change the exit code."""
+    restore = handle_signals(loop, StopRequest())
+    try:
+        loop.close()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.raise_signal(number)
+    finally:
+        restore()

@@ -85,6 +85,16 @@ class StandIn:
         self.notes.append("close")
 
 
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back() -> Iterator[None]:
+    """A process that is about to end keeps its signal handlers; this one goes on."""
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    before = [signal.getsignal(number) for number in handled]
+    yield
+    for number, handler in zip(handled, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def notes() -> Notes:
     return Notes()
