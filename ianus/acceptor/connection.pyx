@@ -35,6 +35,7 @@ cdef enum:
     LINGER_BYTES = 262144   # what a lingering close throws away
 
 cdef double LINGER_SECONDS = 2.0
+cdef double TURN_SECONDS = 0.001
 
 
 cdef class Host:
@@ -77,12 +78,9 @@ cdef class Connection(Transport):
             # Reset, or both sides shut down: no answer can reach anybody.
             return self.close()
         if events & EPOLLOUT:
-            self.blocked = False
             self.flush()
             if self.fd < 0:
                 return 0
-            if not self.in_turn:
-                self.update()
         if events & EPOLLIN:
             if self.lingering:
                 return self.discard()
@@ -174,11 +172,18 @@ cdef class Connection(Transport):
         """Runs what was received, then feeds what is left, as long as that leads to anything."""
         cdef Host host = self.host
         cdef Py_ssize_t used
+        cdef double started = 0
         self.in_turn = True
         try:
             while True:
                 self.session.run()
                 if self.closing or self.fd < 0 or self.left_start == self.left_end or not self.session.wants_input():
+                    break
+                # One client with many requests at once does not keep the others waiting.
+                if started == 0:
+                    started = monotonic()
+                elif monotonic() - started > TURN_SECONDS:
+                    host.later(self)
                     break
                 host.parsing = True
                 try:
@@ -200,6 +205,7 @@ cdef class Connection(Transport):
 
     cdef int end_turn(self) except -1:
         cdef Output out = self.session.codec.out
+        cdef bint held = self.left_start < self.left_end and not self.session.wants_input()
         if not self.closing and self.session.defers():
             # Applications were put to the loop: behind them we look what they did. What waits to be sent may
             # then leave together with their output.
@@ -212,10 +218,15 @@ cdef class Connection(Transport):
             return 0
         if self.closing and not self.lingering and self.session.codec.out is None:
             return self.linger()
+        if held and self.session.wants_input():
+            # Only the output that has just left held the requests back.
+            self.host.later(self)
         if self.fin_seen and not self.closing:
             # Each exchange has to learn of it; the last one also that what is left, if anything, stays incomplete.
+            # (When resume() is to come, what is left was not looked at yet.)
             self.session.peer_finished(
-                not self.eof or self.left_start < self.left_end and not self.session.wants_input()
+                not self.eof
+                or self.left_start < self.left_end and (self.listed or not self.session.wants_input())
             )
         return self.update() if self.fd >= 0 else 0
 
@@ -307,6 +318,9 @@ cdef class Connection(Transport):
         # Whoever waits may have filled the output in this very turn.
         self.session.writable()
         if waited and not self.in_turn:
+            if self.left_start < self.left_end:
+                # Requests were not read while the client did not take its answers.
+                self.host.later(self)
             self.update()
         return 0
 

@@ -42,6 +42,7 @@ cdef class Reactor(Host):
     cdef int limit_connections
     cdef list acceptors
     cdef double accept_again        # accepting is suspended until then, 0 = not suspended
+    cdef bint accept_failed         # which was logged
     cdef dict shared                # hosts and local addresses that connections have in common
 
     cdef list waiting               # connections for resume()
@@ -60,6 +61,7 @@ cdef class Reactor(Host):
     cdef int set_timer(self, double when) except -1
     cdef int accept(self, Acceptor acceptor) except -1
     cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1
+    cdef int adopt(self, Connection connection, Acceptor acceptor, int fd, sockaddr_storage* address) except -1
     cdef int pause_accepting(self) except -1
     cdef int resume_accepting(self) except -1
     cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1

@@ -22,7 +22,7 @@ import os
 import socket
 import weakref
 
-from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, errno
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -30,14 +30,14 @@ from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
 from ianus.acceptor.connection cimport Connection, Host, open_connection
 from ianus.acceptor.socket_api cimport (
-    AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, IPPROTO_TCP,
-    SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
+    AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
+    SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
     accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait, getsockname, inet_ntop, ntohs,
-    setsockopt, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
+    sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
-from ianus.telemetry.clock cimport monotonic
+from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
 logger = logging.getLogger("ianus.error")
 
@@ -52,6 +52,7 @@ cdef enum:
 cdef double TURN_SECONDS = 0.001
 cdef double ACCEPT_PAUSE = 1.0      # seconds, when the process has no fd left
 cdef double LATE = 0.25             # seconds: the loop was blocked
+cdef double OVERDUE = 1.0           # seconds that a full batch may put deadlines off
 
 
 cdef class Reactor(Host):
@@ -113,6 +114,11 @@ cdef class Reactor(Host):
         """Serves a listening socket, which stays its owner's and is made non-blocking."""
         cdef Acceptor acceptor = Acceptor()
         sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Accepted sockets inherit these: small answers do not wait for the acknowledgement of earlier ones, and
+            # clients that vanished without a word are found some day.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         acceptor.sock = sock
         acceptor.fd = sock.fileno()
         acceptor.sessions = self.sessions
@@ -183,6 +189,7 @@ cdef class Reactor(Host):
         c_close(self.epoll)
         c_close(self.timer)
         self.epoll = self.timer = -1
+        self.sessions.forget()
         for connection in list(self.slots):
             if connection is not None:
                 connection.forget()
@@ -207,12 +214,14 @@ cdef class Reactor(Host):
         self.closed.clear()
         self.resuming = False
         self.serving = True
-        for connection in waiting:
-            try:
-                connection.resume()
-            except Exception:
-                self.drop(connection)
-        self.serving = False
+        try:
+            for connection in waiting:
+                try:
+                    connection.resume()
+                except Exception:
+                    self.drop(connection)
+        finally:
+            self.serving = False
         self.resume_soon()
 
     cdef int resume_soon(self) except -1:
@@ -255,9 +264,12 @@ cdef class Reactor(Host):
                 if self.call_soon is not None:
                     self.call_soon(self.on_ready)
                     return 0
-        # Deadlines are judged when all that was ready has been read.
-        if self.timer_due and self.ready < EVENTS:
-            self.judge()
+        if self.timer_due:
+            # Deadlines are judged when all that was ready has been read, but not put off for ever by a busy server.
+            if self.ready < EVENTS or monotonic() - self.timer_at > OVERDUE:
+                self.judge()
+            elif self.call_soon is not None:
+                self.call_soon(self.on_ready)
         return 0
 
     cdef int dispatch(self, epoll_event* event) except -1:
@@ -296,7 +308,7 @@ cdef class Reactor(Host):
         cdef Connection connection
         cdef int slot
         self.timer_due = False
-        if self.timer_at and late > LATE and not self.timer_put_off:
+        if late > LATE and not self.timer_put_off:
             # The loop was blocked, and so were the clients: they get as long again, a second at the most.
             self.timer_put_off = True
             return self.set_timer(now + min(late, 1.0))
@@ -347,6 +359,9 @@ cdef class Reactor(Host):
         return 0
 
     cdef int schedule(self, Connection connection, double when) except -1:
+        if self.timer_at == 0:
+            # The wheel is empty and has stood still.
+            self.wheel.pop(monotonic_coarse())
         self.wheel.schedule(connection.slot, when)
         if self.timer_at == 0 or when < self.timer_at:
             self.arm()
@@ -396,33 +411,41 @@ cdef class Reactor(Host):
             fd = accept4(acceptor.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd >= 0:
                 accepted += 1
-                try:
-                    self.admit(acceptor, fd, &address)
-                except BaseException:
-                    logger.exception("internal error while accepting a connection")
+                self.accept_failed = False
+                self.admit(acceptor, fd, &address)
                 continue
             if errno == EAGAIN:
                 break
             if errno in (EINTR, ECONNABORTED, EPROTO):
                 continue
-            if errno in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+            # No fd is left, mostly. Connections that are open are served on.
+            if not self.accept_failed:
+                self.accept_failed = True
                 logger.error(
-                    "cannot accept connections: %s; trying again every second (raise the limit of open files, "
-                    "or set --limit-connections)", os.strerror(errno),
+                    "cannot accept connections: %s; trying again every second%s", os.strerror(errno),
+                    " (raise the limit of open files, or set --limit-connections)" if errno == EMFILE else "",
                 )
-                self.pause_accepting()
-                self.accept_again = monotonic() + ACCEPT_PAUSE
-                self.arm()
-                break
-            raise OSError(errno, os.strerror(errno))
+            self.pause_accepting()
+            self.accept_again = monotonic() + ACCEPT_PAUSE
+            self.arm()
+            break
         return accepted
 
     cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
+        """Makes a connection of fd, or closes it."""
         cdef Connection connection = Connection.__new__(Connection)
-        cdef int on = 1, slot
-        if address.ss_family == AF_INET or address.ss_family == AF_INET6:
-            # Small answers must not wait for the acknowledgement of earlier ones.
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on))
+        try:
+            self.adopt(connection, acceptor, fd, address)
+        except Exception:
+            logger.exception("internal error while accepting a connection")
+            if connection.fd >= 0:
+                connection.close()
+            else:
+                c_close(fd)
+        return 0
+
+    cdef int adopt(self, Connection connection, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
+        cdef int slot
         connection.client = self.share_host(format_address(address))
         connection.server = self.local_address(acceptor, fd)
         if self.free_slots:
@@ -431,8 +454,8 @@ cdef class Reactor(Host):
             slot = <int>len(self.slots)
             self.slots.append(None)
         self.generation += 1
-        open_connection(connection, self, fd, slot, self.generation)
         connection.session = acceptor.sessions.create(connection)
+        open_connection(connection, self, fd, slot, self.generation)
         self.slots[slot] = connection
         self.connections += 1
         return connection.update()
@@ -453,12 +476,11 @@ cdef class Reactor(Host):
         cdef epoll_event event
         if acceptor.watched == watched:
             return 0
-        acceptor.watched = watched
         if watched:
-            return control(
-                self.epoll, EPOLL_CTL_ADD, acceptor.fd, EPOLLIN, ACCEPTOR_SLOT, self.acceptors.index(acceptor)
-            )
-        epoll_ctl(self.epoll, EPOLL_CTL_DEL, acceptor.fd, &event)
+            control(self.epoll, EPOLL_CTL_ADD, acceptor.fd, EPOLLIN, ACCEPTOR_SLOT, self.acceptors.index(acceptor))
+        else:
+            epoll_ctl(self.epoll, EPOLL_CTL_DEL, acceptor.fd, &event)
+        acceptor.watched = watched
         return 0
 
     cdef object local_address(self, Acceptor acceptor, int fd):

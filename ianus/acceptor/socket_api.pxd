@@ -75,12 +75,6 @@ cdef extern from "<netinet/in.h>" nogil:
         unsigned short sin6_port
         in6_addr sin6_addr
     unsigned short ntohs(unsigned short port)
-    enum:
-        IPPROTO_TCP
-
-cdef extern from "<netinet/tcp.h>" nogil:
-    enum:
-        TCP_NODELAY
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* address, char* text, socklen_t size)

@@ -14,6 +14,7 @@ from ianus.codec.ledger cimport BUFFERS, count
 
 
 cdef enum:
+    TRIM = 64       # sent entries that a queue drags along
     POOLED = 256    # free outputs kept; more are given back to the allocator
 
 
@@ -110,5 +111,8 @@ cdef class Output:
             self.first += 1
         if self.first == len(self.queue):
             self.queue.clear()
+            self.first = 0
+        elif self.first >= TRIM:
+            del self.queue[:self.first]
             self.first = 0
         return 0

@@ -54,3 +54,4 @@ cdef class SessionFactory:
     """Makes the session of a new connection; what a listener is given."""
     cdef Session create(self, Transport transport)
     cdef int drain(self) except -1      # the server is stopping: every response is the last of its connection
+    cdef int forget(self) except -1     # this is the child of a fork: nothing here is served or logged any more

@@ -78,3 +78,6 @@ cdef class SessionFactory:
 
     cdef int drain(self) except -1:
         return 0
+
+    cdef int forget(self) except -1:
+        return 0

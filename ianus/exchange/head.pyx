@@ -87,7 +87,7 @@ cdef object fill_head(
             has_server = True
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
             service.warn_once(
-                f"dropped hop-by-hop response header {(<bytes>name).decode('ascii')!r}: "
+                f"dropped hop-by-hop response header {(<bytes>name).decode('ascii').lower()!r}: "
                 "the server frames messages and manages connections itself"
             )
             continue

@@ -60,6 +60,7 @@ cdef class Exchange:
     # To the gateway: something that an application may wait for has happened
     cdef int notify_readable(self) except -1
     cdef int notify_writable(self) except -1
+    cdef int settle(self) except -1                 # behind the loop's callbacks: the application may have suspended
     # From the gateway
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it

@@ -72,17 +72,19 @@ cdef class Exchange:
         self.disconnected = True
         self.session = None
         self.head = None
-        # nginx's code for a client that left before its answer.
-        self.log_access(self.status if self.head_sent else 499)
         self.notify_readable()
         self.notify_writable()
-        return 0
+        # nginx's code for a client that left before its answer.
+        return self.log_access(self.status if self.head_sent else 499)
 
     cdef int notify_readable(self) except -1:
         return 0
 
     cdef int notify_writable(self) except -1:
         return 0
+
+    cdef int settle(self) except -1:
+        return self.send_head_now()
 
     # ---------------------------------------------------------------- from the gateway: request
 
@@ -91,6 +93,10 @@ cdef class Exchange:
         if self.body is None:
             return b""
         body = self.body if type(self.body) is bytes else bytes(self.body)
+        if self.buffered >= HIGH_WATER:
+            # We did not read since the last bytes came; that time is not the client's.
+            self.body_since += monotonic() - self.body_last
+            self.body_last = monotonic()
         self.body = None
         self.buffered = 0
         if not self.request_complete and self.session is not None:
@@ -102,14 +108,14 @@ cdef class Exchange:
 
     cdef int want_body(self) except -1:
         """RFC 9110 section 10.1.1: 100 goes out when somebody wants the body, not before."""
-        if self.awaits_continue and self.session is not None and not self.head_sent:
-            self.awaits_continue = False
+        if not self.awaits_continue or self.session is None:
+            return 0
+        self.awaits_continue = False
+        self.body_since = self.body_last = monotonic()
+        if not self.head_sent:
             self.session.codec.send_informational(self.stream, 100)
             self.session.transport.flush()
-            if self.session is not None:
-                self.body_since = self.body_last = monotonic()
-                self.session.transport.reconsider()
-        return 0
+        return self.session.transport.reconsider() if self.session is not None else 0
 
     # ---------------------------------------------------------------- from the gateway: response
 
@@ -212,11 +218,10 @@ cdef class Exchange:
         self.body = None
         self.buffered = 0
         self.session = None
-        self.log_access(self.status)
         session.response_complete(self.stream)
         # An application that still listens learns that it is over.
         self.notify_readable()
-        return 0
+        return self.log_access(self.status)
 
     cdef bint congested(self) noexcept:
         return (

@@ -22,6 +22,7 @@ cdef class Service:
     cdef readonly AccessLog access_log      # or None
     cdef readonly int limit_concurrency     # 0 = none
     cdef readonly bint draining             # every response is the last of its connection
+    cdef readonly bint forked               # this is a child that an application has forked
     # Fields added to every response that does not bring its own
     cdef bint date_header, server_header
     cdef list headers                       # (name, value) from --header
@@ -34,3 +35,4 @@ cdef class Service:
 
     cdef bytes date_value(self)
     cdef int warn_once(self, str message) except -1
+    cdef int forget(self) except -1

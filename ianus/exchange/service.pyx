@@ -88,6 +88,14 @@ cdef class Service:
             self.date_second = second
         return self.date
 
+    cdef int forget(self) except -1:
+        """In a forked child: what waits to be logged is the parent's."""
+        self.forked = True
+        if self.access_log is not None:
+            self.access_log.forget()
+            self.access_log = None
+        return 0
+
     cdef int warn_once(self, str message) except -1:
         if message not in self.warned:
             self.warned.add(message)

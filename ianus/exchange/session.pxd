@@ -18,6 +18,7 @@ cdef class HttpSession(Session):
     cdef str error_reason
     cdef double since               # the first byte of a head, or the end of the last exchange
 
+    cdef bint congested(self) noexcept
     cdef int answer_error(self) except -1
     cdef int refuse(self) except -1
     cdef int end_exchange(self) except -1

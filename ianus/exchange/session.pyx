@@ -77,9 +77,11 @@ cdef class HttpSession(Session):
             if self.unstarted:
                 self.unstarted = False
                 gateway = <Gateway>self.service.gateway
-                if self.service.limit_concurrency and gateway.in_flight >= self.service.limit_concurrency:
+                if self.error_status:
+                    pass
+                elif self.service.limit_concurrency and gateway.in_flight >= self.service.limit_concurrency:
                     self.refuse()
-                elif not self.error_status:
+                else:
                     exchange.news = False
                     gateway.start(exchange)
                     if gateway.eager:
@@ -98,16 +100,18 @@ cdef class HttpSession(Session):
 
     cdef int settle(self) except -1:
         self.scheduled = False
-        if self.exchange is not None:
-            self.exchange.send_head_now()
-        return 0
+        return self.exchange.settle() if self.exchange is not None else 0
 
     cdef bint wants_input(self) noexcept:
-        return not self.ending and self.codec.wants_input()
+        return not self.ending and self.codec.wants_input() and (self.exchange is not None or not self.congested())
+
+    cdef bint congested(self) noexcept:
+        """Who does not read its answers gets no further request read."""
+        return self.codec.out is not None and self.codec.out.size >= HIGH_WATER
 
     cdef bint wants_read(self) noexcept:
         if self.exchange is None:
-            return not self.ending
+            return not self.ending and not self.congested()
         return self.exchange.response_complete or self.exchange.accepts_body()
 
     cdef bint defers(self) noexcept:
@@ -231,6 +235,9 @@ cdef class HttpSession(Session):
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
         self.log_refusal(status, reason)
+        if self.ending and exchange is None:
+            # The last answer is out already.
+            return self.transport.finish()
         self.ending = True
         if exchange is None:
             sent = send_answer(self.service, self.codec, 0, status, reason, [], False, True)
@@ -283,3 +290,6 @@ cdef class HttpSessionFactory(SessionFactory):
     cdef int drain(self) except -1:
         self.service.draining = True
         return 0
+
+    cdef int forget(self) except -1:
+        return self.service.forget()

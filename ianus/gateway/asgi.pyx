@@ -111,7 +111,11 @@ cdef class AsgiGateway(Gateway):
             self.first.previous = exchange
         self.first = exchange
         coroutine = run(self.app, scope, exchange, exchange.receive, exchange.send)
-        task = PyObject_Call(Task, (coroutine,), self.task_options)
+        try:
+            task = PyObject_Call(Task, (coroutine,), self.task_options)
+        except BaseException:
+            exchange.ended()
+            raise
         if exchange.running:
             exchange.task = task
         return 0
@@ -140,7 +144,8 @@ cdef class AsgiGateway(Gateway):
         scope["raw_path"] = request.raw_path
         if request.query_string is not QUERY:
             scope["query_string"] = request.query_string
-        scope["headers"] = request.headers
+        # The access log still reads ours when the response is complete.
+        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
         scope["client"] = exchange.client
         return scope
 
@@ -166,6 +171,13 @@ cdef class AsgiExchange(Exchange):
         awaitable.message = message
         return awaitable
 
+    cdef int settle(self) except -1:
+        if self.running and self.task is not None and self.task.done():
+            # Cancelled before its first step, so `run` never ran.
+            self.application_raised(CancelledError())
+            return 0
+        return self.send_head_now()
+
     # ---------------------------------------------------------------- receive
 
     cdef dict next_message(self):
@@ -179,7 +191,8 @@ cdef class AsgiExchange(Exchange):
             if self.peer_finished:
                 return self.disconnect_message()
             self.want_body()
-            return None
+            # Sending 100 may have shown that nobody is there; nobody would wake a future that is made now.
+            return self.disconnect_message() if self.disconnected else None
         if not self.end_told:
             self.end_told = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -243,9 +256,13 @@ cdef class AsgiExchange(Exchange):
             self.report("application returned without completing its response", None)
         self.fail()
 
-    def application_raised(self, error) -> None:
-        """The application's coroutine has raised; called by `run`, once."""
+    def application_raised(self, error) -> bool:
+        """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child,
+        which does not serve and whose SystemExit is to end it.
+        """
         self.ended()
+        if self.service.forked:
+            return True
         if self.disconnected and isinstance(error, (CancelledError, GeneratorExit)) or is_disconnect(error):
             pass
         elif isinstance(error, (CancelledError, GeneratorExit)):
@@ -261,6 +278,7 @@ cdef class AsgiExchange(Exchange):
             self.report("exception in application", error)
         if not self.response_complete and not self.disconnected:
             self.fail()
+        return False
 
     cdef int ended(self) except -1:
         """Leaves the gateway's list; nothing keeps the task any more."""

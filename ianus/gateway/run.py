@@ -25,7 +25,9 @@ async def run(
         exchange.application_raised(error)
         raise
     except BaseException as error:
-        # SystemExit too: one request must not stop the server for all others.
-        exchange.application_raised(error)
+        # SystemExit too: one request must not stop the server for all others. But a child that the application has
+        # forked ends with it, or it would go on in the parent's loop.
+        if exchange.application_raised(error):
+            raise
     else:
         exchange.application_returned()

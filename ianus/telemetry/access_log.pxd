@@ -10,12 +10,14 @@ cdef class AccessLog:
     cdef Py_ssize_t size, room
     cdef long long dropped          # lines that found the buffer full, not reported yet
     cdef object wake                # threading.Event: something waits to be written
-    cdef object stop                # threading.Event: close() was called
+    cdef object hurry               # threading.Event: much waits, or close() was called
+    cdef bint stopping
     cdef object thread
     # "[22/Nov/2026:12:00:00 +0000]", remade when the second changes
     cdef bytes stamp
     cdef long stamp_second
 
+    cdef int forget(self) except -1
     cdef bytes take(self)
     cdef bint grow(self) except -1
     cdef bytes time_stamp(self)

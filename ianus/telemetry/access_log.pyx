@@ -44,7 +44,7 @@ cdef class AccessLog:
         self.capacity = capacity
         self.interval = interval
         self.wake = threading.Event()
-        self.stop = threading.Event()
+        self.hurry = threading.Event()
 
     def __dealloc__(self):
         free(self.buffer)
@@ -56,7 +56,8 @@ cdef class AccessLog:
 
     def close(self) -> None:
         """Writes what is left, for at most two seconds."""
-        self.stop.set()
+        self.stopping = True
+        self.hurry.set()
         self.wake.set()
         if self.thread is not None:
             self.thread.join(2.0)
@@ -66,17 +67,26 @@ cdef class AccessLog:
 
     def write_lines(self) -> None:
         """The thread: sleeps until there is a line, collects for an interval, writes."""
-        while not self.stop.is_set():
+        while not self.stopping:
             self.wake.wait()
-            if self.size < EARLY:
-                self.stop.wait(self.interval)
+            self.hurry.wait(self.interval)
             self.wake.clear()
+            if not self.stopping:
+                self.hurry.clear()
             self.write_all(self.take())
             if self.dropped:
                 dropped = self.dropped
                 self.dropped -= dropped
                 logger.warning("access log is not read fast enough: %d line(s) dropped", dropped)
         self.write_all(self.take())
+
+    cdef int forget(self) except -1:
+        """In a forked child, where the thread does not exist and may have held the locks of its events."""
+        self.size = 0
+        self.thread = None
+        self.wake = threading.Event()
+        self.hurry = threading.Event()
+        return 0
 
     cdef bytes take(self):
         cdef bytes lines = PyBytes_FromStringAndSize(self.buffer, self.size) if self.size else b""
@@ -140,8 +150,10 @@ cdef class AccessLog:
         at = put_number(at, <long long>(duration * 1e6) % 1000000, 6)
         at = put(at, b"\n", 1)
         self.size = at - self.buffer
-        if before == 0 or before < EARLY <= self.size:
+        if before == 0:
             self.wake.set()
+        elif before < EARLY <= self.size:
+            self.hurry.set()
         return 0
 
     cdef bint grow(self) except -1:
