@@ -359,10 +359,7 @@ cdef class Reactor(Host):
         return 0
 
     cdef int schedule(self, Connection connection, double when) except -1:
-        if self.timer_at == 0:
-            # The wheel is empty and has stood still.
-            self.wheel.pop(monotonic_coarse())
-        self.wheel.schedule(connection.slot, when)
+        self.wheel.schedule(connection.slot, when, monotonic_coarse())
         if self.timer_at == 0 or when < self.timer_at:
             self.arm()
         return 0

@@ -8,7 +8,7 @@ cdef enum:
 cdef class TimerWheel:
     cdef readonly double tick       # seconds a slot stands for
     cdef double origin              # the time of tick 0
-    cdef long long now              # the last tick that was expired
+    cdef long long last             # the last tick that was expired; the clock may be ahead of it
     # Linked lists through arrays, owned by this object; -1 ends a list. Indexed by slot ...
     cdef int* first
     # ... and by entry
@@ -18,7 +18,7 @@ cdef class TimerWheel:
     cdef int capacity               # entries that the arrays have room for
     cdef unsigned long long[16] busy    # a bit for each slot that is not empty
 
-    cdef int schedule(self, int entry, double when) except -1
+    cdef int schedule(self, int entry, double when, double now) except -1
     cdef int cancel(self, int entry) noexcept
     cdef double next_time(self) noexcept
     # Takes out one entry that is due, or returns -1 and remembers that all until `now` is done.

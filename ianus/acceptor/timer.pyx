@@ -49,13 +49,13 @@ cdef class TimerWheel:
             self.capacity += 1
         return 0
 
-    cdef int schedule(self, int entry, double when) except -1:
-        """Makes sure that the entry comes up at `when` or before; never before the next tick."""
-        cdef long long due = <long long>((when - self.origin) / self.tick) + 1
+    cdef int schedule(self, int entry, double when, double now) except -1:
+        """Makes sure that the entry comes up at `when` or before, but not before the tick behind `now`."""
+        cdef long long due = <long long>((max(when, now) - self.origin) / self.tick) + 1
         cdef int slot
         if entry >= self.capacity:
             self.reserve(entry)
-        due = max(self.now + 1, min(due, self.now + SLOTS - 1))
+        due = max(self.last + 1, min(due, self.last + SLOTS - 1))
         if self.due[entry] >= 0:
             if self.due[entry] <= due:
                 return 0
@@ -93,22 +93,22 @@ cdef class TimerWheel:
         cdef long long step
         cdef int slot
         for step in range(1, SLOTS):
-            slot = <int>((self.now + step) & (SLOTS - 1))
+            slot = <int>((self.last + step) & (SLOTS - 1))
             if self.busy[slot >> 6] == 0:
                 continue
             if self.busy[slot >> 6] >> (slot & 63) & 1:
-                return self.origin + (self.now + step) * self.tick
+                return self.origin + (self.last + step) * self.tick
         return 0
 
     cdef int pop(self, double now) noexcept:
         cdef long long until = <long long>((now - self.origin) / self.tick)
         cdef int entry
-        while self.now < until:
-            entry = self.first[<int>((self.now + 1) & (SLOTS - 1))]
+        while self.last < until:
+            entry = self.first[<int>((self.last + 1) & (SLOTS - 1))]
             if entry >= 0:
                 self.unlink(entry)
                 return entry
-            self.now += 1
+            self.last += 1
         return -1
 
 
@@ -122,9 +122,9 @@ def expire(TimerWheel wheel not None, double now) -> list:
     return entries
 
 
-def schedule(TimerWheel wheel not None, int entry, double when) -> None:
+def schedule(TimerWheel wheel not None, int entry, double when, double now) -> None:
     """Schedules an entry; for tests."""
-    wheel.schedule(entry, when)
+    wheel.schedule(entry, when, now)
 
 
 def cancel(TimerWheel wheel not None, int entry) -> None:
