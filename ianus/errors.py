@@ -2,8 +2,8 @@
 
 A person who starts a server wants to read what is wrong and what to do about it, never a traceback of the
 server. So everything that is foreseen raises a StartupError whose text names the cause and the fix; the
-command prints it and exits with its code. The only traceback ever shown is the application's own, and our
-frames are taken out of it.
+command prints it and exits with its code. A traceback that goes with it is the application's own, without our
+frames; those of failed requests are logged whole.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ cimport cython
 from ianus.exchange.base cimport Session, Transport, flag
 
 
-cdef class Host:
+cdef class Owner:
     """What a connection may ask of its reactor."""
     cdef char* receive_buffer           # shared by all connections, owned by the reactor
     cdef Py_ssize_t receive_size
@@ -19,7 +19,7 @@ cdef class Host:
 @cython.no_gc
 cdef class Connection(Transport):
     # Process: who it belongs to. The reactor's slots own the connection; it owns its fd.
-    cdef Host host
+    cdef Owner owner
     cdef Session session
     cdef int fd                         # -1 once closed
     cdef int slot                       # index in the reactor's slots
@@ -31,7 +31,7 @@ cdef class Connection(Transport):
     cdef char* leftover                 # malloc'ed, owned by this object
     cdef int left_start, left_end, left_room
 
-    cdef double deadline                # the next one of all, 0 = none; judged when the timer visits
+    cdef double deadline                # when the timer comes by at the latest, 0 = not at all
     cdef double write_deadline          # while output waits for the peer, 0 = none
     cdef double linger_until            # end of a lingering close
     cdef int linger_left                # bytes that it may still throw away
@@ -67,4 +67,4 @@ cdef class Connection(Transport):
     cdef int release(self) except -1
 
 
-cdef int open_connection(Connection connection, Host host, int fd, int slot, unsigned int generation) except -1
+cdef int open_connection(Connection connection, Owner owner, int fd, int slot, unsigned int generation) except -1

@@ -38,7 +38,7 @@ cdef double LINGER_SECONDS = 2.0
 cdef double TURN_SECONDS = 0.001
 
 
-cdef class Host:
+cdef class Owner:
     cdef int watch(self, Connection connection, unsigned int events) except -1:
         raise NotImplementedError
 
@@ -52,9 +52,9 @@ cdef class Host:
         raise NotImplementedError
 
 
-cdef int open_connection(Connection connection, Host host, int fd, int slot, unsigned int generation) except -1:
+cdef int open_connection(Connection connection, Owner owner, int fd, int slot, unsigned int generation) except -1:
     """Takes fd over. The caller sets the session, then calls update()."""
-    connection.host = host
+    connection.owner = owner
     connection.fd = fd
     connection.slot = slot
     connection.generation = generation
@@ -139,14 +139,14 @@ cdef class Connection(Transport):
 
     cdef int read(self) except -1:
         """One recv behind the leftovers, then a turn."""
-        cdef Host host = self.host
-        cdef char* buffer = host.receive_buffer
+        cdef Owner owner = self.owner
+        cdef char* buffer = owner.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
         cdef Py_ssize_t n, used
-        if self.in_turn or host.parsing or kept >= host.receive_size:
+        if self.in_turn or owner.parsing or kept >= owner.receive_size:
             return 0
         while True:
-            n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
+            n = recv(self.fd, buffer + kept, owner.receive_size - kept, 0)
             if n >= 0 or errno != EINTR:
                 break
         if n < 0:
@@ -159,18 +159,18 @@ cdef class Connection(Transport):
             memcpy(buffer, self.leftover + self.left_start, kept)
             self.left_start = self.left_end = 0
             n += kept
-        host.parsing = True
+        owner.parsing = True
         try:
             used = self.session.received(buffer, n)
         finally:
-            host.parsing = False
+            owner.parsing = False
         if used < n:
             self.keep(buffer + used, n - used)
         return self.turn()
 
     cdef int turn(self) except -1:
         """Runs what was received, then feeds what is left, as long as that leads to anything."""
-        cdef Host host = self.host
+        cdef Owner owner = self.owner
         cdef Py_ssize_t used
         cdef double started = 0
         self.in_turn = True
@@ -183,13 +183,13 @@ cdef class Connection(Transport):
                 if started == 0:
                     started = monotonic()
                 elif monotonic() - started > TURN_SECONDS:
-                    host.later(self)
+                    owner.later(self)
                     break
-                host.parsing = True
+                owner.parsing = True
                 try:
                     used = self.session.received(self.leftover + self.left_start, self.left_end - self.left_start)
                 finally:
-                    host.parsing = False
+                    owner.parsing = False
                 if used == 0:
                     break
                 self.left_start += <int>used
@@ -209,7 +209,7 @@ cdef class Connection(Transport):
         if not self.closing and self.session.defers():
             # Applications were put to the loop: behind them we look what they did. What waits to be sent may
             # then leave together with their output.
-            self.host.later(self)
+            self.owner.later(self)
             if out is not None and out.size >= COALESCE and not self.blocked:
                 self.flush()
         elif out is not None and not self.blocked:
@@ -220,7 +220,7 @@ cdef class Connection(Transport):
             return self.linger()
         if held and self.session.wants_input():
             # Only the output that has just left held the requests back.
-            self.host.later(self)
+            self.owner.later(self)
         if self.fin_seen and not self.closing:
             # Each exchange has to learn of it; the last one also that what is left, if anything, stays incomplete.
             # (When resume() is to come, what is left was not looked at yet.)
@@ -247,10 +247,10 @@ cdef class Connection(Transport):
     cdef int discard(self) except -1:
         """A lingering close throws away what still comes, so that no reset destroys the answer."""
         cdef ssize_t n
-        if self.host.parsing:
+        if self.owner.parsing:
             return 0
         while self.linger_left > 0:
-            n = recv(self.fd, self.host.receive_buffer, self.host.receive_size, 0)
+            n = recv(self.fd, self.owner.receive_buffer, self.owner.receive_size, 0)
             if n < 0:
                 if errno == EINTR:
                     continue
@@ -320,13 +320,13 @@ cdef class Connection(Transport):
         if waited and not self.in_turn:
             if self.left_start < self.left_end:
                 # Requests were not read while the client did not take its answers.
-                self.host.later(self)
+                self.owner.later(self)
             self.update()
         return 0
 
     cdef int flush_soon(self) except -1:
         # Within a turn, its end will flush.
-        return self.host.later(self) if self.fd >= 0 and not self.in_turn else 0
+        return self.owner.later(self) if self.fd >= 0 and not self.in_turn else 0
 
     cdef int resume(self) except -1:
         """Behind the loop's callbacks: applications have run and perhaps suspended."""
@@ -343,7 +343,7 @@ cdef class Connection(Transport):
             # turn() is on the stack and goes on by itself.
             return 0
         if self.left_start < self.left_end and not self.closing:
-            return self.host.later(self)
+            return self.owner.later(self)
         self.flush()
         return self.end_turn() if self.fd >= 0 and not self.lingering else 0
 
@@ -392,7 +392,7 @@ cdef class Connection(Transport):
             return 0
         self.fd = -1
         try:
-            self.host.remove(self, fd)
+            self.owner.remove(self, fd)
         finally:
             if not self.resetting:
                 # A fork's copy of the socket must not keep the connection open.
@@ -440,8 +440,9 @@ cdef class Connection(Transport):
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
                 deadline = self.write_deadline
         if events != self.events:
-            self.host.watch(self, events)
-        if deadline and deadline != self.deadline:
-            self.host.schedule(self, deadline)
-        self.deadline = deadline
+            self.owner.watch(self, events)
+        # The wheel comes by at the earliest time it was told; on_timer() then looks at the true deadline.
+        if deadline and (self.deadline == 0 or deadline < self.deadline):
+            self.deadline = deadline
+            self.owner.schedule(self, deadline)
         return 0

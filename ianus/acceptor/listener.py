@@ -121,6 +121,8 @@ def _explain_tcp(error: OSError, family: int, host: str, port: str | int) -> str
             f"`lsof -iTCP:{port} -sTCP:LISTEN` shows which it is), or choose another port with --bind."
         )
     if error.errno in (errno.EACCES, errno.EPERM):
+        if isinstance(port, int) and port >= 1024:
+            return f"The system does not let this process listen on {shown}. Choose another port with --bind."
         return (
             f"This user may not listen on {shown}: ports below 1024 are privileged. Choose a higher port "
             "with --bind (a proxy or a firewall can forward to it), or give the process CAP_NET_BIND_SERVICE."

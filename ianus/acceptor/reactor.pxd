@@ -1,7 +1,5 @@
 """The reactor: one epoll instance with all client sockets, watched by an event loop or blocking by itself."""
-from libc.stdint cimport uint64_t
-
-from ianus.acceptor.connection cimport Connection, Host
+from ianus.acceptor.connection cimport Connection, Owner
 from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
@@ -20,7 +18,7 @@ cdef class Acceptor:
     cdef bint watched
 
 
-cdef class Reactor(Host):
+cdef class Reactor(Owner):
     cdef object __weakref__         # for the fork handler, which lives as long as the process
     cdef SessionFactory sessions
     cdef int epoll, timer           # fds, owned; -1 once closed

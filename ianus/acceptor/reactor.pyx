@@ -28,7 +28,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
-from ianus.acceptor.connection cimport Connection, Host, open_connection
+from ianus.acceptor.connection cimport Connection, Owner, open_connection
 from ianus.acceptor.socket_api cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
     SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
@@ -55,7 +55,7 @@ cdef double LATE = 0.25             # seconds: the loop was blocked
 cdef double OVERDUE = 1.0           # seconds that a full batch may put deadlines off
 
 
-cdef class Reactor(Host):
+cdef class Reactor(Owner):
     """Serves the connections of its listeners.
 
     sessions: makes the session of each connection. limit_connections: open connections above which accepting

@@ -2,7 +2,7 @@
 
 Facts: deadlines are pushed back all the time and nearly never reached. Strategy: an entry that is pushed back stays
 where it is; when its slot comes up, its owner looks at the true deadline and schedules it anew. So a busy
-connection costs two stores a request and a few visits a minute. Times beyond the last slot come up early and are
+connection costs a comparison a request and a few visits a minute. Times beyond the last slot come up early and are
 scheduled anew likewise.
 """
 from libc.stdlib cimport free, malloc, realloc

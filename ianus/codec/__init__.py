@@ -1,0 +1,1 @@
+"""Protocols as bytes in, calls out, bytes out."""

@@ -61,13 +61,12 @@ cdef class Codec:
     cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count)
     cdef int send_informational(self, int stream, int status) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
-    # `owner` is the bytes object that holds data.
-    cdef int send_body(self, int stream, bytes owner) except -1
+    cdef int send_body(self, int stream, bytes data) except -1
     cdef int send_end(self, int stream) except -1
     cdef bint persists(self) noexcept           # another message may follow this response
     cdef bint close_delimited(self) noexcept    # only the close tells the end of this response
 
 
 cdef class CodecFactory:
-    """Makes the codec of a new connection; how a listener says which protocol it speaks."""
+    """Makes the codec of a new connection: which protocol is spoken."""
     cdef Codec create(self, OutputPool pool)

@@ -49,7 +49,7 @@ cdef class Codec:
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
         raise NotImplementedError
 
-    cdef int send_body(self, int stream, bytes owner) except -1:
+    cdef int send_body(self, int stream, bytes data) except -1:
         raise NotImplementedError
 
     cdef int send_end(self, int stream) except -1:

@@ -55,11 +55,26 @@ cdef struct Field:
     Py_ssize_t value_size
 
 
+cdef enum:
+    KNOWN_SIZE = 48     # no known name is longer
+
+
 # The entry of a well-known lower-case name: its id, and the shared bytes object (borrowed from the
 # module, which keeps it for ever) or NULL for a name that is not known.
 cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept
 cdef bint is_host(const char* value, Py_ssize_t size) noexcept
 cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ssize_t token_size) noexcept
+
+
+cdef inline int hex_value(char c) noexcept nogil:
+    """The value of a hexadecimal digit, -1 for any other byte."""
+    if c'0' <= c <= c'9':
+        return c - c'0'
+    if c'a' <= c <= c'f':
+        return c - c'a' + 10
+    if c'A' <= c <= c'F':
+        return c - c'A' + 10
+    return -1
 
 
 cdef inline bint is_value_byte(unsigned char byte) noexcept nogil:

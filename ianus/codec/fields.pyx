@@ -80,10 +80,6 @@ cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ss
     return False
 
 
-cdef bint is_hex(char c) noexcept:
-    return c'0' <= c <= c'9' or c'a' <= c <= c'f' or c'A' <= c <= c'F'
-
-
 cdef bint is_reg_name_byte(char c) noexcept:
     """unreserved or sub-delims (RFC 3986 section 2)."""
     if c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c'0' <= c <= c'9':
@@ -117,7 +113,7 @@ cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
     else:
         while i < size and value[i] != c':':
             if value[i] == c'%':
-                if i + 2 >= size or not is_hex(value[i + 1]) or not is_hex(value[i + 2]):
+                if i + 2 >= size or hex_value(value[i + 1]) < 0 or hex_value(value[i + 2]) < 0:
                     return False
                 i += 3
             elif is_reg_name_byte(value[i]):
@@ -136,11 +132,6 @@ cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
             return False
         port = port * 10 + value[i] - c'0'
     return port <= 65535
-
-
-def valid_host(bytes value not None) -> bool:
-    """Whether value is a Host or authority that the server accepts (RFC 9110 section 7.2)."""
-    return is_host(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
 
 
 for _name, _id in (

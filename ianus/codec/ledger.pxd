@@ -1,4 +1,7 @@
-"""Counts of what is alive, in debug builds only (-DIANUS_DEBUG): tests assert that they return to zero."""
+"""Counts of what is alive, in debug builds only (-DIANUS_DEBUG): tests assert that they return to zero.
+
+It is here because this room may import no other.
+"""
 
 
 cdef extern from *:

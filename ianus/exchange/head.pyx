@@ -13,7 +13,7 @@ from libc.stdlib cimport free, malloc
 
 from ianus.codec.base cimport Codec
 from ianus.codec.fields cimport (
-    CONNECTION, CONTENT_LENGTH, DATE, HOP_BY_HOP, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, DATE, HOP_BY_HOP, KNOWN_SIZE, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
     Field, FieldId, find_name, has_token, is_field_value,
 )
 from ianus.exchange.service cimport Service
@@ -21,7 +21,6 @@ from ianus.exchange.service cimport Service
 
 cdef enum:
     ON_STACK = 64       # fields that need no allocation
-    KNOWN_SIZE = 48     # no known name is longer
 
 
 cdef object build_head(Service service, Codec codec, int status, object headers, ResponseFacts* facts):

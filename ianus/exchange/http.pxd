@@ -7,7 +7,7 @@ from ianus.exchange.service cimport Service
 
 cdef enum:
     HIGH_WATER = 65536      # bytes buffered in one direction at which the faster side has to wait
-    LOW_WATER = 16384       # ... until so few are left
+    DISCARDED = 65536       # bytes of an unread request body that are thrown away to keep a connection
 
 
 cdef class Gateway:

@@ -210,7 +210,7 @@ cdef class Exchange:
             # The client may send the body or not, which nobody can tell from a next request.
             return True
         # More of the request body is coming than we would throw away.
-        return whole and not self.request_complete and self.request.content_length > HIGH_WATER
+        return whole and not self.request_complete and self.request.content_length > DISCARDED
 
     cdef int complete(self) except -1:
         cdef Session session = self.session

@@ -23,15 +23,14 @@ cdef class Service:
     cdef readonly int limit_concurrency     # 0 = none
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint forked               # this is a child that an application has forked
-    # Fields added to every response that does not bring its own
-    cdef bint date_header, server_header
-    cdef list headers                       # (name, value) from --header
+    cdef bint date_header, server_header    # added unless the response brings its own
+    cdef list headers                       # (name, value) added to every response
     cdef bytes date                         # IMF-fixdate, remade when the second changes
     cdef long date_second
     # Warnings given once
     cdef set warned
     cdef double refused_at                  # when the last 503 was logged
-    cdef long long refused                  # 503 answers since then
+    cdef long long refusals                 # 503 answers since then
 
     cdef bytes date_value(self)
     cdef int warn_once(self, str message) except -1

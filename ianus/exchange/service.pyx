@@ -27,7 +27,9 @@ cdef bytes imf_fixdate(long second):
 
 
 cdef class Deadlines:
-    """How long a client may take; all in seconds (body_rate in bytes a second), 0 for no limit."""
+    """How long a client may take, in seconds, 0 for no limit; body_rate in bytes a second, judged on average once
+    body_rate_grace seconds have passed (0: from the start).
+    """
 
     def __init__(
         self,
@@ -73,9 +75,10 @@ cdef class Service:
         self.codecs = codecs
         self.deadlines = deadlines
         self.access_log = access_log
-        self.date_header = date_header
-        self.server_header = server_header
         self.headers = [(bytes(name), bytes(value)) for name, value in headers]
+        names = {pair[0].lower() for pair in self.headers}
+        self.date_header = date_header and b"date" not in names
+        self.server_header = server_header and b"server" not in names
         self.limit_concurrency = limit_concurrency
         self.pool = OutputPool()
         self.warned = set()

@@ -11,7 +11,7 @@ import logging
 from ianus.codec.base cimport Request
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
+from ianus.exchange.http cimport DISCARDED, HIGH_WATER, Exchange, Gateway
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
@@ -78,7 +78,7 @@ cdef class HttpSession(Session):
                 self.unstarted = False
                 gateway = <Gateway>self.service.gateway
                 if self.error_status:
-                    pass
+                    pass  # It is answered below; the application never sees it.
                 elif self.service.limit_concurrency and gateway.in_flight >= self.service.limit_concurrency:
                     self.refuse()
                 else:
@@ -89,7 +89,7 @@ cdef class HttpSession(Session):
                     else:
                         self.scheduled = True
             elif exchange.response_complete:
-                if exchange.request_complete or exchange.body_received > HIGH_WATER:
+                if exchange.request_complete or exchange.body_received > DISCARDED:
                     self.end_exchange()
             elif exchange.news:
                 exchange.news = False
@@ -256,13 +256,13 @@ cdef class HttpSession(Session):
         """Too many application calls: 503, and the connection lives on."""
         cdef Exchange exchange = self.exchange
         cdef double now = monotonic()
-        self.service.refused += 1
+        self.service.refusals += 1
         if now - self.service.refused_at >= REFUSALS_EVERY:
             logger.warning(
                 "answered 503 to %d request(s): limit-concurrency (%d) is reached",
-                self.service.refused, self.service.limit_concurrency,
+                self.service.refusals, self.service.limit_concurrency,
             )
-            self.service.refused = 0
+            self.service.refusals = 0
             self.service.refused_at = now
         return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], False)
 

@@ -42,10 +42,10 @@ cdef str HEADERS = sys.intern("headers")
 cdef str BODY = sys.intern("body")
 cdef str MORE_BODY = sys.intern("more_body")
 
-# What most requests have; in the template, so that it need not be set.
-cdef str VERSION = sys.intern("1.1")
-cdef str METHOD = sys.intern("GET")
-cdef bytes QUERY = b""
+# What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
+cdef str HTTP_1_1 = sys.intern("1.1")
+cdef str GET = sys.intern("GET")
+cdef bytes NO_QUERY = b""
 
 
 cdef class AsgiGateway(Gateway):
@@ -72,12 +72,12 @@ cdef class AsgiGateway(Gateway):
         self.scope_template = {
             "type": "http",
             "asgi": None,
-            "http_version": VERSION,
-            "method": METHOD,
+            "http_version": HTTP_1_1,
+            "method": GET,
             "scheme": "http",
             "path": None,
             "raw_path": None,
-            "query_string": QUERY,
+            "query_string": NO_QUERY,
             "root_path": root_path,
             "headers": None,
             "client": None,
@@ -132,9 +132,9 @@ cdef class AsgiGateway(Gateway):
         scope["asgi"] = PyDict_Copy(self.asgi)
         if self.state is not None:
             scope["state"] = PyDict_Copy(self.state)
-        if request.http_version is not VERSION:
+        if request.http_version is not HTTP_1_1:
             scope["http_version"] = request.http_version
-        if request.method is not METHOD:
+        if request.method is not GET:
             scope["method"] = request.method
         # ASGI HTTP: path includes root_path, which a proxy has stripped from what we received.
         if self.root_path and request.path != "*":
@@ -142,7 +142,7 @@ cdef class AsgiGateway(Gateway):
         else:
             scope["path"] = request.path
         scope["raw_path"] = request.raw_path
-        if request.query_string is not QUERY:
+        if request.query_string is not NO_QUERY:
             scope["query_string"] = request.query_string
         # The access log still reads ours when the response is complete.
         scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
@@ -268,6 +268,8 @@ cdef class AsgiExchange(Exchange):
         elif isinstance(error, (CancelledError, GeneratorExit)):
             if not self.response_complete:
                 self.report("application was cancelled", None)
+        elif isinstance(error, KeyboardInterrupt):
+            self.report("application was interrupted", None)
         elif self.disconnected or self.refused or self.peer_finished and not self.request_complete:
             # Frameworks turn a request that breaks off into exceptions of their own.
             logger.info(

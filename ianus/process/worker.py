@@ -287,7 +287,11 @@ class Worker:
         assert self.gateway is not None
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.urgency < Urgency.QUICK:
-            logger.info("stopping; requests in flight: %d", self.gateway.in_flight)
+            logger.info(
+                "stopping; requests in flight: %d%s",
+                self.gateway.in_flight,
+                f" (for up to {limit:g} s; INT again does not wait)" if limit and self.gateway.in_flight else "",
+            )
             drained: asyncio.Future[None] = loop.create_future()
             self.reactor.drain(lambda: None if drained.done() else drained.set_result(None))
             for listener in self.listeners:  # From here on clients are refused, not left waiting.
@@ -300,7 +304,7 @@ class Worker:
         if connections or requests:
             self.hurried = True
             why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
-            logger.warning("%d requests abandoned and %d connections closed %s", len(requests), connections, why)
+            logger.warning("requests abandoned: %d, connections closed: %d, %s", len(requests), connections, why)
         await _cancel(requests)
 
     async def _finish(self, drained: "asyncio.Future[None]") -> None:

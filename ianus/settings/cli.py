@@ -19,6 +19,16 @@ APP is MODULE:ATTRIBUTE, as in main:app; the attribute may be a path (main:site.
 (main:create_app()). MODULE alone means its attribute `application` or, failing that, `app`.
 """
 
+# What people know from other servers, by another name or not at all.
+ELSEWHERE = {
+    "--host": "The address is given with --bind HOST:PORT, as in --bind 0.0.0.0:8000.",
+    "--port": "The address is given with --bind HOST:PORT, as in --bind 127.0.0.1:8080.",
+    "--uds": "A Unix socket is given with --bind unix:PATH.",
+    "--fd": "An inherited file descriptor is given with --bind fd://N.",
+    "--workers": "There is one worker for now.",
+    "--reload": "There is no reloading for now.",
+}
+
 
 def build_command(serve: Callable[[str, Settings], int], version: str) -> click.Command:
     """The command `ianus`. It calls `serve` with APP and its settings, and exits with what that returns."""
@@ -53,6 +63,15 @@ class _Command(click.Command):
     def __init__(self, *args: Any, groups: dict[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.groups = groups
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = ELSEWHERE.get(error.option_name)
+            if hint is None:
+                raise
+            raise click.UsageError(f"No such option: {error.option_name}. {hint}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -160,12 +160,14 @@ class Settings:
     timeout_request_header: float = _seconds(
         10.0, DEADLINES, "How long a request's head may take, from its first byte to its last."
     )
-    timeout_keep_alive: float = _seconds(75.0, DEADLINES, "How long a connection may wait for its next request.")
+    timeout_keep_alive: float = _seconds(
+        75.0, DEADLINES, "How long a connection may wait for its first or next request."
+    )
     timeout_request_body: float = _seconds(
-        30.0, DEADLINES, "How long a request's body may pause while the application is willing to read."
+        30.0, DEADLINES, "How long a request's body may pause while there is room for more of it."
     )
     timeout_body_rate: float = _seconds(
-        10.0, DEADLINES, "How long a body may fall short of --limit-body-rate.", zero="no grace"
+        10.0, DEADLINES, "How long after its start a body's average rate is not judged.", zero="no grace"
     )
     timeout_write: float = _seconds(
         60.0, DEADLINES, "How long a client may read nothing of a response that waits for it."
@@ -180,7 +182,7 @@ class Settings:
         240,
         Setting(
             values.integer(0, 2**31 - 1, "bytes a second"),
-            "Slowest request body.",
+            "Slowest average rate of a request body.",
             LIMITS,
             unit="bytes a second",
             zero="no limit",
@@ -188,7 +190,10 @@ class Settings:
         ),
     )
     limit_concurrency: int = _count(
-        0, LIMITS, "Most requests in flight; further ones are answered 503.", zero="no limit"
+        0,
+        LIMITS,
+        "Most requests in flight, with work behind a response; further ones are answered 503.",
+        zero="no limit",
     )
     limit_connections: int = _count(
         0, LIMITS, "Most open connections; further ones wait in the backlog.", zero="no limit"

@@ -31,7 +31,7 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
 
 def seconds(value: object) -> float:
     """A time span of 0 or more; 0 stands for no limit."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", value):
         value = float(value)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ValueError(f"{value!r} is not a number of seconds, such as 10 or 0.5.")
@@ -76,7 +76,7 @@ def permissions(value: object) -> int | None:
 
 def root_path(value: object) -> str:
     """A path that starts with a slash and ends without one; "" is the root."""
-    if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#]", value):
+    if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#]|://", value):
         raise ValueError(f"{value!r} is not a path prefix such as /api.")
     value = value.rstrip("/")
     if value and not value.startswith("/"):
@@ -186,7 +186,17 @@ Header = tuple[bytes, bytes]
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 
 # They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6): the server's own matter.
-_OWN_FIELDS = {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+# The same fields as exchange/head.pyx drops from applications.
+_OWN_FIELDS = {
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
 
 
 def header(value: object) -> Header:

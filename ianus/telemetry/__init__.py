@@ -1,0 +1,1 @@
+"""What an operator sees, and the clock that rooms share."""

@@ -393,3 +393,12 @@ def _cut_off(client: Client) -> None:
     assert data.startswith(b"4\r\nhalf\r\n")
     assert not data.endswith(b"0\r\n\r\n")
     assert b"HTTP/1.1" not in data
+
+
+def test_date_and_server_of_the_header_option_replace_ours(shared: Callable[..., Server]) -> None:
+    server = shared("--header", "Server: mine", "--header", "Date: today", "--header", "X-More: more")
+    for path in ("/hello", "/raise"):
+        headers = server.get(path).headers
+        assert [value for name, value in headers if name.lower() == b"server"] == [b"mine"]
+        assert [value for name, value in headers if name.lower() == b"date"] == [b"today"]
+        assert [value for name, value in headers if name.lower() == b"x-more"] == [b"more"]

@@ -143,7 +143,7 @@ def test_graceful_stop_has_an_end(start_server: Callable[..., Server]) -> None:
         stopping(server)
         assert client.gone()
         assert server.wait() == 0
-    server.log.wait_for("1 requests? abandoned")
+    server.log.wait_for("requests abandoned: 1")
     assert "app: shutdown" in server.log.text
 
 

@@ -271,7 +271,7 @@ def test_what_takes_too_long_is_cancelled_and_counted(
 
     assert serve(script, timeout_graceful_shutdown=0.01) == 0
     assert notes[3:] == ["drain", "close", "cancelled", "cancelled", "shutdown", "close", "close"]
-    assert "2 requests abandoned and 3 connections closed after 0.01 s" in capsys.readouterr().err
+    assert "requests abandoned: 2, connections closed: 3, after 0.01 s" in capsys.readouterr().err
 
 
 def test_a_second_int_forces(serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,7 +284,7 @@ def test_a_second_int_forces(serve: Callable[..., int], notes: Notes, capsys: py
 
     assert serve(script) == 0
     assert notes[3:] == ["drain", "close", "shutdown", "close", "close"]
-    assert "1 requests abandoned and 1 connections closed by a quick stop" in capsys.readouterr().err
+    assert "requests abandoned: 1, connections closed: 1, by a quick stop" in capsys.readouterr().err
 
 
 def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(

@@ -111,3 +111,12 @@ def test_the_shell_can_complete_options_and_choices() -> None:
     assert "--timeout-write" in [item.value for item in complete.get_completions([], "--timeout-w")]
     assert {item.value for item in complete.get_completions(["--loop"], "")} == {"auto", "asyncio", "uvloop"}
     assert isinstance(command, click.Command)
+
+
+@pytest.mark.parametrize("option", ["--host", "--port", "--uds", "--fd", "--workers", "--reload"])
+def test_options_of_other_servers_are_told_what_to_use_instead(option: str) -> None:
+    command = build_command(lambda app, settings: 0, "1")
+    result = CliRunner().invoke(command, [option, "1", "main:app"])
+    assert result.exit_code == 2
+    assert f"No such option: {option}. " in result.stderr
+    assert "--bind" in result.stderr or "for now" in result.stderr

@@ -6,22 +6,12 @@ twice, so tiny chunks cost linear time (CVE-2025-69229).
 
 Compiled because uploads of unknown length pass here.
 """
-from ianus.codec.fields cimport TOKEN, is_value_byte
+from ianus.codec.fields cimport TOKEN, hex_value, is_value_byte
 
 
 cdef enum:
     MOST_DIGITS = 16                # of a chunk size: leading zeros are valid, but not without end
     MOST_EXTENSION_BYTES = 16384    # over one body; far above any use, far below a flood
-
-
-cdef int digit(char c) noexcept:
-    if c'0' <= c <= c'9':
-        return c - c'0'
-    if c'a' <= c <= c'f':
-        return c - c'a' + 10
-    if c'A' <= c <= c'F':
-        return c - c'A' + 10
-    return -1
 
 
 cdef class ChunkedDecoder:
@@ -45,7 +35,7 @@ cdef class ChunkedDecoder:
                     return -1
 
             if self.state == CHUNK_SIZE_FIRST:
-                value = digit(c)
+                value = hex_value(c)
                 if value < 0:
                     self.reason = "invalid chunk size"
                     return -1
@@ -53,7 +43,7 @@ cdef class ChunkedDecoder:
                 self.digits = 1
                 self.state = CHUNK_SIZE
             elif self.state == CHUNK_SIZE:
-                value = digit(c)
+                value = hex_value(c)
                 if value >= 0:
                     self.digits += 1
                     if self.digits > MOST_DIGITS or self.left > (<long long>0x7FFFFFFFFFFFFFFF - value) >> 4:

@@ -78,20 +78,19 @@ cdef class Http1Codec(Codec):
         return end - data
 
     cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t line
+        cdef Py_ssize_t line, known
         cdef const char* reason
         cdef int status
         # Whatever is not HTTP (a TLS handshake, say) is refused at its first byte.
         if not TOKEN[<unsigned char>data[0]] and data[0] != c'\r':
             return self.fail(400, "not an HTTP request")
         line = self.find_line(data, size)
-        if line < 0:
-            # The CR may be here and not counted.
-            if size > self.limits.request_line + 1:
-                return self.fail(414, "request line over limit-request-line")
-            return 0
-        if line > self.limits.request_line + 1:
+        known = size if line < 0 else line
+        # A CR may be among them and is not counted.
+        if known > self.limits.request_line + 1:
             return self.fail(414, "request line over limit-request-line")
+        if line < 0:
+            return 0
         if line == 0 or data[line - 1] != c'\r':
             return self.fail(400, "bare LF in request line")
         if line == 1:
@@ -270,12 +269,12 @@ cdef class Http1Codec(Codec):
             out.write(b"connection: keep-alive\r\n", 24)
         return out.write(b"\r\n", 2)
 
-    cdef int send_body(self, int stream, bytes owner) except -1:
+    cdef int send_body(self, int stream, bytes data) except -1:
         cdef Output out = self.output()
         if not self.chunking:
-            return out.write_bytes(owner)
-        write_chunk_size(out, PyBytes_GET_SIZE(owner))
-        out.write_bytes(owner)
+            return out.write_bytes(data)
+        write_chunk_size(out, PyBytes_GET_SIZE(data))
+        out.write_bytes(data)
         return out.write(b"\r\n", 2)
 
     cdef int send_end(self, int stream) except -1:
@@ -297,5 +296,5 @@ cdef class Http1Factory(CodecFactory):
         codec.limits = self.limits
         codec.state = START
         # Until a request says otherwise: errors before that are answered as 1.1 (RFC 9112 section 2.3).
-        codec.minor = True
+        codec.minor = 1
         return codec

@@ -15,7 +15,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, KNOWN_SIZE, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
     FieldId, find_name, has_token, is_field_value, is_host, is_token,
 )
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
@@ -23,10 +23,6 @@ from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 # Interned, so that others can tell it by identity.
 cdef str VERSION_1_1 = sys.intern("1.1")
-
-cdef enum:
-    KNOWN_SIZE = 48     # no known name is longer
-
 
 cdef int parse_field_line(
     const char* line, Py_ssize_t size, list headers, HeadFacts* facts, const char** reason

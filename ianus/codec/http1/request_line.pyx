@@ -11,7 +11,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp
 
-from ianus.codec.fields cimport TOKEN, is_host
+from ianus.codec.fields cimport TOKEN, hex_value, is_host
 from ianus.codec.http1.request cimport Http1Request
 
 
@@ -38,16 +38,6 @@ cdef str decode_path(const char* path, Py_ssize_t size):
         return PyUnicode_DecodeUTF8(decoded, n, "replace")
     finally:
         PyMem_Free(decoded)
-
-
-cdef int hex_value(char c) noexcept:
-    if c'0' <= c <= c'9':
-        return c - c'0'
-    if c'a' <= c <= c'f':
-        return c - c'a' + 10
-    if c'A' <= c <= c'F':
-        return c - c'A' + 10
-    return -1
 
 
 cdef str method_name(const char* method, Py_ssize_t size):
