@@ -43,9 +43,10 @@ cdef class Reactor(Owner):
     cdef bint accept_failed         # which was logged
     cdef dict shared                # hosts and local addresses that connections have in common
 
-    cdef list waiting               # connections for resume()
+    cdef list waiting               # connections for resume(), listed by applications; resume_all() takes them
     cdef bint resuming              # resume_all() is scheduled
-    cdef bint serving               # turn() or resume_all() is on the stack and schedules it at its end
+    cdef list behind                # connections for resume() behind the tasks that this turn has started
+    cdef bint serving               # a turn is on the stack, which will schedule that
     cdef object loop
     cdef object call_soon           # in the context that attach() was called in, never a request's
     cdef object drained             # callback of drain(), when the last connection has gone
@@ -53,7 +54,8 @@ cdef class Reactor(Owner):
     cdef int turn(self, int milliseconds) except -1
     cdef int dispatch(self, epoll_event* event) except -1
     cdef int serve(self) except -1
-    cdef int resume_soon(self) except -1
+    cdef int resume(self, list connections) except -1
+    cdef int resume_behind(self) except -1
     cdef int judge(self) except -1
     cdef int arm(self) except -1
     cdef int set_timer(self, double when) except -1

@@ -77,6 +77,7 @@ cdef class Reactor(Owner):
         self.acceptors = []
         self.shared = {}
         self.waiting = []
+        self.behind = []
         self.wheel = TimerWheel(monotonic())
         self.receive_size = receive_size
         self.receive_buffer = <char*>malloc(receive_size)
@@ -174,6 +175,7 @@ cdef class Reactor(Owner):
             if connection is not None:
                 connection.close()
         self.waiting = []
+        self.behind = []
         self.closed = []
         c_close(self.epoll)
         c_close(self.timer)
@@ -207,28 +209,40 @@ cdef class Reactor(Owner):
             self.turn(0)
 
     def resume_all(self) -> None:
-        """Goes on with the connections that wanted it later."""
+        """Goes on with the connections that applications have listed."""
         cdef list waiting = self.waiting
-        cdef Connection connection
         self.waiting = []
-        self.closed.clear()
         self.resuming = False
+        self.resume(waiting)
+
+    def resume_these(self, list connections not None) -> None:
+        """Goes on with the connections of one turn, behind the tasks that it has started."""
+        self.resume(connections)
+
+    cdef int resume(self, list connections) except -1:
+        cdef Connection connection
+        self.closed.clear()
         self.serving = True
         try:
-            for connection in waiting:
+            for connection in connections:
                 try:
                     connection.resume()
                 except Exception:
                     self.drop(connection)
         finally:
             self.serving = False
-        self.resume_soon()
+        return self.resume_behind()
 
-    cdef int resume_soon(self) except -1:
-        """Schedules resume_all() behind the tasks that were started meanwhile, so that it finds them done."""
-        if self.waiting and not self.resuming and self.call_soon is not None:
-            self.resuming = True
-            self.call_soon(self.resume_all)
+    cdef int resume_behind(self) except -1:
+        """Schedules what is to be looked at behind the first steps of the tasks that this turn has started."""
+        cdef list behind = self.behind
+        if not behind:
+            return 0
+        self.behind = []
+        if self.call_soon is not None:
+            self.call_soon(self.resume_these, behind)
+        else:
+            self.waiting += behind
         return 0
 
     cdef int turn(self, int milliseconds) except -1:
@@ -251,7 +265,7 @@ cdef class Reactor(Owner):
             self.serve()
         finally:
             self.serving = False
-        self.resume_soon()
+        self.resume_behind()
         return served
 
     cdef int serve(self) except -1:
@@ -365,11 +379,17 @@ cdef class Reactor(Owner):
         return 0
 
     cdef int later(self, Connection connection) except -1:
-        if connection.listed:
-            return 0
-        connection.listed = True
-        self.waiting.append(connection)
-        return 0 if self.serving else self.resume_soon()
+        if self.serving:
+            # Also when it is in the other list, whose turn may come before that of the task.
+            connection.listed = True
+            self.behind.append(connection)
+        elif not connection.listed:
+            connection.listed = True
+            self.waiting.append(connection)
+            if not self.resuming and self.call_soon is not None:
+                self.resuming = True
+                self.call_soon(self.resume_all)
+        return 0
 
     cdef int remove(self, Connection connection, int fd) except -1:
         cdef epoll_event event

@@ -241,25 +241,24 @@ cdef class AsgiExchange(Exchange):
 
     # ---------------------------------------------------------------- the end
 
-    def application_returned(self) -> None:
-        """The application's coroutine has returned; called by `run`, once."""
+    def application_returned(self) -> bool:
+        """The application's coroutine has returned; called by `run`, once. Returns whether this is a forked child."""
         self.ended()
         if self.response_complete or self.disconnected:
-            return
+            return self.service.forked
         if self.disconnect_told:
             # It was told that nobody listens and took the hint.
             self.break_off()
-            return
+            return False
         if not self.status:
             self.report("application returned without starting a response", None)
         else:
             self.report("application returned without completing its response", None)
         self.fail()
+        return False
 
     def application_raised(self, error) -> bool:
-        """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child,
-        which does not serve and whose SystemExit is to end it.
-        """
+        """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child."""
         self.ended()
         if self.service.forked:
             return True

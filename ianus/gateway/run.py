@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,9 +27,25 @@ async def run(
         exchange.application_raised(error)
         raise
     except BaseException as error:
-        # SystemExit too: one request must not stop the server for all others. But a child that the application has
-        # forked ends with it, or it would go on in the parent's loop.
+        # SystemExit too: one request must not stop the server for all others.
         if exchange.application_raised(error):
-            raise
+            end_child(error)
     else:
-        exchange.application_returned()
+        if exchange.application_returned():
+            end_child(None)
+
+
+def end_child(error: BaseException | None) -> NoReturn:
+    """Ends a process that the application has forked, with the call that forked it.
+
+    Going on, or cleaning up, it would change the event loop's epoll set, which it shares with its parent.
+    """
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF)

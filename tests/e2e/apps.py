@@ -11,9 +11,11 @@ import gc
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -150,6 +152,25 @@ async def size(scope: Scope, receive: Receive, send: Send) -> None:
             return await answer(send, b"%d" % total)
 
 
+counted = 0
+
+
+@path("/count")
+async def count(scope: Scope, receive: Receive, send: Send) -> None:
+    """The how manieth request to this path it is; none is done in less than a millisecond."""
+    global counted
+    counted += 1
+    time.sleep(0.001)  # noqa: ASYNC251
+    await answer(send, b"%d" % counted)
+
+
+@path("/edit-fields")
+async def edit_fields(scope: Scope, receive: Receive, send: Send) -> None:
+    """Adds what the query string spells to the fields that it was given."""
+    scope["headers"].append(ast.literal_eval(unquote(scope["query_string"].decode())))
+    await answer(send, b"edited\n")
+
+
 @path("/own-fields")
 async def own_fields(scope: Scope, receive: Receive, send: Send) -> None:
     own = ((b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"server", b"own"), (b"x-added", b"own"))
@@ -215,6 +236,16 @@ async def slow_pieces(scope: Scope, receive: Receive, send: Send) -> None:
         more = message.get("more_body", False)
         await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": True})
     await send({"type": "http.response.body", "body": b"end"})
+
+
+@path("/head-first")
+async def head_first(scope: Scope, receive: Receive, send: Send) -> None:
+    """Begins to answer before it asks for the request body."""
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"head", "more_body": True})
+    message = await receive()
+    say("received", message["type"])
+    await send({"type": "http.response.body", "body": message.get("body", b"")})
 
 
 @path("/events")
@@ -350,6 +381,17 @@ async def open_gate(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, b"opened\n")
 
 
+@path("/wait-and-size")
+async def wait_and_size(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lets the body wait for /open, takes what there is, tells so, and reads the rest."""
+    gate = gates.setdefault(scope["query_string"], asyncio.Event())
+    say("waiting")
+    await gate.wait()
+    first = len((await receive())["body"])
+    say("taken", first)
+    await answer(send, b"%d" % (first + len(await body_of(receive))))
+
+
 @path("/late")
 async def late(scope: Scope, receive: Receive, send: Send) -> None:
     """Lets the body wait for a number of seconds, and then reads it."""
@@ -389,6 +431,23 @@ async def block_and_flood(scope: Scope, receive: Receive, send: Send) -> None:
     await flood(scope, receive, send)
 
 
+def hold_loop(pipe: Path) -> None:
+    """Blocks the event loop until the test writes into its named pipe."""
+    with pipe.open("rb", buffering=0) as gate:
+        say("holding")
+        gate.read(1)
+
+
+@path("/hold")
+async def hold(scope: Scope, receive: Receive, send: Send) -> None:
+    """Blocks the event loop until the test lets go, and then asks for its request."""
+    await asyncio.sleep(0)  # behind the turn in which the request came
+    hold_loop(Path(unquote(scope["query_string"].decode())))
+    message = await receive()
+    say("received", message["type"])
+    await answer(send, b"held\n")
+
+
 # --- What applications do to their process ---
 
 variable = contextvars.ContextVar("variable", default="untouched")
@@ -424,6 +483,27 @@ async def reap(scope: Scope, receive: Receive, send: Send) -> None:
     pid, pipe = children.popitem()
     os.close(pipe)
     await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222 - it has ended
+
+
+@path("/fork-and-exit")
+async def fork_and_exit(scope: Scope, receive: Receive, send: Send) -> None:
+    """Has a child that ends as a script does, and waits for it in another thread."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # a child that does not end must not outlive the test
+        sys.exit(7)
+    _, status = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, pid, 0)
+    await answer(send, b"%d" % os.waitstatus_to_exitcode(status))
+
+
+@path("/cancel-others")
+async def cancel_others(scope: Scope, receive: Receive, send: Send) -> None:
+    """Cancels every other request, those included that have not begun."""
+    others = [task for task in asyncio.all_tasks() if task.get_name() == "ianus-request"]
+    for task in others:
+        if task is not asyncio.current_task():
+            task.cancel()
+    await answer(send, b"cancelled\n")
 
 
 @path("/process")
