@@ -170,7 +170,7 @@ def wire(
         keep_alive=settings.timeout_keep_alive,
         request_body=settings.timeout_request_body,
         body_rate=settings.limit_body_rate,
-        body_rate_grace=settings.timeout_body_rate,
+        body_rate_grace=settings.limit_body_rate_grace,
         write=settings.timeout_write,
     )
     service = Service(

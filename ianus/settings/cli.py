@@ -25,8 +25,6 @@ ELSEWHERE = {
     "--port": "The address is given with --bind HOST:PORT, as in --bind 127.0.0.1:8080.",
     "--uds": "A Unix socket is given with --bind unix:PATH.",
     "--fd": "An inherited file descriptor is given with --bind fd://N.",
-    "--workers": "There is one worker for now.",
-    "--reload": "There is no reloading for now.",
 }
 
 

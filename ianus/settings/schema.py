@@ -83,6 +83,7 @@ DEADLINES = "Deadlines"
 LIMITS = "Limits"
 RESPONSES = "Responses"
 LOGGING = "Logging"
+DEVELOPMENT = "Development"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +134,30 @@ class Settings:
         "asyncio",
         "uvloop",
     )
+    interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = _choice(
+        "auto",
+        APPLICATION,
+        "What the application speaks; auto looks at its parameters, asgi is either version.",
+        "auto",
+        "asgi",
+        "asgi3",
+        "asgi2",
+        "wsgi",
+    )
     root_path: str = _setting(
         "",
         Setting(
             values.root_path,
             "The path under which a proxy serves the application and which it strips, such as /api.",
+            APPLICATION,
+            metavar="PATH",
+        ),
+    )
+    root_path_kept: str = _setting(
+        "",
+        Setting(
+            values.root_path,
+            "The same where the proxy does not strip it from the requests.",
             APPLICATION,
             metavar="PATH",
         ),
@@ -151,6 +171,7 @@ class Settings:
         "off",
     )
 
+    workers: int = _count(1, STOPPING, "How many processes serve; this version runs one.", minimum=1, maximum=10000)
     timeout_lifespan_startup: float = _seconds(60.0, STOPPING, "How long the application may take to start.")
     timeout_lifespan_shutdown: float = _seconds(30.0, STOPPING, "How long the application may take to clean up.")
     timeout_graceful_shutdown: float = _seconds(
@@ -165,9 +186,6 @@ class Settings:
     )
     timeout_request_body: float = _seconds(
         30.0, DEADLINES, "How long a request's body may pause while there is room for more of it."
-    )
-    timeout_body_rate: float = _seconds(
-        10.0, DEADLINES, "How long after its start a body's average rate is not judged.", zero="no grace"
     )
     timeout_write: float = _seconds(
         60.0, DEADLINES, "How long a client may read nothing of a response that waits for it."
@@ -188,6 +206,9 @@ class Settings:
             zero="no limit",
             metavar="BYTES",
         ),
+    )
+    limit_body_rate_grace: float = _seconds(
+        10.0, LIMITS, "How long after its start a body's average rate is not judged.", zero="no grace"
     )
     limit_concurrency: int = _count(
         0,
@@ -212,7 +233,101 @@ class Settings:
         ),
     )
 
-    access_log: bool = _flag(True, LOGGING, "Write a line for each response to standard output.")
+    request_id_header: str = _setting(
+        "",
+        Setting(
+            values.field_name,
+            "The field with a request's id, such as x-request-id: taken from the request or made, and sent back.",
+            RESPONSES,
+            metavar="NAME",
+        ),
+    )
+
+    access_log: bool = _flag(True, LOGGING, "Write a line for each response.")
+    access_logfile: str = _setting(
+        "-",
+        Setting(values.text, "Where these lines go; - is standard output.", LOGGING, metavar="FILE"),
+    )
+    access_log_format: str = _setting(
+        "",
+        Setting(
+            values.access_log_format,
+            "What these lines say, in the atoms of Gunicorn, such as '%(h)s \"%(r)s\" %(s)s'; without it they are in"
+            " the combined format, and the duration.",
+            LOGGING,
+            metavar="FORMAT",
+        ),
+    )
+    access_log_exclude: tuple[str, ...] = _setting(
+        (),
+        Setting(
+            values.text,
+            "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an"
+            " error. May be repeated.",
+            LOGGING,
+            metavar="PATH",
+            many=True,
+        ),
+    )
+    error_logfile: str = _setting(
+        "-",
+        Setting(values.text, "Where the server's own messages go; - is standard error.", LOGGING, metavar="FILE"),
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = _choice(
+        "info",
+        LOGGING,
+        "The least of the server's own messages that is written.",
+        "critical",
+        "error",
+        "warning",
+        "info",
+        "debug",
+    )
+    log_format: Literal["text", "json"] = _choice("text", LOGGING, "How both logs are written.", "text", "json")
+    log_config: str = _setting(
+        "",
+        Setting(
+            values.text,
+            "Configure Python's logging from this file: .ini, .json, .yaml.",
+            LOGGING,
+            metavar="FILE",
+        ),
+    )
+
+    reload: bool = _flag(False, DEVELOPMENT, "Start again whenever a file changes.")
+    reload_dir: tuple[str, ...] = _setting(
+        (),
+        Setting(
+            values.text,
+            "Watch this directory; without it, the one of --app-dir. May be repeated.",
+            DEVELOPMENT,
+            metavar="DIR",
+            many=True,
+        ),
+    )
+    reload_include: tuple[str, ...] = _setting(
+        ("*.py",),
+        Setting(
+            values.text,
+            "Watch files whose names are like this. May be repeated.",
+            DEVELOPMENT,
+            metavar="GLOB",
+            many=True,
+        ),
+    )
+    reload_exclude: tuple[str, ...] = _setting(
+        (),
+        Setting(
+            values.text,
+            "But not those whose names are like this. May be repeated.",
+            DEVELOPMENT,
+            metavar="GLOB",
+            many=True,
+        ),
+    )
+    reload_delay: float = _seconds(
+        0.25, DEVELOPMENT, "How long to wait for further changes before starting again.", zero="no wait"
+    )
 
     def __post_init__(self) -> None:
         for name, setting, _ in table():
@@ -222,6 +337,10 @@ class Settings:
                 raise SettingError(name, str(error)) from None
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
+        if self.root_path and self.root_path_kept:
+            raise SettingError("root_path", "is given together with root_path_kept; a proxy strips it or keeps it.")
+        if self.access_log_format and self.log_format == "json":
+            raise SettingError("access_log_format", "has no meaning with log_format json; leave one of them out.")
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":

@@ -48,12 +48,12 @@ def boolean(value: object) -> bool:
 
 
 def choice(*names: str) -> Kind:
-    """One of `names`."""
+    """One of `names`, which are in lower case; case does not matter."""
 
     def check(value: object) -> str:
-        if value not in names:
+        if not isinstance(value, str) or value.lower() not in names:
             raise ValueError(f"{value!r} is not one of {', '.join(names)}.")
-        return str(value)
+        return value.lower()
 
     return check
 
@@ -82,6 +82,33 @@ def root_path(value: object) -> str:
     if value and not value.startswith("/"):
         raise ValueError(f"{value!r} does not start with a slash; write /{value}.")
     return value
+
+
+def field_name(value: object) -> str:
+    """The name of a header field, in lower case; "" is none."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):
+        raise ValueError(f"{value!r} is not the name of a header field, such as x-request-id.")
+    return value.lower()
+
+
+def access_log_format(value: object) -> str:
+    """A line of the access log in Gunicorn's atoms: `%(h)s`, `%({name}i)s`; `%%` is a percent sign."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a text.")
+    check_access_log_format(value)
+    return value
+
+
+def check_access_log_format(text: str) -> None:
+    """Raises ValueError for what the access log could not write."""
+    if re.search(r"[\0\r\n]", text):
+        raise ValueError(f"{text!r} is not one line.")
+    rest = _ATOM.sub("\n", text)
+    if wrong := re.search(r"%(\(.*?\)\w?|.?)", rest):
+        raise ValueError(f"{wrong[0]!r} is no atom of an access log; write such as %(h)s, and %% for a percent sign.")
+
+
+_ATOM = re.compile(r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}]+\}[ioe])\)s")
 
 
 # --- Addresses to listen on ---

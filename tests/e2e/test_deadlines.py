@@ -214,7 +214,7 @@ def test_expected_body_may_wait_for_the_application(short_body: Server) -> None:
 
 def test_body_below_the_rate(shared: Callable[..., Server]) -> None:
     """A byte now and then keeps every pause short, but not the body."""
-    server = shared("--limit-body-rate", "1000", "--timeout-body-rate", str(LIMIT))
+    server = shared("--limit-body-rate", "1000", "--limit-body-rate-grace", str(LIMIT))
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/messages", b"Content-Length: 100000", method="POST")
@@ -224,7 +224,7 @@ def test_body_below_the_rate(shared: Callable[..., Server]) -> None:
 
 def test_body_above_the_rate(shared: Callable[..., Server]) -> None:
     """It takes longer than the grace, and comes fast enough."""
-    server = shared("--limit-body-rate", "1000", "--timeout-body-rate", str(LIMIT))
+    server = shared("--limit-body-rate", "1000", "--limit-body-rate-grace", str(LIMIT))
     with server.connect() as client:
         client.request("/size", b"Content-Length: 100000", method="POST")
         for _ in range(10):

@@ -113,10 +113,10 @@ def test_the_shell_can_complete_options_and_choices() -> None:
     assert isinstance(command, click.Command)
 
 
-@pytest.mark.parametrize("option", ["--host", "--port", "--uds", "--fd", "--workers", "--reload"])
+@pytest.mark.parametrize("option", ["--host", "--port", "--uds", "--fd"])
 def test_options_of_other_servers_are_told_what_to_use_instead(option: str) -> None:
     command = build_command(lambda app, settings: 0, "1")
     result = CliRunner().invoke(command, [option, "1", "main:app"])
     assert result.exit_code == 2
     assert f"No such option: {option}. " in result.stderr
-    assert "--bind" in result.stderr or "for now" in result.stderr
+    assert "--bind" in result.stderr

@@ -67,3 +67,13 @@ def test_an_address_is_given_once() -> None:
 
 def test_several_free_ports_are_several_addresses() -> None:
     assert len(Settings.from_values({"bind": ["127.0.0.1:0", "127.0.0.1:0"]}).bind) == 2
+
+
+def test_a_proxy_strips_the_prefix_or_keeps_it() -> None:
+    with pytest.raises(SettingError, match="root_path: is given together with root_path_kept"):
+        Settings(root_path="/a", root_path_kept="/b")
+
+
+def test_lines_in_json_have_no_format() -> None:
+    with pytest.raises(SettingError, match="access_log_format: has no meaning with log_format json"):
+        Settings(access_log_format="%(h)s", log_format="json")

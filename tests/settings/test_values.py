@@ -55,8 +55,8 @@ def test_booleans() -> None:
 
 def test_choices() -> None:
     kind = values.choice("auto", "on")
-    assert kind("on") == "on"
-    for value in ("ON", "", None, True):
+    assert kind("on") == kind("ON") == "on"
+    for value in ("onn", "", None, True):
         assert refusal(kind, value) == f"{value!r} is not one of auto, on."
 
 
@@ -97,6 +97,37 @@ def test_root_paths(value: str, result: str) -> None:
 )
 def test_what_is_no_root_path(value: object, expected: str) -> None:
     assert expected in refusal(values.root_path, value)
+
+
+@pytest.mark.parametrize("value", ["", "x-request-id", "X-Request-ID"])
+def test_names_of_fields(value: str) -> None:
+    assert values.field_name(value) == value.lower()
+
+
+@pytest.mark.parametrize("value", ["a b", "a:", "a\r", "\xe4", None])
+def test_what_is_no_name_of_a_field(value: object) -> None:
+    assert refusal(values.field_name, value) == f"{value!r} is not the name of a header field, such as x-request-id."
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "plain", "100%%", '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%({Referer}i)s" %({a-b}o)s %({HOME}e)s %(L)s'],
+)
+def test_formats_of_the_access_log(value: str) -> None:
+    assert values.access_log_format(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("%", "'%'"), ("a %h b", "'%h'"), ("%(x)s", "'%(x)s'"), ("%(h)d", "'%(h)d'"), ("%({}i)s", "'%({}i)s'")],
+)
+def test_what_is_no_atom_of_the_access_log(value: str, shown: str) -> None:
+    assert refusal(values.access_log_format, value).startswith(f"{shown} is no atom of an access log; ")
+
+
+def test_a_format_is_one_line_of_text() -> None:
+    assert "is not one line" in refusal(values.access_log_format, "a\nb")
+    assert "is not a text" in refusal(values.access_log_format, 3)
 
 
 # --- Addresses ---
