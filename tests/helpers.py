@@ -209,7 +209,7 @@ class Response:
     """A response as it was on the wire.
 
     headers: (name in lower case, value) in order. framing: what ended the body: "none" (there cannot be one),
-    "length", "chunked" or "close".
+    "length", "chunked" or "close". trailers: fields behind the last chunk.
     """
 
     version: str
@@ -219,6 +219,7 @@ class Response:
     body: bytes
     framing: str
     chunks: list[bytes] = field(default_factory=list)
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a field that may be there once."""
@@ -248,6 +249,7 @@ class Client:
         if family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._data = b""
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -296,7 +298,7 @@ class Client:
         assert not (lengths and codings), "both Content-Length and Transfer-Encoding"
         assert len(lengths) <= 1, "more than one Content-Length"
         assert not (codings and (version == "1.0" or status < 200 or status == 204)), "no Transfer-Encoding here"
-        body, chunks = b"", []
+        body, chunks, self.trailers = b"", [], []
         # RFC 9112 6.3, in its order.
         if method == "HEAD" or status < 200 or status in (204, 304):
             framing = "none"
@@ -312,7 +314,7 @@ class Client:
         else:
             framing = "close"
             body = self.rest()
-        return Response(version, status, reason, headers, body, framing, chunks)
+        return Response(version, status, reason, headers, body, framing, chunks, self.trailers)
 
     def head(self) -> tuple[str, int, str, list[tuple[bytes, bytes]]]:
         """Reads a head: version, status, reason, fields."""
@@ -340,12 +342,12 @@ class Client:
         return b"".join(pieces)
 
     def chunk(self) -> bytes:
-        """Reads one chunk of a body; b"" is the end of it."""
+        """Reads one chunk of a body; b"" is the end of it, with the trailers behind it."""
         size = self._line()
         assert re.fullmatch(rb"[0-9A-Fa-f]+", size), f"chunk size {size!r}"
         data = self.exactly(int(size, 16))
         if not data:
-            assert not list(self._fields())
+            self.trailers = list(self._fields())
         else:
             assert self.exactly(2) == b"\r\n"
         return data

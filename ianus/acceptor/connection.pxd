@@ -1,5 +1,6 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
+from ianus.codec.output cimport Output
 from ianus.exchange.base cimport Session, Transport, flag
 
 
@@ -60,6 +61,7 @@ cdef class Connection(Transport):
     cdef int turn(self) except -1
     cdef int end_turn(self) except -1
     # Writing
+    cdef ssize_t send_file(self, Output out, Py_ssize_t most) except? -2
     cdef int drained(self) except -1
     # Bookkeeping
     cdef int update(self) except -1

@@ -13,23 +13,29 @@ Rules:
 Compiled because every request passes here.
 """
 cimport cython
-from libc.errno cimport EAGAIN, EINTR, errno
+import logging
+
+from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
+from posix.types cimport off_t
 
 from ianus.acceptor.socket_api cimport (
-    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET,
-    c_close, linger_option, msghdr, recv, send, sendmsg, setsockopt, shutdown,
+    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_MORE, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR, SO_LINGER,
+    SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
+from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
 from ianus.exchange.base cimport Transport
 from ianus.telemetry.clock cimport monotonic
 
+logger = logging.getLogger("ianus.error")
+
 
 cdef enum:
     VECTOR = 16             # pieces of output in one sendmsg
-    TURN_BYTES = 1048576    # bytes sent in one turn, so that one fast reader does not keep the others waiting
+    TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE = 65536        # bytes of output that wait for more at the most
     LOW_WATER = 16384       # bytes of output below which who waits may go on
     LINGER_BYTES = 262144   # what a lingering close throws away
@@ -271,7 +277,7 @@ cdef class Connection(Transport):
         cdef msghdr message
         cdef ssize_t n
         cdef Py_ssize_t total = 0
-        cdef int pieces
+        cdef int pieces, flags
         if self.fd < 0:
             return 0
         out = self.session.codec.out
@@ -280,19 +286,26 @@ cdef class Connection(Transport):
         memset(&message, 0, sizeof(message))
         while out.size and total < TURN_BYTES:
             pieces = out.pieces(vector, VECTOR)
-            if pieces == 1:
-                n = send(self.fd, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL)
+            # A file that comes behind them fills up their last packet.
+            flags = MSG_NOSIGNAL | MSG_MORE if out.files else MSG_NOSIGNAL
+            if pieces == 0:
+                n = self.send_file(out, TURN_BYTES - total)
+                if n == 0 and self.fd < 0:
+                    return 0
+            elif pieces == 1:
+                n = send(self.fd, vector[0].iov_base, vector[0].iov_len, flags)
             else:
                 message.msg_iov = vector
                 message.msg_iovlen = pieces
-                n = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+                n = sendmsg(self.fd, &message, flags)
             if n < 0:
                 if errno == EINTR:
                     continue
                 if errno == EAGAIN:
                     break
                 return self.close()
-            out.sent(n)
+            if pieces:
+                out.sent(n)
             total += n
         if out.size == 0:
             return self.drained()
@@ -304,6 +317,28 @@ cdef class Connection(Transport):
         if out.size <= LOW_WATER:
             self.session.writable()
         return self.update()
+
+    cdef ssize_t send_file(self, Output out, Py_ssize_t most) except? -2:
+        """Sends from the file that comes next. Returns the bytes that left, or -1 with errno like send().
+
+        SIGPIPE, for which sendfile() has no flag, is ignored by every Python process.
+        """
+        cdef FileRange file = out.file()
+        cdef off_t offset = file.offset
+        cdef ssize_t n = sendfile(self.fd, file.fd, &offset, min(<long long>most, file.left))
+        if n > 0:
+            file.offset += n
+            file.left -= n
+            out.file_sent(n)
+            return n
+        if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
+            return -1
+        # Some file systems cannot do it: what was read goes out as bytes.
+        if n == 0 or not out.load_file():
+            logger.error("a file became shorter, or unreadable, while it was sent; the response breaks off")
+            # Nobody may take the part for the whole.
+            self.abort()
+        return 0
 
     cdef int drained(self) except -1:
         """Everything has left: the output goes back to the pool."""

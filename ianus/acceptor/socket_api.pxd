@@ -1,6 +1,7 @@
 """The system calls of the reactor (Linux)."""
 from libc.stdint cimport uint32_t, uint64_t
 from posix.time cimport itimerspec
+from posix.types cimport off_t
 
 from ianus.codec.output cimport iovec
 
@@ -55,6 +56,7 @@ cdef extern from "<sys/socket.h>" nogil:
     enum:
         AF_INET
         AF_INET6
+        MSG_MORE
         MSG_NOSIGNAL
         SHUT_RDWR
         SHUT_WR
@@ -62,6 +64,9 @@ cdef extern from "<sys/socket.h>" nogil:
         SOCK_NONBLOCK
         SOL_SOCKET
         SO_LINGER
+
+cdef extern from "<sys/sendfile.h>" nogil:
+    ssize_t sendfile(int to, int file, off_t* offset, size_t size)
 
 cdef extern from "<netinet/in.h>" nogil:
     struct in_addr:

@@ -5,6 +5,7 @@ application code. `stream` tells the requests of a multiplexed connection apart;
 """
 cimport cython
 from ianus.codec.fields cimport Field
+from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output, OutputPool
 
 
@@ -59,10 +60,13 @@ cdef class Codec:
     # Writing
     # Encodes status and validated fields; what it returns is passed to send_head().
     cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count)
-    cdef int send_informational(self, int stream, int status) except -1
+    cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
     cdef int send_body(self, int stream, bytes data) except -1
+    cdef int send_file(self, int stream, FileRange file) except -1
     cdef int send_end(self, int stream) except -1
+    # In place of send_end(), behind a body of unknown length.
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1
     cdef bint persists(self) noexcept           # another message may follow this response
     cdef bint close_delimited(self) noexcept    # only the close tells the end of this response
 

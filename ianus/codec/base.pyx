@@ -43,7 +43,7 @@ cdef class Codec:
     cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
         raise NotImplementedError
 
-    cdef int send_informational(self, int stream, int status) except -1:
+    cdef int send_informational(self, int stream, object head) except -1:
         raise NotImplementedError
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
@@ -52,7 +52,13 @@ cdef class Codec:
     cdef int send_body(self, int stream, bytes data) except -1:
         raise NotImplementedError
 
+    cdef int send_file(self, int stream, FileRange file) except -1:
+        raise NotImplementedError
+
     cdef int send_end(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
         raise NotImplementedError
 
     cdef bint persists(self) noexcept:

@@ -1,6 +1,8 @@
 """Bytes on their way out: small pieces copied together, big ones referenced, all leaving in one send."""
 from cpython.object cimport PyObject
 
+from ianus.codec.file_range cimport FileRange
+
 
 cdef extern from "<sys/uio.h>" nogil:
     cdef struct iovec:
@@ -27,13 +29,20 @@ cdef class Output:
     # The block comes first, the queue behind it: once the queue has something, all that follows queues too.
     cdef char* block                # BLOCK bytes, owned by this object, freed in __dealloc__
     cdef Py_ssize_t start, end      # the unsent part of the block
-    cdef list queue                 # bytes objects, each kept until it is sent
+    cdef list queue                 # bytes objects and FileRanges, each kept until it is sent
     cdef Py_ssize_t first           # index in the queue of the first unsent object
-    cdef Py_ssize_t offset          # bytes of it that were sent
+    cdef Py_ssize_t offset          # bytes of it that were sent, when it is a bytes object
+    cdef int files                  # FileRanges in the queue
 
     # Writing
     cdef int write(self, const char* data, Py_ssize_t size) except -1
     cdef int write_bytes(self, bytes data) except -1
-    # Sending: the connection asks for the pieces, then says how many bytes of them left
+    cdef int write_file(self, FileRange file) except -1
+    # Sending: the connection asks for the pieces up to the next file, then says how many bytes of them left ...
     cdef int pieces(self, iovec* vector, int most) noexcept
     cdef int sent(self, Py_ssize_t size) except -1
+    # ... or, when there are none, sends from that file
+    cdef FileRange file(self)
+    cdef int file_sent(self, Py_ssize_t size) except -1
+    cdef bint load_file(self) except -1
+    cdef int forget_sent(self) except -1

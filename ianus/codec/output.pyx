@@ -1,8 +1,9 @@
 """Output buffers and their pool.
 
 Facts: a response head and a small body are a few hundred bytes, a big body is one object that the
-application made. Strategy: copy what is small into one block, keep a reference to what is big, and hand both
-to one sendmsg. Rule: bytes leave in the order in which they were written.
+application made, or a file. Strategy: copy what is small into one block, keep a reference to what is big, and hand
+both to one sendmsg; a file goes from the kernel to the kernel. Rule: bytes leave in the order in which they were
+written.
 
 Compiled because every answered byte passes here.
 """
@@ -10,12 +11,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport BUFFERS, count
 
 
 cdef enum:
     TRIM = 64       # sent entries that a queue drags along
     POOLED = 256    # free outputs kept; more are given back to the allocator
+    LOADED = 65536  # bytes of a file that are read at once where the kernel does not send them
 
 
 cdef class OutputPool:
@@ -33,7 +36,7 @@ cdef class OutputPool:
         output.start = output.end = output.size = 0
         if output.queue:
             output.queue = []
-            output.first = output.offset = 0
+            output.first = output.offset = output.files = 0
         if len(self.free) < POOLED:
             self.free.append(output)
         return 0
@@ -73,8 +76,16 @@ cdef class Output:
         self.size += size
         return 0
 
+    cdef int write_file(self, FileRange file) except -1:
+        self.queue.append(file)
+        self.files += 1
+        self.size += file.left
+        return 0
+
     cdef int pieces(self, iovec* vector, int most) noexcept:
-        """Fills up to `most` entries with unsent bytes, in order; they stay valid until sent() or a write."""
+        """Fills up to `most` entries with unsent bytes, in order, as far as the next file; they stay valid until
+        sent() or a write.
+        """
         cdef int n = 0
         cdef Py_ssize_t i = self.first, skip = self.offset
         cdef PyObject* data
@@ -84,6 +95,8 @@ cdef class Output:
             n = 1
         while n < most and i < len(self.queue):
             data = <PyObject*>self.queue[i]
+            if self.files and type(<object>data) is FileRange:
+                break
             vector[n].iov_base = PyBytes_AS_STRING(<object>data) + skip
             vector[n].iov_len = PyBytes_GET_SIZE(<object>data) - skip
             skip = 0
@@ -109,6 +122,36 @@ cdef class Output:
             self.offset = 0
             self.queue[self.first] = None
             self.first += 1
+        return self.forget_sent()
+
+    cdef FileRange file(self):
+        """The file that comes next, when pieces() has found nothing in front of it."""
+        return <FileRange>self.queue[self.first]
+
+    cdef int file_sent(self, Py_ssize_t size) except -1:
+        """The next `size` bytes of that file have left; its offset and rest are up to date."""
+        self.size -= size
+        if self.file().left == 0:
+            self.files -= 1
+            self.queue[self.first] = None
+            self.first += 1
+            return self.forget_sent()
+        return 0
+
+    cdef bint load_file(self) except -1:
+        """Puts bytes of that file, in memory, in front of the rest of it. Whether there were any."""
+        cdef FileRange file = self.file()
+        cdef bytes data = file.read(LOADED)
+        if not data:
+            return False
+        if file.left:
+            self.queue.insert(self.first, data)
+        else:
+            self.queue[self.first] = data
+            self.files -= 1
+        return True
+
+    cdef int forget_sent(self) except -1:
         if self.first == len(self.queue):
             self.queue.clear()
             self.first = 0

@@ -9,13 +9,14 @@ from ianus.exchange.service cimport Service
 
 
 cdef Py_ssize_t send_answer(
-    Service service, Codec codec, int stream, int status, str detail, list fields, bint bodiless, bint close
+    Service service, Codec codec, int stream, int status, str detail, list fields, bytes request_id,
+    bint bodiless, bint close,
 ) except -1:
     cdef ResponseFacts facts
     cdef str text = f"{status} {HTTPStatus(status).phrase}"
     cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
     cdef object head = build_head(
-        service, codec, status, [(b"content-type", b"text/plain; charset=utf-8"), *fields], &facts
+        service, codec, status, [(b"content-type", b"text/plain; charset=utf-8"), *fields], request_id, False, &facts
     )
     codec.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
     if bodiless:

@@ -10,5 +10,12 @@ cdef struct ResponseFacts:
 
 
 # Checks status and headers, adds the service's fields, and returns the head as codec.prepare_head() made it.
-# Raises TypeError or ValueError, to the application, for what cannot be sent.
-cdef object build_head(Service service, Codec codec, int status, object headers, ResponseFacts* facts)
+# request_id: value of the request id field, or None. trailers: a Trailer field may pass.
+# Raises TypeError or ValueError, to the application, for what cannot be sent; so do the two below.
+cdef object build_head(
+    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers, ResponseFacts* facts
+)
+# The head of a 103 with a Link field for each of `links` (RFC 8297).
+cdef object build_hints(Codec codec, object links)
+# Ends the stream with these trailers.
+cdef int write_trailers(Codec codec, int stream, object headers) except -1

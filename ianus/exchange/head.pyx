@@ -1,4 +1,4 @@
-"""Checks of response heads: the one place where application output becomes fields.
+"""Checks of response heads, early hints and trailers: the one place where application output becomes fields.
 
 Rules: names are tokens and values have no CR, LF, NUL or other control character, so nothing can split a response
 (CVE-2018-1000164, CVE-2020-7695); framing and connection belong to the server, so hop-by-hop fields are dropped
@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SI
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact
 from libc.stdlib cimport free, malloc
+from posix.strings cimport strncasecmp
 
 from ianus.codec.base cimport Codec
 from ianus.codec.fields cimport (
@@ -23,26 +24,39 @@ cdef enum:
     ON_STACK = 64       # fields that need no allocation
 
 
-cdef object build_head(Service service, Codec codec, int status, object headers, ResponseFacts* facts):
+# RFC 9110 section 6.5.1: what frames, routes, modifies or authenticates a message, or says how to read it, has to be
+# known before its body.
+cdef frozenset NOT_TRAILERS = frozenset((
+    b"age", b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length",
+    b"content-range", b"content-type", b"date", b"expires", b"host", b"keep-alive", b"location", b"max-forwards",
+    b"proxy-authenticate", b"proxy-connection", b"retry-after", b"set-cookie", b"te", b"trailer", b"transfer-encoding",
+    b"upgrade", b"vary", b"www-authenticate",
+))
+
+
+cdef object build_head(
+    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers, ResponseFacts* facts
+):
     cdef Field on_stack[ON_STACK]
     cdef Field* fields = on_stack
     cdef Py_ssize_t room
     # A copy: pointers into its items stay valid whatever application code does to the original meanwhile.
     headers = tuple(headers)
-    room = len(headers) + len(service.headers) + 2
+    room = len(headers) + len(service.headers) + 3
     if room > ON_STACK:
         fields = <Field*>malloc(room * sizeof(Field))
         if fields == NULL:
             raise MemoryError
     try:
-        return fill_head(service, codec, status, headers, facts, fields)
+        return fill_head(service, codec, status, headers, request_id, trailers, facts, fields)
     finally:
         if fields != on_stack:
             free(fields)
 
 
 cdef object fill_head(
-    Service service, Codec codec, int status, object headers, ResponseFacts* facts, Field* fields
+    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers,
+    ResponseFacts* facts, Field* fields,
 ):
     """Fills fields, whose pointers are into objects that `headers`, `kept` and `service` hold meanwhile."""
     cdef list kept = []
@@ -67,8 +81,7 @@ cdef object fill_head(
             value = as_bytes(value)
             kept.append((name, value))
         field_id = classify(<bytes>name)
-        if not is_field_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
-            raise ValueError(f"response header {name!r} has a control character in its value {value!r}")
+        check_value(<bytes>name, <bytes>value)
 
         if field_id == CONTENT_LENGTH:
             if facts.content_length >= 0:
@@ -84,6 +97,11 @@ cdef object fill_head(
             has_date = True
         elif field_id == SERVER:
             has_server = True
+        elif field_id == HOP_BY_HOP and trailers and same_name(<bytes>name, b"trailer"):
+            pass
+        elif field_id == OTHER:
+            if request_id is not None and same_name(<bytes>name, service.request_id_header):
+                request_id = None
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
             service.warn_once(
                 f"dropped hop-by-hop response header {(<bytes>name).decode('ascii').lower()!r}: "
@@ -96,6 +114,9 @@ cdef object fill_head(
     for pair in service.headers:
         set_field(fields + n, <bytes>pair[0], <bytes>pair[1])
         n += 1
+    if request_id is not None:
+        set_field(fields + n, service.request_id_header, request_id)
+        n += 1
     if not has_date:
         date = service.date_value()
         fields[n] = Field(b"date", 4, PyBytes_AS_STRING(date), PyBytes_GET_SIZE(date))
@@ -104,6 +125,42 @@ cdef object fill_head(
         fields[n] = Field(b"server", 6, b"ianus", 5)
         n += 1
     return codec.prepare_head(status, fields, n)
+
+
+cdef object build_hints(Codec codec, object links):
+    cdef list pairs = [(b"link", as_bytes(link)) for link in links]
+    cdef Field* fields = check_fields(pairs)
+    try:
+        return codec.prepare_head(103, fields, len(pairs))
+    finally:
+        free(fields)
+
+
+cdef int write_trailers(Codec codec, int stream, object headers) except -1:
+    cdef list pairs = [(as_bytes(name), as_bytes(value)) for name, value in headers]
+    cdef Field* fields = check_fields(pairs)
+    try:
+        for name, _ in pairs:
+            if (<bytes>name).lower() in NOT_TRAILERS:
+                raise ValueError(f"{name!r} cannot be a trailer: it has to be known before the body")
+        return codec.send_trailers(stream, fields, len(pairs))
+    finally:
+        free(fields)
+
+
+cdef Field* check_fields(list pairs) except NULL:
+    """Fields with pointers into `pairs`, which are (name, value) of bytes. The caller frees them."""
+    cdef Field* fields
+    cdef Py_ssize_t i
+    for name, value in pairs:
+        classify(<bytes>name)
+        check_value(<bytes>name, <bytes>value)
+    fields = <Field*>malloc(max(len(pairs), 1) * sizeof(Field))
+    if fields == NULL:
+        raise MemoryError
+    for i in range(len(pairs)):
+        set_field(fields + i, <bytes>(<tuple>pairs[i])[0], <bytes>(<tuple>pairs[i])[1])
+    return fields
 
 
 cdef inline void set_field(Field* field, bytes name, bytes value) noexcept:
@@ -131,6 +188,18 @@ cdef FieldId classify(bytes name) except *:
     if size > KNOWN_SIZE:
         return OTHER
     return find_name(lowered, size, &shared)
+
+
+cdef int check_value(bytes name, bytes value) except -1:
+    if not is_field_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
+        raise ValueError(f"response header {name!r} has a control character in its value {value!r}")
+    return 0
+
+
+cdef inline bint same_name(bytes name, bytes other) noexcept:
+    return PyBytes_GET_SIZE(name) == PyBytes_GET_SIZE(other) and strncasecmp(
+        PyBytes_AS_STRING(name), PyBytes_AS_STRING(other), PyBytes_GET_SIZE(other)
+    ) == 0
 
 
 cdef bytes as_bytes(object part):

@@ -1,6 +1,7 @@
 """One request and its one response, the same for every protocol below and every gateway above."""
 cimport cython
 from ianus.codec.base cimport Framing, Request
+from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session
 from ianus.exchange.service cimport Service
 
@@ -44,6 +45,9 @@ cdef class Exchange:
     cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
     cdef bint close                 # the application asked for Connection: close
     cdef readonly bint head_sent
+    cdef bint trailing              # trailers follow the body, and end the response
+    cdef bint body_complete         # ... whose last piece was there
+    cdef list trailers              # those of them that are to be sent, or None when the client gets none
     cdef readonly bint response_complete
     cdef long long declared         # Content-Length, -1 = not declared
     cdef long long sent             # bytes of the body so far
@@ -52,6 +56,8 @@ cdef class Exchange:
     cdef bint refused               # the server has answered what is wrong with the request's body
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef double started             # for the access log
+    cdef bytes request_id           # None unless there is a field for it
+    cdef object response_headers    # as the application gave them, if the access log shows any
 
     # From the session
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
@@ -65,13 +71,19 @@ cdef class Exchange:
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
-    cdef int start_response(self, int status, object headers) except -1
+    cdef int send_hints(self, object links) except -1
+    cdef int start_response(self, int status, object headers, bint trailing) except -1
     cdef int send_body(self, bytes data, bint more) except -1
+    cdef int send_file(self, FileRange file, bint more, bint waits) except -1
+    cdef int send_trailers(self, object headers, bint more) except -1
     cdef int send_head_now(self) except -1
     cdef int answer(self, int status, str detail, list fields, bint close) except -1
     cdef bint congested(self) noexcept              # the client does not read what was sent
     cdef int break_off(self) except -1              # the response cannot be finished as it was begun
     # Inside
+    cdef bint accepts_trailers(self) except -1
+    cdef bint admit(self, long long size, bint more) except -1
+    cdef int piece_sent(self, bint more) except -1
     cdef bint must_close(self, bint whole) noexcept
     cdef int send_head(self, Framing framing, long long length, bint whole) except -1
     cdef int complete(self) except -1

@@ -10,13 +10,15 @@ what is said to it; a disconnected one raises.
 Compiled because every request passes here.
 """
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Framing
+from ianus.codec.fields cimport has_token
+from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport EXCHANGES, count
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session
-from ianus.exchange.head cimport ResponseFacts, build_head
+from ianus.exchange.head cimport ResponseFacts, build_head, build_hints, write_trailers
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected
@@ -113,30 +115,72 @@ cdef class Exchange:
         self.awaits_continue = False
         self.body_since = self.body_last = monotonic()
         if not self.head_sent:
-            self.session.codec.send_informational(self.stream, 100)
+            self.session.codec.send_informational(self.stream, self.session.codec.prepare_head(100, NULL, 0))
             self.session.transport.flush()
         return self.session.transport.reconsider() if self.session is not None else 0
 
     # ---------------------------------------------------------------- from the gateway: response
 
-    cdef int start_response(self, int status, object headers) except -1:
+    cdef int send_hints(self, object links) except -1:
+        """RFC 8297: a 103 in front of the head, which the client may act on while the application still works."""
+        if self.disconnected:
+            raise ClientDisconnected
+        if self.head_sent:
+            raise RuntimeError("early hints come before the response head, which has left")
+        self.session.codec.send_informational(self.stream, build_hints(self.session.codec, links))
+        return self.session.transport.flush_soon()
+
+    cdef int start_response(self, int status, object headers, bint trailing) except -1:
         cdef ResponseFacts facts
+        cdef bint wanted
         if self.disconnected:
             raise ClientDisconnected
         if not 200 <= status <= 999:
             raise ValueError(f"response status {status} is not a final status (200 to 999)")
-        self.head = build_head(self.service, self.session.codec, status, headers, &facts)
+        if self.service.access_log is not None and self.service.access_log.shows_response:
+            self.response_headers = headers = tuple(headers)
+        wanted = trailing and self.accepts_trailers()
+        self.head = build_head(
+            self.service, self.session.codec, status, headers, self.request_id, wanted, &facts
+        )
         self.status = status
         self.close = facts.close
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.
         self.bodiless = status == 204 or status == 304 or self.request.method == "HEAD"
         self.declared = facts.content_length
+        self.trailing = trailing
+        if wanted and not self.bodiless and self.declared < 0:
+            self.trailers = []
         # Should the application suspend now, the head leaves behind the callbacks that are ready.
         return self.session.transport.flush_soon()
 
+    cdef bint accepts_trailers(self) except -1:
+        """RFC 9110 section 6.5.1: a client that wants them says so; 1.0 has no place for them."""
+        if self.request.http_version == "1.0":
+            return False
+        for name, value in self.request.headers:
+            if name == b"te" and has_token(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), b"trailers", 8):
+                return True
+        return False
+
     cdef int send_body(self, bytes data, bint more) except -1:
-        """One piece of the body; more=False completes the response."""
+        """One piece of the body; more=False is the last one."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if self.admit(size, more) and size:
+            self.session.codec.send_body(self.stream, data)
+            self.sent += size
+        return self.piece_sent(more)
+
+    cdef int send_file(self, FileRange file, bint more, bint waits) except -1:
+        """The same with a part of a file; waits: the end of the response is still to be called for."""
+        cdef long long size = file.left
+        if self.admit(size, more) and size:
+            self.session.codec.send_file(self.stream, file)
+            self.sent += size
+        return self.piece_sent(more or waits)
+
+    cdef bint admit(self, long long size, bint more) except -1:
+        """Checks the size of a piece and sends the head before the first one. Whether the piece is to be sent."""
         cdef Framing framing
         if self.disconnected:
             raise ClientDisconnected
@@ -147,31 +191,44 @@ cdef class Exchange:
                     self.send_head(FRAMING_LENGTH, size, False)
                 else:
                     self.send_head(FRAMING_DECLARED, 0, False)
-            size = 0
-        else:
-            if self.declared >= 0 and (
-                size > self.declared - self.sent or not more and size < self.declared - self.sent
-            ):
-                self.break_length(self.sent + size)
-            if not self.head_sent:
-                if self.declared >= 0:
-                    framing = FRAMING_DECLARED
-                elif more:
-                    framing = FRAMING_STREAM
-                else:
-                    framing = FRAMING_LENGTH
-                self.send_head(framing, size, not more)
-            if size:
-                self.session.codec.send_body(self.stream, data)
-                self.sent += size
+            return False
+        if self.declared >= 0 and (size > self.declared - self.sent or not more and size < self.declared - self.sent):
+            self.break_length(self.sent + size)
+        if not self.head_sent:
+            if self.declared >= 0:
+                framing = FRAMING_DECLARED
+            elif more or self.trailers is not None:
+                framing = FRAMING_STREAM
+            else:
+                framing = FRAMING_LENGTH
+            self.send_head(framing, size, not more)
+        return True
+
+    cdef int piece_sent(self, bint more) except -1:
+        """Sends what has gathered, or ends the response."""
+        if not more and not self.trailing:
+            self.session.codec.send_end(self.stream)
+            return self.complete()
+        self.body_complete = not more
+        if self.session.codec.out is not None:
+            if self.session.codec.out.size >= HIGH_WATER:
+                self.session.transport.flush()
+            else:
+                self.session.transport.flush_soon()
+        return 0
+
+    cdef int send_trailers(self, object headers, bint more) except -1:
+        """Some of the trailers; more=False are the last ones and end the response."""
+        if self.disconnected:
+            raise ClientDisconnected
+        if self.trailers is not None:
+            self.trailers.extend(headers)
         if more:
-            if self.session.codec.out is not None:
-                if self.session.codec.out.size >= HIGH_WATER:
-                    self.session.transport.flush()
-                else:
-                    self.session.transport.flush_soon()
             return 0
-        self.session.codec.send_end(self.stream)
+        if self.trailers:
+            write_trailers(self.session.codec, self.stream, self.trailers)
+        else:
+            self.session.codec.send_end(self.stream)
         return self.complete()
 
     cdef int send_head(self, Framing framing, long long length, bint whole) except -1:
@@ -197,7 +254,8 @@ cdef class Exchange:
         self.status = status
         close = close or self.must_close(True)
         self.sent = send_answer(
-            self.service, self.session.codec, self.stream, status, detail, fields, self.request.method == "HEAD", close
+            self.service, self.session.codec, self.stream, status, detail, fields, self.request_id,
+            self.request.method == "HEAD", close,
         )
         self.head_sent = True
         return self.complete()
@@ -248,6 +306,7 @@ cdef class Exchange:
         if self.service.access_log is not None:
             self.service.access_log.record(
                 self.client, self.request.method, self.request.target, self.request.http_version,
-                status, self.sent, self.request.headers, monotonic() - self.started,
+                self.request.headers, status, self.sent, self.response_headers, self.request_id,
+                monotonic() - self.started,
             )
         return 0

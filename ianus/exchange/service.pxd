@@ -24,6 +24,7 @@ cdef class Service:
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint forked               # this is a child that an application has forked
     cdef bint date_header, server_header    # added unless the response brings its own
+    cdef bytes request_id_header            # lower case; None = requests have no id
     cdef list headers                       # (name, value) added to every response
     cdef bytes date                         # IMF-fixdate, remade when the second changes
     cdef long date_second

@@ -39,4 +39,5 @@ class Service:
         server_header: bool = True,
         headers: Iterable[tuple[bytes, bytes]] = (),
         limit_concurrency: int = 0,
+        request_id_header: str = "",
     ) -> None: ...

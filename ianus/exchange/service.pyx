@@ -56,7 +56,8 @@ cdef class Service:
 
     gateway: where requests go. codecs: makes the codec of each connection. access_log: None for no log.
     headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
-    run at once, 0 for no limit; more are answered 503.
+    run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
+    "" for none.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ cdef class Service:
         bint server_header=True,
         headers=(),
         int limit_concurrency=0,
+        str request_id_header="",
     ):
         self.gateway = gateway
         self.codecs = codecs
@@ -80,6 +82,7 @@ cdef class Service:
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
         self.limit_concurrency = limit_concurrency
+        self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.pool = OutputPool()
         self.warned = set()
 

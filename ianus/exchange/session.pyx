@@ -15,6 +15,8 @@ from ianus.exchange.http cimport DISCARDED, HIGH_WATER, Exchange, Gateway
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
+from ianus.exchange.request_id import request_id
+
 logger = logging.getLogger("ianus.error")
 
 # Idle connections that were used this recently get the chance of one more request when the server stops.
@@ -38,6 +40,8 @@ cdef class HttpSession(Session):
         exchange.stream = stream
         if self.service.access_log is not None:
             exchange.started = monotonic()
+        if self.service.request_id_header is not None:
+            exchange.request_id = request_id(request.headers, self.service.request_id_header)
         if request.content_length != 0:
             exchange.awaits_continue = request.expect_continue
             exchange.body_since = exchange.body_last = monotonic()
@@ -240,10 +244,10 @@ cdef class HttpSession(Session):
             return self.transport.finish()
         self.ending = True
         if exchange is None:
-            sent = send_answer(self.service, self.codec, 0, status, reason, [], False, True)
+            sent = send_answer(self.service, self.codec, 0, status, reason, [], None, False, True)
             if self.service.access_log is not None:
                 self.service.access_log.record(
-                    self.transport.client, None, None, None, status, sent, [], monotonic() - self.since
+                    self.transport.client, None, None, None, [], status, sent, None, None, monotonic() - self.since
                 )
         elif exchange.head_sent:
             return exchange.break_off() if not exchange.response_complete else self.transport.finish()

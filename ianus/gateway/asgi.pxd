@@ -1,5 +1,6 @@
 """The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): scopes, receive and send."""
 cimport cython
+from ianus.codec.file_range cimport FileRange
 from ianus.exchange.http cimport Exchange, Gateway
 
 
@@ -7,9 +8,10 @@ cdef class AsgiGateway(Gateway):
     cdef object app
     cdef object loop
     cdef dict scope_template        # what all scopes have in common; copied for each request
-    cdef str root_path              # "" without one
+    cdef str stripped               # what a proxy has taken off the path, or ""
     cdef object template_server     # the "server" in it
     cdef dict asgi                  # the "asgi" dictionary, likewise
+    cdef dict extensions, extensions_1_0    # the "extensions" by HTTP version, likewise
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
@@ -30,10 +32,14 @@ cdef class AsgiExchange(Exchange):
     cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
+    cdef FileRange file             # sent by zerocopysend, until it has left
+    cdef bint file_is_last          # ... and ends the body
 
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
     cdef int handle(self, object message) except -1
+    cdef int handle_extension(self, str kind, dict message) except -1
+    cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
     cdef int fail(self) except -1
     cdef str request_line(self)

@@ -11,6 +11,7 @@ class AsgiGateway(Gateway):
         *,
         loop: asyncio.AbstractEventLoop,
         root_path: str = "",
+        root_path_kept: bool = False,
         state: dict[str, Any] | None = None,
     ) -> None: ...
     def tasks(self) -> list[asyncio.Task[None]]: ...

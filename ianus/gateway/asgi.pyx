@@ -21,9 +21,11 @@ from cpython.object cimport PyObject, PyObject_Call
 from libc.string cimport memset
 
 from ianus.codec.base cimport Request
+from ianus.codec.file_range cimport file_range
 from ianus.exchange.http cimport Exchange, Gateway
 
 from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+from ianus.gateway.files import open_whole, part_of
 from ianus.gateway.run import run
 
 logger = logging.getLogger("ianus.error")
@@ -41,6 +43,7 @@ cdef str STATUS = sys.intern("status")
 cdef str HEADERS = sys.intern("headers")
 cdef str BODY = sys.intern("body")
 cdef str MORE_BODY = sys.intern("more_body")
+cdef str TRAILERS = sys.intern("trailers")
 
 # What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
 cdef str HTTP_1_1 = sys.intern("1.1")
@@ -51,16 +54,18 @@ cdef bytes NO_QUERY = b""
 cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
-    app: the application. loop: the event loop that tasks run in. root_path: the scope's root_path.
+    app: the application. loop: the event loop that tasks run in. root_path: the scope's root_path;
+    root_path_kept: what is received begins with it, because no proxy has stripped it.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 
-    def __init__(self, app not None, *, loop not None, str root_path="", dict state=None):
+    def __init__(self, app not None, *, loop not None, str root_path="", bint root_path_kept=False, dict state=None):
         self.app = app
         self.loop = loop
         self.create_future = loop.create_future
         self.state = state
-        self.root_path = root_path
+        # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
+        self.stripped = "" if root_path_kept else root_path
         # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
         self.eager = sys.version_info >= (3, 12)
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
@@ -82,7 +87,16 @@ cdef class AsgiGateway(Gateway):
             "headers": None,
             "client": None,
             "server": None,
+            "extensions": None,
         }
+        self.extensions = {
+            "http.response.early_hint": {},
+            "http.response.trailers": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+        }
+        # RFC 9110 section 15.2, RFC 9112 section 7.1: no interim responses and no chunks there.
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
         if state is not None:
             self.scope_template["state"] = None
 
@@ -134,11 +148,13 @@ cdef class AsgiGateway(Gateway):
             scope["state"] = PyDict_Copy(self.state)
         if request.http_version is not HTTP_1_1:
             scope["http_version"] = request.http_version
+            scope["extensions"] = PyDict_Copy(self.extensions_1_0)
+        else:
+            scope["extensions"] = PyDict_Copy(self.extensions)
         if request.method is not GET:
             scope["method"] = request.method
-        # ASGI HTTP: path includes root_path, which a proxy has stripped from what we received.
-        if self.root_path and request.path != "*":
-            scope["path"] = self.root_path + request.path
+        if self.stripped and request.path != "*":
+            scope["path"] = self.stripped + request.path
         else:
             scope["path"] = request.path
         scope["raw_path"] = request.raw_path
@@ -212,7 +228,7 @@ cdef class AsgiExchange(Exchange):
         """Acts on one message from the application."""
         cdef object body
         cdef Message m
-        if self.response_complete:
+        if self.response_complete or self.file_is_last:
             # ASGI HTTP: further messages are ignored.
             return 0
         if type(message) is not dict:
@@ -220,20 +236,64 @@ cdef class AsgiExchange(Exchange):
         read_message(<dict>message, &m)
         if m.kind == NULL or not isinstance(<object>m.kind, str):
             raise ValueError("ASGI message has no 'type' string")
-        if self.status:
-            if <str>m.kind != "http.response.body":
-                raise unexpected(<str>m.kind, "http.response.body")
-            body = b"" if m.body == NULL else <object>m.body
-            if type(body) is not bytes:
-                if not isinstance(body, (bytes, bytearray, memoryview)):
-                    raise TypeError(f"response body is bytes, not {type(body).__name__}")
-                body = bytes(body)
-            return self.send_body(<bytes>body, m.more_body != NULL and bool(<object>m.more_body))
-        if <str>m.kind != "http.response.start":
-            raise unexpected(<str>m.kind, "http.response.start")
-        if m.status == NULL or not isinstance(<object>m.status, int):
-            raise TypeError("response status is an int")
-        return self.start_response(<object>m.status, () if m.headers == NULL else <object>m.headers)
+        if not self.status:
+            if <str>m.kind == "http.response.early_hint":
+                return self.send_hints(required(<dict>message, "links"))
+            if <str>m.kind != "http.response.start":
+                raise unexpected(<str>m.kind, "http.response.start")
+            if m.status == NULL or not isinstance(<object>m.status, int):
+                raise TypeError("response status is an int")
+            return self.start_response(
+                <object>m.status, () if m.headers == NULL else <object>m.headers,
+                m.trailers != NULL and bool(<object>m.trailers),
+            )
+        if <str>m.kind != "http.response.body" or self.body_complete:
+            return self.handle_extension(<str>m.kind, <dict>message)
+        body = b"" if m.body == NULL else <object>m.body
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"response body is bytes, not {type(body).__name__}")
+            body = bytes(body)
+        return self.send_body(<bytes>body, m.more_body != NULL and bool(<object>m.more_body))
+
+    cdef int handle_extension(self, str kind, dict message) except -1:
+        """The messages behind the start that only extensions have."""
+        if self.body_complete:
+            if kind != "http.response.trailers":
+                raise unexpected(kind, "http.response.trailers")
+            return self.send_trailers(message.get("headers", ()), bool(message.get("more_trailers")))
+        if kind == "http.response.zerocopysend":
+            fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
+            self.file = file_range(fd, offset, count)
+            self.file_is_last = not message.get("more_body")
+            return self.send_file(self.file, not self.file_is_last, True)
+        if kind == "http.response.pathsend":
+            if self.sent:
+                raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
+            fd, count = open_whole(required(message, "path"))
+            if 0 <= self.declared < count:
+                # It has grown since the application looked.
+                count = self.declared
+            return self.send_file(file_range(fd, 0, count), False, False)
+        if kind == "http.response.early_hint":
+            return self.send_hints(required(message, "links"))
+        raise unexpected(kind, "http.response.body")
+
+    cdef bint needs_file(self) except -1:
+        """Whether a file that the application lent us has not left yet. The end of the response waits for that."""
+        if self.file is None:
+            return False
+        if self.disconnected:
+            # Perhaps by this very send(); nobody would wake a future that is made now.
+            self.file = None
+            raise ClientDisconnected
+        if self.file.left and not self.bodiless:
+            return True
+        self.file = None
+        if self.file_is_last:
+            self.file_is_last = False
+            self.piece_sent(False)
+        return False
 
     cdef int notify_writable(self) except -1:
         wake(self.writers)
@@ -320,6 +380,7 @@ cdef struct Message:
     PyObject* headers
     PyObject* body
     PyObject* more_body
+    PyObject* trailers
 
 
 cdef int read_message(dict message, Message* m) except -1:
@@ -339,6 +400,8 @@ cdef int read_message(dict message, Message* m) except -1:
             m.body = value
         elif key == <PyObject*>MORE_BODY:
             m.more_body = value
+        elif key == <PyObject*>TRAILERS:
+            m.trailers = value
         else:
             # Another key, or one of these as a string made at run time.
             m.kind = PyDict_GetItemWithError(message, TYPE)
@@ -346,8 +409,15 @@ cdef int read_message(dict message, Message* m) except -1:
             m.headers = PyDict_GetItemWithError(message, HEADERS)
             m.body = PyDict_GetItemWithError(message, BODY)
             m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
+            m.trailers = PyDict_GetItemWithError(message, TRAILERS)
             return 0
     return 0
+
+
+cdef object required(dict message, str key):
+    if key not in message:
+        raise ValueError(f"ASGI message {message['type']!r} has no {key!r}")
+    return message[key]
 
 
 cdef object unexpected(str kind, str expected):
@@ -441,7 +511,7 @@ cdef class Send:
                 self.waiting = None
                 if exchange.disconnected:
                     raise ClientDisconnected
-            if not exchange.congested():
+            if not exchange.needs_file() and not exchange.congested():
                 raise StopIteration
             future = exchange.gateway.create_future()
             exchange.writers = with_waiter(exchange.writers, future)

@@ -155,9 +155,19 @@ def wire(
     from ianus.exchange.session import HttpSessionFactory
     from ianus.gateway.asgi import AsgiGateway
     from ianus.telemetry.access_log import AccessLog
+    from ianus.telemetry.line_format import LineFormat
 
-    access_log = AccessLog() if settings.access_log else None
-    gateway = AsgiGateway(app.callable, loop=loop, root_path=settings.root_path, state=state)
+    access_log = None
+    if settings.access_log:
+        line_format = LineFormat(settings.access_log_format, json=settings.log_format == "json")
+        access_log = AccessLog(1, line_format, exclude=settings.access_log_exclude)
+    gateway = AsgiGateway(
+        app.callable,
+        loop=loop,
+        root_path=settings.root_path or settings.root_path_kept,
+        root_path_kept=bool(settings.root_path_kept),
+        state=state,
+    )
     limits = Limits(
         request_line=settings.limit_request_line,
         field_size=settings.limit_request_field_size,
@@ -182,6 +192,7 @@ def wire(
         server_header=settings.server_header,
         headers=settings.header,
         limit_concurrency=settings.limit_concurrency,
+        request_id_header=settings.request_id_header,
     )
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
     reactor = Reactor(

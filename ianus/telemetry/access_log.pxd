@@ -1,4 +1,5 @@
 """The access log: lines formatted in place, written by a thread of its own."""
+from ianus.telemetry.line_format cimport LineFormat
 
 
 cdef class AccessLog:
@@ -13,15 +14,17 @@ cdef class AccessLog:
     cdef object hurry               # threading.Event: much waits, or close() was called
     cdef bint stopping
     cdef object thread
-    # "[22/Nov/2026:12:00:00 +0000]", remade when the second changes
-    cdef bytes stamp
-    cdef long stamp_second
+
+    cdef LineFormat format
+    cdef readonly bint shows_response       # record() wants response_headers
+    cdef frozenset excluded         # paths that are left out, or None when there are none
+    cdef tuple excluded_prefixes
 
     cdef int forget(self) except -1
     cdef bytes take(self)
     cdef bint grow(self) except -1
-    cdef bytes time_stamp(self)
+    cdef bint excludes(self, bytes target) except -1
     cdef int record(
-        self, object client, str method, bytes target, str http_version, int status, long long size,
-        list headers, double duration,
+        self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
+        object response_headers, bytes request_id, double duration,
     ) except -1

@@ -1,4 +1,17 @@
+from collections.abc import Iterable
+
+from ianus.telemetry.line_format import LineFormat
+
 class AccessLog:
-    def __init__(self, fd: int = 1, *, capacity: int = 4 << 20, interval: float = 0.5) -> None: ...
+    def __init__(
+        self,
+        fd: int = 1,
+        line_format: LineFormat | None = None,
+        *,
+        exclude: Iterable[str] = (),
+        capacity: int = 4194304,
+        interval: float = 0.5,
+    ) -> None: ...
     def start(self) -> None: ...
     def close(self) -> None: ...
+    def reopen(self, fd: int) -> None: ...

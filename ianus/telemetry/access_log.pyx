@@ -1,9 +1,9 @@
-"""Access log lines: combined format plus the duration in seconds.
+"""The access log: one line for each response.
 
 Facts: a write to a pipe or terminal may block for as long as its reader likes. Strategy: lines are formatted into
 one buffer; a thread that sleeps while there is nothing takes the whole buffer every half second, or as soon as it
 is large, and writes it without the GIL. Rules: the server never waits for the log; when the buffer is full lines
-are dropped, counted, and the count is written to the error log; what a client sent is escaped (CVE-2020-7694).
+are dropped, counted, and the count is written to the error log.
 
 Compiled because every request passes here.
 """
@@ -12,22 +12,15 @@ import os
 import threading
 import time
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
-from posix.time cimport time_t
 
+from ianus.telemetry.line_format cimport Entry, LineFormat
 
-cdef extern from "<time.h>" nogil:
-    time_t c_time "time"(time_t*)
-
-cdef extern from *:
-    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef enum:
     EARLY = 262144      # bytes that wake the writer before its time
-    FIELD = 2048        # bytes of one client-sent text that a line shows; longer ones are cut
-    LINE = 3 * 4 * FIELD + 2 * FIELD + 512    # the longest line: three texts escaped as \xNN, method and address
 
 logger = logging.getLogger("ianus.error")
 
@@ -35,13 +28,24 @@ logger = logging.getLogger("ianus.error")
 cdef class AccessLog:
     """Writes one line for each response to a file descriptor.
 
-    fd: where to. capacity: bytes that may wait; more lines are dropped and counted. interval: seconds between
-    writes. start() begins the writer thread, which must be after a fork; close() writes what is left.
+    fd: where to. line_format: what a line looks like. exclude: paths whose responses of status 2xx are left out,
+    also all that begin with one that ends in `*`. capacity: bytes that may wait; more lines are dropped and counted.
+    interval: seconds between writes.
+
+    start() begins the writer thread, which must be after a fork; close() writes what is left.
     """
 
-    def __init__(self, int fd=1, *, Py_ssize_t capacity=4 << 20, double interval=0.5):
+    def __init__(
+        self, int fd=1, LineFormat line_format=None, *, exclude=(), Py_ssize_t capacity=4 << 20, double interval=0.5
+    ):
         self.fd = fd
-        self.capacity = capacity
+        self.format = LineFormat() if line_format is None else line_format
+        self.shows_response = self.format.shows_response
+        if exclude:
+            paths = [path.encode() for path in exclude]
+            self.excluded = frozenset([path for path in paths if not path.endswith(b"*")])
+            self.excluded_prefixes = tuple([path.removesuffix(b"*") for path in paths if path.endswith(b"*")])
+        self.capacity = max(capacity, 2 * self.format.longest)
         self.interval = interval
         self.wake = threading.Event()
         self.hurry = threading.Event()
@@ -64,6 +68,10 @@ cdef class AccessLog:
             self.thread = None
         else:
             self.write_all(self.take())
+
+    def reopen(self, int fd) -> None:
+        """Writes to another descriptor from now on: the log file was moved away."""
+        self.fd = fd
 
     def write_lines(self) -> None:
         """The thread: sleeps until there is a line, collects for an interval, writes."""
@@ -105,62 +113,46 @@ cdef class AccessLog:
                 return
 
     cdef int record(
-        self, object client, str method, bytes target, str http_version, int status, long long size,
-        list headers, double duration,
+        self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
+        object response_headers, bytes request_id, double duration,
     ) except -1:
-        """Adds a line. Without a method the request could not be read: "-" stands for its first line."""
-        cdef bytes referer = None, agent = None
-        cdef bytes stamp
-        cdef char* at
+        """Adds a line. method: None for a request that could not be read."""
         cdef Py_ssize_t before = self.size
-        if self.size + LINE > self.room and not self.grow():
+        cdef Entry entry
+        if self.excluded is not None and 200 <= status < 300 and self.excludes(target):
+            return 0
+        if self.size + self.format.longest > self.room and not self.grow():
             self.dropped += 1
             return 0
-        for field in headers:
-            if (<tuple>field)[0] == b"referer":
-                referer = <bytes>(<tuple>field)[1]
-            elif (<tuple>field)[0] == b"user-agent":
-                agent = <bytes>(<tuple>field)[1]
-
-        stamp = self.time_stamp()
-        at = self.buffer + self.size
-        at = put_text(at, "-" if client is None else <str>client[0])
-        at = put(at, b" - - ", 5)
-        at = put(at, PyBytes_AS_STRING(stamp), PyBytes_GET_SIZE(stamp))
-        at = put(at, b" \"", 2)
-        if method is None:
-            at = put(at, b"-", 1)
-        else:
-            at = put_text(at, method)
-            at = put(at, b" ", 1)
-            at = put_escaped(at, target)
-            at = put(at, b" HTTP/", 6)
-            at = put_text(at, http_version)
-        at = put(at, b"\" ", 2)
-        at = put_number(at, status, 3)
-        at = put(at, b" ", 1)
-        at = put_number(at, size, 1)
-        at = put(at, b" \"", 2)
-        at = put_escaped(at, referer)
-        at = put(at, b"\" \"", 3)
-        at = put_escaped(at, agent)
-        at = put(at, b"\" ", 2)
-        at = put_number(at, <long long>duration, 1)
-        at = put(at, b".", 1)
-        at = put_number(at, <long long>(duration * 1e6) % 1000000, 6)
-        at = put(at, b"\n", 1)
-        self.size = at - self.buffer
+        entry.client = <PyObject*>client
+        entry.method = <PyObject*>method
+        entry.target = <PyObject*>target
+        entry.http_version = <PyObject*>http_version
+        entry.headers = <PyObject*>headers
+        entry.status = status
+        entry.size = size
+        entry.response_headers = <PyObject*>response_headers
+        entry.request_id = <PyObject*>request_id
+        entry.duration = duration
+        self.size = self.format.write(self.buffer + self.size, &entry) - self.buffer
         if before == 0:
             self.wake.set()
         elif before < EARLY <= self.size:
             self.hurry.set()
         return 0
 
+    cdef bint excludes(self, bytes target) except -1:
+        if target is None:
+            return False
+        path = target.partition(b"?")[0]
+        return path in self.excluded or path.startswith(self.excluded_prefixes)
+
     cdef bint grow(self) except -1:
         """Makes room for one more line, if the capacity allows."""
-        cdef Py_ssize_t room = min(max(self.room * 2, <Py_ssize_t>EARLY), self.capacity)
+        cdef Py_ssize_t room = max(self.room * 2, max(<Py_ssize_t>EARLY, 2 * self.format.longest))
         cdef char* buffer
-        if self.size + LINE > room:
+        room = min(room, self.capacity)
+        if self.size + self.format.longest > room:
             return False
         buffer = <char*>realloc(self.buffer, room)
         if buffer == NULL:
@@ -168,60 +160,3 @@ cdef class AccessLog:
         self.buffer = buffer
         self.room = room
         return True
-
-    cdef bytes time_stamp(self):
-        cdef long second = <long>c_time(NULL)
-        if second != self.stamp_second:
-            self.stamp = time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(second)).encode("ascii", "replace")
-            self.stamp_second = second
-        return self.stamp
-
-
-# Each put_* writes at a place with room for LINE bytes and returns the place behind.
-
-cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:
-    memcpy(at, text, size)
-    return at + size
-
-
-cdef char* put_text(char* at, str text) except NULL:
-    """Text that is a token, an address or a version, cut at FIELD bytes."""
-    cdef Py_ssize_t size
-    cdef const char* utf8 = PyUnicode_AsUTF8AndSize(text, &size)
-    return put(at, utf8, min(size, <Py_ssize_t>FIELD))
-
-
-cdef char* put_escaped(char* at, bytes text) noexcept:
-    """Bytes that a client chose: controls, quotes, backslashes and all beyond ASCII as \\xNN."""
-    cdef const char* digits = b"0123456789abcdef"
-    cdef const char* data
-    cdef Py_ssize_t size, i
-    cdef unsigned char c
-    if text is None:
-        at[0] = c'-'
-        return at + 1
-    data = PyBytes_AS_STRING(text)
-    size = min(PyBytes_GET_SIZE(text), <Py_ssize_t>FIELD)
-    for i in range(size):
-        c = <unsigned char>data[i]
-        if c < 0x20 or c > 0x7E or c == c'"' or c == c'\\':
-            at[0] = c'\\'
-            at[1] = c'x'
-            at[2] = digits[c >> 4]
-            at[3] = digits[c & 15]
-            at += 4
-        else:
-            at[0] = <char>c
-            at += 1
-    return at
-
-
-cdef char* put_number(char* at, long long number, int width) noexcept:
-    """Decimal digits of a number that is not negative, at least `width` of them."""
-    cdef char text[24]
-    cdef int n = 24
-    while number or 24 - n < width:
-        n -= 1
-        text[n] = <char>(c'0' + number % 10)
-        number //= 10
-    return put(at, text + n, 24 - n)

@@ -278,6 +278,47 @@ async def play(scope: Scope, receive: Receive, send: Send) -> None:
     say("played")
 
 
+@path("/hint-and-wait")
+async def hint_and_wait(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.early_hint", "links": [b"<a>"]})
+    say("hinted")
+    await until_disconnect(receive)
+
+
+@path("/files")
+async def files(scope: Scope, receive: Receive, send: Send) -> None:
+    """Plays messages like /play; `file` names a path, whose file is closed as soon as send() has returned."""
+    for message in ast.literal_eval(unquote(scope["query_string"].decode())):
+        if "file" not in message:
+            await send(message)
+            continue
+        with open(message["file"], "rb") as file:  # noqa: ASYNC230, PTH123
+            file.seek(message.pop("seek", 0))
+            try:
+                await send({**message, "file": file.fileno() if message.pop("number", False) else file})
+            finally:
+                say("position", file.tell())
+    say("played")
+
+
+@path("/file-until-cancelled")
+async def file_until_cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+    """Lends a file, gives up while it is being sent, closes it and opens another one under its number."""
+    secret = Path("secret")
+    secret.write_bytes(b"secret\n" * 1_000_000)  # noqa: ASYNC240
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    with open(unquote(scope["query_string"].decode()), "rb") as file:  # noqa: ASYNC230, PTH123
+        number = file.fileno()
+        try:
+            await asyncio.wait_for(send({"type": "http.response.zerocopysend", "file": file}), 0.2)
+        except TimeoutError:
+            pass
+    reused = os.open(secret, os.O_RDONLY)
+    say("reused", reused == number)
+    await until_disconnect(receive)
+    os.close(reused)
+
+
 # --- Ends that nobody wants ---
 
 

@@ -1,12 +1,17 @@
-"""The access log: combined format and duration, on standard output, never a reason to wait."""
+"""The access log: combined format and duration, or what was asked for; never a reason to wait."""
 
+import base64
+import json
 import os
 import re
 import signal
+from ast import literal_eval
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
+from tests.e2e.test_responses import body, played, start
 from tests.helpers import Server
 
 LINE = re.compile(
@@ -122,6 +127,171 @@ def test_client_that_left(server: Server, mark: int) -> None:
         client.reset()
     (line,) = logged(server, mark)
     assert (line["line"], line["status"]) == ("GET /leave HTTP/1.1", "499")
+
+
+# --- Other formats ---
+
+
+def lines_of(server: Server, *requests: tuple[str, *tuple[bytes, ...]]) -> list[str]:
+    """The lines that these requests are logged with: paths, each with fields."""
+    assert server.output is not None
+    unique = os.urandom(8).hex()
+    for path, *fields in ((f"/missing?begin-{unique}",), *requests, (f"/missing?end-{unique}",)):
+        server.get(path, *fields)
+    found = server.output.wait_for(rf"begin-{unique}.*\n(?s:(.*))^.*end-{unique}")[1]
+    return str(found).splitlines()
+
+
+USER_AND_SIZE = "%(u)s %(b)s %(q)s"
+
+ATOMS = {
+    "%(h)s": r"127\.0\.0\.1",
+    "%(l)s": "-",
+    "%(t)s": r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]",
+    "%(r)s": r"GET /own-fields\?a=b HTTP/1\.1",
+    "%(m)s": "GET",
+    "%(U)s": "/own-fields",
+    "%(q)s": "a=b",
+    "%(H)s": r"HTTP/1\.1",
+    "%(s)s": "200",
+    "%(B)s": "0",
+    "%(b)s": "-",
+    "%(T)s": r"\d+",
+    "%(M)s": r"\d+",
+    "%(D)s": r"\d+",
+    "%(L)s": r"\d+\.\d{6}",
+    "%(p)s": r"<\d+>",
+    "%(f)s": "http://from/",
+    "%(a)s": r"\\x22agent\\x22",
+    "%(u)s": "me",
+    "%({X-A}i)s": "one",
+    "%({x-none}i)s": "-",
+    "%({Server}o)s": "own",
+    "%({x-none}o)s": "-",
+    "%({PATH}e)s": re.escape(os.environ["PATH"]),
+    "%({NO_SUCH_VARIABLE}e)s": "-",
+    "100%%": "100%",
+    "\u00e4": "\u00e4",
+}
+
+
+@pytest.fixture(scope="module")
+def atoms(shared: Callable[..., Server]) -> dict[str, str]:
+    """What each atom shows for one request."""
+    fields = (b"Referer: http://from/", b'User-Agent: "agent"', b"Authorization: basic bWU6cGFzcw==", b"X-A: one")
+    (line,) = lines_of(shared("--access-log-format", " | ".join(ATOMS)), ("/own-fields?a=b", *fields))
+    return dict(zip(ATOMS, line.split(" | "), strict=True))
+
+
+@pytest.mark.parametrize("atom", ATOMS)
+def test_atoms(atoms: dict[str, str], atom: str) -> None:
+    """They are gunicorn's."""
+    assert re.fullmatch(ATOMS[atom], atoms[atom]), atoms[atom]
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [b"", b"Authorization: Bearer bWU6cGFzcw==", b"Authorization: Basic !!", b"Authorization: Basic bWU=", b"X: y"],
+)
+def test_no_user(shared: Callable[..., Server], credentials: bytes) -> None:
+    fields = (credentials,) if credentials else ()
+    (line,) = lines_of(shared("--access-log-format", USER_AND_SIZE), ("/hello", *fields))
+    assert line.startswith("- 6")
+
+
+def test_user_is_escaped(shared: Callable[..., Server]) -> None:
+    """Base64 can bring any byte."""
+    field = b"Authorization: Basic " + base64.b64encode(b"a\x1b\n\xff:b")
+    (line,) = lines_of(shared("--access-log-format", USER_AND_SIZE), ("/hello", field))
+    assert line.startswith(r"a\x1b\x0a\xc3\xbf 6")
+
+
+def test_json(shared: Callable[..., Server]) -> None:
+    server = shared("--log-format", "json")
+    agent = b'User-Agent: "a" \\ \x9b31m\xff\tb'
+    (line,) = lines_of(server, ("/hello?a=b", agent))
+    entry = json.loads(line)
+    assert line.isascii()
+    assert list(entry) == [
+        "time", "client", "method", "target", "protocol", "status", "size", "duration", "referer", "user_agent",
+    ]  # fmt: skip
+    assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
+    assert 0 < entry.pop("duration") < 10
+    assert entry == {
+        "client": "127.0.0.1",
+        "method": "GET",
+        "target": "/hello?a=b",
+        "protocol": "HTTP/1.1",
+        "status": 200,
+        "size": 6,
+        "referer": None,
+        "user_agent": '"a" \\ \x9b31m\xff\tb',
+    }
+
+
+def test_json_of_a_request_that_cannot_be_read(shared: Callable[..., Server]) -> None:
+    server = shared("--log-format", "json")
+    assert server.output is not None
+    mark = server.output.mark()
+    with server.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        client.response()
+    entry = json.loads(server.output.wait_for(r"^.*\"status\":400.*$", mark)[0])
+    assert (entry["method"], entry["target"], entry["protocol"]) == (None, None, None)
+
+
+def test_excluded_paths(shared: Callable[..., Server]) -> None:
+    """Health checks are not worth a line, unless they fail."""
+    server = shared("--access-log-exclude", "/hello", "--access-log-exclude", "/str*")
+    lines = lines_of(server, ("/hello",), ("/hello?x",), ("/stream",), ("/hello/x",), ("/strange",), ("/raise",))
+    assert [line.split('"')[1] for line in lines] == [
+        "GET /hello/x HTTP/1.1",
+        "GET /strange HTTP/1.1",
+        "GET /raise HTTP/1.1",
+    ]
+
+
+# --- The request id ---
+
+
+def test_request_id_is_taken(shared: Callable[..., Server]) -> None:
+    """It reaches the application, the log and the client."""
+    server = shared("--request-id-header", "X-Request-ID", "--log-format", "json")
+    assert server.output is not None
+    mark = server.output.mark()
+    response = server.get("/scope", b"x-request-id: from-the-proxy")
+    assert response.header(b"x-request-id") == b"from-the-proxy"
+    assert "(b'x-request-id', b'from-the-proxy')" in json.loads(response.body)["headers"]
+    entry = json.loads(server.output.wait_for(r"^.*from-the-proxy.*$", mark)[0])
+    assert entry["request_id"] == "from-the-proxy"
+
+
+@pytest.mark.parametrize(
+    "fields", [[], [b"X-Request-ID:"], [b"X-Request-ID: a b"], [b"X-Request-ID: " + b"a" * 129],
+               [b"X-Request-ID: \xff"], [b"X-Request-ID: a", b"X-Request-ID: b"]]
+)  # fmt: skip
+def test_request_id_is_made(shared: Callable[..., Server], fields: list[bytes]) -> None:
+    server = shared("--request-id-header", "X-Request-ID", "--log-format", "json")
+    response = server.get("/scope", *fields)
+    made = response.header(b"x-request-id")
+    assert made is not None
+    assert re.fullmatch(rb"[0-9a-f]{32}", made)
+    found = [value for name, value in literal_eval(json.loads(response.body)["headers"]) if name == b"x-request-id"]
+    assert found == [made]
+
+
+def test_application_decides_the_request_id(shared: Callable[..., Server]) -> None:
+    server = shared("--request-id-header", "X-Request-ID", "--log-format", "json")
+    response = server.get(played(start(200, (b"X-Request-Id", b"own")), body()), b"X-Request-ID: given")
+    assert response.header(b"x-request-id") == b"own"
+
+
+def test_own_answers_carry_the_request_id(shared: Callable[..., Server]) -> None:
+    server = shared("--request-id-header", "X-Request-ID", "--log-format", "json")
+    assert server.get("/raise", b"X-Request-ID: a").header(b"x-request-id") == b"a"
+
+
+# --- Writing ---
 
 
 def test_lines_are_written_at_the_end(start_server: Callable[..., Server]) -> None:

@@ -36,7 +36,20 @@ def test_scope(server: Server) -> None:
             "client": client.sock.getsockname(),
             "server": server.address,
             "state": {"given": "by lifespan"},
+            "extensions": {
+                "http.response.early_hint": {},
+                "http.response.trailers": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+            },
         }
+
+
+def test_scope_of_1_0_has_no_extension_that_needs_1_1(server: Server) -> None:
+    """RFC 9110 15.2 and RFC 9112 7.1: no interim responses and no chunks."""
+    with server.connect() as client:
+        scope = scope_of(client, b"GET /scope HTTP/1.0")
+    assert scope["extensions"] == {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
 
 
 def test_scope_of_an_absolute_target(server: Server) -> None:

@@ -17,11 +17,12 @@ from libc.string cimport memchr
 
 from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, Codec, CodecFactory, Framing
 from ianus.codec.fields cimport TOKEN, Field
+from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
 from ianus.codec.http1.head cimport finish_head, parse_field_line
 from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.request_line cimport parse_request_line
-from ianus.codec.http1.response cimport encode_head, write_chunk_size, write_length
+from ianus.codec.http1.response cimport encode_fields, encode_head, write_chunk_size, write_length
 from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output, OutputPool
 
@@ -242,11 +243,11 @@ cdef class Http1Codec(Codec):
     cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
         return encode_head(status, fields, count)
 
-    cdef int send_informational(self, int stream, int status) except -1:
-        """An interim response without fields; a 1.0 client must not get one (RFC 9110 section 15.2)."""
+    cdef int send_informational(self, int stream, object head) except -1:
+        """An interim response; a 1.0 client must not get one (RFC 9110 section 15.2)."""
         if self.minor == 0:
             return 0
-        self.output().write_bytes(encode_head(status, NULL, 0))
+        self.output().write(PyBytes_AS_STRING(<bytes>head), PyBytes_GET_SIZE(<bytes>head))
         return self.out.write(b"\r\n", 2)
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
@@ -277,10 +278,28 @@ cdef class Http1Codec(Codec):
         out.write_bytes(data)
         return out.write(b"\r\n", 2)
 
+    cdef int send_file(self, int stream, FileRange file) except -1:
+        cdef Output out = self.output()
+        if not self.chunking:
+            return out.write_file(file)
+        write_chunk_size(out, file.left)
+        out.write_file(file)
+        return out.write(b"\r\n", 2)
+
     cdef int send_end(self, int stream) except -1:
         if self.chunking:
             self.chunking = False
             self.output().write(b"0\r\n\r\n", 5)
+        return 0
+
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
+        """RFC 9112 section 7.1.2. Without chunks there is no place for them."""
+        cdef bytes lines
+        if self.chunking:
+            self.chunking = False
+            lines = encode_fields(b"0\r\n", fields, count)
+            self.output().write(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
+            self.out.write(b"\r\n", 2)
         return 0
 
 

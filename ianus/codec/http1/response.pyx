@@ -22,7 +22,10 @@ STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
 
 
 cdef bytes encode_head(int status, const Field* fields, Py_ssize_t count):
-    cdef bytes line = <bytes>STATUS_LINES[status - 100]
+    return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)
+
+
+cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count):
     cdef Py_ssize_t size = PyBytes_GET_SIZE(line), i
     cdef bytes head
     cdef char* at

@@ -1,0 +1,13 @@
+"""A part of an open file on its way out."""
+
+
+cdef class FileRange:
+    cdef int fd                     # owned by this object, closed in __dealloc__
+    cdef long long offset           # of the first byte that was not sent
+    cdef long long left             # bytes that were not sent
+
+    cdef bytes read(self, Py_ssize_t most)
+
+
+# `count` bytes from `offset` on; takes the descriptor over.
+cdef FileRange file_range(int fd, long long offset, long long count)

@@ -1,0 +1,81 @@
+"""Files that applications hand over to be sent, as descriptors that are ours.
+
+A descriptor of our own, because the application may close its own, and the number be given to another file, while
+the client is still reading: at the latest when its task is cancelled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+
+def open_whole(path: object) -> tuple[int, int]:
+    """Opens the file at an absolute path. Returns a descriptor, which the caller owns, and the size in bytes.
+
+    Raises ValueError for what is no regular file, OSError for what cannot be opened.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"the path of a file is a string, not {type(path).__name__}")
+    if not os.path.isabs(path):  # noqa: PTH117 - pathlib takes 5 ms to import
+        raise ValueError(f"the path of a file to be sent is absolute, which {path!r} is not")
+    # O_NONBLOCK: a FIFO would keep us waiting for its other end.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return fd, _size(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]:
+    """What `http.response.zerocopysend` names: a descriptor, which the caller owns, the first byte, how many.
+
+    file: a file object or descriptor. offset: None is the file's position, which then moves on, as that of
+    os.sendfile() does. count: None is up to the end, where it stops in any case.
+
+    Raises TypeError or ValueError for what cannot be meant, OSError for a file that cannot be used.
+    """
+    fd = file if isinstance(file, int) else _descriptor(file)
+    size = _size(fd, file)
+    for value, name in ((offset, "offset"), (count, "count")):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise TypeError(f"{name} is an int, not {type(value).__name__}")
+        if value is not None and value < 0:
+            raise ValueError(f"{name} {value} is negative")
+    start = _position(file, fd) if offset is None else int(offset)  # type: ignore[call-overload]
+    left = max(size - start, 0)
+    part = left if count is None else min(int(count), left)  # type: ignore[call-overload]
+    own = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+    if offset is None:
+        _move(file, fd, start + part)
+    return own, start, part
+
+
+def _descriptor(file: object) -> int:
+    fileno = getattr(file, "fileno", None)
+    if fileno is None:
+        raise TypeError(f"{type(file).__name__} has no file descriptor")
+    return int(fileno())
+
+
+def _size(fd: int, what: object) -> int:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{what!r} is not a regular file")
+    return found.st_size
+
+
+# A buffered file is further on in its descriptor than in itself.
+def _position(file: object, fd: int) -> int:
+    tell = getattr(file, "tell", None)
+    return int(tell()) if tell is not None else os.lseek(fd, 0, os.SEEK_CUR)
+
+
+def _move(file: object, fd: int, position: int) -> None:
+    seek = getattr(file, "seek", None)
+    if seek is not None:
+        seek(position)
+    else:
+        os.lseek(fd, position, os.SEEK_SET)

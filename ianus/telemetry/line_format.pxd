@@ -1,0 +1,73 @@
+"""Lines of the access log: a format, taken apart once, and filled for each response."""
+from cpython.object cimport PyObject
+
+
+# What a part of a line shows.
+cdef enum Atom:
+    LITERAL
+    CLIENT
+    USER
+    TIME
+    REQUEST_LINE
+    METHOD
+    PATH
+    QUERY
+    TARGET
+    PROTOCOL
+    STATUS
+    SIZE                # of the body, in bytes
+    SIZE_OR_DASH
+    SECONDS
+    MILLISECONDS
+    MICROSECONDS
+    DECIMAL_SECONDS
+    PROCESS
+    REQUEST_FIELD       # `text` is its lower-case name
+    RESPONSE_FIELD
+    REQUEST_ID          # a member of a JSON object, if there is one
+
+
+cdef struct Part:
+    Atom atom
+    PyObject* name      # of a field, bytes; NULL where the atom has none ...
+    const char* text    # ... or what a LITERAL shows; both are owned by LineFormat.texts
+    Py_ssize_t size
+
+
+# One response. The session or exchange that reports it owns the objects meanwhile.
+cdef struct Entry:
+    PyObject* client            # (host, port), or None
+    PyObject* method            # str; None for a request that could not be read
+    PyObject* target            # bytes as received
+    PyObject* http_version      # str
+    PyObject* headers           # list of the request's (lower-case name, value)
+    PyObject* response_headers  # tuple of what the application gave, or None
+    PyObject* request_id        # bytes, or None
+    int status
+    long long size              # bytes of the body
+    double duration             # seconds
+
+
+cdef class LineFormat:
+    cdef readonly Py_ssize_t longest        # bytes that a line can have
+    cdef readonly bint shows_response       # response_headers are of interest
+    cdef bint json                          # texts are JSON strings, and null for none
+    cdef Part* parts                        # malloc'ed, owned by this object
+    cdef Py_ssize_t count
+    cdef list texts
+    # The time of the last line, remade when the second changes
+    cdef bytes stamp
+    cdef long stamp_second
+
+    # Writes a line at a place with room for `longest` bytes and returns the place behind it.
+    cdef char* write(self, char* at, const Entry* entry) except NULL
+    cdef char* write_part(self, char* at, const Entry* entry, const Part* part) except NULL
+    cdef char* write_request_line(self, char* at, const Entry* entry) except NULL
+    cdef char* write_path(self, char* at, const Entry* entry, Atom atom) except NULL
+    cdef char* write_protocol(self, char* at, const Entry* entry) except NULL
+    cdef char* write_request_id(self, char* at, const Entry* entry) except NULL
+    cdef char* write_field(self, char* at, object headers, bytes name) except NULL
+    cdef char* write_text(self, char* at, str text) except NULL
+    cdef char* write_none(self, char* at) noexcept
+    cdef char* write_chosen(self, char* at, const char* data, Py_ssize_t size) noexcept
+    cdef bytes time_stamp(self)

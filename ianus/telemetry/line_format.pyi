@@ -1,0 +1,4 @@
+class LineFormat:
+    longest: int
+    shows_response: bool
+    def __init__(self, text: str = "", *, json: bool = False) -> None: ...

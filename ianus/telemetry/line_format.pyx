@@ -1,0 +1,313 @@
+"""Formats of the access log: gunicorn's atoms, or one JSON object a line.
+
+Strategy: the format is taken apart once into literals and atoms; a line is written part by part into a buffer that
+has room for the longest one. Rule: what a client or an application chose is escaped, so that a line stays a line and
+no terminal obeys it (CVE-2020-7694), and cut at FIELD bytes.
+
+Compiled because every response passes here.
+"""
+import base64
+import os
+import re
+import time
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memcmp, memcpy
+from posix.time cimport time_t
+
+
+cdef extern from "<time.h>" nogil:
+    time_t c_time "time"(time_t*)
+
+cdef extern from *:
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+cdef enum:
+    FIELD = 2048        # bytes of one text that a line shows; longer ones are cut
+    ESCAPED = 6 * FIELD + 64    # ... each of which may become \u00NN, with quotes and a name
+    SHORT = 64          # bytes of a number or of the time
+
+DEFAULT = '%(h)s - %(u)s %(t)s "%(r)s" %(s)s %(B)s "%(f)s" "%(a)s" %(L)s'
+
+# (key, what it shows); duration is in seconds. With a request id, that follows.
+JSON = (
+    ("time", TIME), ("client", CLIENT), ("method", METHOD), ("target", TARGET), ("protocol", PROTOCOL),
+    ("status", STATUS), ("size", SIZE), ("duration", DECIMAL_SECONDS), ("referer", b"referer"),
+    ("user_agent", b"user-agent"),
+)
+
+cdef dict ATOMS = {
+    "h": CLIENT, "u": USER, "t": TIME, "r": REQUEST_LINE, "m": METHOD, "U": PATH, "q": QUERY, "H": PROTOCOL,
+    "s": STATUS, "B": SIZE, "b": SIZE_OR_DASH, "T": SECONDS, "M": MILLISECONDS, "D": MICROSECONDS,
+    "L": DECIMAL_SECONDS, "p": PROCESS,
+}
+cdef dict FIELDS = {"f": "referer", "a": "user-agent"}
+
+
+cdef class LineFormat:
+    """A format of lines.
+
+    text: literals and atoms such as `%(h)s`, `%({name}i)s`; "" is the combined format with the duration. json: one
+    JSON object a line instead.
+
+    Raises ValueError for an atom that does not exist.
+    """
+
+    def __init__(self, str text="", *, bint json=False):
+        if json and text:
+            raise ValueError("a JSON line has no format")
+        self.json = json
+        self.texts = []
+        parts = json_parts() if json else text_parts(text or DEFAULT)
+        self.count = len(parts)
+        self.parts = <Part*>malloc(self.count * sizeof(Part))
+        if self.parts == NULL:
+            raise MemoryError
+        for i, (atom, part) in enumerate(parts):
+            self.texts.append(part)
+            self.parts[i].atom = atom
+            self.parts[i].name = NULL if part is None else <PyObject*>part
+            self.parts[i].text = NULL if part is None else PyBytes_AS_STRING(part)
+            self.parts[i].size = 0 if part is None else PyBytes_GET_SIZE(part)
+            self.shows_response |= atom == RESPONSE_FIELD
+            self.longest += len(part) if atom == LITERAL else longest_of(atom)
+
+    def __dealloc__(self):
+        free(self.parts)
+
+    cdef char* write(self, char* at, const Entry* entry) except NULL:
+        cdef Py_ssize_t i
+        cdef const Part* part
+        for i in range(self.count):
+            part = &self.parts[i]
+            if part.atom == LITERAL:
+                at = put(at, part.text, part.size)
+            else:
+                at = self.write_part(at, entry, part)
+        return put(at, b"\n", 1)
+
+    cdef char* write_part(self, char* at, const Entry* entry, const Part* part) except NULL:
+        """Every condition compares the atom to one constant, so that C sees a switch."""
+        cdef Atom atom = part.atom
+        cdef bytes text
+        if atom == STATUS:
+            return put_number(at, entry.status, 3)
+        elif atom == SIZE:
+            return put_number(at, entry.size, 1)
+        elif atom == SIZE_OR_DASH:
+            return put_number(at, entry.size, 1) if entry.size else self.write_none(at)
+        elif atom == DECIMAL_SECONDS:
+            at = put_number(at, <long long>entry.duration, 1)
+            at = put(at, b".", 1)
+            return put_number(at, <long long>(entry.duration * 1e6) % 1000000, 6)
+        elif atom == SECONDS:
+            return put_number(at, <long long>entry.duration, 1)
+        elif atom == MILLISECONDS:
+            return put_number(at, <long long>(entry.duration * 1e3), 1)
+        elif atom == MICROSECONDS:
+            return put_number(at, <long long>(entry.duration * 1e6), 1)
+        elif atom == TIME:
+            text = self.time_stamp()
+            return put(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+        elif atom == CLIENT:
+            client = <object>entry.client
+            return self.write_text(at, None if client is None else <str>client[0])
+        elif atom == REQUEST_LINE:
+            return self.write_request_line(at, entry)
+        elif atom == METHOD:
+            return self.write_text(at, <str>entry.method)
+        elif atom == PROTOCOL:
+            return self.write_protocol(at, entry)
+        elif atom == REQUEST_FIELD:
+            return self.write_field(at, <object>entry.headers, <bytes>part.name)
+        elif atom == RESPONSE_FIELD:
+            return self.write_field(at, <object>entry.response_headers, <bytes>part.name)
+        elif atom == USER:
+            return self.write_text(at, user_name(<list>entry.headers))
+        elif atom == PROCESS:
+            at = put(at, b"<", 1)
+            at = put_number(at, os.getpid(), 1)
+            return put(at, b">", 1)
+        elif atom == REQUEST_ID:
+            return self.write_request_id(at, entry)
+        return self.write_path(at, entry, atom)
+
+    cdef char* write_request_line(self, char* at, const Entry* entry) except NULL:
+        if <object>entry.method is None:
+            return self.write_none(at)
+        at = self.write_text(at, <str>entry.method)
+        at = put(at, b" ", 1)
+        at = self.write_path(at, entry, TARGET)
+        at = put(at, b" HTTP/", 6)
+        return self.write_text(at, <str>entry.http_version)
+
+    cdef char* write_protocol(self, char* at, const Entry* entry) except NULL:
+        if <object>entry.method is None:
+            return self.write_none(at)
+        return self.write_text(at, "HTTP/" + <str>entry.http_version)
+
+    cdef char* write_request_id(self, char* at, const Entry* entry) except NULL:
+        cdef bytes text = <bytes>entry.request_id
+        if text is None:
+            return at
+        at = put(at, b',"request_id":', 14)
+        return self.write_chosen(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cdef char* write_path(self, char* at, const Entry* entry, Atom atom) except NULL:
+        """The target, or its part before or behind the question mark."""
+        cdef const char* data
+        cdef const char* mark
+        cdef Py_ssize_t size
+        if <object>entry.target is None:
+            return self.write_none(at)
+        data = PyBytes_AS_STRING(<bytes>entry.target)
+        size = PyBytes_GET_SIZE(<bytes>entry.target)
+        if atom != TARGET:
+            mark = <const char*>memchr(data, c'?', size)
+            if atom == PATH:
+                size = mark - data if mark != NULL else size
+            elif mark == NULL:
+                size = 0
+            else:
+                size -= mark + 1 - data
+                data = mark + 1
+        return self.write_chosen(at, data, size)
+
+    cdef char* write_field(self, char* at, object headers, bytes name) except NULL:
+        cdef bytes key, value
+        if headers is not None:
+            for pair in headers:
+                if type(pair) is tuple and len(<tuple>pair) == 2 and type((<tuple>pair)[0]) is bytes:
+                    key = <bytes>(<tuple>pair)[0]
+                    if PyBytes_GET_SIZE(key) != PyBytes_GET_SIZE(name) or memcmp(
+                        PyBytes_AS_STRING(key), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
+                    ):
+                        continue
+                elif bytes(pair[0]).lower() != name:
+                    # As applications may write them.
+                    continue
+                value = bytes(pair[1])
+                return self.write_chosen(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        return self.write_none(at)
+
+    cdef char* write_text(self, char* at, str text) except NULL:
+        cdef Py_ssize_t size
+        cdef const char* utf8
+        if text is None:
+            return self.write_none(at)
+        utf8 = PyUnicode_AsUTF8AndSize(text, &size)
+        return self.write_chosen(at, utf8, size)
+
+    cdef char* write_none(self, char* at) noexcept:
+        return put(at, b"null", 4) if self.json else put(at, b"-", 1)
+
+    cdef char* write_chosen(self, char* at, const char* data, Py_ssize_t size) noexcept:
+        """Bytes that somebody else chose: controls, quotes, backslashes and all beyond ASCII are escaped."""
+        cdef const char* digits = b"0123456789abcdef"
+        cdef Py_ssize_t i
+        cdef unsigned char c
+        if self.json:
+            at = put(at, b'"', 1)
+        for i in range(min(size, <Py_ssize_t>FIELD)):
+            c = <unsigned char>data[i]
+            if 0x20 <= c <= 0x7E and c != c'"' and c != c'\\':
+                at[0] = <char>c
+                at += 1
+            else:
+                at = put(at, b"\\u00", 4) if self.json else put(at, b"\\x", 2)
+                at[0] = digits[c >> 4]
+                at[1] = digits[c & 15]
+                at += 2
+        return put(at, b'"', 1) if self.json else at
+
+    cdef bytes time_stamp(self):
+        cdef long second = <long>c_time(NULL)
+        cdef str text
+        if second != self.stamp_second:
+            now = time.localtime(second)
+            if self.json:
+                text = time.strftime("%Y-%m-%dT%H:%M:%S%z", now)
+                text = f'"{text[:22]}:{text[22:]}"'  # RFC 3339 has a colon in the offset.
+            else:
+                text = time.strftime("[%d/%b/%Y:%H:%M:%S %z]", now)
+            self.stamp = text.encode("ascii", "replace")
+            self.stamp_second = second
+        return self.stamp
+
+
+def json_parts() -> list:
+    parts = []
+    for key, shown in JSON:
+        parts.append((LITERAL, f'{"," if parts else "{"}"{key}":'.encode()))
+        parts.append((REQUEST_FIELD, shown) if isinstance(shown, bytes) else (shown, None))
+    return [*parts, (REQUEST_ID, None), (LITERAL, b"}")]
+
+
+def text_parts(str text) -> list:
+    """The parts of a format. `%%` is a percent sign, as in all of Python's formats."""
+    parts = []
+    end = 0
+    for match in re.finditer(r"%(?:\((.*?)\)s|(.?))", text):
+        parts.append((LITERAL, literal(text[end:match.start()])))
+        end = match.end()
+        parts.append((LITERAL, b"%") if match[2] == "%" else text_part(match))
+    parts.append((LITERAL, literal(text[end:])))
+    return [(atom, part) for atom, part in parts if part != b""]
+
+
+def text_part(match) -> tuple:
+    name = match[1] or ""
+    if name in ATOMS:
+        return ATOMS[name], None
+    if name == "l":
+        return LITERAL, b"-"
+    if name in FIELDS:
+        return REQUEST_FIELD, FIELDS[name].encode()
+    named = re.fullmatch(r"\{([^{}]+)\}([ioe])", name)
+    if named is None:
+        raise ValueError(f"there is no {match[0]!r} in an access log format")
+    if named[2] == "e":
+        return LITERAL, literal(os.environ.get(named[1], "-"))
+    return REQUEST_FIELD if named[2] == "i" else RESPONSE_FIELD, named[1].lower().encode()
+
+
+cdef Py_ssize_t longest_of(Atom atom) noexcept:
+    if atom == REQUEST_LINE:
+        return 3 * ESCAPED  # method, target, version
+    if atom in (TIME, STATUS, SIZE, SIZE_OR_DASH, SECONDS, MILLISECONDS, MICROSECONDS, DECIMAL_SECONDS, PROCESS):
+        return SHORT
+    return ESCAPED
+
+
+def literal(str text) -> bytes:
+    return text.encode("utf-8", "surrogateescape").replace(b"\n", b" ")
+
+
+cdef str user_name(list headers):
+    """The user of Basic credentials (RFC 7617)."""
+    for name, value in headers:
+        if name == b"authorization" and value[:6].lower() == b"basic ":
+            try:
+                user, colon, _ = base64.b64decode(value[6:].strip(), validate=True).partition(b":")
+            except ValueError:
+                return None
+            return user.decode("latin-1") if colon and user else None
+    return None
+
+
+cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:
+    memcpy(at, text, size)
+    return at + size
+
+
+cdef char* put_number(char* at, long long number, int width) noexcept:
+    """Decimal digits of a number that is not negative, at least `width` of them."""
+    cdef char text[24]
+    cdef int n = 24
+    while number or 24 - n < width:
+        n -= 1
+        text[n] = <char>(c'0' + number % 10)
+        number //= 10
+    return put(at, text + n, 24 - n)
