@@ -36,7 +36,8 @@ A setting that may be repeated is taken whole from the first place that gives it
 `0.0.0.0:5000` and counts where nothing else says where to listen. `--host` and `--port` make up one address; where
 one place gives only one of them, the other is that of the next place, or of the default.
 
-From Python only what is given counts: neither file nor environment is read.
+From Python only what is given counts: neither file nor environment is read. What the command would find there,
+`ianus.settings.sources.read_sources()` returns.
 
 ## The file
 

@@ -146,7 +146,7 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
     found: dict[str, str | None] = {}
     for path in named.value:
         try:
-            with open(path, encoding="utf-8") as stream:
+            with open(path, encoding="utf-8-sig") as stream:
                 found |= dotenv_values(stream=stream)
         except OSError as error:
             raise SettingError(named.label, f"{path} cannot be read: {error.strerror}.") from None
@@ -170,7 +170,7 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     if named is not None and not path.endswith(".toml"):
         raise SettingError(label, f'{path} is no TOML file; settings are written as in `bind = "127.0.0.1:8000"`.')
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8-sig") as stream:
             text = stream.read()
     except OSError as error:
         raise SettingError(label, f"{path} cannot be read: {error.strerror}.") from None

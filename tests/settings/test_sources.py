@@ -303,6 +303,11 @@ def test_files_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal() == "ianus.toml: ianus.toml is not a text in UTF-8."
 
 
+def test_a_byte_order_mark_is_no_mistake(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("\ufeffbacklog = 5\n")
+    assert read().settings.backlog == 5
+
+
 # --- Files of variables ---
 
 
