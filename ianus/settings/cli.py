@@ -105,14 +105,20 @@ def _refuse(error: StartupError) -> NoReturn:
 
 # --- Words ---
 
-_ADDRESS = r"[0-9]+|(?:[\w.-]*|\*|\[.*\]):[0-9]+|unix:.*/.*|fd://.*"
+# What words look like that belong to an option.
+_MISPLACED = {
+    "--port": r"[0-9]+",
+    "--host": r"localhost|[0-9]+(?:\.[0-9]+){3}",
+    "--bind": r"(?:[\w.-]*|\*|\[.*\]):[0-9]+|unix:.*/.*|fd://.*",
+}
 
 
 def _explain_words(words: tuple[str, ...]) -> str:
     """What is wrong with the words that are no options; "" where nothing is."""
     for word in words:
-        if re.fullmatch(_ADDRESS, word):
-            return f"{word!r} is an address and no application; give it as --bind {word}."
+        for flag, pattern in _MISPLACED.items():
+            if re.fullmatch(pattern, word):
+                return f"{word!r} does not name an application; where to listen is said with {flag} {word}."
         if word.lower() in ("true", "false", "on", "off", "yes", "no"):
             return f"{word!r} is no application; switches have no value, they are turned off as in --no-access-log."
     if len(words) > 1 and words[0] in ("run", "serve", "start", "dev"):
@@ -169,6 +175,11 @@ class _Command(click.Command):
     """A command whose help page shows its options under their groups' headings."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        flags = {flag for param in self.params for flag in param.opts if flag.startswith("--")}
+        for word in args:
+            # To click, -workers is -w with the value "orkers".
+            if f"-{word}" in flags:
+                raise click.UsageError(f"No such option: {word}. It has two dashes: -{word}.", ctx)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
