@@ -1,20 +1,41 @@
 """The command `ianus`, and `python -m ianus`: joins the command line to the worker."""
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from ianus._version import __version__
 from ianus.errors import StartupError
-from ianus.settings.cli import build_command
+from ianus.settings.cli import build_command, subcommand
 from ianus.settings.schema import Settings
 
 
 def serve(app: str, settings: Settings) -> int:
     """Serves until asked to stop. Returns the exit code; what prevents the start is printed."""
-    try:
+
+    def run() -> int:
         from ianus.process import worker  # Late: `ianus --help` needs no server.
 
         return worker.run(app, settings, hard_exit=True)
+
+    return _reported(run)
+
+
+def check(app: str, settings: Settings) -> int:
+    """Does what can be done of a start without a socket. Returns the exit code; what would prevent it is printed."""
+
+    def run() -> int:
+        from ianus.process.check import check
+
+        print(f"{check(app, settings)}: all settings are good.")
+        return 0
+
+    return _reported(run)
+
+
+def _reported(act: Callable[[], int]) -> int:
+    try:
+        return act()
     except StartupError as error:
         sys.stderr.write(error.report())
         return error.exit_code
@@ -24,8 +45,11 @@ def serve(app: str, settings: Settings) -> int:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
-    command = build_command(serve, __version__)
-    command(prog_name="python -m ianus" if sys.argv[0].endswith("__main__.py") else "ianus")
+    name = "python -m ianus" if sys.argv[0].endswith("__main__.py") else "ianus"
+    line = sys.argv[1:]
+    if other := subcommand(line):
+        other(line[1:], f"{name} {other.name}")
+    build_command(serve, check, __version__)(line, name)
     raise AssertionError("click exits by itself")
 
 

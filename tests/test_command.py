@@ -1,5 +1,6 @@
 """The command and ianus.run() as processes: exit codes, messages, signals."""
 
+import os
 import re
 import signal
 import socket
@@ -80,9 +81,16 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path) -> Run:
-    def run(*line: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "ianus", *line]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+    def run(*line: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "ianus", *line],
+            cwd=folder,
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
 
     return run
 
@@ -91,11 +99,13 @@ def run(folder: Path) -> Run:
 def start(folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def start(*line: str) -> Process:
+    def start(*line: str, **environ: str) -> Process:
         as_command = ("-m", "ianus", "-b", "127.0.0.1:0", *line)
-        command = [sys.executable, *(line if line[0] == "-c" else as_command)]
+        command = [sys.executable, *(line if line[:1] == ("-c",) else as_command)]
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True))
+        started.append(
+            subprocess.Popen(command, cwd=folder, env=os.environ | environ, stdout=pipe, stderr=pipe, text=True)
+        )
         return Process(started[-1])
 
     yield start
@@ -169,8 +179,64 @@ def test_a_port_in_use_exits_with_3(run: Run) -> None:
 def test_a_command_line_that_cannot_be_understood_exits_with_2(run: Run) -> None:
     result = run("my_main:app", "--timeout-write", "soon")
     assert result.returncode == 2
-    assert "Usage: python -m ianus [OPTIONS] APP" in result.stderr
-    assert "'soon' is not a number of seconds" in result.stderr
+    assert "Usage: python -m ianus [OPTIONS] [APP]" in result.stderr
+    assert "'soon' is not a time, such as" in result.stderr
+
+
+def test_all_sources_come_together(start: Start, folder: Path) -> None:
+    """The file names the application, a file of variables the folder, the line an address."""
+    (folder / "ianus.toml").write_text('app = "my_code:app"\nfactory = false\nenv-file = "my.env"\n')
+    (folder / "my.env").write_text("IANUS_APP_DIR=code\nIANUS_ACCESS_LOG=off\n")
+    (folder / "code").mkdir()
+    (folder / "code/my_code.py").write_text(APP)
+    process = start(PORT="1", WEB_CONCURRENCY="1", IANUS_LOOP="asyncio")
+    assert "serves my_code:app (asgi3)" in process.banner
+    assert "loop asyncio" in process.banner
+    assert process.get("/hello") == "/hello"
+    assert process.end(signal.SIGTERM) == (0, "")
+
+
+def test_the_configuration_is_printed_and_nothing_is_started(run: Run) -> None:
+    result = run("my_mian:app", "--port", "0", "--print-config", IANUS_KEEP_ALIVE="5m", PORT="1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r'^app = "my_mian:app" +# command line$', result.stdout, re.MULTILINE)
+    assert re.search(r'^bind = \["127\.0\.0\.1:0"\] +# command line --port$', result.stdout, re.MULTILINE)
+    assert re.search(r'^timeout_keep_alive = "5m" +# environment IANUS_KEEP_ALIVE$', result.stdout, re.MULTILINE)
+
+
+def test_a_good_configuration_is_checked_without_a_socket(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        result = run("my_main:app", "--check-config", PORT=str(server.getsockname()[1]))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "my_main:app (asgi3): all settings are good.\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "expected"),
+    [
+        (["my_mian:app"], 3, "There is no module my_mian in "),
+        (["my_main:wsgi"], 3, "WSGI applications are not served yet, and my_main:wsgi is one."),
+        (["my_main:app", "--interface", "wsgi"], 3, "and my_main:app is to be served as one."),
+        (["my_main:app", "--app-dir", "nowhere"], 3, "The directory nowhere does not exist"),
+        (["my_main:app", "--bind", "localhost"], 2, "Error: --bind: 'localhost' has no port; write localhost:8000."),
+        ([], 2, "There is no application to serve"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration(line: list[str], code: int, expected: str, run: Run) -> None:
+    result = run(*line, "--check-config")
+    assert result.returncode == code
+    assert expected in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_sub_command(run: Run) -> None:
+    result = run("completion", "fish")
+    assert result.returncode == 0
+    assert "_IANUS_COMPLETE=fish_complete" in result.stdout
+    result = run("completion", "tcsh")
+    assert result.returncode == 2
+    assert "Usage: python -m ianus completion " in result.stderr
+    assert "There is no module completion in " in run("completion").stderr
 
 
 def test_run_refuses_wrong_settings_with_an_exception() -> None:

@@ -43,13 +43,15 @@ class Application:
     name: str
 
 
-def load(app: Any, *, factory: bool = False, app_dir: str = ".") -> Application:
+def load(app: Any, *, factory: bool = False, app_dir: str = ".", interface: str = "auto") -> Application:
     """The application that `app` names or is.
 
     app: "MODULE:ATTR", "MODULE:ATTR.ATTR", "MODULE:FACTORY()", "MODULE", or the application or factory
         itself.
     factory: call what was found, without arguments, for the application.
     app_dir: where modules are looked for first; it is put in front of sys.path.
+    interface: what the application speaks. For "asgi3" and "asgi2" nobody looks at its parameters, which may
+        mislead; "asgi" is one of both, "auto" any that is known.
 
     Raises StartupError.
     """
@@ -61,7 +63,7 @@ def load(app: Any, *, factory: bool = False, app_dir: str = ".") -> Application:
         found, called = app, False
     if factory or called:
         found = _make(found, name)
-    return _recognise(found, name)
+    return _recognise(found, name, interface)
 
 
 def _name_of(app: object) -> str:
@@ -256,19 +258,22 @@ def _make(factory: Any, name: str) -> Any:
     return made
 
 
-def _recognise(app: Any, name: str) -> Application:
+def _recognise(app: Any, name: str, interface: str) -> Application:
     """Raises StartupError for what is not an ASGI application."""
     if not callable(app):
         raise StartupError(f"{name} is {_kind_of(app)}, which is not an application: it cannot be called.")
+    if interface == "asgi3":
+        return Application(app, "asgi3", name)
+    if interface == "asgi2":
+        return Application(_single_callable(app), "asgi2", name)
+    if interface == "wsgi":
+        raise _wsgi(f"{name} is to be served as one")
     parameters = _parameters(app)
     if parameters is None:
         return Application(app, "asgi3", name)  # Compiled code need not tell its parameters.
     is_async = _is_async(app)
-    if "start_response" in parameters.names[:2] or (parameters.exactly(2) and not is_async):
-        raise StartupError(
-            f"{name} is a WSGI application; WSGI applications are not served yet. "
-            "Until then an adapter can wrap it, such as a2wsgi.WSGIMiddleware."
-        )
+    if interface == "auto" and ("start_response" in parameters.names[:2] or (parameters.exactly(2) and not is_async)):
+        raise _wsgi(f"{name} is one")
     if inspect.isclass(app):
         return _recognise_class(app, parameters, name)
     if parameters.accepts(0) and parameters.names[:1] != ("scope",):
@@ -283,6 +288,13 @@ def _recognise(app: Any, name: str) -> Application:
     raise StartupError(
         f"{name} is not an ASGI application: it takes ({', '.join(parameters.names)}) "
         "and would be called with (scope, receive, send)."
+    )
+
+
+def _wsgi(what: str) -> StartupError:
+    return StartupError(
+        f"WSGI applications are not served yet, and {what}. "
+        "Until then an adapter can wrap it, such as a2wsgi.WSGIMiddleware."
     )
 
 

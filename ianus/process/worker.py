@@ -52,7 +52,7 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
     """
     listeners = open_listeners(settings)
     try:
-        application = load(app, factory=settings.factory, app_dir=settings.app_dir)
+        application = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
         loop = new_loop(settings.loop)
         configure_logging()
         worker = Worker(application, settings, listeners)

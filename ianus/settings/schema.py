@@ -1,80 +1,22 @@
 """The table of settings: each is declared once, here, and nowhere else.
 
-A field of Settings carries all that is to be known about a setting: default, kind of value, unit, help text.
-The command line is built from it (cli.py), values are checked by it, and whatever else needs to know the
-settings (a file, the environment, a page of documentation) iterates over `table()` too.
+A field of Settings carries all that is to be known about a setting: default, kind of value, unit, help text,
+the names that other servers have for it. The command line is built from it (cli.py), files and the environment
+are read by it (sources.py), values are checked and printed by it, and docs/settings.md is made of it (page.py).
 
 Settings are plain immutable data. Nothing here opens, imports or starts anything, and nothing of the house
 but errors.py is imported, so that any process may load it cheaply.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ianus.errors import SettingError
 from ianus.settings import values
-from ianus.settings.values import Bind, Header, Kind, TcpBind
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a field of Settings says about itself.
-
-    kind: checks one value (values.py).
-    summary: one sentence for the help page, without default and unit, which are added.
-    group: the heading that it stands under.
-    unit: what the number counts.
-    zero: what 0 stands for, where that is not a number like the others.
-    metavar: the placeholder on the help page.
-    short: a one-letter flag beside the long one, which is the name.
-    many: the value is a tuple, the flag may be repeated.
-    choices: every possible value, where there are few.
-    """
-
-    kind: Kind
-    summary: str
-    group: str
-    unit: str = ""
-    zero: str = ""
-    metavar: str = ""
-    short: str = ""
-    many: bool = False
-    choices: tuple[str, ...] = ()
-
-    def check(self, value: object) -> object:
-        """The value as the server uses it. Raises ValueError with value and fix."""
-        if not self.many:
-            return self.kind(value)
-        values = value if isinstance(value, (list, tuple)) else [value]
-        return tuple(self.kind(each) for each in values)
-
-
-def _seconds(default: float, group: str, summary: str, zero: str = "no limit") -> Any:
-    return _setting(default, Setting(values.seconds, summary, group, unit="seconds", zero=zero, metavar="SECONDS"))
-
-
-def _bytes(default: int, summary: str, minimum: int, zero: str = "", maximum: int = 2**62) -> Any:
-    kind = values.integer(minimum, maximum, "bytes")
-    return _setting(default, Setting(kind, summary, LIMITS, unit="bytes", zero=zero, metavar="BYTES"))
-
-
-def _count(default: int, group: str, summary: str, minimum: int = 0, zero: str = "", maximum: int = 2**31 - 1) -> Any:
-    return _setting(default, Setting(values.integer(minimum, maximum), summary, group, zero=zero, metavar="N"))
-
-
-def _flag(default: bool, group: str, summary: str) -> Any:
-    return _setting(default, Setting(values.boolean, summary, group))
-
-
-def _choice(default: str, group: str, summary: str, *names: str) -> Any:
-    return _setting(default, Setting(values.choice(*names), summary, group, choices=names))
-
-
-def _setting(default: Any, setting: Setting) -> Any:
-    return dataclasses.field(default=default, metadata={"setting": setting})
-
+from ianus.settings.setting import Alias, Setting, choice, count, field, flag, seconds, size, text, texts
+from ianus.settings.values import Bind, Header, TcpBind
 
 LISTENING = "Listening"
 APPLICATION = "Application"
@@ -84,249 +26,236 @@ LIMITS = "Limits"
 RESPONSES = "Responses"
 LOGGING = "Logging"
 DEVELOPMENT = "Development"
+SOURCES = "Sources of settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How to serve. Times are in seconds, sizes in bytes; 0 stands for no limit where the table says so.
 
+    Only what is given here counts: no file and no variable of the environment is read. What the command reads
+    besides its line is had from `ianus.settings.sources.read_sources()`.
+
     Raises SettingError for a value that a setting cannot have.
     """
 
-    bind: tuple[Bind, ...] = _setting(
-        (TcpBind("127.0.0.1", 8000),),
-        Setting(
-            values.bind,
-            "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. An empty HOST is every interface,"
-            " port 0 any free one. May be repeated.",
-            LISTENING,
-            metavar="ADDRESS",
-            short="-b",
-            many=True,
-        ),
-    )
-    uds_permissions: int | None = _setting(
-        None,
-        Setting(
-            values.permissions,
-            "Permissions of Unix sockets, such as 660; without it the umask decides.",
-            LISTENING,
-            metavar="OCTAL",
-        ),
-    )
-    backlog: int = _count(
-        2048,
+    bind: tuple[Bind, ...] = field(
+        (TcpBind(values.DEFAULT_HOST, values.DEFAULT_PORT),),
+        values.bind,
         LISTENING,
-        "How many connections may wait to be accepted; the system may allow fewer.",
-        minimum=1,
+        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. An empty HOST is every interface,"
+        " port 0 any free one.",
+        metavar="ADDRESS",
+        short="-b",
+        many=True,
+        aliases=(Alias("listen"), Alias("uds", "unix:{}".format), Alias("fd", "fd://{}".format)),
+    )
+    uds_permissions: int | None = field(
+        None,
+        values.permissions,
+        LISTENING,
+        "Permissions of Unix sockets, such as 660; without it the umask decides.",
+        metavar="OCTAL",
+        show="{:o}".format,
+        aliases=(Alias("umask", values.permissions_under),),
+    )
+    backlog: int = count(
+        2048, LISTENING, "How many connections may wait to be accepted; the system may allow fewer.", minimum=1
     )
 
-    factory: bool = _flag(False, APPLICATION, "APP is a function that makes the application: call it.")
-    app_dir: str = _setting(
+    factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.")
+    app_dir: str = text(
         ".",
-        Setting(values.text, "Look for the application's modules here first.", APPLICATION, metavar="DIR"),
-    )
-    loop: Literal["auto", "asyncio", "uvloop"] = _choice(
-        "auto",
         APPLICATION,
-        "The event loop; auto is uvloop where it is installed.",
-        "auto",
-        "asyncio",
-        "uvloop",
+        "Look for the application's modules here first.",
+        metavar="DIR",
+        aliases="chdir pythonpath working_dir",
     )
-    interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = _choice(
+    interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = choice(
         "auto",
         APPLICATION,
         "What the application speaks; auto looks at its parameters, asgi is either version.",
+        "auto asgi asgi3 asgi2",
+        kind=values.interface,
+    )
+    loop: Literal["auto", "asyncio", "uvloop"] = choice(
         "auto",
-        "asgi",
-        "asgi3",
-        "asgi2",
-        "wsgi",
+        APPLICATION,
+        "The event loop; auto is uvloop where it is installed.",
+        "auto asyncio uvloop",
+        aliases="asgi_loop",
     )
-    root_path: str = _setting(
-        "",
-        Setting(
-            values.root_path,
-            "The path under which a proxy serves the application and which it strips, such as /api.",
-            APPLICATION,
-            metavar="PATH",
-        ),
-    )
-    root_path_kept: str = _setting(
-        "",
-        Setting(
-            values.root_path,
-            "The same where the proxy does not strip it from the requests.",
-            APPLICATION,
-            metavar="PATH",
-        ),
-    )
-    lifespan: Literal["auto", "on", "off"] = _choice(
+    lifespan: Literal["auto", "on", "off"] = choice(
         "auto",
         APPLICATION,
         "Tell the application of start and stop; auto goes on without if it does not know these events.",
-        "auto",
-        "on",
-        "off",
+        "auto on off",
+        aliases="asgi_lifespan",
+    )
+    root_path: str = field(
+        "",
+        values.root_path,
+        APPLICATION,
+        "The path under which a proxy serves the application and which it strips, such as /api.",
+        metavar="PATH",
+        aliases="url_path_prefix url_prefix",
+    )
+    root_path_kept: str = field(
+        "",
+        values.root_path,
+        APPLICATION,
+        "The same for a proxy that leaves it in the requests.",
+        metavar="PATH",
     )
 
-    workers: int = _count(1, STOPPING, "How many processes serve; this version runs one.", minimum=1, maximum=10000)
-    timeout_lifespan_startup: float = _seconds(60.0, STOPPING, "How long the application may take to start.")
-    timeout_lifespan_shutdown: float = _seconds(30.0, STOPPING, "How long the application may take to clean up.")
-    timeout_graceful_shutdown: float = _seconds(
-        30.0, STOPPING, "How long requests in flight may take to finish once the server was asked to stop."
+    workers: int = count(
+        1,
+        STOPPING,
+        "How many processes serve; this version runs one.",
+        minimum=1,
+        maximum=10000,
+        short="-w",
+        variable="WEB_CONCURRENCY",
+    )
+    timeout_lifespan_startup: float = seconds(60.0, STOPPING, "How long the application may take to start.")
+    timeout_lifespan_shutdown: float = seconds(30.0, STOPPING, "How long the application may take to clean up.")
+    timeout_graceful_shutdown: float = seconds(
+        30.0,
+        STOPPING,
+        "How long requests in flight may take to finish once the server was asked to stop.",
+        aliases="graceful_timeout workers_kill_timeout",
     )
 
-    timeout_request_header: float = _seconds(
-        10.0, DEADLINES, "How long a request's head may take, from its first byte to its last."
+    timeout_request_header: float = seconds(
+        10.0,
+        DEADLINES,
+        "How long a request's head may take, from its first byte to its last.",
+        aliases=(Alias("http1_header_read_timeout", values.milliseconds),),
     )
-    timeout_keep_alive: float = _seconds(
-        75.0, DEADLINES, "How long a connection may wait for its first or next request."
+    timeout_keep_alive: float = seconds(
+        75.0, DEADLINES, "How long a connection may wait for its first or next request.", aliases="keep_alive"
     )
-    timeout_request_body: float = _seconds(
-        30.0, DEADLINES, "How long a request's body may pause while there is room for more of it."
+    timeout_request_body: float = seconds(
+        30.0,
+        DEADLINES,
+        "How long a request's body may pause while there is room for more of it.",
+        aliases="read_timeout",
     )
-    timeout_write: float = _seconds(
+    timeout_write: float = seconds(
         60.0, DEADLINES, "How long a client may read nothing of a response that waits for it."
     )
 
-    limit_request_line: int = _bytes(8192, "Largest request line.", minimum=64, maximum=1 << 20)
-    limit_request_field_size: int = _bytes(16384, "Largest single header field.", minimum=64, maximum=1 << 20)
-    limit_request_fields_size: int = _bytes(65536, "Largest sum of all header fields.", minimum=64, maximum=1 << 24)
-    limit_request_fields: int = _count(100, LIMITS, "Most header fields of a request.", minimum=1, maximum=10000)
-    max_request_body_size: int = _bytes(1 << 30, "Largest request body.", minimum=0, zero="no limit")
-    limit_body_rate: int = _setting(
-        240,
-        Setting(
-            values.integer(0, 2**31 - 1, "bytes a second"),
-            "Slowest average rate of a request body.",
-            LIMITS,
-            unit="bytes a second",
-            zero="no limit",
-            metavar="BYTES",
-        ),
+    limit_request_line: int = size(8192, LIMITS, "Largest request line.", minimum=64, maximum=1 << 20)
+    limit_request_field_size: int = size(16384, LIMITS, "Largest single header field.", minimum=64, maximum=1 << 20)
+    limit_request_fields_size: int = size(
+        65536,
+        LIMITS,
+        "Largest sum of all header fields.",
+        minimum=64,
+        maximum=1 << 24,
+        aliases="h11_max_incomplete_event_size",
     )
-    limit_body_rate_grace: float = _seconds(
+    limit_request_fields: int = count(100, LIMITS, "Most header fields of a request.", minimum=1, maximum=10000)
+    max_request_body_size: int = size(1 << 30, LIMITS, "Largest request body.", zero="no limit", aliases="limit_post")
+    limit_body_rate: int = size(
+        240,
+        LIMITS,
+        "Slowest average rate of a request body.",
+        maximum=2**31 - 1,
+        unit="bytes a second",
+        zero="no limit",
+    )
+    limit_body_rate_grace: float = seconds(
         10.0, LIMITS, "How long after its start a body's average rate is not judged.", zero="no grace"
     )
-    limit_concurrency: int = _count(
+    limit_concurrency: int = count(
         0,
         LIMITS,
         "Most requests in flight, with work behind a response; further ones are answered 503.",
         zero="no limit",
+        aliases="backpressure worker_connections connection_limit",
     )
-    limit_connections: int = _count(
+    limit_connections: int = count(
         0, LIMITS, "Most open connections; further ones wait in the backlog.", zero="no limit"
     )
 
-    date_header: bool = _flag(True, RESPONSES, "Add a Date field.")
-    server_header: bool = _flag(True, RESPONSES, "Add a Server field.")
-    header: tuple[Header, ...] = _setting(
+    date_header: bool = flag(True, RESPONSES, "Add a Date field.")
+    server_header: bool = flag(True, RESPONSES, "Add a Server field.")
+    header: tuple[Header, ...] = field(
         (),
-        Setting(
-            values.header,
-            "Add this field to every response. May be repeated.",
-            RESPONSES,
-            metavar="'NAME: VALUE'",
-            many=True,
-        ),
+        values.header,
+        RESPONSES,
+        "Add this field to every response.",
+        metavar="'NAME: VALUE'",
+        many=True,
+        separator="\n",
+        show=values.show_header,
+        aliases="headers",
+    )
+    request_id_header: str = field(
+        "",
+        values.field_name,
+        RESPONSES,
+        "The field with a request's id, such as x-request-id: taken from the request or made, and sent back.",
+        metavar="NAME",
     )
 
-    request_id_header: str = _setting(
+    access_log: bool = flag(True, LOGGING, "Write a line for each response.")
+    access_logfile: str = text("-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE")
+    access_log_format: str = field(
         "",
-        Setting(
-            values.field_name,
-            "The field with a request's id, such as x-request-id: taken from the request or made, and sent back.",
-            RESPONSES,
-            metavar="NAME",
-        ),
-    )
-
-    access_log: bool = _flag(True, LOGGING, "Write a line for each response.")
-    access_logfile: str = _setting(
-        "-",
-        Setting(values.text, "Where these lines go; - is standard output.", LOGGING, metavar="FILE"),
-    )
-    access_log_format: str = _setting(
-        "",
-        Setting(
-            values.access_log_format,
-            "What these lines say, in the atoms of Gunicorn, such as '%(h)s \"%(r)s\" %(s)s'; without it they are in"
-            " the combined format, and the duration.",
-            LOGGING,
-            metavar="FORMAT",
-        ),
-    )
-    access_log_exclude: tuple[str, ...] = _setting(
-        (),
-        Setting(
-            values.text,
-            "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an"
-            " error. May be repeated.",
-            LOGGING,
-            metavar="PATH",
-            many=True,
-        ),
-    )
-    error_logfile: str = _setting(
-        "-",
-        Setting(values.text, "Where the server's own messages go; - is standard error.", LOGGING, metavar="FILE"),
-    )
-    log_level: Literal["critical", "error", "warning", "info", "debug"] = _choice(
-        "info",
+        values.access_log_format,
         LOGGING,
-        "The least of the server's own messages that is written.",
-        "critical",
-        "error",
-        "warning",
-        "info",
-        "debug",
+        "What these lines say, in the atoms of Gunicorn, such as '%(h)s \"%(r)s\" %(s)s'; without it they are in"
+        " the combined format, and the duration.",
+        metavar="FORMAT",
+        aliases="access_logformat access_log_fmt",
     )
-    log_format: Literal["text", "json"] = _choice("text", LOGGING, "How both logs are written.", "text", "json")
-    log_config: str = _setting(
+    access_log_exclude: tuple[str, ...] = texts(
+        (),
+        LOGGING,
+        "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an error.",
+        metavar="PATH",
+    )
+    error_logfile: str = text(
+        "-",
+        LOGGING,
+        "Where the server's own messages go; - is standard error.",
+        metavar="FILE",
+        aliases="log_file error_log",
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = choice(
+        "info", LOGGING, "The least of the server's own messages that is written.", "critical error warning info debug"
+    )
+    log_format: Literal["text", "json"] = choice("text", LOGGING, "How both logs are written.", "text json")
+    log_config: str = text(
         "",
-        Setting(
-            values.text,
-            "Configure Python's logging from this file: .ini, .json, .yaml.",
-            LOGGING,
-            metavar="FILE",
-        ),
+        LOGGING,
+        "Configure Python's logging from this file: .ini, .json or .yaml.",
+        metavar="FILE",
+        aliases="log_config_json",
     )
 
-    reload: bool = _flag(False, DEVELOPMENT, "Start again whenever a file changes.")
-    reload_dir: tuple[str, ...] = _setting(
+    reload: bool = flag(False, DEVELOPMENT, "Start again whenever a file changes.")
+    reload_dir: tuple[str, ...] = texts(
         (),
-        Setting(
-            values.text,
-            "Watch this directory; without it, the one of --app-dir. May be repeated.",
-            DEVELOPMENT,
-            metavar="DIR",
-            many=True,
-        ),
+        DEVELOPMENT,
+        "Watch this directory; without it, the one of --app-dir.",
+        metavar="DIR",
+        aliases="reload_dirs reload_paths",
     )
-    reload_include: tuple[str, ...] = _setting(
-        ("*.py",),
-        Setting(
-            values.text,
-            "Watch files whose names are like this. May be repeated.",
-            DEVELOPMENT,
-            metavar="GLOB",
-            many=True,
-        ),
+    reload_include: tuple[str, ...] = texts(
+        ("*.py",), DEVELOPMENT, "Watch files whose names are like this.", metavar="GLOB", aliases="reload_includes"
     )
-    reload_exclude: tuple[str, ...] = _setting(
-        (),
-        Setting(
-            values.text,
-            "But not those whose names are like this. May be repeated.",
-            DEVELOPMENT,
-            metavar="GLOB",
-            many=True,
-        ),
+    reload_exclude: tuple[str, ...] = texts(
+        (), DEVELOPMENT, "But not those whose names are like this.", metavar="GLOB", aliases="reload_excludes"
     )
-    reload_delay: float = _seconds(
-        0.25, DEVELOPMENT, "How long to wait for further changes before starting again.", zero="no wait"
+    reload_delay: float = seconds(
+        0.25,
+        DEVELOPMENT,
+        "How long to wait for further changes before starting again.",
+        zero="no wait",
+        aliases=(Alias("reload_tick", values.milliseconds),),
     )
 
     def __post_init__(self) -> None:
@@ -346,20 +275,52 @@ class Settings:
     def from_values(cls, given: Mapping[str, object]) -> "Settings":
         """Settings with `given` in place of the defaults, each as text or as a native value.
 
+        The names may be aliases, host and port among them.
+
         Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not
         exist.
         """
-        known = {name for name, _, _ in table()}
-        for name in given:
-            if name not in known:
-                raise TypeError(f"there is no setting {name!r}{_nearest(name, known)}")
-        return cls(**given)  # type: ignore[arg-type]  # __post_init__ checks them.
+        from ianus.settings.sources import settings_from  # Late: it reads this table.
+
+        return settings_from(given)
+
+
+# What is said beside the settings proper: halves of an address, what to serve, and where the rest is said.
+BESIDE = {
+    "host": Setting(
+        values.host, "The host to listen on, where it is not --bind that says so.", LISTENING, metavar="HOST"
+    ),
+    "port": Setting(
+        values.port,
+        "The port to listen on, where it is not --bind that says so.",
+        LISTENING,
+        metavar="PORT",
+        short="-p",
+        variable="PORT",
+    ),
+    "app": Setting(values.text, "The application, as on the command line.", APPLICATION, metavar="APP"),
+    "config": Setting(
+        values.text,
+        "Read settings from this file, not from ianus.toml or from [tool.ianus] in pyproject.toml.",
+        SOURCES,
+        metavar="FILE",
+        short="-c",
+    ),
+    "env_file": Setting(
+        values.text,
+        "Set the variables in this file, unless they are set. May be repeated.",
+        SOURCES,
+        metavar="FILE",
+        many=True,
+        aliases=(Alias("env_files"),),
+    ),
+}
 
 
 def table() -> Iterator[tuple[str, Setting, Any]]:
     """(name, description, default) of every setting, in the order of the help page."""
-    for field in dataclasses.fields(Settings):
-        yield field.name, field.metadata["setting"], field.default
+    for each in dataclasses.fields(Settings):
+        yield each.name, each.metadata["setting"], each.default
 
 
 def _check_binds(binds: tuple[Bind, ...]) -> None:
@@ -368,10 +329,3 @@ def _check_binds(binds: tuple[Bind, ...]) -> None:
     for index, each in enumerate(binds):
         if each in binds[:index] and not (isinstance(each, TcpBind) and each.port == 0):
             raise SettingError("bind", f"{each} is given twice; remove one.")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # Only on the way out.
-
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""

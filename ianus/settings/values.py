@@ -1,8 +1,9 @@
 """The kinds of value that a setting can have.
 
-A kind is a function: it takes what a source gave (text from a command line, a native value from Python) and
-returns the value that the server uses, or raises ValueError with a text that shows the value and says what
-would do. `integer` and `choice` make kinds; the others are kinds themselves.
+A kind is a function: it takes what a source gave (text from a command line or the environment, a native value
+from a file or from Python) and returns the value that the server uses, or raises ValueError with a text that
+shows the value and says what would do. `integer`, `size` and `choice` make kinds; the others are kinds
+themselves. Behind them stand the functions that write values as text which the kinds read back.
 """
 
 import re
@@ -12,6 +13,11 @@ from dataclasses import dataclass
 Kind = Callable[[object], object]
 
 DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+# Seconds and bytes, the largest unit first.
+_TIMES = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SIZES = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 
 
 def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
@@ -29,25 +35,51 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
     return check
 
 
+def size(minimum: int, maximum: int) -> Kind:
+    """Whole numbers of bytes; as text also with K, M or G (KB, KiB, ...), which are powers of 1024."""
+    whole = integer(minimum, maximum, "bytes, such as 65536 or 64K")
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,9})([kmg])(?:i?b)?", value, re.IGNORECASE)):
+            value = int(match[1]) * _SIZES[match[2].upper()]
+        return whole(value)
+
+    return check
+
+
 def seconds(value: object) -> float:
-    """A time span of 0 or more; 0 stands for no limit."""
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", value):
-        value = float(value)
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a number of seconds, such as 10 or 0.5.")
-    if not 0 <= value < 1e9:  # NaN fails this too.
-        raise ValueError(f"{value} is out of range; give 0 (no limit) or more seconds.")
-    return float(value)
+    """A time span of 0 or more; as text also with the unit ms, s, m or h."""
+    number = value
+    if isinstance(value, str):
+        match = re.fullmatch(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
+        number = float(match[1]) * _TIMES[match[2] or "s"] if match else None
+    if not isinstance(number, (int, float)) or isinstance(number, bool):
+        raise ValueError(f"{value!r} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
+    if not 0 <= number < 1e9:  # NaN fails this too.
+        raise ValueError(f"{value} is out of range; a time is 0 or more.")
+    return float(number)
+
+
+def milliseconds(text: str) -> str:
+    """A time that was given as a plain number of milliseconds. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{text!r} is not a whole number of milliseconds.")
+    return f"{text}ms"
 
 
 def boolean(value: object) -> bool:
-    """True or False."""
+    """True or False; as text 1/0, true/false, yes/no, on/off."""
     if isinstance(value, bool):
         return value
-    raise ValueError(f"{value!r} is neither True nor False.")
+    if isinstance(value, str):
+        if value.lower() in ("1", "true", "yes", "on"):
+            return True
+        if value.lower() in ("0", "false", "no", "off"):
+            return False
+    raise ValueError(f"{value!r} is neither true nor false.")
 
 
-def choice(*names: str) -> Kind:
+def choice(*names: str) -> Callable[[object], str]:
     """One of `names`, which are in lower case; case does not matter."""
 
     def check(value: object) -> str:
@@ -56,6 +88,16 @@ def choice(*names: str) -> Kind:
         return value.lower()
 
     return check
+
+
+def interface(value: object) -> str:
+    """How the application is called; wsgi too, of which the loader knows what to say."""
+    if value == "asginl":
+        raise ValueError("'asginl' is asgi without a lifespan; write --interface asgi --lifespan off.")
+    return _INTERFACES(value)
+
+
+_INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 
 
 def text(value: object) -> str:
@@ -71,7 +113,14 @@ def permissions(value: object) -> int | None:
         value = int(value, 8)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777):
         return value
-    raise ValueError(f"{value!r} is not a set of permissions; give octal digits such as 660.")
+    raise ValueError(f"{value!r} is not a set of permissions; give octal digits such as '660'.")
+
+
+def permissions_under(umask: str) -> str:
+    """The permissions that a umask, in octal digits, leaves of 777. Raises ValueError."""
+    if not re.fullmatch(r"(0o)?[0-7]{1,4}", umask):
+        raise ValueError(f"{umask!r} is not a umask; give octal digits such as '007'.")
+    return f"{0o777 & ~int(umask, 8):o}"
 
 
 def root_path(value: object) -> str:
@@ -103,12 +152,12 @@ def check_access_log_format(text: str) -> None:
     """Raises ValueError for what the access log could not write."""
     if re.search(r"[\0\r\n]", text):
         raise ValueError(f"{text!r} is not one line.")
-    rest = _ATOM.sub("\n", text)
+    rest = re.sub(_ATOM, "\n", text)
     if wrong := re.search(r"%(\(.*?\)\w?|.?)", rest):
         raise ValueError(f"{wrong[0]!r} is no atom of an access log; write such as %(h)s, and %% for a percent sign.")
 
 
-_ATOM = re.compile(r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}]+\}[ioe])\)s")
+_ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}]+\}[ioe])\)s"
 
 
 # --- Addresses to listen on ---
@@ -205,6 +254,26 @@ def _port(digits: str, value: str) -> int:
     return int(digits)
 
 
+def host(value: object) -> str:
+    """The HOST of an address; an IPv6 one needs no brackets."""
+    if isinstance(value, str):
+        if re.fullmatch(r"(\[.*\]|[^:]*):[0-9]+", value):
+            raise ValueError(f"{value!r} is an address with a port; write --bind {value}.")
+        bare = value.removeprefix("[").removesuffix("]")
+        try:
+            return _tcp_bind(f"[{bare}]:0" if ":" in bare else f"{bare}:0").host
+        except ValueError:
+            pass
+    raise ValueError(f"{value!r} is not a host name or a numeric address.")
+
+
+def port(value: object) -> int:
+    """0 (any free one) to 65535."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[0-9]{1,5}", str(value)):
+        raise ValueError(f"{value!r} is not a port; ports are 0 to 65535.")
+    return _port(str(value), str(value))
+
+
 # --- Fields that every response gets ---
 
 Header = tuple[bytes, bytes]
@@ -238,3 +307,32 @@ def header(value: object) -> Header:
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"{name} is set by the server itself and cannot be added.")
     return name.lower().encode("ascii"), content.encode("latin-1")
+
+
+# --- Values as text ---
+
+
+def show_seconds(value: float) -> str:
+    """In the largest unit that makes a whole number of it: 60.0 is 1m, 0.25 is 250ms."""
+    milliseconds = round(value * 1000)
+    for name, length in _TIMES.items():
+        step = round(length * 1000)
+        if milliseconds and not milliseconds % step and abs(milliseconds - value * 1000) < 1e-6:
+            return f"{milliseconds // step}{name}"
+    return f"{value:.9f}".rstrip("0").rstrip(".")
+
+
+def show_size(value: int) -> str:
+    """In the largest unit that makes a whole number of it: 65536 is 64K."""
+    for name, length in _SIZES.items():
+        if value and not value % length:
+            return f"{value // length}{name}"
+    return str(value)
+
+
+def show_boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def show_header(value: Header) -> str:
+    return f"{value[0].decode('ascii')}: {value[1].decode('latin-1')}"

@@ -547,3 +547,38 @@ def all_defaults(config: Any = None, debug: Any = False, name: Any = "") -> Any:
 
 def test_a_function_whose_parameters_all_have_defaults_is_taken_for_a_factory() -> None:
     assert "add --factory" in failure(load, all_defaults).message
+
+
+# --- The interface that was asked for ---
+
+
+def hidden(*args: Any) -> Any: ...
+
+
+@pytest.mark.parametrize("application", [hidden, wsgi, takes_one, Callable3()])
+@pytest.mark.parametrize("interface", ["asgi3", "asgi2"])
+def test_nobody_looks_where_the_version_is_given(application: Any, interface: str) -> None:
+    assert load(application, interface=interface).interface == interface
+
+
+@pytest.mark.parametrize("interface", ["auto", "asgi"])
+def test_asgi_of_either_version_is_recognised(interface: str) -> None:
+    assert load(Callable3(), interface=interface).interface == "asgi3"
+    assert load(lambda scope: None, interface=interface).interface == "asgi2"
+
+
+def test_what_is_said_to_be_asgi_is_not_taken_for_wsgi() -> None:
+    message = failure(load, wsgi, interface="asgi").message
+    assert "is not an ASGI application: it takes (environ, start_response)" in message
+
+
+@pytest.mark.parametrize("application", [wsgi, Callable3()])
+def test_wsgi_is_refused_where_it_is_asked_for(application: Any) -> None:
+    assert failure(load, application, interface="wsgi").message.startswith(
+        "WSGI applications are not served yet, and tests.gateway.test_loader:"
+    )
+
+
+@pytest.mark.parametrize("interface", ["asgi3", "asgi2", "wsgi"])
+def test_what_cannot_be_called_is_no_application_of_any_interface(interface: str) -> None:
+    assert "which is not an application: it cannot be called" in failure(load, {}, interface=interface).message

@@ -1,16 +1,24 @@
-"""The command line: every setting has its flag, wrong lines exit with 2 and say what is wrong."""
+"""The command line: every setting has its flag, other servers' are understood, wrong lines are explained."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
-from ianus.settings.cli import build_command
-from ianus.settings.schema import Settings, table
-from ianus.settings.values import TcpBind, UnixBind
+from ianus.settings.cli import build_command, subcommand
+from ianus.settings.habits import ACCEPTED, HINTS
+from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.values import FdBind, TcpBind, UnixBind
 
 Served = list[tuple[str, Settings]]
+
+pytestmark = pytest.mark.usefixtures("nowhere")
 
 
 @pytest.fixture
@@ -23,17 +31,42 @@ def invoke(served: Served, *line: str, code: int = 0) -> Result:
         served.append((app, settings))
         return code
 
-    return CliRunner().invoke(build_command(serve, "1.2.3"), line)
+    def check(app: str, settings: Settings) -> int:
+        return 42
+
+    return CliRunner().invoke(build_command(serve, check, "1.2.3"), line)
 
 
 def test_the_application_alone_is_served_with_the_defaults(served: Served) -> None:
     result = invoke(served, "main:app")
     assert result.exit_code == 0
+    assert result.output == ""
     assert served == [("main:app", Settings())]
 
 
 def test_the_exit_code_is_that_of_serving(served: Served) -> None:
     assert invoke(served, "main:app", code=3).exit_code == 3
+
+
+def test_checking_is_done_instead_of_serving(served: Served) -> None:
+    assert invoke(served, "main:app", "--check-config").exit_code == 42
+    assert served == []
+
+
+@pytest.mark.parametrize("named_by", ["file", "variable"])
+def test_the_application_may_be_named_elsewhere(
+    named_by: str, served: Served, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if named_by == "file":
+        (nowhere / "ianus.toml").write_text('app = "main:app"\n')
+    else:
+        monkeypatch.setenv("IANUS_APP", "main:app")
+    assert invoke(served).exit_code == 0
+    assert invoke(served, "other:app").exit_code == 0
+    assert [app for app, _ in served] == ["main:app", "other:app"]
+
+
+# --- Flags ---
 
 
 @pytest.mark.parametrize(
@@ -45,21 +78,92 @@ def test_the_exit_code_is_that_of_serving(served: Served) -> None:
         (["--factory"], "factory", True),
         (["--loop", "asyncio"], "loop", "asyncio"),
         (["--lifespan", "off"], "lifespan", "off"),
+        (["--interface", "asgi2"], "interface", "asgi2"),
         (["--root-path", "/api/"], "root_path", "/api"),
+        (["--root-path-kept", "/api/"], "root_path_kept", "/api"),
+        (["-w", "4"], "workers", 4),
         (["--timeout-write", "0.5"], "timeout_write", 0.5),
+        (["--timeout-write", "500ms"], "timeout_write", 0.5),
         (["--timeout-keep-alive", "0"], "timeout_keep_alive", 0.0),
+        (["--timeout-keep-alive=5m"], "timeout_keep_alive", 300.0),
         (["--max-request-body-size", "0"], "max_request_body_size", 0),
+        (["--max-request-body-size", "2G"], "max_request_body_size", 2 << 30),
         (["--no-date-header"], "date_header", False),
         (["--no-server-header"], "server_header", False),
         (["--no-access-log"], "access_log", False),
         (["--access-log"], "access_log", True),
         (["--header", "A: b", "--header", "C: d"], "header", ((b"a", b"b"), (b"c", b"d"))),
+        (["--log-level", "DEBUG"], "log_level", "debug"),
+        (["--reload-include", "*.html", "--reload-include", "*.py"], "reload_include", ("*.html", "*.py")),
+        (["--request-id-header", "X-Request-ID"], "request_id_header", "x-request-id"),
+        (["--limit_request_line", "100"], "limit_request_line", 100),
     ],
 )
 def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
     result = invoke(served, *line, "main:app")
     assert result.exit_code == 0, result.output
+    assert result.output == ""
     assert getattr(served[0][1], name) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        (["--host", "0.0.0.0"], "bind", (TcpBind("0.0.0.0", 8000),)),
+        (["--port", "80"], "bind", (TcpBind("127.0.0.1", 80),)),
+        (["--host", "::", "-p", "80"], "bind", (TcpBind("::", 80),)),
+        (["--uds", "/run/x"], "bind", (UnixBind("/run/x"),)),
+        (["--fd", "3"], "bind", (FdBind(3),)),
+        (["--listen", "*:80"], "bind", (TcpBind("", 80),)),
+        (["--umask", "007"], "uds_permissions", 0o770),
+        (["--chdir", "x"], "app_dir", "x"),
+        (["--pythonpath", "x"], "app_dir", "x"),
+        (["--working-dir", "x"], "app_dir", "x"),
+        (["--asgi-loop", "asyncio"], "loop", "asyncio"),
+        (["--asgi-lifespan", "off"], "lifespan", "off"),
+        (["--url-path-prefix", "/x"], "root_path", "/x"),
+        (["--url-prefix", "/x"], "root_path", "/x"),
+        (["--graceful-timeout", "5"], "timeout_graceful_shutdown", 5.0),
+        (["--workers-kill-timeout", "5s"], "timeout_graceful_shutdown", 5.0),
+        (["--http1-header-read-timeout", "500"], "timeout_request_header", 0.5),
+        (["--keep-alive", "5"], "timeout_keep_alive", 5.0),
+        (["--read-timeout", "5"], "timeout_request_body", 5.0),
+        (["--h11-max-incomplete-event-size", "1000"], "limit_request_fields_size", 1000),
+        (["--limit-request-field_size", "8190"], "limit_request_field_size", 8190),
+        (["--limit-post", "1000"], "max_request_body_size", 1000),
+        (["--backpressure", "5"], "limit_concurrency", 5),
+        (["--worker-connections", "5"], "limit_concurrency", 5),
+        (["--connection-limit", "5"], "limit_concurrency", 5),
+        (["--headers", "A: b"], "header", ((b"a", b"b"),)),
+        (["--access-logformat", "%(h)s"], "access_log_format", "%(h)s"),
+        (["--access-log-fmt", "%(h)s"], "access_log_format", "%(h)s"),
+        (["--log-file", "x"], "error_logfile", "x"),
+        (["--error-log", "x"], "error_logfile", "x"),
+        (["--log-config-json", "x"], "log_config", "x"),
+        (["--reload-dirs", "x"], "reload_dir", ("x",)),
+        (["--reload-paths", "x", "--reload-dir", "y"], "reload_dir", ("x", "y")),
+        (["--reload-includes", "x"], "reload_include", ("x",)),
+        (["--reload-excludes", "x"], "reload_exclude", ("x",)),
+        (["--reload-tick", "50"], "reload_delay", 0.05),
+    ],
+)
+def test_names_of_other_servers(line: list[str], name: str, value: Any, served: Served) -> None:
+    result = invoke(served, *line, "main:app")
+    assert result.exit_code == 0, result.output
+    assert result.output == ""
+    assert getattr(served[0][1], name) == value
+
+
+def test_every_other_name_is_tried_above() -> None:
+    tried = " ".join(
+        word for mark in test_names_of_other_servers.pytestmark for line, *_ in mark.args[1] for word in line
+    )
+    settings = [*(setting for _, setting, _ in table()), *BESIDE.values()]
+    names = {alias.name.replace("_", "-") for setting in settings for alias in setting.aliases} - {"env-files"}
+    assert {name for name in names if f"--{name} " not in tried} == set()
+
+
+# --- The help page ---
 
 
 def test_every_setting_has_a_flag_in_the_help_page(served: Served) -> None:
@@ -71,10 +175,18 @@ def test_every_setting_has_a_flag_in_the_help_page(served: Served) -> None:
     assert served == []
 
 
+def test_the_help_page_is_not_about_other_servers(served: Served) -> None:
+    output = invoke(served, "-h").output
+    for name in ("--host", "--port", "--keep-alive", "--worker-class", "--http", "--log-file"):
+        assert f"{name} " not in output
+
+
 def test_the_help_page_shows_defaults_units_and_what_zero_means(served: Served) -> None:
     words = " ".join(invoke(served, "--help").output.split())
     assert "[default: 127.0.0.1:8000]" in words
-    assert "[0: no limit; default: 75]" in words
+    assert "[0: no limit; default: 75s]" in words
+    assert "[0: no limit; default: 1G]" in words
+    assert "[default: 0, no limit]" in words
     assert "[bytes a second; 0: no limit; default: 240]" in words
 
 
@@ -82,41 +194,195 @@ def test_the_version(served: Served) -> None:
     assert invoke(served, "--version").output.startswith("ianus 1.2.3 (")
 
 
+# --- Lines that are explained ---
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ([], "Missing argument 'APP'"),
-        (["main:app", "other:app"], "unexpected extra argument"),
+        ([], "There is no application to serve; name it, as in `ianus main:app`. It can also stand in ianus.toml"),
+        (["main:app", "other:app"], "One application can be served, and these are 2: main:app other:app."),
+        (["main:app", "8000"], "'8000' does not name an application; where to listen is said with --port 8000."),
+        (["0.0.0.0:8000"], "where to listen is said with --bind 0.0.0.0:8000."),
+        (["[::]:80", "main:app"], "where to listen is said with --bind [::]:80."),
+        (["main:app", "0.0.0.0"], "where to listen is said with --host 0.0.0.0."),
+        (["main:app", "localhost"], "where to listen is said with --host localhost."),
+        (["main:app", "unix:/run/x"], "where to listen is said with --bind unix:/run/x."),
+        (["main:app", "--reload", "true"], "'true' is no application; switches have no value, they are turned off as "),
+        (["run", "main:app"], "There is no sub-command 'run'; write `ianus main:app`."),
         (["main:app", "--timeout-writ", "3"], "--timeout-write"),
-        (["main:app", "--backlog", "many"], "Invalid value for '--backlog': 'many' is not a whole number."),
-        (["main:app", "--backlog", "0"], "0 is out of range"),
-        (["main:app", "-b", "localhost"], "'localhost' has no port; write localhost:8000."),
-        (["main:app", "-b", "1.2.3.4:5", "-b", "1.2.3.4:5"], "1.2.3.4:5 is given twice"),
-        (["main:app", "--loop", "trio"], "'trio' is not one of 'auto', 'asyncio', 'uvloop'"),
+        (["main:app", "--prot", "3"], "--port"),
+        (["main:app", "-workers", "4"], "No such option: -workers. It has two dashes: --workers."),
+        (["main:app", "-port", "80"], "No such option: -port. It has two dashes: --port."),
+        (["main:app", "--backlog"], "Option '--backlog' requires an argument."),
+        (["main:app", "--backlog", "many"], "Error: --backlog: 'many' is not a whole number."),
+        (["main:app", "--backlog", "0"], "Error: --backlog: 0 is out of range; it can be 1 to 2147483647."),
+        (["main:app", "--workers", "0"], "Error: --workers: 0 is out of range; it can be 1 to 10000."),
+        (["main:app", "--limit-request-line", "1T"], "'1T' is not a whole number of bytes, such as 65536 or 64K."),
+        (["main:app", "--keep-alive", "5 s"], "--keep-alive: '5 s' is not a time, such as 10 or 0.5 (seconds), 500ms"),
+        (["main:app", "--http1-header-read-timeout", "5s"], "'5s' is not a whole number of milliseconds."),
+        (["main:app", "-b", "localhost"], "Error: --bind: 'localhost' has no port; write localhost:8000."),
+        (["main:app", "-b", ":http"], "Error: --bind: ':http': 'http' is not a port; ports are 0 to 65535."),
+        (["main:app", "-b", ":70000"], "Error: --bind: ':70000': '70000' is not a port; ports are 0 to 65535."),
+        (["main:app", "-b", "1.2.3.4:5", "-b", "1.2.3.4:5"], "1.2.3.4:5 is given twice; remove one."),
+        (["main:app", "--port", "http"], "Error: --port: 'http' is not a port; ports are 0 to 65535."),
+        (["main:app", "-p", "/run/app.pid"], "Error: --port: '/run/app.pid' is not a port"),
+        (
+            ["main:app", "--host", "0.0.0.0:80"],
+            "Error: --host: '0.0.0.0:80' is an address with a port; write --bind 0.0.0.0",
+        ),
+        (
+            ["main:app", "--port", "80", "--bind", ":80"],
+            "Error: --port: says where to listen, as --bind does; give one",
+        ),
+        (["main:app", "--loop", "trio"], "Error: --loop: 'trio' is not one of auto, asyncio, uvloop."),
+        (["main:app", "--interface", "asginl"], "write --interface asgi --lifespan off"),
+        (["main:app", "--log-level", "trace"], "'trace' is not one of critical, error, warning, info, debug."),
         (["main:app", "--header", "Content-Length: 3"], "cannot be added"),
+        (["main:app", "--header", "X"], "'X' is not a header field; write 'Name: value'."),
+        (["main:app", "--root-path", "api"], "Error: --root-path: 'api' does not start with a slash; write /api."),
+        (["main:app", "--access-log-format", "%h"], "'%h' is no atom of an access log; write such as %(h)s"),
+        (["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"], "says the same as --keep-alive; give one of"),
+        (["main:app", "--root-path", "/a", "--root-path-kept", "/b"], "a proxy strips it or keeps it."),
+        (["main:app", "--access-log-format", "x", "--log-format", "json"], "has no meaning with log_format json"),
+        (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
+        (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is no TOML file; "),
+        (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
+        (["main:app", "-k", "gevent"], "Error: --worker-class gevent cannot be had: there is one kind of worker."),
+        (["main:app", "--http", "2"], "Error: --http 2 cannot be had: there is one parser, of HTTP/1.1."),
+        (["main:app", "-t", "30"], "Error: No such option: -t. There is one worker"),
+        (["main:app", "--ssl-keyfile", "x"], "Error: No such option: --ssl-keyfile. TLS is not spoken yet"),
     ],
 )
 def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected: str, served: Served) -> None:
     result = invoke(served, *line)
     assert result.exit_code == 2
-    assert expected in result.output
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) <= 4  # usage, where help is, an empty line, the message
+    assert result.stdout == ""
     assert served == []
 
 
-def test_the_shell_can_complete_options_and_choices() -> None:
-    from click.shell_completion import ShellComplete
+@pytest.mark.parametrize("module", ["main", "app", "asgi"])
+def test_without_an_application_a_likely_file_is_pointed_at(module: str, served: Served, nowhere: Path) -> None:
+    (nowhere / f"{module}.py").touch()
+    result = invoke(served)
+    assert result.exit_code == 2
+    assert f"There is a {module}.py here: `ianus {module}` serves its `application` or `app`." in result.stderr
 
-    command = build_command(lambda *_: 0, "1.2.3")
+
+@pytest.mark.parametrize("flag", HINTS)
+def test_options_that_do_not_exist_are_told_what_does(flag: str, served: Served) -> None:
+    result = invoke(served, flag, "main:app")
+    assert result.exit_code == 2
+    assert f"No such option: {flag}. {HINTS[flag]}" in " ".join(result.stderr.split())
+    assert HINTS[flag].endswith(".")
+
+
+@pytest.mark.parametrize("habit", ACCEPTED, ids=lambda habit: str(habit.names))
+def test_options_that_change_nothing_are_warned_of(habit: Any, served: Served) -> None:
+    for flag in habit.names.split():
+        for value in habit.values or ("x",) if habit.values is not None else (None,):
+            result = invoke(served, flag, *([] if value is None else [value]), "main:app")
+            assert result.exit_code == 0, result.stderr
+            assert result.stderr.startswith("Warning: --")
+            assert result.stderr.endswith(f" changes nothing: {habit.because}.\n")
+            assert result.stdout == ""
+            assert served.pop() == ("main:app", Settings())
+
+
+def test_a_mistake_in_the_environment_or_a_file_is_one_line(
+    served: Served, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nowhere / "ianus.toml").write_text("baklog = 5\n")
+    result = invoke(served, "main:app")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: ianus.toml:1: baklog: there is no such setting; did you mean backlog?\n"
+    monkeypatch.setenv("IANUS_BACKLOG", "many")
+    result = invoke(served, "main:app")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: IANUS_BACKLOG: 'many' is not a whole number.\n"
+
+
+def test_what_is_not_installed_exits_with_3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    result = invoke(served, "main:app", "--env-file", "x")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: --env-file needs the package python-dotenv; install it")
+
+
+def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IANUS_BAKLOG", "5")
+    result = invoke(served, "main:app")
+    assert result.stderr == "Warning: IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?\n"
+    assert len(served) == 1
+
+
+# --- Sub-commands and completion ---
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["completion", "bash"], "completion"),
+        (["completion", "main:app"], "completion"),
+        (["completion"], None),
+        (["completion", "--reload"], None),
+        (["completion:app", "bash"], None),
+        (["completions", "bash"], None),
+        (["--factory", "completion", "bash"], None),
+        (["main:app", "completion"], None),
+        ([], None),
+    ],
+)
+def test_a_sub_command_comes_first_and_has_an_argument(line: list[str], expected: str | None) -> None:
+    command = subcommand(line)
+    assert (command.name if command is not None else None) == expected
+
+
+def test_an_application_may_be_called_like_a_sub_command(served: Served) -> None:
+    for line in (["completion"], ["completion:app"], ["completion", "--reload"]):
+        assert invoke(served, *line).exit_code == 0
+    assert [app for app, _ in served] == ["completion", "completion:app", "completion"]
+
+
+@pytest.mark.parametrize(("shell", "expected"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete ")])
+def test_the_script_that_completes(shell: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = subprocess.CompletedProcess((), 0, b"5.2.15")  # click asks bash for its version
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: completed)
+    command = subcommand(["completion", shell])
+    assert command is not None
+    result = CliRunner().invoke(command, [shell])
+    assert result.exit_code == 0
+    assert expected in result.output
+    assert f"_IANUS_COMPLETE={shell}_complete" in result.output
+
+
+def test_the_script_of_an_unknown_shell() -> None:
+    command = subcommand(["completion", "tcsh"])
+    assert command is not None
+    result = CliRunner().invoke(command, ["tcsh"])
+    assert result.exit_code == 2
+    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in result.output
+
+
+def test_the_shell_can_complete_options_and_choices() -> None:
+    command = build_command(lambda *_: 0, lambda *_: 0, "1.2.3")
     complete = ShellComplete(command, {}, "ianus", "_IANUS_COMPLETE")
-    assert "--timeout-write" in [item.value for item in complete.get_completions([], "--timeout-w")]
-    assert {item.value for item in complete.get_completions(["--loop"], "")} == {"auto", "asyncio", "uvloop"}
+
+    def completions(line: list[str], start: str) -> list[tuple[str, str]]:
+        return [(item.type, item.value) for item in complete.get_completions(line, start)]
+
+    assert completions([], "--timeout-w") == [("plain", "--timeout-write")]
+    assert completions(["--loop"], "") == [("plain", "auto"), ("plain", "asyncio"), ("plain", "uvloop")]
+    assert completions(["--log-level"], "de") == [("plain", "debug")]
+    assert completions(["--config"], "x") == [("file", "x")]
+    assert completions(["--app-dir"], "x") == [("dir", "x")]
+    assert completions(["--backlog"], "1") == []
+    assert completions([], "--worker-c") == []  # hidden
     assert isinstance(command, click.Command)
 
 
-@pytest.mark.parametrize("option", ["--host", "--port", "--uds", "--fd"])
-def test_options_of_other_servers_are_told_what_to_use_instead(option: str) -> None:
-    command = build_command(lambda app, settings: 0, "1")
-    result = CliRunner().invoke(command, [option, "1", "main:app"])
-    assert result.exit_code == 2
-    assert f"No such option: {option}. " in result.stderr
-    assert "--bind" in result.stderr
+def test_paths_and_values_are_passed_on_as_they_are(served: Served) -> None:
+    assert invoke(served, "main:app", "--app-dir", "a_b" + os.sep).exit_code == 0
+    assert served[0][1].app_dir == "a_b" + os.sep

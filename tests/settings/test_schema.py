@@ -1,13 +1,15 @@
 """The table of settings: complete, consistent, immutable, checked."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ianus.errors import SettingError
-from ianus.settings.schema import Settings, table
-from ianus.settings.values import TcpBind, UnixBind
+from ianus.settings.habits import HINTS
+from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.values import FdBind, TcpBind, UnixBind
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
@@ -16,7 +18,29 @@ def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: 
     assert setting.summary[0].isupper()
     assert setting.group
     assert setting.check(default) == default
-    assert isinstance(default, bool) or setting.choices or setting.metavar
+    assert isinstance(default, bool) or setting.metavar
+    for alias in setting.aliases:
+        assert alias.name.isidentifier()
+        assert alias.name.islower()
+
+
+@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+def test_every_default_can_be_written_and_read_back(name: str, setting: Any, default: Any) -> None:
+    texts = setting.texts(default)
+    if default is None:
+        assert texts == []
+    else:
+        assert setting.check(texts if setting.many else texts[0]) == default
+
+
+def test_no_name_and_no_letter_is_taken_twice() -> None:
+    settings = [*((name, setting) for name, setting, _ in table()), *BESIDE.items()]
+    names = [name for name, _ in settings] + [alias.name for _, setting in settings for alias in setting.aliases]
+    assert len(names) == len(set(names))
+    assert not {f"--{name.replace('_', '-')}" for name in names} & set(HINTS)
+    letters = [setting.short for _, setting in settings if setting.short]
+    assert len(letters) == len(set(letters))
+    assert not set(letters) & set(HINTS)
 
 
 def test_defaults() -> None:
@@ -53,6 +77,30 @@ def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
         Settings.from_values({"time_keep_alive": 3})
     with pytest.raises(TypeError, match=r"there is no setting 'xyzzy'$"):
         Settings.from_values({"xyzzy": 3})
+
+
+def test_names_of_other_servers_are_understood() -> None:
+    settings = Settings.from_values({"host": "0.0.0.0", "port": 80, "keep_alive": 5, "http1_header_read_timeout": 500})
+    assert settings.bind == (TcpBind("0.0.0.0", 80),)
+    assert settings.timeout_keep_alive == 5
+    assert settings.timeout_request_header == 0.5
+    assert Settings.from_values({"uds": "x", "fd": 3}).bind == (UnixBind("x"), FdBind(3))
+
+
+def test_a_setting_is_given_by_one_of_its_names() -> None:
+    with pytest.raises(SettingError, match="keep_alive: says the same as timeout_keep_alive; give one of them"):
+        Settings.from_values({"timeout_keep_alive": 5, "keep_alive": 5})
+    with pytest.raises(SettingError, match="port: says where to listen, as bind does; give one of them"):
+        Settings.from_values({"bind": "unix:x", "port": 80})
+
+
+def test_from_python_only_what_is_given_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ianus.toml").write_text("backlog = 5\n")
+    monkeypatch.setenv("IANUS_BACKLOG", "6")
+    assert Settings.from_values({}) == Settings()
+    with pytest.raises(TypeError, match="there is no setting 'config'"):
+        Settings.from_values({"config": "ianus.toml"})
 
 
 def test_one_address_at_least() -> None:

@@ -29,28 +29,83 @@ def test_integers_out_of_range(value: object) -> None:
     assert refusal(values.integer(1, 10), value) == f"{int(str(value))} is out of range; it can be 1 to 10."
 
 
-@pytest.mark.parametrize(("value", "result"), [(0, 0.0), (1, 1.0), (2.5, 2.5), ("2.5", 2.5), (".5", 0.5), ("10", 10.0)])
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (65536, 65536),
+        ("65536", 65536),
+        ("64k", 65536),
+        ("64K", 65536),
+        ("64kb", 65536),
+        ("64KiB", 65536),
+        ("1M", 1 << 20),
+        ("1MB", 1 << 20),
+        ("1MiB", 1 << 20),
+        ("1G", 1 << 30),
+        ("2gib", 2 << 30),
+        ("0", 0),
+        ("0K", 0),
+    ],
+)
+def test_sizes(value: object, result: int) -> None:
+    assert values.size(0, 1 << 40)(value) == result
+
+
+@pytest.mark.parametrize("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
+def test_what_is_no_size(value: object) -> None:
+    expected = f"{value!r} is not a whole number of bytes, such as 65536 or 64K."
+    assert refusal(values.size(0, 1 << 40), value) == expected
+
+
+def test_sizes_out_of_range() -> None:
+    assert refusal(values.size(64, 1024), "2K") == "2048 is out of range; it can be 64 to 1024."
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (0, 0.0),
+        (1, 1.0),
+        (2.5, 2.5),
+        ("2.5", 2.5),
+        (".5", 0.5),
+        ("10", 10.0),
+        ("500ms", 0.5),
+        ("30s", 30.0),
+        ("1.5s", 1.5),
+        ("5m", 300.0),
+        ("1h", 3600.0),
+        (".5h", 1800.0),
+    ],
+)
 def test_seconds(value: object, result: float) -> None:
     made = values.seconds(value)
     assert made == result
     assert isinstance(made, float)
 
 
-@pytest.mark.parametrize("value", ["", "x", "3s", "1e3", "nan", "inf", " 1", "1.", False, None])
-def test_what_is_no_number_of_seconds(value: object) -> None:
-    assert refusal(values.seconds, value) == f"{value!r} is not a number of seconds, such as 10 or 0.5."
+@pytest.mark.parametrize("value", ["", "x", "s", "3 s", "3d", "3S", "1m30s", "1e3", "nan", "inf", "1.", False, None])
+def test_what_is_no_time(value: object) -> None:
+    assert refusal(values.seconds, value) == f"{value!r} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
 
 
-@pytest.mark.parametrize("value", [-1, "-1", -0.5, float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("value", [-1, "-1", "-1s", -0.5, float("nan"), float("inf"), 1e9, "999999h"])
 def test_seconds_out_of_range(value: object) -> None:
-    assert refusal(values.seconds, value).endswith("is out of range; give 0 (no limit) or more seconds.")
+    assert refusal(values.seconds, value) == f"{value} is out of range; a time is 0 or more."
+
+
+def test_plain_milliseconds() -> None:
+    assert values.milliseconds("250") == "250ms"
+    assert refusal(values.milliseconds, "5s") == "'5s' is not a whole number of milliseconds."  # type: ignore[arg-type]
 
 
 def test_booleans() -> None:
-    assert values.boolean(True) is True
-    assert values.boolean(False) is False
-    for value in (1, "true", None):
-        assert refusal(values.boolean, value) == f"{value!r} is neither True nor False."
+    for value in (True, "1", "true", "True", "yes", "ON"):
+        assert values.boolean(value) is True
+    for value in (False, "0", "false", "FALSE", "no", "off"):
+        assert values.boolean(value) is False
+    for other in (1, 0, "", "2", "y", None):
+        assert refusal(values.boolean, other) == f"{other!r} is neither true nor false."
 
 
 def test_choices() -> None:
@@ -58,6 +113,13 @@ def test_choices() -> None:
     assert kind("on") == kind("ON") == "on"
     for value in ("onn", "", None, True):
         assert refusal(kind, value) == f"{value!r} is not one of auto, on."
+
+
+def test_interfaces() -> None:
+    assert values.interface("ASGI3") == "asgi3"
+    assert values.interface("wsgi") == "wsgi"
+    assert "write --interface asgi --lifespan off" in refusal(values.interface, "asginl")
+    assert "'rsgi' is not one of auto, asgi, asgi3, asgi2, wsgi" in refusal(values.interface, "rsgi")
 
 
 def test_texts() -> None:
@@ -76,7 +138,16 @@ def test_permissions(value: object, result: int | None) -> None:
 
 @pytest.mark.parametrize("value", ["", "888", "rw", "1777", -1, 0o1000, True])
 def test_what_are_no_permissions(value: object) -> None:
-    assert "give octal digits such as 660" in refusal(values.permissions, value)
+    assert "give octal digits such as '660'" in refusal(values.permissions, value)
+
+
+@pytest.mark.parametrize(("umask", "left"), [("0", "777"), ("007", "770"), ("0o117", "660"), ("0777", "0")])
+def test_what_a_umask_leaves(umask: str, left: str) -> None:
+    assert values.permissions_under(umask) == left
+
+
+def test_what_is_no_umask() -> None:
+    assert refusal(values.permissions_under, "rwx") == "'rwx' is not a umask; give octal digits such as '007'."  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +258,42 @@ def test_what_is_no_address(value: object, expected: str) -> None:
     assert repr(value) in message
 
 
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "localhost"),
+        ("::1", "::1"),
+        ("::", "::"),
+        ("[::1]", "::1"),
+        ("", ""),
+        ("*", ""),
+    ],
+)
+def test_hosts(value: str, result: str) -> None:
+    assert values.host(value) == result
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:80", "[::1]:80", "localhost:8000"])
+def test_a_host_has_no_port(value: str) -> None:
+    assert refusal(values.host, value) == f"{value!r} is an address with a port; write --bind {value}."
+
+
+@pytest.mark.parametrize("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
+def test_what_is_no_host(value: object) -> None:
+    assert refusal(values.host, value) == f"{value!r} is not a host name or a numeric address."
+
+
+@pytest.mark.parametrize(("value", "result"), [(0, 0), (8000, 8000), ("8000", 8000), ("65535", 65535)])
+def test_ports(value: object, result: int) -> None:
+    assert values.port(value) == result
+
+
+@pytest.mark.parametrize("value", ["", "http", -1, "-1", 65536, "65536", "/run/app.pid", 80.0, True, None])
+def test_what_is_no_port(value: object) -> None:
+    assert "is not a port; ports are 0 to 65535" in refusal(values.port, value)
+
+
 # --- Header fields ---
 
 
@@ -215,3 +322,35 @@ def test_what_is_no_header_field(value: object) -> None:
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Keep-Alive", "Upgrade"])
 def test_fields_that_frame_the_message_cannot_be_added(name: str) -> None:
     assert refusal(values.header, f"{name}: x") == f"{name} is set by the server itself and cannot be added."
+
+
+# --- Values as text ---
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"),
+        (0.25, "250ms"),
+        (1.0, "1s"),
+        (1.5, "1500ms"),
+        (75.0, "75s"),
+        (60.0, "1m"),
+        (3600.0, "1h"),
+        (5400.0, "90m"),
+        (0.0001, "0.0001"),
+        (1.00001, "1.00001"),
+    ],
+)
+def test_times_as_text(value: float, shown: str) -> None:
+    assert values.show_seconds(value) == shown
+    assert values.seconds(shown) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (240, "240"), (1000, "1000"), (1024, "1K"), (1025, "1025"), (1 << 20, "1M"), (3 << 29, "1536M")],
+)
+def test_sizes_as_text(value: int, shown: str) -> None:
+    assert values.show_size(value) == shown
+    assert values.size(0, 1 << 40)(shown) == value

@@ -1,0 +1,108 @@
+"""Options of other servers that are no settings here: what is said to those who are used to them.
+
+Some choose among things of which there is only one here, so that a line with them can be served as it is, with
+a warning. The others are about something that does not exist; the line is refused, and the hint says what does.
+What has the same meaning under another name is an alias, in the table of settings (schema.py).
+"""
+
+from typing import NamedTuple
+
+
+class Habit(NamedTuple):
+    """An option that changes nothing.
+
+    names: as flags.
+    values: those that are accepted; none is any, and a switch has None.
+    because: why it changes nothing.
+    """
+
+    names: str
+    values: tuple[str, ...] | None
+    because: str
+
+
+ACCEPTED = (
+    Habit(
+        "--worker-class -k",
+        (
+            "auto",
+            "sync",
+            "gthread",
+            "asgi",
+            "asyncio",
+            "uvloop",
+            "uvicorn.workers.UvicornWorker",
+            "uvicorn.workers.UvicornH11Worker",
+            "uvicorn_worker.UvicornWorker",
+            "uvicorn_worker.UvicornH11Worker",
+        ),
+        "there is one kind of worker",
+    ),
+    Habit("--http", ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"), "there is one parser, of HTTP/1.1"),
+    Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
+    Habit("--ws", ("none",), "WebSockets are not served yet"),
+    Habit("--no-ws", None, "WebSockets are not served yet"),
+    Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
+    Habit("--preload", None, "the application is loaded once, before the first connection"),
+    Habit("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
+    Habit("--runtime-mode", (), "the server has no threads of its own"),
+    Habit("--runtime-threads", (), "the server has no threads of its own"),
+    Habit("--runtime-blocking-threads", (), "the server has no threads of its own"),
+    Habit("--reload-engine", (), "there is one way of watching files"),
+    Habit("--worker-tmp-dir", (), "no files are used to watch workers"),
+    Habit("--no-sendfile", None, "how files are sent is decided by the application"),
+    Habit("--use-colors --no-use-colors", None, "the log has no colours"),
+    Habit("--reset-contextvars", None, "every request has a context of its own"),
+)
+
+_SUPERVISOR = "There is one worker, and nothing watches it yet; leave this to systemd, a container or the like."
+_TLS = "TLS is not spoken yet; put a proxy in front."
+_PROXY = "Fields of proxies are not read yet; the address in the scope is the one that has connected."
+_WEBSOCKET = "WebSockets are not served yet."
+_WSGI = "WSGI applications are not served yet; an adapter such as a2wsgi.WSGIMiddleware has threads of its own."
+_STATIC = "Files are not served yet; a proxy or the application can."
+_METRICS = "There are no metrics yet; --log-format json makes lines that a program can count."
+_HTTP2 = "HTTP/2 is not spoken yet; put a proxy in front."
+_SYSLOG = "There is no syslog yet; --log-config can set up Python's handler for it."
+_PRIVILEGES = "The server stays the user who starts it; change that around it, as with `User=` of systemd."
+
+ELSEWHERE = {
+    "--max-requests --max-requests-jitter --limit-max-requests --limit-max-requests-jitter": _SUPERVISOR,
+    "--timeout -t --timeout-worker-healthcheck --harakiri --workers-lifetime --workers-max-rss": _SUPERVISOR,
+    "--respawn-failed-workers --respawn-interval": _SUPERVISOR,
+    "--threads --blocking-threads --blocking-threads-idle-timeout": _WSGI,
+    "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
+    "--proxy-protocol --proxy-allow-from": _PROXY,
+    "--ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout": _WEBSOCKET,
+    "--ws-per-message-deflate --websocket-ping-interval --websocket-max-message-size": _WEBSOCKET,
+    "--ssl --certfile --keyfile --ca-certs --cert-reqs --ciphers --verify-mode --insecure-bind": _TLS,
+    "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-certificate --ssl-ca --ssl-ca-certs": _TLS,
+    "--ssl-cert-reqs --ssl-ciphers --ssl-version --ssl-crl --ssl-client-verify --ssl-protocol-min": _TLS,
+    "--http2 --http2-cleartext --http2-max-concurrent-streams --quic-bind": _HTTP2,
+    "--static-path-route --static-path-mount --static-path-expires --static-map": _STATIC,
+    "--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-address --metrics-port": _METRICS,
+    "--log-syslog --log-syslog-to --log-syslog-prefix --log-syslog-facility": _SYSLOG,
+    "--user -u --group -g": _PRIVILEGES,
+    "--daemon -D": "The server stays in the foreground; let systemd, a container or the like run it.",
+    "--pid --pid-file --pidfile": "There is no file with the process id; the log's first line has it.",
+    "--name -n --process-name --server-name": "The process is not renamed.",
+    "--env -e": "Set it in the environment, as in `NAME=value ianus APP`, or in a file that --env-file names.",
+    "--capture-output": "What the application prints stays where it goes.",
+    "--reuse-port": "A port has one server; others can be given its socket with --bind fd://N.",
+    "--reload-extra-file": "Name its directory with --reload-dir and its name with --reload-include.",
+    "--reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths": "Files are left out with --reload-exclude.",
+    "--debug": "More of the server's own messages are written with --log-level debug.",
+    "--module --wsgi-file": "The application is named without an option, as in `ianus main:app`.",
+    "--control-socket": "The server is controlled with signals; docs/behaviour.md has them.",
+}
+
+HINTS = {flag: hint for flags, hint in ELSEWHERE.items() for flag in flags.split()}
+
+
+def hint(name: str) -> str:
+    """What is to be said about a name, written with underscores, that is no setting; "" is nothing."""
+    flag = "--" + name.replace("_", "-")
+    for habit in ACCEPTED:
+        if flag in habit.names.split():
+            return f"It has no meaning here: {habit.because}."
+    return HINTS.get(flag, "")

@@ -1,0 +1,48 @@
+"""A configuration as text that can be read back: what --print-config prints."""
+
+import json
+from collections.abc import Iterator
+
+from ianus.settings.schema import table
+from ianus.settings.setting import Setting
+from ianus.settings.sources import Configuration
+
+COLUMN = 48  # where the origins begin
+
+
+def as_toml(configuration: Configuration) -> str:
+    """Every setting with its value, as ianus.toml could have it, and where the value came from."""
+    return "".join(f"{line}\n" for line in _lines(configuration))
+
+
+def _lines(configuration: Configuration) -> Iterator[str]:
+    app = _quoted(configuration.app) if configuration.app else ""
+    yield _line("app", app, configuration.origins.get("app", "not set"))
+    group = ""
+    for name, setting, _ in table():
+        if setting.group != group:
+            group = setting.group
+            yield f"\n# {group}"
+        value = getattr(configuration.settings, name)
+        yield _line(name, _literal(setting, value), configuration.origins.get(name, "default"))
+
+
+def _line(name: str, literal: str, origin: str) -> str:
+    entry = f"{name} = {literal}" if literal else f"# {name} ="  # TOML cannot say that something is not set.
+    return f"{entry:{COLUMN - 2}}  # {origin}"
+
+
+def _literal(setting: Setting, value: object) -> str:
+    texts = setting.texts(value)
+    if setting.many:
+        return f"[{', '.join(map(_quoted, texts))}]"
+    if not texts:
+        return ""
+    # The permissions 640 are no number 640.
+    is_bare = isinstance(value, bool) or (isinstance(value, int) and texts[0] == str(value))
+    return texts[0] if is_bare else _quoted(texts[0])
+
+
+def _quoted(text: str) -> str:
+    # Strings of JSON are strings of TOML, but for DEL, and characters that JSON need not escape.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,306 @@
+"""Where settings come from, and which of them counts.
+
+Each source is read into a layer: the values that it gives, checked, by the settings' names. Of two layers the
+upper one counts: the command line, variables IANUS_*, the file, and last the variables that many programs read
+(PORT, WEB_CONCURRENCY). What none of them says has its default. With every value goes where it came from.
+"""
+# ruff: noqa: PTH113, PTH119, PTH123  (pathlib takes 5 ms to import)
+
+import os
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from ianus.errors import SettingError, StartupError
+from ianus.settings.habits import hint
+from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.setting import Alias, Setting
+from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind
+
+PREFIX = "IANUS_"
+FILE = "ianus.toml"
+PROJECT_FILE = "pyproject.toml"
+
+# Where PORT is set, something outside of this machine or container wants to connect.
+HOST_OF_PORT = "0.0.0.0"
+
+# Variables with our prefix that are no settings: those of a build, and what Kubernetes sets in every container
+# if there is a service of our name (IANUS_SERVICE_HOST, IANUS_PORT_80_TCP_ADDR, and IANUS_PORT=tcp://...).
+FOREIGN = r"IANUS_(ASAN|BUILD|COMPILE|DEBUG|SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)=.*|IANUS_PORT=\w+://.*"
+
+
+class Given(NamedTuple):
+    """A value that a source gives.
+
+    name: as the source spells it, but with underscores; in a layer, the setting's.
+    label: what a message calls it, such as "--bind" or "IANUS_BIND".
+    origin: where it came from, such as "command line --bind" or "ianus.toml:3".
+    """
+
+    name: str
+    value: Any
+    label: str
+    origin: str
+
+
+Layer = dict[str, Given]
+
+
+class Configuration(NamedTuple):
+    """What all sources together say.
+
+    app: what to serve; "" where nothing says so.
+    origins: where each value came from that is not a default, by the setting's name.
+    warnings: what should be told, a sentence each.
+    """
+
+    app: str
+    settings: Settings
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] = os.environ) -> Configuration:
+    """The settings that all sources say, among them a file in the current directory.
+
+    line: what stands on the command line.
+    environ: the environment; gets the variables of an --env-file.
+
+    Raises SettingError for what cannot be understood and StartupError where something is not installed.
+    """
+    upper = _layer(line)
+    early = _layer(_variables(environ)) | upper
+    if "env_file" in early:
+        _load_variables(early["env_file"], environ)
+        early = _layer(_variables(environ)) | upper
+    file = _layer(_read_file(early.get("config")))
+    if "env_file" in file and "env_file" not in early:
+        _load_variables(file["env_file"], environ)
+    explicit = [upper, _layer(_variables(environ)), file]
+    common = _layer(_common_variables(environ, {name for layer in explicit for name in layer}))
+    merged = _merge([*explicit, common])
+    app = merged["app"].value if "app" in merged else ""
+    origins = {name: given.origin for name, given in merged.items()}
+    return Configuration(app, _settings(merged), origins, tuple(_suspicions(environ)))
+
+
+def settings_from(given: Mapping[str, object]) -> Settings:
+    """What Settings.from_values() gives: settings and nothing else, from no source but the caller."""
+    known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
+    for name in given:
+        if name not in known:
+            near = _nearest(name, known)
+            raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+    return _settings(_merge([_layer(Given(name, value, name, "") for name, value in given.items())]))
+
+
+# --- The sources ---
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[Given]:
+    """The settings in the environment. An empty variable counts as one that is not set."""
+    for variable, value in environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and value and name in KNOWN and not _is_foreign(variable, value):
+            setting = KNOWN[name][1]
+            yield Given(name, _split(value, setting), variable, f"environment {variable}")
+
+
+def _split(value: str, setting: Setting) -> object:
+    if not setting.many:
+        return value
+    return [part for each in value.split(setting.separator) if (part := each.strip())]
+
+
+def _is_foreign(variable: str, value: str) -> bool:
+    return re.fullmatch(FOREIGN, f"{variable}={value}", re.DOTALL) is not None
+
+
+def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
+    """What may be mistyped. No errors: the environment is shared, and a variable may be meant for others."""
+    for variable, value in environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
+            near = _nearest(name, KNOWN)
+            hint = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
+            yield f"{variable} in the environment is no setting; {hint}"
+
+
+def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
+    """Those that other programs read too; what they say of settings in `decided` is not even looked at."""
+    for name, (_, setting, _) in KNOWN.items():
+        value = environ.get(setting.variable, "")
+        if value and name not in decided and not (name == "port" and "bind" in decided):
+            yield Given(name, value, setting.variable, f"environment {setting.variable}")
+
+
+def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
+    """Sets the variables in the files of `named`, unless they are set. Of two files the later one counts."""
+    try:
+        from dotenv import dotenv_values  # An extra, and dear.
+    except ImportError:
+        raise StartupError(
+            f"{named.label} needs the package python-dotenv; install it (pip install 'ianus[dotenv]')."
+        ) from None
+    found: dict[str, str | None] = {}
+    for path in named.value:
+        try:
+            with open(path, encoding="utf-8-sig") as stream:
+                found |= dotenv_values(stream=stream)
+        except OSError as error:
+            raise SettingError(named.label, f"{path} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise SettingError(named.label, f"{path} is not a text in UTF-8.") from None
+    for variable, value in found.items():
+        if value is not None:
+            environ.setdefault(variable, value)
+
+
+def _read_file(named: Given | None) -> Iterator[Given]:
+    """The settings in the file that is named, or else in the one that lies here, if any."""
+    if named is not None:
+        path, label = named.value, named.label
+    else:
+        path = next((each for each in (FILE, PROJECT_FILE) if os.path.isfile(each)), "")
+        label = path
+    if not path:
+        return
+    is_project = os.path.basename(path) == PROJECT_FILE
+    if named is not None and not path.endswith(".toml"):
+        raise SettingError(label, f'{path} is no TOML file; settings are written as in `bind = "127.0.0.1:8000"`.')
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise SettingError(label, f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingError(label, f"{path} is not a text in UTF-8.") from None
+    if is_project and named is None and "ianus" not in text:
+        return  # Most projects have such a file, and parsing takes time.
+    content = _parse(text, path)
+    if not is_project:
+        yield from _entries(content, path, text)
+    elif "ianus" in (tools := content.get("tool", {})):
+        yield from _entries(tools["ianus"], f"{path} [tool.ianus]", "")
+    elif named is not None:
+        raise SettingError(label, f"{path} has no table [tool.ianus].")
+
+
+def _parse(text: str, path: str) -> dict[str, Any]:
+    import tomllib  # Only where there is a file.
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(path, f"is not valid TOML: {error}.") from None
+
+
+def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Given]:
+    for key, value in content.items():
+        line = re.search(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*=", text, re.MULTILINE)
+        origin = f"{path}:{text.count(chr(10), 0, line.start()) + 1}" if line else path
+        name, label = key.replace("-", "_"), f"{origin}: {key}"
+        if name == "config":
+            raise SettingError(label, "a file cannot name another one.")
+        if name not in KNOWN:
+            raise SettingError(label, _unknown_key(name, value))
+        yield Given(name, value, label, origin)
+
+
+def _unknown_key(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        return f"is a table; settings stand at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
+    if known_elsewhere := hint(name):
+        return f"there is no such setting. {known_elsewhere}"
+    near = _nearest(name, KNOWN)
+    return f"there is no such setting; {f'did you mean {near}?' if near else '`ianus --print-config` shows them all.'}"
+
+
+# --- Layers ---
+
+
+def _layer(given: Iterable[Given]) -> Layer:
+    """What a source gives, by the settings' own names and checked."""
+    layer: Layer = {}
+    for each in given:
+        name, setting, alias = KNOWN[each.name]
+        try:
+            value: Any = setting.check(_translated(each.value, alias))
+        except ValueError as error:
+            raise SettingError(each.label, str(error)) from None
+        origin = each.origin
+        if (other := layer.get(name)) is not None:
+            if not setting.many:
+                raise SettingError(each.label, f"says the same as {other.label}; give one of them.")
+            value, origin = (*other.value, *value), f"{other.origin}, {origin}"
+        layer[name] = Given(name, value, each.label, origin)
+    for half in ("host", "port"):
+        if half in layer and "bind" in layer:
+            raise SettingError(
+                layer[half].label, f"says where to listen, as {layer['bind'].label} does; give one of them."
+            )
+    return layer
+
+
+def _translated(value: object, alias: Alias) -> object:
+    if alias.text is str:
+        return value
+    return [alias.text(str(each)) for each in value] if isinstance(value, (list, tuple)) else alias.text(str(value))
+
+
+def _merge(layers: list[Layer]) -> Layer:
+    """What counts, of layers from the uppermost down."""
+    merged: Layer = {}
+    for layer in reversed(layers):
+        merged |= layer
+    address = _address(layers)
+    if address is not None:
+        merged["bind"] = address
+    return {name: given for name, given in merged.items() if name not in ("host", "port")}
+
+
+def _address(layers: list[Layer]) -> Given | None:
+    """Where to listen: the uppermost source that says so.
+
+    One that gives a host or a port alone leaves the other half to the next that has it.
+    """
+    upper = next((index for index, layer in enumerate(layers) if layer.keys() & {"bind", "host", "port"}), None)
+    if upper is None or "bind" in layers[upper]:
+        return layers[upper]["bind"] if upper is not None else None
+    halves: Layer = {}
+    for layer in takewhile(lambda layer: "bind" not in layer, layers[upper:]):
+        halves = {half: layer[half] for half in ("host", "port") if half in layer} | halves
+    port = halves["port"].value if "port" in halves else DEFAULT_PORT
+    from_outside = "port" in halves and halves["port"].label == BESIDE["port"].variable
+    host = halves["host"].value if "host" in halves else HOST_OF_PORT if from_outside else DEFAULT_HOST
+    origin = ", ".join(half.origin for _, half in sorted(halves.items()))
+    return Given("bind", (TcpBind(host, port),), origin, origin)
+
+
+def _settings(merged: Layer) -> Settings:
+    names = {name for name, _, _ in table()}
+    try:
+        return Settings(**{name: given.value for name, given in merged.items() if name in names})
+    except SettingError as error:  # What only several together show.
+        concerned = [
+            given for name, given in merged.items() if re.search(rf"\b{name}\b", error.message) and given.origin
+        ]
+        where = "; ".join(f"{given.name}: {given.origin}" for given in concerned)
+        raise SettingError(error.setting, f"{error.problem} ({where})" if where else error.problem) from None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # Only on the way out.
+
+    return next(iter(difflib.get_close_matches(name, known, 1)), "")
+
+
+def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:
+    for name, setting in [*((name, setting) for name, setting, _ in table()), *BESIDE.items()]:
+        for alias in (Alias(name), *setting.aliases):
+            yield alias.name, (name, setting, alias)
+
+
+# Every name that a setting can be given by: that of the setting, all about it, and the alias that it is.
+KNOWN = dict(_known())

@@ -1,0 +1,381 @@
+"""The sources: what each is read from, which counts, where a value came from, what is said of mistakes."""
+
+import builtins
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ianus.errors import SettingError, StartupError
+from ianus.settings.schema import Settings, table
+from ianus.settings.sources import Configuration, Given, read_sources
+from ianus.settings.values import FdBind, TcpBind, UnixBind
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+
+def read(line: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Configuration:
+    given = [
+        Given(name, value, f"--{name.replace('_', '-')}", f"command line --{name.replace('_', '-')}")
+        for name, value in (line or {}).items()
+    ]
+    return read_sources(given, dict(environ or {}))
+
+
+def refusal(line: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> str:
+    with pytest.raises(SettingError, match=r"\S[.?]( \(.*\))?$") as caught:
+        read(line, environ)
+    assert caught.value.exit_code == 2
+    return caught.value.message
+
+
+def test_without_a_source_all_is_default() -> None:
+    assert read() == Configuration("", Settings(), {}, ())
+
+
+# --- Which one counts ---
+
+
+@pytest.mark.parametrize("line", [True, False])
+@pytest.mark.parametrize("environment", [True, False])
+@pytest.mark.parametrize("file", [True, False])
+@pytest.mark.parametrize("common", [True, False])
+def test_the_uppermost_source_counts(line: bool, environment: bool, file: bool, common: bool, nowhere: Path) -> None:
+    if file:
+        (nowhere / "ianus.toml").write_text("workers = 4\n")
+    environ = ({"IANUS_WORKERS": "3"} if environment else {}) | ({"WEB_CONCURRENCY": "5"} if common else {})
+    configuration = read({"workers": "2"} if line else None, environ)
+    expected, origin = next(
+        (workers, origin)
+        for given, workers, origin in [
+            (line, 2, "command line --workers"),
+            (environment, 3, "environment IANUS_WORKERS"),
+            (file, 4, "ianus.toml:1"),
+            (common, 5, "environment WEB_CONCURRENCY"),
+            (True, 1, "default"),
+        ]
+        if given
+    )
+    assert configuration.settings.workers == expected
+    assert configuration.origins.get("workers", "default") == origin
+
+
+def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text('header = ["a: 1", "b: 2"]\n')
+    assert read().settings.header == ((b"a", b"1"), (b"b", b"2"))
+    assert read({}, {"IANUS_HEADER": "c: 3"}).settings.header == ((b"c", b"3"),)
+
+
+@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+def test_every_setting_comes_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
+    texts = setting.texts(default) or ["640" if name == "uds_permissions" else "/x" if "path" in name else "X: y"]
+    value = setting.check(texts if setting.many else texts[0])
+    by_line = read({name: texts if setting.many else texts[0]})
+    by_environment = read({}, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
+    (nowhere / "ianus.toml").write_text(f"{name} = {texts if setting.many else repr(texts[0])}\n")
+    assert getattr(by_line.settings, name) == getattr(by_environment.settings, name) == value
+    assert getattr(read().settings, name) == value
+    assert read().origins == {name: "ianus.toml:1"}
+
+
+# --- Where to listen ---
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "file", "expected", "origin"),
+    [
+        ({}, {"PORT": "5000"}, "", TcpBind("0.0.0.0", 5000), "environment PORT"),
+        ({"bind": ["unix:x"]}, {"PORT": "5000"}, "", UnixBind("x"), "command line --bind"),
+        ({}, {"PORT": "5000", "IANUS_BIND": ":1"}, "", TcpBind("", 1), "environment IANUS_BIND"),
+        ({}, {"PORT": "5000"}, "bind = ':1'", TcpBind("", 1), "ianus.toml:1"),
+        ({}, {"PORT": "none"}, "bind = ':1'", TcpBind("", 1), "ianus.toml:1"),
+        ({"host": "::"}, {"PORT": "5000"}, "", TcpBind("::", 5000), "command line --host, environment PORT"),
+        ({"port": "80"}, {"PORT": "5000"}, "", TcpBind("127.0.0.1", 80), "command line --port"),
+        ({"host": "0.0.0.0"}, {}, "", TcpBind("0.0.0.0", 8000), "command line --host"),
+        ({"port": "80"}, {}, "", TcpBind("127.0.0.1", 80), "command line --port"),
+        ({"host": "::1", "port": "80"}, {}, "", TcpBind("::1", 80), "command line --host, command line --port"),
+        ({"port": "80"}, {"IANUS_HOST": "::"}, "", TcpBind("::", 80), "environment IANUS_HOST, command line --port"),
+        ({"port": "80"}, {}, "host = '::'", TcpBind("::", 80), "ianus.toml:1, command line --port"),
+        ({"port": "80"}, {"IANUS_BIND": ":1"}, "host = '::'", TcpBind("127.0.0.1", 80), "command line --port"),
+        ({}, {"IANUS_PORT": "81"}, "port = 82", TcpBind("127.0.0.1", 81), "environment IANUS_PORT"),
+        ({}, {}, "port = 82", TcpBind("127.0.0.1", 82), "ianus.toml:1"),
+        ({"uds": ["x"]}, {"PORT": "5000"}, "", UnixBind("x"), "command line --uds"),
+        ({}, {"IANUS_FD": "3"}, "bind = ':1'", FdBind(3), "environment IANUS_FD"),
+    ],
+)
+def test_one_source_says_where_to_listen(
+    line: dict[str, Any], environ: dict[str, str], file: str, expected: Any, origin: str, nowhere: Path
+) -> None:
+    if file:
+        (nowhere / "ianus.toml").write_text(file + "\n")
+    configuration = read(line, environ)
+    assert configuration.settings.bind == (expected,)
+    assert configuration.origins["bind"] == origin
+
+
+def test_a_socket_and_an_address_go_together() -> None:
+    configuration = read({"bind": [":80"], "uds": ["x"]})
+    assert configuration.settings.bind == (TcpBind("", 80), UnixBind("x"))
+    assert configuration.origins["bind"] == "command line --bind, command line --uds"
+
+
+def test_one_source_says_it_in_one_way() -> None:
+    assert refusal({"bind": [":80"], "port": "81"}).startswith("--port: says where to listen, as --bind does; ")
+    environ = {"IANUS_UDS": "x", "IANUS_HOST": "::"}
+    assert refusal({}, environ).startswith("IANUS_HOST: says where to listen, as IANUS_UDS does; ")
+
+
+# --- The environment ---
+
+
+def test_several_values_in_a_variable() -> None:
+    environ = {"IANUS_BIND": "127.0.0.1:1, unix:x,", "IANUS_HEADER": "A: b, c\nD: e\n", "IANUS_RELOAD_DIR": "a,b"}
+    settings = read({}, environ).settings
+    assert settings.bind == (TcpBind("127.0.0.1", 1), UnixBind("x"))
+    assert settings.header == ((b"a", b"b, c"), (b"d", b"e"))
+    assert settings.reload_dir == ("a", "b")
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("on", True), ("0", False), ("No", False)])
+def test_switches_in_a_variable(text: str, value: bool) -> None:
+    assert read({}, {"IANUS_FACTORY": text}).settings.factory is value
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert read({}, {"IANUS_BACKLOG": "", "PORT": "", "IANUS_APP": ""}) == Configuration("", Settings(), {}, ())
+
+
+def test_the_application_in_a_variable() -> None:
+    configuration = read({}, {"IANUS_APP": "main:app"})
+    assert (configuration.app, configuration.origins) == ("main:app", {"app": "environment IANUS_APP"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number."),
+        ({"IANUS_FACTORY": "si"}, "IANUS_FACTORY: 'si' is neither true nor false."),
+        ({"IANUS_BIND": ":1,x"}, "IANUS_BIND: 'x' has no port; write x:8000."),
+        ({"IANUS_BIND": ","}, "bind: there is no address to listen on; give at least one."),
+        ({"IANUS_KEEP_ALIVE": "soon"}, "IANUS_KEEP_ALIVE: 'soon' is not a time, "),
+        ({"PORT": "http"}, "PORT: 'http' is not a port; ports are 0 to 65535."),
+        ({"WEB_CONCURRENCY": "auto"}, "WEB_CONCURRENCY: 'auto' is not a whole number."),
+        (
+            {"IANUS_KEEP_ALIVE": "5", "IANUS_TIMEOUT_KEEP_ALIVE": "5"},
+            "IANUS_TIMEOUT_KEEP_ALIVE: says the same as IANUS_KEEP_ALIVE; give one of them.",
+        ),
+    ],
+)
+def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
+    assert refusal({}, environ).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?"),
+        ("IANUS_NO_ACCESS_LOG", "did you mean IANUS_ACCESS_LOG?"),
+        ("IANUS_XYZZY", "IANUS_XYZZY in the environment is no setting; see `ianus --help`."),
+    ],
+)
+def test_unknown_variables_are_warned_of(variable: str, expected: str) -> None:
+    (warning,) = read({}, {variable: "1"}).warnings
+    assert expected in warning
+
+
+def test_variables_that_are_not_meant_for_settings() -> None:
+    kubernetes = {
+        "IANUS_PORT": "tcp://10.0.0.1:80",
+        "IANUS_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "IANUS_PORT_80_TCP_ADDR": "10.0.0.1",
+        "IANUS_SERVICE_HOST": "10.0.0.1",
+        "IANUS_SERVICE_PORT": "80",
+        "IANUS_SERVICE_PORT_HTTP": "80",
+    }
+    assert read({}, kubernetes | {"IANUS_DEBUG": "1", "IANUS_BUILD": "x"}) == Configuration("", Settings(), {}, ())
+
+
+# --- The file ---
+
+
+def test_names_in_a_file_have_underscores_or_dashes(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text(
+        """
+        # a comment
+        app = "main:app"
+        timeout-write = "5m"
+        "timeout_keep_alive" = 1.5
+        max_request_body_size = "10MB"
+        access-log = false
+        bind = [
+            "127.0.0.1:1",
+            "unix:x",
+        ]
+        uds-permissions = 0o640
+        """
+    )
+    configuration = read()
+    assert configuration.app == "main:app"
+    assert configuration.settings == Settings(
+        timeout_write=300.0,
+        timeout_keep_alive=1.5,
+        max_request_body_size=10 << 20,
+        access_log=False,
+        bind=(TcpBind("127.0.0.1", 1), UnixBind("x")),
+        uds_permissions=0o640,
+    )
+    lines = {"app": 3, "timeout_write": 4, "timeout_keep_alive": 5, "max_request_body_size": 6, "access_log": 7}
+    lines |= {"bind": 8, "uds_permissions": 12}
+    assert configuration.origins == {name: f"ianus.toml:{line}" for name, line in lines.items()}
+
+
+def test_a_table_of_the_project_file(nowhere: Path) -> None:
+    (nowhere / "pyproject.toml").write_text("[project]\nname = 'x'\n[tool.ianus]\nbacklog = 5\n")
+    configuration = read()
+    assert configuration.settings.backlog == 5
+    assert configuration.origins == {"backlog": "pyproject.toml [tool.ianus]"}
+    (nowhere / "ianus.toml").write_text("backlog = 6\n")
+    assert read().settings.backlog == 6
+
+
+def test_a_project_file_that_is_about_others(nowhere: Path) -> None:
+    (nowhere / "pyproject.toml").write_text("this is no TOML")
+    assert read().settings == Settings()
+    (nowhere / "pyproject.toml").write_text("[tool.ruff]\nknown = ['ianus']\n")
+    assert read().settings == Settings()
+
+
+@pytest.mark.parametrize("by", ["line", "environment"])
+def test_another_file(by: str, nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("backlog = 5\n")
+    (nowhere / "other.toml").write_text("\nbacklog = 6\n")
+    configuration = read({"config": "other.toml"}) if by == "line" else read({}, {"IANUS_CONFIG": "other.toml"})
+    assert configuration.settings.backlog == 6
+    assert configuration.origins["backlog"] == "other.toml:2"
+
+
+def test_another_project_file(nowhere: Path) -> None:
+    (nowhere / "x").mkdir()
+    (nowhere / "x/pyproject.toml").write_text("[tool.ianus]\nbacklog = 5\n")
+    assert read({"config": "x/pyproject.toml"}).settings.backlog == 5
+    (nowhere / "x/pyproject.toml").write_text("[tool.other]\nbacklog = 5\n")
+    assert refusal({"config": "x/pyproject.toml"}) == "--config: x/pyproject.toml has no table [tool.ianus]."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("baklog = 5", "ianus.toml:1: baklog: there is no such setting; did you mean backlog?"),
+        ("\nkeep-alife = 5", "ianus.toml:2: keep-alife: there is no such setting; did you mean keep_alive?"),
+        ("xyzzy = 5", "ianus.toml:1: xyzzy: there is no such setting; `ianus --print-config` shows them all."),
+        ("ssl-certfile = 'x'", "ianus.toml:1: ssl-certfile: there is no such setting. TLS is not spoken yet; "),
+        ("http = 'h11'", "ianus.toml:1: http: there is no such setting. It has no meaning here: there is one parser"),
+        ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; settings stand at the top of ianus.toml, "),
+        ("config = 'x.toml'", "ianus.toml:1: config: a file cannot name another one."),
+        ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number."),
+        ("backlog = [1]", "ianus.toml:1: backlog: [1] is not a whole number."),
+        ("bind = 8000", "ianus.toml:1: bind: 8000 is not an address such as 127.0.0.1:8000."),
+        ("factory = 1", "ianus.toml:1: factory: 1 is neither true nor false."),
+        ("uds_permissions = 640", "ianus.toml:1: uds_permissions: 640 is not a set of permissions; give octal digits "),
+        ("app = 3", "ianus.toml:1: app: 3 is not a text."),
+        ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
+        ("bind = []", "bind: there is no address to listen on; give at least one. (bind: ianus.toml:1)"),
+        (
+            "access-log = true\naccess_log = true",
+            "ianus.toml:2: access_log: says the same as ianus.toml:1: access-log; give one of them.",
+        ),
+    ],
+)
+def test_wrong_files(text: str, expected: str, nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text(text)
+    assert refusal().startswith(expected)
+
+
+def test_files_that_cannot_be_read(nowhere: Path) -> None:
+    assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: No such file or directory."
+    assert refusal({}, {"IANUS_CONFIG": "x.toml"}).startswith("IANUS_CONFIG: x.toml cannot be read: ")
+    assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py is no TOML file; ")
+    (nowhere / "x.toml").mkdir()
+    assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: Is a directory."
+    (nowhere / "ianus.toml").write_bytes(b"app = '\xff'")
+    assert refusal() == "ianus.toml: ianus.toml is not a text in UTF-8."
+
+
+def test_a_byte_order_mark_is_no_mistake(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("\ufeffbacklog = 5\n")
+    assert read().settings.backlog == 5
+
+
+# --- Files of variables ---
+
+
+def test_a_file_of_variables_sets_those_that_are_not_set(nowhere: Path) -> None:
+    (nowhere / "my.env").write_text("# comment\nIANUS_BACKLOG=5\nexport SECRET='a b'\nSET=new\nNOTHING\nPORT=1234\n")
+    environ = {"SET": "old"}
+    line = [Given("env_file", ("my.env",), "--env-file", "command line --env-file")]
+    configuration = read_sources(line, environ)
+    assert environ == {"SET": "old", "IANUS_BACKLOG": "5", "SECRET": "a b", "PORT": "1234"}
+    assert configuration.settings.backlog == 5
+    assert configuration.settings.bind == (TcpBind("0.0.0.0", 1234),)
+    assert configuration.origins["backlog"] == "environment IANUS_BACKLOG"
+
+
+def test_of_two_files_of_variables_the_later_counts(nowhere: Path) -> None:
+    (nowhere / "a.env").write_text("IANUS_BACKLOG=5\nIANUS_WORKERS=2\n")
+    (nowhere / "b.env").write_text("IANUS_BACKLOG=6\n")
+    settings = read({"env_file": ["a.env", "b.env"]}).settings
+    assert (settings.backlog, settings.workers) == (6, 2)
+
+
+def test_a_file_of_variables_is_named_by_any_source(nowhere: Path) -> None:
+    (nowhere / "a.env").write_text("IANUS_BACKLOG=5\n")
+    (nowhere / "b.env").write_text("IANUS_BACKLOG=6\n")
+    (nowhere / "ianus.toml").write_text("env-file = 'b.env'\nbacklog = 7\n")
+    assert read().settings.backlog == 6
+    assert read({}, {"IANUS_ENV_FILE": "a.env"}).settings.backlog == 5
+    assert read({"env_file": ["a.env"]}, {"IANUS_ENV_FILE": "b.env"}).settings.backlog == 5
+
+
+def test_a_file_of_variables_may_name_the_file_of_settings(nowhere: Path) -> None:
+    (nowhere / "a.env").write_text("IANUS_CONFIG=other.toml\n")
+    (nowhere / "other.toml").write_text("backlog = 5\n")
+    assert read({"env_file": ["a.env"]}).settings.backlog == 5
+
+
+def test_files_of_variables_that_cannot_be_read(nowhere: Path) -> None:
+    assert refusal({"env_file": ["x"]}) == "--env-file: x cannot be read: No such file or directory."
+    (nowhere / "x").write_bytes(b"A=\xff")
+    assert refusal({}, {"IANUS_ENV_FILE": "x"}) == "IANUS_ENV_FILE: x is not a text in UTF-8."
+
+
+def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    with pytest.raises(
+        StartupError, match=r"--env-file needs the package python-dotenv; .*'ianus\[dotenv\]'"
+    ) as caught:
+        read({"env_file": ["x"]})
+    assert caught.value.exit_code == 3
+
+
+# --- What several say together ---
+
+
+def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("root_path_kept = '/b'\n")
+    message = refusal({"root_path": "/a"})
+    assert message.startswith("root_path: is given together with root_path_kept; ")
+    assert message.endswith(" (root_path_kept: ianus.toml:1; root_path: command line --root-path)")
+
+
+def test_nothing_is_loaded_for_files_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, loaded = builtins.__import__, []
+
+    def spy(name: str, *rest: Any) -> Any:
+        loaded.append(name)
+        return original(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", spy)
+    read({"backlog": "5"}, {"IANUS_WORKERS": "2", "PORT": "80"})
+    assert loaded == []
