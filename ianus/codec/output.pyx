@@ -122,7 +122,7 @@ cdef class Output:
             self.offset = 0
             self.queue[self.first] = None
             self.first += 1
-        return self.forget_sent()
+        return self.forget_sent() if self.first else 0
 
     cdef FileRange file(self):
         """The file that comes next, when pieces() has found nothing in front of it."""

@@ -190,7 +190,7 @@ cdef FieldId classify(bytes name) except *:
     return find_name(lowered, size, &shared)
 
 
-cdef int check_value(bytes name, bytes value) except -1:
+cdef inline int check_value(bytes name, bytes value) except -1:
     if not is_field_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
         raise ValueError(f"response header {name!r} has a control character in its value {value!r}")
     return 0

@@ -237,9 +237,9 @@ cdef class AsgiExchange(Exchange):
         if m.kind == NULL or not isinstance(<object>m.kind, str):
             raise ValueError("ASGI message has no 'type' string")
         if not self.status:
-            if <str>m.kind == "http.response.early_hint":
-                return self.send_hints(required(<dict>message, "links"))
             if <str>m.kind != "http.response.start":
+                if <str>m.kind == "http.response.early_hint":
+                    return self.send_hints(required(<dict>message, "links"))
                 raise unexpected(<str>m.kind, "http.response.start")
             if m.status == NULL or not isinstance(<object>m.status, int):
                 raise TypeError("response status is an int")
