@@ -1,5 +1,6 @@
 """Applications of nothing but ASGI, so that what is measured is the server."""
 
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -9,6 +10,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 HELLO = b"Hello, world!"
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
+PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of and sent in
+FOLDER = os.getcwd()  # noqa: PTH109 - pathlib would add to the start of every server
 
 
 async def hello(scope: Message, receive: Receive, send: Send) -> None:
@@ -31,12 +34,61 @@ async def echo(scope: Message, receive: Receive, send: Send) -> None:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    headers = [
-        (b"content-type", b"application/octet-stream"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(len(body))})
     await send({"type": "http.response.body", "body": body})
+
+
+async def download(scope: Message, receive: Receive, send: Send) -> None:
+    """Answers ``/N`` with N bytes in pieces, and ``/`` with hello."""
+    if scope["type"] == "lifespan" or scope["path"] == "/":
+        await hello(scope, receive, send)
+        return
+    left = int(scope["path"][1:])
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(left)})
+    while left:
+        piece = PIECE[:left]
+        left -= len(piece)
+        await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+async def upload(scope: Message, receive: Receive, send: Send) -> None:
+    """Answers with the number of bytes in the body of the request, which it forgets piece by piece."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(len(body))})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def pathsend(scope: Message, receive: Receive, send: Send) -> None:
+    """Answers ``/N`` with the file N of the current folder, which has N bytes, and ``/`` with hello."""
+    if scope["type"] == "lifespan" or scope["path"] == "/":
+        await hello(scope, receive, send)
+        return
+    if "http.response.pathsend" not in (scope.get("extensions") or {}):
+        body = b"has no pathsend"
+        await send({"type": "http.response.start", "status": 501, "headers": _binary_headers(len(body))})
+        await send({"type": "http.response.body", "body": body})
+        return
+    name = scope["path"][1:]
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(int(name))})
+    await send({"type": "http.response.pathsend", "path": f"{FOLDER}/{name}"})
+
+
+def big_body(size: int) -> bytes:
+    """What ``download`` sends."""
+    return (PIECE * (size // len(PIECE) + 1))[:size]
+
+
+def _binary_headers(length: int) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"application/octet-stream"), (b"content-length", str(length).encode())]
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -34,7 +34,7 @@ class Connection:
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def __enter__(self) -> "Connection":
         return self
@@ -53,9 +53,9 @@ class Connection:
 
     def read_answer(self) -> tuple[int, bytes]:
         """The next answer on the connection."""
-        while b"\r\n\r\n" not in self._buffer:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             self._fill()
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        head = self._take(end + 4)
         status_line, *lines = head.split(b"\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         if b"content-length" not in fields:
@@ -63,8 +63,12 @@ class Connection:
         length = int(fields[b"content-length"])
         while len(self._buffer) < length:
             self._fill()
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
-        return int(status_line.split()[1]), body
+        return int(status_line.split()[1]), self._take(length)
+
+    def _take(self, length: int) -> bytes:
+        taken = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return taken
 
     def _fill(self) -> None:
         data = self.socket.recv(65536)

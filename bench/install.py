@@ -1,4 +1,4 @@
-"""What a run needs besides Ianus: the floor, compiled, and the peers in bench/.venv. Kept between runs."""
+"""What a run needs besides Ianus: the C programs, compiled, and the peers in bench/.venv. Kept between runs."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from load import STREAM
 from peers import BENCH, FLOOR, VENV
 
 REQUIREMENTS = BENCH / "requirements.txt"
@@ -17,18 +18,19 @@ PIP_TIMEOUT = 600.0  # seconds
 def install() -> dict[str, str]:
     """Builds what is missing; what could not be had, as name -> reason."""
     missing = _install_peers()
-    reason = _compile_floor()
-    if reason:
-        missing["floor"] = reason
+    for program in (FLOOR, STREAM):
+        reason = _compile(program)
+        if reason:
+            missing[program.name] = reason
     return missing
 
 
-def _compile_floor() -> str:
-    source = BENCH / "floor.c"
-    if FLOOR.exists() and FLOOR.stat().st_mtime >= source.stat().st_mtime:
+def _compile(program: Path) -> str:
+    source = BENCH / f"{program.name}.c"
+    if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return ""
-    FLOOR.parent.mkdir(exist_ok=True)
-    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(FLOOR), str(source)])
+    program.parent.mkdir(exist_ok=True)
+    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source)])
 
 
 def _install_peers() -> dict[str, str]:

@@ -9,13 +9,17 @@ and none that its makers call experimental is switched on.
 import os
 import shlex
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 BENCH = Path(__file__).resolve().parent
 REPOSITORY = BENCH.parent
 VENV = BENCH / ".venv"
 FLOOR = BENCH / "build" / "floor"
+
+Log = Literal["off", "text", "json"]  # the access log
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,12 @@ class Server:
     """One row of every table.
 
     ``command`` is a template of ``{app}`` (``module:attribute``) and ``{port}``; its first word is a path or
-    the name of a command in bench/.venv. ``log_on`` is None for a server that has no access log.
+    the name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has.
     """
 
     name: str
     command: str
-    log_off: str = ""
-    log_on: str | None = None
+    logs: Mapping[Log, str] = field(default_factory=dict)
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -37,13 +40,12 @@ class Server:
         """The program's path, or None when it is not there."""
         return shutil.which(shlex.split(self.command)[0], path=str(VENV / "bin"))
 
-    def command_line(self, app: str, port: int, *, access_log: bool) -> list[str]:
+    def command_line(self, app: str, port: int, log: Log) -> list[str]:
         """The arguments to start it with; FileNotFoundError when it is not installed."""
         program = self.executable()
         if program is None:
             raise FileNotFoundError(f"{shlex.split(self.command)[0]}: not installed")
-        log = (self.log_on or "") if access_log else self.log_off
-        return [program, *shlex.split(f"{self.command} {log}".format(app=app, port=port))[1:]]
+        return [program, *shlex.split(f"{self.command} {self.logs.get(log, '')}".format(app=app, port=port))[1:]]
 
     def environment(self) -> dict[str, str]:
         """What the process sees of ours: little, so that a developer's settings change no result."""
@@ -56,13 +58,19 @@ class Server:
         }
 
 
+WITH_JSON: Mapping[Log, str] = {
+    "off": "--no-access-log",
+    "text": "--access-log",
+    "json": "--access-log --log-format json",
+}
+
+
 def ianus(name: str, program: Path) -> Server:
     """A build of Ianus. It finds uvloop and FastAPI in bench/.venv, so that all servers run the same ones."""
     return Server(
         name,
         f"{shlex.quote(str(program.absolute()))} --bind 127.0.0.1:{{port}} {{app}}",
-        log_off="--no-access-log",
-        log_on="--access-log",
+        logs=WITH_JSON,
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
@@ -72,22 +80,19 @@ PEERS = (
     Server(
         "h2corn",
         "h2corn {app} --bind 127.0.0.1:{port} --workers 1 --loop uvloop --backlog 4096 --timeout-keep-alive 75",
-        log_off="--no-access-log",
-        log_on="--access-log",
+        logs=WITH_JSON,
     ),
     Server(
         "granian",
         "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers 1 --loop uvloop --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384",
-        log_off="--no-access-log",
-        log_on="--access-log",
+        logs={"off": "--no-access-log", "text": "--access-log"},
     ),
     Server("fastpysgi", f"python {shlex.quote(str(BENCH / 'fastpysgi_server.py'))} {{app}} {{port}}"),
     Server(
         "uvicorn",
         "uvicorn {app} --port {port} --workers 1 --loop uvloop --http httptools --timeout-keep-alive 75",
-        log_off="--no-access-log",
-        log_on="--access-log",
+        logs={"off": "--no-access-log", "text": "--access-log"},
     ),
     Server(
         "socketify",
@@ -97,11 +102,11 @@ PEERS = (
         "gunicorn",
         "gunicorn {app} -k asgi --bind 127.0.0.1:{port} --workers 1 --asgi-loop uvloop --http-parser fast"
         " --worker-connections 16384 --keep-alive 75 --no-control-socket",
-        log_on="--access-logfile -",
+        logs={"text": "--access-logfile -"},
     ),
     Server(
         "hypercorn",
         "hypercorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop --keep-alive 75",
-        log_on="--access-logfile -",
+        logs={"text": "--access-logfile -"},
     ),
 )

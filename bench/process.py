@@ -52,13 +52,15 @@ def pinned(core: int) -> Iterator[None]:
 class Process:
     """A running server and its children. ``log`` gets stdout and stderr; None throws them away."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], core: int, log: Path | None) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], core: int, folder: Path, log: Path | None
+    ) -> None:
         self._log = log
         with Path(log or os.devnull).open("wb") as output, pinned(core):
             self._process = subprocess.Popen(
                 command,
                 env=environment,
-                cwd=log.parent if log else "/",
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -95,6 +97,16 @@ class Process:
     def pss_bytes(self) -> int:
         """Memory of all members: private pages plus the fair share of the shared ones."""
         return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss") for pid in self._members())
+
+    def reset_peak(self) -> int:
+        """Forgets the highest resident memory so far; the present one of all members, in bytes."""
+        for pid in self._members():
+            (PROC / str(pid) / "clear_refs").write_text("5")
+        return self.peak_bytes()
+
+    def peak_bytes(self) -> int:
+        """The highest resident memory of all members, each at its own time."""
+        return 1024 * sum(_field(PROC / str(pid) / "status", "VmHWM") for pid in self._members())
 
     def wakeups(self) -> int:
         """How often any thread of any member went to sleep of its own accord; it woke as often."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from budgets import BUDGETS, Budget
 from results import Results
-from scenarios import Scenario
+from scenario import Scenario
 
 NOISE_LIMIT = 5.0  # percent of the cores that others may use before the table says so
 

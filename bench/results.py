@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-from scenarios import Metrics
+from visit import Metrics
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from peers import BENCH, PEERS, REPOSITORY, VENV, Server, ianus
 from process import ServerError, choose_cores
 from report import Circumstances, keep, machine, markdown, today
 from results import Results, Run
-from scenarios import SCENARIOS, Scenario, Setting
+from scenario import Scenario
+from scenarios import SCENARIOS
+from visit import Setting
 
 ROUNDS = 5
 SECONDS = 3
@@ -103,7 +105,7 @@ def _tell(run: Run, scenario: Scenario, rounds: int) -> None:
     headline = scenario.columns[0]
     value = run.metrics.get(headline.metric)
     told = run.reason if value is None else f"{value:.2f} {headline.heading}"
-    print(f"round {run.round + 1}/{rounds}  {run.scenario:<10}  {run.server:<10}  {told}", file=sys.stderr)
+    print(f"round {run.round + 1}/{rounds}  {run.scenario:<14}  {run.server:<10}  {told}", file=sys.stderr)
 
 
 def _wanted(server: Server, names: Sequence[str], builds: Sequence[Server]) -> bool:

@@ -1,0 +1,168 @@
+/* Big bodies: the client for requests and answers that wrk would be too slow for.
+ *
+ * Each connection sends the request head of a file and BODY bytes behind it, reads an answer with a Content-Length, and
+ * starts over until SECONDS are past. Then it finishes what it is at: only whole transfers are counted. The kernel drops
+ * bodies of answers (MSG_TRUNC) and sends those of requests from its own pages (sendfile), so that the server is what
+ * limits the figure. Whatever goes wrong ends the program. Usage: stream PORT CONNECTIONS SECONDS HEAD_FILE BODY
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_CONNECTIONS = 256, HEAD_SIZE = 8192, SOURCE_SIZE = 1 << 20, STALLED_MS = 10000 };
+
+struct connection {
+    long to_send;          /* bytes of the request's body */
+    long to_receive;       /* bytes of the answer's body; -1 while its head is not complete */
+    int head_length;       /* what is there of the answer's head */
+    char head[HEAD_SIZE + 1];
+};
+
+static struct connection connections[MAX_CONNECTIONS];
+static struct pollfd sockets[MAX_CONNECTIONS]; /* by connection */
+static char request[HEAD_SIZE];
+static ssize_t request_length;
+static long body_length;
+static int source; /* a file in memory that bodies are sent from */
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+static long now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000L + now.tv_nsec / 1000;
+}
+
+static void start_request(int i)
+{
+    connections[i].to_send = body_length;
+    connections[i].to_receive = -1;
+    connections[i].head_length = 0;
+    sockets[i].events = body_length ? POLLIN | POLLOUT : POLLIN;
+    if (send(sockets[i].fd, request, request_length, MSG_NOSIGNAL | (body_length ? MSG_MORE : 0)) != request_length)
+        fail("a request could not be sent");
+}
+
+static void send_body(int i)
+{
+    struct connection *connection = &connections[i];
+    while (connection->to_send) {
+        off_t offset = 0;
+        size_t size = connection->to_send < SOURCE_SIZE ? connection->to_send : SOURCE_SIZE;
+        ssize_t sent = sendfile(sockets[i].fd, source, &offset, size);
+        if (sent < 0 && errno == EAGAIN)
+            return;
+        if (sent <= 0)
+            fail("a body could not be sent");
+        connection->to_send -= sent;
+    }
+    sockets[i].events = POLLIN;
+}
+
+static void receive_head(int i)
+{
+    struct connection *connection = &connections[i];
+    char *free_part = connection->head + connection->head_length;
+    ssize_t length = recv(sockets[i].fd, free_part, HEAD_SIZE - connection->head_length, 0);
+    if (length <= 0)
+        fail("connection closed instead of an answer");
+    connection->head_length += length;
+    connection->head[connection->head_length] = 0;
+    char *end = strstr(connection->head, "\r\n\r\n");
+    if (end == NULL && connection->head_length < HEAD_SIZE)
+        return;
+    char *field = strcasestr(connection->head, "\r\ncontent-length:");
+    if (end == NULL || field == NULL || field > end || strncmp(connection->head, "HTTP/1.1 200 ", 13))
+        fail("not an answer of status 200 with a Content-Length");
+    long already = connection->head + connection->head_length - (end + 4);
+    connection->to_receive = atol(field + strlen("\r\ncontent-length:")) - already;
+}
+
+static void receive_body(int i)
+{
+    ssize_t length = recv(sockets[i].fd, NULL, connections[i].to_receive, MSG_TRUNC);
+    if (length <= 0)
+        fail("connection closed within an answer");
+    connections[i].to_receive -= length;
+}
+
+/* True once the answer is complete. */
+static int receive(int i)
+{
+    if (connections[i].to_receive < 0)
+        receive_head(i);
+    else
+        receive_body(i);
+    if (connections[i].to_receive == 0 && connections[i].to_send)
+        fail("answered before the body was sent");
+    return connections[i].to_receive == 0;
+}
+
+static int connect_to(int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) || fcntl(fd, F_SETFL, O_NONBLOCK))
+        fail("connection refused");
+    return fd;
+}
+
+static void prepare(const char *head_file)
+{
+    int head = open(head_file, O_RDONLY);
+    request_length = read(head, request, sizeof request);
+    source = memfd_create("body", MFD_CLOEXEC);
+    if (request_length <= 0 || source < 0 || ftruncate(source, SOURCE_SIZE))
+        fail("nothing to send");
+    close(head);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 6 || atoi(argv[2]) > MAX_CONNECTIONS)
+        fail("usage: stream PORT CONNECTIONS SECONDS HEAD_FILE BODY");
+    int count = atoi(argv[2]), busy = count;
+    long requests = 0;
+    body_length = atol(argv[5]);
+    prepare(argv[4]);
+    for (int i = 0; i < count; i++)
+        sockets[i].fd = connect_to(atoi(argv[1]));
+    long start = now_us(), deadline = start + atol(argv[3]) * 1000000L;
+    for (int i = 0; i < count; i++)
+        start_request(i);
+    while (busy) {
+        if (poll(sockets, count, STALLED_MS) <= 0)
+            fail("nothing came and nothing could be sent for 10 s");
+        for (int i = 0; i < count; i++) {
+            if (sockets[i].revents & POLLOUT)
+                send_body(i);
+            if (!(sockets[i].revents & (POLLIN | POLLHUP | POLLERR)) || !receive(i))
+                continue;
+            requests++;
+            if (now_us() < deadline) {
+                start_request(i);
+            } else {
+                close(sockets[i].fd);
+                sockets[i].fd = -1; /* poll() passes it over */
+                busy--;
+            }
+        }
+    }
+    printf("{\"requests\": %ld, \"duration_us\": %ld}\n", requests, now_us() - start);
+}

@@ -1,0 +1,92 @@
+"""A visit to one server: started, asked once, measured by its scenario, gone."""
+
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from client import AnswerError, Request, check
+from peers import Log, Server
+from process import START_TIMEOUT, Cores, Process, ServerError, core_busy_ns
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all measurements of a run have in common. ``scratch`` is the servers' current folder."""
+
+    cores: Cores
+    seconds: int
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that has given its first answer."""
+
+    process: Process
+    port: int
+    start_ms: float
+
+
+class Meter:
+    """What the server uses from here on, and what others take away from it and from the load."""
+
+    def __init__(self, process: Process, cores: Cores) -> None:
+        self._process, self._cores = process, cores
+        self._wall, self._busy, self._client = time.monotonic_ns(), core_busy_ns(cores), _own_cpu_ns()
+        self._server = process.cpu_ns()
+
+    def read(self) -> tuple[int, float]:
+        """User and system time of the server in nanoseconds; percent of the cores that others used."""
+        cores = self._cores
+        server = self._process.cpu_ns() - self._server
+        client = _own_cpu_ns() - self._client
+        busy = core_busy_ns(cores) - self._busy
+        wall = (time.monotonic_ns() - self._wall) * len({cores.server, cores.load})
+        self._process.require_alive()
+        return server, max(0.0, 100 * (busy - server - client) / wall)
+
+
+@contextmanager
+def serving(server: Server, app: str, request: Request, setting: Setting, log: Log = "off") -> Iterator[Running]:
+    """A server that has answered the request; it is gone when the block ends."""
+    port = _free_port()
+    command = server.command_line(app, port, log)
+    output = setting.scratch / f"{server.name}.log" if log == "off" else None
+    begin = time.monotonic()
+    with Process(command, server.environment(), setting.cores.server, setting.scratch, output) as process:
+        try:
+            _wait_for_answer(process, port, request.raw(port))
+            start_ms = 1e3 * (time.monotonic() - begin)
+            yield Running(process, port, start_ms)
+        except (AnswerError, OSError, RuntimeError) as error:
+            process.require_alive()  # its end explains more than what its client saw of it
+            raise AnswerError(f"{error} (server: {process.last_words()})") from error
+
+
+def _wait_for_answer(process: Process, port: int, request: bytes) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        process.require_alive()
+        try:
+            return check(port, request, [None])
+        except ConnectionError:
+            time.sleep(0.001)
+    raise ServerError(f"no answer within {START_TIMEOUT:.0f} s: {process.last_words()}")
+
+
+def _own_cpu_ns() -> int:
+    """User and system time of the bench and of the programs that it ran to their end."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(1e9 * sum(usage.ru_utime + usage.ru_stime for usage in usages))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
