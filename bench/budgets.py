@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from peers import PEERS
 from results import Results
 
 Value = Callable[[Results], float | None]
@@ -26,21 +27,42 @@ def _plain(scenario: str, metric: str) -> Value:
     return lambda results: results.median(scenario, "ianus", metric)
 
 
-def _access_log(results: Results) -> float | None:
-    with_log = results.median("accesslog", "ianus", "cpu_us")
-    without = results.median("hello64", "ianus", "cpu_us")
-    return None if with_log is None or without is None else with_log - without
+def _access_log(scenario: str) -> Value:
+    def added(results: Results) -> float | None:
+        with_log = results.median(scenario, "ianus", "cpu_us")
+        without = results.median("hello64", "ianus", "cpu_us")
+        return None if with_log is None or without is None else with_log - without
+
+    return added
+
+
+def _time(scenario: str) -> Value:
+    """The time for a body against that of the peer that is quickest."""
+
+    def compared(results: Results) -> float | None:
+        own = results.median(scenario, "ianus", "mb_per_second")
+        peers = (results.median(scenario, peer.name, "mb_per_second") for peer in PEERS)
+        best = max((rate for rate in peers if rate is not None), default=None)
+        return None if own is None or best is None else best / own
+
+    return compared
 
 
 BUDGETS = (
     Budget("hello, 64 connections: CPU", "x floor", 1.75, _ratio("hello64", "floor")),
     Budget("hello, 64 connections: CPU", "x h2corn", 0.65, _ratio("hello64", "h2corn")),
     Budget("hello, 64 connections: CPU", "x granian", 0.5, _ratio("hello64", "granian")),
-    Budget("the access log adds: CPU", "µs", 1.5, _access_log),
+    Budget("the access log adds: CPU", "µs", 1.5, _access_log("accesslog")),
+    Budget("the access log as JSON adds: CPU", "µs", 1.5, _access_log("accesslogjson")),
     Budget("hello, 1 connection: CPU", "x h2corn", 0.7, _ratio("hello1", "h2corn")),
     Budget("hello, 1 connection: p50", "x h2corn", 0.7, _ratio("hello1", "h2corn", "p50_us")),
     Budget("FastAPI route: CPU", "x uvicorn", 0.7, _ratio("fastapi", "uvicorn")),
     Budget("FastAPI route: CPU", "x h2corn", 0.85, _ratio("fastapi", "h2corn")),
+    Budget("100 MB response: time", "x the best peer", 1.0, _time("download100m")),
+    Budget("100 MB response: RSS growth", "MB", 20.0, _plain("download100m", "growth_mb")),
+    Budget("100 MB upload: time", "x the best peer", 1.0, _time("upload100m")),
+    Budget("100 MB upload: RSS growth", "MB", 20.0, _plain("upload100m", "growth_mb")),
+    Budget("64 busy connections of 10,000: CPU", "x 64 alone", 1.15, _plain("open10000", "x_alone")),
     Budget("idle connection: memory", "KB", 0.5, _plain("idle5000", "kb_each")),
     Budget("idle server: wake-ups", "a second", 1.0, _plain("idle5000", "wakeups_per_second")),
     Budget("start to first answer", "ms", 150.0, _plain("startup", "start_ms")),

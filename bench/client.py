@@ -59,7 +59,7 @@ class Connection:
         status_line, *lines = head.split(b"\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         if b"content-length" not in fields:
-            raise AnswerError(f"no Content-Length in {head!r}")
+            raise AnswerError("no Content-Length in the answer")
         length = int(fields[b"content-length"])
         while len(self._buffer) < length:
             self._fill()

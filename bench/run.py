@@ -24,8 +24,8 @@ from scenario import Scenario
 from scenarios import SCENARIOS
 from visit import Setting
 
-ROUNDS = 5
-SECONDS = 3
+ROUNDS = 3
+SECONDS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,7 @@ int main(int argc, char **argv)
     int count = atoi(argv[2]), busy = count;
     long requests = 0;
     body_length = atol(argv[5]);
+    signal(SIGPIPE, SIG_IGN); /* sendfile() has no MSG_NOSIGNAL */
     prepare(argv[4]);
     for (int i = 0; i < count; i++)
         sockets[i].fd = connect_to(atoi(argv[1]));
