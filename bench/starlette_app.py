@@ -1,9 +1,13 @@
 """A Starlette application as people write them: a JSON route with a path and a query parameter, and a file."""
 
+import os
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
+
+FOLDER = os.getcwd()  # noqa: PTH109 - as in apps.py
 
 
 async def read_item(request: Request) -> JSONResponse:
@@ -15,7 +19,7 @@ async def read_item(request: Request) -> JSONResponse:
 
 async def read_file(request: Request) -> FileResponse:
     """A file of the current folder."""
-    return FileResponse(request.path_params["name"])
+    return FileResponse(f"{FOLDER}/{request.path_params['name']}")
 
 
 app = Starlette(routes=[Route("/items/{item_id:int}", read_item), Route("/files/{name}", read_file)])
