@@ -42,7 +42,6 @@ cdef class Connection(Transport):
     cdef flag eof                       # FIN was read
     cdef flag fin_seen                  # FIN was reported, perhaps behind unread bytes
     cdef flag unread                    # bytes wait in the socket that nobody wants now
-    cdef flag blocked                   # the peer does not take more output now
     cdef flag closing                   # to be closed when the output has left
     cdef flag resetting                 # to be closed with RST
     cdef flag lingering                 # our side is shut down, the peer's bytes are thrown away

@@ -15,6 +15,7 @@ cdef class Transport:
     """What a session may ask of the connection that carries it."""
     cdef readonly object client         # (host, port) of the peer, or None
     cdef readonly object server         # (host, port) or (path, None) that it connected to
+    cdef flag blocked                   # the peer does not take more output now
 
     cdef int flush(self) except -1      # send what is queued, as far as the peer takes it
     cdef int flush_soon(self) except -1  # the same behind the callbacks that the loop has ready now

@@ -210,12 +210,11 @@ cdef class Exchange:
             self.session.codec.send_end(self.stream)
             return self.complete()
         self.body_complete = not more
-        if self.session.codec.out is not None:
-            if self.session.codec.out.size >= HIGH_WATER:
-                self.session.transport.flush()
-            else:
-                self.session.transport.flush_soon()
-        return 0
+        if self.session.codec.out is None or self.session.transport.blocked:
+            return 0
+        if self.session.codec.out.size >= GATHER:
+            return self.session.transport.flush()
+        return self.session.transport.flush_soon()
 
     cdef int send_trailers(self, object headers, bint more) except -1:
         """Some of the trailers; more=False are the last ones and end the response."""
@@ -284,7 +283,7 @@ cdef class Exchange:
     cdef bint congested(self) noexcept:
         return (
             self.session is not None and self.session.codec.out is not None
-            and self.session.codec.out.size > HIGH_WATER
+            and self.session.codec.out.size > (HIGH_WATER if self.session.transport.blocked else GATHER)
         )
 
     cdef int break_length(self, long long size) except -1:

@@ -32,6 +32,7 @@ cdef class AsgiExchange(Exchange):
     cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
+    cdef long long rested           # bytes sent when the loop was last let run
     cdef FileRange file             # sent by zerocopysend, until it has left
     cdef bint file_is_last          # ... and ends the body
 

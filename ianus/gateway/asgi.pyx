@@ -51,6 +51,10 @@ cdef str GET = sys.intern("GET")
 cdef bytes NO_QUERY = b""
 
 
+cdef enum:
+    BURST = 1048576     # bytes of a response behind which its application lets the loop run
+
+
 cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
@@ -512,6 +516,10 @@ cdef class Send:
                 if exchange.disconnected:
                     raise ClientDisconnected
             if not exchange.needs_file() and not exchange.congested():
+                if exchange.sent - exchange.rested >= BURST and not exchange.response_complete:
+                    # A client that takes everything must not keep the loop from the others.
+                    exchange.rested = exchange.sent
+                    return None
                 raise StopIteration
             future = exchange.gateway.create_future()
             exchange.writers = with_waiter(exchange.writers, future)
