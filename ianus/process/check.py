@@ -1,7 +1,7 @@
 """What --check-config does: a start, as far as it goes without a socket."""
 
 from ianus.gateway.loader import load
-from ianus.process.worker import new_loop
+from ianus.process.main import new_loop
 from ianus.settings.schema import Settings
 
 
