@@ -14,11 +14,11 @@ from typing import Any
 
 from ianus.errors import StartupError
 from ianus.gateway.loader import load
+from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals
-from ianus.process.sockets import open_listeners
 from ianus.process.worker import CANCEL_GRACE, Worker, cancel
 from ianus.settings.schema import Settings
-from ianus.telemetry.logs import ErrorLog, apply_config
+from ianus.telemetry.logs import apply_config
 
 logger = logging.getLogger("ianus.error")
 
@@ -57,16 +57,6 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
             os._exit(code)
         logger.info("stopped")
     return code
-
-
-def open_log(settings: Settings) -> ErrorLog:
-    """Opens the server's own log. Raises StartupError."""
-    return ErrorLog(
-        level=settings.log_level,
-        log_format=settings.log_format,
-        path=settings.error_logfile,
-        configured=bool(settings.log_config),
-    )
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:

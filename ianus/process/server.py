@@ -22,8 +22,8 @@ from typing import Any
 from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import SettingError
 from ianus.gateway.loader import load
+from ianus.process.resources import open_listeners
 from ianus.process.signals import StopRequest, Urgency
-from ianus.process.sockets import open_listeners
 from ianus.process.worker import Worker
 from ianus.settings.schema import Settings
 

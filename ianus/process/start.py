@@ -1,4 +1,4 @@
-"""Where the command and ianus.run() begin, and where what prevents the start is told."""
+"""Where the command and ianus.run() begin: serve, or watch files and serve anew; and tell what prevents it."""
 
 import sys
 from typing import Any
@@ -13,6 +13,10 @@ def start(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
     What prevents the start is printed. hard_exit: see main.run().
     """
     try:
+        if settings.reload:
+            from ianus.process import reload
+
+            return reload.run(app, settings)
         from ianus.process import main
 
         return main.run(app, settings, hard_exit=hard_exit)

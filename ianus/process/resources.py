@@ -1,8 +1,9 @@
-"""The sockets that settings ask for."""
+"""What a process opens before it serves: the sockets to listen on, and its log."""
 
 from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
 from ianus.settings.schema import Settings
 from ianus.settings.values import FdBind, UnixBind
+from ianus.telemetry.logs import ErrorLog
 
 
 def open_listeners(settings: Settings) -> list[Listener]:
@@ -22,3 +23,13 @@ def open_listeners(settings: Settings) -> list[Listener]:
             listener.close()
         raise
     return listeners
+
+
+def open_log(settings: Settings) -> ErrorLog:
+    """The server's own log, to be opened when the application was loaded. Raises StartupError."""
+    return ErrorLog(
+        level=settings.log_level,
+        log_format=settings.log_format,
+        path=settings.error_logfile,
+        configured=bool(settings.log_config),
+    )
