@@ -33,7 +33,13 @@ def run(app: Any, **settings: Any) -> None:
     chosen = Settings.from_values(settings)
     from ianus.process.start import start  # Late: importing the package must stay cheap.
 
-    code = start(app, chosen)
+    try:
+        code = start(app, chosen)
+    except StartupError as error:
+        import sys
+
+        sys.stderr.write(error.report())
+        raise SystemExit(error.exit_code) from None
     if code:
         raise SystemExit(code)
 

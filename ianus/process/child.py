@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from ianus.acceptor.listener import Listener
+from ianus.errors import StartupError
 from ianus.settings.schema import Settings
 from ianus.settings.values import FdBind
 
@@ -93,6 +94,9 @@ def main(pipe: int) -> NoReturn:
         from ianus.process.start import start
 
         code = start(app, settings, hard_exit=True)
+    except StartupError as error:
+        sys.stderr.write(error.report())
+        code = error.exit_code
     except KeyboardInterrupt:  # ^C before the signal handlers stand
         code = 130
     sys.exit(code)
