@@ -40,6 +40,7 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
 
     def run() -> None:
         try:
+            server.load()  # before there is a loop, as the command does
             with asyncio.Runner(loop_factory=lambda: new_loop(server.settings.loop)) as runner:
                 runner.run(_serve(server, started))
         except BaseException as error:

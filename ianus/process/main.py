@@ -13,10 +13,9 @@ import threading
 from typing import Any
 
 from ianus.errors import StartupError
-from ianus.gateway.loader import load
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals
-from ianus.process.worker import CANCEL_GRACE, Worker, cancel
+from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_application
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
@@ -37,7 +36,7 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         listeners = open_listeners(settings)
         for listener in listeners:
             stack.callback(listener.close)
-        application = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+        application = load_application(app, settings)
         stack.callback(open_log(settings).close)
         loop = new_loop(settings.loop)
         stack.callback(loop.close)

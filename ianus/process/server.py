@@ -21,10 +21,10 @@ from typing import Any
 
 from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import SettingError
-from ianus.gateway.loader import load
+from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners
 from ianus.process.signals import StopRequest, Urgency
-from ianus.process.worker import Worker
+from ianus.process.worker import Worker, load_application
 from ianus.settings.schema import Settings
 
 logger = logging.getLogger("ianus.error")
@@ -57,13 +57,24 @@ class Server:
         self._asked = Urgency.NONE  # before the loop has heard of it
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = asyncio.Event()  # started, or never to be
+        self._application: Application | None = None
         self._worker: Worker | None = None
         self._addresses: tuple[str, ...] = ()
+
+    def load(self) -> Application:
+        """Loads the application, if that was not done yet; serve() does it otherwise.
+
+        For applications that have to be loaded while no event loop runs, such as Django's that look into the
+        database. Raises StartupError.
+        """
+        if self._application is None:
+            self._application = load_application(self.app, self.settings)
+        return self._application
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Starts, serves until should_exit is set, and stops.
 
-        sockets: bound sockets to listen on instead of `bind`; they stay the caller's, to be closed by him.
+        sockets: bound sockets to listen on instead of `bind`; closing them stays with the caller.
 
         Cancelling it asks for the graceful stop and waits for that; cancelling it once more makes it quick.
 
@@ -80,12 +91,7 @@ class Server:
                 for listener in listeners:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
-                application = load(
-                    self.app,
-                    factory=self.settings.factory,
-                    app_dir=self.settings.app_dir,
-                    interface=self.settings.interface,
-                )
+                application = self.load()
                 self._worker = Worker(application, self.settings, listeners, self._stop, self._on_started)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
 from ianus.gateway.lifespan import Lifespan
-from ianus.gateway.loader import Application
+from ianus.gateway.loader import Application, load
 from ianus.process.signals import StopRequest, Urgency
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile
@@ -38,6 +38,11 @@ RECEIVE_BYTES = 256 * 1024
 # Seconds that cancelled tasks get to leave, and that the application's clean-up gets in a quick stop.
 CANCEL_GRACE = 2.0
 QUICK_CLEAN_UP = 5.0
+
+
+def load_application(app: Any, settings: Settings) -> Application:
+    """The application that `app` names or is, loaded as `settings` say. Raises StartupError."""
+    return load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
 
 
 def wire(

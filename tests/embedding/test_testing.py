@@ -37,6 +37,8 @@ def test_an_application_is_served_inside_the_with_statement() -> None:
 
 def test_a_name_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app_of_test_testing.py").write_text(
+        "import asyncio, pytest\n"
+        "with pytest.raises(RuntimeError): asyncio.get_running_loop()\n"
         "async def app(scope, receive, send):\n"
         "    await send({'type': 'http.response.start', 'status': 204, 'headers': []})\n"
         "    await send({'type': 'http.response.body'})\n"
