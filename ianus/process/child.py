@@ -23,9 +23,8 @@ from ianus.errors import StartupError
 from ianus.settings.schema import Settings
 from ianus.settings.values import FdBind
 
-# Signals that end a child, and the seconds that it gets to obey each: for requests in flight, then for the
-# application's clean-up.
-ENDING = ((signal.SIGTERM, 1.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
+# Signals that end a child, and the seconds that it gets to obey each.
+ENDING = ((signal.SIGTERM, 2.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
 
 COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.child import main; main({pipe})"
 

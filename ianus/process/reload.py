@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fnmatch import fnmatch
 from types import FrameType
 from typing import Any
@@ -26,6 +27,9 @@ logger = logging.getLogger("ianus.error")
 
 # Directories in which nobody edits the application, beside those whose names begin with a dot.
 IGNORED = ("__pycache__", "node_modules", "site-packages")
+
+# Seconds that requests in flight get: a developer waits for the next start.
+GRACE = 1.0
 
 # Milliseconds between two looks at signals and at what has changed.
 STEP = 50
@@ -52,7 +56,8 @@ def run(app: Any, settings: Settings) -> int:
         for listener in listeners:
             stack.callback(listener.close)
         stack.callback(open_log(settings).close)
-        child = Child(app, settings, listeners)
+        grace = min(settings.timeout_graceful_shutdown or GRACE, GRACE)
+        child = Child(app, replace(settings, timeout_graceful_shutdown=grace), listeners)
         stopping = threading.Event()
         stack.callback(_handle_signals(child, stopping))
         stack.callback(child.stop)

@@ -68,10 +68,19 @@ def test_a_new_file_can_be_read_by_others(open_log: Open, tmp_path: Path) -> Non
     assert (tmp_path / "error.log").stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("path", [".", "none/error.log", "a\0b"])
-def test_a_file_that_cannot_be_opened_is_told(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        (".", "Name a file in it"),
+        ("none/error.log", "Create its directory"),
+        ("a\0b", "Let this user write there"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_told(
+    path: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(StartupError, match=r"cannot be opened \(.*\)\. .* another file with --error-logfile; - is"):
+    with pytest.raises(StartupError, match=rf"cannot be opened \(.*\)\. {fix}, .* with --error-logfile; - is"):
         ErrorLog(path=path)
     assert logger.handlers == []
 
