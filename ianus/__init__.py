@@ -2,17 +2,22 @@
 
     $ ianus main:app                          the command
     >>> ianus.run("main:app", bind="127.0.0.1:8000")     the same from Python
+    >>> await ianus.Server(app).serve()                  inside a running event loop
+    >>> with ianus.testing.serve(app) as url: ...        for tests (import ianus.testing)
 
 The rooms of the house, in the order in which a request passes them, are described in docs/architecture.md.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ianus._version import __version__
 from ianus.errors import SettingError, StartupError
 from ianus.settings.schema import Settings
 
-__all__ = ["SettingError", "Settings", "StartupError", "__version__", "run"]
+if TYPE_CHECKING:
+    from ianus.process.server import Server
+
+__all__ = ["Server", "SettingError", "Settings", "StartupError", "__version__", "run"]
 
 
 def run(app: Any, **settings: Any) -> None:
@@ -26,10 +31,10 @@ def run(app: Any, **settings: Any) -> None:
     does.
     """
     chosen = Settings.from_values(settings)
-    from ianus.process import worker  # Late: importing the package must stay cheap.
+    from ianus.process.start import start  # Late: importing the package must stay cheap.
 
     try:
-        code = worker.run(app, chosen)
+        code = start(app, chosen)
     except StartupError as error:
         import sys
 
@@ -37,3 +42,11 @@ def run(app: Any, **settings: Any) -> None:
         raise SystemExit(error.exit_code) from None
     if code:
         raise SystemExit(code)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Server":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ianus.process.server import Server  # Late, as above.
+
+    return Server

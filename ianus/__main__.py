@@ -14,9 +14,9 @@ def serve(app: str, settings: Settings) -> int:
     """Serves until asked to stop. Returns the exit code; what prevents the start is printed."""
 
     def run() -> int:
-        from ianus.process import worker  # Late: `ianus --help` needs no server.
+        from ianus.process.start import start  # Late: `ianus --help` needs no server.
 
-        return worker.run(app, settings, hard_exit=True)
+        return start(app, settings, hard_exit=True)
 
     return _reported(run)
 

@@ -27,6 +27,7 @@ class Rule(NamedTuple):
 RULES = (
     Rule("ianus", ("errors", "settings", "process"), "The front door hands over to the worker."),
     Rule("ianus.errors", (), "Every room may raise these, so they know none."),
+    Rule("ianus.pytest_plugin", ("testing",), "A fixture around what any test can use."),
     Rule("ianus._version", (), "A build reads it before anything is compiled."),
     Rule("ianus.acceptor",
          ("errors", "codec.base", "codec.file_range", "codec.ledger", "codec.output", "exchange.base",
@@ -41,13 +42,15 @@ RULES = (
          "The application's side, whatever the socket."),
     Rule("ianus.process", ("",), "The worker alone wires all rooms together."),
     Rule("ianus.settings", ("errors",), "Plain values that are passed down; reading them starts nothing."),
-    Rule("ianus.telemetry", (), "Whoever has something to report calls it; it calls nobody."),
+    Rule("ianus.telemetry", ("errors",), "Whoever has something to report calls it; it calls nobody."),
 )  # fmt: skip
 
 # What must start without loading one compiled module, directly or through others.
 PLAIN = {
     "ianus": "Importing the package and `ianus --help` load nothing of the server.",
     "ianus.__main__": "Importing the package and `ianus --help` load nothing of the server.",
+    "ianus.process.reload": "The process that watches files outlives any crash of the one that serves.",
+    "ianus.pytest_plugin": "pytest loads it in every run, before coverage is measured.",
     "ianus.process.supervisor": "The process that watches the workers stays small and outlives any crash.",
 }
 

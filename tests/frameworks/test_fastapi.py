@@ -215,7 +215,7 @@ def test_unexpected_error(start_server: Callable[..., Server], loop: str, path: 
         response = client.get(path)
         assert (response.status, response.body) == (500, b"Internal Server Error")
         assert client.get("/").status == 200
-    server.log.wait_for(r"^LookupError: raised on purpose$")
+    server.log.wait_for(r"^ +LookupError: raised on purpose$")
     assert f"GET {path}" in server.log.text
     assert server.log.text.count("Traceback (most recent call last)") == 1
 

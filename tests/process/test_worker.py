@@ -1,7 +1,6 @@
 """The order of starting and stopping, with stand-ins for the compiled part."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -15,7 +14,8 @@ import pytest
 
 import ianus
 from ianus.errors import StartupError
-from ianus.process import worker as module
+from ianus.process import main as module
+from ianus.process import worker
 from ianus.process.signals import Urgency
 from ianus.settings.schema import Settings
 
@@ -39,7 +39,7 @@ class StandIn:
         self.sockets: list[socket.socket] = []
         self.draining = asyncio.Event()
 
-    def wire(self, app: Any, settings: Settings, loop: Any, state: Any) -> Any:
+    def wire(self, app: Any, settings: Settings, loop: Any, state: Any, access_file: Any) -> Any:
         self.state = state
         return self, self, self
 
@@ -100,20 +100,11 @@ def notes() -> Notes:
     return Notes()
 
 
-@pytest.fixture(autouse=True)
-def _logger_as_before() -> Iterator[None]:
-    logger = logging.getLogger("ianus.error")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], level, logger.propagate = before
-    logger.setLevel(level)
-
-
 @pytest.fixture
 def serve(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     def run(script: Callable[[StandIn], Any], app: Any = None, **settings: Any) -> int:
         stand_in = StandIn(notes, script)
-        monkeypatch.setattr(module, "wire", stand_in.wire)
+        monkeypatch.setattr(worker, "wire", stand_in.wire)
         given = {"bind": "127.0.0.1:0", "loop": "asyncio"} | settings
         return module.run(app or application_of(notes), Settings.from_values(given))
 
@@ -290,7 +281,7 @@ def test_a_second_int_forces(serve: Callable[..., int], notes: Notes, capsys: py
 def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
     serve: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CANCEL_GRACE", 0.01)
+    monkeypatch.setattr(worker, "CANCEL_GRACE", 0.01)
     release: list[asyncio.Future[None]] = []
 
     async def stubborn() -> None:
@@ -338,7 +329,7 @@ def test_a_shutdown_of_the_application_that_hangs_is_broken_off_by_a_quick_stop(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "QUICK_CLEAN_UP", 0.01)
+    monkeypatch.setattr(worker, "QUICK_CLEAN_UP", 0.01)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -484,7 +475,7 @@ def test_a_hurried_stop_leaves_busy_threads_behind_when_it_may(
     thread = threading.Thread(target=release.wait)
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
-    monkeypatch.setattr(module, "wire", StandIn(notes, ask(signal.SIGQUIT)).wire)
+    monkeypatch.setattr(worker, "wire", StandIn(notes, ask(signal.SIGQUIT)).wire)
     settings = Settings.from_values({"bind": "127.0.0.1:0", "loop": "asyncio"})
     thread.start()
     try:
@@ -502,34 +493,32 @@ def test_a_hurried_stop_leaves_busy_threads_behind_when_it_may(
 # --- Logging ---
 
 
-def test_the_log_goes_to_standard_error_with_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
-    module.configure_logging()
-    logging.getLogger("ianus.error").info("hello")
-    assert capsys.readouterr().err.endswith(" INFO hello\n")
+def test_the_end_is_told_last(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    serve(ask(signal.SIGTERM))
+    assert capsys.readouterr().err.splitlines()[-1].endswith(" INFO stopped")
 
 
-def test_handlers_that_the_user_configured_are_kept() -> None:
-    logger = logging.getLogger("ianus.error")
-    handler = logging.NullHandler()
-    logger.addHandler(handler)
-    module.configure_logging()
-    assert logger.handlers == [handler]
-    assert logger.propagate
-
-
-def test_configuring_twice_adds_one_handler() -> None:
-    module.configure_logging()
-    module.configure_logging()
-    assert len(logging.getLogger("ianus.error").handlers) == 1
-
-
-def test_a_logger_that_the_applications_configuration_disabled_is_revived(
-    capsys: pytest.CaptureFixture[str],
+def test_more_workers_than_one_are_warned_of_once(
+    serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logging.getLogger("ianus.error").disabled = True
-    module.configure_logging()
-    logging.getLogger("ianus.error").error("heard")
-    assert "heard" in capsys.readouterr().err
+    serve(ask(signal.SIGTERM), workers=4)
+    assert capsys.readouterr().err.count("WARNING workers is 4, and this version runs one") == 1
+
+
+def test_the_configuration_is_applied_before_the_application_is_loaded(
+    serve: Callable[..., int], tmp_path: Path
+) -> None:
+    with pytest.raises(StartupError, match=r"logging configuration .* cannot be read"):
+        serve(ask(), "no_such_module_here:app", log_config=str(tmp_path / "none.ini"))
+
+
+def test_the_log_file_is_opened_before_the_application_starts(
+    serve: Callable[..., int], notes: Notes, tmp_path: Path
+) -> None:
+    for setting in ("error_logfile", "access_logfile"):
+        with pytest.raises(StartupError, match=f"cannot be opened .* another file with --{setting.replace('_', '-')}"):
+            serve(ask(), **{setting: str(tmp_path / "none" / "log")})
+    assert notes == []
 
 
 def test_urgencies_are_ordered() -> None:

@@ -1,0 +1,110 @@
+"""A process that serves and does nothing else: its loop, its signals, its log, its exit code.
+
+The order of a start is chosen by what fails soonest and is told best: addresses are bound before the application is
+loaded, the application is loaded before a loop exists; worker.py goes on from there.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+from typing import Any
+
+from ianus.errors import StartupError
+from ianus.process.resources import open_listeners, open_log
+from ianus.process.signals import StopRequest, Urgency, handle_signals
+from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_application
+from ianus.settings.schema import Settings
+from ianus.telemetry.logs import apply_config
+
+logger = logging.getLogger("ianus.error")
+
+
+def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
+    """Serves `app` ("MODULE:ATTR" or the application) until a signal asks to stop. Returns the exit code.
+
+    hard_exit: end the process without waiting for the application's threads, if any are still busy after a
+    stop that was quick or ran out of time. Python itself would wait for them without limit.
+
+    Raises StartupError where serving cannot begin.
+    """
+    with contextlib.ExitStack() as stack:
+        if settings.log_config:
+            apply_config(settings.log_config)
+        listeners = open_listeners(settings)
+        for listener in listeners:
+            stack.callback(listener.close)
+        application = load_application(app, settings)
+        stack.callback(open_log(settings).close)
+        loop = new_loop(settings.loop)
+        stack.callback(loop.close)
+        worker = Worker(application, settings, listeners, StopRequest())
+        stack.callback(worker.close)
+        asyncio.set_event_loop(loop)
+        stack.callback(asyncio.set_event_loop, None)
+        restore_signals = handle_signals(loop, worker.stop)
+        if not hard_exit:
+            # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
+            stack.callback(restore_signals)
+        code = _run_to_end(loop, worker)
+        if hard_exit and worker.hurried and _has_busy_threads():
+            logger.warning("leaving threads of the application behind that are still busy")
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(code)
+        logger.info("stopped")
+    return code
+
+
+def new_loop(name: str) -> asyncio.AbstractEventLoop:
+    """A new event loop of the kind that --loop names. Raises StartupError."""
+    if name != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if name == "uvloop":
+                raise StartupError(
+                    "uvloop is not installed. Install it (pip install uvloop), or use --loop asyncio."
+                ) from None
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
+    serving = loop.create_task(_serve(worker))
+    code = 0
+    while True:
+        try:
+            loop.run_until_complete(serving)
+            return code
+        except KeyboardInterrupt:
+            # The last resort of signals.py: it has broken off what blocked the loop, and the quick stop that
+            # was asked for long ago can go on.
+            worker.hurried = True
+            code = 130  # what shells make of a process that INT has ended
+            if serving.done():
+                return code
+
+
+async def _serve(worker: Worker) -> None:
+    """Serves, then does what asyncio.run() does at its end, but within limits."""
+    try:
+        await worker.serve()
+    finally:
+        loop, own = asyncio.get_running_loop(), asyncio.current_task()
+        await cancel([task for task in asyncio.all_tasks() if task is not own])
+        await loop.shutdown_asyncgens()
+        limit = CANCEL_GRACE if worker.hurried else worker.settings.timeout_graceful_shutdown
+        threads = asyncio.create_task(loop.shutdown_default_executor())
+        if not await worker.until(threads, Urgency.QUICK, limit):
+            worker.hurried = True
+        worker.hurried |= worker.stop.urgency >= Urgency.QUICK
+
+
+def _has_busy_threads() -> bool:
+    """Whether there are threads that the interpreter would wait for at its end."""
+    own = threading.current_thread()
+    return any(thread is not own and not thread.daemon for thread in threading.enumerate())

@@ -1,0 +1,35 @@
+"""What a process opens before it serves: the sockets to listen on, and its log."""
+
+from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
+from ianus.settings.schema import Settings
+from ianus.settings.values import FdBind, UnixBind
+from ianus.telemetry.logs import ErrorLog
+
+
+def open_listeners(settings: Settings) -> list[Listener]:
+    """Listens on everything in `settings.bind`, or on nothing. Raises StartupError."""
+    listeners: list[Listener] = []
+    try:
+        for bind in settings.bind:
+            if isinstance(bind, UnixBind):
+                permissions = settings.uds_permissions
+                listeners.append(listen_unix(bind.path, backlog=settings.backlog, permissions=permissions))
+            elif isinstance(bind, FdBind):
+                listeners.append(listen_fd(bind.fd))
+            else:
+                listeners += listen_tcp(bind.host, bind.port, backlog=settings.backlog)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def open_log(settings: Settings) -> ErrorLog:
+    """The server's own log, to be opened when the application was loaded. Raises StartupError."""
+    return ErrorLog(
+        level=settings.log_level,
+        log_format=settings.log_format,
+        path=settings.error_logfile,
+        configured=bool(settings.log_config),
+    )

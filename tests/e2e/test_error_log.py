@@ -1,0 +1,127 @@
+"""The files and formats of both logs, as the command's options have them."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import APPS, PATIENCE, Client, until
+
+Start = Callable[..., "Logging"]
+
+
+class Logging:
+    """A server whose own log goes to error.log in the folder that it runs in."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        command = [sys.executable, "-P", "-m", "ianus", "-b", "unix:app.sock", "--app-dir", str(APPS), *options]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([*command, "apps:app"], cwd=folder, stdout=pipe, stderr=pipe, text=True)
+        until(lambda: self.process.poll() is not None or self.listens())
+
+    def listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as sock:
+            return sock.connect_ex(str(self.folder / "app.sock")) == 0
+
+    def connect(self) -> Client:
+        return Client(str(self.folder / "app.sock"))
+
+    def end(self) -> tuple[str, str]:
+        """What it wrote to standard output and standard error."""
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, err
+        return out, err
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    monkeypatch.chdir(tmp_path)  # the path of a Unix socket is short
+    started: list[Logging] = []
+
+    def start(*options: str) -> Logging:
+        started.append(Logging(Path(), *options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+
+
+def own(text: str) -> str:
+    """Standard error without what the application says."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("app: "))
+
+
+def test_both_logs_go_to_files(start: Start) -> None:
+    server = start("--error-logfile", "error.log", "--access-logfile", "access.log")
+    with server.connect() as client:
+        assert client.get("/hello").status == 200
+    out, err = server.end()
+    assert out == own(err) == ""
+    assert '"GET /hello HTTP/1.1" 200 ' in server.read("access.log")
+    log = server.read("error.log").splitlines()
+    assert " INFO Ianus " in log[0]
+    assert log[-1].endswith(" INFO stopped")
+
+
+def test_the_own_log_as_json(start: Start) -> None:
+    server = start("--log-format", "json", "--no-access-log")
+    with server.connect() as client:
+        assert client.get("/raise").status == 500
+    out, err = server.end()
+    assert out == ""
+    lines = [json.loads(line) for line in own(err).splitlines()]
+    assert lines[-1]["message"] == "stopped"
+    (error,) = (line for line in lines if line["level"] == "error")
+    assert "GET /raise" in error["message"]
+    assert error["exception"].startswith("Traceback (most recent call last):\n")
+
+
+def test_less_is_told_at_a_higher_level(start: Start) -> None:
+    server = start("--log-level", "error")
+    with server.connect() as client:
+        assert client.get("/raise").status == 500
+    assert own(server.end()[1]).splitlines()[0].endswith(" ERROR exception in application: GET /raise")
+
+
+def test_python_logging_is_configured_by_a_file(start: Start) -> None:
+    handler = {"class": "logging.FileHandler", "filename": "own.log", "formatter": "own"}
+    Path("logging.json").write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "disable_existing_loggers": True,
+                "formatters": {"own": {"format": "own %(name)s %(message)s"}},
+                "handlers": {"file": handler},
+                "loggers": {"ianus": {"handlers": ["file"], "level": "INFO"}},
+            }
+        )
+    )
+    server = start("--log-config", "logging.json")
+    with server.connect() as client:
+        assert client.get("/hello").status == 200
+    assert own(server.end()[1]) == ""
+    assert server.read("own.log").splitlines()[-1] == "own ianus.error stopped"
+
+
+@pytest.mark.parametrize("option", ["--error-logfile", "--access-logfile", "--log-config"])
+def test_a_file_that_cannot_be_opened_is_one_message(option: str, start: Start) -> None:
+    server = start(option, "none/log")
+    out, err = server.process.communicate(timeout=PATIENCE)
+    assert server.process.returncode == 3
+    assert out == ""
+    assert err.startswith("Error: The log")
+    assert option in err
+    assert len(err.splitlines()) == 1
+    assert not Path("app.sock").exists()
