@@ -16,7 +16,7 @@ import click
 
 from ianus.errors import SettingError, StartupError
 from ianus.settings.habits import ACCEPTED, HINTS, Habit
-from ianus.settings.schema import BESIDE, SOURCES, Settings, table
+from ianus.settings.schema import BESIDE, SOURCES, Settings, described, table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration, Given, read_sources
 from ianus.settings.values import show_boolean
@@ -34,7 +34,8 @@ application is the one that ianus.toml or the variable IANUS_APP names.
 EPILOG = """Every option can be given as a variable too (--timeout-write 5 as IANUS_TIMEOUT_WRITE=5), in ianus.toml or
 in [tool.ianus] of pyproject.toml (timeout-write = 5). Times take ms, s, m and h, sizes K, M and G.
 
-`ianus completion bash` (zsh, fish) prints what makes the shell complete such lines.
+Names that other servers have for them (--host, --port, --keep-alive, ...) are understood; docs/settings.md lists
+them. `ianus completion bash` (zsh, fish) prints what makes the shell complete such lines.
 """
 
 Serve = Callable[[str, Settings], int]
@@ -240,7 +241,7 @@ def _options() -> Iterator[click.Option]:
         help="Print every setting, as for ianus.toml, and where it came from; then exit.",
     )
     yield _Option(["--check-config"], is_flag=True, help="Check all settings, load the application; then exit.")
-    for _, setting, _ in [*table(), *((name, setting, None) for name, setting in BESIDE.items())]:
+    for _, setting in described():
         for alias in setting.aliases:
             yield _option(alias.name, setting._replace(short=""), "", hidden=True)
     for name, habit in HABITS.items():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ianus.settings.habits import ACCEPTED, ELSEWHERE
-from ianus.settings.schema import BESIDE, table
+from ianus.settings.schema import BESIDE, described, table
 from ianus.settings.setting import Setting
 
 HEAD = """\
@@ -111,10 +111,9 @@ def _row(name: str, setting: Setting, default: object) -> list[str]:
 
 def _aliases() -> Iterator[str]:
     yield "## Other names\n\nWhat other servers call these settings is understood in all places.\n"
-    rows = [*((name, setting) for name, setting, _ in table()), *BESIDE.items()]
     lines = [
         [f"`--{alias.name.replace('_', '-')}`", f"`--{name.replace('_', '-')}`" + EXPLAINED.get(alias.name, "")]
-        for name, setting in rows
+        for name, setting in described()
         for alias in setting.aliases
     ]
     yield _table(["name", "setting"], sorted(lines))

@@ -323,6 +323,13 @@ def table() -> Iterator[tuple[str, Setting, Any]]:
         yield each.name, each.metadata["setting"], each.default
 
 
+def described() -> Iterator[tuple[str, Setting]]:
+    """(name, description) of everything that a source can say."""
+    for name, setting, _ in table():
+        yield name, setting
+    yield from BESIDE.items()
+
+
 def _check_binds(binds: tuple[Bind, ...]) -> None:
     if not binds:
         raise SettingError("bind", "there is no address to listen on; give at least one.")

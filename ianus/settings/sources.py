@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ianus.errors import SettingError, StartupError
 from ianus.settings.habits import hint
-from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
 from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind
 
@@ -123,8 +123,8 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
             near = _nearest(name, KNOWN)
-            hint = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
-            yield f"{variable} in the environment is no setting; {hint}"
+            fix = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
+            yield f"{variable} in the environment is no setting; {fix}"
 
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
@@ -261,19 +261,26 @@ def _merge(layers: list[Layer]) -> Layer:
 
 
 def _address(layers: list[Layer]) -> Given | None:
-    """Where to listen: the uppermost source that says so.
+    """Where to listen: what the uppermost source says that says anything about it."""
+    for index, layer in enumerate(layers):
+        if "bind" in layer:
+            return layer["bind"]
+        if "host" in layer or "port" in layer:
+            return _address_of_halves(layers[index:])
+    return None
 
-    One that gives a host or a port alone leaves the other half to the next that has it.
-    """
-    upper = next((index for index, layer in enumerate(layers) if layer.keys() & {"bind", "host", "port"}), None)
-    if upper is None or "bind" in layers[upper]:
-        return layers[upper]["bind"] if upper is not None else None
+
+def _address_of_halves(layers: list[Layer]) -> Given:
+    """A host and a port, each from the uppermost layer that gives it, down to one that gives whole addresses."""
     halves: Layer = {}
-    for layer in takewhile(lambda layer: "bind" not in layer, layers[upper:]):
+    for layer in takewhile(lambda layer: "bind" not in layer, layers):
         halves = {half: layer[half] for half in ("host", "port") if half in layer} | halves
+    host = DEFAULT_HOST
+    if "host" in halves:
+        host = halves["host"].value
+    elif halves["port"].label == BESIDE["port"].variable:
+        host = HOST_OF_PORT
     port = halves["port"].value if "port" in halves else DEFAULT_PORT
-    from_outside = "port" in halves and halves["port"].label == BESIDE["port"].variable
-    host = halves["host"].value if "host" in halves else HOST_OF_PORT if from_outside else DEFAULT_HOST
     origin = ", ".join(half.origin for _, half in sorted(halves.items()))
     return Given("bind", (TcpBind(host, port),), origin, origin)
 
@@ -297,7 +304,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:
-    for name, setting in [*((name, setting) for name, setting, _ in table()), *BESIDE.items()]:
+    for name, setting in described():
         for alias in (Alias(name), *setting.aliases):
             yield alias.name, (name, setting, alias)
 

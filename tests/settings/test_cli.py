@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ianus.settings.cli import build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
-from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.schema import Settings, described, table
 from ianus.settings.values import FdBind, TcpBind, UnixBind
 
 Served = list[tuple[str, Settings]]
@@ -158,8 +158,7 @@ def test_every_other_name_is_tried_above() -> None:
     tried = " ".join(
         word for mark in test_names_of_other_servers.pytestmark for line, *_ in mark.args[1] for word in line
     )
-    settings = [*(setting for _, setting, _ in table()), *BESIDE.values()]
-    names = {alias.name.replace("_", "-") for setting in settings for alias in setting.aliases} - {"env-files"}
+    names = {alias.name.replace("_", "-") for _, setting in described() for alias in setting.aliases} - {"env-files"}
     assert {name for name in names if f"--{name} " not in tried} == set()
 
 
@@ -177,7 +176,7 @@ def test_every_setting_has_a_flag_in_the_help_page(served: Served) -> None:
 
 def test_the_help_page_is_not_about_other_servers(served: Served) -> None:
     output = invoke(served, "-h").output
-    for name in ("--host", "--port", "--keep-alive", "--worker-class", "--http", "--log-file"):
+    for name in ("--uds", "--graceful-timeout", "--worker-class", "--http", "--log-file"):
         assert f"{name} " not in output
 
 

@@ -1,11 +1,13 @@
 """docs/settings.md is what the table makes it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from ianus.settings.page import EXPLAINED, page
 from ianus.settings.schema import BESIDE, table
+from ianus.settings.sources import read_sources
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -24,3 +26,11 @@ def test_every_other_name_has_a_row() -> None:
         assert f"| `--{alias.name.replace('_', '-')}` | " in page()
     # Where the value changes on the way, the page says how.
     assert {alias.name for alias in aliases if alias.text is not str} == set(EXPLAINED)
+
+
+def test_the_example_is_a_good_file(nowhere: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", page(), re.MULTILINE | re.DOTALL)
+    (nowhere / "ianus.toml").write_text(example)
+    configuration = read_sources((), {})
+    assert configuration.app == "main:app"
+    assert len(configuration.origins) == len(example.splitlines())

@@ -8,7 +8,7 @@ import pytest
 
 from ianus.errors import SettingError
 from ianus.settings.habits import HINTS
-from ianus.settings.schema import BESIDE, Settings, table
+from ianus.settings.schema import Settings, described, table
 from ianus.settings.values import FdBind, TcpBind, UnixBind
 
 
@@ -34,7 +34,7 @@ def test_every_default_can_be_written_and_read_back(name: str, setting: Any, def
 
 
 def test_no_name_and_no_letter_is_taken_twice() -> None:
-    settings = [*((name, setting) for name, setting, _ in table()), *BESIDE.items()]
+    settings = list(described())
     names = [name for name, _ in settings] + [alias.name for _, setting in settings for alias in setting.aliases]
     assert len(names) == len(set(names))
     assert not {f"--{name.replace('_', '-')}" for name in names} & set(HINTS)

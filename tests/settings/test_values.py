@@ -1,11 +1,13 @@
 """The kinds of value: what each takes, what it makes of it, and what it says to the rest."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ianus.settings import values
 from ianus.settings.values import FdBind, Kind, TcpBind, UnixBind
+from ianus.telemetry.line_format import LineFormat
 
 
 def refusal(kind: Kind, value: object) -> str:
@@ -186,6 +188,19 @@ def test_what_is_no_name_of_a_field(value: object) -> None:
 )
 def test_formats_of_the_access_log(value: str) -> None:
     assert values.access_log_format(value) == value
+    LineFormat(value)  # What is let through here, the log can write.
+
+
+@pytest.mark.parametrize("atom", [*"hlutrmUqHsBbfaTDMLp", "{a}i", "{a}o", "{a}e", *"cRPx", "{}i", "{a}x", ""])
+def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
+    def accepts(check: Callable[[str], object]) -> bool:
+        try:
+            check(f"%({atom})s")
+        except ValueError:
+            return False
+        return True
+
+    assert accepts(values.check_access_log_format) == accepts(LineFormat)
 
 
 @pytest.mark.parametrize(
