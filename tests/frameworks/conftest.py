@@ -19,12 +19,14 @@ from tests.helpers import PATIENCE, Server
 LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
 
 EXPECTED_LINE = re.compile(r"app: |\S+ \S+ \S+ INFO ")
-# asgiref warns that `send` is not marked as a coroutine function, which no compiled method can be; Django that a
-# stream is not asynchronous, which those of its own FileResponse never are; below either is the line of code. The
-# server warns of what event streams bring that is not theirs to say: Transfer-Encoding in Quart's guide, Connection
-# in Litestar.
+# Warnings that are expected, with the line of code below them:
+# - asgiref's that `send` is not marked as a coroutine function, which no compiled method can be;
+# - Django's that a stream is not asynchronous, which those of its own FileResponse never are;
+# - Starlette's to Connexion, which imports its test client;
+# - the server's of what event streams must not say: Transfer-Encoding in Quart's guide, Connection in Litestar.
 EXPECTED_WARNING = re.compile(
-    r"^.*(async_to_sync was passed|must consume synchronous iterators|dropped hop-by-hop response header).*\n(  .*\n)?",
+    r"^.*(async_to_sync was passed|must consume synchronous iterators|StarletteDeprecationWarning"
+    r"|dropped hop-by-hop response header).*\n(  .*\n)?",
     re.MULTILINE,
 )
 
