@@ -284,6 +284,7 @@ async def who(request: Request) -> dict[str, Any]:
         "url": str(request.url),
         "item": str(request.url_for("read_item", item_id=7)),
         "root_path": request.scope["root_path"],
+        "raw_path": request.scope["raw_path"].decode("ascii"),
     }
 
 
