@@ -32,7 +32,7 @@ from fastapi import (
 )
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
@@ -303,6 +303,11 @@ async def numbers(count: int) -> StreamingResponse:
             yield f"{number}\n"
 
     return StreamingResponse(generate(), media_type="text/plain")
+
+
+@app.get("/download")
+async def download() -> FileResponse:
+    return FileResponse("large.bin", filename="download.bin")
 
 
 @app.get("/lines")

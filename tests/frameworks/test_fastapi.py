@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.frameworks.conftest import LARGE
 from tests.frameworks.driving import APPS, LEAVES, open_gate, told
 from tests.helpers import Client, Server, many
 
@@ -358,6 +359,17 @@ def test_stream(fastapi_server: Server) -> None:
         response = client.get("/numbers?count=1000")
         assert response.framing == "chunked"
         assert response.body.decode() == "".join(f"{n}\n" for n in range(1000))
+        assert client.get("/").status == 200
+
+
+def test_file(fastapi_server: Server) -> None:
+    with fastapi_server.connect() as client:
+        response = client.get("/download", b"X-Request-ID: mine")
+        assert (response.framing, response.body == LARGE) == ("length", True)
+        assert response.header(b"content-disposition") == b'attachment; filename="download.bin"'
+        assert response.header(b"x-request-id") == b"mine"
+        part = client.get("/download", b"Range: bytes=-10", b"Accept-Encoding: gzip")
+        assert (part.status, part.body) == (206, LARGE[-10:])
         assert client.get("/").status == 200
 
 
