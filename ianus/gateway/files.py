@@ -12,14 +12,15 @@ import stat
 
 
 def open_whole(path: object) -> tuple[int, int]:
-    """Opens the file at an absolute path. Returns a descriptor, which the caller owns, and the size in bytes.
+    """Opens the file at a path. Returns a descriptor, which the caller owns, and the size in bytes.
+
+    ASGI asks for an absolute path. Starlette's FileResponse passes on what it was given, though, and a relative one
+    means the same file here as for any open() of the application.
 
     Raises ValueError for what is no regular file, OSError for what cannot be opened.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"the path of a file is a string, not {type(path).__name__}")
-    if not os.path.isabs(path):  # noqa: PTH117 - pathlib takes 5 ms to import
-        raise ValueError(f"the path of a file to be sent is absolute, which {path!r} is not")
     # O_NONBLOCK: a FIFO would keep us waiting for its other end.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

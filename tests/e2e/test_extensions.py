@@ -345,7 +345,7 @@ def test_file_that_becomes_shorter(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        ({"type": "http.response.pathsend", "path": "relative"}, "ValueError"),
+        ({"type": "http.response.pathsend", "path": "relative"}, "FileNotFoundError"),
         ({"type": "http.response.pathsend", "path": "/does/not/exist"}, "FileNotFoundError"),
         ({"type": "http.response.pathsend", "path": "/dev/zero"}, "ValueError"),
         ({"type": "http.response.pathsend", "path": "/"}, "ValueError"),
