@@ -32,7 +32,7 @@ from fastapi import (
 )
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
@@ -284,6 +284,7 @@ async def who(request: Request) -> dict[str, Any]:
         "url": str(request.url),
         "item": str(request.url_for("read_item", item_id=7)),
         "root_path": request.scope["root_path"],
+        "raw_path": request.scope["raw_path"].decode("ascii"),
     }
 
 
@@ -302,6 +303,11 @@ async def numbers(count: int) -> StreamingResponse:
             yield f"{number}\n"
 
     return StreamingResponse(generate(), media_type="text/plain")
+
+
+@app.get("/download")
+async def download() -> FileResponse:
+    return FileResponse("large.bin", filename="download.bin")
 
 
 @app.get("/lines")

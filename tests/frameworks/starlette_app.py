@@ -68,6 +68,7 @@ async def who(request: Request) -> Response:
             "echo": str(request.url_for("echo", name="you")),
             "nested": str(request.url_for("nested:where")),
             "root_path": request.scope["root_path"],
+            "raw_path": request.scope["raw_path"].decode("ascii"),
             "query": request.query_params.multi_items(),
         }
     )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.frameworks.conftest import LARGE
 from tests.frameworks.driving import APPS, LEAVES, open_gate, told
 from tests.helpers import Client, Server, many
 
@@ -314,6 +315,7 @@ def test_addresses(fastapi_server: Server) -> None:
             "url": "http://test/who?a=b",
             "item": "http://test/items/7",
             "root_path": "",
+            "raw_path": "/who",
         }
 
 
@@ -325,21 +327,6 @@ def test_documentation(fastapi_client: httpx.Client) -> None:
     assert schema["info"]["title"] == "Tutorial"
     assert "servers" not in schema
     assert "/items/{item_id}" in schema["paths"]
-
-
-def test_root_path(serve: Callable[..., Server], client_of: Callable[[Server], httpx.Client], loop: str) -> None:
-    """Behind a proxy that serves the application below /api and strips that from the path."""
-    server = serve("fastapi_app:app", "--loop", loop, "--root-path", "/api")
-    client = client_of(server)
-    base = str(client.base_url)
-    assert "url: '/api/openapi.json'" in client.get("/docs").text
-    assert client.get("/openapi.json").json()["servers"] == [{"url": "/api"}]
-    told = client.get("/who").json()
-    assert told["root_path"] == "/api"
-    assert told["item"] == f"{base}/api/items/7"
-    nested = client.get("/subapi/where")
-    assert nested.status_code == 200
-    assert nested.json() == {"root_path": "/api/subapi", "url": f"{base}/api/subapi/where"}
 
 
 def test_mounted_application(fastapi_client: httpx.Client) -> None:
@@ -372,6 +359,17 @@ def test_stream(fastapi_server: Server) -> None:
         response = client.get("/numbers?count=1000")
         assert response.framing == "chunked"
         assert response.body.decode() == "".join(f"{n}\n" for n in range(1000))
+        assert client.get("/").status == 200
+
+
+def test_file(fastapi_server: Server) -> None:
+    with fastapi_server.connect() as client:
+        response = client.get("/download", b"X-Request-ID: mine")
+        assert (response.framing, response.body == LARGE) == ("length", True)
+        assert response.header(b"content-disposition") == b'attachment; filename="download.bin"'
+        assert response.header(b"x-request-id") == b"mine"
+        part = client.get("/download", b"Range: bytes=-10", b"Accept-Encoding: gzip")
+        assert (part.status, part.body) == (206, LARGE[-10:])
         assert client.get("/").status == 200
 
 

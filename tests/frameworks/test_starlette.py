@@ -51,6 +51,7 @@ def test_addresses(starlette_server: Server) -> None:
             "echo": "http://test/echo/you",
             "nested": "http://test/nested/where",
             "root_path": "",
+            "raw_path": "/who",
             "query": [["a", "1"], ["a", "ü"], ["b", ""]],
         }
         assert json.loads(client.get("/nested/where").body) == {

@@ -1,0 +1,213 @@
+"""A Litestar application answers as its guides say, and hears of clients that leave."""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.frameworks.conftest import LARGE
+from tests.frameworks.driving import APPS, LEAVES, open_gate, told
+from tests.helpers import Client, Server, many
+
+
+@pytest.fixture
+def litestar_server(serve: Callable[..., Server], loop: str) -> Server:
+    return serve("litestar_app:app", "--loop", loop)
+
+
+@pytest.fixture
+def litestar_client(litestar_server: Server, client_of: Callable[[Server], httpx.Client]) -> httpx.Client:
+    return client_of(litestar_server)
+
+
+# --- Handlers ---
+
+
+def test_hello(litestar_client: httpx.Client) -> None:
+    response = litestar_client.get("/")
+    assert (response.status_code, response.text) == (200, "Hello, world!")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_parameters(litestar_client: httpx.Client) -> None:
+    response = litestar_client.get("/books/3?q=süß&tag=a&tag=b", headers={"X-Token": "mine"})
+    assert response.json() == {"book_id": 3, "q": "süß", "tags": ["a", "b"], "token": "mine"}
+    assert litestar_client.get("/books/three").status_code == 404
+    refused = litestar_client.get("/books/3?q=too+long")
+    assert refused.status_code == 400
+    assert [problem["key"] for problem in refused.json()["extra"]] == ["q"]
+
+
+def test_addresses(litestar_server: Server) -> None:
+    with litestar_server.connect() as client:
+        assert json.loads(client.get("/who?a=b").body) == {
+            "client": list(client.sock.getsockname()),
+            "url": "http://test/who?a=b",
+            "book": "http://test/books/7",
+            "root_path": "",
+            "raw_path": "/who",
+        }
+
+
+def test_session(litestar_client: httpx.Client) -> None:
+    assert [litestar_client.get("/visits").json()["visits"] for _ in range(3)] == [1, 2, 3]
+
+
+def test_redirect(litestar_client: httpx.Client) -> None:
+    assert litestar_client.get("/old", follow_redirects=True).json()["book_id"] == 1
+
+
+def test_lifespan_state(litestar_client: httpx.Client) -> None:
+    assert litestar_client.get("/state").json() == {"model": "answers everything"}
+
+
+def test_transfer_objects(litestar_client: httpx.Client) -> None:
+    """What is excluded neither leaves nor enters."""
+    done = {"title": "Start writing list", "done": True, "id": 1}
+    assert litestar_client.get("/todos", params={"done": True}).json() == [done]
+    response = litestar_client.post("/todos", json={"title": "New", "done": False, "id": 99, "secret": "x"})
+    assert (response.status_code, response.json()) == (201, {"title": "New", "done": False, "id": 3})
+    assert litestar_client.put("/todos/2", json={"title": "Profit", "done": True}).json()["done"] is True
+    missing = litestar_client.put("/todos/9", json={"title": "Profit", "done": True})
+    assert (missing.status_code, missing.json()["detail"]) == (404, "TODO 9 not found")
+    deleted = litestar_client.delete("/todos/1")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+
+
+@pytest.mark.parametrize("body", [b'{"title": "New"}', b'{"title": 1, "done": true}', b"{", b""])
+def test_wrong_bodies(litestar_client: httpx.Client, body: bytes) -> None:
+    response = litestar_client.post("/todos", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["status_code"]) == (400, 400)
+
+
+def test_dependency_with_yield(litestar_server: Server, litestar_client: httpx.Client) -> None:
+    mark = litestar_server.log.mark()
+    assert litestar_client.get("/query?name=one").text == "session of one"
+    told(litestar_server, "session closed", "one", mark)
+
+
+def test_documentation(litestar_client: httpx.Client) -> None:
+    page = litestar_client.get("/schema")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "SwaggerUIBundle" in page.text
+    schema = litestar_client.get("/schema/openapi.json").json()
+    assert schema["info"]["title"] == "Todo"
+    assert "/todos/{item_id}" in schema["paths"]
+
+
+# --- Errors ---
+
+
+def test_errors(litestar_client: httpx.Client) -> None:
+    response = litestar_client.get("/refuse")
+    assert (response.status_code, response.json()["detail"], response.headers["x-pot"]) == (418, "no coffee", "tea")
+    assert litestar_client.get("/nowhere").json() == {"status_code": 404, "detail": "Not Found"}
+    assert litestar_client.post("/who").status_code == 405
+
+
+def test_unexpected_errors(start_server: Callable[..., Server]) -> None:
+    """Before the answer Litestar answers 500; inside of it the connection visibly breaks."""
+    server = start_server(app="litestar_app:app", app_dir=APPS)
+    with server.connect() as client:
+        response = client.get("/fail")
+        assert response.status == 500
+        assert json.loads(response.body) == {"status_code": 500, "detail": "Internal Server Error"}
+        client.request("/fail-inside")
+        assert client.head()[1] == 200
+        assert client.chunk() == b"half"
+        assert client.nothing()
+    server.log.wait_for(r"GET /fail-inside$")
+    server.log.wait_for(r"LookupError: raised on purpose$", server.log.text.index("GET /fail-inside"))
+    assert server.get("/").status == 200
+
+
+# --- Bodies that come in ---
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_upload(litestar_client: httpx.Client, size: int) -> None:
+    content = b"x" * size
+    response = litestar_client.post("/upload", files={"file": ("fïle.bin", content)}, data={"note": "größer"})
+    assert response.json() == {"name": "fïle.bin", "sha256": hashlib.sha256(content).hexdigest(), "note": "größer"}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("size", [0, 5_000_000])
+def test_stream_of_a_request(litestar_client: httpx.Client, size: int, chunked: bool) -> None:
+    body = b"abcd\n" * (size // 5)
+    pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
+    told = litestar_client.post("/digest", content=pieces if chunked else body).json()
+    assert told == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+# --- Threads and background work ---
+
+
+def test_handlers_in_threads_run_together(litestar_server: Server) -> None:
+    with many(4, litestar_server.connect) as clients:
+        for client in clients:
+            client.request("/meet")
+        assert sorted(json.loads(client.response().body)["place"] for client in clients) == [0, 1, 2, 3]
+
+
+def test_background_task(litestar_server: Server) -> None:
+    mark = litestar_server.log.mark()
+    with litestar_server.connect() as client:
+        assert client.get("/later/work").body == b"soon"
+        assert client.get("/").status == 200
+        assert "done later" not in litestar_server.log.since(mark)
+        open_gate(litestar_server, "work")
+        told(litestar_server, "done later", "work", mark)
+
+
+# --- Bodies that go out ---
+
+
+@pytest.mark.parametrize("threads", ["", "&threads=1"], ids=["coroutines", "threads"])
+def test_stream(litestar_server: Server, threads: str) -> None:
+    with litestar_server.connect() as client:
+        response = client.get(f"/stream?count=100{threads}")
+        assert response.framing == "chunked"
+        assert response.body.decode() == "".join(f"{n}\n" for n in range(100))
+        assert client.get("/").status == 200
+        old = client.get(f"/stream?count=100{threads}", version="1.0")
+        assert (old.framing, old.body) == ("close", response.body)
+
+
+@pytest.mark.parametrize("path", ["/file", "/static/large.bin"])
+def test_file(litestar_server: Server, path: str) -> None:
+    with litestar_server.connect() as client:
+        response = client.get(path)
+        assert (response.framing, response.body == LARGE) == ("length", True)
+        if path == "/file":
+            assert response.header(b"content-disposition") == b'attachment; filename="download.bin"'
+        assert client.get("/").status == 200
+
+
+def test_events(litestar_server: Server) -> None:
+    with litestar_server.connect() as client:
+        client.request("/events/first")
+        _, status, _, headers = client.head()
+        assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream; charset=utf-8")
+        open_gate(litestar_server, "first")
+        assert client.chunk() == b"id: 1\r\nevent: news\r\ndata: first\r\n\r\n"
+
+
+@pytest.mark.parametrize("events", [0, 1])
+@LEAVES
+def test_client_leaves_idle_events(litestar_server: Server, events: int, leave: Callable[[Client], None]) -> None:
+    """Litestar goes through a thread before it begins with the generator; one that has not begun has no end."""
+    name = f"{events}-{leave.__name__}"
+    mark = litestar_server.log.mark()
+    client = litestar_server.connect()
+    client.request(f"/events/{name}")
+    client.head()
+    told(litestar_server, "stream opened", name, mark)
+    if events:
+        open_gate(litestar_server, name)
+        assert client.chunk()
+        told(litestar_server, "idle", name, mark)
+    leave(client)
+    told(litestar_server, "stream closed", name, mark)
