@@ -27,7 +27,7 @@ TURNS = 1000
 class Served:
     """A server of one application, to be asked again and again."""
 
-    def __init__(self, app: App, *, access_log: AccessLog | None = None) -> None:
+    def __init__(self, app: App, *, access_log: AccessLog | None = None, request_id_header: str = "") -> None:
         self._loop = asyncio.new_event_loop()
         self._gateway = AsgiGateway(app, loop=self._loop)
         self._service = Service(
@@ -35,6 +35,7 @@ class Served:
             Http1Factory(Limits()),
             deadlines=Deadlines(),
             access_log=access_log,
+            request_id_header=request_id_header,
         )
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
