@@ -4,6 +4,8 @@
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
+#   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
 #   make bench       side by side with other servers                       ARGS='--help'
 #   make build       compile the package in place; .venv/bin/ianus runs it
@@ -26,7 +28,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test test-all asan check bench build dist clean venv always
+.PHONY: serve test test-all asan conformance fuzz fuzz-corpus check bench build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples $(ARGS) hello:app
@@ -85,6 +87,12 @@ $(BUILD)/asan/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.inst
 	export IANUS_ASAN=1; $(call copy,$(@D))
 	@touch $@
 
+$(BUILD)/fuzz/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
+	$(call debian,command -v clang && test -e "$$(clang -print-file-name=libclang_rt.asan_static-$$(uname -m).a)",clang libclang-rt-dev)
+	$(BIN)/python -m pip install --quiet --group fuzz
+	export IANUS_FUZZ=1 CC=clang; $(call copy,$(@D))
+	@touch $@
+
 dist: $(VENV)/.installed
 	$(BIN)/python -m build --no-isolation --outdir dist
 
@@ -112,6 +120,37 @@ asan: $(BUILD)/asan/.built
 	ASAN_OPTIONS=detect_leaks=0:handle_sigill=1:log_path=$(REPORTS) \
 	$(call suite,$(BUILD)/asan) -m 'not packaging' $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
+
+# On the release build, which is what is served.
+conformance: build
+	$(call debian,command -v slowhttptest,slowhttptest)
+	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
+
+# A finding stays in fuzz/findings, where `make test` tries it again from then on. New inputs that reach more stay in
+# build/ until `make fuzz-corpus` has the least of them that reach as much in fuzz/corpus.
+TARGET ?= $(shell sed -n 's/^TARGETS = //p' fuzz/__init__.py | tr -d '(),"')
+SECONDS ?= 60
+INPUT ?=
+fuzzer = PYTHONPATH=$(abspath $(BUILD))/fuzz:$(CURDIR) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/asan_with_fuzzer.so \
+	$(BIN)/python -m fuzz.run
+
+fuzz: $(BUILD)/fuzz/.built
+	@for target in $(TARGET); do \
+		echo "---- $$target, $(SECONDS) s"; \
+		corpus=$(BUILD)/corpus/$$target findings=fuzz/findings/$$target; \
+		mkdir -p $$corpus fuzz/corpus/$$target $$findings; \
+		$(fuzzer) $$target $(or $(INPUT),$$corpus fuzz/corpus/$$target $$findings) \
+			-max_total_time=$(SECONDS) -timeout=20 -artifact_prefix=$$findings/ $(ARGS) || { \
+			echo "error: to see it again: make fuzz TARGET=$$target INPUT=$$findings/..."; exit 1; }; \
+	done
+
+fuzz-corpus: $(BUILD)/fuzz/.built
+	@for target in $(TARGET); do \
+		corpus=$(BUILD)/corpus/$$target kept=fuzz/corpus/$$target; \
+		mkdir -p $$corpus $$kept && cp -r $$kept/. $$corpus && rm -r $$kept && mkdir $$kept && \
+		$(fuzzer) $$target -merge=1 $$kept $$corpus 2>&1 | tail -n 1; \
+	done
 
 check: export PATH := $(abspath $(BIN)):$(PATH)
 check: $(VENV)/.installed $(MODULES:%.pyx=build/check/%.c)

@@ -5,6 +5,7 @@ flavour, which the Makefile keeps in directories of their own:
 
 IANUS_DEBUG=1    counts live objects and checks assertions (the C macro ``IANUS_DEBUG``)
 IANUS_ASAN=1     AddressSanitizer and UndefinedBehaviorSanitizer; implies the debug flavour
+IANUS_FUZZ=1     the same instrumented for libFuzzer, which takes clang: CC=clang
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
 """
 
@@ -18,7 +19,8 @@ from Cython.Compiler.Errors import CompileError
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-ASAN = os.environ.get("IANUS_ASAN") == "1"
+FUZZ = os.environ.get("IANUS_FUZZ") == "1"
+ASAN = FUZZ or os.environ.get("IANUS_ASAN") == "1"
 DEBUG = ASAN or os.environ.get("IANUS_DEBUG") == "1"
 JOBS = min(os.cpu_count() or 1, 4)
 
@@ -58,6 +60,10 @@ if ASAN:
         "-fsanitize-undefined-trap-on-error",
         "-fno-omit-frame-pointer",
     ]
+    if FUZZ:
+        # Coverage to guide the fuzzer; and clang's own check of function pointers, which Python's method tables
+        # all fail: they hold functions of several types as one.
+        SANITIZE += ["-fsanitize=fuzzer-no-link", "-fno-sanitize=function"]
     COMPILE_ARGS += SANITIZE
     LINK_ARGS += SANITIZE
 

@@ -3,4 +3,6 @@ from typing import Any
 
 from ianus.codec.limits import Limits
 
-def record(chunks: Iterable[bytes], *, limits: Limits | None = None, eof: bool = False) -> list[tuple[Any, ...]]: ...
+def record(
+    chunks: Iterable[bytes], *, limits: Limits | None = None, eof: bool = False, reasons: bool = False
+) -> list[tuple[Any, ...]]: ...

@@ -12,6 +12,7 @@ cdef class Recorder(Sink):
     cdef list events
     cdef list body
     cdef bint failed
+    cdef bint reasons
 
     def __cinit__(self):
         self.events = []
@@ -51,7 +52,7 @@ cdef class Recorder(Sink):
     cdef int on_error(self, int status, str reason) except -1:
         self.flush()
         self.failed = True
-        self.events.append(("error", status))
+        self.events.append(("error", status, reason) if self.reasons else ("error", status))
         return 0
 
     cdef int flush(self) except -1:
@@ -62,13 +63,13 @@ cdef class Recorder(Sink):
         return 0
 
 
-def record(chunks, *, Limits limits=None, bint eof=False) -> list:
+def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) -> list:
     """Feeds an HTTP/1 codec as a connection would and returns its events.
 
     What the codec does not consume is kept and passed again with the next chunk; behind each message the
     exchange counts as answered. Events: ("request", dict), ("body", bytes) with all pieces of a message joined,
-    ("trailers", list), ("end",), ("error", status), and with eof=True ("incomplete",) when the input ends inside
-    a message.
+    ("trailers", list), ("end",), ("error", status) or with reasons=True ("error", status, reason), and with eof=True
+    ("incomplete",) when the input ends inside a message.
     """
     cdef Recorder recorder = Recorder()
     cdef CHttp1Factory factory = Http1Factory(Limits() if limits is None else limits)
@@ -76,6 +77,7 @@ def record(chunks, *, Limits limits=None, bint eof=False) -> list:
     cdef bytes pending = b""
     cdef Py_ssize_t used
     codec.sink = recorder
+    recorder.reasons = reasons
     for chunk in chunks:
         pending += chunk
         while pending:

@@ -1,0 +1,13 @@
+"""Fuzzing, guided by coverage and under sanitizers. `make fuzz` runs it; see docs/conformance.md.
+
+Each module that is named in TARGETS has `check(data)`, which raises for an input that breaks the contract in the
+module's docstring, and `seeds()`. corpus/TARGET/ has inputs that reach more than the seeds, findings/TARGET/ what was
+found and mended. `make test` tries all of them again.
+"""
+
+from pathlib import Path
+
+TARGETS = ("http1_requests", "http1_responses", "access_log")
+
+CORPUS = Path(__file__).parent / "corpus"
+FINDINGS = Path(__file__).parent / "findings"

@@ -1,0 +1,85 @@
+"""The compiled server without a network and without waiting: bytes in, what it answers out.
+
+Everything from the socket to the application is real. The loop is one of asyncio that never waits: who calls
+turns it by hand until nothing is left to do.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ianus.acceptor.reactor import Reactor
+from ianus.codec.http1.codec import Http1Factory
+from ianus.codec.ledger import ledger
+from ianus.codec.limits import Limits
+from ianus.exchange.service import Deadlines, Service
+from ianus.exchange.session import HttpSessionFactory
+from ianus.gateway.asgi import AsgiGateway
+from ianus.telemetry.access_log import AccessLog
+
+App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+# Turns of the loop in which every exchange must have come to its end.
+TURNS = 1000
+
+
+class Served:
+    """A server of one application, to be asked again and again."""
+
+    def __init__(self, app: App, *, access_log: AccessLog | None = None, request_id_header: str = "") -> None:
+        self._loop = asyncio.new_event_loop()
+        self._gateway = AsgiGateway(app, loop=self._loop)
+        self._service = Service(
+            self._gateway,
+            Http1Factory(Limits()),
+            deadlines=Deadlines(),
+            access_log=access_log,
+            request_id_header=request_id_header,
+        )
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        self._listener.bind("")  # Linux picks a name that is no file
+        self._listener.listen()
+        self._reactor = Reactor(HttpSessionFactory(self._service))
+        self._reactor.listen(self._listener)
+        self._reactor.attach(self._loop)
+        self._alive = ledger() or {}
+
+    def ask(self, data: bytes) -> bytes:
+        """Sends data and FIN on a connection of their own; returns all that comes until the server closes."""
+        answer = bytearray()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self._listener.getsockname())
+            client.setblocking(False)
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            for _ in range(TURNS):
+                self._loop.call_soon(self._loop.stop)
+                self._loop.run_forever()
+                try:
+                    while piece := client.recv(1 << 14):
+                        answer += piece
+                    break
+                except BlockingIOError:
+                    pass
+                except ConnectionResetError:
+                    break
+            else:
+                raise AssertionError(f"no end of the answer, which is so far {bytes(answer[:1000])!r}")
+        self._check_nothing_is_left()
+        return bytes(answer)
+
+    def _check_nothing_is_left(self) -> None:
+        """No application call, no connection, no exchange outlives what was asked."""
+        for _ in range(TURNS):
+            if not self._gateway.in_flight and not self._reactor.connections:
+                break
+            self._loop.call_soon(self._loop.stop)
+            self._loop.run_forever()
+        assert self._gateway.in_flight == 0
+        assert self._reactor.connections == 0
+        self._reactor.poll(0)  # each turn lets go of what was closed in the one before
+        alive = ledger() or {}
+        for kind in ("connections", "exchanges"):
+            assert alive.get(kind, 0) <= self._alive.get(kind, 0), alive
