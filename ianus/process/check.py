@@ -1,12 +1,22 @@
-"""What --check-config does: a start, as far as it goes without a socket."""
+"""What --check-config does: a start as main.py begins it, without the sockets."""
 
 from ianus.process.main import new_loop
+from ianus.process.resources import open_log
 from ianus.process.worker import load_application
 from ianus.settings.schema import Settings
+from ianus.telemetry.logs import LogFile, apply_config
 
 
 def check(app: str, settings: Settings) -> str:
-    """The application's name and interface. Raises StartupError for what would prevent a start."""
-    new_loop(settings.loop).close()
+    """The application's name and interface. Log files are opened, and made where there are none.
+
+    Raises StartupError for what would prevent a start.
+    """
+    if settings.log_config:
+        apply_config(settings.log_config)
     application = load_application(app, settings)
+    open_log(settings).close()
+    if settings.access_log:
+        LogFile(settings.access_logfile, "--access-logfile", 1).close()
+    new_loop(settings.loop).close()
     return f"{application.name} ({application.interface})"

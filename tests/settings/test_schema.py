@@ -1,6 +1,7 @@
 """The table of settings: complete, consistent, immutable, checked."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,9 @@ def test_a_proxy_strips_the_prefix_or_keeps_it() -> None:
 def test_lines_in_json_have_no_format() -> None:
     with pytest.raises(SettingError, match="access_log_format: has no meaning with log_format json"):
         Settings(access_log_format="%(h)s", log_format="json")
+
+
+def test_no_setting_is_without_effect() -> None:
+    package = Path(__file__).parents[2] / "ianus"
+    source = "".join(path.read_text() for path in package.rglob("*.py") if path.parent.name != "settings")
+    assert [name for name, _, _ in table() if not re.search(rf"settings\.{name}\b", source)] == []
