@@ -103,10 +103,7 @@ cdef object fill_head(
             if request_id is not None and same_name(<bytes>name, service.request_id_header):
                 request_id = None
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
-            service.warn_once(
-                f"dropped hop-by-hop response header {(<bytes>name).decode('ascii').lower()!r}: "
-                "the server frames messages and manages connections itself"
-            )
+            warn_of_dropped(service, <bytes>name, <bytes>value)
             continue
         set_field(fields + n, <bytes>name, <bytes>value)
         n += 1
@@ -125,6 +122,17 @@ cdef object fill_head(
         fields[n] = Field(b"server", 6, b"ianus", 5)
         n += 1
     return codec.prepare_head(status, fields, n)
+
+
+cdef int warn_of_dropped(Service service, bytes name, bytes value) except -1:
+    """Once for each name. What event streams like to say, and the server does anyway, is not worth a word."""
+    cdef str said = f"{name.decode('ascii').lower()}: {value.decode('latin-1').lower()}"
+    if said in ("connection: keep-alive", "transfer-encoding: chunked") or said.startswith("keep-alive:"):
+        return 0
+    return service.warn_once(
+        f"dropped hop-by-hop response header {said.partition(':')[0]!r}: "
+        "the server frames messages and manages connections itself"
+    )
 
 
 cdef object build_hints(Codec codec, object links):

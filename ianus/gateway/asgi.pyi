@@ -12,6 +12,7 @@ class AsgiGateway(Gateway):
         loop: asyncio.AbstractEventLoop,
         root_path: str = "",
         root_path_kept: bool = False,
+        sendfile: bool = True,
         state: dict[str, Any] | None = None,
     ) -> None: ...
     def tasks(self) -> list[asyncio.Task[None]]: ...

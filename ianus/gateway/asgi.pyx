@@ -59,11 +59,15 @@ cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
     app: the application. loop: the event loop that tasks run in. root_path: the scope's root_path;
-    root_path_kept: what is received begins with it, because no proxy has stripped it.
+    root_path_kept: what is received begins with it, because no proxy has stripped it. sendfile: offer the extensions
+    that send files.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 
-    def __init__(self, app not None, *, loop not None, str root_path="", bint root_path_kept=False, dict state=None):
+    def __init__(
+        self, app not None, *, loop not None, str root_path="", bint root_path_kept=False, bint sendfile=True,
+        dict state=None,
+    ):
         self.app = app
         self.loop = loop
         self.create_future = loop.create_future
@@ -93,14 +97,9 @@ cdef class AsgiGateway(Gateway):
             "server": None,
             "extensions": None,
         }
-        self.extensions = {
-            "http.response.early_hint": {},
-            "http.response.trailers": {},
-            "http.response.pathsend": {},
-            "http.response.zerocopysend": {},
-        }
-        # RFC 9110 section 15.2, RFC 9112 section 7.1: no interim responses and no chunks there.
-        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+        # RFC 9110 section 15.2, RFC 9112 section 7.1: 1.0 has no interim responses and no chunks.
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
+        self.extensions = {"http.response.early_hint": {}, "http.response.trailers": {}, **self.extensions_1_0}
         if state is not None:
             self.scope_template["state"] = None
 

@@ -8,8 +8,8 @@ Facts and rules:
 - A child that is to end is asked more and more urgently. It never outlasts ENDING, event streams or not.
 """
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
-from ianus.settings.schema import Settings
+from ianus.settings.schema import Settings, table
 from ianus.settings.values import FdBind
 
 # Signals that end a child, and the seconds that it gets to obey each.
@@ -52,7 +52,7 @@ class Child:
         finally:
             os.close(reading)
         try:
-            os.write(self._lifeline, pickle.dumps((sys.argv, self._app, self._settings)))
+            os.write(self._lifeline, json.dumps([sys.argv, self._app, _as_texts(self._settings)]).encode() + b"\n")
         except BrokenPipeError:
             pass  # It has ended already, as poll() will tell.
 
@@ -80,6 +80,15 @@ class Child:
         os.close(self._lifeline)
 
 
+def _as_texts(settings: Settings) -> dict[str, list[str] | str]:
+    texts = {name: (setting, setting.texts(getattr(settings, name))) for name, setting, _ in table()}
+    return {
+        name: several if setting.many else several[0]
+        for name, (setting, several) in texts.items()
+        if several or setting.many
+    }
+
+
 # --- The child's side ---
 
 
@@ -87,12 +96,12 @@ def main(pipe: int) -> NoReturn:
     """Serves as the parent at the other end of `pipe` says. Exits with the code that the command would have."""
     os.set_inheritable(pipe, False)
     with open(pipe, "rb", closefd=False) as file:
-        sys.argv, app, settings = pickle.load(file)
+        sys.argv, app, texts = json.loads(file.readline())
     threading.Thread(target=_end_with_parent, args=(pipe,), name="ianus-lifeline", daemon=True).start()
     try:
         from ianus.process.start import start
 
-        code = start(app, settings, hard_exit=True)
+        code = start(app, Settings.from_values(texts), hard_exit=True)
     except StartupError as error:
         sys.stderr.write(error.report())
         code = error.exit_code

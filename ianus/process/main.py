@@ -14,7 +14,7 @@ from typing import Any
 
 from ianus.errors import StartupError
 from ianus.process.resources import open_listeners, open_log
-from ianus.process.signals import StopRequest, Urgency, handle_signals
+from ianus.process.signals import StopRequest, Urgency, handle_signals, wake_by_signals
 from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_application
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
@@ -44,6 +44,7 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)
+        stack.callback(wake_by_signals(loop))
         restore_signals = handle_signals(loop, worker.stop)
         if not hard_exit:
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.

@@ -6,12 +6,15 @@ application that blocks the event loop. A TERM never makes anything worse than i
 like to repeat it.
 
 Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
-and they are the same on every loop. The loop is woken through call_soon_threadsafe.
+and they are the same on every loop. A signal that arrives when Python has just looked for signals and the loop is
+about to sleep is seen by its handler only once the loop wakes, so each one also writes to a socket that the loop
+watches (wake_by_signals).
 """
 
 import asyncio
 import enum
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -75,3 +78,22 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     return restore
+
+
+def wake_by_signals(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """Lets every signal wake the loop, as uvloop does by itself. Returns what undoes it, while the loop is open."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    waking, written = socket.socketpair()
+    waking.setblocking(False)
+    written.setblocking(False)
+    before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    loop.add_reader(waking, waking.recv, 4096)
+
+    def undo() -> None:
+        signal.set_wakeup_fd(before)
+        loop.remove_reader(waking)
+        waking.close()
+        written.close()
+
+    return undo

@@ -72,6 +72,7 @@ def wire(
         loop=loop,
         root_path=settings.root_path or settings.root_path_kept,
         root_path_kept=bool(settings.root_path_kept),
+        sendfile=settings.sendfile,
         state=state,
     )
     limits = Limits(

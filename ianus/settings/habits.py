@@ -50,7 +50,6 @@ ACCEPTED = (
     Habit("--runtime-blocking-threads", (), "the server has no threads of its own"),
     Habit("--reload-engine", (), "there is one way of watching files"),
     Habit("--worker-tmp-dir", (), "no files are used to watch workers"),
-    Habit("--no-sendfile", None, "how files are sent is decided by the application"),
     Habit("--use-colors --no-use-colors", None, "the log has no colours"),
     Habit("--reset-contextvars", None, "every request has a context of its own"),
 )

@@ -200,6 +200,10 @@ class Settings:
         metavar="NAME",
     )
 
+    sendfile: bool = flag(
+        True, RESPONSES, "Offer to send files for the application (ASGI's pathsend and zerocopysend), by the kernel."
+    )
+
     access_log: bool = flag(True, LOGGING, "Write a line for each response.")
     access_logfile: str = text("-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE")
     access_log_format: str = field(

@@ -69,10 +69,6 @@ cdef class AccessLog:
         else:
             self.write_all(self.take())
 
-    def reopen(self, int fd) -> None:
-        """Writes to another descriptor from now on: the log file was moved away."""
-        self.fd = fd
-
     def write_lines(self) -> None:
         """The thread: sleeps until there is a line, collects for an interval, writes."""
         while not self.stopping:

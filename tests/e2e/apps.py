@@ -183,7 +183,7 @@ async def hop_by_hop(scope: Scope, receive: Receive, send: Send) -> None:
         (b"connection", b"keep-alive, x-custom"),
         (b"keep-alive", b"timeout=5"),
         (b"proxy-connection", b"keep-alive"),
-        (b"transfer-encoding", b"chunked"),
+        (b"transfer-encoding", b"gzip"),
         (b"upgrade", b"h2c"),
         (b"x-kept", b"1"),
     )

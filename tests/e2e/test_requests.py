@@ -45,6 +45,13 @@ def test_scope(server: Server) -> None:
         }
 
 
+def test_scope_without_sendfile(shared: Callable[..., Server]) -> None:
+    with shared("--no-sendfile").connect() as client:
+        scope = scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")
+        assert scope["extensions"] == {"http.response.early_hint": {}, "http.response.trailers": {}}
+        assert scope_of(client, b"GET /scope HTTP/1.0")["extensions"] == {}
+
+
 def test_scope_of_1_0_has_no_extension_that_needs_1_1(server: Server) -> None:
     """RFC 9110 15.2 and RFC 9112 7.1: no interim responses and no chunks."""
     with server.connect() as client:

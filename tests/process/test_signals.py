@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ianus.process.signals import StopRequest, Urgency, handle_signals
+from ianus.process.signals import StopRequest, Urgency, handle_signals, wake_by_signals
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -129,3 +129,26 @@ def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> 
             signal.raise_signal(number)
     finally:
         restore()
+
+
+def test_signals_wake_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """A handler that ran between Python's last look and the loop's sleep has left something to be read."""
+    before = signal.set_wakeup_fd(-1)
+    undo = wake_by_signals(loop)
+    assert signal.set_wakeup_fd(-1) != -1
+    undo()
+    assert signal.set_wakeup_fd(before) == -1
+
+
+def test_asyncio_reads_what_a_signal_writes() -> None:
+    loop = asyncio.new_event_loop()
+    undo = wake_by_signals(loop)
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The loop would sleep for ever, were it not for the byte: nothing is scheduled.
+        assert loop._selector.select(0)  # type: ignore[attr-defined]
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        undo()
+        loop.close()
