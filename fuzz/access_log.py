@@ -23,7 +23,7 @@ KEYS = [
 
 
 def seeds() -> Iterable[bytes]:
-    for data in (b"a", b"", b"\x1b[31m", b'"', b"\\", b"\\x41", b"\x80\xff", b"\t", b"%s", b"a" * 5000):
+    for data in (b"a", b"", b"\x1b[31m", b'"', b"\\", b"\\x41", b"\x80\xff", b"\t", b"%s", b"a" * 2100):
         fields = (b"Referer", b"User-Agent", b"X-Echo", b"X-Request-Id")
         yield b"GET / HTTP/1.1\r\nHost: h\r\n" + b"".join(name + b": " + data + b"\r\n" for name in fields) + b"\r\n"
         yield b"GET /" + data + b" HTTP/1.0\r\nUser-Agent: a\r\nUser-Agent: " + data + b"\r\n\r\n"

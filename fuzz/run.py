@@ -19,7 +19,8 @@ def main() -> None:
         sys.exit(f"usage: python -m fuzz.run {'|'.join(TARGETS)} FOLDER... [libFuzzer's arguments]")
     # Everything that is to guide the fuzzer must be loaded before it is set up.
     name = sys.argv.pop(1)
-    target = importlib.import_module(f"fuzz.{name}")
+    with atheris.instrument_imports(include=["ianus"]):
+        target = importlib.import_module(f"fuzz.{name}")
     # libFuzzer makes commands of it where it starts itself again, as for -merge=1.
     sys.argv[0] = f"{sys.executable} -m fuzz.run {name}"
     folder = Path(sys.argv[1])

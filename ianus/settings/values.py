@@ -157,7 +157,7 @@ def check_access_log_format(text: str) -> None:
         raise ValueError(f"{wrong[0]!r} is no atom of an access log; write such as %(h)s, and %% for a percent sign.")
 
 
-_ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}]+\}[ioe])\)s"
+_ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}()]+\}[ioe])\)s"
 
 
 # --- Addresses to listen on ---

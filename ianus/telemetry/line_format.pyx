@@ -270,7 +270,7 @@ def text_part(match) -> tuple:
         raise ValueError(f"there is no {match[0]!r} in an access log format")
     if named[2] == "e":
         return LITERAL, literal(os.environ.get(named[1], "-"))
-    return REQUEST_FIELD if named[2] == "i" else RESPONSE_FIELD, named[1].lower().encode()
+    return REQUEST_FIELD if named[2] == "i" else RESPONSE_FIELD, named[1].lower().encode("utf-8", "surrogateescape")
 
 
 cdef Py_ssize_t longest_of(Atom atom) noexcept:
