@@ -51,7 +51,7 @@ def seconds(value: object) -> float:
     """A time span of 0 or more; as text also with the unit ms, s, m or h."""
     number = value
     if isinstance(value, str):
-        match = re.fullmatch(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
+        match = re.fullmatch(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
         number = float(match[1]) * _TIMES[match[2] or "s"] if match else None
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         raise ValueError(f"{value!r} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
