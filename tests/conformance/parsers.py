@@ -31,8 +31,9 @@ class Message:
 class Reading:
     """What a parser makes of the bytes of a connection.
 
-    end: "refuses", "waits" (for more of a message that has begun), "idle" (between messages) or "closed" (behind a
-    message that closes). reason: of a refusal, in the parser's own words.
+    end: "refuses", "waits" (for more of a message that has begun), "idle" (between messages), "closed" (behind a
+    message that closes) or "upgraded" (behind a head that asks for another protocol). reason: of a refusal, in the
+    parser's own words.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -117,7 +118,7 @@ def by_llhttp(data: bytes) -> Reading:
     try:
         listener.parser.feed_data(data)
     except httptools.HttpParserUpgrade:
-        reading.end = "closed"
+        reading.end = "upgraded"
     except httptools.HttpParserError as error:
         if reading.end != "closed":
             reading.end, reading.reason = "refuses", str(error)
@@ -159,6 +160,6 @@ class _Listener:
         if self.reading.end == "closed":
             return
         assert self.message is not None
-        self.message.keep_alive = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        self.message.keep_alive = self.parser.should_keep_alive()
         self.reading.messages.append(self.message)
         self.reading.end = "idle" if self.message.keep_alive else "closed"
