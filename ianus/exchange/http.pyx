@@ -138,11 +138,13 @@ cdef class Exchange:
         if not 200 <= status <= 999:
             raise ValueError(f"response status {status} is not a final status (200 to 999)")
         if self.service.access_log is not None and self.service.access_log.shows_response:
-            self.response_headers = headers = tuple(headers)
+            headers = tuple(headers)
         wanted = trailing and self.accepts_trailers()
         self.head = build_head(
             self.service, self.session.codec, status, headers, self.request_id, wanted, &facts
         )
+        if type(headers) is tuple:
+            self.response_headers = headers
         self.status = status
         self.close = facts.close
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.
@@ -249,7 +251,7 @@ cdef class Exchange:
         """The server's own answer, in place of the application's; nothing of that has left."""
         if self.session is None:
             return 0
-        self.head = None
+        self.head = self.response_headers = None
         self.status = status
         close = close or self.must_close(True)
         self.sent = send_answer(

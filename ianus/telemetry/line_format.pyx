@@ -14,7 +14,8 @@ import time
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcpy
+from posix.strings cimport strncasecmp
 from posix.time cimport time_t
 
 
@@ -179,17 +180,13 @@ cdef class LineFormat:
         cdef bytes key, value
         if headers is not None:
             for pair in headers:
-                if type(pair) is tuple and len(<tuple>pair) == 2 and type((<tuple>pair)[0]) is bytes:
-                    key = <bytes>(<tuple>pair)[0]
-                    if PyBytes_GET_SIZE(key) != PyBytes_GET_SIZE(name) or memcmp(
-                        PyBytes_AS_STRING(key), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
-                    ):
-                        continue
-                elif bytes(pair[0]).lower() != name:
-                    # As applications may write them.
-                    continue
-                value = bytes(pair[1])
-                return self.write_chosen(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+                # Applications may write lists, other kinds of bytes, and capitals.
+                key = as_bytes(pair[0])
+                if PyBytes_GET_SIZE(key) == PyBytes_GET_SIZE(name) and strncasecmp(
+                    PyBytes_AS_STRING(key), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
+                ) == 0:
+                    value = as_bytes(pair[1])
+                    return self.write_chosen(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
         return self.write_none(at)
 
     cdef char* write_text(self, char* at, str text) except NULL:
@@ -295,6 +292,10 @@ cdef str user_name(list headers):
                 return None
             return user.decode("latin-1") if colon and user else None
     return None
+
+
+cdef inline bytes as_bytes(object part):
+    return part if type(part) is bytes else bytes(part)
 
 
 cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:

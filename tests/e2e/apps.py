@@ -174,7 +174,7 @@ async def edit_fields(scope: Scope, receive: Receive, send: Send) -> None:
 @path("/own-fields")
 async def own_fields(scope: Scope, receive: Receive, send: Send) -> None:
     own = ((b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"server", b"own"), (b"x-added", b"own"))
-    await answer(send, b"", headers=own)
+    await answer(send, b"", headers=(*own, (b"X-Capitals", b"yes")))
 
 
 @path("/hop-by-hop")

@@ -167,6 +167,7 @@ ATOMS = {
     "%({X-A}i)s": "one",
     "%({x-none}i)s": "-",
     "%({Server}o)s": "own",
+    "%({x-capitals}o)s": "yes",
     "%({x-none}o)s": "-",
     "%({PATH}e)s": re.escape(os.environ["PATH"]),
     "%({NO_SUCH_VARIABLE}e)s": "-",
@@ -187,6 +188,14 @@ def atoms(shared: Callable[..., Server]) -> dict[str, str]:
 def test_atoms(atoms: dict[str, str], atom: str) -> None:
     """They are gunicorn's."""
     assert re.fullmatch(ATOMS[atom], atoms[atom]), atoms[atom]
+
+
+def test_headers_that_could_not_be_sent(shared: Callable[..., Server]) -> None:
+    """They are the application's error, and no part of the answer."""
+    bad = played(start(200, ("x-a", "b")), body())  # type: ignore[arg-type]
+    late = played(start(200, (b"x-a", b"b"), (b"content-length", b"1")), body(b"ab"))
+    lines = lines_of(shared("--access-log-format", "%(s)s %({x-a}o)s %(q)s"), (bad,), (late,))
+    assert [line[:5] for line in lines] == ["500 -", "500 -"]
 
 
 @pytest.mark.parametrize(
