@@ -132,18 +132,18 @@ cdef class Exchange:
 
     cdef int start_response(self, int status, object headers, bint trailing) except -1:
         cdef ResponseFacts facts
-        cdef bint wanted
+        cdef bint wanted, logged = self.service.access_log is not None and self.service.access_log.shows_response
         if self.disconnected:
             raise ClientDisconnected
         if not 200 <= status <= 999:
             raise ValueError(f"response status {status} is not a final status (200 to 999)")
-        if self.service.access_log is not None and self.service.access_log.shows_response:
+        if logged:
             headers = tuple(headers)
         wanted = trailing and self.accepts_trailers()
         self.head = build_head(
             self.service, self.session.codec, status, headers, self.request_id, wanted, &facts
         )
-        if type(headers) is tuple:
+        if logged:
             self.response_headers = headers
         self.status = status
         self.close = facts.close
