@@ -56,8 +56,7 @@ def load(app: Any, *, factory: bool = False, app_dir: str = ".", interface: str 
     Raises StartupError.
     """
     if isinstance(app, str):
-        name = app
-        found, called = _find(app, app_dir)
+        name, found, called = _find(app, app_dir)
     else:
         name = _name_of(app)
         found, called = app, False
@@ -75,8 +74,8 @@ def _name_of(app: object) -> str:
 # --- The module ---
 
 
-def _find(spec: str, app_dir: str) -> tuple[Any, bool]:
-    """What `spec` names, and whether the name ends in a call."""
+def _find(spec: str, app_dir: str) -> tuple[str, Any, bool]:
+    """The name in full, what it names, and whether it ends in a call."""
     module_name, colon, path = spec.partition(":")
     called = path.endswith("()")
     names = path.removesuffix("()").split(".") if path else []
@@ -90,7 +89,10 @@ def _find(spec: str, app_dir: str) -> tuple[Any, bool]:
     if directory not in sys.path[:1]:
         sys.path.insert(0, directory)
     module = _import(module_name, directory)
-    return _attribute(module, names, spec), called
+    if not names:
+        names = [_default_attribute(module)]
+        spec = f"{module_name}:{names[0]}"
+    return spec, _attribute(module, names, spec), called
 
 
 def _is_dotted_name(name: str) -> bool:
@@ -142,6 +144,8 @@ def _import_failed(name: str, error: BaseException) -> StartupError:
         fix = "Put what a script does under `if __name__ == '__main__':`."
     else:
         what, fix = _one_line(error), "The traceback above is the application's."
+    if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
+        fix += f" Is {error.name} installed for {sys.executable}?"
     return StartupError(f"{name} cannot be imported: {what}. {fix}", details=user_traceback(error))
 
 
@@ -190,13 +194,18 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 # --- The attribute ---
 
 
+def _default_attribute(module: ModuleType) -> str:
+    for name in DEFAULT_ATTRIBUTES:
+        if hasattr(module, name):
+            return name
+    wanted = " nor ".join(DEFAULT_ATTRIBUTES)
+    offer = _offer(module, DEFAULT_ATTRIBUTES[-1])
+    raise StartupError(
+        f"{module.__name__} has neither {wanted}.{offer or f' Name the application, as in {module.__name__}:NAME.'}"
+    )
+
+
 def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
-    if not names:
-        for name in DEFAULT_ATTRIBUTES:
-            if hasattr(module, name):
-                return getattr(module, name)
-        wanted = " nor ".join(DEFAULT_ATTRIBUTES)
-        raise StartupError(f"{module.__name__} has neither {wanted}.{_offer(module, DEFAULT_ATTRIBUTES[-1], spec)}")
     found: Any = module
     for index, name in enumerate(names):
         holder = found
@@ -204,12 +213,14 @@ def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
             found = getattr(holder, name)
         except AttributeError:
             path = ".".join([module.__name__, *names[:index]])
-            raise StartupError(f"{path} has no attribute {name}.{_offer(holder, name, spec)}") from None
+            raise StartupError(
+                f"{path} has no attribute {name}.{_offer(holder, name) or f' Check the name in {spec}.'}"
+            ) from None
     return found
 
 
-def _offer(holder: Any, name: str, spec: str) -> str:
-    """A hint at what could have been meant."""
+def _offer(holder: Any, name: str) -> str:
+    """A hint at what could have been meant; "" where there is nothing."""
     public = [each for each in dir(holder) if not each.startswith("_")]
     near = _nearest(name, public)
     if near:
@@ -217,7 +228,7 @@ def _offer(holder: Any, name: str, spec: str) -> str:
     applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
     if applications:
         return f" Did you mean {' or '.join(applications)}?"
-    return f" Check the name in {spec}."
+    return ""
 
 
 def _looks_like_an_application(value: Any) -> bool:
@@ -284,6 +295,12 @@ def _recognise(app: Any, name: str, interface: str) -> Application:
     if parameters.accepts(3):
         return Application(app, "asgi3", name)
     if parameters.accepts(1) and not is_async:
+        if interface == "auto" and inspect.isfunction(app) and "scope" not in parameters.names[0]:
+            raise StartupError(
+                f"{name} takes ({', '.join(parameters.names)}), an ASGI application (scope, receive, send). "
+                "If it makes one, give its parameters defaults and add --factory; if it is one of ASGI 2, "
+                "--interface asgi2 says so."
+            )
         return Application(_single_callable(app), "asgi2", name)
     raise StartupError(
         f"{name} is not an ASGI application: it takes ({', '.join(parameters.names)}) "
@@ -294,7 +311,7 @@ def _recognise(app: Any, name: str, interface: str) -> Application:
 def _wsgi(what: str) -> StartupError:
     return StartupError(
         f"WSGI applications are not served yet, and {what}. "
-        "Until then an adapter can wrap it, such as a2wsgi.WSGIMiddleware."
+        "Until then an adapter can wrap it: app = a2wsgi.WSGIMiddleware(app)."
     )
 
 

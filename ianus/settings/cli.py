@@ -186,7 +186,10 @@ class _Command(click.Command):
         except click.NoSuchOption as error:
             hint = HINTS.get(error.option_name)
             if hint is None:
-                raise
+                # The nearest alone: others may be names that the help page does not show.
+                raise click.NoSuchOption(
+                    error.option_name, possibilities=list(error.possibilities or ())[:1], ctx=ctx
+                ) from None
             raise click.UsageError(f"No such option: {error.option_name}. {hint}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -40,7 +40,7 @@ ACCEPTED = (
     ),
     Habit("--http", ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"), "there is one parser, of HTTP/1.1"),
     Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
-    Habit("--ws", ("none",), "WebSockets are not served yet"),
+    Habit("--ws", ("auto", "none"), "WebSockets are not served yet"),
     Habit("--no-ws", None, "WebSockets are not served yet"),
     Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
     Habit("--preload", None, "the application is loaded once, before the first connection"),
@@ -54,9 +54,12 @@ ACCEPTED = (
     Habit("--reset-contextvars", None, "every request has a context of its own"),
 )
 
-_SUPERVISOR = "There is one worker, and nothing watches it yet; leave this to systemd, a container or the like."
+_SUPERVISOR = "There is one worker, and nothing restarts it yet; leave that to systemd, a container or the like."
 _TLS = "TLS is not spoken yet; put a proxy in front."
-_PROXY = "Fields of proxies are not read yet; the address in the scope is the one that has connected."
+_PROXY = (
+    "Fields of proxies are not read yet: the scope has the address that has connected, and the scheme http. Until then"
+    " a middleware can read them, such as uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware."
+)
 _WEBSOCKET = "WebSockets are not served yet."
 _WSGI = "WSGI applications are not served yet; an adapter such as a2wsgi.WSGIMiddleware has threads of its own."
 _STATIC = "Files are not served yet; a proxy or the application can."
@@ -92,6 +95,7 @@ ELSEWHERE = {
     "--reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths": "Files are left out with --reload-exclude.",
     "--debug": "More of the server's own messages are written with --log-level debug.",
     "--module --wsgi-file": "The application is named without an option, as in `ianus main:app`.",
+    "--completion --install-completion --show-completion": "`ianus completion bash` (zsh, fish) prints the script.",
     "--control-socket": "The server is controlled with signals; docs/behaviour.md has them.",
 }
 
@@ -103,5 +107,5 @@ def hint(name: str) -> str:
     flag = "--" + name.replace("_", "-")
     for habit in ACCEPTED:
         if flag in habit.names.split():
-            return f"It has no meaning here: {habit.because}."
+            return f"Leave it out: {habit.because}."
     return HINTS.get(flag, "")

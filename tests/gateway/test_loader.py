@@ -84,7 +84,9 @@ def test_a_module_alone_means_application_then_app(
         "my_main.py",
         f"async def f(scope, receive, send): ...\nasync def g(scope, receive, send): ...\n{source}",
     )
-    assert load_here("my_main").callable is getattr(sys.modules["my_main"], chosen)
+    found = load_here("my_main")
+    assert found.callable is getattr(sys.modules["my_main"], chosen)
+    assert found.name == f"my_main:{chosen}"
 
 
 def test_the_application_directory_is_searched_before_all_others(
@@ -188,7 +190,7 @@ def test_a_missing_import_of_the_application_is_its_own_traceback_and_none_of_ou
     error = failure(load_here, "my_main:app")
     assert error.message == (
         "my_main cannot be imported: ModuleNotFoundError: No module named 'no_such_library'. "
-        "The traceback above is the application's."
+        f"The traceback above is the application's. Is no_such_library installed for {sys.executable}?"
     )
     lines = error.details.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
@@ -287,6 +289,8 @@ def test_a_missing_attribute_without_neighbours_says_what_to_check(
 ) -> None:
     write("my_main.py", "")
     assert failure(load_here, "my_main:app").message == "my_main has no attribute app. Check the name in my_main:app."
+    message = failure(load_here, "my_main").message
+    assert message == "my_main has neither application nor app. Name the application, as in my_main:NAME."
 
 
 # --- Factories ---
@@ -547,6 +551,18 @@ def all_defaults(config: Any = None, debug: Any = False, name: Any = "") -> Any:
 
 def test_a_function_whose_parameters_all_have_defaults_is_taken_for_a_factory() -> None:
     assert "add --factory" in failure(load, all_defaults).message
+
+
+def create_app(config: Any) -> Any:
+    return Callable3()
+
+
+def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
+    message = failure(load, create_app).message
+    assert "takes (config)" in message
+    assert "add --factory" in message
+    assert "--interface asgi2" in message
+    assert load(create_app, interface="asgi2").interface == "asgi2"
 
 
 # --- The interface that was asked for ---

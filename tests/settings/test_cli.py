@@ -1,6 +1,7 @@
 """The command line: every setting has its flag, other servers' are understood, wrong lines are explained."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,7 @@ def test_the_version(served: Served) -> None:
         (["run", "main:app"], "There is no sub-command 'run'; write `ianus main:app`."),
         (["main:app", "--timeout-writ", "3"], "--timeout-write"),
         (["main:app", "--prot", "3"], "--port"),
+        (["main:app", "--completion"], "`ianus completion bash` (zsh, fish) prints the script."),
         (["main:app", "-workers", "4"], "No such option: -workers. It has two dashes: --workers."),
         (["main:app", "-port", "80"], "No such option: -port. It has two dashes: --port."),
         (["main:app", "--backlog"], "Option '--backlog' requires an argument."),
@@ -260,6 +262,14 @@ def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected
     assert len(result.stderr.splitlines()) <= 4  # usage, where help is, an empty line, the message
     assert result.stdout == ""
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("--relaod", "--reload"), ("--timeout-keepalive", "--timeout-keep-alive")]
+)
+def test_a_mistyped_option_is_told_the_nearest_one_alone(typed: str, meant: str, served: Served) -> None:
+    result = invoke(served, "main:app", typed)
+    assert re.findall(r"--[\w-]+", result.stderr.partition("Error:")[2]) == [typed, meant]
 
 
 @pytest.mark.parametrize("module", ["main", "app", "asgi"])

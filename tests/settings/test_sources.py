@@ -271,7 +271,7 @@ def test_another_project_file(nowhere: Path) -> None:
         ("\nkeep-alife = 5", "ianus.toml:2: keep-alife: there is no such setting; did you mean keep_alive?"),
         ("xyzzy = 5", "ianus.toml:1: xyzzy: there is no such setting; `ianus --print-config` shows them all."),
         ("ssl-certfile = 'x'", "ianus.toml:1: ssl-certfile: there is no such setting. TLS is not spoken yet; "),
-        ("http = 'h11'", "ianus.toml:1: http: there is no such setting. It has no meaning here: there is one parser"),
+        ("http = 'h11'", "ianus.toml:1: http: there is no such setting. Leave it out: there is one parser"),
         ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; settings stand at the top of ianus.toml, "),
         ("config = 'x.toml'", "ianus.toml:1: config: a file cannot name another one."),
         ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number."),
