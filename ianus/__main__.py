@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from ianus._version import __version__
 from ianus.errors import StartupError
+from ianus.process.streams import open_standard_streams
 from ianus.settings.cli import build_command, subcommand
 from ianus.settings.schema import Settings
 
@@ -45,6 +46,7 @@ def _reported(act: Callable[[], int]) -> int:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    open_standard_streams()
     name = "python -m ianus" if sys.argv[0].endswith("__main__.py") else "ianus"
     line = sys.argv[1:]
     if other := subcommand(line):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import until
+
 SECONDS = 20  # after which a process that should have ended is given up
 
 APP = """
@@ -196,6 +198,27 @@ def test_all_sources_come_together(start: Start, folder: Path) -> None:
     assert process.end(signal.SIGTERM) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed(closed: str, folder: Path) -> None:
+    log = folder / "log"
+    line = f'exec "$0" -m ianus my_main:app --bind 127.0.0.1:0 --error-logfile log {closed}'
+    with subprocess.Popen(["/bin/sh", "-c", line, sys.executable], cwd=folder) as process:
+        until(lambda: log.exists() and "serves" in log.read_text())
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        assert found is not None
+        with urllib.request.urlopen(found[0], timeout=SECONDS) as response:
+            assert response.read() == b"/"
+        streams = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]  # noqa: PTH115
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0
+    assert not [each for each in streams if each.startswith(("socket:", "anon_inode:"))]
+
+
+def test_nobody_can_be_told_what_is_wrong(folder: Path) -> None:
+    line = 'exec "$0" -m ianus my_mian:app 2>&-'
+    assert subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=folder, check=False).returncode == 3
+
+
 def test_the_configuration_is_printed_and_nothing_is_started(run: Run) -> None:
     result = run("my_mian:app", "--port", "0", "--print-config", IANUS_KEEP_ALIVE="5m", PORT="1")
     assert (result.returncode, result.stderr) == (0, "")
@@ -221,6 +244,7 @@ def test_a_good_configuration_is_checked_without_a_socket(run: Run) -> None:
         (["my_main:app", "--log-config", "nowhere.ini"], 3, "The logging configuration nowhere.ini cannot be read"),
         (["my_main:app", "--error-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
         (["my_main:app", "--access-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
+        (["my_main:app", "--reload", "--reload-dir", "nowhere"], 3, "nowhere does not exist, and cannot be watched"),
         (["my_main:app", "--bind", "localhost"], 2, "Error: --bind: 'localhost' has no port; write localhost:8000."),
         ([], 2, "There is no application to serve"),
     ],

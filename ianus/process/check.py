@@ -12,6 +12,10 @@ def check(app: str, settings: Settings) -> str:
 
     Raises StartupError for what would prevent a start.
     """
+    if settings.reload:
+        from ianus.process.reload import prepare
+
+        prepare(app, settings)
     if settings.log_config:
         apply_config(settings.log_config)
     application = load_application(app, settings)

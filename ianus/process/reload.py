@@ -4,14 +4,14 @@ This process holds the listening sockets and watches files; another one (child.p
 --reload-delay seconds after a change, that one is stopped and the next is started. One that cannot start, or that
 crashes, has told why, and the next change starts another.
 """
-# ruff: noqa: PTH100, PTH112  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH100, PTH112, PTH116  (pathlib takes 5 ms to import)
 
 import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
 from types import FrameType
@@ -40,15 +40,7 @@ def run(app: Any, settings: Settings) -> int:
 
     Raises StartupError where serving cannot begin.
     """
-    if not isinstance(app, str):
-        raise StartupError('An application can be reloaded where it is given by name, as in ianus.run("main:app").')
-    try:
-        import watchfiles
-    except ImportError:
-        raise StartupError(
-            "--reload needs watchfiles. Install it (pip install 'ianus[reload]'), or restart the server yourself."
-        ) from None
-    watched = Watched(settings.reload_dir or (settings.app_dir,), settings.reload_include, settings.reload_exclude)
+    watched = prepare(app, settings)
     with contextlib.ExitStack() as stack:
         if settings.log_config:
             apply_config(settings.log_config)
@@ -63,23 +55,54 @@ def run(app: Any, settings: Settings) -> int:
         stack.callback(child.stop)
         logger.info("watching %s for changes, pid %d", ", ".join(watched.directories), os.getpid())
         child.start()
-        changes = watchfiles.watch(
-            *watched.directories,
-            watch_filter=watched,
-            stop_event=stopping,
-            step=STEP,
-            rust_timeout=max(STEP, int(settings.reload_delay * 1000)),
-            yield_on_timeout=True,
-            ignore_permission_denied=True,
-        )
         try:
-            _reload(child, ({path for _, path in several} for several in changes), stopping)
+            _reload(child, _watch(watched, settings.reload_delay, stopping), stopping)
         except OSError as error:  # of the system's limit on watches, for example
             raise StartupError(
                 f"The files cannot be watched: {error}. Watch fewer directories with --reload-dir, or let "
                 "watchfiles look at them time and again with WATCHFILES_FORCE_POLLING=1 in the environment."
             ) from None
     return 0
+
+
+def prepare(app: Any, settings: Settings) -> "Watched":
+    """What is to be watched. Raises StartupError where that, or starting `app` anew, cannot be done."""
+    if not isinstance(app, str):
+        raise StartupError('An application can be reloaded where it is given by name, as in ianus.run("main:app").')
+    try:
+        import watchfiles  # noqa: F401
+    except ImportError:
+        raise StartupError(
+            "--reload needs watchfiles. Install it (pip install 'ianus[reload]'), or restart the server yourself."
+        ) from None
+    return Watched(settings.reload_dir or (settings.app_dir,), settings.reload_include, settings.reload_exclude)
+
+
+def _watch(watched: "Watched", delay: float, stopping: threading.Event) -> Iterator[set[str]]:
+    """The files that have changed, time and again; an empty set where none has for `delay` seconds.
+
+    The system watches a directory, not its name: when another one has got the name, as some version control systems
+    and build tools do it, that one is watched from then on, and counts as changed.
+    """
+    import watchfiles
+
+    while True:
+        seen = watched.identities()
+        for several in watchfiles.watch(
+            *watched.directories,
+            watch_filter=watched,
+            stop_event=stopping,
+            step=STEP,
+            rust_timeout=max(STEP, int(delay * 1000)),
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            yield {path for _, path in several}
+            if not several and (now := watched.identities()) != seen and None not in now:
+                break
+        else:
+            return
+        yield set(watched.directories)
 
 
 def _reload(child: Child, changes: Iterable[set[str]], stopping: threading.Event) -> None:
@@ -91,7 +114,7 @@ def _reload(child: Child, changes: Iterable[set[str]], stopping: threading.Event
         if several:
             continue  # There may be more, of an editor or of a version control system.
         if changed:
-            names = sorted(os.path.relpath(path) for path in changed)
+            names = sorted(map(_shown, changed))
             logger.info("changed: %s%s", ", ".join(names[:3]), f" and {len(names) - 3} more" if names[3:] else "")
             changed = set()
             child.stop()
@@ -102,6 +125,13 @@ def _reload(child: Child, changes: Iterable[set[str]], stopping: threading.Event
         elif served and (code := child.poll()) is not None:
             logger.info("the server has ended (exit code %d); the next change starts it again", code)
             served = False
+
+
+def _shown(path: str) -> str:
+    try:
+        return os.path.relpath(path)
+    except OSError:  # The current directory was removed.
+        return path
 
 
 def _handle_signals(child: Child, stopping: threading.Event) -> Callable[[], None]:
@@ -138,6 +168,17 @@ class Watched:
         for each in self.directories:
             if not os.path.isdir(each):
                 raise StartupError(f"The directory {each} does not exist, and cannot be watched (--reload-dir).")
+
+    def identities(self) -> list[tuple[int, int] | None]:
+        """What has each directory's name now: None is nothing."""
+        found: list[tuple[int, int] | None] = []
+        for each in self.directories:
+            try:
+                status = os.stat(each)
+                found.append((status.st_dev, status.st_ino))
+            except OSError:
+                found.append(None)
+        return found
 
     def __call__(self, change: object, path: str) -> bool:
         """Whether a change of `path` matters."""

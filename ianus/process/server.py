@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ianus.acceptor.listener import Listener, listen_fd
-from ianus.errors import SettingError
+from ianus.errors import SettingError, StartupError
 from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners
 from ianus.process.signals import StopRequest, Urgency
@@ -156,7 +156,12 @@ class Server:
         if sockets is None:
             return open_listeners(self.settings)
         for sock in sockets:
-            sock.listen(self.settings.backlog)
+            try:
+                sock.listen(self.settings.backlog)
+            except OSError as error:
+                raise StartupError(
+                    f"{sock!r} cannot listen ({error.strerror}). Give serve() bound stream sockets that are open."
+                ) from None
         return [listen_fd(sock.dup().detach()) for sock in sockets]
 
     def _on_started(self) -> None:

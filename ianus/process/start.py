@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ianus.process.streams import open_standard_streams
 from ianus.settings.schema import Settings
 
 
@@ -12,6 +13,7 @@ def start(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
 
     Raises StartupError where serving cannot begin.
     """
+    open_standard_streams()
     if settings.reload:
         from ianus.process import reload
 

@@ -215,11 +215,13 @@ class Settings:
         metavar="FORMAT",
         aliases="access_logformat access_log_fmt",
     )
-    access_log_exclude: tuple[str, ...] = texts(
+    access_log_exclude: tuple[str, ...] = field(
         (),
+        values.utf8_text,
         LOGGING,
         "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an error.",
         metavar="PATH",
+        many=True,
     )
     error_logfile: str = text(
         "-",

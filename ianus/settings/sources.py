@@ -153,8 +153,12 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
         except UnicodeDecodeError:
             raise SettingError(named.label, f"{path} is not a text in UTF-8.") from None
     for variable, value in found.items():
-        if value is not None:
+        if value is None:
+            continue
+        try:
             environ.setdefault(variable, value)
+        except ValueError:  # a NUL, or = in a name
+            raise SettingError(named.label, f"{variable!r} cannot be set to {value!r} in an environment.") from None
 
 
 def _read_file(named: Given | None) -> Iterator[Given]:
@@ -164,11 +168,13 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     else:
         path = next((each for each in (FILE, PROJECT_FILE) if os.path.isfile(each)), "")
         label = path
-    if not path:
+    if not path and named is None:
         return
     is_project = os.path.basename(path) == PROJECT_FILE
     if named is not None and not path.endswith(".toml"):
-        raise SettingError(label, f'{path} is no TOML file; settings are written as in `bind = "127.0.0.1:8000"`.')
+        raise SettingError(
+            label, f'{path or "an empty name"} is no TOML file; settings are written as in `bind = "127.0.0.1:8000"`.'
+        )
     try:
         with open(path, encoding="utf-8-sig") as stream:
             text = stream.read()
@@ -181,8 +187,13 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     content = _parse(text, path)
     if not is_project:
         yield from _entries(content, path, text)
-    elif "ianus" in (tools := content.get("tool", {})):
-        yield from _entries(tools["ianus"], f"{path} [tool.ianus]", "")
+        return
+    tools = content.get("tool")
+    settings = tools.get("ianus") if isinstance(tools, dict) else None
+    if isinstance(settings, dict):
+        yield from _entries(settings, f"{path} [tool.ianus]", "")
+    elif settings is not None:
+        raise SettingError(label, f"{path}: tool.ianus is no table; settings stand under [tool.ianus].")
     elif named is not None:
         raise SettingError(label, f"{path} has no table [tool.ianus].")
 
@@ -194,6 +205,10 @@ def _parse(text: str, path: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(path, f"is not valid TOML: {error}.") from None
+    except ValueError:  # Python reads no number of more than 4300 digits.
+        raise SettingError(path, "has a number that is too long to be read.") from None
+    except RecursionError:
+        raise SettingError(path, "is nested too deeply to be read.") from None
 
 
 def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Given]:

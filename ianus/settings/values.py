@@ -107,6 +107,13 @@ def text(value: object) -> str:
     return value
 
 
+def utf8_text(value: object) -> str:
+    """Text that has bytes: what is no UTF-8 comes from a command line as lone surrogates."""
+    if re.search(r"[\ud800-\udfff]", checked := text(value)):
+        raise ValueError(f"{value!r} is not a text in UTF-8.")
+    return checked
+
+
 def permissions(value: object) -> int | None:
     """Permission bits of a file: octal digits as text, or a number as os.chmod takes it."""
     if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value):
@@ -125,7 +132,7 @@ def permissions_under(umask: str) -> str:
 
 def root_path(value: object) -> str:
     """A path that starts with a slash and ends without one; "" is the root."""
-    if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#]|://", value):
+    if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#\ud800-\udfff]|://", value):
         raise ValueError(f"{value!r} is not a path prefix such as /api.")
     value = value.rstrip("/")
     if value and not value.startswith("/"):

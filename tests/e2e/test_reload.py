@@ -95,6 +95,24 @@ def test_a_syntax_error_is_told_once_and_waits_for_the_next_change(reloading: Re
         assert client.response().body == b"two"
 
 
+def test_a_directory_that_is_replaced_is_watched_on(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    path = tmp_path / "source" / "editable.py"
+    path.parent.mkdir()
+    path.write_text(APP.format(text="one"))
+    options = ("--reload", "--reload-delay", "0.05")
+    reloading = Reloading(start_server(*options, app="editable:app", app_dir=path.parent), path)
+    mark = reloading.server.log.mark()
+    path.parent.rename(tmp_path / "before")
+    path.parent.mkdir()
+    path.write_text(APP.format(text="two"))
+    reloading.wait_for_banner(mark)
+    assert reloading.body() == b"two"
+    mark = reloading.server.log.mark()
+    path.write_text(APP.format(text="three"))
+    reloading.wait_for_banner(mark)
+    assert reloading.body() == b"three"
+
+
 def test_a_crash_waits_for_the_next_change(reloading: Reloading) -> None:
     mark = reloading.server.log.mark()
     with reloading.server.connect() as client:

@@ -412,3 +412,15 @@ def test_settings_are_an_object_or_keywords() -> None:
 def test_the_package_has_no_attributes_that_it_has_not() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Sever'"):
         ianus.Sever  # noqa: B018
+
+
+def test_sockets_that_cannot_listen() -> None:
+    async def serve(sock: socket.socket) -> None:
+        await ianus.Server("main:app").serve(sockets=[sock])
+
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        with pytest.raises(ianus.StartupError, match=r"cannot listen \(Operation not supported\)\. Give serve\(\) "):
+            asyncio.run(serve(sock))
+        sock.close()
+        with pytest.raises(ianus.StartupError, match=r"cannot listen \(Bad file descriptor\)\. "):
+            asyncio.run(serve(sock))

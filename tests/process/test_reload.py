@@ -89,6 +89,18 @@ def test_changes_are_collected_until_none_follows(caplog: pytest.LogCaptureFixtu
     assert caplog.messages == ["changed: a.py, b.py", "changed: c.py, d.py, e.py and 1 more"]
 
 
+def test_changes_are_told_without_a_current_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ianus.error")
+    monkeypatch.chdir(folder / "lib")
+    (folder / "lib").rmdir()
+    child = Child()
+    reload._reload(child, [{"/src/a.py"}, set()], threading.Event())  # type: ignore[arg-type]
+    assert child == ["stop", "start"]
+    assert caplog.messages == ["changed: /src/a.py"]
+
+
 def test_an_end_is_told_once_for_each_start(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ianus.error")
     child = Child()

@@ -281,6 +281,8 @@ def test_another_project_file(nowhere: Path) -> None:
         ("uds_permissions = 640", "ianus.toml:1: uds_permissions: 640 is not a set of permissions; give octal digits "),
         ("app = 3", "ianus.toml:1: app: 3 is not a text."),
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
+        (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
+        (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
         ("bind = []", "bind: there is no address to listen on; give at least one. (bind: ianus.toml:1)"),
         (
             "access-log = true\naccess_log = true",
@@ -301,6 +303,20 @@ def test_files_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: Is a directory."
     (nowhere / "ianus.toml").write_bytes(b"app = '\xff'")
     assert refusal() == "ianus.toml: ianus.toml is not a text in UTF-8."
+
+
+def test_an_empty_name_of_a_file_is_a_mistake(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("workers = 2\n")
+    assert refusal({"config": ""}).startswith("--config: an empty name is no TOML file; ")
+
+
+def test_a_project_file_without_a_table_for_tools(nowhere: Path) -> None:
+    (nowhere / "pyproject.toml").write_text('tool = "ianus"\n')
+    assert read().settings == Settings()
+    assert refusal({"config": "pyproject.toml"}) == "--config: pyproject.toml has no table [tool.ianus]."
+    for text in ("[tool]\nianus = 5", '[[tool.ianus]]\nbind = "127.0.0.1:1"'):
+        (nowhere / "pyproject.toml").write_text(text)
+        assert refusal().startswith("pyproject.toml: pyproject.toml: tool.ianus is no table; ")
 
 
 def test_a_byte_order_mark_is_no_mistake(nowhere: Path) -> None:
@@ -348,6 +364,20 @@ def test_files_of_variables_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal({"env_file": ["x"]}) == "--env-file: x cannot be read: No such file or directory."
     (nowhere / "x").write_bytes(b"A=\xff")
     assert refusal({}, {"IANUS_ENV_FILE": "x"}) == "IANUS_ENV_FILE: x is not a text in UTF-8."
+
+
+@pytest.mark.parametrize("line", ["A='x\0'", "'A=B'=x"])
+def test_variables_that_no_environment_can_have(line: str, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A", raising=False)
+    (nowhere / "x").write_text(line)
+    given = [Given("env_file", ["x"], "--env-file", "command line --env-file")]
+    with pytest.raises(SettingError, match=r"^--env-file: 'A.* cannot be set to 'x.* in an environment\.$"):
+        read_sources(given)  # by the real environment, which refuses it
+
+
+@pytest.mark.parametrize("name", ["access_log_exclude", "root_path"])
+def test_bytes_that_are_no_text(name: str) -> None:
+    assert refusal({name: "/\udcff"}).startswith(f"--{name.replace('_', '-')}: '/\\udcff' is not a ")
 
 
 def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
