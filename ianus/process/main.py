@@ -14,7 +14,7 @@ from typing import Any
 
 from ianus.errors import StartupError
 from ianus.process.resources import open_listeners, open_log
-from ianus.process.signals import StopRequest, Urgency, handle_signals, wake_by_signals
+from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
 from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_application
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
@@ -37,7 +37,8 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         for listener in listeners:
             stack.callback(listener.close)
         application = load_application(app, settings)
-        stack.callback(open_log(settings).close)
+        log = open_log(settings)
+        stack.callback(log.close)
         loop = new_loop(settings.loop)
         stack.callback(loop.close)
         worker = Worker(application, settings, listeners, StopRequest())
@@ -46,15 +47,18 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         stack.callback(asyncio.set_event_loop, None)
         stack.callback(wake_by_signals(loop))
         restore_signals = handle_signals(loop, worker.stop)
+        restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
         if not hard_exit:
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
             stack.callback(restore_signals)
+            stack.callback(restore_usr1)
         code = _run_to_end(loop, worker)
         if hard_exit and worker.hurried and _has_busy_threads():
             logger.warning("leaving threads of the application behind that are still busy")
             logging.shutdown()
             sys.stdout.flush()
             os._exit(code)
+        worker.close()  # Its last lines come before ours.
         logger.info("stopped")
     return code
 

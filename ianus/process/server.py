@@ -95,6 +95,7 @@ class Server:
                 self._worker = Worker(application, self.settings, listeners, self._stop, self._on_started)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
+                self._worker.close()  # Its last lines come before ours.
                 logger.info("stopped")
         finally:
             self._settled.set()
@@ -155,13 +156,16 @@ class Server:
     def _listen(self, sockets: Sequence[socket.socket] | None) -> list[Listener]:
         if sockets is None:
             return open_listeners(self.settings)
+        if not sockets:
+            raise StartupError("There is no socket to listen on; give serve() at least one, or leave them out.")
         for sock in sockets:
+            fix = "Give serve() bound stream sockets that are open."
             try:
+                if sock.family != socket.AF_UNIX and sock.getsockname()[1] == 0:
+                    raise StartupError(f"{sock!r} is not bound. {fix}")
                 sock.listen(self.settings.backlog)
             except OSError as error:
-                raise StartupError(
-                    f"{sock!r} cannot listen ({error.strerror}). Give serve() bound stream sockets that are open."
-                ) from None
+                raise StartupError(f"{sock!r} cannot listen ({error.strerror}). {fix}") from None
         return [listen_fd(sock.dup().detach()) for sock in sockets]
 
     def _on_started(self) -> None:

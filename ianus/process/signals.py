@@ -3,7 +3,7 @@
 TERM and the first INT ask for a graceful stop, QUIT for a quick one. An INT while a stop is under way hastens
 it, and one more after that breaks off whatever Python code is running (KeyboardInterrupt): the way out of an
 application that blocks the event loop. A TERM never makes anything worse than it is, since process managers
-like to repeat it.
+like to repeat it. USR1 opens the log files anew.
 
 Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
 and they are the same on every loop. A signal that arrives when Python has just looked for signals and the loop is
@@ -13,12 +13,17 @@ watches (wake_by_signals).
 
 import asyncio
 import enum
+import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
+
+from ianus.telemetry.logs import LogFile
+
+logger = logging.getLogger("ianus.error")
 
 
 class Urgency(enum.IntEnum):
@@ -76,6 +81,34 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
         for number, handler in before.items():
             # None: a handler that was not set from Python; it cannot be set again from here.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    return restore
+
+
+def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) -> Callable[[], None]:
+    """Lets USR1 open log files anew, which something else has moved away. Returns a function that restores the handler.
+
+    Outside the main thread nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+
+    def reopen() -> None:
+        for file in files:
+            try:
+                file.reopen()
+            except OSError as error:
+                logger.error("the log file %s cannot be opened again, the old one goes on: %s", file.path, error)
+        logger.info("log files were opened again")
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(reopen)
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+
+    def restore() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL if before is None else before)
 
     return restore
 

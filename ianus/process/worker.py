@@ -207,6 +207,11 @@ class Worker:
         for listener in self.listeners:
             self.reactor.listen(listener.sock)
         self.reactor.attach(loop)
+        if self.settings.workers > 1:
+            logger.warning(
+                "workers is %d, but this version runs one process; for more, start several behind a proxy",
+                self.settings.workers,
+            )
         logger.info(
             "Ianus %s serves %s (%s) on %s; loop %s, pid %d",
             __version__,
@@ -216,8 +221,6 @@ class Worker:
             type(loop).__module__.partition(".")[0],
             os.getpid(),
         )
-        if self.settings.workers > 1:
-            logger.warning("workers is %d, and this version runs one", self.settings.workers)
         self.on_started()
 
     # --- Stopping ---

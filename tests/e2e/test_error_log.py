@@ -125,3 +125,34 @@ def test_a_file_that_cannot_be_opened_is_one_message(option: str, start: Start) 
     assert option in err
     assert len(err.splitlines()) == 1
     assert not Path("app.sock").exists()
+
+
+def test_usr1_opens_the_files_anew(start: Start) -> None:
+    """As log rotation has it: the files were moved away, and nothing is lost on either side."""
+    server = start("--access-logfile", "access.log", "--error-logfile", "error.log")
+    with server.connect() as client:
+        client.get("/hello?before")
+        until(lambda: "before" in server.read("access.log"))
+        for name in ("access.log", "error.log"):
+            (server.folder / name).rename(f"{name}.1")
+        server.process.send_signal(signal.SIGUSR1)
+        until(lambda: (server.folder / "error.log").exists() and "opened again" in server.read("error.log"))
+        client.get("/hello?behind")
+    server.end()
+    assert "behind" in server.read("access.log")
+    assert "behind" not in server.read("access.log.1")
+    assert server.read("error.log").endswith("INFO stopped\n")
+
+
+def test_usr1_when_the_directory_is_gone(start: Start, tmp_path: Path) -> None:
+    """The old file goes on, and the server too."""
+    (tmp_path / "logs").mkdir()
+    server = start("--access-logfile", "logs/access.log", "--error-logfile", "error.log")
+    until(lambda: (tmp_path / "error.log").exists() and "serves" in server.read("error.log"))
+    (tmp_path / "logs" / "access.log").unlink()
+    (tmp_path / "logs").rmdir()
+    server.process.send_signal(signal.SIGUSR1)
+    until(lambda: "logs/access.log cannot be opened again" in server.read("error.log"))
+    with server.connect() as client:
+        assert client.get("/hello").status == 200
+    server.end()

@@ -415,10 +415,15 @@ def test_the_package_has_no_attributes_that_it_has_not() -> None:
 
 
 def test_sockets_that_cannot_listen() -> None:
-    async def serve(sock: socket.socket) -> None:
-        await ianus.Server("main:app").serve(sockets=[sock])
+    async def serve(*sockets: socket.socket) -> None:
+        await ianus.Server("main:app").serve(sockets=sockets)
 
+    with pytest.raises(ianus.StartupError, match=r"There is no socket to listen on"):
+        asyncio.run(serve())
+    with socket.socket() as sock, pytest.raises(ianus.StartupError, match=r"is not bound"):
+        asyncio.run(serve(sock))
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
         with pytest.raises(ianus.StartupError, match=r"cannot listen \(Operation not supported\)\. Give serve\(\) "):
             asyncio.run(serve(sock))
         sock.close()

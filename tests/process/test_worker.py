@@ -502,7 +502,7 @@ def test_more_workers_than_one_are_warned_of_once(
     serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     serve(ask(signal.SIGTERM), workers=4)
-    assert capsys.readouterr().err.count("WARNING workers is 4, and this version runs one") == 1
+    assert capsys.readouterr().err.count("WARNING workers is 4, but this version runs one process") == 1
 
 
 def test_the_configuration_is_applied_before_the_application_is_loaded(
