@@ -70,6 +70,11 @@ class Served:
         self._check_nothing_is_left()
         return bytes(answer)
 
+    def close(self) -> None:
+        self._reactor.close()
+        self._listener.close()
+        self._loop.close()
+
     def _check_nothing_is_left(self) -> None:
         """No application call, no connection, no exchange outlives what was asked."""
         for _ in range(TURNS):

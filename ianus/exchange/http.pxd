@@ -58,7 +58,7 @@ cdef class Exchange:
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef double started             # for the access log
     cdef bytes request_id           # None unless there is a field for it
-    cdef object response_headers    # as the application gave them, if the access log shows any
+    cdef list response_headers      # (lower-case name, value), if the access log shows any
 
     # From the session
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1

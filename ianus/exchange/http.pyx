@@ -138,13 +138,13 @@ cdef class Exchange:
         if not 200 <= status <= 999:
             raise ValueError(f"response status {status} is not a final status (200 to 999)")
         if logged:
-            headers = tuple(headers)
+            headers = [tuple(pair) for pair in headers]  # Some can be read only once.
         wanted = trailing and self.accepts_trailers()
         self.head = build_head(
             self.service, self.session.codec, status, headers, self.request_id, wanted, &facts
         )
         if logged:
-            self.response_headers = headers
+            self.response_headers = [(bytes(name).lower(), bytes(value)) for name, value in headers]
         self.status = status
         self.close = facts.close
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.

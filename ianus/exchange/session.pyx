@@ -111,7 +111,8 @@ cdef class HttpSession(Session):
 
     cdef bint congested(self) noexcept:
         """Who does not read its answers gets no further request read."""
-        return self.codec.out is not None and self.codec.out.size >= HIGH_WATER
+        # Each file that waits is an open descriptor.
+        return self.codec.out is not None and (self.codec.out.size >= HIGH_WATER or self.codec.out.files > 0)
 
     cdef bint wants_read(self) noexcept:
         if self.exchange is None:

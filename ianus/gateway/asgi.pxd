@@ -32,7 +32,8 @@ cdef class AsgiExchange(Exchange):
     cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
-    cdef long long rested           # bytes sent when the loop was last let run
+    cdef long long given            # bytes of bodies so far, also of one that is thrown away
+    cdef long long rested           # ... when the loop was last let run
     cdef FileRange file             # sent by zerocopysend, until it has left
     cdef bint file_is_last          # ... and ends the body
 

@@ -16,12 +16,13 @@ import asyncio
 import logging
 import sys
 
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject, PyObject_Call
 from libc.string cimport memset
 
 from ianus.codec.base cimport Request
-from ianus.codec.file_range cimport file_range
+from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.http cimport Exchange, Gateway
 
 from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
@@ -229,47 +230,63 @@ cdef class AsgiExchange(Exchange):
 
     cdef int handle(self, object message) except -1:
         """Acts on one message from the application."""
-        cdef object body
+        cdef object body, status, headers
+        cdef str kind
+        cdef bint more
         cdef Message m
         if self.response_complete or self.file_is_last:
             # ASGI HTTP: further messages are ignored.
             return 0
         if type(message) is not dict:
             message = dict(message)
-        read_message(<dict>message, &m)
+        if not read_message(<dict>message, &m):
+            # Comparing keys that are no plain strings may run code that changes the message, of which `m` borrows.
+            message = PyDict_Copy(<dict>message)
+            search_message(<dict>message, &m)
         if m.kind == NULL or not isinstance(<object>m.kind, str):
             raise ValueError("ASGI message has no 'type' string")
+        kind = <str>m.kind
         if not self.status:
-            if <str>m.kind != "http.response.start":
-                if <str>m.kind == "http.response.early_hint":
+            if kind != "http.response.start":
+                if kind == "http.response.early_hint":
                     return self.send_hints(required(<dict>message, "links"))
-                raise unexpected(<str>m.kind, "http.response.start")
+                raise unexpected(kind, "http.response.start")
             if m.status == NULL or not isinstance(<object>m.status, int):
                 raise TypeError("response status is an int")
-            return self.start_response(
-                <object>m.status, () if m.headers == NULL else <object>m.headers,
-                m.trailers != NULL and bool(<object>m.trailers),
-            )
-        if <str>m.kind != "http.response.body" or self.body_complete:
-            return self.handle_extension(<str>m.kind, <dict>message)
+            # bool() and bytes() may run code that changes the message: what is used behind them is held.
+            status = <object>m.status
+            headers = () if m.headers == NULL else <object>m.headers
+            more = m.trailers != NULL and bool(<object>m.trailers)
+            return self.start_response(status, headers, more)
+        if kind != "http.response.body" or self.body_complete:
+            return self.handle_extension(kind, <dict>message)
         body = b"" if m.body == NULL else <object>m.body
+        more = m.more_body != NULL and bool(<object>m.more_body)
         if type(body) is not bytes:
             if not isinstance(body, (bytes, bytearray, memoryview)):
                 raise TypeError(f"response body is bytes, not {type(body).__name__}")
             body = bytes(body)
-        return self.send_body(<bytes>body, m.more_body != NULL and bool(<object>m.more_body))
+        self.given += PyBytes_GET_SIZE(body)
+        return self.send_body(<bytes>body, more)
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """The messages behind the start that only extensions have."""
+        cdef FileRange part
+        cdef bint more
         if self.body_complete:
             if kind != "http.response.trailers":
                 raise unexpected(kind, "http.response.trailers")
             return self.send_trailers(message.get("headers", ()), bool(message.get("more_trailers")))
         if kind == "http.response.zerocopysend":
             fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
-            self.file = file_range(fd, offset, count)
-            self.file_is_last = not message.get("more_body")
-            return self.send_file(self.file, not self.file_is_last, True)
+            part = file_range(fd, offset, count)
+            more = bool(message.get("more_body"))
+            self.given += part.left
+            self.send_file(part, more, True)
+            # Only now: what was refused is not waited for.
+            self.file = part
+            self.file_is_last = not more
+            return 0
         if kind == "http.response.pathsend":
             if self.sent:
                 raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
@@ -386,8 +403,8 @@ cdef struct Message:
     PyObject* trailers
 
 
-cdef int read_message(dict message, Message* m) except -1:
-    """One pass by identity, which keys that are literals have, instead of five searches."""
+cdef bint read_message(dict message, Message* m) except -1:
+    """One pass by identity, which keys that are literals have, instead of six searches. False for other keys."""
     cdef PyObject* key
     cdef PyObject* value
     cdef Py_ssize_t position = 0
@@ -407,13 +424,17 @@ cdef int read_message(dict message, Message* m) except -1:
             m.trailers = value
         else:
             # Another key, or one of these as a string made at run time.
-            m.kind = PyDict_GetItemWithError(message, TYPE)
-            m.status = PyDict_GetItemWithError(message, STATUS)
-            m.headers = PyDict_GetItemWithError(message, HEADERS)
-            m.body = PyDict_GetItemWithError(message, BODY)
-            m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
-            m.trailers = PyDict_GetItemWithError(message, TRAILERS)
-            return 0
+            return False
+    return True
+
+
+cdef int search_message(dict message, Message* m) except -1:
+    m.kind = PyDict_GetItemWithError(message, TYPE)
+    m.status = PyDict_GetItemWithError(message, STATUS)
+    m.headers = PyDict_GetItemWithError(message, HEADERS)
+    m.body = PyDict_GetItemWithError(message, BODY)
+    m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
+    m.trailers = PyDict_GetItemWithError(message, TRAILERS)
     return 0
 
 
@@ -515,9 +536,9 @@ cdef class Send:
                 if exchange.disconnected:
                     raise ClientDisconnected
             if not exchange.needs_file() and not exchange.congested():
-                if exchange.sent - exchange.rested >= BURST and not exchange.response_complete:
+                if exchange.given - exchange.rested >= BURST and not exchange.response_complete:
                     # A client that takes everything must not keep the loop from the others.
-                    exchange.rested = exchange.sent
+                    exchange.rested = exchange.given
                     return None
                 raise StopIteration
             future = exchange.gateway.create_future()

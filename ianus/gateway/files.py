@@ -10,6 +10,8 @@ import fcntl
 import os
 import stat
 
+_LARGEST = 2**63 - 1  # off_t
+
 
 def open_whole(path: object) -> tuple[int, int]:
     """Opens a file. Returns a descriptor, which the caller owns, and the size in bytes.
@@ -44,12 +46,20 @@ def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]
             raise TypeError(f"{name} is an int, not {type(value).__name__}")
         if value is not None and value < 0:
             raise ValueError(f"{name} {value} is negative")
+        if value is not None and value > _LARGEST:
+            raise ValueError(f"{name} {value} is beyond every file")
     start = _position(file, fd) if offset is None else int(offset)  # type: ignore[call-overload]
     left = max(size - start, 0)
     part = left if count is None else min(int(count), left)  # type: ignore[call-overload]
+    if not 0 <= start <= _LARGEST:
+        raise ValueError(f"position {start} is in no file")
     own = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
-    if offset is None:
-        _move(file, fd, start + part)
+    try:
+        if offset is None:
+            _move(file, fd, start + part)
+    except BaseException:
+        os.close(own)
+        raise
     return own, start, part
 
 

@@ -26,5 +26,5 @@ cdef class AccessLog:
     cdef bint excludes(self, bytes target) except -1
     cdef int record(
         self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
-        object response_headers, bytes request_id, double duration,
+        list response_headers, bytes request_id, double duration,
     ) except -1

@@ -15,6 +15,7 @@ import time
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
 
 from ianus.telemetry.line_format cimport Entry, LineFormat
 
@@ -110,11 +111,13 @@ cdef class AccessLog:
 
     cdef int record(
         self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
-        object response_headers, bytes request_id, double duration,
+        list response_headers, bytes request_id, double duration,
     ) except -1:
         """Adds a line. method: None for a request that could not be read."""
         cdef Py_ssize_t before = self.size
         cdef Entry entry
+        cdef char* end
+        cdef Py_ssize_t length
         if self.excluded is not None and 200 <= status < 300 and self.excludes(target):
             return 0
         if self.size + self.format.longest > self.room and not self.grow():
@@ -130,7 +133,13 @@ cdef class AccessLog:
         entry.response_headers = <PyObject*>response_headers
         entry.request_id = <PyObject*>request_id
         entry.duration = duration
-        self.size = self.format.write(self.buffer + self.size, &entry) - self.buffer
+        end = self.format.write(self.buffer + before, &entry)
+        length = end - (self.buffer + before)
+        if self.size != before:
+            # Reading credentials is Python code: the thread got its turn there, and took the lines before this one.
+            memmove(self.buffer + self.size, self.buffer + before, length)
+            before = self.size
+        self.size += length
         if before == 0:
             self.wake.set()
         elif before < EARLY <= self.size:

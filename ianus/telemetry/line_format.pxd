@@ -41,7 +41,7 @@ cdef struct Entry:
     PyObject* target            # bytes as received
     PyObject* http_version      # str
     PyObject* headers           # list of the request's (lower-case name, value)
-    PyObject* response_headers  # tuple of what the application gave, or None
+    PyObject* response_headers  # list of the response's (lower-case name, value), or None
     PyObject* request_id        # bytes, or None
     int status
     long long size              # bytes of the body
@@ -66,7 +66,7 @@ cdef class LineFormat:
     cdef char* write_path(self, char* at, const Entry* entry, Atom atom) except NULL
     cdef char* write_protocol(self, char* at, const Entry* entry) except NULL
     cdef char* write_request_id(self, char* at, const Entry* entry) except NULL
-    cdef char* write_field(self, char* at, object headers, bytes name) except NULL
+    cdef char* write_field(self, char* at, list headers, bytes name) except NULL
     cdef char* write_text(self, char* at, str text) except NULL
     cdef char* write_none(self, char* at) noexcept
     cdef char* write_chosen(self, char* at, const char* data, Py_ssize_t size) noexcept

@@ -14,8 +14,7 @@ import time
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcpy
-from posix.strings cimport strncasecmp
+from libc.string cimport memchr, memcmp, memcpy
 from posix.time cimport time_t
 
 
@@ -61,6 +60,7 @@ cdef class LineFormat:
             raise ValueError("a JSON line has no format")
         self.json = json
         self.texts = []
+        self.longest = 1  # the line feed
         parts = json_parts() if json else text_parts(text or DEFAULT)
         self.count = len(parts)
         self.parts = <Part*>malloc(self.count * sizeof(Part))
@@ -122,9 +122,9 @@ cdef class LineFormat:
         elif atom == PROTOCOL:
             return self.write_protocol(at, entry)
         elif atom == REQUEST_FIELD:
-            return self.write_field(at, <object>entry.headers, <bytes>part.name)
+            return self.write_field(at, <list>entry.headers, <bytes>part.name)
         elif atom == RESPONSE_FIELD:
-            return self.write_field(at, <object>entry.response_headers, <bytes>part.name)
+            return self.write_field(at, <list>entry.response_headers, <bytes>part.name)
         elif atom == USER:
             return self.write_text(at, user_name(<list>entry.headers))
         elif atom == PROCESS:
@@ -176,16 +176,15 @@ cdef class LineFormat:
                 data = mark + 1
         return self.write_chosen(at, data, size)
 
-    cdef char* write_field(self, char* at, object headers, bytes name) except NULL:
+    cdef char* write_field(self, char* at, list headers, bytes name) except NULL:
         cdef bytes key, value
         if headers is not None:
             for pair in headers:
-                # Applications may write lists, other kinds of bytes, and capitals.
-                key = as_bytes(pair[0])
-                if PyBytes_GET_SIZE(key) == PyBytes_GET_SIZE(name) and strncasecmp(
+                key = <bytes>(<tuple>pair)[0]
+                if PyBytes_GET_SIZE(key) == PyBytes_GET_SIZE(name) and not memcmp(
                     PyBytes_AS_STRING(key), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
-                ) == 0:
-                    value = as_bytes(pair[1])
+                ):
+                    value = <bytes>(<tuple>pair)[1]
                     return self.write_chosen(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
         return self.write_none(at)
 
@@ -292,10 +291,6 @@ cdef str user_name(list headers):
                 return None
             return user.decode("latin-1") if colon and user else None
     return None
-
-
-cdef inline bytes as_bytes(object part):
-    return part if type(part) is bytes else bytes(part)
 
 
 cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:

@@ -319,6 +319,88 @@ async def file_until_cancelled(scope: Scope, receive: Receive, send: Send) -> No
     os.close(reused)
 
 
+@path("/file-or-text")
+async def file_or_text(scope: Scope, receive: Receive, send: Send) -> None:
+    """A file that is shorter than declared is refused; text comes in its place."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+    with open(unquote(scope["query_string"].decode()), "rb") as file:  # noqa: ASYNC230, PTH123
+        try:
+            await send({"type": "http.response.zerocopysend", "file": file})
+        except ValueError:
+            say("refused")
+    await send({"type": "http.response.body", "body": b"x" * 10})
+
+
+@path("/seek-fails")
+async def seek_fails(scope: Scope, receive: Receive, send: Send) -> None:
+    with open(unquote(scope["query_string"].decode()), "rb") as file:  # noqa: ASYNC230, PTH123
+
+        class Tape:
+            def fileno(self) -> int:
+                return file.fileno()
+
+            def tell(self) -> int:
+                return 0
+
+            def seek(self, position: int) -> None:
+                raise OSError("tapes only run forward")
+
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.zerocopysend", "file": Tape()})
+
+
+# --- What nobody expects of an application ---
+
+
+@path("/without-end")
+async def without_end(scope: Scope, receive: Receive, send: Send) -> None:
+    """Streams, and never waits for anything but send()."""
+    await send({"type": "http.response.start", "status": int(scope["query_string"]), "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+
+
+@path("/one-shot-headers")
+async def one_shot_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [iter((b"X-Echo", b"a"))]})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    if scope["query_string"]:
+        raise LookupError("raised on purpose")
+    await send({"type": "http.response.body"})
+
+
+@path("/message-changes")
+async def message_changes(scope: Scope, receive: Receive, send: Send) -> None:
+    """A message that is emptied while it is read: nothing of it may be used behind that."""
+    message: dict[str, object] = {"type": "http.response.body"}
+
+    class Emptying(bytes):
+        def __bytes__(self) -> bytes:
+            message.clear()
+            message["waste"] = [bytearray(16 + i % 64) for i in range(20_000)]
+            return b"text"
+
+    message["body"] = Emptying()
+    message["more_body"] = type("Falsy", (), {"__bool__": lambda self: False})()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send(message)
+
+
+@path("/key-changes-message")
+async def key_changes_message(scope: Scope, receive: Receive, send: Send) -> None:
+    class Key(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            message["type"] = None
+            message["waste"] = [bytearray(120) for _ in range(1000)]
+            return str.__eq__(self, other)
+
+    message: dict[str, object] = {"type": "".join(["http.response", ".start"]), "status": 200, Key("body"): b""}
+    await send(message)
+    await send({"type": "http.response.body", "body": b"text"})
+
+
 # --- Ends that nobody wants ---
 
 

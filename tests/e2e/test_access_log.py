@@ -342,3 +342,15 @@ def test_log_that_nobody_reads(start_server: Callable[..., Server]) -> None:
         assert lines + dropped == 5000
     finally:
         os.close(ours)
+
+
+def test_fields_that_can_be_read_once(shared: Callable[..., Server]) -> None:
+    server = shared("--access-log-format", "%(U)s %(s)s %({x-echo}o)s")
+    assert server.output is not None
+    assert server.get("/one-shot-headers").body == b"a"
+    server.output.wait_for("/one-shot-headers 200 a\n")
+    with server.connect() as client:
+        client.request("/one-shot-headers?raise")
+        client.head()
+        client.exactly(6)
+        assert client.gone()

@@ -313,3 +313,21 @@ def test_log_that_is_read_loses_nothing(start_server: Callable[..., Server]) -> 
                 server.output.wait_for(r"\n", mark, timeout=0.02)
     assert len(lines_of(server)) == 20 + rounds * together
     assert "dropped" not in server.log.text
+
+
+@pytest.mark.parametrize("path", ["/message-changes", "/key-changes-message"])
+def test_message_that_changes_while_it_is_read(start_server: Callable[..., Server], path: str) -> None:
+    assert start_server().get(path).body == b"text"
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_body_that_is_thrown_away_lets_others_run(
+    start_server: Callable[..., Server], method: str, status: int
+) -> None:
+    server = start_server()
+    with server.connect() as client:
+        client.request(f"/without-end?{status}", method=method)
+        assert client.head()[1] == status
+        assert server.get().body == b"hello\n"
+        client.reset()
+    assert server.get().body == b"hello\n"

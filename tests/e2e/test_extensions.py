@@ -413,3 +413,35 @@ def test_file_of_a_request_that_gave_up(start_server: Callable[..., Server], tmp
         assert server.said("reused") == "True"
         client.finish()
         assert b"secret" not in client.rest()
+
+
+@pytest.fixture
+def five(tmp_path: Path) -> Path:
+    path = tmp_path / "five"
+    path.write_bytes(b"01234")
+    return path
+
+
+@pytest.mark.parametrize("offset", [2**63, 2**70])
+def test_offset_out_of_range_leaves_no_file_open(server: Server, five: Path, offset: int) -> None:
+    message = {"type": "http.response.zerocopysend", "file": str(five), "offset": offset}
+    path = "/files?" + quote(repr([start(), message]))
+    server.get(path)
+    before = server.open_files()
+    for _ in range(5):
+        server.get(path)
+    assert server.open_files() <= before + 1
+
+
+def test_seek_that_fails_leaves_no_file_open(server: Server, five: Path) -> None:
+    path = "/seek-fails?" + quote(str(five))
+    server.get(path)
+    before = server.open_files()
+    for _ in range(5):
+        assert server.get(path).status == 500
+    assert server.open_files() <= before + 1
+
+
+def test_another_body_in_place_of_a_refused_file(server: Server, five: Path) -> None:
+    with server.connect() as client:
+        assert client.get("/file-or-text?" + quote(str(five))).body == b"x" * 10

@@ -1,0 +1,66 @@
+"""The access log's buffer, with a server behind it that runs in this process."""
+
+import base64
+import os
+from typing import Any
+
+import pytest
+
+from fuzz.serving import Served
+from ianus.telemetry.access_log import AccessLog
+from ianus.telemetry.line_format import LineFormat
+from tests.helpers import until
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body"})
+
+
+class Logged:
+    """A server that logs to a file in memory."""
+
+    def __init__(self, line_format: LineFormat) -> None:
+        self.file = os.memfd_create("log")
+        self.log = AccessLog(self.file, line_format, interval=0.01)
+        self.server = Served(app, access_log=self.log)
+
+    def size(self) -> int:
+        return os.lseek(self.file, 0, os.SEEK_CUR)
+
+    def close(self) -> bytes:
+        """What was logged."""
+        self.log.close()
+        self.server.close()
+        size = self.size()
+        try:
+            return os.pread(self.file, size, 0)
+        finally:
+            os.close(self.file)
+
+
+def test_longest_line_has_its_end() -> None:
+    """Five of these fill the buffer but for the last line feed; only a sanitizer sees that written behind it."""
+    line_format = LineFormat("x" * 52428)
+    assert line_format.longest > 52428
+    logged = Logged(line_format)
+    logged.server.ask((REQUEST + b"\r\n") * 5)
+    assert logged.close() == (b"x" * 52428 + b"\n") * 5
+
+
+def test_lines_taken_while_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading credentials is Python code, in which the log's thread may get its turn."""
+    logged = Logged(LineFormat("%(u)s"))
+    decode = base64.b64decode
+
+    def slow(*args: Any, **how: Any) -> bytes:
+        until(lambda: logged.size() > 0)
+        return decode(*args, **how)
+
+    monkeypatch.setattr(base64, "b64decode", slow)
+    logged.server.ask((REQUEST + b"\r\n") * 2)
+    logged.log.start()
+    logged.server.ask(REQUEST + b"Authorization: Basic YTpi\r\n\r\n")
+    assert logged.close() == b"-\n-\na\n"
