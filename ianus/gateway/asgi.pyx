@@ -114,6 +114,15 @@ cdef class AsgiGateway(Gateway):
             exchange = exchange.next
         return tasks
 
+    def end_cancelled(self) -> None:
+        """Ends the exchanges whose tasks were cancelled before their first step, in which nobody could notice it."""
+        cdef AsgiExchange exchange = self.first, following
+        while exchange is not None:
+            following = exchange.next
+            if exchange.task is not None and exchange.task.done():
+                exchange.application_raised(CancelledError())
+            exchange = following
+
     cdef Exchange open(self):
         cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
         exchange.gateway = self

@@ -256,6 +256,7 @@ class Worker:
                 why,
             )
         await cancel(requests)
+        self.gateway.end_cancelled()
 
     async def _finish(self, drained: "asyncio.Future[None]") -> None:
         """Until the last connection is gone and the last application call has returned."""
