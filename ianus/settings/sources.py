@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, MutableMappi
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from ianus.errors import SettingError, StartupError
+from ianus.errors import SettingError, StartupError, nearest
 from ianus.settings.habits import hint
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
@@ -90,7 +90,7 @@ def settings_from(given: Mapping[str, object]) -> Settings:
     known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
-            near = _nearest(name, known)
+            near = nearest(name, known)
             raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near!r}?" if near else ""))
     return _settings(_merge([_layer(Given(name, value, name, "") for name, value in given.items())]))
 
@@ -122,7 +122,7 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
-            near = _nearest(name, KNOWN)
+            near = nearest(name, KNOWN)
             fix = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
             yield f"{variable} in the environment is no setting; {fix}"
 
@@ -228,7 +228,7 @@ def _unknown_key(name: str, value: object) -> str:
         return f"is a table; settings stand at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
     if known_elsewhere := hint(name):
         return f"there is no such setting. {known_elsewhere}"
-    near = _nearest(name, KNOWN)
+    near = nearest(name, KNOWN)
     return f"there is no such setting; {f'did you mean {near}?' if near else '`ianus --print-config` shows them all.'}"
 
 
@@ -310,12 +310,6 @@ def _settings(merged: Layer) -> Settings:
         ]
         where = "; ".join(f"{given.name}: {given.origin}" for given in concerned)
         raise SettingError(error.setting, f"{error.problem} ({where})" if where else error.problem) from None
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # Only on the way out.
-
-    return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:
