@@ -77,8 +77,8 @@ def field(
     return dataclasses.field(default=default, metadata={"setting": setting})
 
 
-def text(default: str, group: str, summary: str, **more: Any) -> Any:
-    return field(default, values.text, group, summary, **more)
+def path(default: str, group: str, summary: str, **more: Any) -> Any:
+    return field(default, more.pop("kind", values.path), group, summary, **more)
 
 
 def texts(default: tuple[str, ...], group: str, summary: str, **more: Any) -> Any:

@@ -90,9 +90,20 @@ def settings_from(given: Mapping[str, object]) -> Settings:
     known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
-            near = nearest(name, known)
-            raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near!r}?" if near else ""))
-    return _settings(_merge([_layer(Given(name, value, name, "") for name, value in given.items())]))
+            raise TypeError(f"there is no setting {name!r}{_explain_name(name, known)}")
+    # Callers with a signature of their own hand on None for what they were not given.
+    said = (Given(name, value, name, "") for name, value in given.items() if value is not None)
+    return _settings(_merge([_layer(said)]))
+
+
+def _explain_name(name: str, known: Iterable[str]) -> str:
+    """What is to be said from Python about a name that is not in `known`."""
+    if name in KNOWN and KNOWN[name][0] in ("config", "env_file"):
+        return ": it is read by the command only; ianus.settings.sources.read_sources() does it"
+    if known_elsewhere := hint(name):
+        return f". {known_elsewhere}"
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 # --- The sources ---
@@ -122,9 +133,14 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
-            near = nearest(name, KNOWN)
-            fix = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
-            yield f"{variable} in the environment is no setting; {fix}"
+            yield f"{variable} in the environment is no setting{_explain_variable(name)}"
+
+
+def _explain_variable(name: str) -> str:
+    if known_elsewhere := hint(name):
+        return f". {known_elsewhere}"
+    near = nearest(name, KNOWN)
+    return f"; did you mean {PREFIX}{near.upper()}?" if near else "; see `ianus --help`."
 
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:

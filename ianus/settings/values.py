@@ -6,6 +6,7 @@ shows the value and says what would do. `integer`, `size` and `choice` make kind
 themselves. Behind them stand the functions that write values as text which the kinds read back.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,6 +106,18 @@ def text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(f"{value!r} is not a text.")
     return value
+
+
+def path(value: object) -> str:
+    """A path as text, or any other that the system's functions take."""
+    return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def log_file(value: object) -> str:
+    """The path of a file, or - for a standard stream."""
+    if not (checked := path(value)):
+        raise ValueError("an empty name is no file; - is the terminal.")
+    return checked
 
 
 def utf8_text(value: object) -> str:

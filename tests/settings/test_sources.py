@@ -177,6 +177,8 @@ def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
     [
         ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?"),
         ("IANUS_NO_ACCESS_LOG", "did you mean IANUS_ACCESS_LOG?"),
+        ("IANUS_WORKER_CLASS", "no setting. Leave it out: there is one kind of worker."),
+        ("IANUS_SSL_KEYFILE", "no setting. TLS is not spoken yet; put a proxy in front."),
         ("IANUS_XYZZY", "IANUS_XYZZY in the environment is no setting; see `ianus --help`."),
     ],
 )

@@ -1,6 +1,7 @@
 """The kinds of value: what each takes, what it makes of it, and what it says to the rest."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +129,18 @@ def test_texts() -> None:
     assert values.text("a b") == "a b"
     for value in ("a\0b", 3, None):
         assert "is not a text" in refusal(values.text, value)
+
+
+def test_paths() -> None:
+    assert values.path(Path("a") / "b") == values.path("a/b") == "a/b"
+    for value in ("a\0b", 3, b"a", Path("a\0b")):
+        assert "is not a text" in refusal(values.path, value)
+
+
+def test_files_of_logs() -> None:
+    assert values.log_file("-") == "-"
+    assert values.log_file(Path("a")) == "a"
+    assert refusal(values.log_file, "") == "an empty name is no file; - is the terminal."
 
 
 @pytest.mark.parametrize(
