@@ -43,8 +43,8 @@ class Settings:
         (TcpBind(values.DEFAULT_HOST, values.DEFAULT_PORT),),
         values.bind,
         LISTENING,
-        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. An empty HOST is every interface,"
-        " port 0 any free one.",
+        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. PORT alone is 127.0.0.1:PORT, an empty"
+        " HOST every interface, port 0 any free one.",
         metavar="ADDRESS",
         short="-b",
         many=True,

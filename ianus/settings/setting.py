@@ -16,7 +16,7 @@ class Alias(NamedTuple):
     """
 
     name: str
-    text: Callable[[str], str] = str
+    text: Callable[[object], str] = str
 
 
 class Setting(NamedTuple):

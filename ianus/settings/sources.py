@@ -16,7 +16,7 @@ from ianus.errors import SettingError, StartupError, nearest
 from ianus.settings.habits import hint
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
-from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind
+from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, permissions
 
 PREFIX = "IANUS_"
 FILE = "ianus.toml"
@@ -236,6 +236,9 @@ def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Gi
             raise SettingError(label, "a file cannot name another one.")
         if name not in KNOWN:
             raise SettingError(label, _unknown_key(name, value))
+        if KNOWN[name][1].kind is permissions and not isinstance(value, str):
+            # The number 440 would be 0o670, and of 0o440 nothing is left to tell it from 288.
+            raise SettingError(label, 'octal digits have to stand in quotes here, as in "660".')
         yield Given(name, value, label, origin)
 
 
@@ -277,7 +280,7 @@ def _layer(given: Iterable[Given]) -> Layer:
 def _translated(value: object, alias: Alias) -> object:
     if alias.text is str:
         return value
-    return [alias.text(str(each)) for each in value] if isinstance(value, (list, tuple)) else alias.text(str(value))
+    return [alias.text(each) for each in value] if isinstance(value, (list, tuple)) else alias.text(value)
 
 
 def _merge(layers: list[Layer]) -> Layer:

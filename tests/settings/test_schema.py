@@ -69,7 +69,7 @@ def test_values_are_converted() -> None:
 def test_a_wrong_value_names_the_setting() -> None:
     with pytest.raises(SettingError) as caught:
         Settings.from_values({"backlog": "many"})
-    assert caught.value.message == "backlog: 'many' is not a whole number."
+    assert caught.value.message == "backlog: 'many' is not a whole number from 1 to 2147483647."
     assert caught.value.setting == "backlog"
 
 
@@ -118,6 +118,7 @@ def test_names_of_other_servers_are_understood() -> None:
     assert settings.bind == (TcpBind("0.0.0.0", 80),)
     assert settings.timeout_keep_alive == 5
     assert settings.timeout_request_header == 0.5
+    assert Settings.from_values({"umask": 0o22}).uds_permissions == 0o755
     assert Settings.from_values({"uds": "x", "fd": 3}).bind == (UnixBind("x"), FdBind(3))
 
 
