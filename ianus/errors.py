@@ -48,6 +48,19 @@ class SettingError(StartupError, ValueError):
         self.problem = problem
 
 
+class ConflictError(SettingError):
+    """Two settings have values that do not go together.
+
+    sentence: says so, with {} in place of either of the `settings`.
+    """
+
+    def __init__(self, settings: tuple[str, str], sentence: str) -> None:
+        super().__init__(settings[0], "")
+        self.settings, self.sentence = settings, sentence
+        self.message = sentence.format(*settings)
+        self.args = (self.message,)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The one of `known` that `name` may be a misspelling of; "" where there is none."""
     import difflib  # Only on the way out: start-up pays for no module that it does not need.

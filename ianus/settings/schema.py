@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ianus.errors import SettingError
+from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, path, seconds, size, texts
 from ianus.settings.values import Bind, Header, TcpBind
@@ -279,9 +279,13 @@ class Settings:
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
         if self.root_path and self.root_path_kept:
-            raise SettingError("root_path", "is given together with root_path_kept; a proxy strips it or keeps it.")
+            raise ConflictError(
+                ("root_path", "root_path_kept"), "{} is given together with {}; a proxy strips it or keeps it."
+            )
         if self.access_log_format and self.log_format == "json":
-            raise SettingError("access_log_format", "has no meaning with log_format json; leave one of them out.")
+            raise ConflictError(
+                ("access_log_format", "log_format"), "{} has no meaning with {} json; leave one of them out."
+            )
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, MutableMappi
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from ianus.errors import SettingError, StartupError, nearest
+from ianus.errors import ConflictError, SettingError, StartupError, nearest
 from ianus.settings.habits import hint
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
@@ -323,12 +323,17 @@ def _settings(merged: Layer) -> Settings:
     names = {name for name, _, _ in table()}
     try:
         return Settings(**{name: given.value for name, given in merged.items() if name in names})
-    except SettingError as error:  # What only several together show.
-        concerned = [
-            given for name, given in merged.items() if re.search(rf"\b{name}\b", error.message) and given.origin
-        ]
-        where = "; ".join(f"{given.name}: {given.origin}" for given in concerned)
-        raise SettingError(error.setting, f"{error.problem} ({where})" if where else error.problem) from None
+    except ConflictError as error:
+        one, other = error.settings
+        raise ConflictError((_as_written(merged[one]), _as_written(merged[other])), error.sentence) from None
+    except SettingError as error:  # What only several values together show.
+        raise SettingError(merged[error.setting].label, error.problem) from None
+
+
+def _as_written(given: Given) -> str:
+    """How a sentence calls it: the label of a file's begins with the place, which would be in the way."""
+    name = given.label.removeprefix(f"{given.origin}: ")
+    return f"{name} ({given.origin})" if name != given.label else name
 
 
 def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:

@@ -252,7 +252,10 @@ def test_the_version(served: Served) -> None:
         ),
         (["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"], "says the same as --keep-alive; give one of"),
         (["main:app", "--root-path", "/a", "--root-path-kept", "/b"], "a proxy strips it or keeps it."),
-        (["main:app", "--access-log-format", "%(h)s", "--log-format", "json"], "has no meaning with log_format json"),
+        (
+            ["main:app", "--access-log-format", "%(h)s", "--log-format", "json"],
+            "Error: --access-log-format has no meaning with --log-format json; leave one of them out.",
+        ),
         (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
         (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is no TOML file; "),
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),

@@ -158,7 +158,7 @@ def test_the_application_in_a_variable() -> None:
         ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647."),
         ({"IANUS_FACTORY": "si"}, "IANUS_FACTORY: 'si' is neither true nor false."),
         ({"IANUS_BIND": ":1,x"}, "IANUS_BIND: 'x' has no port; write x:8000."),
-        ({"IANUS_BIND": ","}, "bind: there is no address to listen on; give at least one."),
+        ({"IANUS_BIND": ","}, "IANUS_BIND: there is no address to listen on; give at least one."),
         ({"IANUS_KEEP_ALIVE": "soon"}, "IANUS_KEEP_ALIVE: 'soon' is not a time, "),
         ({"PORT": "http"}, "PORT: 'http' is not a port; ports are 0 to 65535."),
         ({"WEB_CONCURRENCY": "auto"}, "WEB_CONCURRENCY: 'auto' is not a whole number from 1 to 10000."),
@@ -290,7 +290,7 @@ def test_another_project_file(nowhere: Path) -> None:
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
         (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
         (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
-        ("bind = []", "bind: there is no address to listen on; give at least one. (bind: ianus.toml:1)"),
+        ("bind = []", "ianus.toml:1: bind: there is no address to listen on; give at least one."),
         (
             "access-log = true\naccess_log = true",
             "ianus.toml:2: access_log: says the same as ianus.toml:1: access-log; give one of them.",
@@ -401,9 +401,22 @@ def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.M
 
 def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("root_path_kept = '/b'\n")
-    message = refusal({"root_path": "/a"})
-    assert message.startswith("root_path: is given together with root_path_kept; ")
-    assert message.endswith(" (root_path_kept: ianus.toml:1; root_path: command line --root-path)")
+    assert refusal({"root_path": "/a"}) == (
+        "--root-path is given together with root_path_kept (ianus.toml:1); a proxy strips it or keeps it."
+    )
+    (nowhere / "ianus.toml").write_text("log_format = 'json'\n")
+    assert refusal({}, {"IANUS_ACCESS_LOGFORMAT": "%(h)s"}) == (
+        "IANUS_ACCESS_LOGFORMAT has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+    )
+    (nowhere / "ianus.toml").write_text("log_format = 'json'\naccess_log_fmt = '%(h)s'\n")
+    assert refusal() == (
+        "access_log_fmt (ianus.toml:2) has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+    )
+
+
+def test_an_address_that_is_given_twice_is_told_with_its_option() -> None:
+    message = refusal({"bind": ["127.0.0.1:8000", "8000"]})
+    assert message == "--bind: 127.0.0.1:8000 is given twice; remove one."
 
 
 def test_nothing_is_loaded_for_files_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
