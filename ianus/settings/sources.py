@@ -82,7 +82,8 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
     merged = _merge([*explicit, common])
     app = merged["app"].value if "app" in merged else ""
     origins = {name: given.origin for name, given in merged.items()}
-    return Configuration(app, _settings(merged), origins, tuple(_suspicions(environ)))
+    hidden = _hidden_table() if "config" not in early else ()
+    return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ)))
 
 
 def settings_from(given: Mapping[str, object]) -> Settings:
@@ -156,9 +157,7 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
     try:
         from dotenv import dotenv_values  # An extra, and dear.
     except ImportError:
-        raise StartupError(
-            f"{named.label} needs the package python-dotenv; install it (pip install 'ianus[dotenv]')."
-        ) from None
+        raise StartupError(f"{named.label} needs python-dotenv. Install it (pip install python-dotenv).") from None
     found: dict[str, str | None] = {}
     for path in named.value:
         try:
@@ -212,6 +211,19 @@ def _read_file(named: Given | None) -> Iterator[Given]:
         raise SettingError(label, f"{path}: tool.ianus is no table; settings stand under [tool.ianus].")
     elif named is not None:
         raise SettingError(label, f"{path} has no table [tool.ianus].")
+
+
+def _hidden_table() -> Iterator[str]:
+    """The warning that of two files with settings one is not read."""
+    if not (os.path.isfile(FILE) and os.path.isfile(PROJECT_FILE)):
+        return
+    try:
+        with open(PROJECT_FILE, encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    except OSError:
+        return  # It is not ours.
+    if re.search(r"^[ \t]*\[tool\.ianus\]", text, re.MULTILINE):
+        yield f"{PROJECT_FILE} [tool.ianus] is not read, because there is an {FILE}."
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:

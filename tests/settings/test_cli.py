@@ -327,7 +327,7 @@ def test_what_is_not_installed_exits_with_3(served: Served, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "dotenv", None)
     result = invoke(served, "main:app", "--env-file", "x")
     assert result.exit_code == 3
-    assert result.stderr.startswith("Error: --env-file needs the package python-dotenv; install it")
+    assert result.stderr.startswith("Error: --env-file needs python-dotenv. Install it (pip install python-dotenv)")
 
 
 def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,6 +240,11 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     assert configuration.origins == {"backlog": "pyproject.toml [tool.ianus]"}
     (nowhere / "ianus.toml").write_text("backlog = 6\n")
     assert read().settings.backlog == 6
+    assert read().warnings == ("pyproject.toml [tool.ianus] is not read, because there is an ianus.toml.",)
+    # Who names a file has chosen.
+    assert read({"config": "ianus.toml"}).warnings == ()
+    (nowhere / "pyproject.toml").write_text("[tool.other]\nknown = ['ianus']\n")
+    assert read().warnings == ()
 
 
 def test_a_project_file_that_is_about_others(nowhere: Path) -> None:
@@ -390,7 +395,7 @@ def test_bytes_that_are_no_text(name: str) -> None:
 def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv", None)
     with pytest.raises(
-        StartupError, match=r"--env-file needs the package python-dotenv; .*'ianus\[dotenv\]'"
+        StartupError, match=r"^--env-file needs python-dotenv\. Install it \(pip install python-dotenv\)\.$"
     ) as caught:
         read({"env_file": ["x"]})
     assert caught.value.exit_code == 3
