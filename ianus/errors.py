@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from traceback import TracebackException
 
 PACKAGE_DIR = __file__.removesuffix("errors.py")
@@ -47,9 +48,35 @@ class SettingError(StartupError, ValueError):
         self.problem = problem
 
 
+class ConflictError(SettingError):
+    """Two settings have values that do not go together.
+
+    sentence: says so, with {} in place of either of the `settings`.
+    """
+
+    def __init__(self, settings: tuple[str, str], sentence: str) -> None:
+        super().__init__(settings[0], "")
+        self.settings, self.sentence = settings, sentence
+        self.message = sentence.format(*settings)
+        self.args = (self.message,)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of `known` that `name` may be a misspelling of; "" where there is none."""
+    import difflib  # Only on the way out: start-up pays for no module that it does not need.
+
+    return next(iter(difflib.get_close_matches(name, known, 1)), "")
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without a full stop: its type and, where it has one, its text."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}".rstrip(".") if text else type(error).__name__
+
+
 def user_traceback(error: BaseException) -> str:
     """The traceback of `error` and of its causes, as Python prints it, without the frames of this package."""
-    import traceback  # Only on the way out: start-up pays for no module that it does not need.
+    import traceback  # As above.
 
     report = traceback.TracebackException.from_exception(error)
     _hide_own_frames(report)

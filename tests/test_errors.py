@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from ianus import errors
-from ianus.errors import SettingError, StartupError, user_traceback
+from ianus.errors import SettingError, StartupError, nearest, one_line, user_traceback
 
 
 def caught(call: Callable[[], object]) -> BaseException:
@@ -29,6 +29,16 @@ def test_a_setting_error_names_the_setting_and_is_a_value_error() -> None:
     assert isinstance(error, ValueError)
     assert error.report() == "Error: backlog: 'x' is not a whole number.\n"
     assert error.exit_code == 2
+
+
+def test_an_error_in_one_line() -> None:
+    assert one_line(ValueError("two\n lines.")) == "ValueError: two lines"
+    assert one_line(AssertionError("")) == "AssertionError"
+
+
+def test_the_nearest_name() -> None:
+    assert nearest("baklog", ["reload", "backlog"]) == "backlog"
+    assert nearest("xyzzy", ["reload", "backlog"]) == ""
 
 
 def test_frames_of_other_files_stay() -> None:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from typing import Any, Literal
 
-from ianus.errors import StartupError, user_traceback
+from ianus.errors import StartupError, one_line, user_traceback
 from ianus.gateway.loader import Application
 
 logger = logging.getLogger("ianus.error")
@@ -194,7 +194,7 @@ class Lifespan:
                     "answer. Let it send lifespan.startup.complete, or use --lifespan auto."
                 )
             raise StartupError(
-                f"{name} failed in its lifespan.startup: {type(error).__name__}: {error}. "
+                f"{name} failed in its lifespan.startup: {one_line(error)}. "
                 "If it does not know the lifespan protocol use --lifespan auto or off.",
                 details=user_traceback(error),
             )

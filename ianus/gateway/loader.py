@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
-from ianus.errors import StartupError, user_traceback
+from ianus.errors import StartupError, nearest, one_line, user_traceback
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -143,15 +143,10 @@ def _import_failed(name: str, error: BaseException) -> StartupError:
         what = f"it called sys.exit({error.code!r})"
         fix = "Put what a script does under `if __name__ == '__main__':`."
     else:
-        what, fix = _one_line(error), "The traceback above is the application's."
+        what, fix = one_line(error), "The traceback above is the application's."
     if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
         fix += f" Is {error.name} installed for {sys.executable}?"
     return StartupError(f"{name} cannot be imported: {what}. {fix}", details=user_traceback(error))
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}".rstrip(".") if text else type(error).__name__
 
 
 def _explain_missing_module(name: str, missing: str, directory: str) -> str:
@@ -165,7 +160,7 @@ def _explain_missing_module(name: str, missing: str, directory: str) -> str:
             return f"There is no module {missing}: {reason}. Did you mean {parent}:{last}?"
         places, shown = list(package.__path__), f"the package {parent}"
     message = f"There is no module {missing} in {shown}"
-    near = _nearest(last, _modules_in(places))
+    near = nearest(last, _modules_in(places))
     if near:
         right = f"{parent}.{near}" if parent else near
         return f"{message}. Did you mean {right}{name.removeprefix(missing)}?"
@@ -183,12 +178,6 @@ def _modules_in(places: Iterable[str]) -> list[str]:
 
 def _folders_in(directory: str) -> list[str]:
     return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir() and entry.name.isidentifier())
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # Only on the way out.
-
-    return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 # --- The attribute ---
@@ -222,7 +211,7 @@ def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
 def _offer(holder: Any, name: str) -> str:
     """A hint at what could have been meant; "" where there is nothing."""
     public = [each for each in dir(holder) if not each.startswith("_")]
-    near = _nearest(name, public)
+    near = nearest(name, public)
     if near:
         return f" Did you mean {near}?"
     applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
@@ -257,7 +246,7 @@ def _make(factory: Any, name: str) -> Any:
         made = factory()
     except (Exception, SystemExit) as error:
         raise StartupError(
-            f"The factory {name} failed: {_one_line(error)}. The traceback above is the application's.",
+            f"The factory {name} failed: {one_line(error)}. The traceback above is the application's.",
             details=user_traceback(error),
         ) from None
     if inspect.iscoroutine(made):

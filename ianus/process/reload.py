@@ -73,7 +73,7 @@ def prepare(app: Any, settings: Settings) -> "Watched":
         import watchfiles  # noqa: F401
     except ImportError:
         raise StartupError(
-            "--reload needs watchfiles. Install it (pip install 'ianus[reload]'), or restart the server yourself."
+            "--reload needs watchfiles. Install it (pip install watchfiles), or restart the server yourself."
         ) from None
     return Watched(settings.reload_dir or (settings.app_dir,), settings.reload_include, settings.reload_exclude)
 

@@ -21,8 +21,10 @@ Each setting can be given in four places, under one name:
 | Python | `ianus.run("main:app", timeout_write=30)`, `ianus.Settings(timeout_write=30)` |
 
 `ianus --print-config` prints every setting and where it came from, in a form that could be an `ianus.toml`.
-`ianus --check-config` checks them all, loads the application and says what is wrong: exit code 0 if nothing is, 2 for
-a setting, 3 for what would prevent a start.
+`ianus --check-config` does everything of a start but the sockets and the lifespan: it checks all settings, loads the
+application and says what is wrong. Its exit code is 0 if nothing is, 2 for a setting, 3 for what would prevent a start.
+
+What these settings are called by other servers is understood too: [other names](#other-names).
 
 ## Which one counts
 
@@ -36,13 +38,13 @@ A setting that may be repeated is taken whole from the first place that gives it
 `0.0.0.0:5000` and counts where nothing else says where to listen. `--host` and `--port` make up one address; where
 one place gives only one of them, the other is that of the next place, or of the default.
 
-From Python only what is given counts: neither file nor environment is read. What the command would find there,
-`ianus.settings.sources.read_sources()` returns.
+From Python only what is given counts, and `None` is not given: neither file nor environment is read. What the command
+would find there, `ianus.settings.sources.read_sources()` returns.
 
 ## The file
 
 It is `ianus.toml` in the current directory, or else the table `[tool.ianus]` in its `pyproject.toml`, or what
-`--config` names. An unknown name in it is an error.
+`--config` names. An unknown name in it is an error. Octal digits stand in quotes: `uds-permissions = "660"`.
 
 ```toml
 app = "main:app"                         # `ianus` alone serves it
@@ -61,7 +63,7 @@ Several values are separated by commas, those of `IANUS_HEADER` by line ends. A 
 setting is warned of; what Kubernetes sets for a service of the name `ianus` is not taken for settings.
 
 `--env-file .env` sets the variables of a file before anything else looks at the environment, unless they are set
-(`pip install 'ianus[dotenv]'`). It may be repeated; of two files the later one counts.
+(`pip install python-dotenv`). It may be repeated; of two files the later one counts.
 
 ## Times and sizes
 
@@ -130,7 +132,7 @@ EXPLAINED = {
 
 
 def _habits() -> Iterator[str]:
-    yield "These are accepted with a warning, because they change nothing.\n"
+    yield "On the command line these are accepted with a warning, because they change nothing.\n"
     lines = (
         [_flags(each.names), ", ".join(f"`{value}`" for value in each.values or ()), each.because] for each in ACCEPTED
     )

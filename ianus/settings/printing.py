@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ianus.settings.schema import table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration
+from ianus.settings.values import permissions
 
 COLUMN = 48  # where the origins begin
 
@@ -38,8 +39,8 @@ def _literal(setting: Setting, value: object) -> str:
         return f"[{', '.join(map(_quoted, texts))}]"
     if not texts:
         return ""
-    # The permissions 640 are no number 640.
     is_bare = isinstance(value, bool) or (isinstance(value, int) and texts[0] == str(value))
+    is_bare &= setting.kind is not permissions  # The permissions 640 are no number 640.
     return texts[0] if is_bare else _quoted(texts[0])
 
 

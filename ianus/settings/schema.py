@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ianus.errors import SettingError
+from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
-from ianus.settings.setting import Alias, Setting, choice, count, field, flag, seconds, size, text, texts
+from ianus.settings.setting import Alias, Setting, choice, count, field, flag, path, seconds, size, texts
 from ianus.settings.values import Bind, Header, TcpBind
 
 LISTENING = "Listening"
@@ -43,8 +43,8 @@ class Settings:
         (TcpBind(values.DEFAULT_HOST, values.DEFAULT_PORT),),
         values.bind,
         LISTENING,
-        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. An empty HOST is every interface,"
-        " port 0 any free one.",
+        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. PORT alone is 127.0.0.1:PORT, an empty"
+        " HOST every interface, port 0 any free one.",
         metavar="ADDRESS",
         short="-b",
         many=True,
@@ -64,7 +64,7 @@ class Settings:
     )
 
     factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.")
-    app_dir: str = text(
+    app_dir: str = path(
         ".",
         APPLICATION,
         "Look for the application's modules here first.",
@@ -205,7 +205,9 @@ class Settings:
     )
 
     access_log: bool = flag(True, LOGGING, "Write a line for each response.")
-    access_logfile: str = text("-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE")
+    access_logfile: str = path(
+        "-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE", kind=values.log_file
+    )
     access_log_format: str = field(
         "",
         values.access_log_format,
@@ -223,18 +225,19 @@ class Settings:
         metavar="PATH",
         many=True,
     )
-    error_logfile: str = text(
+    error_logfile: str = path(
         "-",
         LOGGING,
         "Where the server's own messages go; - is standard error.",
         metavar="FILE",
+        kind=values.log_file,
         aliases="log_file error_log",
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = choice(
         "info", LOGGING, "The least of the server's own messages that is written.", "critical error warning info debug"
     )
     log_format: Literal["text", "json"] = choice("text", LOGGING, "How both logs are written.", "text json")
-    log_config: str = text(
+    log_config: str = path(
         "",
         LOGGING,
         "Configure Python's logging from this file: .ini, .json or .yaml.",
@@ -243,11 +246,13 @@ class Settings:
     )
 
     reload: bool = flag(False, DEVELOPMENT, "Start again whenever a file changes.")
-    reload_dir: tuple[str, ...] = texts(
+    reload_dir: tuple[str, ...] = field(
         (),
+        values.path,
         DEVELOPMENT,
         "Watch this directory; without it, the one of --app-dir.",
         metavar="DIR",
+        many=True,
         aliases="reload_dirs reload_paths",
     )
     reload_include: tuple[str, ...] = texts(
@@ -265,23 +270,28 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name, setting, _ in table():
+        for name, setting, default in table():
+            value = getattr(self, name)
             try:
-                value = setting.check(getattr(self, name))
+                value = default if value is None else setting.check(value)
             except ValueError as error:
                 raise SettingError(name, str(error)) from None
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
         if self.root_path and self.root_path_kept:
-            raise SettingError("root_path", "is given together with root_path_kept; a proxy strips it or keeps it.")
+            raise ConflictError(
+                ("root_path", "root_path_kept"), "{} is given together with {}; a proxy strips it or keeps it."
+            )
         if self.access_log_format and self.log_format == "json":
-            raise SettingError("access_log_format", "has no meaning with log_format json; leave one of them out.")
+            raise ConflictError(
+                ("access_log_format", "log_format"), "{} has no meaning with {} json; leave one of them out."
+            )
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":
         """Settings with `given` in place of the defaults, each as text or as a native value.
 
-        The names may be aliases, host and port among them.
+        The names may be aliases, host and port among them. None stands for what is not given.
 
         Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not
         exist.
@@ -306,14 +316,14 @@ BESIDE = {
     ),
     "app": Setting(values.text, "The application, as on the command line.", APPLICATION, metavar="APP"),
     "config": Setting(
-        values.text,
+        values.path,
         "Read settings from this file, not from ianus.toml or from [tool.ianus] in pyproject.toml.",
         SOURCES,
         metavar="FILE",
         short="-c",
     ),
     "env_file": Setting(
-        values.text,
+        values.path,
         "Set the variables in this file, unless they are set. May be repeated.",
         SOURCES,
         metavar="FILE",

@@ -16,7 +16,7 @@ class Alias(NamedTuple):
     """
 
     name: str
-    text: Callable[[str], str] = str
+    text: Callable[[object], str] = str
 
 
 class Setting(NamedTuple):
@@ -77,8 +77,8 @@ def field(
     return dataclasses.field(default=default, metadata={"setting": setting})
 
 
-def text(default: str, group: str, summary: str, **more: Any) -> Any:
-    return field(default, values.text, group, summary, **more)
+def path(default: str, group: str, summary: str, **more: Any) -> Any:
+    return field(default, more.pop("kind", values.path), group, summary, **more)
 
 
 def texts(default: tuple[str, ...], group: str, summary: str, **more: Any) -> Any:

@@ -12,11 +12,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping, MutableMappi
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from ianus.errors import SettingError, StartupError
+from ianus.errors import ConflictError, SettingError, StartupError, nearest
 from ianus.settings.habits import hint
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
-from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind
+from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, permissions
 
 PREFIX = "IANUS_"
 FILE = "ianus.toml"
@@ -82,7 +82,8 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
     merged = _merge([*explicit, common])
     app = merged["app"].value if "app" in merged else ""
     origins = {name: given.origin for name, given in merged.items()}
-    return Configuration(app, _settings(merged), origins, tuple(_suspicions(environ)))
+    hidden = _hidden_table() if "config" not in early else ()
+    return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ)))
 
 
 def settings_from(given: Mapping[str, object]) -> Settings:
@@ -90,9 +91,20 @@ def settings_from(given: Mapping[str, object]) -> Settings:
     known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
-            near = _nearest(name, known)
-            raise TypeError(f"there is no setting {name!r}" + (f"; did you mean {near!r}?" if near else ""))
-    return _settings(_merge([_layer(Given(name, value, name, "") for name, value in given.items())]))
+            raise TypeError(f"there is no setting {name!r}{_explain_name(name, known)}")
+    # Callers with a signature of their own hand on None for what they were not given.
+    said = (Given(name, value, name, "") for name, value in given.items() if value is not None)
+    return _settings(_merge([_layer(said)]))
+
+
+def _explain_name(name: str, known: Iterable[str]) -> str:
+    """What is to be said from Python about a name that is not in `known`."""
+    if name in KNOWN and KNOWN[name][0] in ("config", "env_file"):
+        return ": it is read by the command only; ianus.settings.sources.read_sources() does it"
+    if known_elsewhere := hint(name):
+        return f". {known_elsewhere}"
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 # --- The sources ---
@@ -122,9 +134,14 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
-            near = _nearest(name, KNOWN)
-            fix = f"did you mean {PREFIX}{near.upper()}?" if near else "see `ianus --help`."
-            yield f"{variable} in the environment is no setting; {fix}"
+            yield f"{variable} in the environment is no setting{_explain_variable(name)}"
+
+
+def _explain_variable(name: str) -> str:
+    if known_elsewhere := hint(name):
+        return f". {known_elsewhere}"
+    near = nearest(name, KNOWN)
+    return f"; did you mean {PREFIX}{near.upper()}?" if near else "; see `ianus --help`."
 
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
@@ -140,9 +157,7 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
     try:
         from dotenv import dotenv_values  # An extra, and dear.
     except ImportError:
-        raise StartupError(
-            f"{named.label} needs the package python-dotenv; install it (pip install 'ianus[dotenv]')."
-        ) from None
+        raise StartupError(f"{named.label} needs python-dotenv. Install it (pip install python-dotenv).") from None
     found: dict[str, str | None] = {}
     for path in named.value:
         try:
@@ -198,6 +213,19 @@ def _read_file(named: Given | None) -> Iterator[Given]:
         raise SettingError(label, f"{path} has no table [tool.ianus].")
 
 
+def _hidden_table() -> Iterator[str]:
+    """The warning that of two files with settings one is not read."""
+    if not (os.path.isfile(FILE) and os.path.isfile(PROJECT_FILE)):
+        return
+    try:
+        with open(PROJECT_FILE, encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    except OSError:
+        return  # It is not ours.
+    if re.search(r"^[ \t]*\[tool\.ianus\]", text, re.MULTILINE):
+        yield f"{PROJECT_FILE} [tool.ianus] is not read, because there is an {FILE}."
+
+
 def _parse(text: str, path: str) -> dict[str, Any]:
     import tomllib  # Only where there is a file.
 
@@ -220,6 +248,9 @@ def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Gi
             raise SettingError(label, "a file cannot name another one.")
         if name not in KNOWN:
             raise SettingError(label, _unknown_key(name, value))
+        if KNOWN[name][1].kind is permissions and not isinstance(value, str):
+            # The number 440 would be 0o670, and of 0o440 nothing is left to tell it from 288.
+            raise SettingError(label, 'octal digits have to stand in quotes here, as in "660".')
         yield Given(name, value, label, origin)
 
 
@@ -228,7 +259,7 @@ def _unknown_key(name: str, value: object) -> str:
         return f"is a table; settings stand at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
     if known_elsewhere := hint(name):
         return f"there is no such setting. {known_elsewhere}"
-    near = _nearest(name, KNOWN)
+    near = nearest(name, KNOWN)
     return f"there is no such setting; {f'did you mean {near}?' if near else '`ianus --print-config` shows them all.'}"
 
 
@@ -261,7 +292,7 @@ def _layer(given: Iterable[Given]) -> Layer:
 def _translated(value: object, alias: Alias) -> object:
     if alias.text is str:
         return value
-    return [alias.text(str(each)) for each in value] if isinstance(value, (list, tuple)) else alias.text(str(value))
+    return [alias.text(each) for each in value] if isinstance(value, (list, tuple)) else alias.text(value)
 
 
 def _merge(layers: list[Layer]) -> Layer:
@@ -304,18 +335,17 @@ def _settings(merged: Layer) -> Settings:
     names = {name for name, _, _ in table()}
     try:
         return Settings(**{name: given.value for name, given in merged.items() if name in names})
-    except SettingError as error:  # What only several together show.
-        concerned = [
-            given for name, given in merged.items() if re.search(rf"\b{name}\b", error.message) and given.origin
-        ]
-        where = "; ".join(f"{given.name}: {given.origin}" for given in concerned)
-        raise SettingError(error.setting, f"{error.problem} ({where})" if where else error.problem) from None
+    except ConflictError as error:
+        one, other = error.settings
+        raise ConflictError((_as_written(merged[one]), _as_written(merged[other])), error.sentence) from None
+    except SettingError as error:  # What only several values together show.
+        raise SettingError(merged[error.setting].label, error.problem) from None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # Only on the way out.
-
-    return next(iter(difflib.get_close_matches(name, known, 1)), "")
+def _as_written(given: Given) -> str:
+    """How a sentence calls it: the label of a file's begins with the place, which would be in the way."""
+    name = given.label.removeprefix(f"{given.origin}: ")
+    return f"{name} ({given.origin})" if name != given.label else name
 
 
 def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:

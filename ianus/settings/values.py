@@ -6,6 +6,7 @@ shows the value and says what would do. `integer`, `size` and `choice` make kind
 themselves. Behind them stand the functions that write values as text which the kinds read back.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,20 @@ _TIMES = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SIZES = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 
 
+def shown(value: object) -> str:
+    """A value that is not good, as a message shows it: as a file would have it, where that can be."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    return str(value) if hasattr(value, "isoformat") else repr(value)  # TOML has dates.
+
+
+def _in_quotes(value: object) -> str:
+    """How a number would have been text."""
+    return f'; write it in quotes: "{shown(value)}".' if isinstance(value, (int, float)) else "."
+
+
 def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
     """Whole numbers from `minimum` to `maximum`, both included."""
 
@@ -27,7 +42,8 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{value!r} is not a whole number{f' of {unit}' if unit else ''}.")
+            counted = f"of {unit}" if unit else f"from {minimum} to {maximum}"
+            raise ValueError(f"{shown(value)} is not a whole number {counted}.")
         if not minimum <= value <= maximum:
             raise ValueError(f"{value} is out of range; it can be {minimum} to {maximum}.")
         return value
@@ -54,17 +70,17 @@ def seconds(value: object) -> float:
         match = re.fullmatch(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
         number = float(match[1]) * _TIMES[match[2] or "s"] if match else None
     if not isinstance(number, (int, float)) or isinstance(number, bool):
-        raise ValueError(f"{value!r} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
+        raise ValueError(f"{shown(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
     if not 0 <= number < 1e9:  # NaN fails this too.
         raise ValueError(f"{value} is out of range; a time is 0 or more.")
     return float(number)
 
 
-def milliseconds(text: str) -> str:
+def milliseconds(value: object) -> str:
     """A time that was given as a plain number of milliseconds. Raises ValueError."""
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ValueError(f"{text!r} is not a whole number of milliseconds.")
-    return f"{text}ms"
+    if not re.fullmatch(r"[0-9]{1,9}", str(value)):
+        raise ValueError(f"{shown(value)} is not a whole number of milliseconds.")
+    return f"{value}ms"
 
 
 def boolean(value: object) -> bool:
@@ -76,7 +92,7 @@ def boolean(value: object) -> bool:
             return True
         if value.lower() in ("0", "false", "no", "off"):
             return False
-    raise ValueError(f"{value!r} is neither true nor false.")
+    raise ValueError(f"{shown(value)} is neither true nor false.")
 
 
 def choice(*names: str) -> Callable[[object], str]:
@@ -84,7 +100,7 @@ def choice(*names: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError(f"{value!r} is not one of {', '.join(names)}.")
+            raise ValueError(f"{shown(value)} is not one of {', '.join(names)}.")
         return value.lower()
 
     return check
@@ -103,14 +119,26 @@ _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 def text(value: object) -> str:
     """Any text without a NUL, which no path can contain."""
     if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{value!r} is not a text.")
+        raise ValueError(f"{shown(value)} is not a text{_in_quotes(value)}")
     return value
+
+
+def path(value: object) -> str:
+    """A path as text, or any other that the system's functions take."""
+    return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def log_file(value: object) -> str:
+    """The path of a file, or - for a standard stream."""
+    if not (checked := path(value)):
+        raise ValueError("an empty name is no file; - is the terminal.")
+    return checked
 
 
 def utf8_text(value: object) -> str:
     """Text that has bytes: what is no UTF-8 comes from a command line as lone surrogates."""
     if re.search(r"[\ud800-\udfff]", checked := text(value)):
-        raise ValueError(f"{value!r} is not a text in UTF-8.")
+        raise ValueError(f"{shown(value)} is not a text in UTF-8.")
     return checked
 
 
@@ -120,39 +148,46 @@ def permissions(value: object) -> int | None:
         value = int(value, 8)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777):
         return value
-    raise ValueError(f"{value!r} is not a set of permissions; give octal digits such as '660'.")
+    raise ValueError(f"{shown(value)} is not a set of permissions; give octal digits such as '660'.")
 
 
-def permissions_under(umask: str) -> str:
-    """The permissions that a umask, in octal digits, leaves of 777. Raises ValueError."""
-    if not re.fullmatch(r"(0o)?[0-7]{1,4}", umask):
-        raise ValueError(f"{umask!r} is not a umask; give octal digits such as '007'.")
-    return f"{0o777 & ~int(umask, 8):o}"
+def permissions_under(umask: object) -> str:
+    """The permissions that a umask leaves of 777: octal digits as text, or a number as os.umask takes it.
+
+    Raises ValueError.
+    """
+    if isinstance(umask, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", umask):
+        umask = int(umask, 8)
+    if not isinstance(umask, int) or isinstance(umask, bool) or umask < 0:
+        raise ValueError(f"{shown(umask)} is not a umask; give octal digits such as '007'.")
+    return f"{0o777 & ~umask:o}"
 
 
 def root_path(value: object) -> str:
     """A path that starts with a slash and ends without one; "" is the root."""
     if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#\ud800-\udfff]|://", value):
-        raise ValueError(f"{value!r} is not a path prefix such as /api.")
+        raise ValueError(f"{shown(value)} is not a path prefix such as /api.")
     value = value.rstrip("/")
     if value and not value.startswith("/"):
-        raise ValueError(f"{value!r} does not start with a slash; write /{value}.")
+        raise ValueError(f"{shown(value)} does not start with a slash; write /{value}.")
     return value
 
 
 def field_name(value: object) -> str:
     """The name of a header field, in lower case; "" is none."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):
-        raise ValueError(f"{value!r} is not the name of a header field, such as x-request-id.")
+        raise ValueError(f"{shown(value)} is not the name of a header field, such as x-request-id.")
     return value.lower()
 
 
 def access_log_format(value: object) -> str:
     """A line of the access log in Gunicorn's atoms: `%(h)s`, `%({name}i)s`; `%%` is a percent sign."""
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a text.")
-    check_access_log_format(value)
-    return value
+    check_access_log_format(checked := text(value))
+    if checked and not re.search(_ATOM, checked.replace("%%", "")):
+        raise ValueError(
+            f"{shown(value)} shows nothing of a request; without this option the format is the combined one."
+        )
+    return checked
 
 
 def check_access_log_format(text: str) -> None:
@@ -210,13 +245,13 @@ def bind(value: object) -> Bind:
     if isinstance(value, (TcpBind, UnixBind, FdBind)):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:8000.")
+        raise ValueError(f"{shown(value)} is not an address such as 127.0.0.1:8000{_in_quotes(value)}")
     if value.startswith("unix:"):
         return _unix_bind(value)
     if value.startswith("fd://"):
         number = value.removeprefix("fd://")
         if not re.fullmatch(r"[0-9]{1,7}", number):
-            raise ValueError(f"{value!r} names no descriptor; write fd://3.")
+            raise ValueError(f"{shown(value)} names no descriptor; write fd://3.")
         return FdBind(int(number))
     return _tcp_bind(value)
 
@@ -226,38 +261,43 @@ def _unix_bind(value: str) -> UnixBind:
     if path.startswith("//"):
         path = path.removeprefix("//")
     if not path or "\0" in path:
-        raise ValueError(f"{value!r} names no path; write unix:/run/app.sock.")
+        raise ValueError(f"{shown(value)} names no path; write unix:/run/app.sock.")
     if path.startswith("@"):
-        raise ValueError(f"{value!r}: abstract sockets are not supported; give the path of a file.")
+        raise ValueError(f"{shown(value)}: abstract sockets are not supported; give the path of a file.")
     return UnixBind(path)
 
 
 def _tcp_bind(value: str) -> TcpBind:
-    if "://" in value or "/" in value:
-        raise ValueError(f"{value!r} is not an address; write HOST:PORT, unix:PATH or fd://N.")
+    if url := re.fullmatch(r"(?:https?|tcp)://([^/]+:[0-9]+)/?", value):
+        raise ValueError(f"{shown(value)} is not an address; write {url[1]}.")
+    if re.match(r"\.{0,2}/|[^:]*\.sock$", value):
+        raise ValueError(f"{shown(value)} is not an address; write unix:{value}.")
+    if "/" in value:
+        raise ValueError(f"{shown(value)} is not an address; write HOST:PORT, unix:PATH or fd://N.")
     if re.fullmatch(r"[0-9]+", value):
         return TcpBind(DEFAULT_HOST, _port(value, value))
     if bracketed := re.fullmatch(r"\[([^\[\]]+)\](?::(.*))?", value):
         host, port = bracketed[1], bracketed[2]
         if ":" not in host:
-            raise ValueError(f"{value!r}: brackets are for IPv6 addresses; write {host}:{port or 8000}.")
+            raise ValueError(f"{shown(value)}: brackets are for IPv6 addresses; write {host}:{port or 8000}.")
     else:
         host, colon, port = value.rpartition(":")
         if ":" in host or value.count(":") > 1:
-            raise ValueError(f"{value!r}: an IPv6 address needs brackets, as in [::1]:8000.")
+            raise ValueError(f"{shown(value)}: an IPv6 address needs brackets, as in [::1]:8000.")
         if not colon:
             host, port = value, None
     if not port:
-        shown = f"[{host}]" if ":" in host else host
-        raise ValueError(f"{value!r} has no port; write {shown}:8000.")
+        bracketed_host = f"[{host}]" if ":" in host else host
+        raise ValueError(f"{shown(value)} has no port; write {bracketed_host}:8000.")
     if re.search(r"[\s\x00-\x1f\x7f]", host):
-        raise ValueError(f"{value!r} is not an address such as 127.0.0.1:8000.")
+        raise ValueError(f"{shown(value)} is not an address such as 127.0.0.1:8000.")
     return TcpBind("" if host == "*" else host, _port(port, value))
 
 
 def _port(digits: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
-        raise ValueError(f"{value!r}: {digits!r} is not a port; ports are 0 to 65535.")
+        where = "" if digits == value else f"{shown(value)}: "
+        raise ValueError(f"{where}{digits!r} is not a port; ports are 0 to 65535.")
     return int(digits)
 
 
@@ -265,19 +305,19 @@ def host(value: object) -> str:
     """The HOST of an address; an IPv6 one needs no brackets."""
     if isinstance(value, str):
         if re.fullmatch(r"(\[.*\]|[^:]*):[0-9]+", value):
-            raise ValueError(f"{value!r} is an address with a port; write --bind {value}.")
+            raise ValueError(f"{shown(value)} is an address with a port; write --bind {value}.")
         bare = value.removeprefix("[").removesuffix("]")
         try:
             return _tcp_bind(f"[{bare}]:0" if ":" in bare else f"{bare}:0").host
         except ValueError:
             pass
-    raise ValueError(f"{value!r} is not a host name or a numeric address.")
+    raise ValueError(f"{shown(value)} is not a host name or a numeric address.")
 
 
 def port(value: object) -> int:
     """0 (any free one) to 65535."""
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[0-9]{1,5}", str(value)):
-        raise ValueError(f"{value!r} is not a port; ports are 0 to 65535.")
+        raise ValueError(f"{shown(value)} is not a port; ports are 0 to 65535.")
     return _port(str(value), str(value))
 
 
@@ -286,7 +326,7 @@ def port(value: object) -> int:
 Header = tuple[bytes, bytes]
 
 # RFC 9110 5.6.2 and 5.5: a token, and a value without control characters.
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
+_FIELD = r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)"
 
 # They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6): the server's own matter.
 # The same fields as exchange/head.pyx drops from applications.
@@ -306,10 +346,11 @@ def header(value: object) -> Header:
     """`Name: value` as text, or a pair of texts or byte strings."""
     line = value
     if isinstance(value, (tuple, list)) and len(value) == 2:
-        line = ": ".join(part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in value)
-    match = _FIELD.fullmatch(line) if isinstance(line, str) else None
+        parts = [part.decode("latin-1") if isinstance(part, bytes) else part for part in value]
+        line = ": ".join(parts) if all(isinstance(part, str) for part in parts) else None
+    match = re.fullmatch(_FIELD, line) if isinstance(line, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not a header field; write 'Name: value'.")
+        raise ValueError(f"{shown(value)} is not a header field; write 'Name: value'.")
     name, content = match[1], match[2].strip(" \t")
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"{name} is set by the server itself and cannot be added.")

@@ -14,9 +14,12 @@ import errno
 import logging
 import os
 import sys
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from ianus.errors import StartupError
+
+if TYPE_CHECKING:
+    from configparser import ConfigParser
 
 logger = logging.getLogger("ianus.error")
 
@@ -131,13 +134,15 @@ def apply_config(path: str) -> None:
             if kind == ".json":
                 import json
 
-                config.dictConfig({"disable_existing_loggers": False} | json.load(file))
+                config.dictConfig(_dictionary(json.load(file)))
             elif kind in (".yaml", ".yml"):
-                config.dictConfig({"disable_existing_loggers": False} | _load_yaml(file))
+                config.dictConfig(_dictionary(_load_yaml(file)))
             else:
-                config.fileConfig(file, disable_existing_loggers=False, encoding="utf-8")
+                config.fileConfig(_sections(file), disable_existing_loggers=False)
     except StartupError:
         raise
+    except _ShapeError as error:
+        raise StartupError(f"The logging configuration {path} {error}.") from None
     except OSError as error:
         raise StartupError(
             f"The logging configuration {path} cannot be read ({error.strerror or error}). Check --log-config."
@@ -151,12 +156,35 @@ def apply_config(path: str) -> None:
         ) from None
 
 
+class _ShapeError(Exception):
+    """What is wrong with the whole of a configuration, behind its name."""
+
+
+def _dictionary(content: object) -> dict[str, Any]:
+    """What dictConfig() takes, but for what nobody means by leaving it out."""
+    if isinstance(content, dict):
+        return {"disable_existing_loggers": False} | content
+    kind = "is empty" if content is None else f"is a {type(content).__name__} at its top"
+    raise _ShapeError(f"{kind}; it has to be a dictionary, as Python's logging.config.dictConfig() takes it")
+
+
+def _sections(file: TextIO) -> "ConfigParser":
+    from configparser import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_file(file)
+    missing = [f"[{name}]" for name in ("loggers", "handlers", "formatters") if not parser.has_section(name)]
+    if missing:
+        raise _ShapeError(f"lacks {', '.join(missing)}, which Python's logging.config.fileConfig() needs")
+    return parser
+
+
 def _load_yaml(file: TextIO) -> Any:
     try:
         import yaml
     except ImportError:
         raise StartupError(
-            "A logging configuration in YAML needs PyYAML. Install it (pip install 'ianus[yaml]'), "
+            "A logging configuration in YAML needs PyYAML. Install it (pip install PyYAML), "
             "or write the configuration as .json or .ini."
         ) from None
     return yaml.safe_load(file)

@@ -267,6 +267,14 @@ def test_on_shows_the_applications_traceback_and_none_of_ours(app: Any) -> None:
     assert "ianus/gateway" not in error.details
 
 
+def test_an_error_without_a_text_is_told_by_its_type() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    message = startup_error(lifespan_of(app, "on")).message
+    assert message.startswith("main:app failed in its lifespan.startup: AssertionError. If it does not know ")
+
+
 def test_on_insists_on_an_answer() -> None:
     assert "returned without answering lifespan.startup" in startup_error(lifespan_of(returns, "on")).message
 

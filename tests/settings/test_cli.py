@@ -216,7 +216,7 @@ def test_the_version(served: Served) -> None:
         (["main:app", "-workers", "4"], "No such option: -workers. It has two dashes: --workers."),
         (["main:app", "-port", "80"], "No such option: -port. It has two dashes: --port."),
         (["main:app", "--backlog"], "Option '--backlog' requires an argument."),
-        (["main:app", "--backlog", "many"], "Error: --backlog: 'many' is not a whole number."),
+        (["main:app", "--backlog", "many"], "Error: --backlog: 'many' is not a whole number from 1 to 2147483647."),
         (["main:app", "--backlog", "0"], "Error: --backlog: 0 is out of range; it can be 1 to 2147483647."),
         (["main:app", "--workers", "0"], "Error: --workers: 0 is out of range; it can be 1 to 10000."),
         (["main:app", "--limit-request-line", "1T"], "'1T' is not a whole number of bytes, such as 65536 or 64K."),
@@ -226,6 +226,9 @@ def test_the_version(served: Served) -> None:
         (["main:app", "-b", ":http"], "Error: --bind: ':http': 'http' is not a port; ports are 0 to 65535."),
         (["main:app", "-b", ":70000"], "Error: --bind: ':70000': '70000' is not a port; ports are 0 to 65535."),
         (["main:app", "-b", "1.2.3.4:5", "-b", "1.2.3.4:5"], "1.2.3.4:5 is given twice; remove one."),
+        (["main:app", "-b", "70000"], "Error: --bind: '70000' is not a port; ports are 0 to 65535."),
+        (["main:app", "--port", "70000"], "Error: --port: '70000' is not a port; ports are 0 to 65535."),
+        (["main:app", "-b", "/tmp/x.sock"], "Error: --bind: '/tmp/x.sock' is not an address; write unix:/tmp/x.sock."),
         (["main:app", "--port", "http"], "Error: --port: 'http' is not a port; ports are 0 to 65535."),
         (["main:app", "-p", "/run/app.pid"], "Error: --port: '/run/app.pid' is not a port"),
         (
@@ -243,9 +246,16 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--header", "X"], "'X' is not a header field; write 'Name: value'."),
         (["main:app", "--root-path", "api"], "Error: --root-path: 'api' does not start with a slash; write /api."),
         (["main:app", "--access-log-format", "%h"], "'%h' is no atom of an access log; write such as %(h)s"),
+        (
+            ["main:app", "--access-log-format", "combined"],
+            "'combined' shows nothing of a request; without this option the format is the combined one.",
+        ),
         (["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"], "says the same as --keep-alive; give one of"),
         (["main:app", "--root-path", "/a", "--root-path-kept", "/b"], "a proxy strips it or keeps it."),
-        (["main:app", "--access-log-format", "x", "--log-format", "json"], "has no meaning with log_format json"),
+        (
+            ["main:app", "--access-log-format", "%(h)s", "--log-format", "json"],
+            "Error: --access-log-format has no meaning with --log-format json; leave one of them out.",
+        ),
         (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
         (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is no TOML file; "),
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
@@ -310,14 +320,14 @@ def test_a_mistake_in_the_environment_or_a_file_is_one_line(
     monkeypatch.setenv("IANUS_BACKLOG", "many")
     result = invoke(served, "main:app")
     assert result.exit_code == 2
-    assert result.stderr == "Error: IANUS_BACKLOG: 'many' is not a whole number.\n"
+    assert result.stderr == "Error: IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647.\n"
 
 
 def test_what_is_not_installed_exits_with_3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv", None)
     result = invoke(served, "main:app", "--env-file", "x")
     assert result.exit_code == 3
-    assert result.stderr.startswith("Error: --env-file needs the package python-dotenv; install it")
+    assert result.stderr.startswith("Error: --env-file needs python-dotenv. Install it (pip install python-dotenv)")
 
 
 def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

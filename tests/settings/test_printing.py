@@ -29,7 +29,7 @@ UNUSUAL = Settings.from_values(
 )
 
 
-@pytest.mark.parametrize("settings", [Settings(), UNUSUAL])
+@pytest.mark.parametrize("settings", [Settings(), UNUSUAL, Settings(uds_permissions=0)])
 def test_what_is_printed_can_be_read_back(settings: Settings, nowhere: Path) -> None:
     text = as_toml(Configuration("main:app", settings, {}))
     (nowhere / "ianus.toml").write_text(text)

@@ -155,13 +155,13 @@ def test_the_application_in_a_variable() -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number."),
+        ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647."),
         ({"IANUS_FACTORY": "si"}, "IANUS_FACTORY: 'si' is neither true nor false."),
         ({"IANUS_BIND": ":1,x"}, "IANUS_BIND: 'x' has no port; write x:8000."),
-        ({"IANUS_BIND": ","}, "bind: there is no address to listen on; give at least one."),
+        ({"IANUS_BIND": ","}, "IANUS_BIND: there is no address to listen on; give at least one."),
         ({"IANUS_KEEP_ALIVE": "soon"}, "IANUS_KEEP_ALIVE: 'soon' is not a time, "),
         ({"PORT": "http"}, "PORT: 'http' is not a port; ports are 0 to 65535."),
-        ({"WEB_CONCURRENCY": "auto"}, "WEB_CONCURRENCY: 'auto' is not a whole number."),
+        ({"WEB_CONCURRENCY": "auto"}, "WEB_CONCURRENCY: 'auto' is not a whole number from 1 to 10000."),
         (
             {"IANUS_KEEP_ALIVE": "5", "IANUS_TIMEOUT_KEEP_ALIVE": "5"},
             "IANUS_TIMEOUT_KEEP_ALIVE: says the same as IANUS_KEEP_ALIVE; give one of them.",
@@ -177,6 +177,8 @@ def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
     [
         ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?"),
         ("IANUS_NO_ACCESS_LOG", "did you mean IANUS_ACCESS_LOG?"),
+        ("IANUS_WORKER_CLASS", "no setting. Leave it out: there is one kind of worker."),
+        ("IANUS_SSL_KEYFILE", "no setting. TLS is not spoken yet; put a proxy in front."),
         ("IANUS_XYZZY", "IANUS_XYZZY in the environment is no setting; see `ianus --help`."),
     ],
 )
@@ -213,7 +215,7 @@ def test_names_in_a_file_have_underscores_or_dashes(nowhere: Path) -> None:
             "127.0.0.1:1",
             "unix:x",
         ]
-        uds-permissions = 0o640
+        uds-permissions = "640"
         """
     )
     configuration = read()
@@ -238,6 +240,11 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     assert configuration.origins == {"backlog": "pyproject.toml [tool.ianus]"}
     (nowhere / "ianus.toml").write_text("backlog = 6\n")
     assert read().settings.backlog == 6
+    assert read().warnings == ("pyproject.toml [tool.ianus] is not read, because there is an ianus.toml.",)
+    # Who names a file has chosen.
+    assert read({"config": "ianus.toml"}).warnings == ()
+    (nowhere / "pyproject.toml").write_text("[tool.other]\nknown = ['ianus']\n")
+    assert read().warnings == ()
 
 
 def test_a_project_file_that_is_about_others(nowhere: Path) -> None:
@@ -274,16 +281,21 @@ def test_another_project_file(nowhere: Path) -> None:
         ("http = 'h11'", "ianus.toml:1: http: there is no such setting. Leave it out: there is one parser"),
         ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; settings stand at the top of ianus.toml, "),
         ("config = 'x.toml'", "ianus.toml:1: config: a file cannot name another one."),
-        ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number."),
-        ("backlog = [1]", "ianus.toml:1: backlog: [1] is not a whole number."),
-        ("bind = 8000", "ianus.toml:1: bind: 8000 is not an address such as 127.0.0.1:8000."),
+        ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number from 1 to 2147483647."),
+        ("backlog = [1]", "ianus.toml:1: backlog: [1] is not a whole number from 1 to 2147483647."),
+        ("bind = 8000", "ianus.toml:1: bind: 8000 is not an address such as 127.0.0.1:8000; "),
         ("factory = 1", "ianus.toml:1: factory: 1 is neither true nor false."),
-        ("uds_permissions = 640", "ianus.toml:1: uds_permissions: 640 is not a set of permissions; give octal digits "),
-        ("app = 3", "ianus.toml:1: app: 3 is not a text."),
+        ("uds_permissions = 640", "ianus.toml:1: uds_permissions: octal digits have to stand in quotes here"),
+        ("umask = 0o022", 'ianus.toml:1: umask: octal digits have to stand in quotes here, as in "660".'),
+        ("app = 3", 'ianus.toml:1: app: 3 is not a text; write it in quotes: "3".'),
+        ("port = true", "ianus.toml:1: port: true is not a port; "),
+        ("header = [['a', 1]]", "ianus.toml:1: header: ['a', 1] is not a header field; "),
+        ("reload_dir = [[true]]", "ianus.toml:1: reload_dir: [true] is not a text."),
+        ("workers = 2026-01-31", "ianus.toml:1: workers: 2026-01-31 is not a whole number "),
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
         (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
         (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
-        ("bind = []", "bind: there is no address to listen on; give at least one. (bind: ianus.toml:1)"),
+        ("bind = []", "ianus.toml:1: bind: there is no address to listen on; give at least one."),
         (
             "access-log = true\naccess_log = true",
             "ianus.toml:2: access_log: says the same as ianus.toml:1: access-log; give one of them.",
@@ -383,7 +395,7 @@ def test_bytes_that_are_no_text(name: str) -> None:
 def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv", None)
     with pytest.raises(
-        StartupError, match=r"--env-file needs the package python-dotenv; .*'ianus\[dotenv\]'"
+        StartupError, match=r"^--env-file needs python-dotenv\. Install it \(pip install python-dotenv\)\.$"
     ) as caught:
         read({"env_file": ["x"]})
     assert caught.value.exit_code == 3
@@ -394,9 +406,22 @@ def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.M
 
 def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("root_path_kept = '/b'\n")
-    message = refusal({"root_path": "/a"})
-    assert message.startswith("root_path: is given together with root_path_kept; ")
-    assert message.endswith(" (root_path_kept: ianus.toml:1; root_path: command line --root-path)")
+    assert refusal({"root_path": "/a"}) == (
+        "--root-path is given together with root_path_kept (ianus.toml:1); a proxy strips it or keeps it."
+    )
+    (nowhere / "ianus.toml").write_text("log_format = 'json'\n")
+    assert refusal({}, {"IANUS_ACCESS_LOGFORMAT": "%(h)s"}) == (
+        "IANUS_ACCESS_LOGFORMAT has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+    )
+    (nowhere / "ianus.toml").write_text("log_format = 'json'\naccess_log_fmt = '%(h)s'\n")
+    assert refusal() == (
+        "access_log_fmt (ianus.toml:2) has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+    )
+
+
+def test_an_address_that_is_given_twice_is_told_with_its_option() -> None:
+    message = refusal({"bind": ["127.0.0.1:8000", "8000"]})
+    assert message == "--bind: 127.0.0.1:8000 is given twice; remove one."
 
 
 def test_nothing_is_loaded_for_files_that_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The kinds of value: what each takes, what it makes of it, and what it says to the rest."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def test_integers(value: object, result: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
 def test_what_is_no_integer(value: object) -> None:
-    assert refusal(values.integer(1, 10, "bytes"), value) == f"{value!r} is not a whole number of bytes."
+    assert refusal(values.integer(1, 10, "bytes"), value) == f"{values.shown(value)} is not a whole number of bytes."
 
 
 @pytest.mark.parametrize("value", [0, 11, "0", "-1", "11"])
@@ -55,7 +56,7 @@ def test_sizes(value: object, result: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
 def test_what_is_no_size(value: object) -> None:
-    expected = f"{value!r} is not a whole number of bytes, such as 65536 or 64K."
+    expected = f"{values.shown(value)} is not a whole number of bytes, such as 65536 or 64K."
     assert refusal(values.size(0, 1 << 40), value) == expected
 
 
@@ -88,7 +89,10 @@ def test_seconds(value: object, result: float) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "s", "3 s", "3d", "3S", "1m30s", "1e3", "nan", "inf", "1.", False, None])
 def test_what_is_no_time(value: object) -> None:
-    assert refusal(values.seconds, value) == f"{value!r} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
+    assert (
+        refusal(values.seconds, value)
+        == f"{values.shown(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
+    )
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "-1s", -0.5, float("nan"), float("inf"), 1e9, "999999h"])
@@ -98,7 +102,7 @@ def test_seconds_out_of_range(value: object) -> None:
 
 def test_plain_milliseconds() -> None:
     assert values.milliseconds("250") == "250ms"
-    assert refusal(values.milliseconds, "5s") == "'5s' is not a whole number of milliseconds."  # type: ignore[arg-type]
+    assert refusal(values.milliseconds, "5s") == "'5s' is not a whole number of milliseconds."
 
 
 def test_booleans() -> None:
@@ -107,14 +111,14 @@ def test_booleans() -> None:
     for value in (False, "0", "false", "FALSE", "no", "off"):
         assert values.boolean(value) is False
     for other in (1, 0, "", "2", "y", None):
-        assert refusal(values.boolean, other) == f"{other!r} is neither true nor false."
+        assert refusal(values.boolean, other) == f"{values.shown(other)} is neither true nor false."
 
 
 def test_choices() -> None:
     kind = values.choice("auto", "on")
     assert kind("on") == kind("ON") == "on"
     for value in ("onn", "", None, True):
-        assert refusal(kind, value) == f"{value!r} is not one of auto, on."
+        assert refusal(kind, value) == f"{values.shown(value)} is not one of auto, on."
 
 
 def test_interfaces() -> None:
@@ -130,6 +134,18 @@ def test_texts() -> None:
         assert "is not a text" in refusal(values.text, value)
 
 
+def test_paths() -> None:
+    assert values.path(Path("a") / "b") == values.path("a/b") == "a/b"
+    for value in ("a\0b", 3, b"a", Path("a\0b")):
+        assert "is not a text" in refusal(values.path, value)
+
+
+def test_files_of_logs() -> None:
+    assert values.log_file("-") == "-"
+    assert values.log_file(Path("a")) == "a"
+    assert refusal(values.log_file, "") == "an empty name is no file; - is the terminal."
+
+
 @pytest.mark.parametrize(
     ("value", "result"),
     [(None, None), ("660", 0o660), ("0660", 0o660), ("0o660", 0o660), (0o600, 0o600), ("0", 0)],
@@ -143,13 +159,17 @@ def test_what_are_no_permissions(value: object) -> None:
     assert "give octal digits such as '660'" in refusal(values.permissions, value)
 
 
-@pytest.mark.parametrize(("umask", "left"), [("0", "777"), ("007", "770"), ("0o117", "660"), ("0777", "0")])
-def test_what_a_umask_leaves(umask: str, left: str) -> None:
+@pytest.mark.parametrize(
+    ("umask", "left"), [("0", "777"), ("007", "770"), ("0o117", "660"), ("0777", "0"), (0o117, "660")]
+)
+def test_what_a_umask_leaves(umask: object, left: str) -> None:
     assert values.permissions_under(umask) == left
 
 
 def test_what_is_no_umask() -> None:
-    assert refusal(values.permissions_under, "rwx") == "'rwx' is not a umask; give octal digits such as '007'."  # type: ignore[arg-type]
+    for value in ("rwx", "8", -1, True, None):
+        expected = f"{values.shown(value)} is not a umask; give octal digits such as '007'."
+        assert refusal(values.permissions_under, value) == expected
 
 
 @pytest.mark.parametrize(
@@ -184,7 +204,7 @@ def test_what_is_no_name_of_a_field(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "plain", "100%%", '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%({Referer}i)s" %({a-b}o)s %({HOME}e)s %(L)s'],
+    ["", "100%%%(s)s", '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%({Referer}i)s" %({a-b}o)s %({HOME}e)s %(L)s'],
 )
 def test_formats_of_the_access_log(value: str) -> None:
     assert values.access_log_format(value) == value
@@ -209,6 +229,11 @@ def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
 )
 def test_what_is_no_atom_of_the_access_log(value: str, shown: str) -> None:
     assert refusal(values.access_log_format, value).startswith(f"{shown} is no atom of an access log; ")
+
+
+@pytest.mark.parametrize("value", ["combined", "100%%", "%%(h)s"])
+def test_a_format_shows_something(value: str) -> None:
+    assert refusal(values.access_log_format, value).startswith(f"{value!r} shows nothing of a request; ")
 
 
 def test_a_format_is_one_line_of_text() -> None:
@@ -257,14 +282,19 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
         ("127.0.0.1:65536", "ports are 0 to 65535"),
         ("127.0.0.1:-1", "'-1' is not a port"),
         ("99999", "ports are 0 to 65535"),
-        ("http://127.0.0.1:80", "write HOST:PORT, unix:PATH or fd://N"),
-        ("/run/app.sock", "write HOST:PORT, unix:PATH or fd://N"),
+        ("http://127.0.0.1:80", "write 127.0.0.1:80."),
+        ("tcp://[::1]:80/", "write [::1]:80."),
+        ("http://localhost", "write HOST:PORT, unix:PATH or fd://N"),
+        ("localhost:80/api", "write HOST:PORT, unix:PATH or fd://N"),
+        ("/run/app.sock", "write unix:/run/app.sock."),
+        ("./app", "write unix:./app."),
+        ("app.sock", "write unix:app.sock."),
         ("a b:80", "is not an address"),
         ("unix:", "write unix:/run/app.sock"),
         ("unix:@name", "abstract sockets are not supported"),
         ("fd://", "write fd://3"),
         ("fd://x", "write fd://3"),
-        (8000, "is not an address such as 127.0.0.1:8000"),
+        (8000, 'is not an address such as 127.0.0.1:8000; write it in quotes: "8000".'),
     ],
 )
 def test_what_is_no_address(value: object, expected: str) -> None:
@@ -296,7 +326,7 @@ def test_a_host_has_no_port(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
 def test_what_is_no_host(value: object) -> None:
-    assert refusal(values.host, value) == f"{value!r} is not a host name or a numeric address."
+    assert refusal(values.host, value) == f"{values.shown(value)} is not a host name or a numeric address."
 
 
 @pytest.mark.parametrize(("value", "result"), [(0, 0), (8000, 8000), ("8000", 8000), ("65535", 65535)])
@@ -329,7 +359,9 @@ def test_header_fields(value: object, result: tuple[bytes, bytes]) -> None:
     assert values.header(value) == result
 
 
-@pytest.mark.parametrize("value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",)])
+@pytest.mark.parametrize(
+    "value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",), ("a", 1)]
+)
 def test_what_is_no_header_field(value: object) -> None:
     assert refusal(values.header, value) == f"{value!r} is not a header field; write 'Name: value'."
 
