@@ -189,11 +189,12 @@ async def begin_upload(name: str) -> ResponseReturnValue:
 
 @app.post("/jobs/<name>")
 async def start_job(name: str) -> ResponseReturnValue:
-    """One as a coroutine and one in a thread, which keep the context of their request."""
+    """One as a coroutine and one in a thread."""
+    path = request.path
 
     async def work() -> None:
         await gate(name).passed()
-        say("job done", f"{name} for {request.path}")
+        say("job done", f"{name} for {path}")
 
     def work_in_thread() -> None:
         gate(name).wait()

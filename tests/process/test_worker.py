@@ -73,6 +73,9 @@ class StandIn:
     def tasks(self) -> list[asyncio.Task[Any]]:
         return [task for task in self.requests if not task.done()]
 
+    def end_cancelled(self) -> None:
+        """Nothing to do: these tasks notice their end."""
+
     def request(self, coroutine: Any) -> None:
         self.requests.append(asyncio.create_task(coroutine))
 
