@@ -115,12 +115,11 @@ cdef class AsgiGateway(Gateway):
         return tasks
 
     def end_cancelled(self) -> None:
-        """Ends the exchanges whose tasks were cancelled before their first step, in which nobody could notice it."""
+        """Ends exchanges whose tasks were cancelled before their first step, when no connection will settle them."""
         cdef AsgiExchange exchange = self.first, following
         while exchange is not None:
             following = exchange.next
-            if exchange.task is not None and exchange.task.done():
-                exchange.application_raised(CancelledError())
+            exchange.settle()
             exchange = following
 
     cdef Exchange open(self):
