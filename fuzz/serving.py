@@ -78,11 +78,11 @@ class Served:
     def _check_nothing_is_left(self) -> None:
         """No application call, no connection, no exchange outlives what was asked."""
         for _ in range(TURNS):
-            if not self._gateway.in_flight and not self._reactor.connections:
+            if not self._service.in_flight and not self._reactor.connections:
                 break
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
-        assert self._gateway.in_flight == 0
+        assert self._service.in_flight == 0
         assert self._reactor.connections == 0
         self._reactor.poll(0)  # each turn lets go of what was closed in the one before
         alive = ledger() or {}

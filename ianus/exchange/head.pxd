@@ -9,13 +9,15 @@ cdef struct ResponseFacts:
     bint close                  # Connection: close
 
 
-# Checks status and headers, adds the service's fields, and returns the head as codec.prepare_head() made it.
-# request_id: value of the request id field, or None. trailers: a Trailer field may pass.
+# Checks headers, adds the service's fields, and returns the head as codec.prepare_head() made it.
+# native: names and values are str of Latin-1 (PEP 3333, "Unicode Issues"), not bytes. request_id: value of the
+# request id field, or None. trailers: a Trailer field may pass. application: whose headers they are.
 # Raises TypeError or ValueError, to the application, for what cannot be sent; so do the two below.
 cdef object build_head(
-    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers, ResponseFacts* facts
+    Service service, Codec codec, int status, object headers, bint native, bytes request_id, bint trailers,
+    str application, ResponseFacts* facts,
 )
-# The head of a 103 with a Link field for each of `links` (RFC 8297).
-cdef object build_hints(Codec codec, object links)
+# The head of a 103 with these fields, pairs of bytes (RFC 8297).
+cdef object build_hints(Codec codec, list pairs)
 # Ends the stream with these trailers.
 cdef int write_trailers(Codec codec, int stream, object headers) except -1

@@ -9,6 +9,10 @@ Compiled because every response passes here.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact
+from cpython.unicode cimport (
+    PyUnicode_1BYTE_DATA, PyUnicode_1BYTE_KIND, PyUnicode_Check, PyUnicode_DecodeLatin1, PyUnicode_GET_LENGTH,
+    PyUnicode_KIND,
+)
 from libc.stdlib cimport free, malloc
 from posix.strings cimport strncasecmp
 
@@ -35,7 +39,8 @@ cdef frozenset NOT_TRAILERS = frozenset((
 
 
 cdef object build_head(
-    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers, ResponseFacts* facts
+    Service service, Codec codec, int status, object headers, bint native, bytes request_id, bint trailers,
+    str application, ResponseFacts* facts,
 ):
     cdef Field on_stack[ON_STACK]
     cdef Field* fields = on_stack
@@ -48,21 +53,22 @@ cdef object build_head(
         if fields == NULL:
             raise MemoryError
     try:
-        return fill_head(service, codec, status, headers, request_id, trailers, facts, fields)
+        return fill_head(service, codec, status, headers, native, request_id, trailers, application, facts, fields)
     finally:
         if fields != on_stack:
             free(fields)
 
 
 cdef object fill_head(
-    Service service, Codec codec, int status, object headers, bytes request_id, bint trailers,
-    ResponseFacts* facts, Field* fields,
+    Service service, Codec codec, int status, object headers, bint native, bytes request_id, bint trailers,
+    str application, ResponseFacts* facts, Field* fields,
 ):
     """Fills fields, whose pointers are into objects that `headers`, `kept` and `service` hold meanwhile."""
     cdef list kept = []
     cdef Py_ssize_t n = 0
     cdef bint has_date = not service.date_header, has_server = not service.server_header
     cdef object pair, name, value
+    cdef Field* field
     cdef FieldId field_id
     cdef bytes date
     facts.content_length = -1
@@ -76,36 +82,40 @@ cdef object fill_head(
             raise ValueError("a response header is a pair of name and value")
         name = pair[0]
         value = pair[1]
-        if not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
-            name = as_bytes(name)
-            value = as_bytes(value)
-            kept.append((name, value))
-        field_id = classify(<bytes>name)
-        check_value(<bytes>name, <bytes>value)
+        field = fields + n
+        if native:
+            set_native(field, name, value)
+        else:
+            if not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
+                name = as_bytes(name)
+                value = as_bytes(value)
+                kept.append((name, value))
+            set_field(field, <bytes>name, <bytes>value)
+        field_id = classify(field)
+        check_value(field)
 
         if field_id == CONTENT_LENGTH:
             if facts.content_length >= 0:
                 raise ValueError("response has more than one content-length")
-            facts.content_length = declared_length(<bytes>value)
+            facts.content_length = declared_length(field)
             if status == 204:
                 # RFC 9110 section 8.6: none in a 204.
                 continue
-        elif field_id == CONNECTION and has_token(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), b"close", 5):
+        elif field_id == CONNECTION and has_token(field.value, field.value_size, b"close", 5):
             facts.close = True
             continue
         elif field_id == DATE:
             has_date = True
         elif field_id == SERVER:
             has_server = True
-        elif field_id == HOP_BY_HOP and trailers and same_name(<bytes>name, b"trailer"):
+        elif field_id == HOP_BY_HOP and trailers and same_name(field, b"trailer"):
             pass
         elif field_id == OTHER:
-            if request_id is not None and same_name(<bytes>name, service.request_id_header):
+            if request_id is not None and same_name(field, service.request_id_header):
                 request_id = None
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
-            warn_of_dropped(service, <bytes>name, <bytes>value)
+            warn_of_dropped(service, field, application)
             continue
-        set_field(fields + n, <bytes>name, <bytes>value)
         n += 1
 
     for pair in service.headers:
@@ -124,19 +134,19 @@ cdef object fill_head(
     return codec.prepare_head(status, fields, n)
 
 
-cdef int warn_of_dropped(Service service, bytes name, bytes value) except -1:
+cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
     """Once for each name. What event streams like to say, and the server does anyway, is not worth a word."""
-    cdef str said = f"{name.decode('ascii').lower()}: {value.decode('latin-1').lower()}"
+    cdef str said = f"{shown(field.name, field.name_size)}: {shown(field.value, field.value_size)}".lower()
     if said in ("connection: keep-alive", "transfer-encoding: chunked") or said.startswith("keep-alive:"):
         return 0
     return service.warn_once(
-        f"dropped hop-by-hop response header {said.partition(':')[0]!r}: "
+        f"dropped hop-by-hop response header {said.partition(':')[0]!r} of {application}: "
         "the server frames messages and manages connections itself"
     )
 
 
-cdef object build_hints(Codec codec, object links):
-    cdef list pairs = [(b"link", as_bytes(link)) for link in links]
+cdef object build_hints(Codec codec, list pairs):
+    pairs = [(as_bytes(name), as_bytes(value)) for name, value in pairs]
     cdef Field* fields = check_fields(pairs)
     try:
         return codec.prepare_head(103, fields, len(pairs))
@@ -159,10 +169,12 @@ cdef int write_trailers(Codec codec, int stream, object headers) except -1:
 cdef Field* check_fields(list pairs) except NULL:
     """Fields with pointers into `pairs`, which are (name, value) of bytes. The caller frees them."""
     cdef Field* fields
+    cdef Field field
     cdef Py_ssize_t i
     for name, value in pairs:
-        classify(<bytes>name)
-        check_value(<bytes>name, <bytes>value)
+        set_field(&field, <bytes>name, <bytes>value)
+        classify(&field)
+        check_value(&field)
     fields = <Field*>malloc(max(len(pairs), 1) * sizeof(Field))
     if fields == NULL:
         raise MemoryError
@@ -178,17 +190,35 @@ cdef inline void set_field(Field* field, bytes name, bytes value) noexcept:
     field.value_size = PyBytes_GET_SIZE(value)
 
 
-cdef FieldId classify(bytes name) except *:
+cdef int set_native(Field* field, object name, object value) except -1:
+    """Points into the strings, whose inner form is Latin-1 when all of their characters are."""
+    for part in (name, value):
+        if not PyUnicode_Check(part):
+            raise TypeError(f"response header names and values are str, not {type(part).__name__}: {part!r}")
+        if PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND:
+            raise ValueError(f"response header {name!r} has a character beyond Latin-1: {part!r}")
+    field.name = <const char*>PyUnicode_1BYTE_DATA(name)
+    field.name_size = PyUnicode_GET_LENGTH(name)
+    field.value = <const char*>PyUnicode_1BYTE_DATA(value)
+    field.value_size = PyUnicode_GET_LENGTH(value)
+    return 0
+
+
+cdef str shown(const char* text, Py_ssize_t size):
+    return PyUnicode_DecodeLatin1(text, size, NULL)
+
+
+cdef FieldId classify(const Field* field) except *:
     """The id of a name in any case. Raises ValueError when it is not a token."""
     cdef char lowered[KNOWN_SIZE]
-    cdef const char* text = PyBytes_AS_STRING(name)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(name), i
+    cdef const char* text = field.name
+    cdef Py_ssize_t size = field.name_size, i
     cdef unsigned char c
     cdef PyObject* shared
     for i in range(size):
         c = TOKEN[<unsigned char>text[i]]
         if c == 0:
-            raise ValueError(f"response header name {name!r} is not a token")
+            raise ValueError(f"response header name {shown(text, size)!r} is not a token")
         if i < KNOWN_SIZE:
             lowered[i] = <char>c
     if size == 0:
@@ -198,15 +228,18 @@ cdef FieldId classify(bytes name) except *:
     return find_name(lowered, size, &shared)
 
 
-cdef inline int check_value(bytes name, bytes value) except -1:
-    if not is_field_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
-        raise ValueError(f"response header {name!r} has a control character in its value {value!r}")
+cdef inline int check_value(const Field* field) except -1:
+    if not is_field_value(field.value, field.value_size):
+        raise ValueError(
+            f"response header {shown(field.name, field.name_size)!r} has a control character in its value "
+            f"{shown(field.value, field.value_size)!r}"
+        )
     return 0
 
 
-cdef inline bint same_name(bytes name, bytes other) noexcept:
-    return PyBytes_GET_SIZE(name) == PyBytes_GET_SIZE(other) and strncasecmp(
-        PyBytes_AS_STRING(name), PyBytes_AS_STRING(other), PyBytes_GET_SIZE(other)
+cdef inline bint same_name(const Field* field, bytes other) noexcept:
+    return field.name_size == PyBytes_GET_SIZE(other) and strncasecmp(
+        field.name, PyBytes_AS_STRING(other), field.name_size
     ) == 0
 
 
@@ -216,7 +249,15 @@ cdef bytes as_bytes(object part):
     raise TypeError(f"response header names and values are bytes, not {type(part).__name__}: {part!r}")
 
 
-cdef long long declared_length(bytes value) except -2:
-    if not value.isdigit() or len(value) > 18:
-        raise ValueError(f"response content-length {value!r} is not a number of bytes")
-    return int(value)
+cdef long long declared_length(const Field* field) except -2:
+    cdef long long length = 0
+    cdef Py_ssize_t i
+    cdef bint good = 0 < field.value_size <= 18
+    for i in range(field.value_size if good else 0):
+        good = good and c'0' <= field.value[i] <= c'9'
+        length = length * 10 + field.value[i] - c'0'
+    if not good:
+        raise ValueError(
+            f"response content-length {shown(field.value, field.value_size)!r} is not a number of bytes"
+        )
+    return length

@@ -1,8 +1,9 @@
 """One request and its one response, the same for every protocol below and every gateway above."""
 cimport cython
-from ianus.codec.base cimport Framing, Request
+from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session
+from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
 
@@ -13,12 +14,11 @@ cdef enum:
 
 
 cdef class Gateway:
-    """Where exchanges go: one application behind one interface."""
-    cdef readonly Py_ssize_t in_flight      # application calls that have not returned
-    cdef readonly bint eager                # start() runs the application's first step itself
+    """Where exchanges go: one application behind one interface, or several behind one address."""
+    cdef readonly str name          # the application's, for messages
 
-    cdef Exchange open(self)                        # an exchange of the gateway's own kind
-    cdef int start(self, Exchange exchange) except -1   # no codec is on the stack
+    # An exchange of the gateway's own kind, or of that of the gateway which this request belongs to
+    cdef Exchange open(self, Request request)
 
 
 @cython.no_gc
@@ -26,6 +26,7 @@ cdef class Exchange:
     # Links. The session is None once the response is complete or the connection is lost.
     cdef Session session
     cdef Service service
+    cdef Gateway gateway            # whose application it is for
     cdef readonly Request request
     cdef readonly object client     # its address, as the transport gives it
     cdef int stream
@@ -45,12 +46,14 @@ cdef class Exchange:
     cdef object head                # prepared by the codec, until it is sent
     cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
     cdef bint close                 # the application asked for Connection: close
+    cdef bint direct                # each piece of the body leaves at once, not together with the next ones
     cdef readonly bint head_sent
     cdef bint trailing              # trailers follow the body, and end the response
     cdef bint body_complete         # ... whose last piece was there
     cdef list trailers              # those of them that are to be sent, or None when the client gets none
     cdef readonly bint response_complete
     cdef long long declared         # Content-Length, -1 = not declared
+    cdef long long known            # bytes of a body whose Content-Length we declare ourselves, -1 = not known
     cdef long long sent             # bytes of the body so far
 
     cdef readonly bint disconnected  # nobody can be answered any more
@@ -64,6 +67,8 @@ cdef class Exchange:
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
+    # To the gateway: call the application; no codec is on the stack. Whether it runs behind the loop's callbacks only
+    cdef bint start(self) except -1
     # To the gateway: something that an application may wait for has happened
     cdef int notify_readable(self) except -1
     cdef int notify_writable(self) except -1
@@ -72,8 +77,11 @@ cdef class Exchange:
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
-    cdef int send_hints(self, object links) except -1
-    cdef int start_response(self, int status, object headers, bint trailing) except -1
+    cdef int send_hints(self, object head) except -1
+    cdef object prepare_response(
+        self, Codec codec, int status, object headers, bint native, bint trailers, ResponseFacts* facts
+    )
+    cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1
     cdef int send_body(self, bytes data, bint more) except -1
     cdef int send_file(self, FileRange file, bint more, bint waits) except -1
     cdef int send_trailers(self, object headers, bint more) except -1
@@ -81,8 +89,9 @@ cdef class Exchange:
     cdef int answer(self, int status, str detail, list fields, bint close) except -1
     cdef bint congested(self) noexcept              # the client does not read what was sent
     cdef int break_off(self) except -1              # the response cannot be finished as it was begun
-    # Inside
     cdef bint accepts_trailers(self) except -1
+    cdef str request_line(self)                     # for the log
+    # Inside
     cdef bint admit(self, long long size, bint more) except -1
     cdef int piece_sent(self, bint more) except -1
     cdef bint must_close(self, bint whole) noexcept

@@ -1,8 +1,7 @@
 from ianus.codec.base import Request
 
 class Gateway:
-    in_flight: int
-    eager: bool
+    name: str
 
 class Exchange:
     request: Request

@@ -12,23 +12,20 @@ Compiled because every request passes here.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Framing
+from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Codec, Framing, Request
 from ianus.codec.fields cimport has_token
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport EXCHANGES, count
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session
-from ianus.exchange.head cimport ResponseFacts, build_head, build_hints, write_trailers
+from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected
 
 
 cdef class Gateway:
-    cdef Exchange open(self):
-        raise NotImplementedError
-
-    cdef int start(self, Exchange exchange) except -1:
+    cdef Exchange open(self, Request request):
         raise NotImplementedError
 
 
@@ -37,7 +34,7 @@ cdef class Gateway:
 cdef class Exchange:
     def __cinit__(self):
         count(EXCHANGES, 1)
-        self.declared = -1
+        self.declared = self.known = -1
 
     def __dealloc__(self):
         count(EXCHANGES, -1)
@@ -78,6 +75,9 @@ cdef class Exchange:
         self.notify_writable()
         # nginx's code for a client that left before its answer.
         return self.log_access(self.status if self.head_sent else 499)
+
+    cdef bint start(self) except -1:
+        raise NotImplementedError
 
     cdef int notify_readable(self) except -1:
         return 0
@@ -121,40 +121,42 @@ cdef class Exchange:
 
     # ---------------------------------------------------------------- from the gateway: response
 
-    cdef int send_hints(self, object links) except -1:
+    cdef int send_hints(self, object head) except -1:
         """RFC 8297: a 103 in front of the head, which the client may act on while the application still works."""
         if self.disconnected:
             raise ClientDisconnected
         if self.head_sent:
             raise RuntimeError("early hints come before the response head, which has left")
-        self.session.codec.send_informational(self.stream, build_hints(self.session.codec, links))
-        return self.session.transport.flush_soon()
+        self.session.codec.send_informational(self.stream, head)
+        return self.session.transport.flush() if self.direct else self.session.transport.flush_soon()
 
-    cdef int start_response(self, int status, object headers, bint trailing) except -1:
-        cdef ResponseFacts facts
-        cdef bint wanted, logged = self.service.access_log is not None and self.service.access_log.shows_response
-        if self.disconnected:
-            raise ClientDisconnected
+    cdef object prepare_response(
+        self, Codec codec, int status, object headers, bint native, bint trailers, ResponseFacts* facts
+    ):
+        """Checks what the application wants to begin its response with; nothing is changed yet."""
+        cdef bint logged = self.service.access_log is not None and self.service.access_log.shows_response
         if not 200 <= status <= 999:
             raise ValueError(f"response status {status} is not a final status (200 to 999)")
         if logged:
             headers = [tuple(pair) for pair in headers]  # Some can be read only once.
-        wanted = trailing and self.accepts_trailers()
-        self.head = build_head(
-            self.service, self.session.codec, status, headers, self.request_id, wanted, &facts
+        head = build_head(
+            self.service, codec, status, headers, native, self.request_id, trailers, self.gateway.name, facts
         )
         if logged:
+            if native:
+                headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             self.response_headers = [(bytes(name).lower(), bytes(value)) for name, value in headers]
+        return head
+
+    cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1:
+        """Takes a prepared head over; it leaves with the first piece of the body."""
+        self.head = head
         self.status = status
         self.close = facts.close
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.
         self.bodiless = status == 204 or status == 304 or self.request.method == "HEAD"
         self.declared = facts.content_length
-        self.trailing = trailing
-        if wanted and not self.bodiless and self.declared < 0:
-            self.trailers = []
-        # Should the application suspend now, the head leaves behind the callbacks that are ready.
-        return self.session.transport.flush_soon()
+        return 0
 
     cdef bint accepts_trailers(self) except -1:
         """RFC 9110 section 6.5.1: a client that wants them says so; 1.0 has no place for them."""
@@ -199,6 +201,9 @@ cdef class Exchange:
         if not self.head_sent:
             if self.declared >= 0:
                 framing = FRAMING_DECLARED
+            elif self.known >= 0:
+                framing = FRAMING_LENGTH
+                size = self.declared = self.known
             elif more or self.trailers is not None:
                 framing = FRAMING_STREAM
             else:
@@ -214,7 +219,7 @@ cdef class Exchange:
         self.body_complete = not more
         if self.session.codec.out is None or self.session.transport.blocked:
             return 0
-        if self.session.codec.out.size >= GATHER:
+        if self.direct or self.session.codec.out.size >= GATHER:
             return self.session.transport.flush()
         return self.session.transport.flush_soon()
 
@@ -302,6 +307,10 @@ cdef class Exchange:
             return 0
         self.disconnect()
         return session.broken_off(self.stream)
+
+    cdef str request_line(self):
+        """The codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
+        return f"{self.request.method} {self.request.target.decode('ascii')}"
 
     cdef int log_access(self, int status) except -1:
         if self.service.access_log is not None:

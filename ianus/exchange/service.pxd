@@ -21,6 +21,7 @@ cdef class Service:
     cdef readonly Deadlines deadlines
     cdef readonly AccessLog access_log      # or None
     cdef readonly int limit_concurrency     # 0 = none
+    cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint forked               # this is a child that an application has forked
     cdef bint date_header, server_header    # added unless the response brings its own

@@ -27,6 +27,7 @@ class Service:
     deadlines: Deadlines
     access_log: AccessLog | None
     limit_concurrency: int
+    in_flight: int
     draining: bool
     def __init__(
         self,

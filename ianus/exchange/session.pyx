@@ -31,8 +31,7 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
     cdef int on_request(self, int stream, Request request) except -1:
-        cdef Gateway gateway = <Gateway>self.service.gateway
-        cdef Exchange exchange = gateway.open()
+        cdef Exchange exchange = (<Gateway>self.service.gateway).open(request)
         exchange.session = self
         exchange.service = self.service
         exchange.request = request
@@ -76,22 +75,16 @@ cdef class HttpSession(Session):
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
-        cdef Gateway gateway
         if exchange is not None:
             if self.unstarted:
                 self.unstarted = False
-                gateway = <Gateway>self.service.gateway
                 if self.error_status:
                     pass  # It is answered below; the application never sees it.
-                elif self.service.limit_concurrency and gateway.in_flight >= self.service.limit_concurrency:
+                elif self.service.limit_concurrency and self.service.in_flight >= self.service.limit_concurrency:
                     self.refuse()
                 else:
                     exchange.news = False
-                    gateway.start(exchange)
-                    if gateway.eager:
-                        exchange.send_head_now()
-                    else:
-                        self.scheduled = True
+                    self.scheduled = exchange.start()
             elif exchange.response_complete:
                 if exchange.request_complete or exchange.body_received > DISCARDED:
                     self.end_exchange()

@@ -6,6 +6,7 @@ from ianus.exchange.http cimport Exchange, Gateway
 
 cdef class AsgiGateway(Gateway):
     cdef object app
+    cdef bint eager                 # a task's first step runs as soon as it is made
     cdef object loop
     cdef dict scope_template        # what all scopes have in common; copied for each request
     cdef str stripped               # what a proxy has taken off the path, or ""
@@ -24,7 +25,6 @@ cdef class AsgiGateway(Gateway):
 
 @cython.no_gc
 cdef class AsgiExchange(Exchange):
-    cdef AsgiGateway gateway
     cdef object task                # until the application has returned
     cdef bint running               # in the gateway's list
     cdef AsgiExchange previous, next
@@ -40,11 +40,12 @@ cdef class AsgiExchange(Exchange):
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
     cdef int handle(self, object message) except -1
+    cdef int start_response(self, int status, object headers, bint trailing) except -1
     cdef int handle_extension(self, str kind, dict message) except -1
+    cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
     cdef int fail(self) except -1
-    cdef str request_line(self)
     cdef int report(self, str what, object error) except -1
 
 

@@ -10,8 +10,10 @@ class AsgiGateway(Gateway):
         app: Callable[..., Awaitable[Any]],
         *,
         loop: asyncio.AbstractEventLoop,
+        name: str = "application",
         root_path: str = "",
         root_path_kept: bool = False,
+        mount: str = "",
         sendfile: bool = True,
         state: dict[str, Any] | None = None,
     ) -> None: ...

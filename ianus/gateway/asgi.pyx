@@ -23,6 +23,7 @@ from libc.string cimport memset
 
 from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
+from ianus.exchange.head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
 
 from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
@@ -59,17 +60,18 @@ cdef enum:
 cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
-    app: the application. loop: the event loop that tasks run in. root_path: the scope's root_path;
-    root_path_kept: what is received begins with it, because no proxy has stripped it. sendfile: offer the extensions
-    that send files.
+    app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
+    puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
+    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 
     def __init__(
-        self, app not None, *, loop not None, str root_path="", bint root_path_kept=False, bint sendfile=True,
-        dict state=None,
+        self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
+        str mount="", bint sendfile=True, dict state=None,
     ):
         self.app = app
+        self.name = name
         self.loop = loop
         self.create_future = loop.create_future
         self.state = state
@@ -92,7 +94,7 @@ cdef class AsgiGateway(Gateway):
             "path": None,
             "raw_path": None,
             "query_string": NO_QUERY,
-            "root_path": root_path,
+            "root_path": root_path + mount,
             "headers": None,
             "client": None,
             "server": None,
@@ -122,29 +124,10 @@ cdef class AsgiGateway(Gateway):
             exchange.settle()
             exchange = following
 
-    cdef Exchange open(self):
+    cdef Exchange open(self, Request request):
         cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
         exchange.gateway = self
         return exchange
-
-    cdef int start(self, Exchange opened) except -1:
-        cdef AsgiExchange exchange = <AsgiExchange>opened
-        cdef dict scope = self.build_scope(exchange)
-        self.in_flight += 1
-        exchange.running = True
-        exchange.next = self.first
-        if self.first is not None:
-            self.first.previous = exchange
-        self.first = exchange
-        coroutine = run(self.app, scope, exchange, exchange.receive, exchange.send)
-        try:
-            task = PyObject_Call(Task, (coroutine,), self.task_options)
-        except BaseException:
-            exchange.ended()
-            raise
-        if exchange.running:
-            exchange.task = task
-        return 0
 
     cdef dict build_scope(self, Exchange exchange):
         cdef Request request = exchange.request
@@ -181,6 +164,27 @@ cdef class AsgiGateway(Gateway):
 @cython.no_gc
 cdef class AsgiExchange(Exchange):
     """One request in its application; `receive` and `send` are what the application is given."""
+
+    cdef bint start(self) except -1:
+        cdef AsgiGateway gateway = <AsgiGateway>self.gateway
+        cdef dict scope = gateway.build_scope(self)
+        self.service.in_flight += 1
+        self.running = True
+        self.next = gateway.first
+        if gateway.first is not None:
+            gateway.first.previous = self
+        gateway.first = self
+        coroutine = run(gateway.app, scope, self, self.receive, self.send)
+        try:
+            task = PyObject_Call(Task, (coroutine,), gateway.task_options)
+        except BaseException:
+            self.ended()
+            raise
+        if self.running:
+            self.task = task
+        if gateway.eager:
+            self.send_head_now()
+        return not gateway.eager
 
     def receive(self):
         """The awaitable of the next message (ASGI HTTP, "receive events")."""
@@ -257,7 +261,7 @@ cdef class AsgiExchange(Exchange):
         if not self.status:
             if kind != "http.response.start":
                 if kind == "http.response.early_hint":
-                    return self.send_hints(required(<dict>message, "links"))
+                    return self.send_links(required(<dict>message, "links"))
                 raise unexpected(kind, "http.response.start")
             if m.status == NULL or not isinstance(<object>m.status, int):
                 raise TypeError("response status is an int")
@@ -276,6 +280,21 @@ cdef class AsgiExchange(Exchange):
             body = bytes(body)
         self.given += PyBytes_GET_SIZE(body)
         return self.send_body(<bytes>body, more)
+
+    cdef int start_response(self, int status, object headers, bint trailing) except -1:
+        cdef ResponseFacts facts
+        cdef bint wanted
+        if self.disconnected:
+            raise ClientDisconnected
+        wanted = trailing and self.accepts_trailers()
+        self.begin_response(
+            status, self.prepare_response(self.session.codec, status, headers, False, wanted, &facts), &facts
+        )
+        self.trailing = trailing
+        if wanted and not self.bodiless and self.declared < 0:
+            self.trailers = []
+        # Should the application suspend now, the head leaves behind the callbacks that are ready.
+        return self.session.transport.flush_soon()
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """The messages behind the start that only extensions have."""
@@ -304,8 +323,14 @@ cdef class AsgiExchange(Exchange):
                 count = self.declared
             return self.send_file(file_range(fd, 0, count), False, False)
         if kind == "http.response.early_hint":
-            return self.send_hints(required(message, "links"))
+            return self.send_links(required(message, "links"))
         raise unexpected(kind, "http.response.body")
+
+    cdef int send_links(self, object links) except -1:
+        # Before anything is done with the codec: nobody may be there any more.
+        if self.disconnected:
+            raise ClientDisconnected
+        return self.send_hints(build_hints(self.session.codec, [(b"link", link) for link in links]))
 
     cdef bint needs_file(self) except -1:
         """Whether a file that the application lent us has not left yet. The end of the response waits for that."""
@@ -375,12 +400,12 @@ cdef class AsgiExchange(Exchange):
         if self.previous is not None:
             self.previous.next = self.next
         else:
-            self.gateway.first = self.next
+            (<AsgiGateway>self.gateway).first = self.next
         if self.next is not None:
             self.next.previous = self.previous
         self.previous = self.next = None
         self.task = None
-        self.gateway.in_flight -= 1
+        self.service.in_flight -= 1
         return 0
 
     cdef int fail(self) except -1:
@@ -388,10 +413,6 @@ cdef class AsgiExchange(Exchange):
         if self.head_sent:
             return self.break_off()
         return self.answer(500, None, [], False)
-
-    cdef str request_line(self):
-        """For the log; the codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
-        return f"{self.request.method} {self.request.target.decode('ascii')}"
 
     cdef int report(self, str what, object error) except -1:
         logger.error(
@@ -505,7 +526,7 @@ cdef class Receive:
             message = self.exchange.next_message()
             if message is not None:
                 raise StopIteration(message)
-            future = self.exchange.gateway.create_future()
+            future = (<AsgiGateway>self.exchange.gateway).create_future()
             self.exchange.readers = with_waiter(self.exchange.readers, future)
             self.waiting = iter(future)
 
@@ -549,7 +570,7 @@ cdef class Send:
                     exchange.rested = exchange.given
                     return None
                 raise StopIteration
-            future = exchange.gateway.create_future()
+            future = (<AsgiGateway>exchange.gateway).create_future()
             exchange.writers = with_waiter(exchange.writers, future)
             self.waiting = iter(future)
 

@@ -27,6 +27,7 @@ from ianus.telemetry.logs import LogFile
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
+    from ianus.exchange.service import Service
     from ianus.gateway.asgi import AsgiGateway
     from ianus.telemetry.access_log import AccessLog
 
@@ -51,7 +52,7 @@ def wire(
     loop: asyncio.AbstractEventLoop,
     state: dict[str, Any] | None,
     access_file: LogFile | None,
-) -> "tuple[Reactor, AsgiGateway, AccessLog | None]":
+) -> "tuple[Reactor, Service, AsgiGateway, AccessLog | None]":
     """The compiled part, from the sockets to the application: what accepts, what calls, what logs."""
     # Loaded here, after all that can fail for reasons worth a message.
     from ianus.acceptor.reactor import Reactor
@@ -70,6 +71,7 @@ def wire(
     gateway = AsgiGateway(
         app.callable,
         loop=loop,
+        name=app.name,
         root_path=settings.root_path or settings.root_path_kept,
         root_path_kept=bool(settings.root_path_kept),
         sendfile=settings.sendfile,
@@ -107,7 +109,7 @@ def wire(
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
-    return reactor, gateway, access_log
+    return reactor, service, gateway, access_log
 
 
 class Worker:
@@ -141,6 +143,7 @@ class Worker:
             shutdown_timeout=settings.timeout_lifespan_shutdown,
         )
         self.gateway: AsgiGateway | None = None
+        self.service: Service | None = None
         self.reactor: Reactor | None = None
         self.access_log: AccessLog | None = None
         self.access_file: LogFile | None = None
@@ -199,7 +202,7 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
-        self.reactor, self.gateway, self.access_log = wire(
+        self.reactor, self.service, self.gateway, self.access_log = wire(
             self.app, self.settings, loop, self.lifespan.state, self.access_file
         )
         if self.access_log is not None:
@@ -229,12 +232,13 @@ class Worker:
         """Ends the connections: gracefully while there is time, then all at once."""
         assert self.reactor is not None
         assert self.gateway is not None
+        assert self.service is not None
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.urgency < Urgency.QUICK:
             logger.info(
                 "stopping; requests in flight: %d%s",
-                self.gateway.in_flight,
-                f" (for up to {limit:g} s; INT again does not wait)" if limit and self.gateway.in_flight else "",
+                self.service.in_flight,
+                f" (for up to {limit:g} s; INT again does not wait)" if limit and self.service.in_flight else "",
             )
             drained: asyncio.Future[None] = loop.create_future()
             self.reactor.drain(lambda: None if drained.done() else drained.set_result(None))

@@ -41,7 +41,7 @@ class StandIn:
 
     def wire(self, app: Any, settings: Settings, loop: Any, state: Any, access_file: Any) -> Any:
         self.state = state
-        return self, self, self
+        return self, self, self, self
 
     # as a reactor
 
