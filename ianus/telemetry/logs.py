@@ -1,8 +1,9 @@
 """The server's own log, through Python's logging, and the files that both logs are written to.
 
 Facts and rules:
-- Everything is said to the logger `ianus.error`; where it goes is decided here, or by the user's own configuration,
-  which always wins: handlers of `ianus` or `ianus.error`, or any that --log-config sets up.
+- Everything is said to the logger `ianus.error`; what WSGI applications write to `wsgi.errors`, to `ianus.app`. Where
+  it goes is decided here, or by the user's own configuration, which always wins: handlers of `ianus` or of the logger,
+  or any that --log-config sets up.
 - A record begins a line and its further lines (tracebacks) are indented, and what is not printable is written as an
   escape. So no text that a client has chosen can look like a record of its own, or drive a terminal.
 - Files are opened for appending by a descriptor that stays the same for ever: when a log was rotated, another file
@@ -21,7 +22,7 @@ from ianus.errors import StartupError
 if TYPE_CHECKING:
     from configparser import ConfigParser
 
-logger = logging.getLogger("ianus.error")
+_LOGGERS = (logging.getLogger("ianus.error"), logging.getLogger("ianus.app"))
 
 
 # --- Files ---
@@ -194,7 +195,7 @@ class ErrorLog:
     """The server's own log while it is open, in a file ("-": standard error) or where the user wants to have it.
 
     level: the least that is written, unless the loggers have levels already.
-    configured: the user's own configuration was applied; what it does with `ianus.error` is meant.
+    configured: the user's own configuration was applied; what it does with our loggers is meant.
 
     To be opened when the application was loaded, which may have configured logging too. Raises StartupError where
     the file cannot be opened.
@@ -209,29 +210,27 @@ class ErrorLog:
         configured: bool = False,
     ) -> None:
         self.file = LogFile(path, "--error-logfile", 2)
-        self._before = logger.level, logger.propagate
-        self._handler: logging.StreamHandler[TextIO] | None = None
+        self._before = [(logger, logger.level, logger.propagate) for logger in _LOGGERS]
+        # Standard error is what Python calls so now: tests replace it.
+        self._handler = logging.StreamHandler(sys.stderr if path == "-" else self.file.text())
+        self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
         parent = logging.getLogger("ianus")
-        # logging.config disables every logger that exists by default; that a server should be silent about its
-        # errors is never meant by it.
-        logger.disabled = parent.disabled = False
-        if logger.level == parent.level == logging.NOTSET:
-            logger.setLevel(level.upper())
-        is_handled = bool(logger.handlers or parent.handlers or (configured and logger.hasHandlers()))
-        if not is_handled or path != "-":
-            # Standard error is what Python calls so now: tests replace it.
-            stream = sys.stderr if path == "-" else self.file.text()
-            self._handler = logging.StreamHandler(stream)
-            self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-            logger.addHandler(self._handler)
-        if not is_handled:
-            logger.propagate = False
+        for logger in _LOGGERS:
+            # logging.config disables every logger that exists by default; that a server should be silent about its
+            # errors is never meant by it.
+            logger.disabled = parent.disabled = False
+            if logger.level == parent.level == logging.NOTSET:
+                logger.setLevel(level.upper())
+            is_handled = bool(logger.handlers or parent.handlers or (configured and logger.hasHandlers()))
+            if not is_handled or path != "-":
+                logger.addHandler(self._handler)
+            if not is_handled:
+                logger.propagate = False
 
     def close(self) -> None:
-        """Leaves the logger as it was. May be called twice."""
-        if self._handler is not None:
+        """Leaves the loggers as they were. May be called twice."""
+        for logger, level, propagate in self._before:
             logger.removeHandler(self._handler)
-            self._handler = None
-        level, logger.propagate = self._before
-        logger.setLevel(level)
+            logger.setLevel(level)
+            logger.propagate = propagate
         self.file.close()

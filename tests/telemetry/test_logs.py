@@ -18,7 +18,7 @@ logger = logging.getLogger("ianus.error")
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("", "ianus", "ianus.error")]
+    loggers = [logging.getLogger(name) for name in ("", "ianus", "ianus.error", "ianus.app")]
     before = [(each.handlers[:], each.level, each.propagate, each.disabled) for each in loggers]
     yield
     for each, (handlers, level, propagate, disabled) in zip(loggers, before, strict=True):
@@ -49,6 +49,28 @@ def test_it_goes_to_standard_error_with_time_and_level(open_log: Open, capsys: p
     open_log()
     logger.info("hello")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} INFO hello\n", capsys.readouterr().err)
+
+
+def test_what_applications_have_to_say_goes_there_too(
+    open_log: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = logging.getLogger("ianus.app")
+    open_log()
+    app.error("to the terminal")
+    assert capsys.readouterr().err.endswith(" ERROR to the terminal\n")
+    open_log(path=str(tmp_path / "error.log"))
+    app.error("to the file")
+    assert (tmp_path / "error.log").read_text().endswith(" ERROR to the file\n")
+
+
+def test_it_can_be_configured_alone(open_log: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    app = logging.getLogger("ianus.app")
+    app.addHandler(logging.NullHandler())
+    open_log()
+    app.error("from the application")
+    logger.error("from the server")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(" ERROR from the server")
 
 
 def test_it_goes_to_the_end_of_a_file(open_log: Open, tmp_path: Path) -> None:
@@ -133,7 +155,9 @@ def test_the_level_is_what_is_asked_for_or_what_the_user_has_set(open_log: Open)
     assert logger.getEffectiveLevel() == logging.DEBUG
 
 
-def test_closing_leaves_the_logger_as_it_was(open_log: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ianus.error", "ianus.app"])
+def test_closing_leaves_the_loggers_as_they_were(name: str, open_log: Open, tmp_path: Path) -> None:
+    logger = logging.getLogger(name)
     before = logger.handlers[:], logger.level, logger.propagate
     log = open_log(path=str(tmp_path / "error.log"))
     fd = log.file.fd
