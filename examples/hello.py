@@ -5,9 +5,12 @@
 /        a page that shows the two others
 /echo    the request as JSON, whatever its method and body: curl -d 'some text' localhost:8000/echo
 /clock   the time once a second, as Server-Sent Events: curl -N localhost:8000/clock
+
+It can be mounted beside another application: gate.py shows that.
 """
 
 import asyncio
+import html
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
@@ -23,6 +26,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Hello from Ianus</title>
+<base href="{root_path}/">
 <style>
   :root { color-scheme: light dark }
   body { font: 18px/1.6 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto; padding: 0 1rem }
@@ -30,13 +34,13 @@ PAGE = """<!doctype html>
   pre { font-size: 14px; white-space: pre-wrap; overflow-wrap: anywhere }
 </style>
 <h1>Hello!</h1>
-<p>The server's clock, <a href="/clock">streamed</a> to this page:</p>
+<p>The server's clock, <a href="clock">streamed</a> to this page:</p>
 <p><time>--:--:--</time></p>
-<p>Your request, as the application <a href="/echo">sees</a> it:</p>
+<p>Your request, as the application <a href="echo">sees</a> it:</p>
 <pre></pre>
 <script>
-  new EventSource("/clock").onmessage = event => document.querySelector("time").textContent = event.data
-  fetch("/echo").then(answer => answer.text()).then(text => document.querySelector("pre").textContent = text)
+  new EventSource("clock").onmessage = event => document.querySelector("time").textContent = event.data
+  fetch("echo").then(answer => answer.text()).then(text => document.querySelector("pre").textContent = text)
 </script>
 """
 
@@ -45,11 +49,14 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Chooses the answer by the path."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
-    if scope["path"] == "/":
-        await answer(send, 200, "text/html; charset=utf-8", PAGE)
-    elif scope["path"] == "/echo":
+    # What it is mounted at is in front of the path. (ASGI, "HTTP Connection Scope")
+    root_path = scope["root_path"]
+    path = scope["path"].removeprefix(root_path)
+    if path in ("", "/"):
+        await answer(send, 200, "text/html; charset=utf-8", PAGE.replace("{root_path}", html.escape(root_path)))
+    elif path == "/echo":
         await echo(scope, receive, send)
-    elif scope["path"] == "/clock":
+    elif path == "/clock":
         await clock(send)
     else:
         await answer(send, 404, "text/plain; charset=utf-8", "There is /, /echo and /clock.\n")

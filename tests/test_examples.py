@@ -1,0 +1,108 @@
+"""The example applications keep to their specifications, and their pages find what they refer to."""
+
+import asyncio
+import hashlib
+import io
+import re
+import runpy
+import time
+from pathlib import Path
+from typing import Any
+from wsgiref.handlers import SimpleHandler
+from wsgiref.validate import validator
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+def call_wsgi(path: str, body: bytes = b"") -> tuple[str, bytes]:
+    """What gate.py answers, between the validator of PEP 3333 and the handler of the standard library."""
+    app = runpy.run_path(str(EXAMPLES / "gate.py"))["app"]
+    environ = {
+        "REQUEST_METHOD": "PUT" if body else "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(body)),
+    }
+    output, errors = io.BytesIO(), io.StringIO()
+    SimpleHandler(io.BytesIO(body), output, errors, environ).run(validator(app))
+    assert errors.getvalue() == ""
+    head, _, content = output.getvalue().partition(b"\r\n\r\n")
+    status = re.match(rb"HTTP/1.0 (.*)\r\n", head)
+    assert status is not None
+    return status[1].decode(), content
+
+
+def call_asgi(path: str, root_path: str = "") -> list[dict[str, Any]]:
+    """The messages that hello.py sends."""
+    app = runpy.run_path(str(EXAMPLES / "hello.py"))["app"]
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "root_path": root_path,
+        "path": root_path + path,
+        "query_string": b"",
+        "http_version": "1.1",
+        "client": None,
+        "headers": [(b"host", b"test")],
+    }
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if message.get("more_body"):
+            raise ConnectionError("that is enough of a stream")
+
+    try:
+        asyncio.run(app(scope, receive, send))
+    except ConnectionError:
+        pass
+    return sent
+
+
+def test_the_wsgi_example_answers() -> None:
+    assert call_wsgi("/sleep") == ("200 OK", b"Slept for a second.\n")
+    assert call_wsgi("/stream")[1].splitlines()[::9] == [b"Line 1 of 10", b"Line 10 of 10"]
+    assert call_wsgi("/source") == ("200 OK", (EXAMPLES / "gate.py").read_bytes())
+    assert call_wsgi("/missing")[0] == "404 Not Found"
+
+
+def test_the_wsgi_example_counts_what_is_uploaded() -> None:
+    body = bytes(100_000)
+    expected = f"100000 bytes, SHA-256 {hashlib.sha256(body).hexdigest()}\n"
+    assert call_wsgi("/upload", body) == ("200 OK", expected.encode())
+
+
+def test_the_wsgi_example_s_page_refers_to_what_is_there() -> None:
+    page = call_wsgi("/")[1].decode()
+    for path in set(re.findall(r'["`](/[a-z/]*)[?"`]', page)):
+        if path.startswith("/live/"):
+            assert call_asgi(path.removeprefix("/live"), "/live")[0]["status"] == 200
+        elif path != "/upload":
+            assert call_wsgi(path)[0] == "200 OK"
+
+
+@pytest.mark.parametrize("root_path", ["", "/live"])
+def test_the_asgi_example_s_page_refers_to_what_is_there(root_path: str) -> None:
+    start, page = call_asgi("/", root_path)
+    assert start["status"] == 200
+    text = page["body"].decode()
+    assert f'<base href="{root_path}/">' in text
+    paths = set(re.findall(r'(?:EventSource\(|fetch\(|<a href=)"([^"]*)"', text))
+    assert paths == {"clock", "echo"}
+    for path in paths:
+        assert call_asgi(f"/{path}", root_path)[0]["status"] == 200
+    assert call_asgi("/missing", root_path)[0]["status"] == 404
