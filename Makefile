@@ -1,6 +1,6 @@
 # Every command works as the first one in a fresh clone, and does nothing twice.
 #
-#   make serve       the example application on http://127.0.0.1:8000      ARGS='--bind [::1]:8080'
+#   make serve       two example applications on http://127.0.0.1:8000     ARGS='--bind [::1]:8080'
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -31,7 +31,7 @@ DECLARATIONS := $(filter %.pxd,$(SOURCES))
 .PHONY: serve test test-all asan conformance fuzz fuzz-corpus check bench build dist clean venv always
 
 serve: build
-	exec $(BIN)/ianus --app-dir examples $(ARGS) hello:app
+	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app $(ARGS) gate:app
 
 # ---- the environment ---------------------------------------------------------------------------------------
 
