@@ -238,8 +238,8 @@ def test_a_good_configuration_is_checked_without_a_socket(run: Run) -> None:
     ("line", "code", "expected"),
     [
         (["my_mian:app"], 3, "There is no module my_mian in "),
-        (["my_main:wsgi"], 3, "WSGI applications are not served yet, and my_main:wsgi is one."),
-        (["my_main:app", "--interface", "wsgi"], 3, "and my_main:app is to be served as one."),
+        (["my_main:wsgi"], 3, "WSGI applications are not served yet"),
+        (["my_main:app", "--interface", "wsgi"], 3, "my_main:app is async, which a WSGI application is not"),
         (["my_main:app", "--app-dir", "nowhere"], 3, "The directory nowhere does not exist"),
         (["my_main:app", "--log-config", "nowhere.ini"], 3, "The logging configuration nowhere.ini cannot be read"),
         (["my_main:app", "--error-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),

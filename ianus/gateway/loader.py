@@ -1,30 +1,27 @@
-"""Finds the application that MODULE:ATTR names, and which interface it speaks.
+"""Finds the application that MODULE:ATTR names.
 
 Whatever can go wrong here goes wrong for every newcomer once, so each case has its own message: a module that
 does not exist (what is there instead?), an import that fails inside the application (its traceback, none of
-ours), an attribute that is not there (which one could be meant?), a factory that was not said to be one, a
-WSGI application.
+ours), an attribute that is not there (which one could be meant?), a factory that was not said to be one.
 """
 # ruff: noqa: PTH100, PTH112, PTH113, PTH118  (pathlib takes 5 ms to import)
 
-import functools
 import inspect
 import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from ianus.errors import StartupError, nearest, one_line, user_traceback
+from ianus.gateway.interface import OF_APP, OF_MOUNT, Fixes, Interface, kind_of, parameters, recognise, unwrap_partial
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-Interface = Literal["asgi3", "asgi2"]
 
 DEFAULT_ATTRIBUTES = ("application", "app")
 
@@ -33,25 +30,29 @@ DEFAULT_ATTRIBUTES = ("application", "app")
 class Application:
     """An application that is ready to be called.
 
-    callable: takes (scope, receive, send), whatever the interface.
+    callable: takes (environ, start_response) if the interface is wsgi, else (scope, receive, send).
     interface: what the application itself speaks.
     name: MODULE:ATTR, or what comes near it for an object.
+    prefix: the path that it is mounted at; "" is the application that has all the rest.
     """
 
-    callable: AsgiCallable
+    callable: Callable[..., Any]
     interface: Interface
     name: str
+    prefix: str = ""
 
 
-def load(app: Any, *, factory: bool = False, app_dir: str = ".", interface: str = "auto") -> Application:
+def load(
+    app: Any, *, factory: bool = False, app_dir: str = ".", interface: str = "auto", fixes: Fixes = OF_APP
+) -> Application:
     """The application that `app` names or is.
 
     app: "MODULE:ATTR", "MODULE:ATTR.ATTR", "MODULE:FACTORY()", "MODULE", or the application or factory
         itself.
     factory: call what was found, without arguments, for the application.
     app_dir: where modules are looked for first; it is put in front of sys.path.
-    interface: what the application speaks. For "asgi3" and "asgi2" nobody looks at its parameters, which may
-        mislead; "asgi" is one of both, "auto" any that is known.
+    interface: what the application speaks; "asgi" is either version, "auto" any that is known.
+    fixes: what messages advise.
 
     Raises StartupError.
     """
@@ -62,11 +63,20 @@ def load(app: Any, *, factory: bool = False, app_dir: str = ".", interface: str 
         found, called = app, False
     if factory or called:
         found = _make(found, name)
-    return _recognise(found, name, interface)
+    speaks = recognise(found, name, interface, fixes)
+    return Application(_single_callable(found) if speaks == "asgi2" else found, speaks, name)
+
+
+def load_mounted(prefix: str, app: Any, *, app_dir: str = ".") -> Application:
+    """The application at `prefix`, as load() finds it. Raises StartupError."""
+    try:
+        return replace(load(app, app_dir=app_dir, fixes=OF_MOUNT), prefix=prefix)
+    except StartupError as error:
+        raise StartupError(f"{error.message} (mounted at {prefix})", details=error.details) from None
 
 
 def _name_of(app: object) -> str:
-    app = _unwrap_partial(app)
+    app = unwrap_partial(app)
     named = app if hasattr(app, "__qualname__") else type(app)
     return f"{named.__module__}:{named.__qualname__}"
 
@@ -223,8 +233,10 @@ def _offer(holder: Any, name: str) -> str:
 def _looks_like_an_application(value: Any) -> bool:
     if inspect.isclass(value) or not callable(value):
         return False
-    parameters = _parameters(value)
-    return parameters is not None and parameters.names[:3] == ("scope", "receive", "send")
+    taken = parameters(value)
+    if taken is None:
+        return False
+    return taken.names[:3] == ("scope", "receive", "send") or taken.names[1:2] == ("start_response",)
 
 
 # --- The interface ---
@@ -233,13 +245,13 @@ def _looks_like_an_application(value: Any) -> bool:
 def _make(factory: Any, name: str) -> Any:
     if not callable(factory):
         raise StartupError(
-            f"{name} is {_kind_of(factory)}, not a function that makes the application. "
+            f"{name} is {kind_of(factory)}, not a function that makes the application. "
             "Leave --factory and () out if it is the application itself."
         )
-    parameters = _parameters(factory)
-    if parameters is not None and not parameters.accepts(0):
+    taken = parameters(factory)
+    if taken is not None and not taken.accepts(0):
         raise StartupError(
-            f"The factory {name} needs arguments ({', '.join(parameters.names)}), and it is called without "
+            f"The factory {name} needs arguments ({', '.join(taken.names)}), and it is called without "
             "any. Give them defaults, or leave --factory and () out if it is the application itself."
         )
     try:
@@ -258,66 +270,6 @@ def _make(factory: Any, name: str) -> Any:
     return made
 
 
-def _recognise(app: Any, name: str, interface: str) -> Application:
-    """Raises StartupError for what is not an ASGI application."""
-    if not callable(app):
-        raise StartupError(f"{name} is {_kind_of(app)}, which is not an application: it cannot be called.")
-    if interface == "asgi3":
-        return Application(app, "asgi3", name)
-    if interface == "asgi2":
-        return Application(_single_callable(app), "asgi2", name)
-    if interface == "wsgi":
-        raise _wsgi(f"{name} is to be served as one")
-    parameters = _parameters(app)
-    if parameters is None:
-        return Application(app, "asgi3", name)  # Compiled code need not tell its parameters.
-    is_async = _is_async(app)
-    if interface == "auto" and ("start_response" in parameters.names[:2] or (parameters.exactly(2) and not is_async)):
-        raise _wsgi(f"{name} is one")
-    if inspect.isclass(app):
-        return _recognise_class(app, parameters, name)
-    if parameters.accepts(0) and parameters.names[:1] != ("scope",):
-        raise StartupError(
-            f"{name} is not an application: it can be called without arguments. "
-            "If it returns an application add --factory."
-        )
-    if parameters.accepts(3):
-        return Application(app, "asgi3", name)
-    if parameters.accepts(1) and not is_async:
-        if interface == "auto" and inspect.isfunction(app) and "scope" not in parameters.names[0]:
-            raise StartupError(
-                f"{name} takes ({', '.join(parameters.names)}), an ASGI application (scope, receive, send). "
-                "If it makes one, give its parameters defaults and add --factory; if it is one of ASGI 2, "
-                "--interface asgi2 says so."
-            )
-        return Application(_single_callable(app), "asgi2", name)
-    raise StartupError(
-        f"{name} is not an ASGI application: it takes ({', '.join(parameters.names)}) "
-        "and would be called with (scope, receive, send)."
-    )
-
-
-def _wsgi(what: str) -> StartupError:
-    return StartupError(
-        f"WSGI applications are not served yet, and {what}. "
-        "Until then an adapter can wrap it: app = a2wsgi.WSGIMiddleware(app)."
-    )
-
-
-def _recognise_class(app: Any, parameters: "_Parameters", name: str) -> Application:
-    """A class is an application where making an instance is the call that the interface asks for."""
-    if parameters.accepts(3) and hasattr(app, "__await__"):
-        return Application(app, "asgi3", name)
-    call = inspect.getattr_static(app, "__call__", None)  # `app.__call__` could be the metaclass's
-    taken = _parameters(call) if call is not None else None
-    if parameters.least == 1 and (taken is None or taken.accepts(3)) and inspect.iscoroutinefunction(call):
-        return Application(_single_callable(app), "asgi2", name)  # 3: self, receive, send
-    raise StartupError(
-        f"{name} is a class, not an application; serve an instance of it. "
-        "If it can be made without arguments, --factory makes one."
-    )
-
-
 def _single_callable(app: Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]) -> AsgiCallable:
     """ASGI 2 is called twice, first without awaiting (asgi-main, "Legacy Applications")."""
 
@@ -325,69 +277,3 @@ def _single_callable(app: Callable[[Scope], Callable[[Receive, Send], Awaitable[
         await app(scope)(receive, send)
 
     return asgi3
-
-
-def _kind_of(value: object) -> str:
-    if value is None or isinstance(value, ModuleType):
-        return "None" if value is None else "a module"
-    kind = type(value).__name__
-    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
-
-
-def _is_async(app: Any) -> bool:
-    """Whether calling `app`, a function or an object, makes a coroutine for certain."""
-    app = _unwrap_partial(app)
-    if inspect.isclass(app):
-        return False  # calling it makes an instance
-    call = getattr(app, "__call__", None)  # noqa: B004
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
-
-
-def _unwrap_partial(app: Any) -> Any:
-    while isinstance(app, functools.partial):
-        app = app.func
-    return app
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameters:
-    """How something can be called with positional arguments only: with `least` to `most`."""
-
-    names: tuple[str, ...]
-    least: int
-    most: float
-
-    def accepts(self, count: int) -> bool:
-        return self.least <= count <= self.most
-
-    def exactly(self, count: int) -> bool:
-        return self.least == self.most == count
-
-
-def _parameters(app: Any) -> _Parameters | None:
-    """None where Python cannot tell, or where a decorator takes everything and hides what it wraps."""
-    for follow in (False, True):
-        # A wrapper's own parameters count before those of what it wraps: it may adapt one interface to
-        # another.
-        try:
-            signature = inspect.signature(app, follow_wrapped=follow)
-        except (TypeError, ValueError):
-            return None
-        parameters = _positional(signature)
-        if parameters is None or parameters.most != float("inf"):
-            return parameters
-    return None
-
-
-def _positional(signature: inspect.Signature) -> _Parameters | None:
-    names, least, most = [], 0, 0.0
-    for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            names.append(parameter.name)
-            most += 1
-            least += parameter.default is parameter.empty
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            most = float("inf")
-        elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
-            return _Parameters((*names, parameter.name), least, -1)  # cannot be called by position at all
-    return _Parameters(tuple(names), least, most)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
+from ianus.errors import StartupError
 from ianus.gateway.lifespan import Lifespan
 from ianus.gateway.loader import Application, load
 from ianus.process.signals import StopRequest, Urgency
@@ -43,7 +44,10 @@ QUICK_CLEAN_UP = 5.0
 
 def load_application(app: Any, settings: Settings) -> Application:
     """The application that `app` names or is, loaded as `settings` say. Raises StartupError."""
-    return load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+    application = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+    if application.interface == "wsgi" or settings.mount:
+        raise StartupError("WSGI applications are not served yet, and nothing is mounted yet.")
+    return application
 
 
 def wire(

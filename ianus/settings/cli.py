@@ -120,18 +120,23 @@ def _explain_words(words: tuple[str, ...]) -> str:
         for flag, pattern in _MISPLACED.items():
             if re.fullmatch(pattern, word):
                 return f"{word!r} does not name an application; where to listen is said with {flag} {word}."
+        if re.fullmatch(r"/[^=]*=.+", word):
+            return f"{word!r} does not name an application for /; another one beside it is said with --mount {word}."
         if word.lower() in ("true", "false", "on", "off", "yes", "no"):
             return f"{word!r} is no application; switches have no value, they are turned off as in --no-access-log."
     if len(words) > 1 and words[0] in ("run", "serve", "start", "dev"):
         return f"There is no sub-command {words[0]!r}; write `ianus {words[1]}`."
     if len(words) > 1:
-        return f"One application can be served, and these are {len(words)}: {' '.join(words)}."
+        return (
+            f"One application can be served at /, and these are {len(words)}: {' '.join(words)}."
+            f" Another one gets a path, as in --mount /path={words[1]}."
+        )
     return ""
 
 
 def _explain_no_application() -> str:
     message = "There is no application to serve; name it, as in `ianus main:app`."
-    for module in ("main", "app", "asgi"):
+    for module in ("main", "app", "wsgi", "asgi"):
         if os.path.isfile(f"{module}.py"):
             return f"{message} There is a {module}.py here: `ianus {module}` serves its `application` or `app`."
     return f'{message} It can also stand in ianus.toml (app = "main:app") or in the variable IANUS_APP.'

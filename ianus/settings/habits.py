@@ -45,9 +45,11 @@ ACCEPTED = (
     Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
     Habit("--preload", None, "the application is loaded once, before the first connection"),
     Habit("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
-    Habit("--runtime-mode", (), "the server has no threads of its own"),
-    Habit("--runtime-threads", (), "the server has no threads of its own"),
-    Habit("--runtime-blocking-threads", (), "the server has no threads of its own"),
+    Habit("--runtime-mode", (), "sockets are served by the threads that call the application"),
+    Habit("--runtime-threads", (), "sockets are served by the threads that call the application"),
+    Habit("--runtime-blocking-threads", (), "sockets are served by the threads that call the application"),
+    Habit("--blocking-threads-idle-timeout", (), "threads that are not needed leave"),
+    Habit("--manage-script-name", None, "SCRIPT_NAME is always right for a mounted application"),
     Habit("--reload-engine", (), "there is one way of watching files"),
     Habit("--worker-tmp-dir", (), "no files are used to watch workers"),
     Habit("--use-colors --no-use-colors", None, "the log has no colours"),
@@ -61,7 +63,6 @@ _PROXY = (
     " a middleware can read them, such as uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware."
 )
 _WEBSOCKET = "WebSockets are not served yet."
-_WSGI = "WSGI applications are not served yet; an adapter such as a2wsgi.WSGIMiddleware has threads of its own."
 _STATIC = "Files are not served yet; a proxy or the application can."
 _METRICS = "There are no metrics yet; --log-format json makes lines that a program can count."
 _HTTP2 = "HTTP/2 is not spoken yet; put a proxy in front."
@@ -72,7 +73,6 @@ ELSEWHERE = {
     "--max-requests --max-requests-jitter --limit-max-requests --limit-max-requests-jitter": _SUPERVISOR,
     "--timeout -t --timeout-worker-healthcheck --harakiri --workers-lifetime --workers-max-rss": _SUPERVISOR,
     "--respawn-failed-workers --respawn-interval": _SUPERVISOR,
-    "--threads --blocking-threads --blocking-threads-idle-timeout": _WSGI,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
     "--proxy-protocol --proxy-allow-from": _PROXY,
     "--ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout": _WEBSOCKET,

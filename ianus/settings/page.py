@@ -52,9 +52,11 @@ bind = ["0.0.0.0:8000", "unix:/run/app.sock"]
 max-request-body-size = "10M"
 timeout-graceful-shutdown = "1m"
 header = ["X-Frame-Options: DENY"]
+mount = ["/api=api:app", "/ws=realtime.asgi:create_app()"]
 ```
 
-Paths are relative to the current directory, wherever the file is.
+Paths are relative to the current directory, wherever the file is. `factory` and `interface` are about the application
+at `/`; a mounted one that a function makes is written as a call.
 
 ## The environment
 
@@ -124,6 +126,7 @@ def _aliases() -> Iterator[str]:
 # Where the value changes on the way.
 EXPLAINED = {
     "uds": " `unix:PATH`",
+    "unix_socket": " `unix:PATH`",
     "fd": " `fd://N`",
     "umask": ", the permissions that it leaves",
     "http1_header_read_timeout": ", in milliseconds",

@@ -16,10 +16,11 @@ from typing import Any, Literal
 from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, path, seconds, size, texts
-from ianus.settings.values import Bind, Header, TcpBind
+from ianus.settings.values import Bind, Header, Mount, TcpBind
 
 LISTENING = "Listening"
 APPLICATION = "Application"
+WSGI = "WSGI applications"
 STOPPING = "Starting and stopping"
 DEADLINES = "Deadlines"
 LIMITS = "Limits"
@@ -48,7 +49,12 @@ class Settings:
         metavar="ADDRESS",
         short="-b",
         many=True,
-        aliases=(Alias("listen"), Alias("uds", "unix:{}".format), Alias("fd", "fd://{}".format)),
+        aliases=(
+            Alias("listen"),
+            Alias("uds", "unix:{}".format),
+            Alias("unix_socket", "unix:{}".format),
+            Alias("fd", "fd://{}".format),
+        ),
     )
     uds_permissions: int | None = field(
         None,
@@ -63,7 +69,17 @@ class Settings:
         2048, LISTENING, "How many connections may wait to be accepted; the system may allow fewer.", minimum=1
     )
 
-    factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.")
+    mount: tuple[Mount, ...] = field(
+        (),
+        values.mount,
+        APPLICATION,
+        "Serve another application under this path, such as /api=api:app. Of several the longest path counts;"
+        " APP has the rest.",
+        metavar="/PATH=APP",
+        many=True,
+        show=values.show_mount,
+    )
+    factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.", aliases="call")
     app_dir: str = path(
         ".",
         APPLICATION,
@@ -74,21 +90,21 @@ class Settings:
     interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = choice(
         "auto",
         APPLICATION,
-        "What the application speaks; auto looks at its parameters, asgi is either version.",
-        "auto asgi asgi3 asgi2",
+        "What APP speaks; auto looks at its parameters, asgi is either version.",
+        "auto asgi asgi3 asgi2 wsgi",
         kind=values.interface,
     )
     loop: Literal["auto", "asyncio", "uvloop"] = choice(
         "auto",
         APPLICATION,
-        "The event loop; auto is uvloop where it is installed.",
+        "The event loop; auto is uvloop where it is installed and an ASGI application is served.",
         "auto asyncio uvloop",
         aliases="asgi_loop",
     )
     lifespan: Literal["auto", "on", "off"] = choice(
         "auto",
         APPLICATION,
-        "Tell the application of start and stop; auto goes on without if it does not know these events.",
+        "Tell ASGI applications of start and stop; auto goes on without if one does not know these events.",
         "auto on off",
         aliases="asgi_lifespan",
     )
@@ -106,6 +122,52 @@ class Settings:
         APPLICATION,
         "The same for a proxy that leaves it in the requests.",
         metavar="PATH",
+    )
+
+    threads: int = field(
+        values.AUTO_THREADS,
+        values.threads,
+        WSGI,
+        "Most requests that WSGI applications are called for at once, and 1 is strictly one after the other; auto"
+        " takes as many threads as they block, up to --max-threads.",
+        metavar="auto|N",
+        show=values.show_threads,
+        aliases="blocking_threads",
+    )
+    max_threads: int = count(64, WSGI, "Most threads of --threads auto.", minimum=1, maximum=values.MOST_THREADS)
+    switch_interval: float = seconds(
+        0.001,
+        WSGI,
+        "How long a thread may run Python code while another one waits to.",
+        zero="Python's own",
+    )
+    stuck_report_after: float = seconds(
+        30.0, WSGI, "Log once where a call is that has not returned after this time.", zero="never"
+    )
+    request_buffer: int = size(
+        1 << 20,
+        WSGI,
+        "Most of a request's body that is kept in memory; a larger one goes to a temporary file.",
+        aliases="inbuf_overflow post_buffering",
+    )
+    response_buffer: int = size(
+        1 << 20, WSGI, "Most of a response that may wait for a slow client before the thread waits too."
+    )
+    spool_dir: str = path(
+        "",
+        WSGI,
+        "Where temporary files are; without it, where the system has them.",
+        metavar="DIR",
+    )
+    limit_spool: int = size(
+        8 << 30, WSGI, "Largest sum of all temporary files; a request beyond it is answered 503.", zero="no limit"
+    )
+    header_map: Literal["drop", "dangerous"] = choice(
+        "drop",
+        WSGI,
+        "What becomes of fields with a _ in their names, which an environ has under the same names as others with"
+        " a -: they are dropped, or dangerously kept.",
+        "drop dangerous",
     )
 
     workers: int = count(
@@ -278,6 +340,7 @@ class Settings:
                 raise SettingError(name, str(error)) from None
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
+        _check_mounts(self.mount)
         if self.root_path and self.root_path_kept:
             raise ConflictError(
                 ("root_path", "root_path_kept"), "{} is given together with {}; a proxy strips it or keeps it."
@@ -352,3 +415,10 @@ def _check_binds(binds: tuple[Bind, ...]) -> None:
     for index, each in enumerate(binds):
         if each in binds[:index] and not (isinstance(each, TcpBind) and each.port == 0):
             raise SettingError("bind", f"{each} is given twice; remove one.")
+
+
+def _check_mounts(mounts: tuple[Mount, ...]) -> None:
+    prefixes = [each.prefix for each in mounts]
+    for index, prefix in enumerate(prefixes):
+        if prefix in prefixes[:index]:
+            raise SettingError("mount", f"{prefix} is given twice; remove one.")

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 Kind = Callable[[object], object]
 
@@ -35,7 +36,7 @@ def _in_quotes(value: object) -> str:
     return f'; write it in quotes: "{shown(value)}".' if isinstance(value, (int, float)) else "."
 
 
-def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Kind:
+def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[[object], int]:
     """Whole numbers from `minimum` to `maximum`, both included."""
 
     def check(value: object) -> int:
@@ -107,13 +108,28 @@ def choice(*names: str) -> Callable[[object], str]:
 
 
 def interface(value: object) -> str:
-    """How the application is called; wsgi too, of which the loader knows what to say."""
+    """How the application is called."""
     if value == "asginl":
         raise ValueError("'asginl' is asgi without a lifespan; write --interface asgi --lifespan off.")
     return _INTERFACES(value)
 
 
 _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
+
+
+def threads(value: object) -> int:
+    """A number of threads, or AUTO_THREADS, which as text is auto."""
+    if isinstance(value, str) and value.lower() == "auto":
+        return AUTO_THREADS
+    try:
+        return _THREADS(value)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is neither auto nor a number of threads from 1 to {MOST_THREADS}.") from None
+
+
+AUTO_THREADS = 0
+MOST_THREADS = 1024
+_THREADS = integer(AUTO_THREADS, MOST_THREADS)
 
 
 def text(value: object) -> str:
@@ -321,6 +337,46 @@ def port(value: object) -> int:
     return _port(str(value), str(value))
 
 
+# --- Applications beside the one at / ---
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An application and where it is mounted.
+
+    prefix: the path that it has with all below, decoded, with a slash in front and none at its end.
+    app: "MODULE:ATTR", or, from Python, the application itself.
+    """
+
+    prefix: str
+    app: Any
+
+
+def mount(value: object) -> Mount:
+    """`/PATH=MODULE:ATTR` as text, or a pair of a path and an application."""
+    prefix, app = _halves_of_mount(value)
+    if app is None or app == "":
+        raise ValueError(f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app.")
+    path = root_path(prefix)
+    if not path:
+        raise ValueError(f"{shown(prefix)} is where APP is; mount at a path such as /api.")
+    if "//" in path:
+        raise ValueError(f"{shown(path)} has an empty segment; remove a slash.")
+    return Mount(path, text(app) if isinstance(app, str) else app)
+
+
+def _halves_of_mount(value: object) -> tuple[object, Any]:
+    """A path and an application, which is None where there is none."""
+    if isinstance(value, Mount):
+        return value.prefix, value.app
+    if isinstance(value, str):
+        prefix, _, app = value.partition("=")
+        return prefix, app
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return value[0], value[1]
+    return value, None
+
+
 # --- Fields that every response gets ---
 
 Header = tuple[bytes, bytes]
@@ -380,6 +436,15 @@ def show_size(value: int) -> str:
 
 def show_boolean(value: bool) -> str:
     return "true" if value else "false"
+
+
+def show_threads(value: int) -> str:
+    return str(value) if value != AUTO_THREADS else "auto"
+
+
+def show_mount(value: Mount) -> str:
+    """Can be read back where the application has a name."""
+    return f"{value.prefix}={value.app}"
 
 
 def show_header(value: Header) -> str:

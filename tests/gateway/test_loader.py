@@ -2,17 +2,19 @@
 
 import asyncio
 import functools
+import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
+from wsgiref.validate import validator
 
 import pytest
 
 from ianus.errors import StartupError
-from ianus.gateway.loader import Application, load
+from ianus.gateway.loader import Application, load, load_mounted
 
 Write = Callable[[str, str], None]
 
@@ -376,6 +378,13 @@ class Callable3:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
+def around(function: Any) -> Any:
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
 class Inherits(Callable3):
     pass
 
@@ -400,6 +409,13 @@ def decorated(function: Any) -> Any:
 
 
 def undisclosed(*args: Any) -> Any: ...
+
+
+async def undisclosed_async(*args: Any) -> Any: ...
+
+
+class Overrides(SyncCallable3):
+    def __call__(self, *args: Any) -> Any: ...
 
 
 async def with_more(extra: Any, scope: Any, receive: Any, send: Any) -> None: ...
@@ -429,9 +445,11 @@ class Compiled:
         decorated(app),
         functools.partial(with_more, None),
         functools.partial(with_default, extra=1),
-        undisclosed,
-        Compiled(),
-        Mock(),
+        around(app),
+        around(around(Callable3())),
+        undisclosed_async,
+        AsyncMock(),
+        Overrides(),
         lambda scope, receive, send: app(scope, receive, send),
     ],
 )
@@ -470,7 +488,7 @@ def test_asgi_2_is_recognised_and_called_as_asgi_3(application: Any) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(found.callable({"type": "x"}, receive, send))  # type: ignore[arg-type]
+    asyncio.run(found.callable({"type": "x"}, receive, send))
     assert sent == [({"type": "x"}, "event")]
 
 
@@ -496,9 +514,140 @@ class WsgiClass:
     def __iter__(self) -> Any: ...
 
 
-@pytest.mark.parametrize("application", [wsgi, wsgi_with_default, WsgiCallable(), WsgiClass, decorated(wsgi)])
-def test_wsgi_is_refused_until_it_is_served(application: Any) -> None:
-    assert "WSGI applications are not served yet" in failure(load, application).message
+class WsgiOverrides(WsgiCallable):
+    """As the applications of frameworks that somebody has derived from."""
+
+    def __call__(self, *args: Any) -> Any:
+        return super().__call__(*args)
+
+
+def wsgi_with_more(extra: Any, environ: Any, start_response: Any) -> Any: ...
+
+
+def view(request: Any) -> Any: ...
+
+
+class Wsgify:
+    """As webob.dec.wsgify."""
+
+    def __call__(self, req: Any, *args: Any, **kwargs: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        wsgi,
+        wsgi_with_default,
+        WsgiCallable(),
+        WsgiCallable().__call__,
+        WsgiClass,
+        WsgiOverrides(),
+        Wsgify(),
+        decorated(view),  # as by werkzeug.Request.application
+        decorated(wsgi),
+        functools.partial(wsgi_with_more, None),
+        validator(wsgi),
+        validator(around(WsgiCallable())),
+        lambda e, s: [],
+    ],
+)
+def test_wsgi_is_recognised(application: Any) -> None:
+    assert load(application) == Application(application, "wsgi", load(application).name)
+
+
+@pytest.mark.parametrize(
+    ("module", "attribute"),
+    [
+        ("flask", "Flask('x')"),
+        ("django.core.handlers.wsgi", "WSGIHandler.__new__(WSGIHandler)"),
+        ("pyramid.config", "Configurator().make_wsgi_app()"),
+        ("bottle", "Bottle()"),
+        ("falcon", "App()"),
+        ("whitenoise", "WhiteNoise(None)"),
+        ("werkzeug", "Request.application(lambda request: None)"),
+        ("webob.dec", "wsgify(lambda req: None)"),
+        ("a2wsgi", "ASGIMiddleware(None)"),
+    ],
+)
+def test_wsgi_applications_of_frameworks(module: str, attribute: str) -> None:
+    made = eval(attribute, vars(pytest.importorskip(module)))
+    assert load(made).interface == "wsgi"
+
+
+@pytest.mark.parametrize(
+    ("module", "attribute"),
+    [
+        ("fastapi", "FastAPI()"),
+        ("starlette.applications", "Starlette()"),
+        ("quart", "Quart('x')"),
+        ("litestar", "Litestar()"),
+        ("django.core.handlers.asgi", "ASGIHandler.__new__(ASGIHandler)"),
+        ("falcon.asgi", "App()"),
+        ("connexion", "AsyncApp('x')"),
+        ("connexion", "FlaskApp('x')"),
+        ("a2wsgi", "WSGIMiddleware(None)"),
+        ("asgiref.wsgi", "WsgiToAsgi(None)"),
+    ],
+)
+def test_asgi_applications_of_frameworks(module: str, attribute: str) -> None:
+    made = eval(attribute, vars(pytest.importorskip(module)))
+    assert load(made).interface == "asgi3"
+
+
+def three_with_default(a: Any, b: Any, c: Any = None) -> Any: ...
+
+
+class OneOrTwo:
+    def __call__(self, a: Any, b: Any = None) -> Any: ...
+
+
+def around_itself() -> Any:
+    def wrapper(*args: Any) -> Any:
+        return wrapper(*args)
+
+    return wrapper
+
+
+def around_two(one: Any, two: Any) -> Any:
+    def wrapper(*args: Any) -> Any:
+        return one(*args) or two(*args)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        undisclosed,
+        around(undisclosed),
+        around_itself(),
+        around_two(app, wsgi),
+        Compiled(),
+        Mock(),
+        three_with_default,
+        OneOrTwo(),
+    ],
+)
+def test_what_could_be_either_is_asked_about(application: Any) -> None:
+    message = failure(load, application).message
+    assert message.endswith(
+        " can be called like a WSGI and like an ASGI application; "
+        "say with --interface which it is: wsgi, asgi3 or asgi2."
+    )
+    assert load(application, interface="wsgi") == Application(
+        application, "wsgi", load(application, interface="wsgi").name
+    )
+    assert load(application, interface="asgi3").interface == "asgi3"
+
+
+async def async_wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+def test_wsgi_is_not_async() -> None:
+    message = failure(load, async_wsgi).message
+    assert message.endswith(
+        "async_wsgi is async and takes (environ, start_response), as a WSGI application would, which is not async."
+    )
 
 
 @pytest.mark.parametrize(
@@ -546,6 +695,14 @@ def test_other_parameters_are_told(application: Any) -> None:
     assert "and would be called with (scope, receive, send)" in failure(load, application).message
 
 
+def takes_three_and_more(a: Any, b: Any, c: Any, d: Any) -> Any: ...
+
+
+def test_parameters_of_neither_interface_are_told() -> None:
+    message = failure(load, takes_three_and_more).message
+    assert "it takes (a, b, c, d) and would be called with (scope, receive, send) or with (environ, sta" in message
+
+
 def all_defaults(config: Any = None, debug: Any = False, name: Any = "") -> Any: ...
 
 
@@ -561,7 +718,7 @@ def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
     message = failure(load, create_app).message
     assert "takes (config)" in message
     assert "add --factory" in message
-    assert "--interface asgi2" in message
+    assert "if it is one, say with --interface which it is: wsgi, asgi3 or asgi2." in message
     assert load(create_app, interface="asgi2").interface == "asgi2"
 
 
@@ -571,8 +728,13 @@ def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
 def hidden(*args: Any) -> Any: ...
 
 
-@pytest.mark.parametrize("application", [hidden, wsgi, takes_one, Callable3()])
-@pytest.mark.parametrize("interface", ["asgi3", "asgi2"])
+@pytest.mark.parametrize(
+    ("application", "interface"),
+    [
+        *itertools.product([hidden, wsgi, takes_one, Callable3()], ["asgi3", "asgi2"]),
+        *itertools.product([hidden, wsgi, create_app, SyncCallable3()], ["wsgi"]),
+    ],
+)
 def test_nobody_looks_where_the_version_is_given(application: Any, interface: str) -> None:
     assert load(application, interface=interface).interface == interface
 
@@ -585,16 +747,54 @@ def test_asgi_of_either_version_is_recognised(interface: str) -> None:
 
 def test_what_is_said_to_be_asgi_is_not_taken_for_wsgi() -> None:
     message = failure(load, wsgi, interface="asgi").message
-    assert "is not an ASGI application: it takes (environ, start_response)" in message
+    assert message.endswith(" takes (environ, start_response) and would be called with (scope, receive, send).")
 
 
-@pytest.mark.parametrize("application", [wsgi, Callable3()])
-def test_wsgi_is_refused_where_it_is_asked_for(application: Any) -> None:
-    assert failure(load, application, interface="wsgi").message.startswith(
-        "WSGI applications are not served yet, and tests.gateway.test_loader:"
-    )
+@pytest.mark.parametrize("application", [app, Callable3()])
+def test_what_is_async_is_not_served_as_wsgi(application: Any) -> None:
+    message = failure(load, application, interface="wsgi").message
+    assert message.endswith(" is async, which a WSGI application is not; leave --interface wsgi out.")
 
 
 @pytest.mark.parametrize("interface", ["asgi3", "asgi2", "wsgi"])
 def test_what_cannot_be_called_is_no_application_of_any_interface(interface: str) -> None:
     assert "which is not an application: it cannot be called" in failure(load, {}, interface=interface).message
+
+
+# --- Mounted applications ---
+
+
+def test_a_mounted_application_knows_its_prefix(write: Write, tmp_path: Path) -> None:
+    write("my_main.py", ASGI)
+    mounted = load_mounted("/api", "my_main:app", app_dir=str(tmp_path))
+    assert mounted == Application(sys.modules["my_main"].app, "asgi3", "my_main:app", "/api")
+    assert load_mounted("/wsgi", wsgi).interface == "wsgi"
+
+
+def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Path) -> None:
+    write("my_main.py", FACTORY)
+    mounted = load_mounted("/api", "my_main:create_app()", app_dir=str(tmp_path))
+    assert mounted.callable is sys.modules["my_main"].app
+
+
+@pytest.mark.parametrize(
+    ("attribute", "fix"),
+    [
+        ("undisclosed", "mount a function around it that takes (environ, start_response) or (scope, receive, send)."),
+        ("create_app", "write it as a call, with (); if it is one, mount a function around it"),
+        ("all_defaults", "If it returns an application write it as a call, with ()."),
+        ("Callable3", "If it can be made without arguments, write it as a call, with ()."),
+        ("no_such_name", "no attribute no_such_name."),
+    ],
+)
+def test_what_is_wrong_with_a_mounted_application_can_be_put_right(attribute: str, fix: str) -> None:
+    error = failure(load_mounted, "/api", f"{__name__}:{attribute}")
+    assert fix in error.message
+    assert error.message.endswith(" (mounted at /api)")
+    assert "--" not in error.message
+
+
+def test_a_mounted_application_that_fails_shows_its_traceback(write: Write, tmp_path: Path) -> None:
+    write("my_main.py", "1 / 0")
+    error = failure(load_mounted, "/api", "my_main:app", app_dir=str(tmp_path))
+    assert "my_main.py" in error.details

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from ianus.settings.cli import build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
-from ianus.settings.values import FdBind, TcpBind, UnixBind
+from ianus.settings.values import AUTO_THREADS, FdBind, Mount, TcpBind, UnixBind
 
 Served = list[tuple[str, Settings]]
 
@@ -79,6 +79,12 @@ def test_the_application_may_be_named_elsewhere(
         (["--factory"], "factory", True),
         (["--loop", "asyncio"], "loop", "asyncio"),
         (["--lifespan", "off"], "lifespan", "off"),
+        (["--mount", "/api=api:app", "--mount", "/b=b:f()"], "mount", (Mount("/api", "api:app"), Mount("/b", "b:f()"))),
+        (["--threads", "auto"], "threads", AUTO_THREADS),
+        (["--threads", "4"], "threads", 4),
+        (["--switch-interval", "0"], "switch_interval", 0.0),
+        (["--header-map", "dangerous"], "header_map", "dangerous"),
+        (["--limit-spool", "10G"], "limit_spool", 10 << 30),
         (["--interface", "asgi2"], "interface", "asgi2"),
         (["--root-path", "/api/"], "root_path", "/api"),
         (["--root-path-kept", "/api/"], "root_path_kept", "/api"),
@@ -114,12 +120,17 @@ def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
         (["--port", "80"], "bind", (TcpBind("127.0.0.1", 80),)),
         (["--host", "::", "-p", "80"], "bind", (TcpBind("::", 80),)),
         (["--uds", "/run/x"], "bind", (UnixBind("/run/x"),)),
+        (["--unix-socket", "x"], "bind", (UnixBind("x"),)),
         (["--fd", "3"], "bind", (FdBind(3),)),
         (["--listen", "*:80"], "bind", (TcpBind("", 80),)),
         (["--umask", "007"], "uds_permissions", 0o770),
+        (["--call"], "factory", True),
         (["--chdir", "x"], "app_dir", "x"),
         (["--pythonpath", "x"], "app_dir", "x"),
         (["--working-dir", "x"], "app_dir", "x"),
+        (["--blocking-threads", "4"], "threads", 4),
+        (["--inbuf-overflow", "64K"], "request_buffer", 65536),
+        (["--post-buffering", "8192"], "request_buffer", 8192),
         (["--asgi-loop", "asyncio"], "loop", "asyncio"),
         (["--asgi-lifespan", "off"], "lifespan", "off"),
         (["--url-path-prefix", "/x"], "root_path", "/x"),
@@ -160,7 +171,7 @@ def test_every_other_name_is_tried_above() -> None:
         word for mark in test_names_of_other_servers.pytestmark for line, *_ in mark.args[1] for word in line
     )
     names = {alias.name.replace("_", "-") for _, setting in described() for alias in setting.aliases} - {"env-files"}
-    assert {name for name in names if f"--{name} " not in tried} == set()
+    assert {name for name in names if f"--{name} " not in f"{tried} "} == set()
 
 
 # --- The help page ---
@@ -201,7 +212,14 @@ def test_the_version(served: Served) -> None:
     ("line", "expected"),
     [
         ([], "There is no application to serve; name it, as in `ianus main:app`. It can also stand in ianus.toml"),
-        (["main:app", "other:app"], "One application can be served, and these are 2: main:app other:app."),
+        (["main:app", "other:app"], "One application can be served at /, and these are 2: main:app other:app."),
+        (["main:app", "other:app"], "Another one gets a path, as in --mount /path=other:app."),
+        (["main:app", "/api=api:app"], "another one beside it is said with --mount /api=api:app."),
+        (["main:app", "--mount", "api:app"], "Error: --mount: 'api:app' mounts no application; write /PATH=MODULE:"),
+        (["main:app", "--mount", "/=api:app"], "Error: --mount: '/' is where APP is; mount at a path such as /api."),
+        (["main:app", "--mount", "/a=b:app", "--mount", "/a/=c:app"], "Error: --mount: /a is given twice; remove one."),
+        (["main:app", "--threads", "1025"], "Error: --threads: '1025' is neither auto nor a number of threads from 1"),
+        (["main:app", "--header-map", "refuse"], "Error: --header-map: 'refuse' is not one of drop, dangerous."),
         (["main:app", "8000"], "'8000' does not name an application; where to listen is said with --port 8000."),
         (["0.0.0.0:8000"], "where to listen is said with --bind 0.0.0.0:8000."),
         (["[::]:80", "main:app"], "where to listen is said with --bind [::]:80."),
@@ -282,7 +300,7 @@ def test_a_mistyped_option_is_told_the_nearest_one_alone(typed: str, meant: str,
     assert re.findall(r"--[\w-]+", result.stderr.partition("Error:")[2]) == [typed, meant]
 
 
-@pytest.mark.parametrize("module", ["main", "app", "asgi"])
+@pytest.mark.parametrize("module", ["main", "app", "wsgi", "asgi"])
 def test_without_an_application_a_likely_file_is_pointed_at(module: str, served: Served, nowhere: Path) -> None:
     (nowhere / f"{module}.py").touch()
     result = invoke(served)

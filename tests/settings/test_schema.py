@@ -10,7 +10,7 @@ import pytest
 from ianus.errors import SettingError
 from ianus.settings.habits import HINTS
 from ianus.settings.schema import Settings, described, table
-from ianus.settings.values import FdBind, TcpBind, UnixBind
+from ianus.settings.values import AUTO_THREADS, FdBind, Mount, TcpBind, UnixBind
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
@@ -51,6 +51,8 @@ def test_defaults() -> None:
     assert settings.timeout_keep_alive == 75
     assert settings.max_request_body_size == 1024**3
     assert settings.access_log is True
+    assert settings.threads == AUTO_THREADS
+    assert settings.switch_interval == 0.001
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -150,6 +152,20 @@ def test_an_address_is_given_once() -> None:
 
 def test_several_free_ports_are_several_addresses() -> None:
     assert len(Settings.from_values({"bind": ["127.0.0.1:0", "127.0.0.1:0"]}).bind) == 2
+
+
+def test_applications_may_be_mounted_themselves() -> None:
+    def application(environ: Any, start_response: Any) -> Any: ...
+
+    expected = (Mount("/a", application), Mount("/b", "b:app"))
+    assert Settings(mount=(Mount("/a/", application), ("/b", "b:app"))).mount == expected  # type: ignore[arg-type]
+    assert Settings.from_values({"mount": [("/a", application), "/b=b:app"]}).mount == expected
+    assert Settings.from_values({"mount": Mount("/b", "b:app")}).mount == expected[1:]
+
+
+def test_a_path_has_one_application() -> None:
+    with pytest.raises(SettingError, match=r"^mount: /a is given twice; remove one\.$"):
+        Settings(mount=(Mount("/a", "b:app"), Mount("/a/", "c:app")))
 
 
 def test_a_proxy_strips_the_prefix_or_keeps_it() -> None:

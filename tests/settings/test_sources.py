@@ -11,7 +11,7 @@ import pytest
 from ianus.errors import SettingError, StartupError
 from ianus.settings.schema import Settings, table
 from ianus.settings.sources import Configuration, Given, read_sources
-from ianus.settings.values import FdBind, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -70,7 +70,8 @@ def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
 def test_every_setting_comes_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
-    texts = setting.texts(default) or ["640" if name == "uds_permissions" else "/x" if "path" in name else "X: y"]
+    others = {"uds_permissions": "640", "mount": "/x=y:z", "header": "X: y"}
+    texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.many else texts[0])
     by_line = read({name: texts if setting.many else texts[0]})
     by_environment = read({}, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
@@ -132,10 +133,12 @@ def test_one_source_says_it_in_one_way() -> None:
 
 def test_several_values_in_a_variable() -> None:
     environ = {"IANUS_BIND": "127.0.0.1:1, unix:x,", "IANUS_HEADER": "A: b, c\nD: e\n", "IANUS_RELOAD_DIR": "a,b"}
+    environ["IANUS_MOUNT"] = "/api=api:app, /ws=ws:make()"
     settings = read({}, environ).settings
     assert settings.bind == (TcpBind("127.0.0.1", 1), UnixBind("x"))
     assert settings.header == ((b"a", b"b, c"), (b"d", b"e"))
     assert settings.reload_dir == ("a", "b")
+    assert settings.mount == (Mount("/api", "api:app"), Mount("/ws", "ws:make()"))
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("on", True), ("0", False), ("No", False)])
@@ -295,6 +298,10 @@ def test_another_project_file(nowhere: Path) -> None:
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
         (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
         (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
+        ("threads = 0.5", "ianus.toml:1: threads: 0.5 is neither auto nor a number of threads from 1 to 1024."),
+        ("mount = '/a'", "ianus.toml:1: mount: '/a' mounts no application; write /PATH=MODULE:ATTRIBUTE, "),
+        ("mount = ['/a=b:c', '/a/=d:e']", "ianus.toml:1: mount: /a is given twice; remove one."),
+        ("[mount]\n'/a' = 'b:c'", "ianus.toml: mount: {'/a': 'b:c'} mounts no application; "),
         ("bind = []", "ianus.toml:1: bind: there is no address to listen on; give at least one."),
         (
             "access-log = true\naccess_log = true",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ianus.settings import values
-from ianus.settings.values import FdBind, Kind, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Kind, Mount, TcpBind, UnixBind
 from ianus.telemetry.line_format import LineFormat
 
 
@@ -128,6 +128,23 @@ def test_interfaces() -> None:
     assert "'rsgi' is not one of auto, asgi, asgi3, asgi2, wsgi" in refusal(values.interface, "rsgi")
 
 
+@pytest.mark.parametrize(
+    ("value", "number"), [("auto", 0), ("AUTO", 0), (0, 0), ("0", 0), ("1", 1), (7, 7), ("1024", 1024)]
+)
+def test_numbers_of_threads(value: object, number: int) -> None:
+    assert values.threads(value) == number
+
+
+@pytest.mark.parametrize("value", ["", "-1", -1, 1025, "many", 1.0, False, None])
+def test_what_is_no_number_of_threads(value: object) -> None:
+    expected = f"{values.shown(value)} is neither auto nor a number of threads from 1 to 1024."
+    assert refusal(values.threads, value) == expected
+
+
+def test_threads_as_text() -> None:
+    assert [values.show_threads(number) for number in (0, 1, 64)] == ["auto", "1", "64"]
+
+
 def test_texts() -> None:
     assert values.text("a b") == "a b"
     for value in ("a\0b", 3, None):
@@ -190,6 +207,49 @@ def test_root_paths(value: str, result: str) -> None:
 )
 def test_what_is_no_root_path(value: object, expected: str) -> None:
     assert expected in refusal(values.root_path, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "mount"),
+    [
+        ("/api=api:app", Mount("/api", "api:app")),
+        ("/api/=api:app", Mount("/api", "api:app")),
+        ("/a/b.c=a.b:c.d()", Mount("/a/b.c", "a.b:c.d()")),
+        (("/api", "api:app"), Mount("/api", "api:app")),
+        (["/api", print], Mount("/api", print)),
+        (Mount("/\xe4/", print), Mount("/\xe4", print)),
+    ],
+)
+def test_mounts(value: object, mount: Mount) -> None:
+    assert values.mount(value) == mount
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", "'' mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app."),
+        ("/api", "'/api' mounts no application; "),
+        ("/api=", "'/api=' mounts no application; "),
+        ("api:app", "'api:app' mounts no application; "),
+        (("/api", None), "('/api', None) mounts no application; "),
+        (("/api", "api:app", 1), "('/api', 'api:app', 1) mounts no application; "),
+        (3, "3 mounts no application; "),
+        ((3, "api:app"), "3 is not a path prefix such as /api."),
+        ("=api:app", "'' is where APP is; mount at a path such as /api."),
+        ("//=api:app", "'//' is where APP is; mount at a path such as /api."),
+        ("/a//b=api:app", "'/a//b' has an empty segment; remove a slash."),
+        ("//a=api:app", "'//a' has an empty segment; remove a slash."),
+        ("api=api:app", "'api' does not start with a slash; write /api."),
+        ("/a?b=api:app", "'/a?b' is not a path prefix such as /api."),
+        (("/a", "b\0"), "'b\\x00' is not a text."),
+    ],
+)
+def test_what_mounts_nothing(value: object, expected: str) -> None:
+    assert refusal(values.mount, value).startswith(expected)
+
+
+def test_mounts_as_text() -> None:
+    assert values.show_mount(Mount("/api", "api:app")) == "/api=api:app"
 
 
 @pytest.mark.parametrize("value", ["", "x-request-id", "X-Request-ID"])
