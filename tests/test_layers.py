@@ -38,7 +38,7 @@ RULES = (
          ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.ledger", "codec.output", "telemetry"),
          "A request and its response, in any protocol: it knows none of them."),
     Rule("ianus.gateway",
-         ("errors", "codec.base", "codec.file_range", "exchange"),
+         ("errors", "codec.base", "codec.fields", "codec.file_range", "exchange", "telemetry.clock"),
          "The application's side, whatever the socket."),
     Rule("ianus.process", ("",), "The worker alone wires all rooms together."),
     Rule("ianus.settings", ("errors",), "Plain values that are passed down; reading them starts nothing."),

@@ -1,10 +1,10 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
 from ianus.codec.output cimport Output
-from ianus.exchange.base cimport Session, Transport, flag
+from ianus.exchange.base cimport Poller, Session, Transport, flag
 
 
-cdef class Owner:
+cdef class Owner(Poller):
     """What a connection may ask of its reactor."""
     cdef char* receive_buffer           # shared by all connections, owned by the reactor
     cdef Py_ssize_t receive_size

@@ -27,7 +27,7 @@ from ianus.acceptor.socket_api cimport (
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
-from ianus.exchange.base cimport Transport
+from ianus.exchange.base cimport Poller, Transport
 from ianus.telemetry.clock cimport monotonic
 
 logger = logging.getLogger("ianus.error")
@@ -44,7 +44,7 @@ cdef double LINGER_SECONDS = 2.0
 cdef double TURN_SECONDS = 0.001
 
 
-cdef class Owner:
+cdef class Owner(Poller):
     cdef int watch(self, Connection connection, unsigned int events) except -1:
         raise NotImplementedError
 

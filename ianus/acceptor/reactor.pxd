@@ -21,7 +21,7 @@ cdef class Acceptor:
 cdef class Reactor(Owner):
     cdef object __weakref__         # for the fork handler, which lives as long as the process
     cdef SessionFactory sessions
-    cdef int epoll, timer           # fds, owned; -1 once closed
+    cdef int epoll, timer, waker    # fds, owned; -1 once closed
     cdef TimerWheel wheel
     cdef double timer_at            # when the timer is set to fire, 0 = not set
     cdef bint timer_due
@@ -51,6 +51,7 @@ cdef class Reactor(Owner):
     cdef object call_soon           # in the context that attach() was called in, never a request's
     cdef object drained             # callback of drain(), when the last connection has gone
 
+    cdef int close_fds(self) noexcept
     cdef int turn(self, int milliseconds) except -1
     cdef int dispatch(self, epoll_event* event) except -1
     cdef int serve(self) except -1

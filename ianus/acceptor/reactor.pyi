@@ -2,9 +2,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from ianus.exchange.base import SessionFactory
+from ianus.exchange.base import Poller, SessionFactory
 
-class Reactor:
+class Reactor(Poller):
     connections: int
     def __init__(self, sessions: SessionFactory, *, limit_connections: int = 0, receive_size: int = 262144) -> None: ...
     def fileno(self) -> int: ...

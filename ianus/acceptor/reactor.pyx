@@ -32,7 +32,8 @@ from ianus.acceptor.connection cimport Connection, Owner, open_connection
 from ianus.acceptor.socket_api cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
     SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
-    accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait, getsockname, inet_ntop, ntohs,
+    EFD_CLOEXEC, EFD_NONBLOCK, accept4, c_close, c_read, c_write, epoll_create1, epoll_ctl, epoll_event, epoll_wait,
+    eventfd, getsockname, inet_ntop, ntohs,
     sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
 )
 from ianus.acceptor.timer cimport TimerWheel
@@ -47,6 +48,7 @@ cdef enum:
     ACCEPTS = 64            # connections accepted in one turn
     SHARED = 1024           # addresses that connections share
     TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
+    WAKER_SLOT = 0xFFFFFFFD         # ... or the waker
     ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
 
 cdef double TURN_SECONDS = 0.001
@@ -64,7 +66,7 @@ cdef class Reactor(Owner):
     """
 
     def __cinit__(self):
-        self.epoll = self.timer = -1
+        self.epoll = self.timer = self.waker = -1
 
     def __init__(
         self, SessionFactory sessions not None, *, int limit_connections=0, Py_ssize_t receive_size=RECEIVE_BYTES
@@ -85,9 +87,11 @@ cdef class Reactor(Owner):
             raise MemoryError
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
-        if self.epoll < 0 or self.timer < 0:
+        self.waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.epoll < 0 or self.timer < 0 or self.waker < 0:
             raise OSError(errno, os.strerror(errno))
         control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_SLOT, 0)
+        control(self.epoll, EPOLL_CTL_ADD, self.waker, EPOLLIN, WAKER_SLOT, 0)
         # fork() in an application is normal (multiprocessing); the child must not touch what it shares.
         reference = weakref.ref(self)
 
@@ -99,11 +103,18 @@ cdef class Reactor(Owner):
         os.register_at_fork(after_in_child=forget)
 
     def __dealloc__(self):
+        self.close_fds()
+        free(self.receive_buffer)
+
+    cdef int close_fds(self) noexcept:
         if self.epoll >= 0:
             c_close(self.epoll)
         if self.timer >= 0:
             c_close(self.timer)
-        free(self.receive_buffer)
+        if self.waker >= 0:
+            c_close(self.waker)
+        self.epoll = self.timer = self.waker = -1
+        return 0
 
     # ---------------------------------------------------------------- the owner's side
 
@@ -136,8 +147,7 @@ cdef class Reactor(Owner):
     def poll(self, double timeout) -> int:
         """Serves one batch without an event loop, waiting for it at most `timeout` seconds; returns its size."""
         cdef int served = self.turn(<int>(timeout * 1000))
-        while self.waiting:
-            self.resume_all()
+        self.settle()
         return served
 
     def drain(self, on_drained) -> None:
@@ -177,9 +187,7 @@ cdef class Reactor(Owner):
         self.waiting = []
         self.behind = []
         self.closed = []
-        c_close(self.epoll)
-        c_close(self.timer)
-        self.epoll = self.timer = -1
+        self.close_fds()
         self.loop = self.call_soon = None
 
     def forget_in_child(self) -> None:
@@ -188,9 +196,7 @@ cdef class Reactor(Owner):
         cdef Acceptor acceptor
         if self.epoll < 0:
             return
-        c_close(self.epoll)
-        c_close(self.timer)
-        self.epoll = self.timer = -1
+        self.close_fds()
         self.sessions.forget()
         for connection in list(self.slots):
             if connection is not None:
@@ -245,6 +251,46 @@ cdef class Reactor(Owner):
             self.waiting += behind
         return 0
 
+    # ---------------------------------------------------------------- the leading threads' side
+
+    cdef bint serve_one(self) except -1:
+        if self.index >= self.ready:
+            if self.timer_due:
+                # All that was ready has been read.
+                self.judge()
+            self.index = 0
+            self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, 0), 0)
+            if self.ready == 0:
+                return False
+        self.closed.clear()
+        self.index += 1
+        self.serving = True
+        try:
+            self.dispatch(&self.batch[self.index - 1])
+        finally:
+            self.serving = False
+        self.resume_behind()
+        self.settle()
+        return True
+
+    cdef int settle(self) except -1:
+        while self.waiting:
+            self.resume_all()
+        return 0
+
+    cdef int sleep(self) noexcept nogil:
+        self.index = 0
+        # A signal, and any other reason to look up, is as good as an event.
+        self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, -1), 0)
+        return 0
+
+    cdef int wake(self) noexcept nogil:
+        cdef uint64_t one = 1
+        c_write(self.waker, &one, sizeof(one))
+        return 0
+
+    # ---------------------------------------------------------------- one turn
+
     cdef int turn(self, int milliseconds) except -1:
         self.closed.clear()
         if self.index >= self.ready:
@@ -294,6 +340,10 @@ cdef class Reactor(Owner):
         if slot == TIMER_SLOT:
             c_read(self.timer, &expirations, sizeof(expirations))
             self.timer_due = True
+        elif slot == WAKER_SLOT:
+            c_read(self.waker, &expirations, sizeof(expirations))
+            if self.on_wake is not None:
+                self.on_wake()
         elif slot == ACCEPTOR_SLOT:
             if generation < <uint32_t>len(self.acceptors):
                 self.accept(<Acceptor>self.acceptors[generation])

@@ -58,8 +58,9 @@ cdef class Codec:
     cdef int next_message(self) except -1       # the response is complete: go on parsing
 
     # Writing
-    # Encodes status and validated fields; what it returns is passed to send_head().
-    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count)
+    # Encodes status and validated fields; what it returns is passed to send_head(). It changes nothing, so threads may
+    # do it. reason: a phrase in place of the registered one, where the protocol has it.
+    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count)
     cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
     cdef int send_body(self, int stream, bytes data) except -1

@@ -40,7 +40,7 @@ cdef class Codec:
     cdef int next_message(self) except -1:
         raise NotImplementedError
 
-    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
+    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
         raise NotImplementedError
 
     cdef int send_informational(self, int stream, object head) except -1:

@@ -16,8 +16,8 @@ cdef Py_ssize_t send_answer(
     cdef str text = f"{status} {HTTPStatus(status).phrase}"
     cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
     cdef object head = build_head(
-        service, codec, status, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False, request_id, False,
-        None, &facts,
+        service, codec, status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False, request_id,
+        False, None, &facts,
     )
     codec.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
     if bodiless:

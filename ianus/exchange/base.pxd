@@ -51,6 +51,16 @@ cdef class Session(Sink):
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
 
 
+cdef class Poller:
+    """What threads that take turns at serving a reactor ask of it; one at a time, but for sleep() and wake()."""
+    cdef object on_wake                     # called in the turn behind wake(), or None
+
+    cdef bint serve_one(self) except -1     # serves one event that is ready; whether there was one
+    cdef int settle(self) except -1         # goes on with connections that listed themselves outside of that
+    cdef int sleep(self) noexcept nogil     # until there is an event; meanwhile nobody calls serve_one()
+    cdef int wake(self) noexcept nogil      # ends a sleep, or has on_wake() called; from any thread
+
+
 cdef class SessionFactory:
     """Makes the session of a new connection; what a reactor is given."""
     cdef Session create(self, Transport transport)

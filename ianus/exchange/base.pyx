@@ -72,6 +72,20 @@ cdef class Session(Sink):
         return 0
 
 
+cdef class Poller:
+    cdef bint serve_one(self) except -1:
+        raise NotImplementedError
+
+    cdef int settle(self) except -1:
+        raise NotImplementedError
+
+    cdef int sleep(self) noexcept nogil:
+        return 0
+
+    cdef int wake(self) noexcept nogil:
+        return 0
+
+
 cdef class SessionFactory:
     cdef Session create(self, Transport transport):
         raise NotImplementedError

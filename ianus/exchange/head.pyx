@@ -39,8 +39,8 @@ cdef frozenset NOT_TRAILERS = frozenset((
 
 
 cdef object build_head(
-    Service service, Codec codec, int status, object headers, bint native, bytes request_id, bint trailers,
-    str application, ResponseFacts* facts,
+    Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
+    bint trailers, str application, ResponseFacts* facts,
 ):
     cdef Field on_stack[ON_STACK]
     cdef Field* fields = on_stack
@@ -53,15 +53,17 @@ cdef object build_head(
         if fields == NULL:
             raise MemoryError
     try:
-        return fill_head(service, codec, status, headers, native, request_id, trailers, application, facts, fields)
+        return fill_head(
+            service, codec, status, reason, headers, native, request_id, trailers, application, facts, fields
+        )
     finally:
         if fields != on_stack:
             free(fields)
 
 
 cdef object fill_head(
-    Service service, Codec codec, int status, object headers, bint native, bytes request_id, bint trailers,
-    str application, ResponseFacts* facts, Field* fields,
+    Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
+    bint trailers, str application, ResponseFacts* facts, Field* fields,
 ):
     """Fills fields, whose pointers are into objects that `headers`, `kept` and `service` hold meanwhile."""
     cdef list kept = []
@@ -131,7 +133,7 @@ cdef object fill_head(
     if not has_server:
         fields[n] = Field(b"server", 6, b"ianus", 5)
         n += 1
-    return codec.prepare_head(status, fields, n)
+    return codec.prepare_head(status, reason, fields, n)
 
 
 cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
@@ -146,10 +148,15 @@ cdef int warn_of_dropped(Service service, Field* field, str application) except 
 
 
 cdef object build_hints(Codec codec, list pairs):
+    cdef Py_ssize_t i
     pairs = [(as_bytes(name), as_bytes(value)) for name, value in pairs]
     cdef Field* fields = check_fields(pairs)
     try:
-        return codec.prepare_head(103, fields, len(pairs))
+        for i in range(len(pairs)):
+            if classify(fields + i) in (CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, HOP_BY_HOP, UPGRADE):
+                # RFC 9110 section 15.2: an interim response ends with its head, whatever somebody takes it for.
+                raise ValueError(f"{pairs[i][0]!r} cannot be an early hint")
+        return codec.prepare_head(103, None, fields, len(pairs))
     finally:
         free(fields)
 

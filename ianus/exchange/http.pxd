@@ -79,7 +79,7 @@ cdef class Exchange:
     cdef int want_body(self) except -1              # the application asks for more
     cdef int send_hints(self, object head) except -1
     cdef object prepare_response(
-        self, Codec codec, int status, object headers, bint native, bint trailers, ResponseFacts* facts
+        self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
     )
     cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1
     cdef int send_body(self, bytes data, bint more) except -1

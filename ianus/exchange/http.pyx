@@ -115,7 +115,7 @@ cdef class Exchange:
         self.awaits_continue = False
         self.body_since = self.body_last = monotonic()
         if not self.head_sent:
-            self.session.codec.send_informational(self.stream, self.session.codec.prepare_head(100, NULL, 0))
+            self.session.codec.send_informational(self.stream, self.session.codec.prepare_head(100, None, NULL, 0))
             self.session.transport.flush()
         return self.session.transport.reconsider() if self.session is not None else 0
 
@@ -131,7 +131,7 @@ cdef class Exchange:
         return self.session.transport.flush() if self.direct else self.session.transport.flush_soon()
 
     cdef object prepare_response(
-        self, Codec codec, int status, object headers, bint native, bint trailers, ResponseFacts* facts
+        self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
     ):
         """Checks what the application wants to begin its response with; nothing is changed yet."""
         cdef bint logged = self.service.access_log is not None and self.service.access_log.shows_response
@@ -140,7 +140,7 @@ cdef class Exchange:
         if logged:
             headers = [tuple(pair) for pair in headers]  # Some can be read only once.
         head = build_head(
-            self.service, codec, status, headers, native, self.request_id, trailers, self.gateway.name, facts
+            self.service, codec, status, reason, headers, native, self.request_id, trailers, self.gateway.name, facts
         )
         if logged:
             if native:

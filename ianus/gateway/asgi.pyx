@@ -288,7 +288,7 @@ cdef class AsgiExchange(Exchange):
             raise ClientDisconnected
         wanted = trailing and self.accepts_trailers()
         self.begin_response(
-            status, self.prepare_response(self.session.codec, status, headers, False, wanted, &facts), &facts
+            status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
         )
         self.trailing = trailing
         if wanted and not self.bodiless and self.declared < 0:

@@ -240,8 +240,8 @@ cdef class Http1Codec(Codec):
     cdef bint close_delimited(self) noexcept:
         return self.until_close
 
-    cdef object prepare_head(self, int status, const Field* fields, Py_ssize_t count):
-        return encode_head(status, fields, count)
+    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
+        return encode_head(status, reason, fields, count)
 
     cdef int send_informational(self, int stream, object head) except -1:
         """An interim response; a 1.0 client must not get one (RFC 9110 section 15.2)."""

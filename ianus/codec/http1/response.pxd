@@ -4,7 +4,7 @@ from ianus.codec.output cimport Output
 
 
 # Status line and fields, without the empty line.
-cdef bytes encode_head(int status, const Field* fields, Py_ssize_t count)
+cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count)
 # The same behind any line.
 cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count)
 cdef int write_length(Output out, long long length) except -1

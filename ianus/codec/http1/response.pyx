@@ -21,7 +21,9 @@ def _status_line(int status) -> bytes:
 STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
 
 
-cdef bytes encode_head(int status, const Field* fields, Py_ssize_t count):
+cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count):
+    if reason is not None:
+        return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
     return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)
 
 

@@ -1,0 +1,45 @@
+"""Random pauses where threads hand something over, in debug builds only and while IANUS_CHAOS is set to a seed: the
+stress test has them meet in every order.
+"""
+
+
+cdef extern from *:
+    """
+    #ifdef IANUS_DEBUG
+    #include <stdlib.h>
+    #include <time.h>
+    #include <stdint.h>
+
+    static void ianus_pause_nogil(void) {
+        static __thread uint64_t state;
+        static const char *seed;
+        static int asked;
+        if (!asked) {
+            seed = getenv("IANUS_CHAOS");
+            asked = 1;
+        }
+        if (!seed) {
+            return;
+        }
+        if (!state) {
+            state = strtoull(seed, NULL, 10) * 2654435761u + (uint64_t)(uintptr_t)&state;
+        }
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        if (state % 64 == 0) {
+            struct timespec pause = {0, (long)(state >> 32) % 2000000};
+            nanosleep(&pause, NULL);
+        }
+    }
+    #else
+    #define ianus_pause_nogil() ((void)0)
+    #endif
+    """
+    void pause_nogil "ianus_pause_nogil"() noexcept nogil
+
+
+cdef inline void pause() noexcept:
+    """The same for a thread that has the GIL and lets others have it meanwhile."""
+    with nogil:
+        pause_nogil()

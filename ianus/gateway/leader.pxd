@@ -1,0 +1,58 @@
+"""The threads that call WSGI applications, and which of them leads.
+
+Every lock and shared word is named here. `lock` is the one big one: whoever holds it has the reactor, its connections and
+exchanges, the queue and all counts to himself. It is held while the reactor is served and not while an application
+runs or a thread sleeps; nobody waits for the GIL with it. With an event loop, which owns the reactor, it guards the
+queue and the outboxes only. Below it come the parking's lock and the leader's word (watchdog.pxd), in that order.
+"""
+from ianus.exchange.base cimport Poller
+from ianus.gateway.native cimport PyThread_type_lock
+from ianus.gateway.parking cimport Order, Parking, Place
+from ianus.gateway.watchdog cimport Watchdog
+from ianus.gateway.wsgi cimport Threads, WsgiExchange
+
+
+cdef class Member:
+    """One thread."""
+    cdef Place place                # others point to it while this object is among the crew's members
+    cdef object thread
+    cdef unsigned long ident
+    cdef WsgiExchange exchange      # whose application it calls, or None; under the lock
+    cdef double since               # when that began
+
+
+cdef class Crew(Threads):
+    cdef Poller poller
+    cdef bint shared                # an event loop serves the reactor, not the leader
+    cdef PyThread_type_lock lock    # see above
+    cdef unsigned long holder       # the thread that has it, 0 = none
+
+    # Under the lock
+    cdef WsgiExchange first, last   # the queue: requests that are complete and wait for a thread
+    cdef int calls                  # application calls now
+    cdef int limit                  # ... at most
+    cdef int most                   # threads at most: one more than calls, which polls
+    cdef list members
+    cdef int hired                  # threads so far, for their names
+    cdef int fresh                  # threads that were started and have not parked yet
+    cdef Place* home                # where all calls are made when there is to be one at a time, else NULL
+    cdef bint sleeping              # the leader waits for something to do
+    cdef bint stopping
+    cdef object on_gone             # called when the last thread has left
+    cdef list posted                # exchanges whose outbox the event loop is to empty
+    cdef bint signalled             # ... which it was told
+
+    cdef Parking parking
+    cdef Watchdog watchdog
+    cdef PyThread_type_lock work    # a binary semaphore: the leader sleeps on it where it does not poll
+
+    cdef int lead(self, Member me) except -1
+    cdef int follow(self, Member me) except -1
+    cdef int make_call(self, Member me, WsgiExchange exchange) except -1
+    cdef WsgiExchange next_call(self)
+    cdef bint serve(self) except -1
+    cdef int sleep(self) except -1
+    cdef int wake(self) except -1
+    cdef bint hand_over(self) except -1
+    cdef bint hire(self, Order order) except -1
+    cdef int depart(self, Member me) except -1

@@ -1,0 +1,419 @@
+"""Leader threads.
+
+Facts: handing a request to another thread costs more than most requests; but one that blocks in the thread that polls
+stops all others. Strategy: threads take turns at being the leader, who polls, parses and calls the application itself,
+so a fast application never crosses a thread. Before a call that is likely to block (predictor.pxd) the leader hands
+the lead over; one whose call lasts against expectation is deposed (watchdog.pxd).
+
+With an event loop, which then owns the reactor, everything is the same but for one thing: the leader waits for
+requests that the loop has put into the queue, and the loop sends what the calls have produced.
+
+Rules:
+- Of several parked threads the one that was parked last goes next, so that at concurrency k at most k+2 threads ever
+  call applications. Threads above what is needed leave.
+- There is always one thread more than calls: it polls, buffers bodies, keeps deadlines, drains.
+- Who was deposed finishes its own exchange, takes what is queued, and parks.
+
+Compiled because every WSGI request passes here.
+"""
+import logging
+import threading
+
+from libc.stdint cimport uint64_t
+
+from ianus.exchange.base cimport Poller
+from ianus.gateway.chaos cimport pause
+from ianus.gateway.native cimport (
+    NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
+    new_lock, new_signal, seconds_of, store, thread_clock,
+)
+from ianus.gateway.parking cimport LEAD, LEAVE, NONE, Order, park, tell, tell_top
+from ianus.gateway.predictor cimport learn, likely_blocks, worth_measuring
+from ianus.gateway.watchdog cimport CALL, begin_call, end_call, start_watchdog, stop_watchdog
+from ianus.gateway.wsgi cimport Threads, WsgiExchange
+from ianus.telemetry.clock cimport monotonic
+
+logger = logging.getLogger("ianus.error")
+
+cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
+
+
+cdef class Member:
+    def __cinit__(self):
+        self.place.signal = new_signal()
+        self.place.room = new_signal()
+
+    def __dealloc__(self):
+        free_lock(self.place.signal)
+        free_lock(self.place.room)
+
+
+cdef class Crew(Threads):
+    """Threads for WSGI applications.
+
+    threads: application calls at once, at most. With 1, all are made in one and the same thread.
+    """
+
+    def __cinit__(self):
+        self.lock = new_lock()
+        self.parking.lock = new_lock()
+        self.watchdog.alarm = new_signal()
+        self.watchdog.gone = new_signal()
+        self.watchdog.parking = &self.parking
+        self.work = new_signal()
+
+    def __init__(self, *, int threads=64):
+        if threads < 1:
+            raise ValueError("at least one thread calls the application")
+        self.limit = threads
+        self.most = threads + 1
+        self.members = []
+        self.posted = []
+
+    def __dealloc__(self):
+        # Every thread holds a reference, so that none is left; and who leaves last ends the watchdog.
+        free_lock(self.lock)
+        free_lock(self.parking.lock)
+        free_lock(self.watchdog.alarm)
+        free_lock(self.watchdog.gone)
+        free_lock(self.work)
+
+    # ---------------------------------------------------------------- the owner's side
+
+    def start(self, Poller reactor not None, *, bint shared) -> None:
+        """Begins to serve. shared: an event loop serves the reactor; else the crew does.
+
+        Must come after any fork of the server's own. Raises RuntimeError when the system gives no threads.
+        """
+        self.poller = reactor
+        self.shared = shared
+        if shared:
+            reactor.on_wake = self.collect_posted
+        start_watchdog(&self.watchdog)
+        self.enter()
+        try:
+            if not self.hire(LEAD):
+                stop_watchdog(&self.watchdog)
+                raise RuntimeError("the system gives no thread to call the application in")
+            if self.limit == 1:
+                self.home = &(<Member>self.members[0]).place
+        finally:
+            self.leave()
+
+    def exclusively(self, function):
+        """Calls function() while nobody else touches the reactor; returns what it returns."""
+        if self.shared:
+            return function()
+        self.enter()
+        try:
+            result = function()
+            self.poller.settle()
+            return result
+        finally:
+            self.leave()
+
+    def stop(self, on_gone) -> None:
+        """Lets every thread end as soon as it makes no call; the last one calls on_gone()."""
+        cdef bint gone
+        self.enter()
+        try:
+            self.stopping = True
+            self.on_gone = on_gone
+            while tell_top(&self.parking, LEAVE):
+                pass
+            self.wake()
+            gone = not self.members
+        finally:
+            self.leave()
+        if gone:
+            on_gone()
+
+    @property
+    def threads(self) -> int:
+        """Threads alive."""
+        return len(self.members)
+
+    def running_calls(self) -> list:
+        """(request line, age in seconds, thread ident) of each application call."""
+        cdef Member member
+        cdef double now = monotonic()
+        calls = []
+        self.enter()
+        try:
+            for member in self.members:
+                if member.exchange is not None:
+                    calls.append((member.exchange.request_line(), now - member.since, member.ident))
+        finally:
+            self.leave()
+        return calls
+
+    # ---------------------------------------------------------------- the exchanges' side
+
+    cdef int submit(self, WsgiExchange exchange) except -1:
+        self.guard()
+        if self.last is None:
+            self.first = exchange
+        else:
+            self.last.next = exchange
+        self.last = exchange
+        if self.sleeping:
+            self.wake()
+        self.unguard()
+        return 0
+
+    cdef int enter(self) except -1:
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            if self.holder == me:
+                # Only a finalizer that runs while we hold it can come here. Waiting would be for ever.
+                raise RuntimeError("the server cannot be called from here")
+            while True:
+                with nogil:
+                    # Not to be had while we wait for the GIL: others would wait for both of us.
+                    PyThread_acquire_lock(self.lock, WAIT_LOCK)
+                    PyThread_release_lock(self.lock)
+                if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+                    break
+        self.holder = me
+        return 0
+
+    cdef int leave(self) except -1:
+        self.holder = 0
+        PyThread_release_lock(self.lock)
+        return 0
+
+    cdef int guard(self) except -1:
+        return self.enter() if self.shared else 0
+
+    cdef int unguard(self) except -1:
+        return self.leave() if self.shared else 0
+
+    cdef int pass_on(self, WsgiExchange exchange) except -1:
+        if not self.shared:
+            try:
+                exchange.collect()
+                self.poller.settle()
+            except Exception:
+                logger.exception("internal error; the connection is closed")
+                exchange.break_off()
+        elif not exchange.posted:
+            exchange.posted = True
+            self.posted.append(exchange)
+            if not self.signalled:
+                self.signalled = True
+                self.poller.wake()
+        return 0
+
+    def collect_posted(self) -> None:
+        """Sends what the calls have produced; called by the event loop."""
+        cdef WsgiExchange exchange
+        self.enter()
+        posted = self.posted
+        self.posted = []
+        self.signalled = False
+        self.leave()
+        for exchange in posted:
+            try:
+                exchange.collect()
+            except Exception:
+                logger.exception("internal error; the connection is closed")
+                exchange.break_off()
+
+    cdef int wait_for_room(self, WsgiExchange exchange) except -1:
+        cdef PyThread_type_lock room = exchange.place.room
+        exchange.waiting = True
+        self.leave()
+        pause()
+        with nogil:
+            PyThread_acquire_lock(room, WAIT_LOCK)
+        return self.enter()
+
+    # ---------------------------------------------------------------- the threads
+
+    def run(self, Member me not None, int order) -> None:
+        """A thread's life: it parks, leads, parks, until it is told to leave."""
+        cdef Order told = <Order>order
+        me.ident = PyThread_get_thread_ident()
+        me.place.clock = thread_clock()
+        if told == NONE:
+            self.enter()
+            self.fresh -= 1
+            self.leave()
+        try:
+            while told != LEAVE:
+                if told == LEAD:
+                    self.lead(me)
+                if self.stopping:
+                    break
+                pause()
+                with nogil:
+                    told = park(&self.parking, &me.place, PATIENCE)
+        finally:
+            self.depart(me)
+
+    cdef int lead(self, Member me) except -1:
+        """Serves until the lead is handed over, lost, or not needed any more."""
+        cdef WsgiExchange exchange
+        cdef uint64_t call
+        cdef bint served
+        self.enter()
+        self.watchdog.clock = me.place.clock
+        store(&self.watchdog.word, (self.watchdog.word & ~<uint64_t>3) + CALL)
+        while not self.stopping:
+            if self.home != NULL and self.home != &me.place and self.calls == 0:
+                # The one thread that calls applications is free: it leads again.
+                tell(&self.parking, self.home, LEAD)
+                break
+            served = self.serve()
+            exchange = self.next_call()
+            if exchange is None:
+                if not served:
+                    self.sleep()
+                continue
+            if likely_blocks(exchange.evidence) and self.hand_over():
+                self.make_call(me, exchange)
+                return self.follow(me)
+            if self.parking.top == NULL and self.fresh == 0:
+                # Somebody has to be there whom the watchdog can wake.
+                self.hire(NONE)
+            begin_call(&self.watchdog)
+            call = self.watchdog.word
+            self.make_call(me, exchange)
+            if not end_call(&self.watchdog, call):
+                return self.follow(me)
+        return self.leave()
+
+    cdef int follow(self, Member me) except -1:
+        """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
+        cdef WsgiExchange exchange = self.next_call()
+        while exchange is not None and not self.stopping:
+            if self.first is not None and self.calls < self.limit and self.sleeping:
+                self.wake()
+            self.make_call(me, exchange)
+            exchange = self.next_call()
+        return self.leave()
+
+    cdef int make_call(self, Member me, WsgiExchange exchange) except -1:
+        """Has the application called. The lock is held before and behind, not meanwhile."""
+        cdef bint measured = worth_measuring(exchange.evidence)
+        cdef double computed = seconds_of(me.place.clock) if measured else 0, duration
+        exchange.place = &me.place
+        me.exchange = exchange
+        me.since = monotonic()
+        self.leave()
+        pause()
+        try:
+            exchange.call()
+        except BaseException:
+            logger.exception("internal error in a call of the application")
+            exchange.failed = not exchange.over
+        pause()
+        self.enter()
+        duration = monotonic() - me.since
+        learn(
+            exchange.evidence, duration, duration - (seconds_of(me.place.clock) - computed) if measured else -1.0
+        )
+        me.exchange = None
+        exchange.put_rest()
+        exchange.out_returned = True
+        self.pass_on(exchange)
+        self.calls -= 1
+        return 0
+
+    cdef WsgiExchange next_call(self):
+        """The next request in the queue, if another call may be made; it is counted already."""
+        cdef WsgiExchange exchange
+        while self.first is not None and self.calls < self.limit:
+            exchange = self.first
+            self.first = exchange.next
+            exchange.next = None
+            if self.first is None:
+                self.last = None
+            if exchange.disconnected:
+                # The client has left before its turn came.
+                exchange.out_returned = True
+                self.pass_on(exchange)
+                continue
+            self.calls += 1
+            return exchange
+        return None
+
+    cdef bint serve(self) except -1:
+        """Serves one event, if there is one; the lock is held."""
+        if self.shared:
+            return False
+        try:
+            return self.poller.serve_one()
+        except Exception:
+            # The lead must not be lost with a defect of the server.
+            logger.exception("internal error while polling")
+            return True
+
+    cdef int sleep(self) except -1:
+        """Until there is something to do. The lock is held before and behind, not meanwhile."""
+        cdef Poller poller = self.poller
+        if self.first is not None and self.calls < self.limit:
+            return 0
+        self.sleeping = True
+        self.leave()
+        pause()
+        if self.shared:
+            with nogil:
+                PyThread_acquire_lock(self.work, WAIT_LOCK)
+        else:
+            with nogil:
+                poller.sleep()
+        self.enter()
+        self.sleeping = False
+        return 0
+
+    cdef int wake(self) except -1:
+        """Lets the leader look again; the lock is held."""
+        if self.sleeping:
+            self.sleeping = False
+            if self.shared:
+                PyThread_release_lock(self.work)
+            else:
+                self.poller.wake()
+        return 0
+
+    cdef bint hand_over(self) except -1:
+        """Gives the lead to another thread; whether there was one."""
+        pause()
+        return tell_top(&self.parking, LEAD) or self.hire(LEAD)
+
+    cdef bint hire(self, Order order) except -1:
+        """Starts a thread, unless there are enough; the lock is held."""
+        cdef Member member
+        if len(self.members) >= self.most:
+            return False
+        member = Member()
+        member.thread = threading.Thread(
+            target=self.run, args=(member, <int>order), name=f"ianus-wsgi-{self.hired}", daemon=True
+        )
+        try:
+            member.thread.start()
+        except RuntimeError as error:
+            self.most = len(self.members)
+            logger.error(
+                "cannot start another thread (%s): WSGI applications go on with %d calls at once",
+                error, max(self.most - 1, 1),
+            )
+            return False
+        self.hired += 1
+        self.members.append(member)
+        if order == NONE:
+            self.fresh += 1
+        return True
+
+    cdef int depart(self, Member me) except -1:
+        cdef bint last
+        self.enter()
+        self.members.remove(me)
+        last = self.stopping and not self.members
+        self.leave()
+        if last:
+            with nogil:
+                stop_watchdog(&self.watchdog)
+            self.on_gone()
+        return 0

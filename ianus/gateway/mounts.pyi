@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+
+from ianus.exchange.http import Gateway
+
+class Mounts(Gateway):
+    def __init__(self, places: Iterable[tuple[str, Gateway]]) -> None: ...

@@ -1,0 +1,67 @@
+"""What the threads of the WSGI gateway need of the system: locks of the interpreter's, atomics, clocks of threads."""
+from libc.stdint cimport uint64_t
+from posix.time cimport clock_gettime, timespec
+
+
+cdef extern from *:
+    """
+    #include <pthread.h>
+    #include <time.h>
+
+    /* Sequentially consistent: that a call began, and that the watchdog sleeps, must not pass each other. */
+    static inline uint64_t ianus_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+    static inline void ianus_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+    static inline int ianus_replace(uint64_t *word, uint64_t expected, uint64_t value) {
+        return __atomic_compare_exchange_n(word, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+    static inline clockid_t ianus_thread_clock(void) {
+        clockid_t clock;
+        return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC;
+    }
+    """
+    ctypedef int clockid_t
+    uint64_t load "ianus_load"(const uint64_t* word) noexcept nogil
+    void store "ianus_store"(uint64_t* word, uint64_t value) noexcept nogil
+    # Whether the word was as expected and now has the value.
+    bint replace "ianus_replace"(uint64_t* word, uint64_t expected, uint64_t value) noexcept nogil
+    # The clock of the calling thread's CPU time; other threads may read it.
+    clockid_t thread_clock "ianus_thread_clock"() noexcept nogil
+
+cdef extern from "pythread.h" nogil:
+    ctypedef void* PyThread_type_lock
+    enum:
+        WAIT_LOCK
+        NOWAIT_LOCK
+    PyThread_type_lock PyThread_allocate_lock()
+    void PyThread_free_lock(PyThread_type_lock lock)
+    int PyThread_acquire_lock(PyThread_type_lock lock, int wait)
+    int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds, int interruptible)
+    void PyThread_release_lock(PyThread_type_lock lock)
+    unsigned long PyThread_start_new_thread(void (*function)(void*) noexcept, void* argument)
+    unsigned long PyThread_get_thread_ident()
+
+
+cdef inline PyThread_type_lock new_lock() except NULL:
+    cdef PyThread_type_lock lock = PyThread_allocate_lock()
+    if lock == NULL:
+        raise MemoryError
+    return lock
+
+
+cdef inline PyThread_type_lock new_signal() except NULL:
+    """A lock as a binary semaphore: releasing it lets the one go on who acquires it."""
+    cdef PyThread_type_lock lock = new_lock()
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    return lock
+
+
+cdef inline void free_lock(PyThread_type_lock lock) noexcept:
+    if lock != NULL:
+        PyThread_free_lock(lock)
+
+
+cdef inline double seconds_of(clockid_t clock) noexcept nogil:
+    cdef timespec now
+    if clock_gettime(clock, &now) != 0:
+        return 0  # the thread has ended
+    return now.tv_sec + now.tv_nsec * 1e-9

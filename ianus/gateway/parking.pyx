@@ -1,0 +1,74 @@
+"""See parking.pxd.
+
+Compiled because threads that hold no GIL wake others here.
+"""
+from ianus.gateway.native cimport (
+    WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock,
+)
+
+
+cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil:
+    """The bottom one waits for as long as it takes: an idle server does not wake."""
+    cdef Order order
+    cdef bint told
+    cdef long long microseconds = <long long>(patience * 1e6)
+    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    if place.order == NONE:
+        place.parked = True
+        place.below = parking.top
+        parking.top = place
+        if place.below == NULL:
+            microseconds = -1
+    PyThread_release_lock(parking.lock)
+    while True:
+        told = PyThread_acquire_lock_timed(place.signal, microseconds, 0) == 1
+        PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+        order = place.order
+        if told:
+            place.order = NONE
+        elif order != NONE or place.below == NULL:
+            # It was told just now, so the signal is about to come; or those below it have left meanwhile.
+            PyThread_release_lock(parking.lock)
+            microseconds = -1
+            continue
+        else:
+            unlink(parking, place)
+            order = LEAVE
+        PyThread_release_lock(parking.lock)
+        return order
+
+
+cdef void unlink(Parking* parking, Place* place) noexcept nogil:
+    cdef Place** link = &parking.top
+    while link[0] != place:
+        link = &link[0].below
+    link[0] = place.below
+    place.below = NULL
+    place.parked = False
+
+
+cdef bint tell_top(Parking* parking, Order order) noexcept nogil:
+    cdef bint parked
+    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    parked = parking.top != NULL
+    if parked:
+        tell_top_locked(parking, order)
+    PyThread_release_lock(parking.lock)
+    return parked
+
+
+cdef void tell_top_locked(Parking* parking, Order order) noexcept nogil:
+    cdef Place* place = parking.top
+    unlink(parking, place)
+    place.order = order
+    # Before the lock is released: until it has the signal, the thread cannot end and take `place` along.
+    PyThread_release_lock(place.signal)
+
+
+cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil:
+    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    if place.parked:
+        unlink(parking, place)
+    place.order = order
+    PyThread_release_lock(place.signal)
+    PyThread_release_lock(parking.lock)

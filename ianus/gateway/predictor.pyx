@@ -1,0 +1,80 @@
+"""The predictor.
+
+Facts: most applications have fast requests and such that wait for a database or another service; which are which
+hardly changes, and can be told from method and path. An average over all would be wrong for both.
+
+Strategy: a small table, keyed by the method and the first segments of the path, where a segment with a digit in it
+(an id, mostly) counts as any such. Only the absolute time that a call was blocked is evidence: a share of its duration
+would also count waiting for the GIL. A wrong guess costs a hand-over, or a visit of the watchdog; both are small.
+
+Compiled because every WSGI request passes here.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH
+from libc.string cimport memset
+
+from ianus.codec.base cimport Request
+
+
+cdef enum:
+    SEGMENTS = 4        # of a path that tell requests apart
+    LONGEST = 96        # bytes of it that are looked at
+
+# Seconds. A call that was blocked for this long is better made by a thread that does not lead ...
+cdef double BLOCKED = 0.0005
+# ... and so is one that computes for this long, although it then has to share the GIL.
+cdef double LONG = 0.010
+
+
+cdef class Predictor:
+    def __cinit__(self):
+        memset(self.table, 0, sizeof(self.table))
+
+    cdef Evidence* about(self, Request request) noexcept:
+        cdef const unsigned char* path = <const unsigned char*>PyBytes_AS_STRING(request.raw_path)
+        cdef Py_ssize_t size = min(PyBytes_GET_SIZE(request.raw_path), <Py_ssize_t>LONGEST), i
+        # FNV-1a over the method's first letter and length, then the segments
+        cdef unsigned int key = 2166136261, before = 2166136261
+        cdef int segments = 0
+        cdef bint numbered = False
+        cdef Evidence* evidence
+        key = (key ^ PyUnicode_1BYTE_DATA(request.method)[0]) * 16777619
+        key = (key ^ <unsigned int>PyUnicode_GET_LENGTH(request.method)) * 16777619
+        for i in range(size):
+            if path[i] == c'/':
+                segments += 1
+                if segments > SEGMENTS:
+                    break
+                if numbered:
+                    key = (before ^ c'0') * 16777619
+                    numbered = False
+                before = key
+            elif c'0' <= path[i] <= c'9':
+                numbered = True
+            key = (key ^ path[i]) * 16777619
+        if numbered:
+            key = (before ^ c'0') * 16777619
+        key = (key ^ (key >> 15)) | 1
+        evidence = &self.table[(key >> 1) % ENTRIES]
+        if evidence.tag != key:
+            evidence.tag = key
+            evidence.score = 0
+            evidence.suspect = False
+        return evidence
+
+
+cdef void learn(Evidence* evidence, double duration, double blocked) noexcept:
+    if duration < BLOCKED:
+        if evidence.score:
+            evidence.score -= 1
+        evidence.suspect = False
+    elif blocked < 0:
+        evidence.suspect = True
+    elif blocked >= BLOCKED or duration >= LONG:
+        evidence.score = min(evidence.score + LIKELY, <int>CERTAIN)
+        evidence.suspect = False
+    else:
+        # It computes: a few milliseconds of that are better done one after the other.
+        evidence.suspect = True
+        if evidence.score:
+            evidence.score -= 1

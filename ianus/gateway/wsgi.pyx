@@ -1,0 +1,709 @@
+"""WSGI on top of exchanges (PEP 3333).
+
+Facts: most requests have no body and a few headers, most responses are one block. Strategy: an environ is the copy of a
+template, its keys are ready-made strings; the head of a response is checked, encoded and held back until the first
+block, and both leave together; a thread is spent on a request when its body is complete, and not on slow readers.
+
+Rules:
+- What the application declared is what it delivers: too much is cut off, too little breaks the response.
+- A block is sent before the next one is asked for ("Buffering and Streaming"). close() is always called.
+- Of a connection, only its own side is touched; see wsgi.pxd.
+
+Compiled because every WSGI request passes here.
+"""
+cimport cython
+import contextvars
+import logging
+import sys
+
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_Check, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
+)
+from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetDefault
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+
+from ianus.codec.base cimport Request
+from ianus.codec.fields cimport is_field_value
+from ianus.codec.file_range cimport FileRange, file_range
+from ianus.exchange.head cimport ResponseFacts, build_hints
+from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.native cimport PyThread_release_lock
+from ianus.gateway.predictor cimport Predictor
+from ianus.telemetry.clock cimport monotonic
+
+from http import HTTPStatus
+from io import BytesIO
+
+from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+from ianus.gateway.error_stream import ErrorStream
+from ianus.gateway.file_wrapper import FileWrapper, file_part
+from ianus.gateway.run import end_child
+from ianus.gateway.spool import SpoolError
+
+logger = logging.getLogger("ianus.error")
+
+
+cdef enum:
+    JOINED = 65536      # bytes of several blocks that are joined to one
+    KEYS = 1024         # field names whose environ keys are remembered
+    STATUSES = 256      # likewise of status strings
+
+# Interned, as literals in the applications are, and hashed once.
+cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
+cdef str PATH_INFO = sys.intern("PATH_INFO")
+cdef str QUERY_STRING = sys.intern("QUERY_STRING")
+cdef str RAW_URI = sys.intern("RAW_URI")
+cdef str REQUEST_URI = sys.intern("REQUEST_URI")
+cdef str SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
+cdef str REMOTE_ADDR = sys.intern("REMOTE_ADDR")
+cdef str REMOTE_PORT = sys.intern("REMOTE_PORT")
+cdef str CONTENT_LENGTH = sys.intern("CONTENT_LENGTH")
+cdef str CONTENT_TYPE = sys.intern("CONTENT_TYPE")
+cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
+cdef str WSGI_INPUT = sys.intern("wsgi.input")
+cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
+
+cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
+cdef bytes NO_QUERY = b""
+
+
+cdef class Threads:
+    cdef int submit(self, WsgiExchange exchange) except -1:
+        raise NotImplementedError
+
+    cdef int enter(self) except -1:
+        raise NotImplementedError
+
+    cdef int leave(self) except -1:
+        raise NotImplementedError
+
+    cdef int pass_on(self, WsgiExchange exchange) except -1:
+        raise NotImplementedError
+
+    cdef int guard(self) except -1:
+        raise NotImplementedError
+
+    cdef int unguard(self) except -1:
+        raise NotImplementedError
+
+    cdef int wait_for_room(self, WsgiExchange exchange) except -1:
+        raise NotImplementedError
+
+
+cdef class WsgiGateway(Gateway):
+    """Runs requests in a WSGI application.
+
+    app: the application; name: its name, for messages. crew: the threads that call it. root_path: what a proxy puts in
+    front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it. mount: the
+    prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
+    request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
+    bytes of a response that wait for a slow client before its thread does. keep_underscores: field names with an
+    underscore reach the environ, where they look like those with a hyphen.
+    """
+
+    def __init__(
+        self, app not None, *, Threads crew not None, str name="application", str root_path="",
+        bint root_path_kept=False, str mount="", bint multithread=True, bint multiprocess=False,
+        Py_ssize_t request_buffer=262144, Py_ssize_t response_buffer=1048576, spool not None,
+        bint keep_underscores=False,
+    ):
+        self.app = app
+        self.threads = crew
+        self.name = name
+        self.predictor = Predictor()
+        # Of what the application set in its context while it was loaded, each call sees a copy.
+        self.context = contextvars.copy_context()
+        self.request_buffer = request_buffer
+        self.response_buffer = response_buffer
+        self.spool = spool
+        self.keep_underscores = keep_underscores
+        self.statuses = {}
+        self.keys = {b"content-length": None, b"content-type": CONTENT_TYPE, b"transfer-encoding": None}
+        # CVE-2016-5385: CGI's environment variable HTTP_PROXY is somebody else's.
+        self.keys[b"proxy"] = None
+        self.prefix = native((root_path if root_path_kept else "") + mount)
+        self.template = {
+            REQUEST_METHOD: "GET",
+            "SCRIPT_NAME": native(root_path + mount),
+            PATH_INFO: "/",
+            QUERY_STRING: "",
+            RAW_URI: "/",
+            REQUEST_URI: "/",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            SERVER_PROTOCOL: "HTTP/1.1",
+            "SERVER_SOFTWARE": "ianus",
+            REMOTE_ADDR: "",
+            REMOTE_PORT: "",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            WSGI_INPUT: None,
+            "wsgi.errors": ErrorStream(),
+            "wsgi.multithread": bool(multithread),
+            "wsgi.multiprocess": bool(multiprocess),
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            # The dictionary has room for 40 keys when it has more than 21: headers fit without making it grow.
+            EARLY_HINTS: None,
+        }
+
+    cdef Exchange open(self, Request request):
+        cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
+        exchange.gateway = self
+        exchange.direct = True
+        return exchange
+
+    cdef dict environ(self, WsgiExchange exchange):
+        """The environ of one request, headers in one pass."""
+        cdef Request request = exchange.request
+        cdef dict environ = PyDict_Copy(self.template)
+        cdef str target = latin1(request.target)
+        cdef object key, value
+        cdef PyObject* found
+        cdef PyObject* present
+        cdef tuple field
+        environ[REQUEST_METHOD] = request.method
+        environ[PATH_INFO] = self.path_info(exchange)
+        if request.query_string is not NO_QUERY:
+            environ[QUERY_STRING] = latin1(request.query_string)
+        environ[RAW_URI] = target
+        environ[REQUEST_URI] = target
+        if request.http_version is HTTP_1_1:
+            environ[EARLY_HINTS] = exchange.early_hints
+        else:
+            environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
+            del environ[EARLY_HINTS]
+        if exchange.server is not self.template_server:
+            set_server(environ, exchange.server)
+        if exchange.client is not None:
+            environ[REMOTE_ADDR] = exchange.client[0]
+            environ[REMOTE_PORT] = str(exchange.client[1])
+        else:
+            del environ[REMOTE_PORT]
+        if exchange.spool is not None:
+            environ[WSGI_INPUT] = exchange.spool.rewind()
+        else:
+            environ[WSGI_INPUT] = BytesIO(exchange.take_body())
+        if request.content_length:
+            # Also of a chunked body, which is complete: Django reads nothing without.
+            environ[CONTENT_LENGTH] = str(exchange.body_size)
+        for field in request.headers:
+            found = PyDict_GetItemWithError(self.keys, <object>field[0])
+            key = <object>found if found != NULL else self.environ_key(<bytes>field[0])
+            if key is None:
+                continue
+            value = latin1(<bytes>field[1])
+            present = PyDict_SetDefault(environ, key, value)
+            if present != <PyObject*>value:
+                # RFC 9110 section 5.3; of cookies section 4.2.3 of RFC 6265bis.
+                environ[key] = <object>present + ("; " if key is HTTP_COOKIE else ",") + value
+        return environ
+
+    cdef object environ_key(self, bytes name):
+        """The key for a field name that was not met yet, None for one that is to be dropped."""
+        cdef object key = None
+        if self.keep_underscores or b"_" not in name:
+            key = sys.intern("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
+        # Peers choose the names, so that not all can be remembered.
+        if len(self.keys) < KEYS:
+            self.keys[name] = key
+        return key
+
+    cdef str path_info(self, WsgiExchange exchange):
+        """The path as native string, without the prefix that SCRIPT_NAME has."""
+        cdef str path = exchange.request.path
+        if not path.isascii():
+            from urllib.parse import unquote_to_bytes  # Few need it, and it is dear to import.
+            path = unquote_to_bytes(exchange.request.raw_path).decode("latin-1")
+        elif path == "*":
+            # OPTIONS * (RFC 9112 section 3.2.4) is about the server; RAW_URI tells it from OPTIONS /.
+            return "/"
+        if self.prefix:
+            return path.removeprefix(self.prefix)
+        return path
+
+    cdef tuple parse_status(self, str status):
+        """(code, reason phrase) of '200 OK'; None for the registered phrase."""
+        cdef PyObject* found = PyDict_GetItemWithError(self.statuses, status)
+        cdef str code = status[:3]
+        cdef bytes reason
+        if found != NULL:
+            return <tuple>found
+        if len(code) != 3 or not code.isascii() or not code.isdigit() or status[3:4] not in ("", " "):
+            raise ValueError(f"response status {status!r} is not three digits, a space and a reason phrase")
+        reason = status[4:].encode("latin-1")
+        if not is_field_value(PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason)):
+            raise ValueError(f"response status {status!r} has a control character")
+        if not reason or int(code) in HTTPStatus._value2member_map_ and HTTPStatus(int(code)).phrase == status[4:]:
+            reason = None
+        parsed = (int(code), reason)
+        if len(self.statuses) < STATUSES:
+            self.statuses[status] = parsed
+        return parsed
+
+
+cdef inline str latin1(bytes text):
+    return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), NULL)
+
+
+cdef str native(str text):
+    """PEP 3333, "Unicode Issues": bytes as a string of Latin-1."""
+    return text.encode("utf-8").decode("latin-1")
+
+
+cdef int set_server(dict environ, object server) except -1:
+    """SERVER_NAME and SERVER_PORT, which cannot be empty (PEP 3333, "environ Variables")."""
+    if server is not None and server[1] is not None:
+        environ["SERVER_NAME"] = server[0]
+        environ["SERVER_PORT"] = str(server[1])
+    else:
+        environ["SERVER_NAME"] = "localhost"
+        environ["SERVER_PORT"] = "80"
+    return 0
+
+
+@cython.no_gc
+cdef class WsgiExchange(Exchange):
+    """One request and its call of the application."""
+
+    def __cinit__(self):
+        self.out_known = -1
+        self.expected = -1
+
+    # ---------------------------------------------------------------- the connection's side: the request
+
+    cdef bint start(self) except -1:
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        self.codec = self.session.codec
+        self.server = self.session.transport.server
+        if gateway.template_server is None:
+            gateway.template_server = self.server
+            set_server(gateway.template, self.server)
+        self.evidence = gateway.predictor.about(self.request)
+        self.service.in_flight += 1
+        self.counted = True
+        if self.request_complete:
+            self.submitted = True
+            gateway.threads.submit(self)
+        elif self.spool_error is not None:
+            self.notify_readable()
+        else:
+            # No thread is spent before the body is there.
+            self.want_body()
+        return False
+
+    cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1:
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        self.body_size += size
+        if self.spool is None:
+            if max(self.request.content_length, self.body_size) <= gateway.request_buffer:
+                return Exchange.body_arrived(self, data, size)
+            if self.spool_error is not None or self.response_complete:
+                return 0
+            self.spool = gateway.spool.create()
+        self.body_last = monotonic()
+        self.body_received += size
+        self.awaits_continue = False
+        if self.spool_error is None and not self.response_complete:
+            try:
+                if self.buffered:
+                    self.spool.write(bytes(self.body))
+                    self.body = None
+                    self.buffered = 0
+                self.spool.write(PyBytes_FromStringAndSize(data, size))
+            except SpoolError as error:
+                # A codec is on the stack: it is answered behind it.
+                self.spool_error = str(error)
+                self.news = True
+        return 0
+
+    cdef bint accepts_body(self) noexcept:
+        return not self.request_complete and self.spool_error is None
+
+    cdef int notify_readable(self) except -1:
+        if self.submitted or not self.counted:
+            return 0
+        if self.disconnected or self.response_complete:
+            return self.uncount()
+        if self.spool_error is not None:
+            logger.error("%s Answered 503: %s", self.spool_error, self.request_line())
+            self.refused = True
+            return self.answer(503, "no room for the request's body", [(b"retry-after", b"5")], True)
+        if self.request_complete:
+            self.submitted = True
+            return (<WsgiGateway>self.gateway).threads.submit(self)
+        if self.peer_finished:
+            # The body can never be complete, so the application never hears of it.
+            return self.break_off()
+        return 0
+
+    cdef int uncount(self) except -1:
+        """The request is in flight no more."""
+        if self.counted:
+            self.counted = False
+            self.service.in_flight -= 1
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
+        return 0
+
+    # ---------------------------------------------------------------- the connection's side: the response
+
+    cdef int collect(self) except -1:
+        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef list hints, pieces
+        cdef object head
+        cdef bint end, failed, returned
+        threads.guard()
+        hints = self.out_hints
+        head = self.out_head
+        pieces = self.out_pieces
+        end = self.out_end
+        failed = self.out_failed
+        returned = self.out_returned
+        if head is not None:
+            self.known = self.out_known
+        self.out_hints = self.out_pieces = None
+        self.out_head = None
+        self.out_end = self.out_failed = self.out_returned = self.posted = False
+        threads.unguard()
+        try:
+            if self.session is not None:
+                self.act(hints, head, pieces, end, failed)
+        finally:
+            if returned:
+                self.uncount()
+            self.notify_writable()
+        return 0
+
+    cdef int act(self, list hints, object head, list pieces, bint end, bint failed) except -1:
+        """Sends what was collected. The session may go meanwhile: the client has left, or the response is complete."""
+        cdef Py_ssize_t left
+        if hints is not None:
+            for hint in hints:
+                self.send_hints(hint)
+                if self.session is None:
+                    return 0
+        if failed:
+            if self.head_sent:
+                return self.break_off()
+            return self.answer(500, None, [], False)
+        if head is not None:
+            self.begin_response(self.prepared_status, head, &self.facts)
+        if pieces is not None:
+            left = len(pieces)
+            for piece in pieces:
+                left -= 1
+                if type(piece) is bytes:
+                    self.send_body(<bytes>piece, not end or left > 0)
+                else:
+                    self.send_file(<FileRange>piece, not end or left > 0, False)
+                if self.session is None:
+                    return 0
+        elif end:
+            self.send_body(b"", False)
+        return 0
+
+    cdef int notify_writable(self) except -1:
+        """The client has read on, or has left: what waits is less, and so is the thread's reason to wait."""
+        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef Py_ssize_t unsent = 0
+        if self.session is not None and self.session.codec.out is not None:
+            unsent = self.session.codec.out.size
+        threads.guard()
+        if self.out_pieces is None:
+            self.backlog = unsent
+        if self.waiting and (self.disconnected or self.backlog <= (<WsgiGateway>self.gateway).response_buffer // 2):
+            self.waiting = False
+            PyThread_release_lock(self.place.room)
+        threads.unguard()
+        return 0
+
+    # ---------------------------------------------------------------- the application's side
+
+    cdef int call(self) except -1:
+        context = PyContext_Copy((<WsgiGateway>self.gateway).context)
+        PyContext_Enter(context)
+        try:
+            self.run()
+        finally:
+            PyContext_Exit(context)
+        if self.spool is not None:
+            self.spool.close()
+        return 0
+
+    cdef int run(self) except -1:
+        """Calls the application, sends what it gives, and closes that. Nothing that it raises passes."""
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        result = None
+        try:
+            result = gateway.app(gateway.environ(self), self.start_response)
+            self.send_result(result)
+        except BaseException as error:
+            self.raised(error)
+        if self.service.forked:
+            end_child(None)
+        if type(result) is list:
+            return 0
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                if not self.over:
+                    # What the application does in close() is not the client's to wait for.
+                    gateway.threads.enter()
+                    try:
+                        self.put_rest()
+                        gateway.threads.pass_on(self)
+                    finally:
+                        gateway.threads.leave()
+                close()
+        except BaseException as error:
+            self.report("close() of the application's response failed", error)
+        return 0
+
+    def start_response(self, status, headers, exc_info=None):
+        """PEP 3333, "The start_response() Callable". Returns write()."""
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        cdef ResponseFacts facts
+        cdef int code
+        if exc_info is not None:
+            try:
+                if self.begun:
+                    # The head has left: nothing can be put in its place.
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self.prepared_status:
+            raise RuntimeError("start_response() was called again without exc_info")
+        if not isinstance(status, str):
+            raise TypeError(f"response status is a str such as '200 OK', not {type(status).__name__}")
+        if not isinstance(headers, list):
+            raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
+        code, reason = gateway.parse_status(<str>status)
+        self.prepared = self.prepare_response(self.codec, code, <bytes>reason, headers, True, False, &facts)
+        self.prepared_status = code
+        self.facts = facts
+        self.expected = facts.content_length
+        return self.write
+
+    def write(self, data):
+        """Sends a block of the body (PEP 3333, "The write() Callable").
+
+        Raises TypeError for what is not bytes, ClientDisconnected, an OSError, when nobody can be reached.
+        """
+        if self.disconnected:
+            raise ClientDisconnected
+        self.send_block(data)
+
+    def early_hints(self, headers):
+        """`wsgi.early_hints`: sends a 103 with these (name, value) pairs of strings (RFC 8297).
+
+        Raises TypeError or ValueError for pairs that cannot be sent, RuntimeError behind the response's head.
+        """
+        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        if self.begun:
+            raise RuntimeError("early hints come before the response head, which has left")
+        head = build_hints(
+            self.codec, [(str(name).encode("latin-1"), str(value).encode("latin-1")) for name, value in headers]
+        )
+        if self.service.forked:
+            return
+        threads.enter()
+        try:
+            if self.out_hints is None:
+                self.out_hints = []
+            self.out_hints.append(head)
+            threads.pass_on(self)
+        finally:
+            threads.leave()
+
+    cdef int send_result(self, object result) except -1:
+        cdef object part
+        if type(result) is list or type(result) is tuple:
+            return self.send_sequence(result)
+        if isinstance(result, FileWrapper):
+            self.admit_block(b"")
+            part = file_part(result)
+            if part is not None:
+                return self.send_part(part)
+        elif result is None or isinstance(result, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"the application returned {type(result).__name__}, not an iterable of bytes")
+        for block in result:
+            self.send_block(block)
+            if self.over and (self.disconnected or self.too_long or self.is_bodiless()):
+                break
+        # An application may call start_response() as late as in the last step of its iterable.
+        self.admit_block(b"")
+        return 0
+
+    cdef int send_sequence(self, object blocks) except -1:
+        """A body whose length is known."""
+        cdef long long size = 0
+        cdef object block
+        if len(blocks) != 1:
+            for block in blocks:
+                check_block(block)
+                size += PyBytes_GET_SIZE(block)
+            if size <= JOINED:
+                blocks = (b"".join(blocks),)
+        else:
+            block = blocks[0]
+            check_block(block)
+            size = PyBytes_GET_SIZE(block)
+        self.expect(size)
+        if size <= (<WsgiGateway>self.gateway).response_buffer and len(blocks) == 1:
+            self.rest = self.admit_block(blocks[0])
+        else:
+            for block in blocks:
+                self.send_block(block)
+        return 0
+
+    cdef int expect(self, long long size) except -1:
+        """The whole body is there: its length is declared, if that was not done."""
+        if not self.begun and self.expected < 0:
+            self.expected = self.out_known = size
+        return 0
+
+    cdef int send_part(self, object part) except -1:
+        """What is left of a file, or what of it was declared."""
+        cdef FileRange file = file_range(part[0], part[1], part[2])
+        if self.over:
+            return 0
+        self.expect(file.left)
+        if self.expected >= 0:
+            file.left = min(file.left, self.expected - self.produced)
+        self.produced += file.left
+        self.rest = file
+        return 0
+
+    cdef int send_block(self, object block) except -1:
+        """One block of an iterable, or one write()."""
+        cdef bytes data = self.admit_block(block)
+        cdef bint end
+        if data is None or PyBytes_GET_SIZE(data) == 0:
+            return 0
+        # Its last byte ends the response, whatever the application still does.
+        end = self.is_bodiless() or self.produced == self.expected
+        self.deliver(data, end)
+        if end or self.disconnected:
+            self.over = True
+        return 0
+
+    cdef bytes admit_block(self, object block):
+        """The block, or as much of it as was declared; None when nobody takes it."""
+        cdef Py_ssize_t size
+        cdef long long room
+        check_block(block)
+        if not self.prepared_status:
+            raise RuntimeError("the application gave a body before it called start_response()")
+        size = PyBytes_GET_SIZE(block)
+        if self.expected >= 0 and not self.is_bodiless():
+            room = self.expected - self.produced
+            if size > room and not self.disconnected:
+                if not self.too_long:
+                    self.too_long = True
+                    self.report(
+                        f"response body is longer than its content-length ({self.expected}); "
+                        "the rest is dropped", None,
+                    )
+                size = <Py_ssize_t>room
+                block = PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
+        if self.over:
+            return None
+        self.produced += size
+        return block if PyBytes_CheckExact(block) else PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
+
+    cdef bint is_bodiless(self) noexcept:
+        return self.prepared_status == 204 or self.prepared_status == 304 or self.request.method == "HEAD"
+
+    cdef int deliver(self, object piece, bint end) except -1:
+        """Hands a piece over, then waits while too much of the response waits for the client."""
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        cdef Threads threads = gateway.threads
+        cdef Py_ssize_t start = 0, size = PyBytes_GET_SIZE(piece)
+        if self.service.forked:
+            # The connection is the parent's.
+            return 0
+        threads.enter()
+        try:
+            while True:
+                if end and size - start > gateway.response_buffer:
+                    # Behind the end nobody waits, so what is too big for that goes before.
+                    self.put(<bytes>piece[start:start + gateway.response_buffer], False)
+                    start += gateway.response_buffer
+                else:
+                    self.put(piece if start == 0 else <bytes>piece[start:], end)
+                    start = size
+                threads.pass_on(self)
+                while self.backlog > gateway.response_buffer and not self.disconnected:
+                    threads.wait_for_room(self)
+                if start == size or self.disconnected:
+                    return 0
+        finally:
+            threads.leave()
+
+    cdef int put(self, object piece, bint end) except -1:
+        """Into the outbox, with the head before it; the lock is held."""
+        if not self.begun:
+            self.begun = True
+            self.out_head = self.prepared
+            self.prepared = None
+        if piece is not None:
+            if self.out_pieces is None:
+                self.out_pieces = [piece]
+            else:
+                self.out_pieces.append(piece)
+            if type(piece) is bytes:
+                self.backlog += PyBytes_GET_SIZE(piece)
+        self.out_end = end
+        return 0
+
+    cdef int put_rest(self) except -1:
+        cdef object rest = self.rest
+        self.rest = None
+        if self.over:
+            return 0
+        self.over = True
+        if (
+            not self.failed and not self.disconnected and self.produced < self.expected
+            and not self.is_bodiless()
+        ):
+            self.failed = True
+            self.report(
+                f"response body has {self.produced} bytes, its content-length says {self.expected}", None
+            )
+        if self.failed:
+            self.out_failed = True
+            return 0
+        return self.put(rest, True)
+
+    cdef int raised(self, object error) except -1:
+        """The application has raised; called once."""
+        if self.service.forked:
+            end_child(error)
+        if is_disconnect(error) or self.disconnected:
+            if not is_disconnect(error):
+                logger.info(
+                    "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
+                )
+        else:
+            self.report("exception in application", error)
+        self.rest = None
+        self.failed = not self.over
+        return 0
+
+    cdef int report(self, str what, object error) except -1:
+        logger.error(
+            "%s: %s", what, self.request_line(),
+            exc_info=None if error is None else (type(error), error, error.__traceback__),
+        )
+        return 0
+
+
+cdef int check_block(object block) except -1:
+    if not PyBytes_Check(block):
+        raise TypeError(f"response body is an iterable of bytes, not of {type(block).__name__}")
+    return 0
