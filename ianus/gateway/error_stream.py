@@ -50,7 +50,7 @@ class ErrorStream:
     def flush(self) -> None:
         """Logs what the current thread has begun. Whoever calls an application does so when it has returned."""
         begun = self._begun
-        if not begun.is_logging:
+        if begun.text and not begun.is_logging:  # Behind each call there is mostly nothing.
             rest, begun.text = begun.text, ""
             self._log(rest)
 
