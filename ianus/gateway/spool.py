@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 
 class SpoolError(Exception):
-    """A body cannot be kept. Its text is one for the log and names the setting that would help."""
+    """A body cannot be kept. Its text is a sentence for the log that names the setting which would help."""
 
 
 class Spool:
@@ -45,7 +45,7 @@ class Spool:
         with self._lock:
             if self.limit and self._used + size > self.limit:
                 raise SpoolError(
-                    f"the request bodies in temporary files have reached --limit-spool ({self.limit} bytes)."
+                    f"The request bodies in temporary files have reached --limit-spool ({self.limit} bytes)."
                 )
             self._used += size
 
@@ -69,7 +69,7 @@ class SpoolFile:
         """Appends all of data. Raises SpoolError, after which the file is good for nothing but close()."""
         with self._lock:
             if self._closed:
-                raise SpoolError("the temporary file of a request body is closed.")
+                raise SpoolError("The temporary file of a request body is closed.")
             self._spool.take(len(data))
             self._size += len(data)
             try:
@@ -81,7 +81,7 @@ class SpoolFile:
             except OSError as error:
                 where = self._spool.directory or "the directory for temporary files"
                 raise SpoolError(
-                    f"a request body cannot be written to {where} ({error.strerror or error}). "
+                    f"A request body cannot be written to {where} ({error.strerror or error}). "
                     "Make room there, or name another directory with --spool-dir."
                 ) from error
 
