@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import io
+import json
 import re
 import runpy
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wsgiref.handlers import SimpleHandler
@@ -13,11 +15,14 @@ from wsgiref.validate import validator
 
 import pytest
 
+from tests.helpers import Server
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture(autouse=True)
-def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sleeps has slept."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
@@ -73,6 +78,7 @@ def call_asgi(path: str, root_path: str = "") -> list[dict[str, Any]]:
     return sent
 
 
+@pytest.mark.usefixtures("no_time")
 def test_the_wsgi_example_answers() -> None:
     assert call_wsgi("/sleep") == ("200 OK", b"Slept for a second.\n")
     assert call_wsgi("/stream")[1].splitlines()[::9] == [b"Line 1 of 10", b"Line 10 of 10"]
@@ -86,6 +92,7 @@ def test_the_wsgi_example_counts_what_is_uploaded() -> None:
     assert call_wsgi("/upload", body) == ("200 OK", expected.encode())
 
 
+@pytest.mark.usefixtures("no_time")
 def test_the_wsgi_example_s_page_refers_to_what_is_there() -> None:
     page = call_wsgi("/")[1].decode()
     for path in set(re.findall(r'["`](/[a-z/]*)[?"`]', page)):
@@ -106,3 +113,14 @@ def test_the_asgi_example_s_page_refers_to_what_is_there(root_path: str) -> None
     for path in paths:
         assert call_asgi(f"/{path}", root_path)[0]["status"] == 200
     assert call_asgi("/missing", root_path)[0]["status"] == 404
+
+
+def test_make_serve_serves_both_side_by_side(start_server: Callable[..., Server]) -> None:
+    makefile = (EXAMPLES.parent / "Makefile").read_text()
+    command = re.search(r"^serve: build\n\t.*/ianus --app-dir examples (.*) \$\(ARGS\) (\S+)$", makefile, re.MULTILINE)
+    assert command is not None
+    server = start_server(*command[1].split(), app=command[2], app_dir=EXAMPLES)
+    assert b"/live/clock" in server.get("/").body
+    assert server.get("/source").body == (EXAMPLES / "gate.py").read_bytes()
+    assert b'<base href="/live/">' in server.get("/live/").body
+    assert json.loads(server.get("/live/echo").body)["path"] == "/live/echo"
