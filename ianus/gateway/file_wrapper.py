@@ -62,12 +62,13 @@ def file_part(wrapper: FileWrapper) -> tuple[int, int, int] | None:
 
     The file's position then is where iterating would leave it. None where the kernel would not send the same, and
     where nothing is left or the file cannot be used: iterating then gives, or raises, what there is.
+
+    What was written and is still in the file's buffer ends at its position, so it is none of it.
     """
     file = _file_that_reads(wrapper.filelike)
     if file is None:
         return None
     try:
-        file.flush()  # What was written and is still in a buffer.
         # Files of /proc and /sys say they are empty, or 4 KiB, whatever they have. They are on no disk.
         if not file.readable() or os.fstat(file.fileno()).st_blocks == 0:
             return None

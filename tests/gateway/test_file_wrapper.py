@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from django.core.files import File
+from werkzeug.test import EnvironBuilder
+from werkzeug.utils import send_file
 
 from ianus.gateway.file_wrapper import FileWrapper, file_part
 
@@ -90,7 +92,26 @@ def test_a_close_that_was_replaced_behind_the_wrapper_s_back_is_called(path: Pat
         del file.close
 
 
-def test_werkzeug_can_seek_in_it(path: Path) -> None:
+def test_werkzeug_does_not_read_up_to_a_range() -> None:
+    class Counting(io.BytesIO):
+        read_so_far = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            block = super().read(size)
+            self.read_so_far += len(block)
+            return block
+
+    file = Counting(CONTENT)
+    environ = EnvironBuilder(headers=[("Range", "bytes=20000-20099")]).get_environ()
+    environ["wsgi.file_wrapper"] = FileWrapper
+    response = send_file(file, environ, mimetype="text/plain", conditional=True)
+    assert response.status_code == 206
+    response.direct_passthrough = False
+    assert response.data == CONTENT[20000:20100]
+    assert file.read_so_far <= 8192
+
+
+def test_it_can_be_positioned_where_its_file_can(path: Path) -> None:
     with path.open("rb") as file:
         wrapper = FileWrapper(file)
         assert wrapper.seekable()
@@ -128,6 +149,9 @@ def test_what_was_written_and_is_still_buffered_is_sent(tmp_path: Path) -> None:
         file.write(b"a few bytes")
         file.seek(2)
         assert sent(file) == b"few bytes"
+        file.seek(0)
+        file.write(b"A FEW")
+        assert sent(file) == b" bytes"
 
 
 def test_temporary_files_are_sent() -> None:
@@ -182,6 +206,13 @@ class Decrypting:
         return bytes(255 - byte for byte in self.file.read(size))
 
 
+class Lines:
+    """Something whose read() is a file's, but not its read()."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self.read = file.readline
+
+
 def unsuitable(path: Path) -> Iterator[Any]:
     compressed = path.with_suffix(".gz")
     compressed.write_bytes(gzip.compress(CONTENT))
@@ -196,6 +227,7 @@ def unsuitable(path: Path) -> Iterator[Any]:
         yield stack.enter_context(Shouting(path))
         yield stack.enter_context(io.BufferedReader(Shouting(path)))
         yield Decrypting(stack.enter_context(path.open("rb")))
+        yield Lines(stack.enter_context(path.open("rb")))
         spooled = stack.enter_context(tempfile.SpooledTemporaryFile())
         spooled.write(CONTENT)
         text = stack.enter_context(tempfile.NamedTemporaryFile("w+"))
@@ -251,8 +283,12 @@ def test_what_is_no_file_leaves_the_error_to_reading() -> None:
 
 
 def test_files_that_cannot_be_read_leave_the_error_to_reading(path: Path) -> None:
-    with path.open("ab") as file:
-        assert file_part(FileWrapper(file)) is None
+    with path.open("ab", buffering=0) as file:
+        file.seek(0)
+        wrapper = FileWrapper(file)
+        assert file_part(wrapper) is None
+        with pytest.raises(io.UnsupportedOperation):
+            next(wrapper)
     with path.open("rb") as file:
         wrapper = FileWrapper(file)
     assert file_part(wrapper) is None

@@ -124,11 +124,12 @@ def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
     """The kernel's limit on the size of files fails as a full disk does: a short write first, then an error."""
     spool = Spool(str(tmp_path))
     file = spool.create()
+    file.write(bytes(99_000))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(SpoolError, match=rf"cannot be written to {tmp_path} \(File too large\)\..* --spool-dir"):
-            file.write(bytes(150_000))
+            file.write(bytes(2_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.rewind().seek(0, os.SEEK_END) == 100_000  # What fitted was written: this was the loop's second turn.
