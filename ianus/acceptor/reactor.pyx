@@ -188,7 +188,7 @@ cdef class Reactor(Owner):
         self.behind = []
         self.closed = []
         self.close_fds()
-        self.loop = self.call_soon = None
+        self.loop = self.call_soon = self.on_wake = None
 
     def forget_in_child(self) -> None:
         """After fork(), in the child: closes the reactor's fds without a trace for the parent."""

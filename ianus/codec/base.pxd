@@ -12,7 +12,7 @@ from ianus.codec.output cimport Output, OutputPool
 @cython.no_gc
 cdef class Request:
     """The head of one request, as Python objects made once, straight from the bytes."""
-    cdef readonly str method
+    cdef readonly str method                # GET and HEAD are interned, so that identity tells them
     cdef readonly bytes target              # as received, for logs
     cdef readonly str path                  # percent-decoded UTF-8
     cdef readonly bytes raw_path            # as received, without the query

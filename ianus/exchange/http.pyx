@@ -10,6 +10,8 @@ what is said to it; a disconnected one raises.
 Compiled because every request passes here.
 """
 cimport cython
+import sys
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Codec, Framing, Request
@@ -22,6 +24,9 @@ from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected
+
+
+cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
 
 
 cdef class Gateway:
@@ -154,7 +159,7 @@ cdef class Exchange:
         self.status = status
         self.close = facts.close
         # RFC 9112 section 6.3: these never have a body, whatever their fields say.
-        self.bodiless = status == 204 or status == 304 or self.request.method == "HEAD"
+        self.bodiless = status == 204 or status == 304 or self.request.method is HEAD
         self.declared = facts.content_length
         return 0
 
@@ -261,7 +266,7 @@ cdef class Exchange:
         close = close or self.must_close(True)
         self.sent = send_answer(
             self.service, self.session.codec, self.stream, status, detail, fields, self.request_id,
-            self.request.method == "HEAD", close,
+            self.request.method is HEAD, close,
         )
         self.head_sent = True
         return self.complete()

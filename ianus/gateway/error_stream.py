@@ -28,6 +28,7 @@ class ErrorStream:
 
     def __init__(self) -> None:
         self._begun = _Begun()
+        self.has_begun_lines = False  # True once any thread has left a line unfinished: only then flush() is worth it.
 
     def write(self, text: str) -> int:
         """Logs whole lines; what is behind the last newline waits for its end or for flush()."""
@@ -40,6 +41,8 @@ class ErrorStream:
         if len(rest) > _LONGEST:
             whole, rest = whole + newline + rest, ""
         begun.text = rest
+        if rest:
+            self.has_begun_lines = True
         self._log(whole)
         return len(text)
 

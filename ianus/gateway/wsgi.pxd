@@ -30,6 +30,7 @@ cdef class WsgiGateway(Gateway):
     cdef Predictor predictor
     cdef object context             # what each call runs in a copy of
     cdef object spool               # gateway/spool.Spool
+    cdef object errors              # gateway/error_stream.ErrorStream
     cdef Py_ssize_t request_buffer, response_buffer
     cdef bint keep_underscores
     cdef dict template              # what all environs have in common; copied for each
@@ -40,7 +41,7 @@ cdef class WsgiGateway(Gateway):
 
     cdef dict environ(self, WsgiExchange exchange)
     cdef object environ_key(self, bytes name)
-    cdef str path_info(self, WsgiExchange exchange)
+    cdef str path_info(self, WsgiExchange exchange, dict environ)
     cdef tuple parse_status(self, str status)
 
 

@@ -65,8 +65,18 @@ cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
 cdef str WSGI_INPUT = sys.intern("wsgi.input")
 cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
 
-cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
+cdef str GET = sys.intern("GET")        # the objects of codec/http1, told by identity
+cdef str HEAD = sys.intern("HEAD")
+cdef str HTTP_1_1 = sys.intern("1.1")
 cdef bytes NO_QUERY = b""
+
+
+cdef extern from *:
+    """
+    /* The bound method, without looking its name up. */
+    #define ianus_bind(method, object) Py_TYPE(method)->tp_descr_get(method, object, (PyObject *)Py_TYPE(object))
+    """
+    object bind "ianus_bind"(object method, object instance)
 
 
 cdef class Threads:
@@ -120,12 +130,16 @@ cdef class WsgiGateway(Gateway):
         self.spool = spool
         self.keep_underscores = keep_underscores
         self.statuses = {}
-        self.keys = {b"content-length": None, b"content-type": CONTENT_TYPE, b"transfer-encoding": None}
-        # CVE-2016-5385: CGI's environment variable HTTP_PROXY is somebody else's.
-        self.keys[b"proxy"] = None
+        self.errors = ErrorStream()
+        self.keys = {
+            b"content-length": CONTENT_LENGTH,
+            b"content-type": CONTENT_TYPE,
+            b"transfer-encoding": None,     # bodies are not chunked any more
+            b"proxy": None,                 # CVE-2016-5385: HTTP_PROXY is somebody else's
+        }
         self.prefix = native((root_path if root_path_kept else "") + mount)
         self.template = {
-            REQUEST_METHOD: "GET",
+            REQUEST_METHOD: GET,
             "SCRIPT_NAME": native(root_path + mount),
             PATH_INFO: "/",
             QUERY_STRING: "",
@@ -140,7 +154,7 @@ cdef class WsgiGateway(Gateway):
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             WSGI_INPUT: None,
-            "wsgi.errors": ErrorStream(),
+            "wsgi.errors": self.errors,
             "wsgi.multithread": bool(multithread),
             "wsgi.multiprocess": bool(multiprocess),
             "wsgi.run_once": False,
@@ -160,19 +174,25 @@ cdef class WsgiGateway(Gateway):
         """The environ of one request, headers in one pass."""
         cdef Request request = exchange.request
         cdef dict environ = PyDict_Copy(self.template)
-        cdef str target = latin1(request.target)
         cdef object key, value
+        cdef str target
         cdef PyObject* found
         cdef PyObject* present
         cdef tuple field
-        environ[REQUEST_METHOD] = request.method
-        environ[PATH_INFO] = self.path_info(exchange)
+        if request.method is not GET:
+            environ[REQUEST_METHOD] = request.method
+        environ[PATH_INFO] = self.path_info(exchange, environ)
         if request.query_string is not NO_QUERY:
             environ[QUERY_STRING] = latin1(request.query_string)
+        # Mostly the target is the path.
+        if PyBytes_GET_SIZE(request.target) == len(request.path) and request.path.isascii():
+            target = request.path
+        else:
+            target = latin1(request.target)
         environ[RAW_URI] = target
         environ[REQUEST_URI] = target
         if request.http_version is HTTP_1_1:
-            environ[EARLY_HINTS] = exchange.early_hints
+            environ[EARLY_HINTS] = bind(EARLY_HINTS_METHOD, exchange)
         else:
             environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
             del environ[EARLY_HINTS]
@@ -187,8 +207,8 @@ cdef class WsgiGateway(Gateway):
             environ[WSGI_INPUT] = exchange.spool.rewind()
         else:
             environ[WSGI_INPUT] = BytesIO(exchange.take_body())
-        if request.content_length:
-            # Also of a chunked body, which is complete: Django reads nothing without.
+        if request.content_length < 0:
+            # The body was chunked and is complete. Django reads nothing without this.
             environ[CONTENT_LENGTH] = str(exchange.body_size)
         for field in request.headers:
             found = PyDict_GetItemWithError(self.keys, <object>field[0])
@@ -212,7 +232,7 @@ cdef class WsgiGateway(Gateway):
             self.keys[name] = key
         return key
 
-    cdef str path_info(self, WsgiExchange exchange):
+    cdef str path_info(self, WsgiExchange exchange, dict environ):
         """The path as native string, without the prefix that SCRIPT_NAME has."""
         cdef str path = exchange.request.path
         if not path.isascii():
@@ -222,16 +242,20 @@ cdef class WsgiGateway(Gateway):
             # OPTIONS * (RFC 9112 section 3.2.4) is about the server; RAW_URI tells it from OPTIONS /.
             return "/"
         if self.prefix:
-            return path.removeprefix(self.prefix)
+            if path == self.prefix or path.startswith(self.prefix + "/"):
+                return path[len(self.prefix):]
+            # A proxy that keeps the prefix has let something else pass.
+            environ["SCRIPT_NAME"] = ""
         return path
 
     cdef tuple parse_status(self, str status):
         """(code, reason phrase) of '200 OK'; None for the registered phrase."""
         cdef PyObject* found = PyDict_GetItemWithError(self.statuses, status)
-        cdef str code = status[:3]
+        cdef str code
         cdef bytes reason
         if found != NULL:
             return <tuple>found
+        code = status[:3]
         if len(code) != 3 or not code.isascii() or not code.isdigit() or status[3:4] not in ("", " "):
             raise ValueError(f"response status {status!r} is not three digits, a space and a reason phrase")
         reason = status[4:].encode("latin-1")
@@ -285,13 +309,10 @@ cdef class WsgiExchange(Exchange):
         self.evidence = gateway.predictor.about(self.request)
         self.service.in_flight += 1
         self.counted = True
-        if self.request_complete:
-            self.submitted = True
-            gateway.threads.submit(self)
-        elif self.spool_error is not None:
+        # No thread is spent before the body is there.
+        if self.request_complete or self.spool_error is not None:
             self.notify_readable()
         else:
-            # No thread is spent before the body is there.
             self.want_body()
         return False
 
@@ -324,10 +345,12 @@ cdef class WsgiExchange(Exchange):
         return not self.request_complete and self.spool_error is None
 
     cdef int notify_readable(self) except -1:
-        if self.submitted or not self.counted:
+        if self.submitted:
             return 0
         if self.disconnected or self.response_complete:
             return self.uncount()
+        if not self.counted:
+            return 0
         if self.spool_error is not None:
             logger.error("%s Answered 503: %s", self.spool_error, self.request_line())
             self.refused = True
@@ -425,12 +448,16 @@ cdef class WsgiExchange(Exchange):
     # ---------------------------------------------------------------- the application's side
 
     cdef int call(self) except -1:
-        context = PyContext_Copy((<WsgiGateway>self.gateway).context)
+        cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        context = PyContext_Copy(gateway.context)
         PyContext_Enter(context)
         try:
             self.run()
         finally:
             PyContext_Exit(context)
+        if gateway.errors.has_begun_lines:
+            # The next request in this thread is another one.
+            gateway.errors.flush()
         if self.spool is not None:
             self.spool.close()
         return 0
@@ -440,7 +467,7 @@ cdef class WsgiExchange(Exchange):
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         result = None
         try:
-            result = gateway.app(gateway.environ(self), self.start_response)
+            result = gateway.app(gateway.environ(self), bind(START_RESPONSE, self))
             self.send_result(result)
         except BaseException as error:
             self.raised(error)
@@ -487,7 +514,7 @@ cdef class WsgiExchange(Exchange):
         self.prepared_status = code
         self.facts = facts
         self.expected = facts.content_length
-        return self.write
+        return bind(WRITE, self)
 
     def write(self, data):
         """Sends a block of the body (PEP 3333, "The write() Callable").
@@ -617,7 +644,7 @@ cdef class WsgiExchange(Exchange):
         return block if PyBytes_CheckExact(block) else PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
 
     cdef bint is_bodiless(self) noexcept:
-        return self.prepared_status == 204 or self.prepared_status == 304 or self.request.method == "HEAD"
+        return self.prepared_status == 204 or self.prepared_status == 304 or self.request.method is HEAD
 
     cdef int deliver(self, object piece, bint end) except -1:
         """Hands a piece over, then waits while too much of the response waits for the client."""
@@ -701,6 +728,12 @@ cdef class WsgiExchange(Exchange):
             exc_info=None if error is None else (type(error), error, error.__traceback__),
         )
         return 0
+
+
+# The methods that an application is given, bound for each request.
+cdef object START_RESPONSE = WsgiExchange.start_response
+cdef object WRITE = WsgiExchange.write
+cdef object EARLY_HINTS_METHOD = WsgiExchange.early_hints
 
 
 cdef int check_block(object block) except -1:
