@@ -86,7 +86,7 @@ def user_traceback(error: BaseException) -> str:
 def _hide_own_frames(report: TracebackException | None) -> None:
     if report is None:
         return
-    kept = [frame for frame in report.stack if not _is_own(frame.filename)]
+    kept = [frame for frame in report.stack if not is_own(frame.filename)]
     if kept:
         report.stack[:] = kept
     else:
@@ -99,6 +99,7 @@ def _hide_own_frames(report: TracebackException | None) -> None:
         _hide_own_frames(member)
 
 
-def _is_own(filename: str) -> bool:
+def is_own(filename: str) -> bool:
+    """Whether a source file, as a frame names it, is one of this package."""
     # Compiled modules name their source relative to the project (`ianus/gateway/asgi.pyx`).
     return filename.startswith(PACKAGE_DIR) or (filename.startswith("ianus/") and filename.endswith(".pyx"))

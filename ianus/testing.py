@@ -3,7 +3,8 @@
     with ianus.testing.serve(app) as url:
         assert httpx.get(f"{url}/hello").status_code == 200
 
-The application runs in a thread of its own, on an event loop of its own. With pytest there is also the fixture
+An ASGI application runs in a thread of its own, on an event loop of its own; one of WSGI in threads as in production.
+With pytest there is also the fixture
 `ianus_server` (pytest_plugin.py).
 """
 
@@ -40,8 +41,8 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
 
     def run() -> None:
         try:
-            server.load()  # before there is a loop, as the command does
-            with asyncio.Runner(loop_factory=lambda: new_loop(server.settings.loop)) as runner:
+            apps = server.load()  # before there is a loop, as the command does
+            with asyncio.Runner(loop_factory=lambda: new_loop(server.settings.loop, apps)) as runner:
                 runner.run(_serve(server, started))
         except BaseException as error:
             (ended if started.done() else started).set_exception(error)
@@ -69,7 +70,7 @@ async def _serve(server: Server, started: "Future[Callable[[], object]]") -> Non
         started.set_result(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, over.set))
         await over.wait()
         # Clients may keep connections open; only what the application is doing is waited for.
-        if calls := server.requests():
-            await asyncio.wait(calls, timeout=GRACE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_calls(), GRACE)
         server.force_exit = True
     await serving

@@ -31,7 +31,10 @@ def create_app():
     return app
 
 def wsgi(environ, start_response):
-    return []
+    if environ["PATH_INFO"] == "/stuck":
+        threading.Event().wait()
+    start_response("200 OK", [])
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode("latin-1")]
 
 class Legacy:
     def __init__(self, scope):
@@ -143,6 +146,45 @@ def test_a_quick_stop_does_not_wait_for_threads_of_the_application(start: Start)
     assert "leaving threads of the application behind" in process.log
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_wsgi_application(number: signal.Signals, start: Start) -> None:
+    process = start("my_main:wsgi")
+    assert "serves my_main:wsgi (wsgi) on http://127.0.0.1:" in process.banner
+    assert "; loop asyncio, threads auto, pid" in process.banner
+    assert process.get("/hello") == " /hello"
+    code, out = process.end(number)
+    assert code == 0
+    assert '"GET /hello HTTP/1.1" 200' in out
+    assert process.log.splitlines()[-1].endswith(" INFO stopped")
+
+
+def test_several_applications_in_one_process(start: Start, folder: Path) -> None:
+    (folder / "ianus.toml").write_text('app = "my_main:wsgi"\nmount = ["/api=my_main:app", "/w=my_main:wsgi"]\n')
+    process = start()
+    assert "serves my_main:wsgi (wsgi), my_main:app (asgi3) at /api, my_main:wsgi (wsgi) at /w on " in process.banner
+    assert process.get("/hello") == " /hello"
+    assert process.get("/api/hello") == "/api/hello"
+    assert process.get("/w/hello") == "/w /hello"
+    assert process.get("/apihello") == " /apihello"
+    assert process.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_call_that_is_stuck_is_reported_and_does_not_prevent_the_end(start: Start) -> None:
+    process = start("my_main:wsgi", "--stuck-report-after", "50ms")
+    host, _, port = process.url.removeprefix("http://").partition(":")
+    assert process.popen.stderr is not None
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as client:
+        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        lines = iter(process.popen.stderr.readline, "")
+        assert " WARNING GET /stuck has not returned after 0." in next(lines)
+        assert any(line.strip() == "threading.Event().wait()" for line in lines)
+        assert process.get("/hello") == " /hello"
+        code, _ = process.end(signal.SIGQUIT)
+    assert code == 0
+    assert "requests abandoned: 1" in process.log
+    assert "leaving threads of the application behind" in process.log
+
+
 def test_run_serves_an_object_and_returns(start: Start) -> None:
     process = start("-c", "import sys; sys.path.insert(0, ''); import my_main; my_main.run()")
     assert "serves my_main:app (asgi3)" in process.banner
@@ -157,7 +199,7 @@ def test_run_serves_an_object_and_returns(start: Start) -> None:
     [
         (["my_mian:app"], "There is no module my_mian in "),
         (["my_main:ap"], "my_main has no attribute ap. Did you mean app?"),
-        (["my_main:wsgi"], "WSGI applications are not served yet"),
+        (["my_main:app", "--mount", "/api=my_main:ap"], "no attribute ap. Did you mean app? (mounted at /api)"),
         (["my_main:app", "--lifespan", "on"], "failed in its lifespan.startup: ValueError: not supported."),
     ],
 )
@@ -234,12 +276,22 @@ def test_a_good_configuration_is_checked_without_a_socket(run: Run) -> None:
     assert result.stdout == "my_main:app (asgi3): all settings are good.\n"
 
 
+def test_all_applications_are_checked(run: Run) -> None:
+    result = run("my_main:wsgi", "--mount", "/api=my_main:create_app()", "--mount", "/b=my_main:wsgi", "--check-config")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (
+        "my_main:wsgi (wsgi), my_main:create_app() (asgi3) at /api, my_main:wsgi (wsgi) at /b: all settings are good.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "code", "expected"),
     [
         (["my_mian:app"], 3, "There is no module my_mian in "),
-        (["my_main:wsgi"], 3, "WSGI applications are not served yet"),
         (["my_main:app", "--interface", "wsgi"], 3, "my_main:app is async, which a WSGI application is not"),
+        (["my_main:wsgi", "--mount", "/a=my_mian:app"], 3, "Did you mean my_main? (mounted at /a)"),
+        (["my_main:wsgi", "--spool-dir", "nowhere"], 3, "No temporary files can be made in nowhere."),
+        (["my_main:app", "--mount", "/a=my_main:app", "--mount", "/a=my_main:app"], 2, "/a is given twice"),
         (["my_main:app", "--app-dir", "nowhere"], 3, "The directory nowhere does not exist"),
         (["my_main:app", "--log-config", "nowhere.ini"], 3, "The logging configuration nowhere.ini cannot be read"),
         (["my_main:app", "--error-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),

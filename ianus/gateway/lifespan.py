@@ -62,12 +62,12 @@ class Lifespan:
         try:
             await self._wait(self._started, self.startup_timeout)
         except asyncio.CancelledError:
-            await self._abandon()
+            await self.abandon()
             raise
         if self._started.done():
             message = self._started.result()
             if message is not None:
-                await self._abandon()
+                await self.abandon()
                 raise self._failed(message)
             self.state = state
             self._task.add_done_callback(self._on_end)
@@ -75,7 +75,7 @@ class Lifespan:
             self._unsupported(self._task)
             self._task = None
         else:
-            await self._abandon()
+            await self.abandon()
             raise StartupError(
                 f"{self.app.name} did not answer lifespan.startup within {self.startup_timeout:g} s. "
                 "If it needs longer raise --timeout-lifespan-startup; if it does not know the lifespan "
@@ -95,7 +95,7 @@ class Lifespan:
         try:
             await self._wait_for_clean_up(task)
         finally:
-            await self._abandon()
+            await self.abandon()
 
     async def _wait_for_clean_up(self, task: "asyncio.Task[None]") -> None:
         await self._wait(self._stopped, self.shutdown_timeout)
@@ -162,7 +162,7 @@ class Lifespan:
         awaited: set[asyncio.Future[Any]] = {answer, self._task} if self._task is not None else {answer}
         await asyncio.wait(awaited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
         """Cancels the task if it still runs and gives it a moment to obey. What it raises is dropped."""
         task, self._task = self._task, None
         if task is None:

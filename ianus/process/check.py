@@ -1,14 +1,14 @@
 """What --check-config does: a start as main.py begins it, without the sockets."""
 
 from ianus.process.main import new_loop
-from ianus.process.resources import open_log
-from ianus.process.worker import load_application
+from ianus.process.resources import check_spool, open_log
+from ianus.process.worker import describe, load_applications, serves
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, apply_config
 
 
 def check(app: str, settings: Settings) -> str:
-    """The application's name and interface. Log files are opened, and made where there are none.
+    """The applications' names and interfaces. Log files are opened, and made where there are none.
 
     Raises StartupError for what would prevent a start.
     """
@@ -18,9 +18,11 @@ def check(app: str, settings: Settings) -> str:
         prepare(app, settings)
     if settings.log_config:
         apply_config(settings.log_config)
-    application = load_application(app, settings)
+    apps = load_applications(app, settings)
+    if serves(apps, wsgi=True):
+        check_spool(settings)
     open_log(settings).close()
     if settings.access_log:
         LogFile(settings.access_logfile, "--access-logfile", 1).close()
-    new_loop(settings.loop).close()
-    return f"{application.name} ({application.interface})"
+    new_loop(settings.loop, apps).close()
+    return describe(apps)

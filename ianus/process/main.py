@@ -1,7 +1,7 @@
 """A process that serves and does nothing else: its loop, its signals, its log, its exit code.
 
-The order of a start is chosen by what fails soonest and is told best: addresses are bound before the application is
-loaded, the application is loaded before a loop exists; worker.py goes on from there.
+The order of a start is chosen by what fails soonest and is told best: addresses are bound before the applications are
+loaded, the applications are loaded before a loop exists; worker.py goes on from there.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ianus.errors import StartupError
+from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
-from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_application
+from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_applications, serves
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
@@ -36,12 +38,15 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         listeners = open_listeners(settings)
         for listener in listeners:
             stack.callback(listener.close)
-        application = load_application(app, settings)
+        apps = load_applications(app, settings)
         log = open_log(settings)
         stack.callback(log.close)
-        loop = new_loop(settings.loop)
+        if settings.switch_interval and serves(apps, wsgi=True):
+            stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(settings.switch_interval)
+        loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
-        worker = Worker(application, settings, listeners, StopRequest())
+        worker = Worker(apps, settings, listeners, StopRequest())
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)
@@ -53,19 +58,21 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         code = _run_to_end(loop, worker)
-        if hard_exit and worker.hurried and _has_busy_threads():
+        leaves_threads = hard_exit and worker.hurried and (worker.calls() or _has_busy_threads())
+        worker.close()  # Its last lines come before ours.
+        if leaves_threads:
             logger.warning("leaving threads of the application behind that are still busy")
             logging.shutdown()
             sys.stdout.flush()
             os._exit(code)
-        worker.close()  # Its last lines come before ours.
         logger.info("stopped")
     return code
 
 
-def new_loop(name: str) -> asyncio.AbstractEventLoop:
-    """A new event loop of the kind that --loop names. Raises StartupError."""
-    if name != "asyncio":
+def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoop:
+    """A new event loop of the kind that --loop names, for these applications. Raises StartupError."""
+    # Where there is no ASGI application the loop does next to nothing, and uvloop takes time to import.
+    if name == "uvloop" or (name == "auto" and serves(apps, wsgi=False)):
         try:
             import uvloop
         except ImportError:

@@ -67,7 +67,7 @@ def run(app: Any, settings: Settings) -> int:
 
 def prepare(app: Any, settings: Settings) -> "Watched":
     """What is to be watched. Raises StartupError where that, or starting `app` anew, cannot be done."""
-    if not isinstance(app, str):
+    if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
         raise StartupError('An application can be reloaded where it is given by name, as in ianus.run("main:app").')
     try:
         import watchfiles  # noqa: F401

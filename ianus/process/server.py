@@ -24,7 +24,7 @@ from ianus.errors import SettingError, StartupError
 from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners
 from ianus.process.signals import StopRequest, Urgency
-from ianus.process.worker import Worker, load_application
+from ianus.process.worker import Worker, load_applications
 from ianus.settings.schema import Settings
 
 logger = logging.getLogger("ianus.error")
@@ -34,8 +34,8 @@ class Server:
     """An application, to be served once: for another time there is another Server.
 
     app: "MODULE:ATTR" or the application itself.
-    settings: a Settings object, or single settings as keywords; those about a process of its own (loop, the error
-        log and logging's configuration) have no effect.
+    settings: a Settings object, or single settings as keywords; those about a process of its own (loop, switch
+        interval, the error log and logging's configuration) have no effect.
     started: connections are accepted, or were once.
 
     Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.
@@ -57,19 +57,19 @@ class Server:
         self._asked = Urgency.NONE  # before the loop has heard of it
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = asyncio.Event()  # started, or never to be
-        self._application: Application | None = None
+        self._apps: tuple[Application, ...] = ()
         self._worker: Worker | None = None
         self._addresses: tuple[str, ...] = ()
 
-    def load(self) -> Application:
-        """Loads the application, if that was not done yet; serve() does it otherwise.
+    def load(self) -> tuple[Application, ...]:
+        """Loads the application and those mounted beside it, if that was not done yet; serve() does it otherwise.
 
         For applications that have to be loaded while no event loop runs, such as Django's that look into the
         database. Raises StartupError.
         """
-        if self._application is None:
-            self._application = load_application(self.app, self.settings)
-        return self._application
+        if not self._apps:
+            self._apps = load_applications(self.app, self.settings)
+        return self._apps
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Starts, serves until should_exit is set, and stops.
@@ -91,8 +91,8 @@ class Server:
                 for listener in listeners:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
-                application = self.load()
-                self._worker = Worker(application, self.settings, listeners, self._stop, self._on_started)
+                apps = self.load()
+                self._worker = Worker(apps, self.settings, listeners, self._stop, self._on_started)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
                 self._worker.close()  # Its last lines come before ours.
@@ -118,8 +118,13 @@ class Server:
         return self._addresses[0]
 
     def requests(self) -> "list[asyncio.Task[None]]":
-        """The application calls that have not returned. To be called in the loop's thread."""
+        """The calls of ASGI applications that have not returned. To be called in the loop's thread."""
         return self._worker.requests() if self._worker is not None else []
+
+    async def wait_calls(self) -> None:
+        """Waits until no application call runs, be it WSGI or ASGI."""
+        if self._worker is not None:
+            await self._worker.wait_calls()
 
     # --- Stopping, from any thread ---
 

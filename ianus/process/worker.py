@@ -1,156 +1,112 @@
-"""One application, served by one event loop: the rooms of the house wired together, and taken down again.
+"""Applications, served in one process: the house is opened, and closed again.
 
 It knows nothing of signals, of logging's configuration or of where the loop comes from, so it is the same in a
 process of its own (main.py) and inside somebody else's loop (server.py): it cancels the tasks of requests and of
-the lifespan, and no others.
+the lifespans, and no others.
 
-The application is started (lifespan) before the first connection is accepted, and the banner appears when all this
-is done. A graceful stop goes the same way back: no new connections; requests in flight, and application calls that
-outlive their response, may finish within --timeout-graceful-shutdown; what remains is cancelled; the
-application is told to clean up (lifespan); logs are flushed. A quick stop is the same without the waiting,
-and gives the clean-up a few seconds only.
+ASGI applications are started (lifespan), one after the other, before the first connection is accepted, and the banner
+appears when all this is done. A graceful stop goes the same way back: no new connections; requests in flight, and
+application calls that outlive their response, may finish within --timeout-graceful-shutdown; what remains is
+cancelled; the applications are told to clean up (lifespan), the last one first; logs are flushed. A quick stop is the
+same without the waiting, and gives the clean-up a few seconds only. A call of a WSGI application cannot be cancelled:
+its client is gone, and its thread is left behind where it does not return.
+
+The loop drives the reactor where there is an ASGI application. Where there is none the crew does (gateway/leader), and
+the loop is for signals, stopping and reports alone: then it touches the reactor only while the crew stands back.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
-from ianus.errors import StartupError
 from ianus.gateway.lifespan import Lifespan
-from ianus.gateway.loader import Application, load
+from ianus.gateway.loader import Application, load, load_mounted
+from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
+from ianus.process.stuck import StuckReport
+from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
+from ianus.settings.values import show_threads
 from ianus.telemetry.logs import LogFile
 
 if TYPE_CHECKING:
-    from ianus.acceptor.reactor import Reactor
-    from ianus.exchange.service import Service
-    from ianus.gateway.asgi import AsgiGateway
-    from ianus.telemetry.access_log import AccessLog
+    from ianus.gateway.leader import Crew
 
 logger = logging.getLogger("ianus.error")
 
-# The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
-RECEIVE_BYTES = 256 * 1024
-
-# Seconds that cancelled tasks get to leave, and that the application's clean-up gets in a quick stop.
+# Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0
 QUICK_CLEAN_UP = 5.0
 
-
-def load_application(app: Any, settings: Settings) -> Application:
-    """The application that `app` names or is, loaded as `settings` say. Raises StartupError."""
-    application = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
-    if application.interface == "wsgi" or settings.mount:
-        raise StartupError("WSGI applications are not served yet, and nothing is mounted yet.")
-    return application
+# Seconds between two looks at calls that somebody waits for.
+CALLS_PERIOD = 0.01
 
 
-def wire(
-    app: Application,
-    settings: Settings,
-    loop: asyncio.AbstractEventLoop,
-    state: dict[str, Any] | None,
-    access_file: LogFile | None,
-) -> "tuple[Reactor, Service, AsgiGateway, AccessLog | None]":
-    """The compiled part, from the sockets to the application: what accepts, what calls, what logs."""
-    # Loaded here, after all that can fail for reasons worth a message.
-    from ianus.acceptor.reactor import Reactor
-    from ianus.codec.http1.codec import Http1Factory
-    from ianus.codec.limits import Limits
-    from ianus.exchange.service import Deadlines, Service
-    from ianus.exchange.session import HttpSessionFactory
-    from ianus.gateway.asgi import AsgiGateway
-    from ianus.telemetry.access_log import AccessLog
-    from ianus.telemetry.line_format import LineFormat
+def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
+    """The application that `app` names or is, and those that are mounted beside it. Raises StartupError."""
+    main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+    mounted = (load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount)
+    return main, *mounted
 
-    access_log = None
-    if access_file is not None:
-        line_format = LineFormat(settings.access_log_format, json=settings.log_format == "json")
-        access_log = AccessLog(access_file.fd, line_format, exclude=settings.access_log_exclude)
-    gateway = AsgiGateway(
-        app.callable,
-        loop=loop,
-        name=app.name,
-        root_path=settings.root_path or settings.root_path_kept,
-        root_path_kept=bool(settings.root_path_kept),
-        sendfile=settings.sendfile,
-        state=state,
-    )
-    limits = Limits(
-        request_line=settings.limit_request_line,
-        field_size=settings.limit_request_field_size,
-        fields_size=settings.limit_request_fields_size,
-        fields=settings.limit_request_fields,
-        body_size=settings.max_request_body_size,
-    )
-    deadlines = Deadlines(
-        request_header=settings.timeout_request_header,
-        keep_alive=settings.timeout_keep_alive,
-        request_body=settings.timeout_request_body,
-        body_rate=settings.limit_body_rate,
-        body_rate_grace=settings.limit_body_rate_grace,
-        write=settings.timeout_write,
-    )
-    service = Service(
-        gateway,
-        Http1Factory(limits),
-        deadlines=deadlines,
-        access_log=access_log,
-        date_header=settings.date_header,
-        server_header=settings.server_header,
-        headers=settings.header,
-        limit_concurrency=settings.limit_concurrency,
-        request_id_header=settings.request_id_header,
-    )
-    longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
-    reactor = Reactor(
-        HttpSessionFactory(service),
-        limit_connections=settings.limit_connections,
-        receive_size=max(RECEIVE_BYTES, 2 * longest_line),
-    )
-    return reactor, service, gateway, access_log
+
+def serves(apps: Sequence[Application], *, wsgi: bool) -> bool:
+    """Whether one of them is a WSGI application, or with `wsgi=False` one of ASGI."""
+    return any((app.interface == "wsgi") is wsgi for app in apps)
+
+
+def describe(apps: Sequence[Application]) -> str:
+    """For people: names, interfaces, where they are mounted."""
+    return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
 
 
 class Worker:
-    """An application, served on listening sockets by the running loop.
+    """Applications, served on listening sockets, with the running loop at hand.
 
+    apps: the one that has all paths but those of mounts comes first.
     listeners: their owner's; closed early when a graceful stop begins.
     stop: how a stop is asked for. on_started: called once connections are accepted.
     hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
 
-    Raises StartupError where the access log cannot be opened.
+    Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
     """
 
     def __init__(
         self,
-        app: Application,
+        apps: Sequence[Application],
         settings: Settings,
         listeners: list[Listener],
         stop: StopRequest,
         on_started: Callable[[], None] = lambda: None,
     ) -> None:
-        self.app = app
+        self.apps = apps
         self.settings = settings
         self.listeners = listeners
         self.stop = stop
         self.on_started = on_started
         self.hurried = False
-        self.lifespan = Lifespan(
-            app,
-            mode=settings.lifespan,
-            startup_timeout=settings.timeout_lifespan_startup,
-            shutdown_timeout=settings.timeout_lifespan_shutdown,
-        )
-        self.gateway: AsgiGateway | None = None
-        self.service: Service | None = None
-        self.reactor: Reactor | None = None
-        self.access_log: AccessLog | None = None
+        self.lifespans = {
+            app.prefix: Lifespan(
+                app,
+                mode=settings.lifespan,
+                startup_timeout=settings.timeout_lifespan_startup,
+                shutdown_timeout=settings.timeout_lifespan_shutdown,
+            )
+            for app in apps
+            if app.interface != "wsgi"
+        }
+        self.wired: Wired | None = None
         self.access_file: LogFile | None = None
+        self._crew: Crew | None = None  # once it was started
+        self._is_led = False  # The crew drives the reactor.
+        self._crew_left: asyncio.Event | None = None  # once it was told to leave
+        self._stuck: asyncio.Task[None] | None = None
+        if serves(apps, wsgi=True):
+            check_spool(settings)
         if settings.access_log:
             self.access_file = LogFile(settings.access_logfile, "--access-logfile", 1)
 
@@ -160,39 +116,54 @@ class Worker:
         Cancelling it is the stop that waits for nothing but the application's clean-up.
         """
         loop = asyncio.get_running_loop()
-        if await self._start_application():
-            try:
-                self._open(loop)
-                await self.stop.wait(Urgency.GRACEFUL)
-                await self._drain(loop)
-            except asyncio.CancelledError:
-                self.stop.ask(Urgency.QUICK)
-                await self._drain(loop)
-                raise
-            finally:
-                await self._end_application()
+        try:
+            if await self._start_applications():
+                try:
+                    self._open(loop)
+                    await self.stop.wait(Urgency.GRACEFUL)
+                    await self._drain(loop)
+                except asyncio.CancelledError:
+                    self.stop.ask(Urgency.QUICK)
+                    await self._drain(loop)
+                    raise
+        finally:
+            if self._stuck is not None:
+                await cancel([self._stuck])
+            await self._end_applications()
 
     def close(self) -> None:
         """Releases everything that the worker holds, however serve() ended."""
-        if self.reactor is not None:
-            self.reactor.close()
-            self.reactor = None
-        if self.access_log is not None:
-            self.access_log.close()
-            self.access_log = None
+        if self.wired is not None:
+            if self._crew is not None and self._crew_left is None:
+                self._crew.stop(lambda: None)
+            self._touch(self.wired.reactor.close)
+            if self.wired.access_log is not None:
+                self.wired.access_log.close()
+            self.wired = None
         if self.access_file is not None:
             self.access_file.close()
             self.access_file = None
 
     def requests(self) -> "list[asyncio.Task[None]]":
-        """The application calls that have not returned."""
-        return self.gateway.tasks() if self.gateway is not None else []
+        """The calls of ASGI applications that have not returned."""
+        return [task for gateway in self.wired.asgi for task in gateway.tasks()] if self.wired is not None else []
+
+    def calls(self) -> list[tuple[str, float, int]]:
+        """Likewise of WSGI applications: request line, age in seconds, thread."""
+        return self._crew.running_calls() if self._crew is not None else []
+
+    async def wait_calls(self) -> None:
+        """Until all calls have returned that there are."""
+        while tasks := self.requests():
+            await asyncio.wait(tasks)
+        while self.calls():  # noqa: ASYNC110  (a thread that has no more to do tells nobody)
+            await asyncio.sleep(CALLS_PERIOD)
 
     # --- Starting ---
 
-    async def _start_application(self) -> bool:
-        """Whether it has started; not so if a stop was asked for meanwhile."""
-        starting = asyncio.create_task(self.lifespan.startup())
+    async def _start_applications(self) -> bool:
+        """Whether they have started; not so if a stop was asked for meanwhile."""
+        starting = asyncio.create_task(self._startup())
         try:
             if await self.until(starting, Urgency.GRACEFUL):
                 starting.result()
@@ -204,83 +175,138 @@ class Worker:
                 await asyncio.wait({starting}, timeout=CANCEL_GRACE)
         return False
 
+    async def _startup(self) -> None:
+        for lifespan in self.lifespans.values():
+            await lifespan.startup()
+
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
-        self.reactor, self.service, self.gateway, self.access_log = wire(
-            self.app, self.settings, loop, self.lifespan.state, self.access_file
-        )
-        if self.access_log is not None:
-            self.access_log.start()
+        states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
+        self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file)
+        if wired.access_log is not None:
+            wired.access_log.start()
         for listener in self.listeners:
-            self.reactor.listen(listener.sock)
-        self.reactor.attach(loop)
+            wired.reactor.listen(listener.sock)
+        if wired.asgi:
+            wired.reactor.attach(loop)
+        if wired.crew is not None:
+            wired.crew.start(wired.reactor, shared=bool(wired.asgi))
+            self._crew, self._is_led = wired.crew, not wired.asgi
+            if limit := self.settings.stuck_report_after:
+                self._stuck = loop.create_task(StuckReport(wired.crew, limit).run(), name="ianus stuck report")
         if self.settings.workers > 1:
             logger.warning(
                 "workers is %d, but this version runs one process; for more, start several behind a proxy",
                 self.settings.workers,
             )
         logger.info(
-            "Ianus %s serves %s (%s) on %s; loop %s, pid %d",
+            "Ianus %s serves %s on %s; loop %s,%s pid %d",
             __version__,
-            self.app.name,
-            self.app.interface,
+            describe(self.apps),
             ", ".join(listener.address for listener in self.listeners),
             type(loop).__module__.partition(".")[0],
+            f" threads {show_threads(self.settings.threads)}," if wired.crew is not None else "",
             os.getpid(),
         )
         self.on_started()
+
+    def _touch(self, act: Callable[[], None]) -> None:
+        """Does something to the reactor, which may be in other hands."""
+        if self._crew is not None and self._is_led:
+            self._crew.exclusively(act)
+        else:
+            act()
 
     # --- Stopping ---
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the connections: gracefully while there is time, then all at once."""
-        assert self.reactor is not None
-        assert self.gateway is not None
-        assert self.service is not None
+        wired = self.wired
+        assert wired is not None
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.urgency < Urgency.QUICK:
+            in_flight = wired.service.in_flight
             logger.info(
                 "stopping; requests in flight: %d%s",
-                self.service.in_flight,
-                f" (for up to {limit:g} s; INT again does not wait)" if limit and self.service.in_flight else "",
+                in_flight,
+                f" (for up to {limit:g} s; INT again does not wait)" if limit and in_flight else "",
             )
-            drained: asyncio.Future[None] = loop.create_future()
-            self.reactor.drain(lambda: None if drained.done() else drained.set_result(None))
+            drained = asyncio.Event()
+            self._touch(lambda: wired.reactor.drain(_setter(drained, loop)))
             for listener in self.listeners:  # From here on clients are refused, not left waiting.
                 listener.close()
-            finishing = asyncio.create_task(self._finish(drained))
+            finishing = asyncio.create_task(self._finish(drained, loop))
             if not await self.until(finishing, Urgency.QUICK, limit):
                 finishing.cancel()
-        connections, requests = self.reactor.connections, self.requests()
-        self.reactor.close()
-        if connections or requests:
+        connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
+        # Some requests wait for a thread, and some calls outlive their request.
+        abandoned = max(wired.service.in_flight, len(requests) + len(calls))
+        crew_left = self._dismiss_crew(loop)
+        await self._wait_for_idle_threads()
+        self._touch(wired.reactor.close)
+        if connections or abandoned:
             self.hurried = True
             why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
             logger.log(
-                logging.WARNING if requests else logging.INFO,
+                logging.WARNING if abandoned else logging.INFO,
                 "requests abandoned: %d, connections closed: %d, %s",
-                len(requests),
+                abandoned,
                 connections,
                 why,
             )
         await cancel(requests)
-        self.gateway.end_cancelled()
+        for gateway in wired.asgi:
+            gateway.end_cancelled()
+        await self._wait_for_crew(crew_left)
 
-    async def _finish(self, drained: "asyncio.Future[None]") -> None:
+    async def _finish(self, drained: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
         """Until the last connection is gone and the last application call has returned."""
-        await drained
+        await drained.wait()
         while tasks := self.requests():  # A response may be complete while background work goes on.
             await asyncio.wait(tasks)
+        await self._dismiss_crew(loop).wait()
 
-    async def _end_application(self) -> None:
-        """Lifespan shutdown: within its own limit, in a quick stop within QUICK_CLEAN_UP seconds."""
-        cleaning = asyncio.create_task(self.lifespan.shutdown())
+    def _dismiss_crew(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+        """Lets the threads leave as soon as each has nothing to do; the event is that all have left."""
+        if self._crew_left is None:
+            self._crew_left = asyncio.Event()
+            if self._crew is not None:
+                self._crew.stop(_setter(self._crew_left, loop))
+            else:
+                self._crew_left.set()
+        return self._crew_left
+
+    async def _wait_for_idle_threads(self) -> None:
+        """Until only those are left that make a call: the leader may still be asleep in the reactor."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_GRACE):
+                while self._crew is not None and self._crew.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
+                    await asyncio.sleep(CALLS_PERIOD)
+
+    async def _wait_for_crew(self, left: asyncio.Event) -> None:
+        """Until those are gone whose calls have lost their clients."""
+        try:
+            async with asyncio.timeout(CANCEL_GRACE):
+                await left.wait()
+        except TimeoutError:
+            logger.warning("calls of WSGI applications that have not returned: %d", len(self.calls()))
+
+    async def _end_applications(self) -> None:
+        """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
+        cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, Urgency.QUICK):
             return
         await asyncio.wait({cleaning}, timeout=QUICK_CLEAN_UP)
         if not cleaning.done():
             logger.warning("the application's shutdown was broken off after %g s", QUICK_CLEAN_UP)
             await cancel([cleaning])
+            for lifespan in self.lifespans.values():
+                await lifespan.abandon()
+
+    async def _shutdown(self) -> None:
+        """In reverse, because an application may use what those before it have started."""
+        for lifespan in reversed(self.lifespans.values()):
+            await lifespan.shutdown()
 
     async def until(self, task: "asyncio.Task[None]", urgency: Urgency, limit: float = 0.0) -> bool:
         """Whether `task` is done within `limit` seconds (0: no limit) and before a stop this urgent."""
@@ -301,3 +327,15 @@ async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
     _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_GRACE)
     if stubborn:
         logger.warning("%d tasks of the application ignore their cancellation", len(stubborn))
+
+
+def _setter(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """What sets an event of the loop, from any thread."""
+
+    def set_event() -> None:
+        try:
+            loop.call_soon_threadsafe(event.set)
+        except RuntimeError:
+            pass  # The loop is closed: nobody waits any more.
+
+    return set_event

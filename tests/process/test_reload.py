@@ -158,9 +158,10 @@ def test_watchfiles_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         reload.run("main:app", settings())
 
 
-def test_only_a_name_can_be_loaded_again(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("app", "mount"), [(print, ()), ("main:app", [("/a", print)])])
+def test_only_a_name_can_be_loaded_again(app: Any, mount: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        ianus.run(lambda: None, reload=True)
+        ianus.run(app, reload=True, mount=mount)
     assert caught.value.code == 3
     assert 'by name, as in ianus.run("main:app")' in capsys.readouterr().err
 

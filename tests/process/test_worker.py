@@ -14,9 +14,11 @@ import pytest
 
 import ianus
 from ianus.errors import StartupError
+from ianus.gateway.loader import Application
 from ianus.process import main as module
 from ianus.process import worker
 from ianus.process.signals import Urgency
+from ianus.process.wiring import Wired
 from ianus.settings.schema import Settings
 
 
@@ -25,7 +27,7 @@ class Notes(list[str]):
 
 
 class StandIn:
-    """Plays reactor, gateway and access log in one.
+    """Plays reactor, service, gateway, crew and access log in one.
 
     script: called with the stand-in once everything is open, in a task of the loop.
     """
@@ -38,10 +40,21 @@ class StandIn:
         self.on_drained: Callable[[], None] | None = None
         self.sockets: list[socket.socket] = []
         self.draining = asyncio.Event()
+        self.threads: list[threading.Thread] = []
+        self.on_gone: Callable[[], None] | None = None
+        self.exclusive = False
 
-    def wire(self, app: Any, settings: Settings, loop: Any, state: Any, access_file: Any) -> Any:
-        self.state = state
-        return self, self, self, self
+    def wire(self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any) -> Any:
+        self.states = states
+        self.loop = loop
+        self.led = all(app.interface == "wsgi" for app in apps)
+        return Wired(
+            reactor=self,  # type: ignore[arg-type]
+            service=self,  # type: ignore[arg-type]
+            access_log=self if access_file is not None else None,  # type: ignore[arg-type]
+            asgi=() if self.led else (self,),  # type: ignore[arg-type]
+            crew=StandInCrew(self) if any(app.interface == "wsgi" for app in apps) else None,  # type: ignore[arg-type]
+        )
 
     # as a reactor
 
@@ -53,6 +66,7 @@ class StandIn:
         self.task = loop.create_task(self.script(self))
 
     def drain(self, on_drained: Callable[[], None]) -> None:
+        assert self.exclusive is self.led
         self.notes.append("drain")
         self.draining.set()
         if self.connections == 0:
@@ -79,13 +93,51 @@ class StandIn:
     def request(self, coroutine: Any) -> None:
         self.requests.append(asyncio.create_task(coroutine))
 
-    # as an access log, and as a reactor
+    # as an access log, and as a reactor, which a crew may have
 
     def start(self) -> None:
         self.notes.append("start log")
 
     def close(self) -> None:
         self.notes.append("close")
+
+
+class StandInCrew:
+    """Its threads are those of `stand_in.threads`."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+
+    def start(self, reactor: Any, *, shared: bool) -> None:
+        assert reactor is self.stand_in
+        assert shared is not self.stand_in.led
+        self.stand_in.notes.append("start crew")
+        if not shared:
+            self.stand_in.attach(self.stand_in.loop)
+
+    def exclusively(self, function: Callable[[], Any]) -> Any:
+        self.stand_in.exclusive = True
+        try:
+            return function()
+        finally:
+            self.stand_in.exclusive = False
+
+    @property
+    def threads(self) -> int:
+        return len(self.running_calls())
+
+    def running_calls(self) -> list[tuple[str, float, int]]:
+        return [("GET /", 1.0, thread.ident or 0) for thread in self.stand_in.threads if thread.is_alive()]
+
+    def stop(self, on_gone: Callable[[], None]) -> None:
+        self.stand_in.notes.append("stop crew")
+
+        def leave() -> None:
+            for thread in self.stand_in.threads:
+                thread.join()
+            on_gone()
+
+        threading.Thread(target=leave).start()
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +244,7 @@ def test_the_state_of_the_lifespan_reaches_the_gateway(serve: Callable[..., int]
         await send({"type": "lifespan.startup.complete"})
 
     async def script(stand_in: StandIn) -> None:
-        seen.append(stand_in.state)
+        seen.extend(stand_in.states)
         os.kill(os.getpid(), signal.SIGTERM)
 
     serve(script, app)
@@ -387,6 +439,183 @@ def test_the_int_of_last_resort_breaks_off_a_blocking_call_and_the_stop_goes_on(
     assert notes == ["startup", "start log", "open", "close", "shutdown", "close", "close"]
 
 
+# --- WSGI applications, and several of any kind ---
+
+
+def wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+def test_the_crew_leads_where_wsgi_alone_is_served(serve: Callable[..., int], notes: Notes) -> None:
+    assert serve(ask(signal.SIGTERM), wsgi) == 0
+    assert notes == ["start log", "start crew", "open", "drain", "stop crew", "close", "close", "close"]
+
+
+def test_the_loop_drives_the_reactor_where_asgi_is_mounted(serve: Callable[..., int], notes: Notes) -> None:
+    assert serve(ask(signal.SIGTERM), wsgi, mount=[("/api", application_of(notes))]) == 0
+    assert notes == [
+        *("startup", "start log", "open", "start crew"),
+        *("drain", "stop crew", "close", "shutdown", "close", "close"),
+    ]
+
+
+def test_a_quick_stop_dismisses_the_crew_before_the_reactor_is_closed(serve: Callable[..., int], notes: Notes) -> None:
+    assert serve(ask(signal.SIGQUIT), wsgi) == 0
+    assert notes == ["start log", "start crew", "open", "stop crew", "close", "close", "close"]
+
+
+def call(stand_in: StandIn, until: threading.Event, then: Callable[[], None] = lambda: None) -> None:
+    """A call of a WSGI application."""
+
+    def run() -> None:
+        until.wait(20)
+        then()
+
+    stand_in.threads.append(threading.Thread(target=run))
+    stand_in.threads[-1].start()
+
+
+def test_calls_in_threads_may_finish(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def script(stand_in: StandIn) -> None:
+        release = threading.Event()
+        call(stand_in, release, lambda: notes.append("returned"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stand_in.draining.wait()
+        release.set()
+
+    serve(script, wsgi)
+    assert notes[3:] == ["drain", "stop crew", "returned", "close", "close", "close"]
+    assert "abandoned" not in capsys.readouterr().err
+
+
+def test_calls_in_threads_that_take_too_long_are_left_behind(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "CANCEL_GRACE", 0.01)
+    release = threading.Event()
+    exits: list[int] = []
+
+    def leave(code: int) -> None:
+        exits.append(code)
+        release.set()
+
+    monkeypatch.setattr(os, "_exit", leave)
+
+    async def script(stand_in: StandIn) -> None:
+        call(stand_in, release)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(worker, "wire", StandIn(notes, script).wire)
+    settings = Settings.from_values({"bind": "127.0.0.1:0", "timeout_graceful_shutdown": 0.01})
+    assert module.run(wsgi, settings, hard_exit=True) == 0
+    assert exits == [0]
+    assert notes[3:] == ["drain", "stop crew", "close", "close", "close"]
+    log = capsys.readouterr().err
+    assert "requests abandoned: 1, connections closed: 0, after 0.01 s" in log
+    assert "calls of WSGI applications that have not returned: 1" in log
+    assert "leaving threads of the application behind" in log
+
+
+def named(name: str, notes: Notes) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for kind in ("startup", "shutdown"):
+            await receive()
+            notes.append(f"{kind} {name}")
+            scope["state"]["name"] = name
+            await send({"type": f"lifespan.{kind}.complete"})
+
+    return app
+
+
+def test_each_asgi_application_has_its_own_lifespan_and_the_last_ends_first(
+    serve: Callable[..., int], notes: Notes
+) -> None:
+    states: list[Any] = []
+
+    async def script(stand_in: StandIn) -> None:
+        states.extend(stand_in.states)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    mounts = [("/b", named("b", notes)), ("/w", wsgi), ("/c", named("c", notes))]
+    assert serve(script, named("a", notes), mount=mounts) == 0
+    assert [note for note in notes if " " in note and "crew" not in note] == [
+        *("startup a", "startup b", "startup c", "start log"),
+        *("shutdown c", "shutdown b", "shutdown a"),
+    ]
+    assert states == [{"name": "a"}, {"name": "b"}, None, {"name": "c"}]
+
+
+def test_what_has_started_is_ended_when_another_one_fails(
+    serve: Callable[..., int], notes: Notes, free_port: int
+) -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with pytest.raises(StartupError, match="no database"):
+        serve(ask(), named("a", notes), mount=[("/b", fails), ("/c", named("c", notes))])
+    assert notes == ["startup a", "shutdown a"]
+
+
+def test_a_shutdown_that_hangs_leaves_no_other_application_behind(
+    serve: Callable[..., int], notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "QUICK_CLEAN_UP", 0.01)
+
+    async def hangs(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await forever()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            notes.append("cancelled")
+
+    assert serve(ask(signal.SIGQUIT), waits, mount=[("/b", hangs)]) == 0
+    assert "cancelled" in notes
+
+
+def test_the_banner_names_all_applications_and_the_threads(
+    serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(ask(signal.SIGTERM), wsgi, mount=[("/api", application_of(notes))])
+    (banner,) = (line for line in capsys.readouterr().err.splitlines() if " serves " in line)
+    assert "test_worker:wsgi (wsgi), tests.process.test_worker:application_of.<locals>.app (asgi3) at /api on" in banner
+    assert f"; loop asyncio, threads auto, pid {os.getpid()}" in banner
+    serve(ask(signal.SIGTERM), wsgi, threads=3)
+    assert "; loop asyncio, threads 3, pid " in capsys.readouterr().err
+
+
+def test_the_switch_interval_is_that_of_the_settings_while_wsgi_is_served(
+    serve: Callable[..., int], notes: Notes
+) -> None:
+    before = sys.getswitchinterval()
+    seen: list[float] = []
+
+    async def script(stand_in: StandIn) -> None:
+        seen.append(sys.getswitchinterval())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(script, wsgi, switch_interval=0.002)
+    serve(script, wsgi, switch_interval=0)
+    serve(script, switch_interval=0.002)
+    assert seen == [pytest.approx(0.002), before, before]
+    assert sys.getswitchinterval() == before
+
+
+def test_temporary_files_need_a_directory(serve: Callable[..., int], notes: Notes, tmp_path: Path) -> None:
+    missing = str(tmp_path / "none")
+    with pytest.raises(StartupError, match=r"No temporary files can be made in .*none\. .*--spool-dir\.$"):
+        serve(ask(), wsgi, spool_dir=missing)
+    assert serve(ask(signal.SIGTERM), wsgi, spool_dir=str(tmp_path)) == 0
+    assert serve(ask(signal.SIGTERM), spool_dir=missing) == 0  # There is no need for it.
+
+
 # --- Starts that fail, or are not to go on ---
 
 
@@ -452,20 +681,28 @@ def test_a_stop_while_the_application_starts_ends_the_start(
 def test_a_loop_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(StartupError, match="uvloop is not installed"):
-        module.new_loop("uvloop")
+        module.new_loop("uvloop", ())
+
+
+APPS = (Application(wsgi, "wsgi", "wsgi"), Application(forever, "asgi3", "asgi", "/api"))
 
 
 def test_auto_takes_uvloop_where_it_is_installed_and_asyncio_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uvloop = pytest.importorskip("uvloop")
-    loop = module.new_loop("auto")
-    assert isinstance(loop, uvloop.Loop)
-    loop.close()
+
+    def is_uvloop(name: str, apps: tuple[Application, ...]) -> bool:
+        loop = module.new_loop(name, apps)
+        loop.close()
+        return isinstance(loop, uvloop.Loop)
+
+    assert is_uvloop("auto", APPS)
+    assert is_uvloop("uvloop", APPS[:1])
+    assert not is_uvloop("asyncio", APPS)
+    assert not is_uvloop("auto", APPS[:1])  # which has next to nothing to do
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    loop = module.new_loop("auto")
-    assert not isinstance(loop, uvloop.Loop)
-    loop.close()
+    assert not is_uvloop("auto", APPS)
 
 
 # --- Threads that nothing can cancel ---

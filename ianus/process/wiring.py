@@ -1,0 +1,156 @@
+"""The rooms of the house wired together: from the sockets to the applications."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ianus.gateway.loader import Application
+from ianus.settings.schema import Settings
+from ianus.telemetry.logs import LogFile
+
+if TYPE_CHECKING:
+    from ianus.acceptor.reactor import Reactor
+    from ianus.exchange.http import Gateway
+    from ianus.exchange.service import Deadlines, Service
+    from ianus.gateway.asgi import AsgiGateway
+    from ianus.gateway.leader import Crew
+    from ianus.telemetry.access_log import AccessLog
+
+# The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
+RECEIVE_BYTES = 256 * 1024
+
+
+class Wired(NamedTuple):
+    """The compiled part: what accepts, counts, logs and calls.
+
+    asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
+    crew: the threads that call WSGI applications, if any is served.
+    """
+
+    reactor: "Reactor"
+    service: "Service"
+    access_log: "AccessLog | None"
+    asgi: "tuple[AsgiGateway, ...]"
+    crew: "Crew | None"
+
+
+def wire(
+    apps: Sequence[Application],
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    states: Sequence[dict[str, Any] | None],
+    access_file: LogFile | None,
+) -> Wired:
+    """Nothing is started yet. states: what the lifespan of each application has left for its requests."""
+    # Loaded here, after all that can fail for reasons worth a message.
+    from ianus.acceptor.reactor import Reactor
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.codec.limits import Limits
+    from ianus.exchange.service import Service
+    from ianus.exchange.session import HttpSessionFactory
+    from ianus.telemetry.access_log import AccessLog
+    from ianus.telemetry.line_format import LineFormat
+
+    access_log = None
+    if access_file is not None:
+        line_format = LineFormat(settings.access_log_format, json=settings.log_format == "json")
+        access_log = AccessLog(access_file.fd, line_format, exclude=settings.access_log_exclude)
+    asgi = {
+        app.prefix: _asgi_gateway(app, settings, loop, state)
+        for app, state in zip(apps, states, strict=True)
+        if app.interface != "wsgi"
+    }
+    wsgi, crew = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
+    limits = Limits(
+        request_line=settings.limit_request_line,
+        field_size=settings.limit_request_field_size,
+        fields_size=settings.limit_request_fields_size,
+        fields=settings.limit_request_fields,
+        body_size=settings.max_request_body_size,
+    )
+    service = Service(
+        _router({**asgi, **wsgi}, settings.root_path_kept),
+        Http1Factory(limits),
+        deadlines=_deadlines(settings),
+        access_log=access_log,
+        date_header=settings.date_header,
+        server_header=settings.server_header,
+        headers=settings.header,
+        limit_concurrency=settings.limit_concurrency,
+        request_id_header=settings.request_id_header,
+    )
+    longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
+    reactor = Reactor(
+        HttpSessionFactory(service),
+        limit_connections=settings.limit_connections,
+        receive_size=max(RECEIVE_BYTES, 2 * longest_line),
+    )
+    return Wired(reactor, service, access_log, tuple(asgi.values()), crew)
+
+
+def _asgi_gateway(
+    app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, state: dict[str, Any] | None
+) -> "AsgiGateway":
+    from ianus.gateway.asgi import AsgiGateway
+
+    return AsgiGateway(
+        app.callable,
+        loop=loop,
+        name=app.name,
+        root_path=settings.root_path or settings.root_path_kept,
+        root_path_kept=bool(settings.root_path_kept),
+        mount=app.prefix,
+        sendfile=settings.sendfile,
+        state=state,
+    )
+
+
+def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], Crew | None]":
+    """By prefix, and the threads that they share."""
+    if not apps:
+        return {}, None
+    from ianus.gateway.leader import Crew
+    from ianus.gateway.spool import Spool
+    from ianus.gateway.wsgi import WsgiGateway
+
+    crew = Crew(threads=settings.threads or settings.max_threads)
+    spool = Spool(settings.spool_dir, settings.limit_spool)
+    gateways: dict[str, Gateway] = {}
+    for app in apps:
+        gateways[app.prefix] = WsgiGateway(
+            app.callable,
+            crew=crew,
+            name=app.name,
+            root_path=settings.root_path or settings.root_path_kept,
+            root_path_kept=bool(settings.root_path_kept),
+            mount=app.prefix,
+            multithread=settings.threads != 1,
+            request_buffer=settings.request_buffer,
+            response_buffer=settings.response_buffer,
+            spool=spool,
+            keep_underscores=settings.header_map == "dangerous",
+        )
+    return gateways, crew
+
+
+def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
+    """The gateway for all requests."""
+    if len(gateways) == 1:
+        return gateways[""]
+    from ianus.gateway.mounts import Mounts
+
+    # What a proxy has left in the path stands before the path of the mount.
+    return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
+
+
+def _deadlines(settings: Settings) -> "Deadlines":
+    from ianus.exchange.service import Deadlines
+
+    return Deadlines(
+        request_header=settings.timeout_request_header,
+        keep_alive=settings.timeout_keep_alive,
+        request_body=settings.timeout_request_body,
+        body_rate=settings.limit_body_rate,
+        body_rate_grace=settings.limit_body_rate_grace,
+        write=settings.timeout_write,
+    )
