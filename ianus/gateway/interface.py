@@ -202,10 +202,13 @@ def _signatures(app: Any) -> Iterator[Parameters | None]:
 
 
 def _signature(app: Any, *, follow: bool = True) -> Parameters | None:
-    try:
-        return _positional(inspect.signature(app, follow_wrapped=follow))
-    except (TypeError, ValueError):
-        return None
+    # An object that is a descriptor too, such as WebOb's, is taken for compiled code; its method is not.
+    for each in (app, getattr(app, "__call__", app)):  # noqa: B004
+        try:
+            return _positional(inspect.signature(each, follow_wrapped=follow))
+        except (TypeError, ValueError):
+            pass
+    return None
 
 
 def _positional(signature: inspect.Signature) -> Parameters:
