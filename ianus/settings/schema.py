@@ -145,7 +145,7 @@ class Settings:
         30.0, WSGI, "Log once where a call is that has not returned after this time.", zero="never"
     )
     request_buffer: int = size(
-        1 << 20,
+        1 << 18,
         WSGI,
         "Most of a request's body that is kept in memory; a larger one goes to a temporary file.",
         aliases="inbuf_overflow post_buffering",
