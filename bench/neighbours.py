@@ -72,10 +72,10 @@ class Beside(Scenario):
     headline: str = "p99_us"
     columns: tuple[Column, ...] = (
         Column("p99 µs", "p99_us"),
-        Column("alone", "alone_p99_us"),
+        Column("p99 alone", "alone_p99_us"),
         Column("x alone", "x_alone", 2),
         Column("p50 µs", "p50_us"),
-        Column("alone", "alone_p50_us"),
+        Column("p50 alone", "alone_p50_us"),
         Column("watched/s", "rate"),
         Column("others/s", "other_rate"),
         Column("late µs", "late_us"),
