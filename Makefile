@@ -167,7 +167,7 @@ build/check/%.c: %.pyx $(DECLARATIONS) pyproject.toml | $(VENV)/.installed
 	$(BIN)/cython -Werror -X warn.unused=True -X warn.unreachable=True -o $@ $<
 
 bench: build
-	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1,wrk libuv1)
+	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1 && echo '#include <ev.h>' | $(CC) -E -,wrk libuv1 libev-dev)
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean:

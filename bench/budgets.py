@@ -1,6 +1,6 @@
 """Where Ianus has to stand: ratios of medians of one run, so that they hold on any machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from peers import PEERS
@@ -41,9 +41,42 @@ def _time(scenario: str) -> Value:
 
     def compared(results: Results) -> float | None:
         own = results.median(scenario, "ianus", "mb_per_second")
-        peers = (results.median(scenario, peer.name, "mb_per_second") for peer in PEERS)
-        best = max((rate for rate in peers if rate is not None), default=None)
+        best = max(_of_peers(results, scenario, "mb_per_second"), default=None)
         return None if own is None or best is None else best / own
+
+    return compared
+
+
+def _latency(scenario: str) -> Value:
+    """The p99 against that of the peer with the lowest."""
+
+    def compared(results: Results) -> float | None:
+        own = results.median(scenario, "ianus", "p99_us")
+        best = min(_of_peers(results, scenario, "p99_us"), default=None)
+        return None if own is None or best is None else own / best
+
+    return compared
+
+
+def _of_peers(results: Results, scenario: str, metric: str) -> Iterator[float]:
+    names = {peer.name for peers in PEERS.values() for peer in peers}
+    return (value for name in names if (value := results.median(scenario, name, metric)) is not None)
+
+
+def _wsgi_hello1(metric: str) -> Value:
+    """One connection against what h2corn, which has no WSGI, needs for the same answer through ASGI."""
+
+    def compared(results: Results) -> float | None:
+        own, other = results.median("wsgihello1", "ianus", metric), results.median("hello1", "h2corn", metric)
+        return None if own is None or not other else own / other
+
+    return compared
+
+
+def _time_a_request(scenario: str, base: str) -> Value:
+    def compared(results: Results) -> float | None:
+        rates = results.median(scenario, "ianus", "rate"), results.median(scenario, base, "rate")
+        return None if rates[0] is None or rates[1] is None else rates[1] / rates[0]
 
     return compared
 
@@ -66,4 +99,20 @@ BUDGETS = (
     Budget("idle connection: memory", "KB", 0.5, _plain("idle5000", "kb_each")),
     Budget("idle server: wake-ups", "a second", 1.0, _plain("idle5000", "wakeups_per_second")),
     Budget("start to first answer", "ms", 150.0, _plain("startup", "start_ms")),
+    Budget("WSGI hello, 64 connections: CPU", "x bjoern", 1.0, _ratio("wsgihello64", "bjoern")),
+    Budget("WSGI hello, 64 connections: CPU (stretch)", "x fastpysgi", 1.0, _ratio("wsgihello64", "fastpysgi")),
+    Budget("WSGI hello, 1 connection: CPU", "x h2corn's ASGI", 0.7, _wsgi_hello1("cpu_us")),
+    Budget("WSGI hello, 1 connection: p50", "x h2corn's ASGI", 0.7, _wsgi_hello1("p50_us")),
+    Budget("Flask route: CPU", "x bjoern", 1.0, _ratio("wsgiflask", "bjoern")),
+    Budget("Flask route: CPU", "x granian", 0.7, _ratio("wsgiflask", "granian")),
+    Budget("WSGI hello, an ASGI application mounted: CPU", "x granian", 1.0, _ratio("wsgimounted", "granian")),
+    Budget("WSGI asleep for 10 ms: time a request", "x granian", 1.03, _time_a_request("wsgisleep", "granian")),
+    Budget("WSGI asleep for 10 ms: CPU", "x granian", 0.7, _ratio("wsgisleep", "granian")),
+    Budget("WSGI, fast among slow: p99 of the fast", "x the best peer", 0.6, _latency("wsgimix")),
+    Budget("WSGI, fast beside computing: p99 of the fast", "x the best peer", 0.4, _latency("wsgiburn")),
+    Budget("ASGI beside a sleeping WSGI view: p99", "x alone", 1.2, _plain("wsgibeside", "x_alone")),
+    Budget("WSGI 100 MB response: time", "x the best peer", 1.0, _time("wsgidownload100m")),
+    Budget("WSGI 100 MB response: RSS growth", "MB", 20.0, _plain("wsgidownload100m", "growth_mb")),
+    Budget("WSGI 100 MB upload: time", "x the best peer", 1.0, _time("wsgiupload100m")),
+    Budget("WSGI 100 MB upload: RSS growth", "MB", 20.0, _plain("wsgiupload100m", "growth_mb")),
 )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from load import STREAM
+from load import ARRIVALS, STREAM
 from peers import BENCH, FLOOR, VENV
 
 REQUIREMENTS = BENCH / "requirements.txt"
@@ -18,7 +18,7 @@ PIP_TIMEOUT = 600.0  # seconds
 def install() -> dict[str, str]:
     """Builds what is missing; what could not be had, as name -> reason."""
     missing = _install_peers()
-    for program in (FLOOR, STREAM):
+    for program in (FLOOR, STREAM, ARRIVALS):
         reason = _compile(program)
         if reason:
             missing[program.name] = reason
@@ -30,7 +30,7 @@ def _compile(program: Path) -> str:
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return ""
     program.parent.mkdir(exist_ok=True)
-    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source)])
+    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source), "-lm"])
 
 
 def _install_peers() -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""The programs that make load, each on one core: wrk for small requests, stream.c for big bodies.
+"""The programs that make load, each on one core.
 
-Both keep some connections busy, each sending its next request once it has its answer.
+wrk for small requests and stream.c for big bodies keep some connections busy, each sending its next request once it has
+its answer. arrivals.c is for latencies among requests of several kinds, which come whether or not there is an answer.
 """
 
 import json
@@ -15,8 +16,10 @@ from peers import BENCH
 from process import pinned
 
 STREAM = BENCH / "build" / "stream"
+ARRIVALS = BENCH / "build" / "arrivals"
 WRK_GRACE = 10.0  # seconds that wrk may take longer than it was told to
 STREAM_GRACE = 60.0  # the same for stream, which finishes its transfers
+ARRIVALS_GRACE = 20.0  # the same for arrivals, which waits for every answer
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,33 @@ class StreamResult:
 
     requests: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Requests of one kind: ``rate`` arrive every second, or ``busy`` connections have one on its way all the time."""
+
+    request: bytes
+    rate: float = 0.0
+    busy: int = 0
+
+
+@dataclass(frozen=True)
+class KindResult:
+    """All requests of a kind, all of them answered with status 200; times in microseconds from when each was due."""
+
+    requests: int
+    p50_us: float
+    p99_us: float
+
+
+@dataclass(frozen=True)
+class ArrivalsResult:
+    """``late_us`` is the p99 of what the program itself added by sending late."""
+
+    seconds: float
+    kinds: Sequence[KindResult]
+    late_us: float
 
 
 def run_wrk(port: int, payload: bytes, connections: int, seconds: int, core: int) -> LoadResult:
@@ -67,6 +97,29 @@ def run_stream(port: int, head: bytes, body: int, connections: int, seconds: int
         raise AnswerError(result.stderr.strip())
     told = json.loads(result.stdout)
     return StreamResult(requests=told["requests"], seconds=told["duration_us"] / 1e6)
+
+
+def run_arrivals(port: int, kinds: Sequence[Kind], pool: int, seconds: int, core: int) -> ArrivalsResult:
+    """Requests of all kinds at once; AnswerError when a single one fails or waits for too long.
+
+    ``pool`` is the number of connections that requests which arrive by themselves share.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-requests-") as folder:
+        command = [str(ARRIVALS), str(port), str(seconds), str(pool)]
+        for number, kind in enumerate(kinds):
+            file = Path(folder, str(number))
+            file.write_bytes(kind.request)
+            command += ["at", str(kind.rate)] if kind.rate else ["busy", str(kind.busy)]
+            command.append(str(file))
+        result = _run(command, seconds + ARRIVALS_GRACE, core)
+    if result.returncode:
+        raise AnswerError(result.stderr.strip())
+    told = json.loads(result.stdout)
+    return ArrivalsResult(
+        seconds=told["duration_us"] / 1e6,
+        kinds=[KindResult(**kind) for kind in told["kinds"]],
+        late_us=told["late"]["p99_us"],
+    )
 
 
 def _run(command: Sequence[str], timeout: float, core: int) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,9 @@ One worker; uvloop and a compiled HTTP parser where the server has them; idle co
 any scenario lasts (their own defaults reach from 2 s to for ever); limits on connections above what a
 scenario opens; the access log off, but for the scenario that is about it. No other feature is switched off,
 and none that its makers call experimental is switched on.
+
+Threads: a WSGI application that does not wait is served best by few of them, one that does by as many as there are
+requests at once. Peers therefore get another number for either; Ianus has to do with its defaults.
 """
 
 import os
@@ -19,20 +22,41 @@ REPOSITORY = BENCH.parent
 VENV = BENCH / ".venv"
 FLOOR = BENCH / "build" / "floor"
 
+BLOCKING_THREADS = 64  # the ceiling that Ianus has by default, and as many as a scenario has requests at once
+
+Interface = Literal["asgi", "wsgi"]
 Log = Literal["off", "text", "json"]  # the access log
 
 
 @dataclass(frozen=True)
-class Server:
-    """One row of every table.
+class Service:
+    """What a server is started for.
 
-    ``command`` is a template of ``{app}`` (``module:attribute``) and ``{port}``; its first word is a path or
-    the name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has.
+    ``app`` is ``module:attribute``, ``mount`` a second one as ``/prefix=module:attribute``. ``blocking`` tells that
+    requests wait for something else than the CPU, or take long.
+    """
+
+    app: str
+    interface: Interface = "asgi"
+    log: Log = "off"
+    blocking: bool = False
+    mount: str = ""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One row of a table.
+
+    ``command`` is a template of ``{app}``, ``{port}`` and ``{threads}``; its first word is a path or the name of a
+    command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has, ``mount`` those
+    for a second application.
     """
 
     name: str
     command: str
+    threads: int = 1  # for applications that do not wait
     logs: Mapping[Log, str] = field(default_factory=dict)
+    mount: str = ""
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -40,12 +64,15 @@ class Server:
         """The program's path, or None when it is not there."""
         return shutil.which(shlex.split(self.command)[0], path=str(VENV / "bin"))
 
-    def command_line(self, app: str, port: int, log: Log) -> list[str]:
+    def command_line(self, service: Service, port: int) -> list[str]:
         """The arguments to start it with; FileNotFoundError when it is not installed."""
         program = self.executable()
         if program is None:
             raise FileNotFoundError(f"{shlex.split(self.command)[0]}: not installed")
-        return [program, *shlex.split(f"{self.command} {self.logs.get(log, '')}".format(app=app, port=port))[1:]]
+        template = f"{self.command} {self.logs.get(service.log, '')} {self.mount if service.mount else ''}"
+        threads = BLOCKING_THREADS if service.blocking else self.threads
+        text = template.format(app=service.app, port=port, threads=threads, mount=service.mount)
+        return [program, *shlex.split(text)[1:]]
 
     def environment(self) -> dict[str, str]:
         """What the process sees of ours: little, so that a developer's settings change no result."""
@@ -71,12 +98,17 @@ def ianus(name: str, program: Path) -> Server:
         name,
         f"{shlex.quote(str(program.absolute()))} --bind 127.0.0.1:{{port}} {{app}}",
         logs=WITH_JSON,
+        mount="--mount {mount}",
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
 
-PEERS = (
-    Server("floor", f"{shlex.quote(str(FLOOR))} {{port}}", fixed_answer=True),
+FLOOR_SERVER = Server("floor", f"{shlex.quote(str(FLOOR))} {{port}}", fixed_answer=True)
+
+LAUNCH = f"python {shlex.quote(str(BENCH / 'launch.py'))}"
+
+ASGI_PEERS = (
+    FLOOR_SERVER,
     Server(
         "h2corn",
         "h2corn {app} --bind 127.0.0.1:{port} --workers 1 --loop uvloop --backlog 4096 --timeout-keep-alive 75",
@@ -88,7 +120,7 @@ PEERS = (
         " --runtime-mode st --backlog 16384 --backpressure 16384",
         logs={"off": "--no-access-log", "text": "--access-log"},
     ),
-    Server("fastpysgi", f"python {shlex.quote(str(BENCH / 'fastpysgi_server.py'))} {{app}} {{port}}"),
+    Server("fastpysgi", f"{LAUNCH} fastpysgi-asgi {{app}} {{port}}"),
     Server(
         "uvicorn",
         "uvicorn {app} --port {port} --workers 1 --loop uvloop --http httptools --timeout-keep-alive 75",
@@ -110,3 +142,43 @@ PEERS = (
         logs={"text": "--access-logfile -"},
     ),
 )
+
+WSGI_PEERS = (
+    FLOOR_SERVER,
+    Server("bjoern", f"{LAUNCH} bjoern {{app}} {{port}}"),
+    Server("fastpysgi", f"{LAUNCH} fastpysgi-wsgi {{app}} {{port}}"),
+    Server(
+        "granian",
+        "granian {app} --interface wsgi --host 127.0.0.1 --port {port} --workers 1 --http 1"
+        " --runtime-mode st --backlog 16384 --backpressure 16384 --blocking-threads {threads} --no-access-log",
+    ),
+    Server(
+        # Of its three ways to speak HTTP the only one that keeps connections without a second process before it. A
+        # thread then stays with a connection, hence always as many as there are connections.
+        "uwsgi",
+        "uwsgi --http11-socket 127.0.0.1:{port} --module {app} --threads {threads} --listen 1024 --die-on-term"
+        " --disable-logging",
+        threads=BLOCKING_THREADS,
+    ),
+    Server(
+        # poll(): select() cannot watch what scenarios open.
+        "waitress",
+        "waitress-serve --listen 127.0.0.1:{port} --threads {threads} --connection-limit 16384 --channel-timeout 75"
+        " --asyncore-use-poll {app}",
+        threads=4,
+    ),
+    Server("cheroot", f"{LAUNCH} cheroot {{app}} {{port}} {{threads}}", threads=10),
+    Server(
+        # Closes each connection after its answer.
+        "gunicorn-sync",
+        "gunicorn {app} -k sync --bind 127.0.0.1:{port} --workers 1 --http-parser fast --no-control-socket",
+    ),
+    Server(
+        "gunicorn-gthread",
+        "gunicorn {app} -k gthread --threads {threads} --bind 127.0.0.1:{port} --workers 1 --http-parser fast"
+        " --worker-connections 16384 --keep-alive 75 --no-control-socket",
+        threads=4,
+    ),
+)
+
+PEERS: Mapping[Interface, tuple[Server, ...]] = {"asgi": ASGI_PEERS, "wsgi": WSGI_PEERS}

@@ -13,6 +13,7 @@ from results import Results
 from scenario import Scenario
 
 NOISE_LIMIT = 5.0  # percent of the cores that others may use before the table says so
+FULL = 95.0  # percent of a core above which there is nothing left of it
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,18 @@ def scenario_table(results: Results, scenario: Scenario, servers: Sequence[str])
             rows.append([server, *_cells(results, scenario, server, bases)])
         if reason:
             notes.append(f"{server}: {reason}")
+    limited = [server for server in servers if _is_limited_by_load(results, scenario.name, server)]
+    if limited:
+        notes.append(f"rates and latencies are those of the load generator, which is slower than: {', '.join(limited)}")
     others = results.worst(scenario.name, "others_percent")
     if others > NOISE_LIMIT:
         notes.append(f"other processes used up to {others:.0f} % of the cores: repeat on a quiet machine")
     return "\n".join([f"## {scenario.title}", "", *_aligned(rows), "", *(f"- {note}" for note in notes)]).rstrip()
+
+
+def _is_limited_by_load(results: Results, scenario: str, server: str) -> bool:
+    load, own = (results.median(scenario, server, metric) for metric in ("load_percent", "server_percent"))
+    return load is not None and own is not None and own <= FULL < load
 
 
 def _cells(results: Results, scenario: Scenario, server: str, bases: Sequence[str]) -> Iterator[str]:
@@ -83,10 +92,8 @@ def _verdict(budget: Budget, value: float | None) -> str:
     return "met" if value <= budget.limit else "MISSED"
 
 
-def markdown(
-    circumstances: Circumstances, results: Results, scenarios: Sequence[Scenario], servers: Sequence[str]
-) -> str:
-    """The whole report."""
+def markdown(circumstances: Circumstances, results: Results, lineups: Sequence[tuple[Scenario, Sequence[str]]]) -> str:
+    """The whole report: each scenario with the servers that it was for."""
     facts = circumstances
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     head = [
@@ -96,7 +103,7 @@ def markdown(
         "",
         f"Versions: {versions}.",
     ]
-    tables = [scenario_table(results, scenario, servers) for scenario in scenarios]
+    tables = [scenario_table(results, scenario, servers) for scenario, servers in lineups]
     return "\n\n".join(["\n".join(head), *tables, budget_table(results)]) + "\n"
 
 

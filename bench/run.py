@@ -1,6 +1,7 @@
 """Ianus, its peers and the C floor side by side: ``python bench/run.py``; README.md says how to read it."""
 
 import argparse
+import fnmatch
 import os
 import platform
 import re
@@ -40,10 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name} could not be installed: {reason}", file=sys.stderr)
 
     builds = [ianus("ianus", options.ianus), *(ianus(name, path) for name, path in options.also)]
-    servers = [server for server in (*builds, *PEERS) if _wanted(server, options.server, builds)]
-    scenarios = [scenario for scenario in SCENARIOS if not options.scenario or scenario.name in options.scenario]
+    lineups = [
+        (scenario, servers)
+        for scenario in options.scenario or SCENARIOS
+        if (servers := _lineup(scenario, builds, options.server))
+    ]
     results = Results()
-    interrupted = _run(options, scenarios, servers, missing, results)
+    interrupted = _run(options, lineups, missing, results)
 
     circumstances = Circumstances(
         date=today(),
@@ -53,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=options.seconds,
         versions=_versions(builds),
     )
-    text = markdown(circumstances, results, scenarios, [server.name for server in servers])
+    tables = [(scenario, [server.name for server in servers]) for scenario, servers in lineups]
+    text = markdown(circumstances, results, tables)
     print(text)
     whole = not (options.quick or options.scenario or options.server)
     if (whole or options.keep) and not interrupted:
@@ -64,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(
     options: argparse.Namespace,
-    scenarios: Sequence[Scenario],
-    servers: Sequence[Server],
+    lineups: Sequence[tuple[Scenario, Sequence[Server]]],
     missing: dict[str, str],
     results: Results,
 ) -> bool:
@@ -78,7 +82,7 @@ def _run(
         setting = Setting(cores, options.seconds, Path(scratch))
         try:
             for number in range(options.rounds):
-                for scenario in scenarios:
+                for scenario, servers in lineups:
                     # A server is not always measured after the same neighbour.
                     shift = number % len(servers)
                     for server in (*servers[shift:], *servers[:shift]):
@@ -108,9 +112,12 @@ def _tell(run: Run, scenario: Scenario, rounds: int) -> None:
     print(f"round {run.round + 1}/{rounds}  {run.scenario:<14}  {run.server:<10}  {told}", file=sys.stderr)
 
 
-def _wanted(server: Server, names: Sequence[str], builds: Sequence[Server]) -> bool:
-    """Without names all of them; with names those, the other builds of Ianus, and nothing else."""
-    return not names or server.name in names or server in builds[1:]
+def _lineup(scenario: Scenario, builds: Sequence[Server], names: Sequence[str]) -> list[Server]:
+    """Without names all that the scenario is for; with names those, the other builds of Ianus, and nothing else."""
+    asked = [
+        peer for peer in PEERS[scenario.service.interface] if scenario.peers is None or peer.name in scenario.peers
+    ]
+    return [server for server in (*builds, *asked) if not names or server.name in names or server in builds[1:]]
 
 
 def _versions(builds: Sequence[Server]) -> dict[str, str]:
@@ -118,8 +125,10 @@ def _versions(builds: Sequence[Server]) -> dict[str, str]:
     programs["wrk"] = ["wrk", "-v"]
     folders = [str(folder) for folder in VENV.glob("lib/python*/site-packages")]
     found = {item.name.lower(): item.version for item in metadata.distributions(path=folders)}
-    names = ("granian", "h2corn", "uvicorn", "hypercorn", "gunicorn", "fastpysgi", "socketify")
-    versions = {name: found[name] for name in (*names, "uvloop", "httptools", "fastapi") if name in found}
+    asgi = ("granian", "h2corn", "uvicorn", "hypercorn", "gunicorn", "fastpysgi", "socketify")
+    wsgi = ("bjoern", "uwsgi", "waitress", "cheroot")
+    shared = ("uvloop", "httptools", "fastapi", "flask")
+    versions = {name: found[name] for name in (*asgi, *wsgi, *shared) if name in found}
     return {name: _told_version(command) for name, command in programs.items()} | versions
 
 
@@ -139,11 +148,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         action="extend",
         default=[],
-        choices=[scenario.name for scenario in SCENARIOS],
+        metavar="NAME",
+        help=f"these alone; * stands for any letters; from {', '.join(scenario.name for scenario in SCENARIOS)}",
     )
-    parser.add_argument(
-        "--server", nargs="+", action="extend", default=[], choices=["ianus", *(peer.name for peer in PEERS)]
-    )
+    names = dict.fromkeys(["ianus", *(peer.name for peers in PEERS.values() for peer in peers)])
+    parser.add_argument("--server", nargs="+", action="extend", default=[], choices=names)
     parser.add_argument(
         "--ianus",
         type=Path,
@@ -161,9 +170,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--keep", action="store_true", help="keep the results of a selection, too")
     options = parser.parse_args(arguments)
+    chosen = [_matching(pattern, parser) for pattern in options.scenario]
+    options.scenario = [scenario for scenario in SCENARIOS if any(scenario in found for found in chosen)]
     options.rounds = options.rounds or (1 if options.quick else ROUNDS)
     options.seconds = options.seconds or (1 if options.quick else SECONDS)
     return options
+
+
+def _matching(pattern: str, parser: argparse.ArgumentParser) -> list[Scenario]:
+    found = [scenario for scenario in SCENARIOS if fnmatch.fnmatchcase(scenario.name, pattern)]
+    if not found:
+        parser.error(f"no scenario is called {pattern}")
+    return found
 
 
 def _count(text: str) -> int:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from apps import big_body
 from client import AnswerError, Connection, Request, check
 from load import run_stream, run_wrk
-from peers import Log, Server
+from peers import Server, Service
 from process import Process, ServerError
 from slow_readers import slow_readers
 from visit import Meter, Metrics, Running, Setting, serving
 
 HELLO = Request()
 HELLO_ANSWER = b"Hello, world!"
+HELLO_SERVICE = Service("apps:hello")
 WARM_UP = 1  # seconds of the same load before the measured one
 SETTLE = 1.0  # seconds before memory is read, for what a server puts off
 
@@ -34,10 +35,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Scenario(ABC):
-    """``headline`` is the metric that the ratio columns divide, ``bases`` the servers they divide it by."""
+    """What is measured with whom.
+
+    ``headline`` is the metric that the ratio columns divide, ``bases`` the servers they divide it by. ``peers`` names
+    those that are asked beside Ianus; None stands for all that have the interface.
+    """
 
     name: str
     title: str
+    service: Service = HELLO_SERVICE
+    peers: tuple[str, ...] | None = None
 
     columns: tuple[Column, ...] = ()
     headline: str = ""
@@ -52,12 +59,10 @@ class Scenario(ABC):
 class Load(Scenario):
     """Requests as fast as the server answers them."""
 
-    app: str = "apps:hello"
     request: Request = HELLO
     answer: bytes = HELLO_ANSWER
     connections: int = 64
     pipelined: int = 1
-    log: Log = "off"
 
     headline: str = "cpu_us"
     bases: tuple[str, ...] = ("floor", "ianus")
@@ -71,9 +76,10 @@ class Load(Scenario):
     )
 
     def measure(self, server: Server, setting: Setting) -> Metrics:
-        if self.log != "off" and self.log not in server.logs and not server.fixed_answer:
-            raise ServerError("has no access log" if self.log == "text" else f"has no access log as {self.log}")
-        with serving(server, self.app, self.request, setting, self.log) as running:
+        log = self.service.log
+        if log != "off" and log not in server.logs and not server.fixed_answer:
+            raise ServerError("has no access log" if log == "text" else f"has no access log as {log}")
+        with serving(server, self.service, self.request, setting) as running:
             payload = self.request.raw(running.port) * self.pipelined
             answer = None if server.fixed_answer else self.answer
             check(running.port, payload, [answer] * self.pipelined)
@@ -85,7 +91,6 @@ class Load(Scenario):
 class Stream(Scenario):
     """Big bodies, one after the other on each connection."""
 
-    app: str = "apps:download"
     start: Request = HELLO  # the small one that the server starts with
     request: Request = HELLO
     sent: int = 0  # bytes of the request's body
@@ -106,18 +111,18 @@ class Stream(Scenario):
         answer = big_body(self.answer) if isinstance(self.answer, int) else self.answer
         if self.in_file:
             (setting.scratch / str(len(answer))).write_bytes(answer)
-        with serving(server, self.app, self.start, setting) as running:
+        with serving(server, self.service, self.start, setting) as running:
             head = self.request.raw(running.port)
             rest = running.process.reset_peak()
             check(running.port, head + bytes(self.sent), [answer])
             meter = Meter(running.process, setting.cores)
             result = run_stream(running.port, head, self.sent, self.connections, setting.seconds, setting.cores.load)
-            cpu, others = meter.read()
+            cpu, percents = meter.read()
             return {
                 "cpu_ms": cpu / 1e6 / result.requests,
                 "mb_per_second": result.requests * (self.sent + len(answer)) / 1e6 / result.seconds,
                 "growth_mb": (running.process.peak_bytes() - rest) / 1e6,
-                "others_percent": others,
+                **percents,
             }
 
 
@@ -143,7 +148,7 @@ class Crowd(Scenario):
 
     def measure(self, server: Server, setting: Setting) -> Metrics:
         _require_files(self.connections)
-        with serving(server, "apps:hello", HELLO, setting) as running, ExitStack() as stack:
+        with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             payload = HELLO.raw(running.port)
             check(running.port, payload, [None if server.fixed_answer else HELLO_ANSWER])
             run_wrk(running.port, payload, self.active, WARM_UP, setting.cores.load)
@@ -180,7 +185,7 @@ class Mixed(Scenario):
     def measure(self, server: Server, setting: Setting) -> Metrics:
         if server.fixed_answer:
             raise ServerError("has no bodies")
-        with serving(server, "apps:download", HELLO, setting) as running:
+        with serving(server, self.service, HELLO, setting) as running:
             payload = HELLO.raw(running.port)
             check(running.port, payload, [HELLO_ANSWER])
             rest = running.process.reset_peak()
@@ -215,7 +220,7 @@ class Idle(Scenario):
 
     def measure(self, server: Server, setting: Setting) -> Metrics:
         _require_files(self.connections)
-        with serving(server, "apps:hello", HELLO, setting) as running, ExitStack() as stack:
+        with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             request = HELLO.raw(running.port)
             with Connection(running.port) as connection:
                 for _ in range(self.warm_up_requests):
@@ -247,7 +252,7 @@ class Startup(Scenario):
         return {"start_ms": statistics.median(times[1:])}
 
     def _start(self, server: Server, setting: Setting) -> float:
-        with serving(server, "apps:hello", HELLO, setting) as running:
+        with serving(server, self.service, HELLO, setting) as running:
             return running.start_ms
 
 
@@ -255,7 +260,7 @@ def _under_load(running: Running, payload: bytes, connections: int, setting: Set
     """What wrk and the kernel tell about a server that is kept busy."""
     meter = Meter(running.process, setting.cores)
     result = run_wrk(running.port, payload, connections, setting.seconds, setting.cores.load)
-    cpu, others = meter.read()
+    cpu, percents = meter.read()
     if not result.requests:
         raise AnswerError(f"no request was answered under load: {result.errors}")
     return {
@@ -266,7 +271,7 @@ def _under_load(running: Running, payload: bytes, connections: int, setting: Set
         "pss_mb": running.process.pss_bytes() / 1e6,
         "errors": sum(result.errors.values()),
         **{f"{kind}_errors": count for kind, count in result.errors.items()},
-        "others_percent": others,
+        **percents,
     }
 
 

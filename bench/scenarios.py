@@ -1,7 +1,10 @@
 """What is measured, in the order of the report."""
 
+from capacity import FAST, MIX, SLOW
 from client import Request
-from scenario import Crowd, Idle, Load, Mixed, Scenario, Startup, Stream
+from neighbours import Beside, Neighbours, Traffic
+from peers import Service
+from scenario import HELLO, Crowd, Idle, Load, Mixed, Scenario, Startup, Stream
 
 BROWSER_HEADERS = (
     ("Connection", "keep-alive"),
@@ -33,27 +36,53 @@ ITEM = Request(target="/items/42?currency=USD", headers=(("Accept", "application
 ITEM_ANSWER = b'{"id":42,"name":"Item 42","price":9.5,"tags":["small","USD"]}'
 
 MB = 1_000_000
+UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
+
+# Peers that need many times as long as the rest tell little more in each further scenario.
+ASGI = ("floor", "h2corn", "granian", "fastpysgi", "uvicorn")
+WSGI = ("bjoern", "fastpysgi", "granian", "uwsgi")
+PATHSEND = ("h2corn", "granian")  # those that have the extension
+POOLS = ("granian", "uwsgi", "waitress", "cheroot", "gunicorn-gthread")  # those that answer several requests at once
+
+DOWNLOAD = Service("apps:download")
+STARLETTE = Service("starlette_app:app")
+WSGI_HELLO = Service("wsgi_apps:hello", "wsgi")
 
 SCENARIOS: tuple[Scenario, ...] = (
     Load("hello64", "Hello, 64 connections"),
     Load("hello1", "Hello, 1 connection", connections=1),
-    Load("headers", "Hello, 20 browser-like headers, 64 connections", request=Request(headers=BROWSER_HEADERS)),
-    Load("accesslog", "Hello with the access log on (to /dev/null), 64 connections", log="text"),
-    Load("accesslogjson", "Hello with the access log as JSON (to /dev/null), 64 connections", log="json"),
-    Load("fastapi", "FastAPI JSON route, 64 connections", app="fastapi_app:app", request=ITEM, answer=ITEM_ANSWER),
     Load(
-        "starlette", "Starlette JSON route, 64 connections", app="starlette_app:app", request=ITEM, answer=ITEM_ANSWER
+        "headers",
+        "Hello, 20 browser-like headers, 64 connections",
+        peers=ASGI,
+        request=Request(headers=BROWSER_HEADERS),
     ),
+    Load(
+        "accesslog",
+        "Hello with the access log on (to /dev/null), 64 connections",
+        Service("apps:hello", log="text"),
+        peers=ASGI,
+    ),
+    Load(
+        "accesslogjson",
+        "Hello with the access log as JSON (to /dev/null), 64 connections",
+        Service("apps:hello", log="json"),
+        peers=("floor", "h2corn"),
+    ),
+    Load("fastapi", "FastAPI JSON route, 64 connections", Service("fastapi_app:app"), request=ITEM, answer=ITEM_ANSWER),
+    Load("starlette", "Starlette JSON route, 64 connections", STARLETTE, peers=ASGI, request=ITEM, answer=ITEM_ANSWER),
     Load(
         "post1k",
         "Echo of a 1 KB POST, 64 connections",
-        app="apps:echo",
+        Service("apps:echo"),
+        peers=ASGI,
         request=Request("POST", headers=(("Content-Type", "application/octet-stream"),), body=b"x" * 1024),
         answer=b"x" * 1024,
     ),
     Load(
         "pipeline16",
         "Hello, 16 requests at once, 64 connections",
+        peers=ASGI,
         pipelined=16,
         # wrk takes one latency a batch and then corrects it as if it were one a request: no percentiles.
         columns=tuple(column for column in Load.columns if column.metric not in ("p50_us", "p99_us")),
@@ -61,21 +90,23 @@ SCENARIOS: tuple[Scenario, ...] = (
     Stream(
         "download100m",
         "100 MB response in pieces of 64 KiB, 4 connections",
+        DOWNLOAD,
         request=Request(target=f"/{100 * MB}"),
         answer=100 * MB,
     ),
     Stream(
         "upload100m",
         "100 MB upload, 4 connections",
-        app="apps:upload",
-        request=Request("POST", headers=(("Content-Length", str(100 * MB)),)),
+        Service("apps:upload"),
+        request=UPLOAD,
         sent=100 * MB,
         answer=b"100000000",
     ),
     Stream(
         "pathsend1m",
         "1 MB file by http.response.pathsend, 16 connections",
-        app="apps:pathsend",
+        Service("apps:pathsend"),
+        peers=PATHSEND,
         request=Request(target=f"/{MB}"),
         answer=MB,
         in_file=True,
@@ -84,7 +115,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Stream(
         "pathsend100m",
         "100 MB file by http.response.pathsend, 4 connections",
-        app="apps:pathsend",
+        Service("apps:pathsend"),
+        peers=PATHSEND,
         request=Request(target=f"/{100 * MB}"),
         answer=100 * MB,
         in_file=True,
@@ -92,15 +124,90 @@ SCENARIOS: tuple[Scenario, ...] = (
     Stream(
         "fileresponse1m",
         "1 MB file by Starlette's FileResponse, 16 connections",
-        app="starlette_app:app",
+        STARLETTE,
+        peers=ASGI,
         start=ITEM,
         request=Request(target=f"/files/{MB}"),
         answer=MB,
         in_file=True,
         connections=16,
     ),
-    Mixed("slowreaders", "Hello, 64 connections, beside 50 slow readers of 10 MB"),
-    Crowd("open10000", "Hello, 64 busy connections of 10,000"),
+    Mixed("slowreaders", "Hello, 64 connections, beside 50 slow readers of 10 MB", DOWNLOAD, peers=ASGI),
+    Crowd("open10000", "Hello, 64 busy connections of 10,000", peers=ASGI),
     Idle("idle5000", "5,000 idle keep-alive connections"),
     Startup("startup", "Start to first answer"),
+    Load("wsgihello64", "WSGI: hello, 64 connections", WSGI_HELLO),
+    Load("wsgihello1", "WSGI: hello, 1 connection", WSGI_HELLO, peers=("floor", *WSGI), connections=1),
+    Load(
+        "wsgiheaders",
+        "WSGI: hello, 20 browser-like headers, 64 connections",
+        WSGI_HELLO,
+        peers=("floor", *WSGI),
+        request=Request(headers=BROWSER_HEADERS),
+    ),
+    Load(
+        "wsgiflask",
+        "WSGI: Flask text route, 64 connections",
+        Service("flask_app:app", "wsgi"),
+        peers=WSGI,
+        request=Request(target="/greetings/Ada?word=Welcome"),
+        answer=b"Welcome, Ada!",
+    ),
+    Load(
+        "wsgimounted",
+        "WSGI: hello, with an ASGI application mounted beside it, 64 connections",
+        Service("wsgi_apps:hello", "wsgi", mount="/asgi=apps:hello"),
+        peers=("granian",),  # which has no mounts: its plain hello
+    ),
+    Load(
+        "wsgisleep",
+        "WSGI: asleep for 10 ms, 64 connections",
+        Service("wsgi_apps:work", "wsgi", blocking=True),
+        peers=POOLS,
+        request=Request(target="/sleep"),
+    ),
+    Neighbours(
+        "wsgimix",
+        "WSGI: fast requests (0.1 ms of CPU) among as many slow ones (20 ms asleep), at 60 % of capacity",
+        MIX,
+        peers=POOLS,
+        fast=Traffic(FAST, share=0.3),
+        slow=Traffic(SLOW, share=0.3),
+    ),
+    Neighbours(
+        "wsgiburn",
+        "WSGI: fast requests, 32 a second on 4 connections, beside 8 connections of slow ones (50 ms of CPU)",
+        MIX,
+        peers=POOLS,
+        # Busy connections would flatter a server that answers them a hundred times and then not at all for a while.
+        fast=Traffic(HELLO, rate=32.0),
+        slow=Traffic(Request(target="/burn"), busy=8),
+        pool=4,
+        stretch=2,
+    ),
+    Beside(
+        "wsgibeside",
+        "ASGI: hello, 4,000 a second, beside 16 connections of a WSGI view asleep for 20 ms in the same process",
+        Service("wsgi_apps:work", "wsgi", mount="/asgi=apps:hello"),
+        peers=(),
+        watched=Traffic(Request(target="/asgi/"), rate=4000.0),
+        other=Traffic(SLOW, busy=16),
+    ),
+    Stream(
+        "wsgidownload100m",
+        "WSGI: 100 MB response in pieces of 64 KiB, 4 connections",
+        Service("wsgi_apps:download", "wsgi", blocking=True),
+        peers=(*WSGI, "waitress", "gunicorn-gthread"),
+        request=Request(target=f"/{100 * MB}"),
+        answer=100 * MB,
+    ),
+    Stream(
+        "wsgiupload100m",
+        "WSGI: 100 MB upload, 4 connections",
+        Service("wsgi_apps:upload", "wsgi", blocking=True),
+        peers=(*WSGI, "waitress", "gunicorn-gthread"),
+        request=UPLOAD,
+        sent=100 * MB,
+        answer=b"100000000",
+    ),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client import AnswerError, Request, check
-from peers import Log, Server
+from peers import Server, Service
 from process import START_TIMEOUT, Cores, Process, ServerError, core_busy_ns
 
 Metrics = dict[str, float]
@@ -41,23 +41,28 @@ class Meter:
         self._wall, self._busy, self._client = time.monotonic_ns(), core_busy_ns(cores), _own_cpu_ns()
         self._server = process.cpu_ns()
 
-    def read(self) -> tuple[int, float]:
-        """User and system time of the server in nanoseconds; percent of the cores that others used."""
+    def read(self) -> tuple[int, Metrics]:
+        """User and system time of the server in nanoseconds, and whose the cores were."""
         cores = self._cores
         server = self._process.cpu_ns() - self._server
         client = _own_cpu_ns() - self._client
         busy = core_busy_ns(cores) - self._busy
-        wall = (time.monotonic_ns() - self._wall) * len({cores.server, cores.load})
+        wall = time.monotonic_ns() - self._wall
         self._process.require_alive()
-        return server, max(0.0, 100 * (busy - server - client) / wall)
+        others = 100 * (busy - server - client) / wall / len({cores.server, cores.load})
+        return server, {
+            "others_percent": max(0.0, others),
+            "load_percent": 100 * client / wall,
+            "server_percent": 100 * server / wall,
+        }
 
 
 @contextmanager
-def serving(server: Server, app: str, request: Request, setting: Setting, log: Log = "off") -> Iterator[Running]:
+def serving(server: Server, service: Service, request: Request, setting: Setting) -> Iterator[Running]:
     """A server that has answered the request; it is gone when the block ends."""
     port = _free_port()
-    command = server.command_line(app, port, log)
-    output = setting.scratch / f"{server.name}.log" if log == "off" else None
+    command = server.command_line(service, port)
+    output = setting.scratch / f"{server.name}.log" if service.log == "off" else None
     begin = time.monotonic()
     with Process(command, server.environment(), setting.cores.server, setting.scratch, output) as process:
         try:

@@ -18,13 +18,18 @@ from tests.helpers import PATIENCE, Server
 
 LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
 
+# Modules with a WSGI application, `app`, and `validated`, which is the same below wsgiref's validator.
+WSGI_MODULES = ["flask_app", "django_site", "pyramid_app", "bottle_app", "falcon_wsgi_app", "werkzeug_app"]
+
 EXPECTED_LINE = re.compile(r"app: |\S+ \S+ \S+ INFO ")
 # Warnings that are expected, with the line of code below them:
 # - asgiref's that `send` is not marked as a coroutine function, which no compiled method can be;
 # - Django's that a stream is not asynchronous, which those of its own FileResponse never are;
-# - Starlette's to Connexion, which imports its test client.
+# - Starlette's to Connexion, which imports its test client;
+# - setuptools' to Pyramid, which imports pkg_resources.
 EXPECTED_WARNING = re.compile(
-    r"^.*(async_to_sync was passed|must consume synchronous iterators|StarletteDeprecationWarning).*\n(  .*\n)?",
+    r"^.*(async_to_sync was passed|must consume synchronous iterators|StarletteDeprecationWarning"
+    r"|pkg_resources is deprecated).*\n(  .*\n)?",
     re.MULTILINE,
 )
 
@@ -76,6 +81,24 @@ def check_log(server: Server) -> None:
     left = json.loads(told[1])
     assert not left.get("connections"), f"left behind: {left}"
     assert not left.get("exchanges"), f"left behind: {left}"
+
+
+@pytest.fixture(scope="session", params=["led", "validated", "pooled"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How a WSGI application is served (test_wsgi.py)."""
+    return str(request.param)
+
+
+@pytest.fixture
+def serve_wsgi(serve: Callable[..., Server], way: str) -> Callable[[str], Server]:
+    """serve_wsgi(module): the one server of the application in this module, in this way."""
+
+    def get(module: str) -> Server:
+        app = f"{module}:{'validated' if way == 'validated' else 'app'}"
+        beside = ("--mount", "/asgi=asyncio_app:app") if way == "pooled" else ()
+        return serve(app, *beside)
+
+    return get
 
 
 @pytest.fixture

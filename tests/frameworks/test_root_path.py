@@ -104,6 +104,29 @@ def test_django(below: Callable[[str], Proxied]) -> None:
     assert app.get("/nowhere/").status_code == 404
 
 
+def test_flask(below: Callable[[str], Proxied]) -> None:
+    app = below("flask_app:validated")
+    told = app.get("/who?a=b").json()
+    assert (told["url"], told["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
+    assert (told["script_name"], told["path"]) == ("/p", "/who")
+    assert app.get("/echo/%C3%BC%20%2520").json() == {"name": "ü %20"}
+    assert app.get("/nowhere").json() == {"missing": "/nowhere"}
+    assert 'href="/p/blog/4/"' in app.get("/blog/3/").text
+    assert app.get("/blog/3").headers["location"] == f"{app.base}/blog/3/"
+
+
+def test_django_admin(below: Callable[[str], Proxied]) -> None:
+    app = below("django_site:validated")
+    told = app.get("/who?a=b").json()
+    assert (told["url"], told["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
+    assert (told["script_name"], told["path"]) == ("/p", "/who")
+    assert app.get("/admin/").headers["location"] == "/p/admin/login/?next=/p/admin/"
+    assert app.get("/moved").headers["location"] == "/p/moved/"
+    page = app.get("/admin/login/").text
+    assert 'href="/p/static/admin/css/base' in page
+    assert app.get("/static/admin/css/base.css").status_code == 200
+
+
 def test_quart(below: Callable[[str], Proxied]) -> None:
     app = below("quart_app:app")
     assert app.get("/who?a=b").json() == {

@@ -1,0 +1,74 @@
+"""Applications of nothing but PEP 3333, so that what is measured is the server."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+HELLO = [b"Hello, world!"]
+PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of; apps.py has the same
+READ_SIZE = 65536  # bytes of an upload asked for at once
+
+# What the paths of `work` cost, in seconds.
+FAST = 0.0001  # computing
+SLOW = 0.02  # asleep
+SLEEP = 0.01  # asleep
+BURN = 0.05  # computing
+
+
+def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers every request with the same 13 bytes."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return HELLO
+
+
+def work(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers like hello, on some paths only after it has computed or slept."""
+    path = environ["PATH_INFO"]
+    if path == "/fast":
+        _compute(FAST)
+    elif path == "/slow":
+        time.sleep(SLOW)
+    elif path == "/sleep":
+        time.sleep(SLEEP)
+    elif path == "/burn":
+        _compute(BURN)
+    return hello(environ, start_response)
+
+
+def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers ``/N`` with N bytes in pieces, and ``/`` with hello."""
+    if environ["PATH_INFO"] == "/":
+        return hello(environ, start_response)
+    size = environ["PATH_INFO"][1:]
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", size)])
+    return _pieces(int(size))
+
+
+def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers with the number of bytes in the body of the request, which it forgets piece by piece."""
+    # PEP 3333 lets a server's input go on past the body: a request without one, or without its length, is not read.
+    left = int(environ.get("CONTENT_LENGTH") or 0)
+    size = 0
+    while left and (piece := environ["wsgi.input"].read(min(left, READ_SIZE))):
+        size += len(piece)
+        left -= len(piece)
+    body = str(size).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _compute(seconds: float) -> None:
+    """Uses as much CPU, however often the thread is interrupted and however fast the machine is."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def _pieces(left: int) -> Iterator[bytes]:
+    while left:
+        piece = PIECE[:left]
+        left -= len(piece)
+        yield piece
