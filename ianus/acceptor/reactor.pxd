@@ -52,6 +52,7 @@ cdef class Reactor(Owner):
     cdef object drained             # callback of drain(), when the last connection has gone
 
     cdef int close_fds(self) noexcept
+    cdef int serve_event(self, epoll_event* event) except -1
     cdef int turn(self, int milliseconds) except -1
     cdef int dispatch(self, epoll_event* event) except -1
     cdef int serve(self) except -1

@@ -262,16 +262,30 @@ cdef class Reactor(Owner):
             self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, 0), 0)
             if self.ready == 0:
                 return False
-        self.closed.clear()
         self.index += 1
+        self.serve_event(&self.batch[self.index - 1])
+        return True
+
+    cdef bint peek(self) except -1:
+        # The batch belongs to sleep(), which may find the same event: whoever comes second gets EAGAIN.
+        cdef epoll_event event
+        if epoll_wait(self.epoll, &event, 1, 0) <= 0:
+            return False
+        self.serve_event(&event)
+        return True
+
+    cdef int serve_event(self, epoll_event* event) except -1:
+        self.closed.clear()
         self.serving = True
         try:
-            self.dispatch(&self.batch[self.index - 1])
+            self.dispatch(event)
         finally:
             self.serving = False
         self.resume_behind()
-        self.settle()
-        return True
+        return self.settle()
+
+    cdef bint has_more(self) noexcept nogil:
+        return self.index < self.ready or self.timer_due
 
     cdef int settle(self) except -1:
         while self.waiting:

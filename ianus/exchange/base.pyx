@@ -76,6 +76,12 @@ cdef class Poller:
     cdef bint serve_one(self) except -1:
         raise NotImplementedError
 
+    cdef bint has_more(self) noexcept nogil:
+        return False
+
+    cdef bint peek(self) except -1:
+        return False
+
     cdef int settle(self) except -1:
         raise NotImplementedError
 

@@ -17,6 +17,7 @@ cdef class Member:
     cdef Place place                # others point to it while this object is among the crew's members
     cdef object thread
     cdef unsigned long ident
+    cdef bint leads                 # it took the lead and has not handed it over; it may have been deposed
     cdef WsgiExchange exchange      # whose application it calls, or None; under the lock
     cdef double since               # when that began
 
@@ -52,6 +53,7 @@ cdef class Crew(Threads):
     cdef WsgiExchange next_call(self)
     cdef bint serve(self) except -1
     cdef int sleep(self) except -1
+    cdef void doze(self) noexcept nogil
     cdef int wake(self) except -1
     cdef bint hand_over(self) except -1
     cdef bint hire(self, Order order) except -1

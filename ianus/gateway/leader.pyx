@@ -25,11 +25,11 @@ from ianus.exchange.base cimport Poller
 from ianus.gateway.chaos cimport pause
 from ianus.gateway.native cimport (
     NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
-    new_lock, new_signal, seconds_of, store, thread_clock,
+    new_lock, new_signal, seconds_of, store, thread_clock, waits,
 )
-from ianus.gateway.parking cimport LEAD, LEAVE, NONE, Order, park, tell, tell_top
+from ianus.gateway.parking cimport LEAD, LEAVE, NONE, WATCH, Order, close_parking, park, tell, tell_top
 from ianus.gateway.predictor cimport learn, likely_blocks, worth_measuring
-from ianus.gateway.watchdog cimport CALL, begin_call, end_call, start_watchdog, stop_watchdog
+from ianus.gateway.watchdog cimport CALL, DEPOSED, begin_call, end_call, start_watchdog, stop_watchdog
 from ianus.gateway.wsgi cimport Threads, WsgiExchange
 from ianus.telemetry.clock cimport monotonic
 
@@ -119,8 +119,7 @@ cdef class Crew(Threads):
         try:
             self.stopping = True
             self.on_gone = on_gone
-            while tell_top(&self.parking, LEAVE):
-                pass
+            close_parking(&self.parking)
             self.wake()
             gone = not self.members
         finally:
@@ -241,13 +240,24 @@ cdef class Crew(Threads):
             self.leave()
         try:
             while told != LEAVE:
-                if told == LEAD:
-                    self.lead(me)
+                if told == LEAD or told == WATCH:
+                    try:
+                        self.lead(me)
+                    except BaseException:
+                        # A defect of the server. The lead must not be lost with it.
+                        logger.exception("internal error in a thread")
+                        if self.holder == me.ident:
+                            self.leave()
+                        if me.leads and self.watchdog.word & 3 != DEPOSED:
+                            continue
                 if self.stopping:
                     break
                 pause()
                 with nogil:
                     told = park(&self.parking, &me.place, PATIENCE)
+                    if told == WATCH:
+                        # Who handed the lead over has the GIL, so it is not asked for before there is a reason.
+                        self.doze()
         finally:
             self.depart(me)
 
@@ -257,11 +267,14 @@ cdef class Crew(Threads):
         cdef uint64_t call
         cdef bint served
         self.enter()
+        me.leads = True
+        self.sleeping = False
         self.watchdog.clock = me.place.clock
         store(&self.watchdog.word, (self.watchdog.word & ~<uint64_t>3) + CALL)
         while not self.stopping:
             if self.home != NULL and self.home != &me.place and self.calls == 0:
                 # The one thread that calls applications is free: it leads again.
+                me.leads = False
                 tell(&self.parking, self.home, LEAD)
                 break
             served = self.serve()
@@ -271,6 +284,7 @@ cdef class Crew(Threads):
                     self.sleep()
                 continue
             if likely_blocks(exchange.evidence) and self.hand_over():
+                me.leads = False
                 self.make_call(me, exchange)
                 return self.follow(me)
             if self.parking.top == NULL and self.fresh == 0:
@@ -285,18 +299,28 @@ cdef class Crew(Threads):
 
     cdef int follow(self, Member me) except -1:
         """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
-        cdef WsgiExchange exchange = self.next_call()
-        while exchange is not None and not self.stopping:
-            if self.first is not None and self.calls < self.limit and self.sleeping:
+        cdef WsgiExchange exchange
+        cdef bint blocked = True
+        me.leads = False
+        while not self.stopping:
+            exchange = self.next_call()
+            if exchange is None:
+                # To have the GIL was dear; and while requests block, more of them are often there already, for which
+                # the leader then need not wake.
+                if blocked and self.sleeping and not self.shared and self.calls < self.limit and self.poller.peek():
+                    continue
+                break
+            blocked = likely_blocks(exchange.evidence)
+            if self.first is not None and self.calls < self.limit:
                 self.wake()
             self.make_call(me, exchange)
-            exchange = self.next_call()
         return self.leave()
 
     cdef int make_call(self, Member me, WsgiExchange exchange) except -1:
         """Has the application called. The lock is held before and behind, not meanwhile."""
         cdef bint measured = worth_measuring(exchange.evidence)
-        cdef double computed = seconds_of(me.place.clock) if measured else 0, duration
+        cdef double computed = seconds_of(me.place.clock) if measured else 0, duration, blocked = -1
+        cdef long waited = waits() if measured else 0
         exchange.place = &me.place
         me.exchange = exchange
         me.since = monotonic()
@@ -310,9 +334,10 @@ cdef class Crew(Threads):
         pause()
         self.enter()
         duration = monotonic() - me.since
-        learn(
-            exchange.evidence, duration, duration - (seconds_of(me.place.clock) - computed) if measured else -1.0
-        )
+        if measured:
+            # Who never waited was kept from computing by other processes, if by anybody.
+            blocked = duration - (seconds_of(me.place.clock) - computed) if waits() != waited else 0
+        learn(exchange.evidence, duration, blocked)
         me.exchange = None
         exchange.put_rest()
         exchange.out_returned = True
@@ -351,21 +376,23 @@ cdef class Crew(Threads):
 
     cdef int sleep(self) except -1:
         """Until there is something to do. The lock is held before and behind, not meanwhile."""
-        cdef Poller poller = self.poller
         if self.first is not None and self.calls < self.limit:
             return 0
         self.sleeping = True
         self.leave()
         pause()
-        if self.shared:
-            with nogil:
-                PyThread_acquire_lock(self.work, WAIT_LOCK)
-        else:
-            with nogil:
-                poller.sleep()
+        with nogil:
+            self.doze()
         self.enter()
         self.sleeping = False
         return 0
+
+    cdef void doze(self) noexcept nogil:
+        """The leader's sleep itself, with `sleeping` set."""
+        if self.shared:
+            PyThread_acquire_lock(self.work, WAIT_LOCK)
+        else:
+            self.poller.sleep()
 
     cdef int wake(self) except -1:
         """Lets the leader look again; the lock is held."""
@@ -378,9 +405,14 @@ cdef class Crew(Threads):
         return 0
 
     cdef bint hand_over(self) except -1:
-        """Gives the lead to another thread; whether there was one."""
+        """Gives the lead to another thread; whether there was one. The lock is held."""
         pause()
-        return tell_top(&self.parking, LEAD) or self.hire(LEAD)
+        # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
+        self.sleeping = self.first is None and not self.poller.has_more()
+        if tell_top(&self.parking, WATCH if self.sleeping else LEAD):
+            return True
+        self.sleeping = False
+        return self.hire(LEAD)
 
     cdef bint hire(self, Order order) except -1:
         """Starts a thread, unless there are enough; the lock is held."""

@@ -5,7 +5,11 @@ from posix.time cimport clock_gettime, timespec
 
 cdef extern from *:
     """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
     #include <pthread.h>
+    #include <sys/resource.h>
     #include <time.h>
 
     /* Sequentially consistent: that a call began, and that the watchdog sleeps, must not pass each other. */
@@ -13,6 +17,11 @@ cdef extern from *:
     static inline void ianus_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
     static inline int ianus_replace(uint64_t *word, uint64_t expected, uint64_t value) {
         return __atomic_compare_exchange_n(word, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+    /* How often the calling thread has given up the processor because it had to wait. */
+    static inline long ianus_waits(void) {
+        struct rusage usage;
+        return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
     }
     static inline clockid_t ianus_thread_clock(void) {
         clockid_t clock;
@@ -24,6 +33,7 @@ cdef extern from *:
     void store "ianus_store"(uint64_t* word, uint64_t value) noexcept nogil
     # Whether the word was as expected and now has the value.
     bint replace "ianus_replace"(uint64_t* word, uint64_t expected, uint64_t value) noexcept nogil
+    long waits "ianus_waits"() noexcept nogil
     # The clock of the calling thread's CPU time; other threads may read it.
     clockid_t thread_clock "ianus_thread_clock"() noexcept nogil
 

@@ -10,6 +10,7 @@ from ianus.gateway.native cimport PyThread_type_lock, clockid_t
 cdef enum Order:
     NONE
     LEAD        # to take the lead
+    WATCH       # the same, but there is nothing to do yet: it sleeps on, as the leader
     LEAVE       # to end
 
 
@@ -25,13 +26,16 @@ cdef struct Place:                  # a thread's; owned by its Member (leader.px
 cdef struct Parking:
     PyThread_type_lock lock         # guards the list and the orders; nobody waits or runs Python code with it
     Place* top
+    bint closed                     # nobody parks any more, likewise
 
 
 # Parks the calling thread until it is told something, or `patience` seconds have passed and it is not the last one.
 cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil
+# Tells all to leave, also those who come to park later.
+cdef void close_parking(Parking* parking) noexcept nogil
 # Wakes the most recently parked thread, if there is one; whether there was.
 cdef bint tell_top(Parking* parking, Order order) noexcept nogil
-# The same for who holds the lock already, when somebody is parked.
-cdef void tell_top_locked(Parking* parking, Order order) noexcept nogil
+# The same without waking it, for who holds the lock already, when somebody is parked.
+cdef Place* take_top(Parking* parking, Order order) noexcept nogil
 # Wakes a certain thread, or lets it not sleep next time. It must not have an order already.
 cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil

@@ -13,6 +13,9 @@ cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil:
     cdef bint told
     cdef long long microseconds = <long long>(patience * 1e6)
     PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    if parking.closed:
+        PyThread_release_lock(parking.lock)
+        return LEAVE
     if place.order == NONE:
         place.parked = True
         place.below = parking.top
@@ -47,22 +50,34 @@ cdef void unlink(Parking* parking, Place* place) noexcept nogil:
     place.parked = False
 
 
-cdef bint tell_top(Parking* parking, Order order) noexcept nogil:
-    cdef bint parked
+cdef void close_parking(Parking* parking) noexcept nogil:
     PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    parked = parking.top != NULL
-    if parked:
-        tell_top_locked(parking, order)
+    parking.closed = True
+    while parking.top != NULL:
+        PyThread_release_lock(take_top(parking, LEAVE).signal)
     PyThread_release_lock(parking.lock)
-    return parked
 
 
-cdef void tell_top_locked(Parking* parking, Order order) noexcept nogil:
+cdef bint tell_top(Parking* parking, Order order) noexcept nogil:
+    cdef Place* place = NULL
+    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    if parking.top != NULL:
+        place = take_top(parking, order)
+    PyThread_release_lock(parking.lock)
+    if place == NULL:
+        return False
+    PyThread_release_lock(place.signal)
+    return True
+
+
+cdef Place* take_top(Parking* parking, Order order) noexcept nogil:
+    """The caller signals it, best without the lock: who wakes wants that at once. A thread that has an order does not
+    end before it has the signal, so `place` is there so long.
+    """
     cdef Place* place = parking.top
     unlink(parking, place)
     place.order = order
-    # Before the lock is released: until it has the signal, the thread cannot end and take `place` along.
-    PyThread_release_lock(place.signal)
+    return place
 
 
 cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil:
@@ -70,5 +85,5 @@ cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil:
     if place.parked:
         unlink(parking, place)
     place.order = order
-    PyThread_release_lock(place.signal)
     PyThread_release_lock(parking.lock)
+    PyThread_release_lock(place.signal)

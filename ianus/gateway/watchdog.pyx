@@ -16,7 +16,7 @@ from ianus.gateway.native cimport (
     PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock, PyThread_start_new_thread,
     WAIT_LOCK, load, replace, seconds_of, store,
 )
-from ianus.gateway.parking cimport LEAD, Parking, tell_top_locked
+from ianus.gateway.parking cimport LEAD, Parking, Place, take_top
 from ianus.telemetry.clock cimport monotonic
 
 
@@ -82,8 +82,11 @@ cdef void watch(void* argument) noexcept nogil:
 cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
     """Gives the lead to the thread on top, if there is one and the call still lasts."""
     cdef Parking* parking = watchdog.parking
+    cdef Place* successor = NULL
     PyThread_acquire_lock(parking.lock, WAIT_LOCK)
     if parking.top != NULL and replace(&watchdog.word, word, word - IN_CALL + DEPOSED):
         pause_nogil()
-        tell_top_locked(parking, LEAD)
+        successor = take_top(parking, LEAD)
     PyThread_release_lock(parking.lock)
+    if successor != NULL:
+        PyThread_release_lock(successor.signal)

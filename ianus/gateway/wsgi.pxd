@@ -32,7 +32,7 @@ cdef class WsgiGateway(Gateway):
     cdef object spool               # gateway/spool.Spool
     cdef object errors              # gateway/error_stream.ErrorStream
     cdef Py_ssize_t request_buffer, response_buffer
-    cdef bint keep_underscores
+    cdef bint sendfile, keep_underscores
     cdef dict template              # what all environs have in common; copied for each
     cdef object template_server     # the server address in it, None until the first request
     cdef str prefix                 # what PATH_INFO does not have, of the path received

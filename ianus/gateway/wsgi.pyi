@@ -21,6 +21,7 @@ class WsgiGateway(Gateway):
         request_buffer: int = 262144,
         response_buffer: int = 1048576,
         spool: Spool,
+        sendfile: bool = True,
         keep_underscores: bool = False,
     ) -> None: ...
 

@@ -109,7 +109,8 @@ cdef class WsgiGateway(Gateway):
     front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it. mount: the
     prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
     request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
-    bytes of a response that wait for a slow client before its thread does. keep_underscores: field names with an
+    bytes of a response that wait for a slow client before its thread does. sendfile: the kernel sends the files of
+    wsgi.file_wrapper. keep_underscores: field names with an
     underscore reach the environ, where they look like those with a hyphen.
     """
 
@@ -117,7 +118,7 @@ cdef class WsgiGateway(Gateway):
         self, app not None, *, Threads crew not None, str name="application", str root_path="",
         bint root_path_kept=False, str mount="", bint multithread=True, bint multiprocess=False,
         Py_ssize_t request_buffer=262144, Py_ssize_t response_buffer=1048576, spool not None,
-        bint keep_underscores=False,
+        bint sendfile=True, bint keep_underscores=False,
     ):
         self.app = app
         self.threads = crew
@@ -128,6 +129,7 @@ cdef class WsgiGateway(Gateway):
         self.request_buffer = request_buffer
         self.response_buffer = response_buffer
         self.spool = spool
+        self.sendfile = sendfile
         self.keep_underscores = keep_underscores
         self.statuses = {}
         self.errors = ErrorStream()
@@ -553,7 +555,7 @@ cdef class WsgiExchange(Exchange):
             return self.send_sequence(result)
         if isinstance(result, FileWrapper):
             self.admit_block(b"")
-            part = file_part(result)
+            part = file_part(result) if (<WsgiGateway>self.gateway).sendfile else None
             if part is not None:
                 return self.send_part(part)
         elif result is None or isinstance(result, (str, bytes, bytearray, memoryview)):

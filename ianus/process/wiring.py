@@ -128,6 +128,7 @@ def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[di
             request_buffer=settings.request_buffer,
             response_buffer=settings.response_buffer,
             spool=spool,
+            sendfile=settings.sendfile,
             keep_underscores=settings.header_map == "dangerous",
         )
     return gateways, crew

@@ -263,7 +263,9 @@ class Settings:
     )
 
     sendfile: bool = flag(
-        True, RESPONSES, "Offer to send files for the application (ASGI's pathsend and zerocopysend), by the kernel."
+        True,
+        RESPONSES,
+        "Have the kernel send files for applications (wsgi.file_wrapper; ASGI's pathsend and zerocopysend).",
     )
 
     access_log: bool = flag(True, LOGGING, "Write a line for each response.")
