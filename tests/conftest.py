@@ -5,18 +5,16 @@ of its own. `shared` gives such servers with other options. `start_server` gives
 which may do to them what it likes.
 
 A server that ends must have exited with code 0, and (in a debug build, which counts) must have left no connection
-and no exchange behind.
+and no exchange behind. Nor may wsgiref.validate have complained of it, where that stands between.
 """
 
-import json
-import re
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server
+from tests.helpers import Server, check_nothing_is_left
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,17 +27,17 @@ def _enough_files() -> None:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """shared(*options): the one server with these options, started when it is first asked for."""
+    """shared(*options, app=...): the one server with these options, started when it is first asked for."""
     servers: dict[tuple[str, ...], Server] = {}
     started: list[Server] = []
 
-    def get(*options: str) -> Server:
-        running = servers.get(options)
+    def get(*options: str, app: str = "apps:app") -> Server:
+        running = servers.get((app, *options))
         if running is None or running.process.poll() is not None:
             # One that has crashed failed its test and fails the run; the other tests get another.
-            servers[options] = Server("apps:app", *options, cwd=tmp_path_factory.mktemp("server"))
-            started.append(servers[options])
-        return servers[options]
+            running = servers[app, *options] = Server(app, *options, cwd=tmp_path_factory.mktemp("server"))
+            started.append(running)
+        return running
 
     yield get
     _stop_all(started)
@@ -68,15 +66,8 @@ def _stop_all(servers: list[Server]) -> None:
     for server in servers:
         try:
             server.stop()
-            _check_nothing_is_left(server)
+            check_nothing_is_left(server)
         except AssertionError as problem:
             problems.append(problem)
     if problems:
         raise ExceptionGroup("servers ended badly", problems) if len(problems) > 1 else problems[0]
-
-
-def _check_nothing_is_left(server: Server) -> None:
-    told = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
-    left = json.loads(told[1]) if told else {}
-    assert not left.get("connections"), f"connections are left: {left}"
-    assert not left.get("exchanges"), f"exchanges are left: {left}"

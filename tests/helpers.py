@@ -8,6 +8,7 @@ Nothing here sleeps for luck: waiting is polling a condition, with a deadline th
 """
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
+from urllib.parse import quote
 
 import pytest
 
@@ -191,6 +193,20 @@ class Server:
 
     def open_files(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+def check_nothing_is_left(server: Server) -> None:
+    """Asserts of a server that has ended that nothing of it was left, as far as a debug build counts, but calls that
+    nobody could end; and that wsgiref.validate had nothing to complain of."""
+    told = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
+    left = json.loads(told[1]) if told else {}
+    calls = re.search(
+        r"WARNING calls of WSGI applications that have not returned: (\d+)$", server.log.text, re.MULTILINE
+    )
+    assert not left.get("connections"), f"connections are left: {left}"
+    assert left.get("exchanges", 0) <= (int(calls[1]) if calls else 0), f"exchanges are left: {left}"
+    assert ", in assert_\n" not in server.log.text, f"wsgiref.validate complains:\n{server.log.text}"
+    assert "garbage collected without being closed" not in server.log.text
 
 
 def _parse_address(text: str) -> Address:
@@ -400,6 +416,23 @@ class Client:
         if not data:
             raise ConnectionError(f"the server closed behind {self._data!r}")
         self._data += data
+
+
+class Gate:
+    """A named pipe at which an application's /hold waits: no request is needed to open it."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._pipe = os.open(path, os.O_RDWR)
+        self.target = f"/hold?{quote(str(path))}"
+
+    def open(self, count: int = 1) -> None:
+        """Lets `count` of those who wait go."""
+        os.write(self._pipe, b"x" * count)
+
+    def close(self) -> None:
+        """Lets go whoever still waits."""
+        os.close(self._pipe)
 
 
 @contextlib.contextmanager

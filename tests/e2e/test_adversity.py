@@ -5,38 +5,14 @@ does then has all happened when the loop goes on, and the server finds it in one
 """
 
 import contextlib
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Server, measures_memory
-
-
-class Gate:
-    """A named pipe at which /hold waits."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self._pipe = os.open(path, os.O_RDWR)
-        self.target = f"/hold?{quote(str(path))}"
-
-    def open(self) -> None:
-        os.write(self._pipe, b"x")
-
-    def close(self) -> None:
-        """Lets go whoever still waits."""
-        os.close(self._pipe)
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    with contextlib.closing(Gate(tmp_path / "gate")) as gate:
-        yield gate
+from tests.helpers import PATIENCE, Client, Gate, Server, measures_memory
 
 
 @contextlib.contextmanager

@@ -1,0 +1,802 @@
+"""The WSGI applications that the end-to-end tests talk to: one small function for each path.
+
+wsgiref.validate stands between each of them and the server, and checks both. It also hides what it wraps, so
+handlers are `bare` where the server looks at what it is given (the length of a list, a file wrapper), or where
+the application does what it must not.
+
+Like those of apps.py they tell what happens to them on standard error (`say`).
+"""
+
+import ast
+import atexit
+import contextlib
+import contextvars
+import gzip
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from wsgiref.validate import validator
+
+from tests.e2e.apps import alive, say
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+# Seconds that a thread waits at most: nobody could cancel it.
+PATIENCE = 30.0
+
+HANDLERS: dict[str, Handler] = {}
+
+
+def path(name: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        HANDLERS[name] = validator(handler)
+        return handler
+
+    return register
+
+
+def bare(name: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+class Count:
+    """How many threads have ever run this application, how many calls there are, how many at once at the most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self.threads = self.calls = self.running = self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not hasattr(self._thread, "seen"):
+                self._thread.seen = True
+                self.threads += 1
+            self.calls += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.running -= 1
+
+
+count = Count()
+
+
+def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    with count:
+        return HANDLERS.get(environ["PATH_INFO"], missing)(environ, start_response)
+
+
+def tell_what_is_left(pid: int) -> None:
+    if os.getpid() == pid:  # not the children of /fork-and-exit
+        say("alive", json.dumps(alive()))
+
+
+atexit.register(tell_what_is_left, os.getpid())
+
+
+def answer(
+    start_response: StartResponse, body: bytes, status: str = "200 OK", headers: tuple[tuple[str, str], ...] = ()
+) -> list[bytes]:
+    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *headers])
+    return [body]
+
+
+def query(environ: Environ) -> str:
+    return unquote(environ["QUERY_STRING"])
+
+
+def literal(environ: Environ) -> Any:
+    return ast.literal_eval(query(environ))
+
+
+def missing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return answer(start_response, b"missing\n", "404 Not Found")
+
+
+class Closing:
+    """Blocks, and whether close() was called."""
+
+    def __init__(self, blocks: Iterable[bytes], name: str = "") -> None:
+        self._blocks = blocks
+        self._name = name
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._blocks)
+
+    def close(self) -> None:
+        say("closed", self._name)
+
+
+# --- Whole answers ---
+
+
+@path("/hello")
+def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return answer(start_response, b"hello\n")
+
+
+@path("/target")
+def target(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Which request this is: the query string."""
+    return answer(start_response, environ["QUERY_STRING"].encode("latin-1"))
+
+
+@path("/environ")
+def show_environ(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return bare_environ(environ, start_response)
+
+
+@bare("/")
+@bare("/bare-environ")
+def bare_environ(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    shown = {name: value for name, value in environ.items() if type(value) in (str, bool, tuple, int)}
+    shown["types"] = {name: type(value).__name__ for name, value in environ.items()}
+    return answer(start_response, json.dumps(shown).encode())
+
+
+@path("/stats")
+def stats(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    shown = {"threads": count.threads, "calls": count.calls, "most": count.most}
+    return answer(start_response, json.dumps(shown).encode())
+
+
+@path("/thread")
+def thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The threads that call, iterate and close."""
+    called = threading.get_ident()
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield f"{called} {threading.get_ident()}".encode()
+
+        def close(self) -> None:
+            say("closed in", threading.get_ident())
+
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Body()
+
+
+@path("/large")
+def large(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """As many bytes as the query says, in one block."""
+    return answer(start_response, b"x" * int(environ["QUERY_STRING"]))
+
+
+@bare("/own-fields")
+def own_fields(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    own = (("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "own"))
+    return answer(start_response, b"", headers=own)
+
+
+@bare("/hop-by-hop")
+def hop_by_hop(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    fields = (("Proxy-Connection", "x"), ("Transfer-Encoding", "gzip"), ("Upgrade", "h2c"), ("X-Kept", "1"))
+    return answer(start_response, b"hello\n", headers=fields)
+
+
+# --- Bodies of requests ---
+
+
+@path("/echo")
+def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    say("called", environ["PATH_INFO"])
+    return answer(start_response, environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+
+@path("/size")
+def size(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    total = 0
+    while piece := environ["wsgi.input"].read(10_000):
+        total += len(piece)
+    return answer(start_response, b"%d" % total)
+
+
+@path("/files-of-spools")
+def files_of_spools(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The names behind this process's file descriptors."""
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(link.readlink()))
+    return answer(start_response, json.dumps(names).encode())
+
+
+@bare("/input")
+def read_input(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Reads the body as the query spells: names of methods and their arguments."""
+    stream = environ["wsgi.input"]
+    results: list[object] = []
+    for name, *arguments in literal(environ):
+        if name == "list":
+            results.append(list(stream))
+        elif name == "next":
+            results.append(next(iter(stream), None))
+        else:
+            results.append(getattr(stream, name)(*arguments))
+    return answer(start_response, repr(results).encode())
+
+
+# --- Answers in pieces ---
+
+
+@path("/stream")
+def stream(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Three blocks, some empty ones between them, and no length."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return iter([b"", b"one\n", b"", b"two\n", b"three\n", b""])
+
+
+@path("/late-start")
+def late_start(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """A generator: nothing is called before the first iteration."""
+    yield from answer(start_response, b"late\n")
+
+
+@path("/pieces")
+def pieces(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """As many blocks of 64 KiB as the query says."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Closing((bytes(65536) for _ in range(int(environ["QUERY_STRING"]))), "pieces")
+
+
+@path("/endless")
+def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Blocks without end; the query is (status, fields)."""
+    status, fields = literal(environ)
+    start_response(status, fields)
+    return Closing(itertools.repeat(b"12345"), "endless")
+
+
+@path("/write")
+def write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """write() first, then an iterable."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    for data in (b"", b"one\n", b"two\n"):
+        write(data)
+    return iter([b"three\n", b"", b"four\n"])
+
+
+@path("/write-only")
+def write_only(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"one\n")
+    write(b"two\n")
+    return []
+
+
+@path("/write-pieces")
+def write_pieces(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """write() with as many blocks of 64 KiB as the query says."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    try:
+        for _ in range(int(environ["QUERY_STRING"])):
+            write(bytes(65536))
+    except Exception as error:
+        say("write raised", isinstance(error, OSError))
+        raise
+    return Closing([], "write-pieces")
+
+
+# --- Steps that the query spells ---
+
+
+class Player:
+    """An application and its iterable that take the steps of a list, one after the other:
+
+    ("start", *arguments): start_response; "exc_info" among the arguments stands for a caught LookupError's.
+    ("write", data), ("raise", name of an exception), ("wait", name of a gate), ("say", what)
+    ("iterate",): what follows happens while the answer is iterated; ("yield", data) is possible there only.
+    ("return", value): instead of an iterable.
+    ("at close", step): what close() does.
+    """
+
+    def __init__(self, environ: Environ, start_response: StartResponse) -> None:
+        self._steps = iter(literal(environ))
+        self._start_response = start_response
+        self._write: Callable[[bytes], object] | None = None
+        self._at_close: list[Any] = []
+
+    def call(self) -> Iterable[bytes]:
+        for step in self._steps:
+            if step[0] == "iterate":
+                break
+            if step[0] == "return":
+                return step[1]  # type: ignore[no-any-return]
+            self._take(step)
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        for step in self._steps:
+            if step[0] == "yield":
+                yield step[1]
+            else:
+                self._take(step)
+
+    def close(self) -> None:
+        say("closed")
+        for step in self._at_close:
+            self._take(step)
+
+    def _take(self, step: Any) -> None:
+        name, *arguments = step
+        try:
+            match name:
+                case "start":
+                    self._start(arguments)
+                case "write":
+                    assert self._write is not None
+                    self._write(*arguments)
+                case "raise":
+                    raise EXCEPTIONS[arguments[0]]("raised on purpose")
+                case "wait":
+                    wait_at(arguments[0])
+                case "say":
+                    say(arguments[0])
+                case "at close":
+                    self._at_close.append(arguments[0])
+                case _:
+                    raise AssertionError(f"no such step: {name}")
+        except BaseException as error:
+            say("raised", f"{name} {type(error).__name__}: {error}")
+            raise
+
+    def _start(self, arguments: list[Any]) -> None:
+        if "exc_info" not in arguments:
+            self._write = self._start_response(*arguments)
+            return
+        try:
+            raise LookupError("raised on purpose")
+        except LookupError:
+            given = [sys.exc_info() if value == "exc_info" else value for value in arguments]
+            self._write = self._start_response(*given)
+
+
+EXCEPTIONS: dict[str, type[BaseException]] = {
+    kind.__name__: kind
+    for kind in (
+        *(LookupError, SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError, RecursionError),
+        *(TimeoutError, BrokenPipeError, ConnectionResetError, BlockingIOError),
+    )
+}
+
+
+@bare("/play")
+def play(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return Player(environ, start_response).call()
+
+
+@path("/play-by-the-rules")
+def play_by_the_rules(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return Player(environ, start_response).call()
+
+
+@bare("/start-after-refusal")
+def start_after_refusal(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    try:
+        start_response("200 OK", [("X-A", "b\nc")])
+    except Exception:
+        try:
+            start_response("200 OK", [])
+        except Exception:
+            start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+            return [b"refused twice, replaced\n"]
+    return [b"not refused\n"]
+
+
+class Liar:
+    """Says that it has one block, or what else the query says."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"one", b"two"])
+
+
+@bare("/liar")
+def liar(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return Liar(int(environ["QUERY_STRING"]))
+
+
+class Sequence:
+    """An iterable of the days before iterators (PEP 3333, "Supporting Older (<2.2) Versions of Python")."""
+
+    def __getitem__(self, index: int) -> bytes:
+        return [b"zero", b"one"][index]
+
+
+@bare("/sequence")
+def sequence(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    return Sequence()  # type: ignore[return-value]
+
+
+@bare("/without-iterator")
+def without_iterator(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """An iterable that fails when it is asked for its iterator, and has to be closed nevertheless."""
+
+    class Failing:
+        def __iter__(self) -> Iterator[bytes]:
+            raise LookupError("raised on purpose")
+
+        def close(self) -> None:
+            say("closed")
+
+    start_response("200 OK", [])
+    return Failing()
+
+
+@bare("/mutate")
+def mutate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Changes all that it was given and has given."""
+    headers = [("Content-Length", "5"), ("X-First", "1")]
+    start_response("200 OK", headers)
+    headers[:] = [("Content-Length", "500"), ("X-Evil", "a\r\nb: c")]
+    environ.clear()
+    environ.update({"REQUEST_METHOD": "HEAD", "wsgi.input": None, "SERVER_PROTOCOL": 0, "PATH_INFO": None})
+    return [b"hello"]
+
+
+kept: dict[str, Any] = {}
+
+
+@bare("/keep")
+def keep(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Keeps everything of its request for /use-kept."""
+    kept.update(environ, write=start_response("200 OK", [("X-Kept", "1")]), start_response=start_response)
+    return [b"kept"]
+
+
+@bare("/use-kept")
+def use_kept(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Uses what belonged to another request, which must harm neither the server nor anybody's answer."""
+    told = []
+    uses: dict[str, Callable[[], object]] = {
+        "write": lambda: kept["write"](b"evil"),
+        "start_response": lambda: kept["start_response"]("200 EVIL", []),
+        "restart": lambda: kept["start_response"]("200 EVIL", [], (LookupError, LookupError("evil"), None)),
+        "hints": lambda: kept["wsgi.early_hints"]([("Link", "</evil>")]),
+        "input": lambda: kept["wsgi.input"].read(10),
+        "line": lambda: kept["wsgi.input"].readline(),
+        "errors": lambda: kept["wsgi.errors"].write("late\n"),
+    }
+    for name, use in uses.items():
+        try:
+            use()
+            told.append(f"{name}: done")
+        except Exception as error:
+            told.append(f"{name}: {type(error).__name__}")
+    kept.clear()
+    return answer(start_response, "\n".join(told).encode())
+
+
+@bare("/write-in-thread")
+def write_in_thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """As much as the query says, from a thread of its own, while the call waits for it."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    writer = threading.Thread(target=lambda: [write(bytes(65536)) for _ in range(int(environ["QUERY_STRING"]))])
+    writer.start()
+    writer.join()
+    return [b"end"]
+
+
+witness: "weakref.ref[object] | None" = None
+
+
+class Witness:
+    """Lives as long as the frame that made it."""
+
+
+def raise_with_witness() -> None:
+    global witness
+    local = Witness()
+    witness = weakref.ref(local)
+    raise LookupError("raised on purpose")
+
+
+@path("/exc-info")
+def exc_info(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    try:
+        raise_with_witness()
+    except LookupError:
+        start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+    return [b"oops\n"]
+
+
+@path("/witness")
+def ask_witness(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Whether anybody still holds the traceback of /exc-info."""
+    return answer(start_response, b"held" if witness is not None and witness() is not None else b"released")
+
+
+# --- Files ---
+
+
+class Reader:
+    """Can be read, and nothing else."""
+
+    def __init__(self, data: bytes) -> None:
+        self.read = io.BytesIO(data).read
+
+
+class Told:
+    """A file of which it is told that it was closed; all else is the file's own."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.read = file.read
+
+    def close(self) -> None:
+        self.file.close()
+        say("file closed")
+
+
+@bare("/file")
+def send_file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Wraps the file that the query describes, as PEP 3333 has it."""
+    how = literal(environ)
+    name = Path(how["name"])
+    file: Any
+    match how.get("kind", "file"):
+        case "file":
+            file = name.open("rb")
+        case "unbuffered":
+            file = name.open("rb", buffering=0)
+        case "bytes":
+            file = io.BytesIO(name.read_bytes())
+        case "reader":
+            file = Reader(name.read_bytes())
+        case "told":
+            file = Told(name.open("rb"))
+        case "gzip":
+            file = gzip.open(name)  # noqa: SIM115
+        case "text":
+            file = name.open()
+        case "temporary":
+            file = tempfile.NamedTemporaryFile()  # noqa: SIM115
+            file.write(name.read_bytes())  # and no flush
+            file.seek(0)
+        case "spooled":
+            file = tempfile.SpooledTemporaryFile(how.get("memory", 0))  # noqa: SIM115
+            file.write(name.read_bytes())
+            file.seek(0)
+        case "pipe":
+            ours, theirs = os.pipe()
+            os.write(theirs, name.read_bytes())
+            os.close(theirs)
+            file = os.fdopen(ours, "rb")
+        case "closed":
+            file = name.open("rb")
+            file.close()
+    if start := how.get("start", 0):
+        file.read(start)
+    if how.get("unlink"):
+        name.unlink()
+    write = start_response(how.get("status", "200 OK"), how.get("headers", []))
+    if "write" in how:
+        write(how["write"])
+    wrapped = environ["wsgi.file_wrapper"](file, *how.get("size", ()))
+    match how.get("returned", "wrapper"):
+        case "iterated":  # as middleware does
+            return (block for block in wrapped)
+        case "dropped":
+            wrapped.close()
+            return [b"dropped"]
+        case _:
+            return wrapped  # type: ignore[no-any-return]
+
+
+# --- Early hints and errors ---
+
+
+@path("/hints")
+def hints(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Two hints before and one behind start_response."""
+    if "wsgi.early_hints" not in environ:
+        return answer(start_response, b"not hinted\n")
+    environ["wsgi.early_hints"]([("Link", "</one.css>; rel=preload")])
+    environ["wsgi.early_hints"]([("Link", "</two.css>; rel=preload"), ("Link", "</three.js>; rel=preload")])
+    body = answer(start_response, b"hinted\n")
+    environ["wsgi.early_hints"]([("Link", "</four.css>; rel=preload")])
+    return body
+
+
+@bare("/bad-hint")
+def bad_hint(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    environ["wsgi.early_hints"](literal(environ))
+    return answer(start_response, b"hinted\n")
+
+
+@path("/errors")
+def errors(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    stream = environ["wsgi.errors"]
+    stream.write("half ")
+    stream.write("and half\n")
+    stream.writelines(["two\n", "lines \u20ac\n"])
+    stream.write("without end")
+    stream.flush()
+    traceback.print_exception(LookupError("printed on purpose"), file=stream)
+    return answer(start_response, b"told\n")
+
+
+# --- Waiting ---
+
+gates: dict[str, threading.Event] = {}
+gates_lock = threading.Lock()
+
+
+def gate(name: str) -> threading.Event:
+    with gates_lock:
+        return gates.setdefault(name, threading.Event())
+
+
+def wait_at(name: str) -> None:
+    entrance = gate(name)
+    say("waiting", name)
+    if not entrance.wait(PATIENCE):
+        raise TimeoutError(f"nobody opened {name}")
+
+
+@path("/wait")
+def wait(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits for /open with the same query string."""
+    wait_at(environ["QUERY_STRING"])
+    answer(start_response, b"waited\n")
+    return Closing([b"waited\n"], environ["QUERY_STRING"])
+
+
+@path("/open")
+def open_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    name = environ["QUERY_STRING"]
+    gate(name).set()
+    with gates_lock:
+        del gates[name]
+    return answer(start_response, b"opened\n")
+
+
+@path("/blocks")
+def blocks(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A block, and behind each /open another one, three in all."""
+    name = environ["QUERY_STRING"]
+
+    def produce() -> Iterator[bytes]:
+        yield b"one"
+        wait_at(f"{name}1")
+        yield b"two"
+        wait_at(f"{name}2")
+        yield b"three"
+
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Closing(produce(), name)
+
+
+@path("/nap")
+def nap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Sleeps a little, without a word."""
+    time.sleep(float(environ["QUERY_STRING"]))
+    return answer(start_response, b"slept\n")
+
+
+@path("/burn")
+def burn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Computes for a number of seconds."""
+    if float(environ["QUERY_STRING"]) > 1:
+        say("burning")
+    end = time.monotonic() + float(environ["QUERY_STRING"])
+    while time.monotonic() < end:
+        sum(range(100))
+    return answer(start_response, b"burnt\n")
+
+
+@path("/hold")
+def hold(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits until the test writes into its named pipe."""
+    with open(query(environ), "rb", buffering=0) as pipe:  # noqa: PTH123
+        say("holding")
+        pipe.read(1)
+    return answer(start_response, b"held\n")
+
+
+# --- What applications do to their process ---
+
+variable = contextvars.ContextVar("variable", default="untouched")
+
+
+@path("/context")
+def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Sets a context variable wherever it is run; its next request must not see it, itself sees it all along."""
+    before = variable.get()
+    variable.set("called")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            seen = variable.get()
+            variable.set("iterated")
+            yield f"{before} {seen}".encode()
+
+        def close(self) -> None:
+            say("context at close", variable.get())
+            variable.set("closed")
+
+    return Body()
+
+
+children: dict[int, int] = {}
+
+
+@path("/fork")
+def fork(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Leaves a child behind that lives until /reap, with everything that it has inherited."""
+    ours, childs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(childs)
+        os.read(ours, 1)
+        os._exit(0)
+    os.close(ours)
+    children[pid] = childs
+    return answer(start_response, b"%d" % pid)
+
+
+@path("/reap")
+def reap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    pid, pipe = children.popitem()
+    os.close(pipe)
+    return answer(start_response, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+@path("/fork-and-end")
+def fork_and_end(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Has a child that ends its application call as the query says; tells how the child's process ended."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # a child that does not end must not outlive the test
+        match query(environ):
+            case "exit":
+                sys.exit(7)
+            case "raise":
+                raise LookupError("raised on purpose, in the child")
+        return answer(start_response, b"from the child\n")
+    return answer(start_response, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+@path("/process")
+def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A child of multiprocessing that ends like a program, with all its clean-up."""
+    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
+    child.start()
+    child.join()
+    return answer(start_response, b"%d" % (child.exitcode or 0))
+
+
+@path("/command")
+def command(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return answer(start_response, subprocess.run(["/bin/echo", "told"], capture_output=True, check=True).stdout)
