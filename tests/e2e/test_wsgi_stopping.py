@@ -1,0 +1,275 @@
+"""How a server of WSGI applications ends, and what such applications do to their process."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_stopping import refuses
+from tests.helpers import Client, Gate, Server, many, until
+
+
+def stopping(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
+    """Asks for a stop and waits until the server has heard it: nobody listens any more."""
+    server.signal(number)
+    until(lambda: refuses(server), "the listener to be closed")
+
+
+def hold(server: Server, gate: Gate) -> Client:
+    """A client whose request runs until the gate opens."""
+    client = server.connect()
+    mark = server.log.mark()
+    client.request(gate.target)
+    server.said("holding", mark)
+    return client
+
+
+# --- Stopping ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_call_in_flight_is_finished(start_wsgi: Callable[..., Server], gate: Gate, number: signal.Signals) -> None:
+    server = start_wsgi()
+    with hold(server, gate) as client:
+        stopping(server, number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(0.2)
+        gate.open()
+        response = client.response()
+        assert response.body == b"held\n"
+        assert response.closing
+        assert client.nothing()
+    assert server.wait() == 0
+    assert "Traceback" not in server.log.text
+
+
+def test_stream_is_finished(start_wsgi: Callable[..., Server]) -> None:
+    """Its gate is opened through a connection that was just used, and so gets one more request."""
+    server = start_wsgi()
+    with server.connect() as client, server.connect() as first, server.connect() as second:
+        client.request("/blocks?stop")
+        client.head()
+        assert client.chunk() == b"one"
+        assert [other.get("/hello").status for other in (first, second)] == [200, 200]
+        stopping(server)
+        assert first.get("/open?stop1").status == 200
+        assert client.chunk() == b"two"
+        assert second.get("/open?stop2").status == 200
+        assert [client.chunk(), client.chunk()] == [b"three", b""]
+        assert client.nothing()
+    assert server.wait() == 0
+
+
+def test_body_in_flight_is_finished(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    with server.connect() as client:
+        client.request("/echo", b"Content-Length: 10", method="POST")
+        client.send(b"hello")
+        server.get()
+        stopping(server)
+        client.send(b"world")
+        response = client.response()
+        assert (response.body, response.closing) == (b"helloworld", True)
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("path", ["/hold", "/burn?1000"])
+def test_stop_has_an_end(start_wsgi: Callable[..., Server], gate: Gate, path: str) -> None:
+    """Nobody can cancel a thread: the process ends without it."""
+    server = start_wsgi("--timeout-graceful-shutdown", "0.3")
+    with server.connect() as client:
+        client.request(gate.target if path == "/hold" else path)
+        server.log.wait_for("app: (holding|burning)")
+        stopping(server)
+        assert client.gone()
+    assert server.wait() == 0
+    server.log.wait_for("requests abandoned: 1")
+    assert "Fatal" not in server.log.text
+
+
+def test_quit_is_quick(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+    server = start_wsgi()
+    with hold(server, gate) as client:
+        server.signal(signal.SIGQUIT)
+        assert client.gone()
+    assert server.wait() == 0
+
+
+def test_second_interrupt_forces(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+    server = start_wsgi()
+    with hold(server, gate) as client:
+        stopping(server, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(0.2)
+        server.signal(signal.SIGINT)
+        assert client.gone()
+    assert server.wait() == 0
+
+
+def test_second_term_does_not_force(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+    server = start_wsgi()
+    with hold(server, gate) as client:
+        stopping(server)
+        server.signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(0.2)
+        gate.open()
+        assert client.response().body == b"held\n"
+    assert server.wait() == 0
+
+
+def test_stop_of_an_idle_server(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    with server.connect() as idle:
+        assert idle.get().status == 200
+        time.sleep(1.1)  # as long as a connection counts as in use
+        server.signal(signal.SIGTERM)
+        assert idle.nothing()
+    assert server.wait() == 0
+    assert "Traceback" not in server.log.text
+    assert "WARNING" not in server.log.text
+
+
+def test_stop_of_a_server_that_was_never_asked(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_stop_while_a_thread_waits_for_room(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi("--timeout-graceful-shutdown", "0.3")
+    with many(3, lambda: Client(server.address, buffer=4096)) as readers:
+        for reader in readers:
+            reader.request("/pieces?200")
+            reader.exactly(100)
+        stopping(server)
+        assert server.wait() == 0
+    assert server.log.text.count("closed: pieces") == 3, "the threads were told, and could leave"
+
+
+def test_graceful_stop_under_load(start_wsgi: Callable[..., Server]) -> None:
+    """Requests come until the last moment: every answer is whole, and the last one says that it is the last."""
+    server = start_wsgi("--no-access-log")
+    paths = [b"/stream", b"/nap?0.001", b"/hello"]
+    count = 200
+    with many(20, server.connect) as clients:
+        for client in clients:
+            for number in range(count):
+                client.send(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % paths[number % 3])
+        clients[0].response()
+        server.signal(signal.SIGTERM)
+        for number, client in enumerate(clients):
+            for turn in range(count - (number == 0)):
+                response = client.response()
+                position = turn + (number == 0)
+                assert response.body == [b"one\ntwo\nthree\n", b"slept\n", b"hello\n"][position % 3]
+                if response.closing:
+                    break
+            assert client.nothing()
+    assert server.wait() == 0
+    assert "Traceback" not in server.log.text
+    assert "WARNING" not in server.log.text
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
+def test_quick_stop_under_load(start_wsgi: Callable[..., Server], signals: list[signal.Signals]) -> None:
+    server = start_wsgi("--no-access-log")
+    with many(20, server.connect) as clients:
+        for client in clients:
+            client.send(b"GET /nap?0.001 HTTP/1.1\r\nHost: test\r\n\r\nGET /stream HTTP/1.1\r\nHost: test\r\n\r\n" * 50)
+        clients[0].response()
+        for number in signals:
+            server.signal(number)
+        for client in clients:
+            assert client.gone()
+    assert server.wait() == 0
+    assert "Traceback" not in server.log.text
+
+
+def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
+    """Neither the threads nor what watches them wake up when nobody asks for anything."""
+    server = start_wsgi("--no-access-log")
+    with server.connect() as client:
+        assert client.get("/nap?0.02").status == 200
+        assert client.get("/hello").status == 200
+        time.sleep(0.5)
+
+        def switches() -> int:
+            return sum(
+                int(line.split()[1])
+                for task in Path(f"/proc/{server.process.pid}/task").iterdir()
+                for line in (task / "status").read_text().splitlines()
+                if "ctxt_switches" in line
+            )
+
+        before = switches()
+        time.sleep(1)
+        assert switches() - before <= 10
+
+
+# --- What applications do to their process ---
+
+
+def test_fork_in_an_application(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+    """The child has copies of all descriptors, and lives on; nobody else may notice."""
+    server = start_wsgi()
+    with server.connect() as old, hold(server, gate) as busy:
+        assert old.get().status == 200
+        with server.connect() as client:
+            response = client.get("/fork", b"Connection: close")
+            assert int(response.body) > 0
+            assert client.nothing()  # it is closed for good, though the child had it too
+        for _ in range(10):
+            assert server.get().status == 200
+            assert old.get().status == 200
+        gate.open()
+        assert busy.response().body == b"held\n"
+        assert server.get("/reap").body == b"0"
+        assert old.get().status == 200
+    assert "Traceback" not in server.log.text
+
+
+def test_many_forks(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    with server.connect() as client:
+        for _ in range(10):
+            assert client.get("/fork").status == 200
+            assert server.get().status == 200
+        for _ in range(10):
+            assert client.get("/reap").body == b"0"
+
+
+def test_server_stops_while_a_child_lives(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    server.get("/fork")
+    server.stop()
+
+
+@pytest.mark.parametrize("options", [(), ("--threads", "1")], ids=["auto", "one thread"])
+@pytest.mark.parametrize("end", ["exit", "raise", "answer"])
+def test_forked_child_does_not_serve_on(start_wsgi: Callable[..., Server], options: tuple[str, ...], end: str) -> None:
+    """It ends with the application call that forked it, answers nobody and logs nothing for the server."""
+    server = start_wsgi(*options)
+    with server.connect() as client:
+        for _ in range(3):
+            assert client.get().body == b"hello\n"
+            response = client.get(f"/fork-and-end?{end}")
+            assert response.status == 200
+            assert int(response.body) == {"exit": 7}.get(end, int(response.body))
+            assert int(response.body) != -signal.SIGALRM, "the child lived on"
+            assert int(response.body) >= 0, "the child crashed"
+    server.stop()
+    assert server.output is not None
+    requests = [line.split('"')[1] for line in server.output.text.splitlines()]
+    assert requests == ["GET /hello HTTP/1.1", f"GET /fork-and-end?{end} HTTP/1.1"] * 3
+
+
+@pytest.mark.parametrize(("path", "body"), [("/process", b"0"), ("/command", b"told\n")])
+def test_processes_of_an_application(wsgi: Server, path: str, body: bytes) -> None:
+    with wsgi.connect() as client:
+        for _ in range(3):
+            assert client.get(path).body == body
+            assert client.get("/hello").body == b"hello\n"
