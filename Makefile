@@ -4,6 +4,7 @@
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
 #   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
@@ -28,7 +29,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test test-all asan conformance fuzz fuzz-corpus check bench build dist clean venv always
+.PHONY: serve test test-all asan stress conformance fuzz fuzz-corpus check bench build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app $(ARGS) gate:app
@@ -119,6 +120,18 @@ asan: $(BUILD)/asan/.built
 	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:handle_sigill=1:log_path=$(REPORTS) \
 	$(call suite,$(BUILD)/asan) -m 'not packaging' $(ARGS); \
+	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
+
+# Under the same sanitizers, whose build sleeps at each hand-off between threads, as SEED has it.
+N ?= 100000
+SEED ?= 1
+stress: REPORTS = $(abspath $(BUILD))/asan/report
+stress: $(BUILD)/asan/.built
+	@rm -f $(REPORTS).*
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0:handle_sigill=1:log_path=$(REPORTS) PYTHONSAFEPATH=1 \
+	PYTHONPATH=$(abspath $(BUILD))/asan:$(CURDIR) \
+	$(BIN)/python -m tests.conformance.stress --requests $(N) --seed $(SEED) $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
 
 # On the release build, which is what is served.

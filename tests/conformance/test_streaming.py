@@ -20,9 +20,16 @@ APP = Path(__file__).parent
 Start = Callable[..., Server]
 
 
-@pytest.fixture
-def server(start_server: Start) -> Server:
-    server = start_server("--max-request-body-size", "0", "--no-access-log", app="streaming_app:app", app_dir=APP)
+@pytest.fixture(
+    params=[
+        pytest.param(("streaming_app:app",), id="ASGI"),
+        pytest.param(("wsgi_streaming_app:app",), id="WSGI"),
+        pytest.param(("wsgi_streaming_app:app", "--mount", "/asgi=streaming_app:app"), id="WSGI beside ASGI"),
+    ]
+)
+def server(start_server: Start, request: pytest.FixtureRequest) -> Server:
+    app, *options = request.param
+    server = start_server("--max-request-body-size", "0", "--no-access-log", *options, app=app, app_dir=APP)
     # What is allocated once is allocated now.
     with server.connect() as client:
         client.post("/up", b"x" * PIECE)
@@ -82,6 +89,16 @@ def test_down(server: Server, path: str, slow: bool) -> None:
             if slow:
                 time.sleep(0.002)  # the server is faster than that and always has to wait
     assert (status, received) == (200, SIZE)
+    assert memory.growth() < FLAT
+
+
+def test_written(server: Server) -> None:
+    """write() of WSGI; the ASGI application takes it for another name of /down/chunked."""
+    memory = Memory(server)
+    with server.connect(timeout=60) as client:
+        client.request(f"/down/write?{SIZE}")
+        assert client.head()[1] == 200
+        assert sum(body_pieces(client, chunked=True)) == SIZE
     assert memory.growth() < FLAT
 
 
