@@ -43,6 +43,10 @@ ACCEPTED = (
     Habit("--ws", ("auto", "none"), "WebSockets are not served yet"),
     Habit("--no-ws", None, "WebSockets are not served yet"),
     Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
+    Habit("--master", None, "there is one process"),
+    Habit("--enable-threads", None, "an application may have threads of its own"),
+    Habit("--vacuum", None, "a Unix socket is removed at the end"),
+    Habit("--die-on-term", None, "TERM stops the server"),
     Habit("--preload", None, "the application is loaded once, before the first connection"),
     Habit("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
     Habit("--runtime-mode", (), "sockets are served by the threads that call the application"),
@@ -57,10 +61,17 @@ ACCEPTED = (
 )
 
 _SUPERVISOR = "There is one worker, and nothing restarts it yet; leave that to systemd, a container or the like."
+_TIMEOUT = (
+    "A call that lasts is reported (--stuck-report-after) and not ended, because a thread cannot be; give what can hang"
+    " limits of its own."
+)
+_APP = "The application is named without an option, as in `ianus main:app`."
+_ADDRESS = "Where to listen is said with --bind, as in --bind 0.0.0.0:8000 or --bind unix:/run/app.sock."
 _TLS = "TLS is not spoken yet; put a proxy in front."
 _PROXY = (
-    "Fields of proxies are not read yet: the scope has the address that has connected, and the scheme http. Until then"
-    " a middleware can read them, such as uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware."
+    "Fields of proxies are not read yet: applications see the address that has connected, and the scheme http. Until"
+    " then a middleware can read them, such as werkzeug.middleware.proxy_fix.ProxyFix (WSGI) or"
+    " uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware (ASGI)."
 )
 _WEBSOCKET = "WebSockets are not served yet."
 _STATIC = "Files are not served yet; a proxy or the application can."
@@ -71,8 +82,9 @@ _PRIVILEGES = "The server stays the user who starts it; change that around it, a
 
 ELSEWHERE = {
     "--max-requests --max-requests-jitter --limit-max-requests --limit-max-requests-jitter": _SUPERVISOR,
-    "--timeout -t --timeout-worker-healthcheck --harakiri --workers-lifetime --workers-max-rss": _SUPERVISOR,
+    "--timeout-worker-healthcheck --workers-lifetime --workers-max-rss": _SUPERVISOR,
     "--respawn-failed-workers --respawn-interval": _SUPERVISOR,
+    "--timeout -t --harakiri": _TIMEOUT,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
     "--proxy-protocol --proxy-allow-from": _PROXY,
     "--ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout": _WEBSOCKET,
@@ -94,7 +106,10 @@ ELSEWHERE = {
     "--reload-extra-file": "Name its directory with --reload-dir and its name with --reload-include.",
     "--reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths": "Files are left out with --reload-exclude.",
     "--debug": "More of the server's own messages are written with --log-level debug.",
-    "--module --wsgi-file": "The application is named without an option, as in `ianus main:app`.",
+    "--module --wsgi-file --wsgi --callable": _APP,
+    "--http-socket --socket -s": _ADDRESS,
+    "--processes": "Its name is --workers, and this version runs one.",
+    "--ini": "Settings are read from ianus.toml, or from the TOML file that --config names.",
     "--completion --install-completion --show-completion": "`ianus completion bash` (zsh, fish) prints the script.",
     "--control-socket": "The server is controlled with signals; docs/behaviour.md has them.",
 }

@@ -279,7 +279,7 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
         (["main:app", "-k", "gevent"], "Error: --worker-class gevent cannot be had: there is one kind of worker."),
         (["main:app", "--http", "2"], "Error: --http 2 cannot be had: there is one parser, of HTTP/1.1."),
-        (["main:app", "-t", "30"], "Error: No such option: -t. There is one worker"),
+        (["main:app", "-t", "30"], "Error: No such option: -t. A call that lasts is reported"),
         (["main:app", "--ssl-keyfile", "x"], "Error: No such option: --ssl-keyfile. TLS is not spoken yet"),
     ],
 )
