@@ -5,11 +5,13 @@ server whose threads run out wants to know in which line they are.
 """
 
 import asyncio
+import itertools
 import logging
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from traceback import StackSummary, format_list, walk_stack
+from traceback import FrameSummary, StackSummary, format_list, walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -63,9 +65,13 @@ class StuckReport:
 
 
 def _stack(frame: FrameType | None) -> str:
-    """The stack as in a traceback, without the server's own frames."""
-    if frame is None:
-        return "  (no Python code)"
-    stack = StackSummary.extract(walk_stack(frame))
+    """The stack as in a traceback, without the server's own frames and those of the thread's start."""
+    stack = StackSummary.extract(walk_stack(frame) if frame is not None else ())
     stack.reverse()
-    return "".join(format_list(each for each in stack if not is_own(each.filename))).rstrip()
+    kept = [each for each in itertools.dropwhile(_is_start, stack) if not is_own(each.filename)]
+    # A response that waits for its client is in none of the application's functions.
+    return "".join(format_list(kept)).rstrip() or "  (no Python code, as while it waits for its client)"
+
+
+def _is_start(frame: FrameSummary) -> bool:
+    return frame.filename == threading.__file__
