@@ -112,7 +112,8 @@ def _is_dotted_name(name: str) -> bool:
 def _explain_spec(spec: str) -> str:
     match = re.fullmatch(r"(?:\./)?([\w/]+)\.py(?::(\w+))?", spec)
     if match:
-        return f"{spec!r} is a file and not a module; write {match[1].replace('/', '.')}:{match[2] or 'app'}."
+        right = match[1].replace("/", ".") + (f":{match[2]}" if match[2] else "")
+        return f"{spec!r} is a file and not a module; write {right}."
     if "(" in spec:
         return f"{spec!r}: a factory can only be called without arguments, as in main:create_app()."
     return f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
@@ -239,7 +240,7 @@ def _looks_like_an_application(value: Any) -> bool:
     return taken.names[:3] == ("scope", "receive", "send") or taken.names[1:2] == ("start_response",)
 
 
-# --- The interface ---
+# --- Factories, and what is called in another way ---
 
 
 def _make(factory: Any, name: str) -> Any:

@@ -123,9 +123,9 @@ def test_what_names_no_application_is_told_the_form(spec: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "right"),
     [
-        ("main.py", "main:app"),
-        ("./main.py", "main:app"),
-        ("src/web/main.py", "src.web.main:app"),
+        ("main.py", "main"),
+        ("./main.py", "main"),
+        ("src/web/main.py", "src.web.main"),
         ("main.py:site", "main:site"),
     ],
 )
