@@ -4,8 +4,7 @@
         assert httpx.get(f"{url}/hello").status_code == 200
 
 An ASGI application runs in a thread of its own, on an event loop of its own; one of WSGI in threads as in production.
-With pytest there is also the fixture
-`ianus_server` (pytest_plugin.py).
+With pytest there is also the fixture `ianus_server` (pytest_plugin.py).
 """
 
 import asyncio

@@ -10,8 +10,9 @@ cdef struct ResponseFacts:
 
 
 # Checks headers, adds the service's fields, and returns the head as codec.prepare_head() made it.
-# reason: a reason phrase, None for the registered one. native: names and values are str of Latin-1 (PEP 3333, "Unicode Issues"), not bytes. request_id: value of the
-# request id field, or None. trailers: a Trailer field may pass. application: whose headers they are.
+# reason: a reason phrase, None for the registered one. native: names and values are str of Latin-1 (PEP 3333, "Unicode
+# Issues"), not bytes. request_id: value of the request id field, or None. trailers: a Trailer field may pass.
+# application: whose headers they are.
 # Raises TypeError or ValueError, to the application, for what cannot be sent; so do the two below.
 cdef object build_head(
     Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
