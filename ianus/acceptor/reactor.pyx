@@ -271,6 +271,9 @@ cdef class Reactor(Owner):
         cdef epoll_event event
         if epoll_wait(self.epoll, &event, 1, 0) <= 0:
             return False
+        if <uint32_t>(event.data.u64 >> 32) in (TIMER_SLOT, WAKER_SLOT):
+            # They are for the one that sleeps; read here, they would not wake it.
+            return False
         self.serve_event(&event)
         return True
 

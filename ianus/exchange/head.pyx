@@ -78,6 +78,8 @@ cdef object fill_head(
 
     for pair in headers:
         if not PyTuple_CheckExact(pair):
+            if native and not isinstance(pair, tuple):
+                raise TypeError(f"response headers are tuples of name and value, not {type(pair).__name__}")
             pair = tuple(pair)
             kept.append(pair)
         if len(pair) != 2:

@@ -51,6 +51,8 @@ cdef class Exchange:
     cdef bint trailing              # trailers follow the body, and end the response
     cdef bint body_complete         # ... whose last piece was there
     cdef list trailers              # those of them that are to be sent, or None when the client gets none
+    cdef bint holds                 # the next request of the connection is to wait for more than the end of the response
+    cdef bint held                  # ... which has been sent: complete() is the gateway's to call
     cdef readonly bint response_complete
     cdef long long declared         # Content-Length, -1 = not declared
     cdef long long known            # bytes of a body whose Content-Length we declare ourselves, -1 = not known

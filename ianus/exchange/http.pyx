@@ -220,6 +220,9 @@ cdef class Exchange:
         """Sends what has gathered, or ends the response."""
         if not more and not self.trailing:
             self.session.codec.send_end(self.stream)
+            if self.holds and self.session.codec.persists():
+                self.held = True
+                return self.session.transport.flush()
             return self.complete()
         self.body_complete = not more
         if self.session.codec.out is None or self.session.transport.blocked:

@@ -1,4 +1,4 @@
-"""Random pauses where threads hand something over, in debug builds only and while IANUS_CHAOS is set to a seed: the
+"""Random pauses where threads hand something over, in debug builds only and while CHAOS_SEED is set to a seed: the
 stress test has them meet in every order.
 """
 
@@ -15,7 +15,7 @@ cdef extern from *:
         static const char *seed;
         static int asked;
         if (!asked) {
-            seed = getenv("IANUS_CHAOS");
+            seed = getenv("CHAOS_SEED");
             asked = 1;
         }
         if (!seed) {

@@ -35,10 +35,10 @@ cdef class Crew(Threads):
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
     cdef int hired                  # threads so far, for their names
-    cdef int fresh                  # threads that were started and have not parked yet
     cdef Place* home                # where all calls are made when there is to be one at a time, else NULL
     cdef bint sleeping              # the leader waits for something to do
     cdef bint stopping
+    cdef bint closed                # there is no reactor any more
     cdef object on_gone             # called when the last thread has left
     cdef list posted                # exchanges whose outbox the event loop is to empty
     cdef bint signalled             # ... which it was told

@@ -114,6 +114,7 @@ cdef class Crew(Threads):
 
     def stop(self, on_gone) -> None:
         """Lets every thread end as soon as it makes no call; the last one calls on_gone()."""
+        cdef WsgiExchange exchange
         cdef bint gone
         self.enter()
         try:
@@ -122,10 +123,27 @@ cdef class Crew(Threads):
             close_parking(&self.parking)
             self.wake()
             gone = not self.members
+            while self.first is not None:
+                # What still waits for a thread is abandoned, as its connection is.
+                exchange = self.first
+                self.first = exchange.next
+                exchange.next = None
+                exchange.uncount()
+            self.last = None
         finally:
             self.leave()
         if gone:
             on_gone()
+
+    def close(self) -> None:
+        """Lets go of the reactor, which is closed. What calls still produce is nobody's."""
+        cdef WsgiExchange exchange
+        self.enter()
+        self.closed = True
+        for exchange in self.posted:
+            exchange.drop()
+        self.posted = []
+        self.leave()
 
     @property
     def threads(self) -> int:
@@ -150,12 +168,14 @@ cdef class Crew(Threads):
 
     cdef int submit(self, WsgiExchange exchange) except -1:
         self.guard()
-        if self.last is None:
-            self.first = exchange
+        if self.stopping:
+            exchange.uncount()
         else:
-            self.last.next = exchange
-        self.last = exchange
-        if self.sleeping:
+            if self.last is None:
+                self.first = exchange
+            else:
+                self.last.next = exchange
+            self.last = exchange
             self.wake()
         self.unguard()
         return 0
@@ -188,7 +208,9 @@ cdef class Crew(Threads):
         return self.leave() if self.shared else 0
 
     cdef int pass_on(self, WsgiExchange exchange) except -1:
-        if not self.shared:
+        if self.closed:
+            exchange.drop()
+        elif not self.shared:
             try:
                 exchange.collect()
                 self.poller.settle()
@@ -234,10 +256,6 @@ cdef class Crew(Threads):
         cdef Order told = <Order>order
         me.ident = PyThread_get_thread_ident()
         me.place.clock = thread_clock()
-        if told == NONE:
-            self.enter()
-            self.fresh -= 1
-            self.leave()
         try:
             while told != LEAVE:
                 if told == LEAD or told == WATCH:
@@ -287,7 +305,7 @@ cdef class Crew(Threads):
                 me.leads = False
                 self.make_call(me, exchange)
                 return self.follow(me)
-            if self.parking.top == NULL and self.fresh == 0:
+            if self.parking.top == NULL:
                 # Somebody has to be there whom the watchdog can wake.
                 self.hire(NONE)
             begin_call(&self.watchdog)
@@ -408,7 +426,7 @@ cdef class Crew(Threads):
         """Gives the lead to another thread; whether there was one. The lock is held."""
         pause()
         # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
-        self.sleeping = self.first is None and not self.poller.has_more()
+        self.sleeping = self.first is None and (self.shared or not self.poller.has_more())
         if tell_top(&self.parking, WATCH if self.sleeping else LEAD):
             return True
         self.sleeping = False
@@ -417,7 +435,8 @@ cdef class Crew(Threads):
     cdef bint hire(self, Order order) except -1:
         """Starts a thread, unless there are enough; the lock is held."""
         cdef Member member
-        if len(self.members) >= self.most:
+        # Above the second number one of them is just about to park, or to begin.
+        if len(self.members) >= min(self.most, self.calls + 2):
             return False
         member = Member()
         member.thread = threading.Thread(
@@ -434,8 +453,6 @@ cdef class Crew(Threads):
             return False
         self.hired += 1
         self.members.append(member)
-        if order == NONE:
-            self.fresh += 1
         return True
 
     cdef int depart(self, Member me) except -1:

@@ -24,7 +24,7 @@ cdef enum:
     TICK = 1000         # microseconds
     QUIET = 3           # ticks without a call behind which it sleeps
 
-cdef double PATIENCE = 0.005    # seconds that a leader may compute
+cdef double LONG_CALL = 0.005    # seconds that a leader may compute
 
 
 cdef int start_watchdog(Watchdog* watchdog) except -1:
@@ -72,7 +72,7 @@ cdef void watch(void* argument) noexcept nogil:
                 now = monotonic()
                 cpu = seconds_of(watchdog.clock) - computed
                 # It did not compute for most of the time, so it waits for something.
-                if cpu < (now - since) / 2 or now - since >= PATIENCE:
+                if cpu < (now - since) / 2 or now - since >= LONG_CALL:
                     depose(watchdog, word)
         # The alarm rings only for who sleeps, so this is a plain sleep.
         PyThread_acquire_lock_timed(watchdog.alarm, TICK, 0)

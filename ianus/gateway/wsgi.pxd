@@ -62,6 +62,7 @@ cdef class WsgiExchange(Exchange):
     # The application's side
     cdef Codec codec                # only to encode heads, which needs no connection
     cdef object server              # the address that the client connected to
+    cdef bint start_called          # start_response() was called, perhaps in vain
     cdef object prepared            # head that start_response() has checked, until it is put into the outbox
     cdef int prepared_status        # 0 = start_response() was not called
     cdef ResponseFacts facts
@@ -87,6 +88,7 @@ cdef class WsgiExchange(Exchange):
     cdef int call(self) except -1           # runs the application; no lock is held
     cdef int put_rest(self) except -1       # behind call(), the lock is held
     cdef int collect(self) except -1        # on the connection's side
+    cdef int drop(self) except -1           # likewise, when the server is gone
     # Connection's side
     cdef int act(self, list hints, object head, list pieces, bint end, bint failed) except -1
     cdef int uncount(self) except -1

@@ -20,7 +20,7 @@ from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_Check, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetDefault
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetDefault, PyDict_Size
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 
@@ -180,6 +180,7 @@ cdef class WsgiGateway(Gateway):
         cdef str target
         cdef PyObject* found
         cdef PyObject* present
+        cdef Py_ssize_t keys
         cdef tuple field
         if request.method is not GET:
             environ[REQUEST_METHOD] = request.method
@@ -218,8 +219,9 @@ cdef class WsgiGateway(Gateway):
             if key is None:
                 continue
             value = latin1(<bytes>field[1])
+            keys = PyDict_Size(environ)
             present = PyDict_SetDefault(environ, key, value)
-            if present != <PyObject*>value:
+            if PyDict_Size(environ) == keys:
                 # RFC 9110 section 5.3; of cookies section 4.2.3 of RFC 6265bis.
                 environ[key] = <object>present + ("; " if key is HTTP_COOKIE else ",") + value
         return environ
@@ -395,9 +397,13 @@ cdef class WsgiExchange(Exchange):
         self.out_head = None
         self.out_end = self.out_failed = self.out_returned = self.posted = False
         threads.unguard()
+        # A connection's next request waits until this call has returned: at k connections there are never more calls.
+        self.holds = not returned
         try:
-            if self.session is not None:
+            if self.session is not None and not self.held:
                 self.act(hints, head, pieces, end, failed)
+            if returned and self.held and self.session is not None:
+                self.complete()
         finally:
             if returned:
                 self.uncount()
@@ -412,10 +418,6 @@ cdef class WsgiExchange(Exchange):
                 self.send_hints(hint)
                 if self.session is None:
                     return 0
-        if failed:
-            if self.head_sent:
-                return self.break_off()
-            return self.answer(500, None, [], False)
         if head is not None:
             self.begin_response(self.prepared_status, head, &self.facts)
         if pieces is not None:
@@ -430,12 +432,26 @@ cdef class WsgiExchange(Exchange):
                     return 0
         elif end:
             self.send_body(b"", False)
+        if failed:
+            if self.head_sent:
+                return self.break_off()
+            return self.answer(500, None, [], False)
+        return 0
+
+    cdef int drop(self) except -1:
+        """Lets go of what is in the outbox; there is nobody any more to collect it."""
+        self.out_hints = self.out_pieces = None
+        self.out_head = None
+        self.backlog = 0
         return 0
 
     cdef int notify_writable(self) except -1:
         """The client has read on, or has left: what waits is less, and so is the thread's reason to wait."""
         cdef Threads threads = (<WsgiGateway>self.gateway).threads
         cdef Py_ssize_t unsent = 0
+        if self.service.forked:
+            # Whoever had the lock when the application forked does not exist here.
+            return 0
         if self.session is not None and self.session.codec.out is not None:
             unsent = self.session.codec.out.size
         threads.guard()
@@ -499,14 +515,18 @@ cdef class WsgiExchange(Exchange):
         cdef ResponseFacts facts
         cdef int code
         if exc_info is not None:
+            if not isinstance(exc_info, tuple) or len(exc_info) != 3:
+                raise TypeError("exc_info is what sys.exc_info() returns")
             try:
                 if self.begun:
                     # The head has left: nothing can be put in its place.
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
-        elif self.prepared_status:
+        elif self.start_called:
+            # Also behind a call that raised an error.
             raise RuntimeError("start_response() was called again without exc_info")
+        self.start_called = True
         if not isinstance(status, str):
             raise TypeError(f"response status is a str such as '200 OK', not {type(status).__name__}")
         if not isinstance(headers, list):
@@ -535,9 +555,12 @@ cdef class WsgiExchange(Exchange):
         cdef Threads threads = (<WsgiGateway>self.gateway).threads
         if self.begun:
             raise RuntimeError("early hints come before the response head, which has left")
-        head = build_hints(
-            self.codec, [(str(name).encode("latin-1"), str(value).encode("latin-1")) for name, value in headers]
-        )
+        pairs = []
+        for name, value in headers:
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError("early hints are (name, value) pairs of str")
+            pairs.append((name.encode("latin-1"), value.encode("latin-1")))
+        head = build_hints(self.codec, pairs)
         if self.service.forked:
             return
         threads.enter()

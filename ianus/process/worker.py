@@ -137,6 +137,8 @@ class Worker:
             if self._crew is not None and self._crew_left is None:
                 self._crew.stop(lambda: None)
             self._touch(self.wired.reactor.close)
+            if self._crew is not None:
+                self._crew.close()
             if self.wired.access_log is not None:
                 self.wired.access_log.close()
             self.wired = None

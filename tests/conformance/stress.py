@@ -5,7 +5,7 @@
 Each request has a number, which every byte of its answer is made of. Clients pipeline, send in pieces, read slowly,
 close halves and leave wherever they are; applications block, compute, stream, fork and fail. In the end the application
 tells how often each number was called: once if its answer came, once at the most if its client has left. A build with
-pause points sleeps at each of them at random, by the seed (IANUS_CHAOS).
+pause points sleeps at each of them at random, by the seed (CHAOS_SEED).
 
 `make stress` runs it under sanitizers.
 """
@@ -220,7 +220,7 @@ def check_calls(calls: bytes, visitors: list[Visitor]) -> None:
 
 def stress(requests: int, seed: int, clients: int, options: list[str], folder: Path) -> str:
     """Makes that many requests; tells what has happened. Raises WrongError, or what a client stumbled over."""
-    os.environ["IANUS_CHAOS"] = str(seed)
+    os.environ["CHAOS_SEED"] = str(seed)
     os.environ["STRESS_REQUESTS"] = str(requests)
     os.environ["STRESS_THREADS"] = options[options.index("--threads") + 1] if "--threads" in options else "64"
     limits = ("--request-buffer", "4K", "--response-buffer", "64K", "--no-access-log", "--limit-concurrency", "0")

@@ -129,6 +129,9 @@ class StandInCrew:
     def running_calls(self) -> list[tuple[str, float, int]]:
         return [("GET /", 1.0, thread.ident or 0) for thread in self.stand_in.threads if thread.is_alive()]
 
+    def close(self) -> None:
+        assert "stop crew" in self.stand_in.notes
+
     def stop(self, on_gone: Callable[[], None]) -> None:
         self.stand_in.notes.append("stop crew")
 
