@@ -371,7 +371,9 @@ cdef class WsgiExchange(Exchange):
             self.counted = False
             self.service.in_flight -= 1
         if self.spool is not None:
-            self.spool.close()
+            if not self.service.forked:
+                # Its lock may have been held by a thread of the parent's.
+                self.spool.close()
             self.spool = None
         return 0
 
@@ -436,6 +438,9 @@ cdef class WsgiExchange(Exchange):
         """The client has read on, or has left: what waits is less, and so is the thread's reason to wait."""
         cdef Threads threads = (<WsgiGateway>self.gateway).threads
         cdef Py_ssize_t unsent = 0
+        if self.service.forked:
+            # Nobody waits in this process, and the lock may have been held by a thread of the parent's.
+            return 0
         if self.session is not None and self.session.codec.out is not None:
             unsent = self.session.codec.out.size
         threads.guard()
@@ -490,7 +495,11 @@ cdef class WsgiExchange(Exchange):
                         gateway.threads.leave()
                 close()
         except BaseException as error:
+            if self.service.forked:
+                end_child(error)
             self.report("close() of the application's response failed", error)
+        if self.service.forked:
+            end_child(None)
         return 0
 
     def start_response(self, status, headers, exc_info=None):
