@@ -625,6 +625,9 @@ cdef class WsgiExchange(Exchange):
             return 0
         # Its last byte ends the response, whatever the application still does.
         end = self.is_bodiless() or self.produced == self.expected
+        if self.is_bodiless():
+            # This block may not be all of the body, whose length its size would be taken for.
+            data = b""
         self.deliver(data, end)
         if end or self.disconnected:
             self.over = True
