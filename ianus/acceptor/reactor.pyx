@@ -272,6 +272,9 @@ cdef class Reactor(Owner):
         if epoll_wait(self.epoll, &event, 1, 0) <= 0:
             return False
         self.serve_event(&event)
+        if self.timer_due:
+            # The one in sleep() does not wake for an event that is taken from it.
+            self.judge()
         return True
 
     cdef int serve_event(self, epoll_event* event) except -1:
