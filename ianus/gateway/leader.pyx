@@ -427,9 +427,11 @@ cdef class Crew(Threads):
             member.thread.start()
         except RuntimeError as error:
             self.most = len(self.members)
+            # One of them is still to poll.
+            self.limit = max(self.most - 1, 1)
             logger.error(
                 "cannot start another thread (%s): WSGI applications go on with %d calls at once",
-                error, max(self.most - 1, 1),
+                error, self.limit,
             )
             return False
         self.hired += 1
