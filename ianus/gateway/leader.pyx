@@ -360,6 +360,7 @@ cdef class Crew(Threads):
                 self.pass_on(exchange)
                 continue
             self.calls += 1
+            exchange.taken = True
             return exchange
         return None
 

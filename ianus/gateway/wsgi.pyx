@@ -347,8 +347,16 @@ cdef class WsgiExchange(Exchange):
         return not self.request_complete and self.spool_error is None
 
     cdef int notify_readable(self) except -1:
+        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef bint taken
         if self.submitted:
-            return 0
+            if not self.disconnected or self.service.forked:
+                return 0
+            threads.guard()
+            taken = self.taken
+            threads.unguard()
+            # Who left while waiting for a thread keeps no room from others meanwhile.
+            return 0 if taken else self.uncount()
         if self.disconnected or self.response_complete:
             return self.uncount()
         if not self.counted:
@@ -359,7 +367,7 @@ cdef class WsgiExchange(Exchange):
             return self.answer(503, "no room for the request's body", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True
-            return (<WsgiGateway>self.gateway).threads.submit(self)
+            return threads.submit(self)
         if self.peer_finished:
             # The body can never be complete, so the application never hears of it.
             return self.break_off()
