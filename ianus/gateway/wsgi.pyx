@@ -127,7 +127,8 @@ cdef class WsgiGateway(Gateway):
         # Of what the application set in its context while it was loaded, each call sees a copy.
         self.context = contextvars.copy_context()
         self.request_buffer = request_buffer
-        self.response_buffer = response_buffer
+        # Big pieces are cut into as much.
+        self.response_buffer = max(response_buffer, <Py_ssize_t>JOINED)
         self.spool = spool
         self.sendfile = sendfile
         self.keep_underscores = keep_underscores
