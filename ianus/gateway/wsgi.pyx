@@ -631,6 +631,8 @@ cdef class WsgiExchange(Exchange):
         cdef bytes data = self.admit_block(block)
         cdef bint end
         if data is None or PyBytes_GET_SIZE(data) == 0:
+            # Who waits for something in this way learns that nobody waits with it.
+            self.over = self.over or self.disconnected
             return 0
         # Its last byte ends the response, whatever the application still does.
         end = self.is_bodiless() or self.produced == self.expected
