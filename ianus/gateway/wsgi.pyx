@@ -325,9 +325,8 @@ cdef class WsgiExchange(Exchange):
         if self.spool is None:
             if max(self.request.content_length, self.body_size) <= gateway.request_buffer:
                 return Exchange.body_arrived(self, data, size)
-            if self.spool_error is not None or self.response_complete:
-                return 0
-            self.spool = gateway.spool.create()
+            if self.spool_error is None and not self.response_complete:
+                self.spool = gateway.spool.create()
         self.body_last = monotonic()
         self.body_received += size
         self.awaits_continue = False
