@@ -192,9 +192,8 @@ cdef class Crew(Threads):
             try:
                 exchange.collect()
                 self.poller.settle()
-            except Exception:
-                logger.exception("internal error; the connection is closed")
-                exchange.break_off()
+            except BaseException:
+                give_up(exchange)
         elif not exchange.posted:
             exchange.posted = True
             self.posted.append(exchange)
@@ -215,8 +214,7 @@ cdef class Crew(Threads):
             try:
                 exchange.collect()
             except Exception:
-                logger.exception("internal error; the connection is closed")
-                exchange.break_off()
+                give_up(exchange)
 
     cdef int wait_for_room(self, WsgiExchange exchange) except -1:
         cdef PyThread_type_lock room = exchange.place.room
@@ -245,7 +243,7 @@ cdef class Crew(Threads):
                         self.lead(me)
                     except BaseException:
                         # A defect of the server. The lead must not be lost with it.
-                        logger.exception("internal error in a thread")
+                        complain("internal error in a thread")
                         if self.holder == me.ident:
                             self.leave()
                         if me.leads and self.watchdog.word & 3 != DEPOSED:
@@ -329,7 +327,7 @@ cdef class Crew(Threads):
         try:
             exchange.call()
         except BaseException:
-            logger.exception("internal error in a call of the application")
+            complain("internal error in a call of the application")
             exchange.failed = not exchange.over
         pause()
         self.enter()
@@ -370,9 +368,9 @@ cdef class Crew(Threads):
             return False
         try:
             return self.poller.serve_one()
-        except Exception:
+        except BaseException:
             # The lead must not be lost with a defect of the server.
-            logger.exception("internal error while polling")
+            complain("internal error while polling")
             return True
 
     cdef int sleep(self) except -1:
@@ -452,3 +450,21 @@ cdef class Crew(Threads):
                 stop_watchdog(&self.watchdog)
             self.on_gone()
         return 0
+
+
+cdef int complain(str what) noexcept:
+    """Logs what is being handled. A filter or handler of the application's may raise, where the lock is held."""
+    try:
+        logger.exception(what)
+    except BaseException:
+        pass
+    return 0
+
+
+cdef int give_up(WsgiExchange exchange) noexcept:
+    complain("internal error; the connection is closed")
+    try:
+        exchange.break_off()
+    except BaseException:
+        complain("internal error while closing a connection")
+    return 0

@@ -737,9 +737,12 @@ cdef class WsgiExchange(Exchange):
             end_child(error)
         if is_disconnect(error) or self.disconnected:
             if not is_disconnect(error):
-                logger.info(
-                    "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
-                )
+                try:
+                    logger.info(
+                        "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
+                    )
+                except BaseException:
+                    pass
         else:
             self.report("exception in application", error)
         self.rest = None
@@ -747,10 +750,14 @@ cdef class WsgiExchange(Exchange):
         return 0
 
     cdef int report(self, str what, object error) except -1:
-        logger.error(
-            "%s: %s", what, self.request_line(),
-            exc_info=None if error is None else (type(error), error, error.__traceback__),
-        )
+        try:
+            logger.error(
+                "%s: %s", what, self.request_line(),
+                exc_info=None if error is None else (type(error), error, error.__traceback__),
+            )
+        except BaseException:
+            # A filter or handler of the application's. What is to come behind must come.
+            pass
         return 0
 
 
