@@ -441,9 +441,19 @@ cdef class Crew(Threads):
 
     cdef int depart(self, Member me) except -1:
         cdef bint last
+        cdef WsgiExchange exchange
         self.enter()
         self.members.remove(me)
         last = self.stopping and not self.members
+        if last:
+            # Exchanges know the crew, and no garbage collector knows them. One by one, as the chain may be long.
+            while self.first is not None:
+                exchange = self.first
+                self.first = exchange.next
+                exchange.next = None
+            self.last = None
+            if self.poller.on_wake is None:
+                self.posted = []
         self.leave()
         if last:
             with nogil:
