@@ -188,6 +188,9 @@ cdef class Reactor(Owner):
         self.behind = []
         self.closed = []
         self.close_fds()
+        if self.on_wake is not None:
+            # The turn that it waits for does not come any more.
+            self.on_wake()
         self.loop = self.call_soon = self.on_wake = None
 
     def forget_in_child(self) -> None:

@@ -196,6 +196,7 @@ cdef class Exchange:
         if self.bodiless:
             if not self.head_sent:
                 # RFC 9110 section 9.3.2: a HEAD may say how long the body of a GET would be, if that is known.
+                size = max(size, self.known)
                 if size and not more and self.declared < 0 and self.status != 204 and self.status != 304:
                     self.send_head(FRAMING_LENGTH, size, False)
                 else:

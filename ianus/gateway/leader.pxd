@@ -5,6 +5,8 @@ exchanges, the queue and all counts to himself. It is held while the reactor is 
 runs or a thread sleeps; nobody waits for the GIL with it. With an event loop, which owns the reactor, it guards the
 queue and the outboxes only. Below it come the parking's lock and the leader's word (watchdog.pxd), in that order.
 """
+from libc.stdint cimport uint64_t
+
 from ianus.exchange.base cimport Poller
 from ianus.gateway.native cimport PyThread_type_lock
 from ianus.gateway.parking cimport Order, Parking, Place
@@ -18,6 +20,7 @@ cdef class Member:
     cdef object thread
     cdef unsigned long ident
     cdef bint leads                 # it took the lead and has not handed it over; it may have been deposed
+    cdef uint64_t epoch             # of the leader's word, when it last wrote it
     cdef WsgiExchange exchange      # whose application it calls, or None; under the lock
     cdef double since               # when that began
 
@@ -31,7 +34,9 @@ cdef class Crew(Threads):
     # Under the lock
     cdef WsgiExchange first, last   # the queue: requests that are complete and wait for a thread
     cdef int calls                  # application calls now
-    cdef int limit                  # ... at most
+    cdef int asked                  # ... at most, as the crew was made
+    cdef int limit                  # ... and as many as the system gives threads for
+    cdef double again               # when it is asked for more, 0 = it gave what was wanted
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
     cdef int hired                  # threads so far, for their names
@@ -51,6 +56,7 @@ cdef class Crew(Threads):
     cdef int follow(self, Member me) except -1
     cdef int make_call(self, Member me, WsgiExchange exchange) except -1
     cdef WsgiExchange next_call(self)
+    cdef int put_back(self, WsgiExchange exchange) except -1
     cdef bint serve(self) except -1
     cdef int sleep(self) except -1
     cdef void doze(self) noexcept nogil

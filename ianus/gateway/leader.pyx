@@ -29,13 +29,14 @@ from ianus.gateway.native cimport (
 )
 from ianus.gateway.parking cimport LEAD, LEAVE, NONE, WATCH, Order, close_parking, park, tell, tell_top
 from ianus.gateway.predictor cimport learn, likely_blocks, worth_measuring
-from ianus.gateway.watchdog cimport CALL, DEPOSED, begin_call, end_call, start_watchdog, stop_watchdog
+from ianus.gateway.watchdog cimport CALL, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog
 from ianus.gateway.wsgi cimport Threads, WsgiExchange
 from ianus.telemetry.clock cimport monotonic
 
 logger = logging.getLogger("ianus.error")
 
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
+cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
 
 
 cdef class Member:
@@ -65,7 +66,7 @@ cdef class Crew(Threads):
     def __init__(self, *, int threads=64):
         if threads < 1:
             raise ValueError("at least one thread calls the application")
-        self.limit = threads
+        self.asked = self.limit = threads
         self.most = threads + 1
         self.members = []
         self.posted = []
@@ -93,10 +94,12 @@ cdef class Crew(Threads):
         self.enter()
         try:
             if not self.hire(LEAD):
-                stop_watchdog(&self.watchdog)
                 raise RuntimeError("the system gives no thread to call the application in")
-            if self.limit == 1:
+            if self.asked == 1:
                 self.home = &(<Member>self.members[0]).place
+        except BaseException:
+            stop_watchdog(&self.watchdog)
+            raise
         finally:
             self.leave()
 
@@ -124,7 +127,8 @@ cdef class Crew(Threads):
             self.wake()
             gone = not self.members
             while self.first is not None:
-                # What still waits for a thread is abandoned, as its connection is.
+                # What still waits for a thread is abandoned, as its connection is. One by one: a long chain would be
+                # freed in as deep a recursion, and nobody else unties exchanges, which know the crew.
                 exchange = self.first
                 self.first = exchange.next
                 exchange.next = None
@@ -133,6 +137,8 @@ cdef class Crew(Threads):
         finally:
             self.leave()
         if gone:
+            with nogil:
+                stop_watchdog(&self.watchdog)
             on_gone()
 
     def close(self) -> None:
@@ -214,9 +220,8 @@ cdef class Crew(Threads):
             try:
                 exchange.collect()
                 self.poller.settle()
-            except Exception:
-                logger.exception("internal error; the connection is closed")
-                exchange.break_off()
+            except BaseException:
+                give_up(exchange)
         elif not exchange.posted:
             exchange.posted = True
             self.posted.append(exchange)
@@ -237,8 +242,7 @@ cdef class Crew(Threads):
             try:
                 exchange.collect()
             except Exception:
-                logger.exception("internal error; the connection is closed")
-                exchange.break_off()
+                give_up(exchange)
 
     cdef int wait_for_room(self, WsgiExchange exchange) except -1:
         cdef PyThread_type_lock room = exchange.place.room
@@ -263,10 +267,10 @@ cdef class Crew(Threads):
                         self.lead(me)
                     except BaseException:
                         # A defect of the server. The lead must not be lost with it.
-                        logger.exception("internal error in a thread")
+                        complain("internal error in a thread")
                         if self.holder == me.ident:
                             self.leave()
-                        if me.leads and self.watchdog.word & 3 != DEPOSED:
+                        if me.leads and still_leads(&self.watchdog, me.epoch):
                             continue
                 if self.stopping:
                     break
@@ -288,8 +292,13 @@ cdef class Crew(Threads):
         me.leads = True
         self.sleeping = False
         self.watchdog.clock = me.place.clock
-        store(&self.watchdog.word, (self.watchdog.word & ~<uint64_t>3) + CALL)
+        me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL
+        store(&self.watchdog.word, me.epoch)
         while not self.stopping:
+            if self.again and monotonic() >= self.again:
+                self.again = 0
+                self.limit = self.asked
+                self.most = self.asked + 1
             if self.home != NULL and self.home != &me.place and self.calls == 0:
                 # The one thread that calls applications is free: it leads again.
                 me.leads = False
@@ -308,8 +317,13 @@ cdef class Crew(Threads):
             if self.parking.top == NULL:
                 # Somebody has to be there whom the watchdog can wake.
                 self.hire(NONE)
+                if self.calls > self.limit:
+                    # There is nobody: this one is to poll.
+                    self.put_back(exchange)
+                    continue
             begin_call(&self.watchdog)
             call = self.watchdog.word
+            me.epoch = call - IN_CALL
             self.make_call(me, exchange)
             if not end_call(&self.watchdog, call):
                 return self.follow(me)
@@ -347,7 +361,7 @@ cdef class Crew(Threads):
         try:
             exchange.call()
         except BaseException:
-            logger.exception("internal error in a call of the application")
+            complain("internal error in a call of the application")
             exchange.failed = not exchange.over
         pause()
         self.enter()
@@ -378,8 +392,18 @@ cdef class Crew(Threads):
                 self.pass_on(exchange)
                 continue
             self.calls += 1
+            exchange.taken = True
             return exchange
         return None
+
+    cdef int put_back(self, WsgiExchange exchange) except -1:
+        exchange.taken = False
+        exchange.next = self.first
+        self.first = exchange
+        if self.last is None:
+            self.last = exchange
+        self.calls -= 1
+        return 0
 
     cdef bint serve(self) except -1:
         """Serves one event, if there is one; the lock is held."""
@@ -387,9 +411,9 @@ cdef class Crew(Threads):
             return False
         try:
             return self.poller.serve_one()
-        except Exception:
+        except BaseException:
             # The lead must not be lost with a defect of the server.
-            logger.exception("internal error while polling")
+            complain("internal error while polling")
             return True
 
     cdef int sleep(self) except -1:
@@ -446,9 +470,12 @@ cdef class Crew(Threads):
             member.thread.start()
         except RuntimeError as error:
             self.most = len(self.members)
+            # One of them is still to poll.
+            self.limit = max(self.most - 1, 1)
+            self.again = monotonic() + HIRE_AGAIN
             logger.error(
                 "cannot start another thread (%s): WSGI applications go on with %d calls at once",
-                error, max(self.most - 1, 1),
+                error, self.limit,
             )
             return False
         self.hired += 1
@@ -466,3 +493,21 @@ cdef class Crew(Threads):
                 stop_watchdog(&self.watchdog)
             self.on_gone()
         return 0
+
+
+cdef int complain(str what) noexcept:
+    """Logs what is being handled. A filter or handler of the application's may raise, where the lock is held."""
+    try:
+        logger.exception(what)
+    except BaseException:
+        pass
+    return 0
+
+
+cdef int give_up(WsgiExchange exchange) noexcept:
+    complain("internal error; the connection is closed")
+    try:
+        exchange.break_off()
+    except BaseException:
+        complain("internal error while closing a connection")
+    return 0

@@ -41,6 +41,11 @@ cdef inline void begin_call(Watchdog* watchdog) noexcept nogil:
         PyThread_release_lock(watchdog.alarm)
 
 
+cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
+    """Whether who last wrote this epoch was not deposed; a call of his is over."""
+    return load(&watchdog.word) == epoch or end_call(watchdog, epoch + IN_CALL)
+
+
 cdef inline bint end_call(Watchdog* watchdog, uint64_t call) noexcept nogil:
     """Whether the caller, whose begin_call() made the word `call`, still leads."""
     return replace(&watchdog.word, call, call - IN_CALL + POLLING)

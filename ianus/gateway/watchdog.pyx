@@ -57,8 +57,11 @@ cdef void watch(void* argument) noexcept nogil:
             if quiet > QUIET:
                 quiet = 0
                 store(&watchdog.asleep, 1)
-                # A call that began before that was written would not have rung.
-                if load(&watchdog.word) & 3 == IN_CALL and replace(&watchdog.asleep, 1, 0):
+                # A call that began before that was written would not have rung, nor the end.
+                if (
+                    (load(&watchdog.stopping) or load(&watchdog.word) & 3 == IN_CALL)
+                    and replace(&watchdog.asleep, 1, 0)
+                ):
                     continue
                 PyThread_acquire_lock(watchdog.alarm, WAIT_LOCK)
                 continue

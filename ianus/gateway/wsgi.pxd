@@ -52,6 +52,7 @@ cdef class WsgiExchange(Exchange):
     cdef str spool_error            # why the body could not be kept, or None
     cdef long long body_size        # bytes of the body
     cdef bint submitted
+    cdef bint taken                 # from the crew's queue, to be called; under the crew's lock
     cdef bint counted               # among the requests in flight
 
     # The crew's

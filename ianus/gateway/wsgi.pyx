@@ -127,7 +127,8 @@ cdef class WsgiGateway(Gateway):
         # Of what the application set in its context while it was loaded, each call sees a copy.
         self.context = contextvars.copy_context()
         self.request_buffer = request_buffer
-        self.response_buffer = response_buffer
+        # Big pieces are cut into as much.
+        self.response_buffer = max(response_buffer, <Py_ssize_t>JOINED)
         self.spool = spool
         self.sendfile = sendfile
         self.keep_underscores = keep_underscores
@@ -326,9 +327,8 @@ cdef class WsgiExchange(Exchange):
         if self.spool is None:
             if max(self.request.content_length, self.body_size) <= gateway.request_buffer:
                 return Exchange.body_arrived(self, data, size)
-            if self.spool_error is not None or self.response_complete:
-                return 0
-            self.spool = gateway.spool.create()
+            if self.spool_error is None and not self.response_complete:
+                self.spool = gateway.spool.create()
         self.body_last = monotonic()
         self.body_received += size
         self.awaits_continue = False
@@ -349,8 +349,16 @@ cdef class WsgiExchange(Exchange):
         return not self.request_complete and self.spool_error is None
 
     cdef int notify_readable(self) except -1:
+        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef bint taken
         if self.submitted:
-            return 0
+            if not self.disconnected or self.service.forked:
+                return 0
+            threads.guard()
+            taken = self.taken
+            threads.unguard()
+            # Who left while waiting for a thread keeps no room from others meanwhile.
+            return 0 if taken else self.uncount()
         if self.disconnected or self.response_complete:
             return self.uncount()
         if not self.counted:
@@ -361,7 +369,7 @@ cdef class WsgiExchange(Exchange):
             return self.answer(503, "no room for the request's body", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True
-            return (<WsgiGateway>self.gateway).threads.submit(self)
+            return threads.submit(self)
         if self.peer_finished:
             # The body can never be complete, so the application never hears of it.
             return self.break_off()
@@ -373,7 +381,9 @@ cdef class WsgiExchange(Exchange):
             self.counted = False
             self.service.in_flight -= 1
         if self.spool is not None:
-            self.spool.close()
+            if not self.service.forked:
+                # Its lock may have been held by a thread of the parent's.
+                self.spool.close()
             self.spool = None
         return 0
 
@@ -506,7 +516,11 @@ cdef class WsgiExchange(Exchange):
                         gateway.threads.leave()
                 close()
         except BaseException as error:
+            if self.service.forked:
+                end_child(error)
             self.report("close() of the application's response failed", error)
+        if self.service.forked:
+            end_child(None)
         return 0
 
     def start_response(self, status, headers, exc_info=None):
@@ -636,9 +650,14 @@ cdef class WsgiExchange(Exchange):
         cdef bytes data = self.admit_block(block)
         cdef bint end
         if data is None or PyBytes_GET_SIZE(data) == 0:
+            # Who waits for something in this way learns that nobody waits with it.
+            self.over = self.over or self.disconnected
             return 0
         # Its last byte ends the response, whatever the application still does.
         end = self.is_bodiless() or self.produced == self.expected
+        if self.is_bodiless():
+            # This block may not be all of the body, whose length its size would be taken for.
+            data = b""
         self.deliver(data, end)
         if end or self.disconnected:
             self.over = True
@@ -738,9 +757,12 @@ cdef class WsgiExchange(Exchange):
             end_child(error)
         if is_disconnect(error) or self.disconnected:
             if not is_disconnect(error):
-                logger.info(
-                    "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
-                )
+                try:
+                    logger.info(
+                        "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
+                    )
+                except BaseException:
+                    pass
         else:
             self.report("exception in application", error)
         self.rest = None
@@ -748,10 +770,14 @@ cdef class WsgiExchange(Exchange):
         return 0
 
     cdef int report(self, str what, object error) except -1:
-        logger.error(
-            "%s: %s", what, self.request_line(),
-            exc_info=None if error is None else (type(error), error, error.__traceback__),
-        )
+        try:
+            logger.error(
+                "%s: %s", what, self.request_line(),
+                exc_info=None if error is None else (type(error), error, error.__traceback__),
+            )
+        except BaseException:
+            # A filter or handler of the application's. What is to come behind must come.
+            pass
         return 0
 
 
