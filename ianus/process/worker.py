@@ -260,6 +260,8 @@ class Worker:
         for gateway in wired.asgi:
             gateway.end_cancelled()
         await self._wait_for_crew(crew_left)
+        if self._crew is not None:
+            self._crew.close()  # What calls have produced behind the end goes with them.
 
     async def _finish(self, drained: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
         """Until the last connection is gone and the last application call has returned."""
