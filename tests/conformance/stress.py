@@ -14,6 +14,7 @@ import argparse
 import itertools
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -50,6 +51,16 @@ SHARES: dict[str, tuple[int, Callable[[random.Random], int]]] = {
 
 class WrongError(AssertionError):
     """An answer is not what it must be."""
+
+
+# Likewise of --rows, where what a client has to do must not be what limits the number.
+ROW = 100
+ROW_SHARES: dict[str, tuple[int, tuple[int, ...]]] = {
+    "fast": (80, (0, 1, 20)),
+    "nap": (12, (0, 0, 100, 600, 3000)),
+    "burn": (8, (50, 200)),
+}
+ROW_ANSWER = re.compile(rb"HTTP/1\.1 200 OK\r\n((?:[^\r]+\r\n)*)\r\n([\d\n]*)")
 
 
 def text(number: int, amount: int) -> bytes:
@@ -207,6 +218,47 @@ class Visitor(threading.Thread):
             self._client = None
 
 
+class RowVisitor(Visitor):
+    """A client that sends a hundred small requests at once, and knows the bytes of their answers by their order."""
+
+    def run(self) -> None:
+        kinds, shares = list(ROW_SHARES), [share for share, _ in ROW_SHARES.values()]
+        try:
+            while numbers := list(itertools.islice(self._numbers, ROW)):
+                rows = [
+                    (number, kind, self._choose.choice(ROW_SHARES[kind][1]))
+                    for number, kind in zip(numbers, self._choose.choices(kinds, shares, k=ROW), strict=False)
+                ]
+                self._row(numbers, rows)
+        except BaseException as problem:
+            self.problem = problem
+        finally:
+            self._hang_up()
+
+    def _row(self, numbers: list[int], rows: list[tuple[int, str, int]]) -> None:
+        client = self._client = self._client or Client(self._server.address, timeout=PATIENCE)
+        client.send(b"".join(b"GET /%b/%d/%d HTTP/1.1\r\nHost: test\r\n\r\n" % (k.encode(), n, a) for n, k, a in rows))
+        if self._choose.random() < 0.03:
+            self.unsure += numbers
+            client.exactly(self._choose.randrange(1, 2000))
+            self._leave(client)
+            return
+        expected = [(number, text(number, amount if kind == "fast" else 20)) for number, kind, amount in rows]
+        data = bytearray()
+        while data.count(b"X-Number: ") < len(rows) or not data.endswith(expected[-1][1] or b"\r\n\r\n"):
+            piece = client.sock.recv(1 << 18)
+            if not piece:
+                raise WrongError(f"the server closed behind {len(data)} bytes of {rows[:3]}...")
+            data += piece
+        answers = [
+            (int(head.partition(b"X-Number: ")[2].partition(b"\r\n")[0]), body)
+            for head, body in ROW_ANSWER.findall(data)
+        ]
+        if answers != expected or len(ROW_ANSWER.sub(b"", data)) > 0:
+            raise WrongError(f"{rows[:3]}...: {bytes(data[:500])!r}")
+        self.answered += numbers
+
+
 def check_calls(calls: bytes, visitors: list[Visitor]) -> None:
     """Raises WrongError unless every answer had one call, and everything else one at the most."""
     for visitor in visitors:
@@ -218,7 +270,9 @@ def check_calls(calls: bytes, visitors: list[Visitor]) -> None:
                 raise WrongError(f"request {number} was called {calls[number]} times")
 
 
-def stress(requests: int, seed: int, clients: int, options: list[str], folder: Path) -> str:
+def stress(
+    requests: int, seed: int, clients: int, options: list[str], folder: Path, kind: type[Visitor] = Visitor
+) -> str:
     """Makes that many requests; tells what has happened. Raises WrongError, or what a client stumbled over."""
     os.environ["CHAOS_SEED"] = str(seed)
     os.environ["STRESS_REQUESTS"] = str(requests)
@@ -227,8 +281,7 @@ def stress(requests: int, seed: int, clients: int, options: list[str], folder: P
     server = Server("stress_app:app", *limits, *options, cwd=folder, app_dir=APPS)
     try:
         visitors = [
-            Visitor(server, range(first, requests, clients), f"{seed} {first}")
-            for first in range(min(clients, requests))
+            kind(server, range(first, requests, clients), f"{seed} {first}") for first in range(min(clients, requests))
         ]
         started = time.monotonic()
         for visitor in visitors:
@@ -277,6 +330,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the clients' choices and of the delays")
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--round", type=int, default=100_000, help="requests for each server, which is then stopped")
+    parser.add_argument("--rows", action="store_true", help="many small requests at once, for large numbers")
     parser.add_argument("options", nargs="*", help="of the servers, behind --")
     arguments = parser.parse_args()
     left, seed = arguments.requests, arguments.seed
@@ -289,7 +343,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 how = [*options, *arguments.options]
                 print(f"seed {seed}, {' '.join(how) or 'default settings'}:", end=" ", flush=True)
-                print(stress(count, seed, arguments.clients, how, Path(folder)), flush=True)
+                kind = RowVisitor if arguments.rows else Visitor
+                print(stress(count, seed, arguments.clients, how, Path(folder), kind), flush=True)
             left, seed = left - count, seed + 1
 
 
