@@ -92,6 +92,9 @@ cdef class Exchange:
     cdef bint congested(self) noexcept              # the client does not read what was sent
     cdef int break_off(self) except -1              # the response cannot be finished as it was begun
     cdef bint accepts_trailers(self) except -1
+    cdef bint has_no_body(self, int status) noexcept
+    cdef int fail(self) except -1                   # the application ended without a whole response
+    cdef int report(self, str what, object error) except -1
     cdef str request_line(self)                     # for the log
     # Inside
     cdef bint admit(self, long long size, bint more) except -1

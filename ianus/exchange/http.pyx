@@ -10,6 +10,7 @@ what is said to it; a disconnected one raises.
 Compiled because every request passes here.
 """
 cimport cython
+import logging
 import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -24,6 +25,8 @@ from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected
+
+logger = logging.getLogger("ianus.error")
 
 
 cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
@@ -153,13 +156,16 @@ cdef class Exchange:
             self.response_headers = [(bytes(name).lower(), bytes(value)) for name, value in headers]
         return head
 
+    cdef bint has_no_body(self, int status) noexcept:
+        """RFC 9112 section 6.3: whatever the fields of such a response say."""
+        return status == 204 or status == 304 or self.request.method is HEAD
+
     cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1:
         """Takes a prepared head over; it leaves with the first piece of the body."""
         self.head = head
         self.status = status
         self.close = facts.close
-        # RFC 9112 section 6.3: these never have a body, whatever their fields say.
-        self.bodiless = status == 204 or status == 304 or self.request.method is HEAD
+        self.bodiless = self.has_no_body(status)
         self.declared = facts.content_length
         return 0
 
@@ -316,6 +322,24 @@ cdef class Exchange:
             return 0
         self.disconnect()
         return session.broken_off(self.stream)
+
+    cdef int fail(self) except -1:
+        """The application ended without a whole response."""
+        if self.head_sent:
+            return self.break_off()
+        return self.answer(500, None, [], False)
+
+    cdef int report(self, str what, object error) except -1:
+        """Logs a mistake of the application's."""
+        try:
+            logger.error(
+                "%s: %s", what, self.request_line(),
+                exc_info=None if error is None else (type(error), error, error.__traceback__),
+            )
+        except BaseException:
+            # A filter or handler of the application's. What is to come behind must come.
+            pass
+        return 0
 
     cdef str request_line(self):
         """The codec let nothing into a target but printable ASCII (CVE-2020-7694)."""

@@ -45,8 +45,6 @@ cdef class AsgiExchange(Exchange):
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
-    cdef int fail(self) except -1
-    cdef int report(self, str what, object error) except -1
 
 
 cdef class Receive:

@@ -408,19 +408,6 @@ cdef class AsgiExchange(Exchange):
         self.service.in_flight -= 1
         return 0
 
-    cdef int fail(self) except -1:
-        """The application ended without a whole response."""
-        if self.head_sent:
-            return self.break_off()
-        return self.answer(500, None, [], False)
-
-    cdef int report(self, str what, object error) except -1:
-        logger.error(
-            "%s: %s", what, self.request_line(),
-            exc_info=None if error is None else (type(error), error, error.__traceback__),
-        )
-        return 0
-
 
 # The values of a message, borrowed from it; NULL for what it does not have.
 cdef struct Message:

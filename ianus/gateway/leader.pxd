@@ -8,7 +8,7 @@ queue and the outboxes only. Below it come the parking's lock and the leader's w
 from libc.stdint cimport uint64_t
 
 from ianus.exchange.base cimport Poller
-from ianus.gateway.native cimport PyThread_type_lock
+from ianus.gateway.thread_api cimport PyThread_type_lock
 from ianus.gateway.parking cimport Order, Parking, Place
 from ianus.gateway.watchdog cimport Watchdog
 from ianus.gateway.wsgi cimport Threads, WsgiExchange

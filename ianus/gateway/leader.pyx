@@ -23,7 +23,7 @@ from libc.stdint cimport uint64_t
 
 from ianus.exchange.base cimport Poller
 from ianus.gateway.chaos cimport pause
-from ianus.gateway.native cimport (
+from ianus.gateway.thread_api cimport (
     NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
     new_lock, new_signal, seconds_of, store, thread_clock, waits,
 )
@@ -243,6 +243,10 @@ cdef class Crew(Threads):
                 exchange.collect()
             except Exception:
                 give_up(exchange)
+
+    cdef int make_room(self, WsgiExchange exchange) except -1:
+        PyThread_release_lock(exchange.place.room)
+        return 0
 
     cdef int wait_for_room(self, WsgiExchange exchange) except -1:
         cdef PyThread_type_lock room = exchange.place.room

@@ -3,7 +3,7 @@
 Why that order: at concurrency k the same few threads then serve all requests, so thread-local database connections stay
 few, and threads that are not needed age at the bottom, where they leave.
 """
-from ianus.gateway.native cimport PyThread_type_lock, clockid_t
+from ianus.gateway.thread_api cimport PyThread_type_lock, clockid_t
 
 
 # What a thread is woken for

@@ -2,7 +2,7 @@
 
 Compiled because threads that hold no GIL wake others here.
 """
-from ianus.gateway.native cimport (
+from ianus.gateway.thread_api cimport (
     WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock,
 )
 

@@ -6,7 +6,7 @@ one exchange of IN_CALL for DEPOSED.
 """
 from libc.stdint cimport uint64_t
 
-from ianus.gateway.native cimport (
+from ianus.gateway.thread_api cimport (
     PyThread_release_lock, PyThread_type_lock, clockid_t, load, replace, store,
 )
 from ianus.gateway.parking cimport Parking

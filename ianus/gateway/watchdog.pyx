@@ -12,7 +12,7 @@ Compiled because it runs without the interpreter.
 from libc.stdint cimport uint64_t
 
 from ianus.gateway.chaos cimport pause_nogil
-from ianus.gateway.native cimport (
+from ianus.gateway.thread_api cimport (
     PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock, PyThread_start_new_thread,
     WAIT_LOCK, load, replace, seconds_of, store,
 )

@@ -9,6 +9,7 @@ cimport cython
 from ianus.codec.base cimport Codec
 from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.environ cimport Environs
 from ianus.gateway.parking cimport Place
 from ianus.gateway.predictor cimport Evidence, Predictor
 
@@ -22,6 +23,7 @@ cdef class Threads:
     cdef int guard(self) except -1                          # the same lock for the connection's side, which has it
     cdef int unguard(self) except -1                        # already where the reactor is led
     cdef int wait_for_room(self, WsgiExchange exchange) except -1   # the lock is held, but not while waiting
+    cdef int make_room(self, WsgiExchange exchange) except -1       # lets it go on
 
 
 cdef class WsgiGateway(Gateway):
@@ -32,16 +34,10 @@ cdef class WsgiGateway(Gateway):
     cdef object spool               # gateway/spool.Spool
     cdef object errors              # gateway/error_stream.ErrorStream
     cdef Py_ssize_t request_buffer, response_buffer
-    cdef bint sendfile, keep_underscores
-    cdef dict template              # what all environs have in common; copied for each
-    cdef object template_server     # the server address in it, None until the first request
-    cdef str prefix                 # what PATH_INFO does not have, of the path received
-    cdef dict keys                  # environ key by field name; None for names that are dropped
+    cdef bint sendfile
+    cdef Environs environs
     cdef dict statuses              # (code, reason phrase) by status string
 
-    cdef dict environ(self, WsgiExchange exchange)
-    cdef object environ_key(self, bytes name)
-    cdef str path_info(self, WsgiExchange exchange, dict environ)
     cdef tuple parse_status(self, str status)
 
 
@@ -95,14 +91,13 @@ cdef class WsgiExchange(Exchange):
     cdef int uncount(self) except -1
     # Application's side
     cdef int run(self) except -1
+    cdef dict environ(self)
     cdef int send_result(self, object result) except -1
     cdef int send_sequence(self, object blocks) except -1
     cdef int send_part(self, object part) except -1
     cdef int expect(self, long long size) except -1
-    cdef bint is_bodiless(self) noexcept
     cdef int send_block(self, object block) except -1
     cdef bytes admit_block(self, object block)
     cdef int put(self, object piece, bint end) except -1
     cdef int deliver(self, object piece, bint end) except -1
     cdef int raised(self, object error) except -1
-    cdef int report(self, str what, object error) except -1

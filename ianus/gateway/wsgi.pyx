@@ -1,8 +1,8 @@
 """WSGI on top of exchanges (PEP 3333).
 
-Facts: most requests have no body and a few headers, most responses are one block. Strategy: an environ is the copy of a
-template, its keys are ready-made strings; the head of a response is checked, encoded and held back until the first
-block, and both leave together; a thread is spent on a request when its body is complete, and not on slow readers.
+Facts: most requests have no body, and most responses are one block. Strategy: the head of a response is checked,
+encoded and held back until the first block, and both leave together; a thread is spent on a request when its body is
+complete, and not on slow readers.
 
 Rules:
 - What the application declared is what it delivers: too much is cut off, too little breaks the response.
@@ -14,22 +14,20 @@ Compiled because every WSGI request passes here.
 cimport cython
 import contextvars
 import logging
-import sys
 
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_Check, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
 )
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetDefault, PyDict_Size
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_DecodeLatin1
 
 from ianus.codec.base cimport Request
 from ianus.codec.fields cimport is_field_value
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
-from ianus.gateway.native cimport PyThread_release_lock
+from ianus.gateway.environ cimport Environs
 from ianus.gateway.predictor cimport Predictor
 from ianus.telemetry.clock cimport monotonic
 
@@ -47,28 +45,7 @@ logger = logging.getLogger("ianus.error")
 
 cdef enum:
     JOINED = 65536      # bytes of several blocks that are joined to one
-    KEYS = 1024         # field names whose environ keys are remembered
-    STATUSES = 256      # likewise of status strings
-
-# Interned, as literals in the applications are, and hashed once.
-cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
-cdef str PATH_INFO = sys.intern("PATH_INFO")
-cdef str QUERY_STRING = sys.intern("QUERY_STRING")
-cdef str RAW_URI = sys.intern("RAW_URI")
-cdef str REQUEST_URI = sys.intern("REQUEST_URI")
-cdef str SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
-cdef str REMOTE_ADDR = sys.intern("REMOTE_ADDR")
-cdef str REMOTE_PORT = sys.intern("REMOTE_PORT")
-cdef str CONTENT_LENGTH = sys.intern("CONTENT_LENGTH")
-cdef str CONTENT_TYPE = sys.intern("CONTENT_TYPE")
-cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
-cdef str WSGI_INPUT = sys.intern("wsgi.input")
-cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
-
-cdef str GET = sys.intern("GET")        # the objects of codec/http1, told by identity
-cdef str HEAD = sys.intern("HEAD")
-cdef str HTTP_1_1 = sys.intern("1.1")
-cdef bytes NO_QUERY = b""
+    STATUSES = 256      # status strings that are remembered
 
 
 cdef extern from *:
@@ -101,6 +78,9 @@ cdef class Threads:
     cdef int wait_for_room(self, WsgiExchange exchange) except -1:
         raise NotImplementedError
 
+    cdef int make_room(self, WsgiExchange exchange) except -1:
+        raise NotImplementedError
+
 
 cdef class WsgiGateway(Gateway):
     """Runs requests in a WSGI application.
@@ -110,8 +90,8 @@ cdef class WsgiGateway(Gateway):
     prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
     request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
     bytes of a response that wait for a slow client before its thread does. sendfile: the kernel sends the files of
-    wsgi.file_wrapper. keep_underscores: field names with an
-    underscore reach the environ, where they look like those with a hyphen.
+    wsgi.file_wrapper. keep_underscores: field names with an underscore reach the environ, where they look like those
+    with a hyphen.
     """
 
     def __init__(
@@ -131,127 +111,18 @@ cdef class WsgiGateway(Gateway):
         self.response_buffer = max(response_buffer, <Py_ssize_t>JOINED)
         self.spool = spool
         self.sendfile = sendfile
-        self.keep_underscores = keep_underscores
         self.statuses = {}
         self.errors = ErrorStream()
-        self.keys = {
-            b"content-length": CONTENT_LENGTH,
-            b"content-type": CONTENT_TYPE,
-            b"transfer-encoding": None,     # bodies are not chunked any more
-            b"proxy": None,                 # CVE-2016-5385: HTTP_PROXY is somebody else's
-        }
-        self.prefix = native((root_path if root_path_kept else "") + mount)
-        self.template = {
-            REQUEST_METHOD: GET,
-            "SCRIPT_NAME": native(root_path + mount),
-            PATH_INFO: "/",
-            QUERY_STRING: "",
-            RAW_URI: "/",
-            REQUEST_URI: "/",
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            SERVER_PROTOCOL: "HTTP/1.1",
-            "SERVER_SOFTWARE": "ianus",
-            REMOTE_ADDR: "",
-            REMOTE_PORT: "",
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            WSGI_INPUT: None,
-            "wsgi.errors": self.errors,
-            "wsgi.multithread": bool(multithread),
-            "wsgi.multiprocess": bool(multiprocess),
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": FileWrapper,
-            # The dictionary has room for 40 keys when it has more than 21: headers fit without making it grow.
-            EARLY_HINTS: None,
-        }
+        self.environs = Environs(
+            script_name=root_path + mount, prefix=(root_path if root_path_kept else "") + mount, errors=self.errors,
+            multithread=multithread, multiprocess=multiprocess, keep_underscores=keep_underscores,
+        )
 
     cdef Exchange open(self, Request request):
         cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
         exchange.gateway = self
         exchange.direct = True
         return exchange
-
-    cdef dict environ(self, WsgiExchange exchange):
-        """The environ of one request, headers in one pass."""
-        cdef Request request = exchange.request
-        cdef dict environ = PyDict_Copy(self.template)
-        cdef object key, value
-        cdef str target
-        cdef PyObject* found
-        cdef PyObject* present
-        cdef Py_ssize_t keys
-        cdef tuple field
-        if request.method is not GET:
-            environ[REQUEST_METHOD] = request.method
-        environ[PATH_INFO] = self.path_info(exchange, environ)
-        if request.query_string is not NO_QUERY:
-            environ[QUERY_STRING] = latin1(request.query_string)
-        # Mostly the target is the path.
-        if PyBytes_GET_SIZE(request.target) == len(request.path) and request.path.isascii():
-            target = request.path
-        else:
-            target = latin1(request.target)
-        environ[RAW_URI] = target
-        environ[REQUEST_URI] = target
-        if request.http_version is HTTP_1_1:
-            environ[EARLY_HINTS] = bind(EARLY_HINTS_METHOD, exchange)
-        else:
-            environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
-            del environ[EARLY_HINTS]
-        if exchange.server is not self.template_server:
-            set_server(environ, exchange.server)
-        if exchange.client is not None:
-            environ[REMOTE_ADDR] = exchange.client[0]
-            environ[REMOTE_PORT] = str(exchange.client[1])
-        else:
-            del environ[REMOTE_PORT]
-        if exchange.spool is not None:
-            environ[WSGI_INPUT] = exchange.spool.rewind()
-        else:
-            environ[WSGI_INPUT] = BytesIO(exchange.take_body())
-        if request.content_length < 0:
-            # The body was chunked and is complete. Django reads nothing without this.
-            environ[CONTENT_LENGTH] = str(exchange.body_size)
-        for field in request.headers:
-            found = PyDict_GetItemWithError(self.keys, <object>field[0])
-            key = <object>found if found != NULL else self.environ_key(<bytes>field[0])
-            if key is None:
-                continue
-            value = latin1(<bytes>field[1])
-            keys = PyDict_Size(environ)
-            present = PyDict_SetDefault(environ, key, value)
-            if PyDict_Size(environ) == keys:
-                # RFC 9110 section 5.3; of cookies section 4.2.3 of RFC 6265bis.
-                environ[key] = <object>present + ("; " if key is HTTP_COOKIE else ",") + value
-        return environ
-
-    cdef object environ_key(self, bytes name):
-        """The key for a field name that was not met yet, None for one that is to be dropped."""
-        cdef object key = None
-        if self.keep_underscores or b"_" not in name:
-            key = sys.intern("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
-        # Peers choose the names, so that not all can be remembered.
-        if len(self.keys) < KEYS:
-            self.keys[name] = key
-        return key
-
-    cdef str path_info(self, WsgiExchange exchange, dict environ):
-        """The path as native string, without the prefix that SCRIPT_NAME has."""
-        cdef str path = exchange.request.path
-        if not path.isascii():
-            from urllib.parse import unquote_to_bytes  # Few need it, and it is dear to import.
-            path = unquote_to_bytes(exchange.request.raw_path).decode("latin-1")
-        elif path == "*":
-            # OPTIONS * (RFC 9112 section 3.2.4) is about the server; RAW_URI tells it from OPTIONS /.
-            return "/"
-        if self.prefix:
-            if path == self.prefix or path.startswith(self.prefix + "/"):
-                return path[len(self.prefix):]
-            # A proxy that keeps the prefix has let something else pass.
-            environ["SCRIPT_NAME"] = ""
-        return path
 
     cdef tuple parse_status(self, str status):
         """(code, reason phrase) of '200 OK'; None for the registered phrase."""
@@ -274,26 +145,6 @@ cdef class WsgiGateway(Gateway):
         return parsed
 
 
-cdef inline str latin1(bytes text):
-    return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), NULL)
-
-
-cdef str native(str text):
-    """PEP 3333, "Unicode Issues": bytes as a string of Latin-1."""
-    return text.encode("utf-8").decode("latin-1")
-
-
-cdef int set_server(dict environ, object server) except -1:
-    """SERVER_NAME and SERVER_PORT, which cannot be empty (PEP 3333, "environ Variables")."""
-    if server is not None and server[1] is not None:
-        environ["SERVER_NAME"] = server[0]
-        environ["SERVER_PORT"] = str(server[1])
-    else:
-        environ["SERVER_NAME"] = "localhost"
-        environ["SERVER_PORT"] = "80"
-    return 0
-
-
 @cython.no_gc
 cdef class WsgiExchange(Exchange):
     """One request and its call of the application."""
@@ -308,9 +159,7 @@ cdef class WsgiExchange(Exchange):
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         self.codec = self.session.codec
         self.server = self.session.transport.server
-        if gateway.template_server is None:
-            gateway.template_server = self.server
-            set_server(gateway.template, self.server)
+        gateway.environs.expect(self.server)
         self.evidence = gateway.predictor.about(self.request)
         self.service.in_flight += 1
         self.counted = True
@@ -442,11 +291,7 @@ cdef class WsgiExchange(Exchange):
                     return 0
         elif end:
             self.send_body(b"", False)
-        if failed:
-            if self.head_sent:
-                return self.break_off()
-            return self.answer(500, None, [], False)
-        return 0
+        return self.fail() if failed else 0
 
     cdef int drop(self) except -1:
         """Lets go of what is in the outbox; there is nobody any more to collect it."""
@@ -469,7 +314,7 @@ cdef class WsgiExchange(Exchange):
             self.backlog = unsent
         if self.waiting and (self.disconnected or self.backlog <= (<WsgiGateway>self.gateway).response_buffer // 2):
             self.waiting = False
-            PyThread_release_lock(self.place.room)
+            threads.make_room(self)
         threads.unguard()
         return 0
 
@@ -495,7 +340,7 @@ cdef class WsgiExchange(Exchange):
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         result = None
         try:
-            result = gateway.app(gateway.environ(self), bind(START_RESPONSE, self))
+            result = gateway.app(self.environ(), bind(START_RESPONSE, self))
             self.send_result(result)
         except BaseException as error:
             self.raised(error)
@@ -522,6 +367,16 @@ cdef class WsgiExchange(Exchange):
         if self.service.forked:
             end_child(None)
         return 0
+
+    cdef dict environ(self):
+        cdef object body
+        if self.spool is not None:
+            body = self.spool.rewind()
+        else:
+            body = BytesIO(self.take_body())
+        return (<WsgiGateway>self.gateway).environs.make(
+            self, self.server, body, self.body_size, bind(EARLY_HINTS, self)
+        )
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable". Returns write()."""
@@ -599,7 +454,7 @@ cdef class WsgiExchange(Exchange):
             raise TypeError(f"the application returned {type(result).__name__}, not an iterable of bytes")
         for block in result:
             self.send_block(block)
-            if self.over and (self.disconnected or self.too_long or self.is_bodiless()):
+            if self.over and (self.disconnected or self.too_long or self.has_no_body(self.prepared_status)):
                 break
         # An application may call start_response() as late as in the last step of its iterable.
         self.admit_block(b"")
@@ -654,8 +509,8 @@ cdef class WsgiExchange(Exchange):
             self.over = self.over or self.disconnected
             return 0
         # Its last byte ends the response, whatever the application still does.
-        end = self.is_bodiless() or self.produced == self.expected
-        if self.is_bodiless():
+        end = self.has_no_body(self.prepared_status) or self.produced == self.expected
+        if self.has_no_body(self.prepared_status):
             # This block may not be all of the body, whose length its size would be taken for.
             data = b""
         self.deliver(data, end)
@@ -671,7 +526,7 @@ cdef class WsgiExchange(Exchange):
         if not self.prepared_status:
             raise RuntimeError("the application gave a body before it called start_response()")
         size = PyBytes_GET_SIZE(block)
-        if self.expected >= 0 and not self.is_bodiless():
+        if self.expected >= 0 and not self.has_no_body(self.prepared_status):
             room = self.expected - self.produced
             if size > room and not self.disconnected:
                 if not self.too_long:
@@ -686,9 +541,6 @@ cdef class WsgiExchange(Exchange):
             return None
         self.produced += size
         return block if PyBytes_CheckExact(block) else PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
-
-    cdef bint is_bodiless(self) noexcept:
-        return self.prepared_status == 204 or self.prepared_status == 304 or self.request.method is HEAD
 
     cdef int deliver(self, object piece, bint end) except -1:
         """Hands a piece over, then waits while too much of the response waits for the client."""
@@ -740,7 +592,7 @@ cdef class WsgiExchange(Exchange):
         self.over = True
         if (
             not self.failed and not self.disconnected and self.produced < self.expected
-            and not self.is_bodiless()
+            and not self.has_no_body(self.prepared_status)
         ):
             self.failed = True
             self.report(
@@ -769,22 +621,11 @@ cdef class WsgiExchange(Exchange):
         self.failed = not self.over
         return 0
 
-    cdef int report(self, str what, object error) except -1:
-        try:
-            logger.error(
-                "%s: %s", what, self.request_line(),
-                exc_info=None if error is None else (type(error), error, error.__traceback__),
-            )
-        except BaseException:
-            # A filter or handler of the application's. What is to come behind must come.
-            pass
-        return 0
-
 
 # The methods that an application is given, bound for each request.
 cdef object START_RESPONSE = WsgiExchange.start_response
 cdef object WRITE = WsgiExchange.write
-cdef object EARLY_HINTS_METHOD = WsgiExchange.early_hints
+cdef object EARLY_HINTS = WsgiExchange.early_hints
 
 
 cdef int check_block(object block) except -1:
