@@ -325,8 +325,7 @@ cdef class Crew(Threads):
                     # There is nobody: this one is to poll.
                     self.put_back(exchange)
                     continue
-            begin_call(&self.watchdog)
-            call = self.watchdog.word
+            call = begin_call(&self.watchdog)
             me.epoch = call - IN_CALL
             self.make_call(me, exchange)
             if not end_call(&self.watchdog, call):

@@ -35,10 +35,13 @@ cdef int start_watchdog(Watchdog* watchdog) except -1
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil
 
 
-cdef inline void begin_call(Watchdog* watchdog) noexcept nogil:
-    store(&watchdog.word, (watchdog.word & ~<uint64_t>3) + CALL + IN_CALL)
+cdef inline uint64_t begin_call(Watchdog* watchdog) noexcept nogil:
+    """Returns the word as it is now: a moment later it may have been taken away."""
+    cdef uint64_t call = (watchdog.word & ~<uint64_t>3) + CALL + IN_CALL
+    store(&watchdog.word, call)
     if load(&watchdog.asleep) and replace(&watchdog.asleep, 1, 0):
         PyThread_release_lock(watchdog.alarm)
+    return call
 
 
 cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
@@ -47,5 +50,5 @@ cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
 
 
 cdef inline bint end_call(Watchdog* watchdog, uint64_t call) noexcept nogil:
-    """Whether the caller, whose begin_call() made the word `call`, still leads."""
+    """Whether the caller, whose begin_call() returned `call`, still leads."""
     return replace(&watchdog.word, call, call - IN_CALL + POLLING)
