@@ -31,7 +31,6 @@ from ianus.process.signals import StopRequest, Urgency
 from ianus.process.stuck import StuckReport
 from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
-from ianus.settings.values import show_threads
 from ianus.telemetry.logs import LogFile
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ class Worker:
             describe(self.apps),
             ", ".join(listener.address for listener in self.listeners),
             type(loop).__module__.partition(".")[0],
-            f" threads {show_threads(self.settings.threads)}," if wired.crew is not None else "",
+            f" threads {self.settings.threads}," if wired.crew is not None else "",
             os.getpid(),
         )
         self.on_started()

@@ -10,7 +10,7 @@ import pytest
 from ianus.errors import SettingError
 from ianus.settings.habits import HINTS
 from ianus.settings.schema import Settings, described, table
-from ianus.settings.values import AUTO_THREADS, FdBind, Mount, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
@@ -51,7 +51,7 @@ def test_defaults() -> None:
     assert settings.timeout_keep_alive == 75
     assert settings.max_request_body_size == 1024**3
     assert settings.access_log is True
-    assert settings.threads == AUTO_THREADS
+    assert settings.threads == "auto"
     assert settings.switch_interval == 0.001
 
 
