@@ -359,7 +359,10 @@ def mount(value: object) -> Mount:
     """`/PATH=MODULE:ATTR` as text, or a pair of a path and an application."""
     prefix, app = _halves_of_mount(value)
     if app is None or app == "":
-        raise ValueError(f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app.")
+        raise ValueError(
+            f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from Python"
+            ' [("/api", api)].'
+        )
     path = root_path(prefix)
     if not path:
         raise ValueError(f"{shown(prefix)} is where APP is; mount at a path such as /api.")

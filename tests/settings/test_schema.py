@@ -163,6 +163,12 @@ def test_applications_may_be_mounted_themselves() -> None:
     assert Settings.from_values({"mount": Mount("/b", "b:app")}).mount == expected[1:]
 
 
+@pytest.mark.parametrize("value", [{"/a": print}, ("/a", print)])
+def test_what_mounts_nothing_from_python_is_told_what_would(value: object) -> None:
+    with pytest.raises(SettingError, match=r' or from Python \[\("/api", api\)\]\.$'):
+        Settings.from_values({"mount": value})
+
+
 def test_a_path_has_one_application() -> None:
     with pytest.raises(SettingError, match=r"^mount: /a is given twice; remove one\.$"):
         Settings(mount=(Mount("/a", "b:app"), Mount("/a/", "c:app")))

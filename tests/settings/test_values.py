@@ -227,7 +227,7 @@ def test_mounts(value: object, mount: Mount) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("", "'' mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app."),
+        ("", "'' mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from Python [("),
         ("/api", "'/api' mounts no application; "),
         ("/api=", "'/api=' mounts no application; "),
         ("api:app", "'api:app' mounts no application; "),
