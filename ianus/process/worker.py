@@ -53,9 +53,14 @@ def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
     return main, *mounted
 
 
-def serves(apps: Sequence[Application], *, wsgi: bool) -> bool:
-    """Whether one of them is a WSGI application, or with `wsgi=False` one of ASGI."""
-    return any((app.interface == "wsgi") is wsgi for app in apps)
+def serves_wsgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is a WSGI application."""
+    return any(app.interface == "wsgi" for app in apps)
+
+
+def serves_asgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is an ASGI application."""
+    return any(app.interface != "wsgi" for app in apps)
 
 
 def describe(apps: Sequence[Application]) -> str:
@@ -104,7 +109,7 @@ class Worker:
         self._is_led = False  # The crew drives the reactor.
         self._crew_left: asyncio.Event | None = None  # once it was told to leave
         self._stuck: asyncio.Task[None] | None = None
-        if serves(apps, wsgi=True):
+        if serves_wsgi(apps):
             check_spool(settings)
         if settings.access_log:
             self.access_file = LogFile(settings.access_logfile, "--access-logfile", 1)
