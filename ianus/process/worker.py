@@ -205,13 +205,17 @@ class Worker:
                 "workers is %d, but this version runs one process; for more, start several behind a proxy",
                 self.settings.workers,
             )
+        facts = []
+        if wired.asgi:
+            facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
+        if wired.crew is not None:
+            facts.append(f"threads {self.settings.threads}")
         logger.info(
-            "Ianus %s serves %s on %s; loop %s,%s pid %d",
+            "Ianus %s serves %s on %s; %s, pid %d",
             __version__,
             describe(self.apps),
             ", ".join(listener.address for listener in self.listeners),
-            type(loop).__module__.partition(".")[0],
-            f" threads {self.settings.threads}," if wired.crew is not None else "",
+            ", ".join(facts),
             os.getpid(),
         )
         self.on_started()

@@ -591,7 +591,7 @@ def test_the_banner_names_all_applications_and_the_threads(
     assert "test_worker:wsgi (wsgi), tests.process.test_worker:application_of.<locals>.app (asgi3) at /api on" in banner
     assert f"; loop asyncio, threads auto, pid {os.getpid()}" in banner
     serve(ask(signal.SIGTERM), wsgi, threads=3)
-    assert "; loop asyncio, threads 3, pid " in capsys.readouterr().err
+    assert f"; threads 3, pid {os.getpid()}\n" in capsys.readouterr().err
 
 
 def test_the_switch_interval_is_that_of_the_settings_while_wsgi_is_served(
