@@ -68,6 +68,19 @@ def describe(apps: Sequence[Application]) -> str:
     return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
 
 
+def explain_unheeded(settings: Settings, *, wsgi: bool) -> str:
+    """What is to be said of numbers of threads, other than the defaults, that nothing heeds; "" is nothing.
+
+    wsgi: a WSGI application is served.
+    """
+    fixed = settings.threads != "auto"
+    bounded = settings.max_threads != Settings().max_threads
+    if wsgi:
+        return f"--max-threads has no effect beside --threads {settings.threads}" if fixed and bounded else ""
+    given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
+    return f"no WSGI application is served; without effect: {', '.join(given)}" if given else ""
+
+
 class Worker:
     """Applications, served on listening sockets, with the running loop at hand.
 
@@ -205,6 +218,8 @@ class Worker:
                 "workers is %d, but this version runs one process; for more, start several behind a proxy",
                 self.settings.workers,
             )
+        if unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None):
+            logger.warning(unheeded)
         facts = []
         if wired.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")

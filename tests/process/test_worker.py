@@ -594,6 +594,34 @@ def test_the_banner_names_all_applications_and_the_threads(
     assert f"; threads 3, pid {os.getpid()}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("settings", "of_wsgi", "of_asgi"),
+    [
+        ({}, None, None),
+        ({"threads": 3}, None, "no WSGI application is served; without effect: --threads"),
+        ({"max_threads": 9}, None, "no WSGI application is served; without effect: --max-threads"),
+        (
+            {"threads": 3, "max_threads": 9},
+            "--max-threads has no effect beside --threads 3",
+            "no WSGI application is served; without effect: --threads, --max-threads",
+        ),
+    ],
+)
+def test_numbers_of_threads_that_nothing_heeds_are_warned_of(
+    settings: dict[str, int],
+    of_wsgi: str | None,
+    of_asgi: str | None,
+    serve: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for app, expected in ((wsgi, of_wsgi), (None, of_asgi)):
+        serve(ask(signal.SIGTERM), app, **settings)
+        warnings = [
+            line.partition(" WARNING ")[2] for line in capsys.readouterr().err.splitlines() if "WARNING" in line
+        ]
+        assert warnings == ([expected] if expected else [])
+
+
 def test_the_switch_interval_is_that_of_the_settings_while_wsgi_is_served(
     serve: Callable[..., int], notes: Notes
 ) -> None:
