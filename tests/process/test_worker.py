@@ -116,7 +116,7 @@ class StandInCrew:
             self.stand_in.attach(self.stand_in.loop)
 
     def exclusively(self, function: Callable[[], Any]) -> Any:
-        self.stand_in.exclusive = True
+        self.stand_in.exclusive = self.stand_in.led
         try:
             return function()
         finally:
