@@ -138,7 +138,7 @@ class Server:
         self.log = Output(self.process.stderr)
         self.output = Output(self.process.stdout) if self.process.stdout is not None else None
         try:
-            banner = self.log.wait_for(r" serves .* on (.*); loop ")
+            banner = self.log.wait_for(r" serves .* on (.*); (?:loop|threads) ")
         except AssertionError:
             self.kill()
             raise

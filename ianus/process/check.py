@@ -2,7 +2,7 @@
 
 from ianus.process.main import new_loop
 from ianus.process.resources import check_spool, open_log
-from ianus.process.worker import describe, load_applications, serves
+from ianus.process.worker import describe, load_applications, serves_wsgi
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, apply_config
 
@@ -19,7 +19,7 @@ def check(app: str, settings: Settings) -> str:
     if settings.log_config:
         apply_config(settings.log_config)
     apps = load_applications(app, settings)
-    if serves(apps, wsgi=True):
+    if serves_wsgi(apps):
         check_spool(settings)
     open_log(settings).close()
     if settings.access_log:

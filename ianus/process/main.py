@@ -17,7 +17,7 @@ from ianus.errors import StartupError
 from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
-from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_applications, serves
+from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_applications, serves_asgi, serves_wsgi
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
@@ -41,7 +41,7 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
         apps = load_applications(app, settings)
         log = open_log(settings)
         stack.callback(log.close)
-        if settings.switch_interval and serves(apps, wsgi=True):
+        if settings.switch_interval and serves_wsgi(apps):
             stack.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(settings.switch_interval)
         loop = new_loop(settings.loop, apps)
@@ -72,7 +72,7 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
 def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoop:
     """A new event loop of the kind that --loop names, for these applications. Raises StartupError."""
     # Where there is no ASGI application the loop does next to nothing, and uvloop takes time to import.
-    if name == "uvloop" or (name == "auto" and serves(apps, wsgi=False)):
+    if name == "uvloop" or (name == "auto" and serves_asgi(apps)):
         try:
             import uvloop
         except ImportError:

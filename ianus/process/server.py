@@ -117,10 +117,6 @@ class Server:
             raise RuntimeError("the server does not listen yet; wait_started() waits for that")
         return self._addresses[0]
 
-    def requests(self) -> "list[asyncio.Task[None]]":
-        """The calls of ASGI applications that have not returned. To be called in the loop's thread."""
-        return self._worker.requests() if self._worker is not None else []
-
     async def wait_calls(self) -> None:
         """Waits until no application call runs, be it WSGI or ASGI."""
         if self._worker is not None:

@@ -113,7 +113,7 @@ def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[di
     from ianus.gateway.spool import Spool
     from ianus.gateway.wsgi import WsgiGateway
 
-    crew = Crew(threads=settings.threads or settings.max_threads)
+    crew = Crew(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
     spool = Spool(settings.spool_dir, settings.limit_spool)
     gateways: dict[str, Gateway] = {}
     for app in apps:

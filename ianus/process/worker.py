@@ -16,35 +16,27 @@ the loop is for signals, stopping and reports alone: then it touches the reactor
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
 from ianus.gateway.lifespan import Lifespan
 from ianus.gateway.loader import Application, load, load_mounted
+from ianus.process.foreman import Foreman, setter
 from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
-from ianus.process.stuck import StuckReport
 from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
-from ianus.settings.values import show_threads
 from ianus.telemetry.logs import LogFile
-
-if TYPE_CHECKING:
-    from ianus.gateway.leader import Crew
 
 logger = logging.getLogger("ianus.error")
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0
 QUICK_CLEAN_UP = 5.0
-
-# Seconds between two looks at calls that somebody waits for.
-CALLS_PERIOD = 0.01
 
 
 def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
@@ -54,14 +46,32 @@ def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
     return main, *mounted
 
 
-def serves(apps: Sequence[Application], *, wsgi: bool) -> bool:
-    """Whether one of them is a WSGI application, or with `wsgi=False` one of ASGI."""
-    return any((app.interface == "wsgi") is wsgi for app in apps)
+def serves_wsgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is a WSGI application."""
+    return any(app.interface == "wsgi" for app in apps)
+
+
+def serves_asgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is an ASGI application."""
+    return any(app.interface != "wsgi" for app in apps)
 
 
 def describe(apps: Sequence[Application]) -> str:
     """For people: names, interfaces, where they are mounted."""
     return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
+
+
+def explain_unheeded(settings: Settings, *, wsgi: bool) -> str:
+    """What is to be said of numbers of threads, other than the defaults, that nothing heeds; "" is nothing.
+
+    wsgi: a WSGI application is served.
+    """
+    fixed = settings.threads != "auto"
+    bounded = settings.max_threads != Settings().max_threads
+    if wsgi:
+        return f"--max-threads has no effect beside --threads {settings.threads}" if fixed and bounded else ""
+    given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
+    return f"no WSGI application is served; without effect: {', '.join(given)}" if given else ""
 
 
 class Worker:
@@ -101,11 +111,8 @@ class Worker:
         }
         self.wired: Wired | None = None
         self.access_file: LogFile | None = None
-        self._crew: Crew | None = None  # once it was started
-        self._is_led = False  # The crew drives the reactor.
-        self._crew_left: asyncio.Event | None = None  # once it was told to leave
-        self._stuck: asyncio.Task[None] | None = None
-        if serves(apps, wsgi=True):
+        self.foreman = Foreman()
+        if serves_wsgi(apps):
             check_spool(settings)
         if settings.access_log:
             self.access_file = LogFile(settings.access_logfile, "--access-logfile", 1)
@@ -127,18 +134,15 @@ class Worker:
                     await self._drain(loop)
                     raise
         finally:
-            if self._stuck is not None:
-                await cancel([self._stuck])
+            await self.foreman.end_report()
             await self._end_applications()
 
     def close(self) -> None:
         """Releases everything that the worker holds, however serve() ended."""
         if self.wired is not None:
-            if self._crew is not None and self._crew_left is None:
-                self._crew.stop(lambda: None)
-            self._touch(self.wired.reactor.close)
-            if self._crew is not None:
-                self._crew.close()
+            self.foreman.dismiss()
+            self.foreman.exclusively(self.wired.reactor.close)
+            self.foreman.close()
             if self.wired.access_log is not None:
                 self.wired.access_log.close()
             self.wired = None
@@ -152,14 +156,13 @@ class Worker:
 
     def calls(self) -> list[tuple[str, float, int]]:
         """Likewise of WSGI applications: request line, age in seconds, thread."""
-        return self._crew.running_calls() if self._crew is not None else []
+        return self.foreman.calls()
 
     async def wait_calls(self) -> None:
         """Until all calls have returned that there are."""
         while tasks := self.requests():
             await asyncio.wait(tasks)
-        while self.calls():  # noqa: ASYNC110  (a thread that has no more to do tells nobody)
-            await asyncio.sleep(CALLS_PERIOD)
+        await self.foreman.wait_calls()
 
     # --- Starting ---
 
@@ -192,32 +195,33 @@ class Worker:
         if wired.asgi:
             wired.reactor.attach(loop)
         if wired.crew is not None:
-            wired.crew.start(wired.reactor, shared=bool(wired.asgi))
-            self._crew, self._is_led = wired.crew, not wired.asgi
-            if limit := self.settings.stuck_report_after:
-                self._stuck = loop.create_task(StuckReport(wired.crew, limit).run(), name="ianus stuck report")
+            self.foreman.start(
+                wired.crew,
+                wired.reactor,
+                shared=bool(wired.asgi),
+                stuck_report_after=self.settings.stuck_report_after,
+            )
         if self.settings.workers > 1:
             logger.warning(
                 "workers is %d, but this version runs one process; for more, start several behind a proxy",
                 self.settings.workers,
             )
+        if unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None):
+            logger.warning(unheeded)
+        facts = []
+        if wired.asgi:
+            facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
+        if wired.crew is not None:
+            facts.append(f"threads {self.settings.threads}")
         logger.info(
-            "Ianus %s serves %s on %s; loop %s,%s pid %d",
+            "Ianus %s serves %s on %s; %s, pid %d",
             __version__,
             describe(self.apps),
             ", ".join(listener.address for listener in self.listeners),
-            type(loop).__module__.partition(".")[0],
-            f" threads {show_threads(self.settings.threads)}," if wired.crew is not None else "",
+            ", ".join(facts),
             os.getpid(),
         )
         self.on_started()
-
-    def _touch(self, act: Callable[[], None]) -> None:
-        """Does something to the reactor, which may be in other hands."""
-        if self._crew is not None and self._is_led:
-            self._crew.exclusively(act)
-        else:
-            act()
 
     # --- Stopping ---
 
@@ -234,18 +238,18 @@ class Worker:
                 f" (for up to {limit:g} s; INT again does not wait)" if limit and in_flight else "",
             )
             drained = asyncio.Event()
-            self._touch(lambda: wired.reactor.drain(_setter(drained, loop)))
+            self.foreman.exclusively(lambda: wired.reactor.drain(setter(drained, loop)))
             for listener in self.listeners:  # From here on clients are refused, not left waiting.
                 listener.close()
-            finishing = asyncio.create_task(self._finish(drained, loop))
+            finishing = asyncio.create_task(self._finish(drained))
             if not await self.until(finishing, Urgency.QUICK, limit):
                 finishing.cancel()
         connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
         # Some requests wait for a thread, and some calls outlive their request.
         abandoned = max(wired.service.in_flight, len(requests) + len(calls))
-        crew_left = self._dismiss_crew(loop)
-        await self._wait_for_idle_threads()
-        self._touch(wired.reactor.close)
+        self.foreman.dismiss()
+        await self.foreman.wait_idle(CANCEL_GRACE)
+        self.foreman.exclusively(wired.reactor.close)
         if connections or abandoned:
             self.hurried = True
             why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
@@ -259,39 +263,21 @@ class Worker:
         await cancel(requests)
         for gateway in wired.asgi:
             gateway.end_cancelled()
-        await self._wait_for_crew(crew_left)
-        if self._crew is not None:
-            self._crew.close()  # What calls have produced behind the end goes with them.
+        await self._wait_for_crew()
+        self.foreman.close()
 
-    async def _finish(self, drained: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    async def _finish(self, drained: asyncio.Event) -> None:
         """Until the last connection is gone and the last application call has returned."""
         await drained.wait()
         while tasks := self.requests():  # A response may be complete while background work goes on.
             await asyncio.wait(tasks)
-        await self._dismiss_crew(loop).wait()
+        await self.foreman.dismiss().wait()
 
-    def _dismiss_crew(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-        """Lets the threads leave as soon as each has nothing to do; the event is that all have left."""
-        if self._crew_left is None:
-            self._crew_left = asyncio.Event()
-            if self._crew is not None:
-                self._crew.stop(_setter(self._crew_left, loop))
-            else:
-                self._crew_left.set()
-        return self._crew_left
-
-    async def _wait_for_idle_threads(self) -> None:
-        """Until only those are left that make a call: the leader may still be asleep in the reactor."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_GRACE):
-                while self._crew is not None and self._crew.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
-                    await asyncio.sleep(CALLS_PERIOD)
-
-    async def _wait_for_crew(self, left: asyncio.Event) -> None:
+    async def _wait_for_crew(self) -> None:
         """Until those are gone whose calls have lost their clients."""
         try:
             async with asyncio.timeout(CANCEL_GRACE):
-                await left.wait()
+                await self.foreman.dismiss().wait()
         except TimeoutError:
             logger.warning("calls of WSGI applications that have not returned: %d", len(self.calls()))
 
@@ -331,15 +317,3 @@ async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
     _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_GRACE)
     if stubborn:
         logger.warning("%d tasks of the application ignore their cancellation", len(stubborn))
-
-
-def _setter(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """What sets an event of the loop, from any thread."""
-
-    def set_event() -> None:
-        try:
-            loop.call_soon_threadsafe(event.set)
-        except RuntimeError:
-            pass  # The loop is closed: nobody waits any more.
-
-    return set_event

@@ -312,10 +312,11 @@ HABITS = {
 }
 
 
-def _accept(habit: Habit, label: str, value: object) -> str:
+def _accept(habit: Habit, label: str, value: str) -> str:
     """The warning that this changes nothing."""
     if habit.values is None:
         return f"{label} changes nothing: {habit.because}."
     if habit.values and value not in habit.values:
-        raise click.UsageError(f"{label} {value} cannot be had: {habit.because}.")
+        hints = (hint.format(value) for pattern, hint in habit.instead if re.fullmatch(pattern, value))
+        raise click.UsageError(f"{label} {value} cannot be had: {next(hints, habit.because)}.")
     return f"{label} {value} changes nothing: {habit.because}."

@@ -14,11 +14,13 @@ class Habit(NamedTuple):
     names: as flags.
     values: those that are accepted; none is any, and a switch has None.
     because: why it changes nothing.
+    instead: what is said of other values that are like the first of a pair, a pattern; `{}` is the value.
     """
 
     names: str
     values: tuple[str, ...] | None
     because: str
+    instead: tuple[tuple[str, str], ...] = ()
 
 
 ACCEPTED = (
@@ -37,8 +39,14 @@ ACCEPTED = (
             "uvicorn_worker.UvicornH11Worker",
         ),
         "there is one kind of worker",
+        ((r"gevent.*|eventlet|tornado", "leave it out; threads do this, see --threads"),),
     ),
-    Habit("--http", ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"), "there is one parser, of HTTP/1.1"),
+    Habit(
+        "--http",
+        ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"),
+        "there is one parser, of HTTP/1.1",
+        ((r".*:[0-9]+", "where to listen is said with --bind {}"),),
+    ),
     Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
     Habit("--ws", ("auto", "none"), "WebSockets are not served yet"),
     Habit("--no-ws", None, "WebSockets are not served yet"),

@@ -124,14 +124,13 @@ class Settings:
         metavar="PATH",
     )
 
-    threads: int = field(
-        values.AUTO_THREADS,
+    threads: int | Literal["auto"] = field(
+        "auto",
         values.threads,
         WSGI,
         "Most requests that WSGI applications are called for at once, and 1 is strictly one after the other; auto"
         " takes as many threads as they block, up to --max-threads.",
         metavar="auto|N",
-        show=values.show_threads,
         aliases="blocking_threads",
     )
     max_threads: int = count(64, WSGI, "Most threads of --threads auto.", minimum=1, maximum=values.MOST_THREADS)

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Kind = Callable[[object], object]
 
@@ -117,19 +117,22 @@ def interface(value: object) -> str:
 _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 
 
-def threads(value: object) -> int:
-    """A number of threads, or AUTO_THREADS, which as text is auto."""
+def threads(value: object) -> int | Literal["auto"]:
+    """A number of threads, or auto."""
     if isinstance(value, str) and value.lower() == "auto":
-        return AUTO_THREADS
+        return "auto"
     try:
         return _THREADS(value)
     except ValueError:
-        raise ValueError(f"{shown(value)} is neither auto nor a number of threads from 1 to {MOST_THREADS}.") from None
+        # Elsewhere 0 is how a number is left to the server.
+        hint = "; write auto." if value in ("0", 0) and value is not False else "."
+        raise ValueError(
+            f"{shown(value)} is neither auto nor a number of threads from 1 to {MOST_THREADS}{hint}"
+        ) from None
 
 
-AUTO_THREADS = 0
 MOST_THREADS = 1024
-_THREADS = integer(AUTO_THREADS, MOST_THREADS)
+_THREADS = integer(1, MOST_THREADS)
 
 
 def text(value: object) -> str:
@@ -356,7 +359,10 @@ def mount(value: object) -> Mount:
     """`/PATH=MODULE:ATTR` as text, or a pair of a path and an application."""
     prefix, app = _halves_of_mount(value)
     if app is None or app == "":
-        raise ValueError(f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app.")
+        raise ValueError(
+            f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from Python"
+            ' [("/api", api)].'
+        )
     path = root_path(prefix)
     if not path:
         raise ValueError(f"{shown(prefix)} is where APP is; mount at a path such as /api.")
@@ -436,10 +442,6 @@ def show_size(value: int) -> str:
 
 def show_boolean(value: bool) -> str:
     return "true" if value else "false"
-
-
-def show_threads(value: int) -> str:
-    return str(value) if value != AUTO_THREADS else "auto"
 
 
 def show_mount(value: Mount) -> str:

@@ -116,7 +116,7 @@ class StandInCrew:
             self.stand_in.attach(self.stand_in.loop)
 
     def exclusively(self, function: Callable[[], Any]) -> Any:
-        self.stand_in.exclusive = True
+        self.stand_in.exclusive = self.stand_in.led
         try:
             return function()
         finally:
@@ -591,7 +591,35 @@ def test_the_banner_names_all_applications_and_the_threads(
     assert "test_worker:wsgi (wsgi), tests.process.test_worker:application_of.<locals>.app (asgi3) at /api on" in banner
     assert f"; loop asyncio, threads auto, pid {os.getpid()}" in banner
     serve(ask(signal.SIGTERM), wsgi, threads=3)
-    assert "; loop asyncio, threads 3, pid " in capsys.readouterr().err
+    assert f"; threads 3, pid {os.getpid()}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_wsgi", "of_asgi"),
+    [
+        ({}, None, None),
+        ({"threads": 3}, None, "no WSGI application is served; without effect: --threads"),
+        ({"max_threads": 9}, None, "no WSGI application is served; without effect: --max-threads"),
+        (
+            {"threads": 3, "max_threads": 9},
+            "--max-threads has no effect beside --threads 3",
+            "no WSGI application is served; without effect: --threads, --max-threads",
+        ),
+    ],
+)
+def test_numbers_of_threads_that_nothing_heeds_are_warned_of(
+    settings: dict[str, int],
+    of_wsgi: str | None,
+    of_asgi: str | None,
+    serve: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for app, expected in ((wsgi, of_wsgi), (None, of_asgi)):
+        serve(ask(signal.SIGTERM), app, **settings)
+        warnings = [
+            line.partition(" WARNING ")[2] for line in capsys.readouterr().err.splitlines() if "WARNING" in line
+        ]
+        assert warnings == ([expected] if expected else [])
 
 
 def test_the_switch_interval_is_that_of_the_settings_while_wsgi_is_served(

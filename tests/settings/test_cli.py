@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from ianus.settings.cli import build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
-from ianus.settings.values import AUTO_THREADS, FdBind, Mount, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 Served = list[tuple[str, Settings]]
 
@@ -80,7 +80,7 @@ def test_the_application_may_be_named_elsewhere(
         (["--loop", "asyncio"], "loop", "asyncio"),
         (["--lifespan", "off"], "lifespan", "off"),
         (["--mount", "/api=api:app", "--mount", "/b=b:f()"], "mount", (Mount("/api", "api:app"), Mount("/b", "b:f()"))),
-        (["--threads", "auto"], "threads", AUTO_THREADS),
+        (["--threads", "auto"], "threads", "auto"),
         (["--threads", "4"], "threads", 4),
         (["--switch-interval", "0"], "switch_interval", 0.0),
         (["--header-map", "dangerous"], "header_map", "dangerous"),
@@ -219,6 +219,7 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--mount", "/=api:app"], "Error: --mount: '/' is where APP is; mount at a path such as /api."),
         (["main:app", "--mount", "/a=b:app", "--mount", "/a/=c:app"], "Error: --mount: /a is given twice; remove one."),
         (["main:app", "--threads", "1025"], "Error: --threads: '1025' is neither auto nor a number of threads from 1"),
+        (["main:app", "--threads", "0"], "'0' is neither auto nor a number of threads from 1 to 1024; write auto."),
         (["main:app", "--header-map", "refuse"], "Error: --header-map: 'refuse' is not one of drop, dangerous."),
         (["main:app", "8000"], "'8000' does not name an application; where to listen is said with --port 8000."),
         (["0.0.0.0:8000"], "where to listen is said with --bind 0.0.0.0:8000."),
@@ -277,7 +278,12 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
         (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is no TOML file; "),
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
-        (["main:app", "-k", "gevent"], "Error: --worker-class gevent cannot be had: there is one kind of worker."),
+        (["main:app", "-k", "mine.Worker"], "Error: --worker-class mine.Worker cannot be had: there is one kind of w"),
+        (["main:app", "-k", "gevent"], "--worker-class gevent cannot be had: leave it out; threads do this, see --th"),
+        (["main:app", "-k", "eventlet"], "eventlet cannot be had: leave it out; threads do this, see --threads."),
+        (["main:app", "-k", "tornado"], "tornado cannot be had: leave it out; threads do this, see --threads."),
+        (["main:app", "--http", ":8000"], "--http :8000 cannot be had: where to listen is said with --bind :8000."),
+        (["main:app", "--http", "[::1]:80"], "where to listen is said with --bind [::1]:80."),
         (["main:app", "--http", "2"], "Error: --http 2 cannot be had: there is one parser, of HTTP/1.1."),
         (["main:app", "-t", "30"], "Error: No such option: -t. A call that lasts is reported"),
         (["main:app", "--ssl-keyfile", "x"], "Error: No such option: --ssl-keyfile. TLS is not spoken yet"),

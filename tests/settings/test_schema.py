@@ -10,7 +10,7 @@ import pytest
 from ianus.errors import SettingError
 from ianus.settings.habits import HINTS
 from ianus.settings.schema import Settings, described, table
-from ianus.settings.values import AUTO_THREADS, FdBind, Mount, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
@@ -51,7 +51,7 @@ def test_defaults() -> None:
     assert settings.timeout_keep_alive == 75
     assert settings.max_request_body_size == 1024**3
     assert settings.access_log is True
-    assert settings.threads == AUTO_THREADS
+    assert settings.threads == "auto"
     assert settings.switch_interval == 0.001
 
 
@@ -161,6 +161,12 @@ def test_applications_may_be_mounted_themselves() -> None:
     assert Settings(mount=(Mount("/a/", application), ("/b", "b:app"))).mount == expected  # type: ignore[arg-type]
     assert Settings.from_values({"mount": [("/a", application), "/b=b:app"]}).mount == expected
     assert Settings.from_values({"mount": Mount("/b", "b:app")}).mount == expected[1:]
+
+
+@pytest.mark.parametrize("value", [{"/a": print}, ("/a", print)])
+def test_what_mounts_nothing_from_python_is_told_what_would(value: object) -> None:
+    with pytest.raises(SettingError, match=r' or from Python \[\("/api", api\)\]\.$'):
+        Settings.from_values({"mount": value})
 
 
 def test_a_path_has_one_application() -> None:

@@ -298,6 +298,7 @@ def test_another_project_file(nowhere: Path) -> None:
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
         (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
         (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
+        ("threads = 0", "ianus.toml:1: threads: 0 is neither auto nor a number of threads from 1 to 1024; write auto."),
         ("threads = 0.5", "ianus.toml:1: threads: 0.5 is neither auto nor a number of threads from 1 to 1024."),
         ("mount = '/a'", "ianus.toml:1: mount: '/a' mounts no application; write /PATH=MODULE:ATTRIBUTE, "),
         ("mount = ['/a=b:c', '/a/=d:e']", "ianus.toml:1: mount: /a is given twice; remove one."),

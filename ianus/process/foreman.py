@@ -1,0 +1,90 @@
+"""What a worker has to do with the crew that calls its WSGI applications, from the crew's start to its end."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ianus.process.stuck import StuckReport
+
+if TYPE_CHECKING:
+    from ianus.acceptor.reactor import Reactor
+    from ianus.gateway.leader import Crew
+
+# Seconds between two looks at threads that somebody waits for.
+PERIOD = 0.01
+
+
+class Foreman:
+    """The crew's. Where there is no crew, because no WSGI application is served, there is nothing to wait for."""
+
+    def __init__(self) -> None:
+        self._crew: Crew | None = None  # once it was started
+        self._left: asyncio.Event | None = None  # once it was told to leave
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._report: asyncio.Task[None] | None = None
+
+    def start(self, crew: "Crew", reactor: "Reactor", *, shared: bool, stuck_report_after: float) -> None:
+        """Has the crew serve. shared: the running loop drives the reactor, and else the crew does."""
+        crew.start(reactor, shared=shared)
+        self._crew = crew
+        self._loop = asyncio.get_running_loop()
+        if stuck_report_after:
+            report = StuckReport(crew, stuck_report_after)
+            self._report = self._loop.create_task(report.run(), name="ianus stuck report")
+
+    def exclusively(self, act: Callable[[], None]) -> None:
+        """Does something to the reactor, which may be in the crew's hands."""
+        if self._crew is not None:
+            self._crew.exclusively(act)
+        else:
+            act()
+
+    def calls(self) -> list[tuple[str, float, int]]:
+        """The calls that have not returned: request line, age in seconds, thread."""
+        return self._crew.running_calls() if self._crew is not None else []
+
+    async def wait_calls(self) -> None:
+        """Until all of them have returned."""
+        while self.calls():  # noqa: ASYNC110  (a thread that has no more to do tells nobody)
+            await asyncio.sleep(PERIOD)
+
+    def dismiss(self) -> asyncio.Event:
+        """Lets the threads leave as soon as each has nothing to do; the event is that all have left."""
+        if self._left is None:
+            self._left = asyncio.Event()
+            if self._crew is not None and self._loop is not None:
+                self._crew.stop(setter(self._left, self._loop))
+            else:
+                self._left.set()
+        return self._left
+
+    async def wait_idle(self, limit: float) -> None:
+        """Until those dismissed are left only that make a call, or `limit` seconds: one may sleep in the reactor."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while self._crew is not None and self._crew.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
+                    await asyncio.sleep(PERIOD)
+
+    async def end_report(self) -> None:
+        """No call is reported any more."""
+        if self._report is not None:
+            self._report.cancel()
+            await asyncio.wait({self._report})
+
+    def close(self) -> None:
+        """Lets go of the reactor, which is closed, and of what calls have produced behind the end."""
+        if self._crew is not None:
+            self._crew.close()
+
+
+def setter(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    """What sets an event of the loop, from any thread."""
+
+    def set_event() -> None:
+        try:
+            loop.call_soon_threadsafe(event.set)
+        except RuntimeError:
+            pass  # The loop is closed: nobody waits any more.
+
+    return set_event
