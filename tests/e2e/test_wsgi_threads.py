@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Client, Gate, Server, many, until
+from tests.helpers import Client, Gate, Server, many, measures_memory, until
 
 
 def stats(server: Server) -> dict[str, int]:
@@ -335,6 +335,7 @@ def test_client_leaves_while_its_thread_waits_for_room(
         assert server.get().status == 200
 
 
+@measures_memory
 def test_unlimited_buffer_would_be_memory(start_wsgi: Callable[..., Server]) -> None:
     """What waits for a slow client is bounded (--response-buffer), however much the application has."""
     server = start_wsgi("--response-buffer", "100K", "--no-access-log")
