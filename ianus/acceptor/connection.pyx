@@ -359,8 +359,8 @@ cdef class Connection(Transport):
             self.update()
         return 0
 
-    cdef int flush_soon(self) except -1:
-        # Within a turn, its end will flush.
+    cdef int resume_soon(self) except -1:
+        # A turn that is on the stack goes on and flushes by itself.
         return self.owner.later(self) if self.fd >= 0 and not self.in_turn else 0
 
     cdef int resume(self) except -1:
@@ -372,15 +372,6 @@ cdef class Connection(Transport):
         if self.left_start < self.left_end and self.session.wants_input() and not self.closing:
             return self.turn()
         return self.end_turn()
-
-    cdef int proceed(self) except -1:
-        if self.fd < 0 or self.in_turn:
-            # turn() is on the stack and goes on by itself.
-            return 0
-        if self.left_start < self.left_end and not self.closing:
-            return self.owner.later(self)
-        self.flush()
-        return self.end_turn() if self.fd >= 0 and not self.lingering else 0
 
     cdef int reconsider(self) except -1:
         return self.update() if self.fd >= 0 and not self.in_turn else 0

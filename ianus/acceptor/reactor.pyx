@@ -278,6 +278,7 @@ cdef class Reactor(Owner):
             # They are for the one that sleeps; read here, they would not wake it.
             return False
         self.serve_event(&event)
+        self.settle()
         return True
 
     cdef int serve_event(self, epoll_event* event) except -1:
@@ -287,8 +288,7 @@ cdef class Reactor(Owner):
             self.dispatch(event)
         finally:
             self.serving = False
-        self.resume_behind()
-        return self.settle()
+        return self.resume_behind()
 
     cdef bint has_more(self) noexcept nogil:
         return self.index < self.ready or self.timer_due

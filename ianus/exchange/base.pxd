@@ -18,8 +18,7 @@ cdef class Transport:
     cdef flag blocked                   # the peer does not take more output now
 
     cdef int flush(self) except -1      # send what is queued, as far as the peer takes it
-    cdef int flush_soon(self) except -1  # the same behind the callbacks that the loop has ready now
-    cdef int proceed(self) except -1    # a response is complete: go on with the input
+    cdef int resume_soon(self) except -1     # the same, and go on with the input, when others have had their turn
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
     cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
     cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole

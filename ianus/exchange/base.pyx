@@ -8,10 +8,7 @@ cdef class Transport:
     cdef int flush(self) except -1:
         raise NotImplementedError
 
-    cdef int flush_soon(self) except -1:
-        raise NotImplementedError
-
-    cdef int proceed(self) except -1:
+    cdef int resume_soon(self) except -1:
         raise NotImplementedError
 
     cdef int reconsider(self) except -1:

@@ -136,7 +136,7 @@ cdef class Exchange:
         if self.head_sent:
             raise RuntimeError("early hints come before the response head, which has left")
         self.session.codec.send_informational(self.stream, head)
-        return self.session.transport.flush() if self.direct else self.session.transport.flush_soon()
+        return self.session.transport.flush() if self.direct else self.session.transport.resume_soon()
 
     cdef object prepare_response(
         self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
@@ -229,14 +229,14 @@ cdef class Exchange:
             self.session.codec.send_end(self.stream)
             if self.holds and self.session.codec.persists():
                 self.held = True
-                return self.session.transport.flush()
+                return self.session.transport.resume_soon()
             return self.complete()
         self.body_complete = not more
         if self.session.codec.out is None or self.session.transport.blocked:
             return 0
         if self.direct or self.session.codec.out.size >= GATHER:
             return self.session.transport.flush()
-        return self.session.transport.flush_soon()
+        return self.session.transport.resume_soon()
 
     cdef int send_trailers(self, object headers, bint more) except -1:
         """Some of the trailers; more=False are the last ones and end the response."""

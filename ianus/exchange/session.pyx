@@ -203,7 +203,7 @@ cdef class HttpSession(Session):
             self.end_exchange()
             if self.ending:
                 return 0
-        return self.transport.proceed()
+        return self.transport.resume_soon()
 
     cdef int end_exchange(self) except -1:
         """Both sides of the exchange are complete, or the connection ends with what was said."""

@@ -294,7 +294,7 @@ cdef class AsgiExchange(Exchange):
         if wanted and not self.bodiless and self.declared < 0:
             self.trailers = []
         # Should the application suspend now, the head leaves behind the callbacks that are ready.
-        return self.session.transport.flush_soon()
+        return self.session.transport.resume_soon()
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """The messages behind the start that only extensions have."""

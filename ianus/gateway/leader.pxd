@@ -40,6 +40,8 @@ cdef class Crew(Threads):
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
     cdef int hired                  # threads so far, for their names
+    cdef Place* leader              # of the thread that serves the reactor; NULL between two, and with an event loop
+    cdef double settled             # when the leader last sent what calls had produced
     cdef Place* home                # where all calls are made when there is to be one at a time, else NULL
     cdef bint sleeping              # the leader waits for something to do
     cdef bint stopping
@@ -53,6 +55,7 @@ cdef class Crew(Threads):
     cdef PyThread_type_lock work    # a binary semaphore: the leader sleeps on it where it does not poll
 
     cdef int lead(self, Member me) except -1
+    cdef int settle(self) except -1
     cdef int follow(self, Member me) except -1
     cdef int make_call(self, Member me, WsgiExchange exchange) except -1
     cdef WsgiExchange next_call(self)

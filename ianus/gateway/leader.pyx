@@ -35,6 +35,7 @@ from ianus.telemetry.clock cimport monotonic
 
 logger = logging.getLogger("ianus.error")
 
+cdef double GATHER = 0.001     # seconds that a finished response may wait for others to be sent with
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
 cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
 
@@ -124,6 +125,9 @@ cdef class Crew(Threads):
             self.stopping = True
             self.on_gone = on_gone
             close_parking(&self.parking)
+            if not self.shared:
+                # Nobody is there any more to whom the watchdog could give the lead, and with it what was gathered.
+                self.poller.settle()
             self.wake()
             gone = not self.members
             while self.first is not None:
@@ -214,12 +218,17 @@ cdef class Crew(Threads):
         return self.leave() if self.shared else 0
 
     cdef int pass_on(self, WsgiExchange exchange) except -1:
+        cdef bint gathers
         if self.closed:
             exchange.drop()
         elif not self.shared:
+            # Each send wakes a client. What a leader has finished waits for a few others; whoever takes the lead from
+            # it sends them first.
+            gathers = exchange.place == self.leader != NULL and (exchange.out_end or exchange.out_returned)
             try:
                 exchange.collect()
-                self.poller.settle()
+                if not gathers:
+                    self.poller.settle()
             except BaseException:
                 give_up(exchange)
         elif not exchange.posted:
@@ -294,6 +303,8 @@ cdef class Crew(Threads):
         cdef bint served
         self.enter()
         me.leads = True
+        if not self.shared:
+            self.leader = &me.place
         self.sleeping = False
         self.watchdog.clock = me.place.clock
         me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL
@@ -316,6 +327,7 @@ cdef class Crew(Threads):
                 continue
             if likely_blocks(exchange.evidence) and self.hand_over():
                 me.leads = False
+                self.leader = NULL
                 self.make_call(me, exchange)
                 return self.follow(me)
             if self.parking.top == NULL:
@@ -330,7 +342,15 @@ cdef class Crew(Threads):
             self.make_call(me, exchange)
             if not end_call(&self.watchdog, call):
                 return self.follow(me)
+        self.settle()
+        self.leader = NULL
         return self.leave()
+
+    cdef int settle(self) except -1:
+        """Sends what the leader's calls have produced; the lock is held."""
+        if not self.shared:
+            self.poller.settle()
+        return 0
 
     cdef int follow(self, Member me) except -1:
         """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
@@ -359,6 +379,9 @@ cdef class Crew(Threads):
         exchange.place = &me.place
         me.exchange = exchange
         me.since = monotonic()
+        if self.leader == &me.place and (measured or me.since - self.settled > GATHER):
+            self.settled = me.since
+            self.poller.settle()
         self.leave()
         pause()
         try:
@@ -421,6 +444,7 @@ cdef class Crew(Threads):
 
     cdef int sleep(self) except -1:
         """Until there is something to do. The lock is held before and behind, not meanwhile."""
+        self.settle()
         if self.first is not None and self.calls < self.limit:
             return 0
         self.sleeping = True
@@ -452,6 +476,7 @@ cdef class Crew(Threads):
     cdef bint hand_over(self) except -1:
         """Gives the lead to another thread; whether there was one. The lock is held."""
         pause()
+        self.settle()
         # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
         self.sleeping = self.first is None and (self.shared or not self.poller.has_more())
         if tell_top(&self.parking, WATCH if self.sleeping else LEAD):
