@@ -1,0 +1,97 @@
+"""The frames of one WebSocket connection (RFC 6455 section 5): a client's read, a server's written.
+
+Rule of this file: a sink call may pause the codec; it never feeds it or runs application code.
+"""
+cimport cython
+
+from ianus.codec.websocket.deflate cimport Deflate
+from ianus.codec.websocket.message cimport Message
+
+
+cdef enum Opcode:
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8               # from here on: control frames
+    PING = 9
+    PONG = 10
+
+
+# Why a connection is closed, as far as a codec has to do with it (RFC 6455 section 7.4.1).
+cdef enum CloseCode:
+    PROTOCOL_ERROR = 1002
+    NO_CODE = 1005          # stands for a close frame without one; never on the wire
+    INVALID_DATA = 1007     # not UTF-8, not DEFLATE
+    TOO_BIG = 1009
+
+
+cdef enum:
+    MOST_CONTROL = 125      # bytes of payload of a control frame
+    MOST_READ_HEADER = 14   # bytes of a header with a key
+    MOST_HEADER = 10        # bytes of a header without
+
+
+# What a codec calls. Every method's default raises: a sink implements them all.
+@cython.no_gc
+cdef class WebSocketSink:
+    cdef int on_message(self, object message) except -1     # a whole one: str or bytes
+    cdef int on_ping(self, bytes payload) except -1
+    cdef int on_pong(self, bytes payload) except -1
+    # Nothing is parsed behind these two. on_close: the peer's close frame, NO_CODE when it says none. on_error: the
+    # peer broke the protocol or the limit, and this is the code that it deserves.
+    cdef int on_close(self, int code, str reason) except -1
+    cdef int on_error(self, int code, str reason) except -1
+
+
+# Where reading stands.
+cdef enum State:
+    HEADER          # in front of a frame, or in its header
+    PAYLOAD         # `left` bytes of its payload to come
+    ENDED           # behind a close frame or an error: everything is thrown away
+
+
+@cython.no_gc
+@cython.final
+cdef class WebSocketCodec:
+    # Connection
+    cdef WebSocketSink sink         # set and unset by whoever owns this codec
+    cdef Deflate deflate            # None unless it was negotiated
+    cdef bint paused                # feed() stops behind the frame that it is in; set in a sink call, or at any time
+    cdef Py_ssize_t most            # bytes of a whole message, inflated
+    cdef State state
+    # Frame
+    cdef unsigned char header[MOST_READ_HEADER]     # of one that came in pieces
+    cdef unsigned char header_size                  # bytes of it that have come; 0 between frames
+    cdef unsigned char opcode
+    cdef bint final                                 # it is the last one of its message
+    cdef unsigned char key[4]                       # key[0] is for the next byte
+    cdef unsigned long long left
+    cdef bytes control                              # payload of a control frame that is filled as it comes; else None
+    # Message
+    cdef bint compressed            # that of the last first frame
+    cdef Message message            # None between messages, and in the first piece of one
+
+    # Reads up to `size` bytes and says how many were consumed: all, unless paused. Whoever paused it passes the rest
+    # again later.
+    cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
+
+    cdef Py_ssize_t read_header(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef bint check_start(self, const unsigned char* header) except -1
+    cdef int begin_payload(self, const unsigned char* header) except -1
+    cdef int read_payload(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef int read_control(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef int end_control(self, bytes payload) except -1
+    cdef int end_connection(self, bytes payload) except -1
+    cdef int read_whole(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef int read_piece(self, const unsigned char* data, Py_ssize_t size) except -1
+    cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1
+    cdef int fail(self, int code, str reason) except -1
+
+
+# Writing. The header of a server's frame that is a whole message, or a control frame: final and not masked. Returns its
+# size: 2, 4 or 10 bytes.
+cdef int write_header(unsigned char* to, int opcode, bint compressed, unsigned long long size) noexcept
+# The payload of a close frame: empty for NO_CODE; the reason is cut at the character that does not fit.
+cdef bytes close_payload(int code, str reason)
+# Whether a close frame may carry the code.
+cpdef bint may_close_with(int code) noexcept

@@ -1,0 +1,354 @@
+"""The WebSocket codec: one state machine over headers and payloads, no socket, no clock.
+
+Strategy: a message that lies in one piece is unmasked straight into its Python object; all else is gathered by
+`Message` as it comes. What is wrong is refused by the first byte that tells it.
+
+Rules of this file:
+- A case ends alike however it is cut into pieces, so what is checked, and in which order, is the same on every way.
+- Memory grows by what has come, inflated, never by what a header promises, and never above the limit.
+- After fail() and behind a close frame nothing is parsed any more: feed() swallows everything.
+
+Compiled because every frame of every WebSocket passes here.
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memcpy
+
+from ianus.codec.websocket.masking cimport turn, unmask
+from ianus.codec.websocket.message cimport Message
+
+
+cdef extern from "Python.h":
+    str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
+    void* PyUnicode_DATA(object text) noexcept
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    FIN = 0x80
+    RSV1 = 0x40         # the message is compressed (RFC 7692 section 6)
+    RESERVED = 0x30     # RSV2 and RSV3
+    OPCODE = 0x0F
+    MASK = 0x80
+    LENGTH = 0x7F
+    LENGTH_16 = 126     # the length is in the next two bytes
+    LENGTH_64 = 127     # or in eight
+
+cdef enum:
+    MOST_REASON = 123   # bytes: a close frame's payload without the code
+
+
+@cython.no_gc
+cdef class WebSocketSink:
+    cdef int on_message(self, object message) except -1:
+        raise NotImplementedError
+
+    cdef int on_ping(self, bytes payload) except -1:
+        raise NotImplementedError
+
+    cdef int on_pong(self, bytes payload) except -1:
+        raise NotImplementedError
+
+    cdef int on_close(self, int code, str reason) except -1:
+        raise NotImplementedError
+
+    cdef int on_error(self, int code, str reason) except -1:
+        raise NotImplementedError
+
+
+@cython.no_gc
+@cython.final
+cdef class WebSocketCodec:
+    """max_size: bytes of a message, inflated; 0 for any size."""
+
+    def __init__(self, Py_ssize_t max_size):
+        # One more byte than the limit can still be asked for.
+        self.most = max_size if max_size else PY_SSIZE_T_MAX - 1
+
+    # ---------------------------------------------------------------- frames
+
+    cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t done = 0, part
+        while done < size:
+            if self.state == ENDED:
+                return size
+            if self.state == HEADER:
+                if self.paused and self.header_size == 0:
+                    return done
+                done += self.read_header(<const unsigned char*>data + done, size - done)
+                if self.state != PAYLOAD:
+                    continue
+            # Of an empty payload nothing needs to come.
+            part = size - done
+            if self.left < <unsigned long long>part:
+                part = <Py_ssize_t>self.left
+            self.read_payload(<const unsigned char*>data + done, part)
+            done += part
+        return done
+
+    cdef Py_ssize_t read_header(self, const unsigned char* data, Py_ssize_t size) except -1:
+        """Base framing (RFC 6455 section 5.2). Returns the bytes consumed, of a header that may not be complete."""
+        cdef Py_ssize_t used = 0
+        if self.header_size == 0 and size >= 2 and size >= header_size(data):
+            if self.check_start(data):
+                self.begin_payload(data)
+            return header_size(data)
+        while used < size:
+            self.header[self.header_size] = data[used]
+            self.header_size += 1
+            used += 1
+            if self.header_size == 2 and not self.check_start(self.header):
+                break
+            if self.header_size >= 2 and self.header_size == header_size(self.header):
+                self.header_size = 0
+                self.begin_payload(self.header)
+                break
+        return used
+
+    cdef bint check_start(self, const unsigned char* header) except -1:
+        """What the first two bytes tell."""
+        cdef int opcode = header[0] & OPCODE
+        if not header[1] & MASK:
+            # RFC 6455 section 5.1: a client masks all its frames.
+            return self.fail(PROTOCOL_ERROR, "frame that is not masked")
+        if header[0] & RESERVED:
+            return self.fail(PROTOCOL_ERROR, "reserved bit")
+        if header[0] & RSV1 and (self.deflate is None or (opcode != TEXT and opcode != BINARY)):
+            # RFC 7692 section 6: it belongs to the first frame of a message.
+            return self.fail(PROTOCOL_ERROR, "RSV1 where nothing is compressed")
+        if opcode >= CLOSE:
+            if opcode > PONG:
+                return self.fail(PROTOCOL_ERROR, "reserved opcode")
+            # RFC 6455 section 5.5
+            if not header[0] & FIN:
+                return self.fail(PROTOCOL_ERROR, "control frame in fragments")
+            if (header[1] & LENGTH) > MOST_CONTROL:
+                return self.fail(PROTOCOL_ERROR, "control frame over 125 bytes")
+        elif opcode > BINARY:
+            return self.fail(PROTOCOL_ERROR, "reserved opcode")
+        elif opcode == CONTINUATION:
+            # RFC 6455 section 5.4
+            if self.message is None:
+                return self.fail(PROTOCOL_ERROR, "continuation of no message")
+        elif self.message is not None:
+            return self.fail(PROTOCOL_ERROR, "message inside another one")
+        return True
+
+    cdef int begin_payload(self, const unsigned char* header) except -1:
+        cdef unsigned long long length = header[1] & LENGTH
+        cdef int i, start = 2
+        cdef Py_ssize_t gathered
+        if length >= LENGTH_16:
+            start = 4 if length == LENGTH_16 else 10
+            length = 0
+            for i in range(2, start):
+                length = length << 8 | header[i]
+            # The least bytes that hold it, and not the highest bit of 64.
+            if length < (LENGTH_16 if start == 4 else 0x10000) or length >> 63:
+                return self.fail(PROTOCOL_ERROR, "length not in its shortest form")
+        self.opcode = header[0] & OPCODE
+        if self.opcode < CLOSE:
+            self.final = header[0] & FIN
+            if self.opcode != CONTINUATION:
+                self.compressed = header[0] & RSV1
+            # What a compressed one comes to is seen when it is inflated.
+            gathered = 0 if self.message is None else self.message.size
+            if not self.compressed and length > <unsigned long long>(self.most - gathered):
+                return self.fail(TOO_BIG, "message too big")
+        memcpy(self.key, header + start, 4)
+        self.left = length
+        self.state = PAYLOAD
+        return 0
+
+    cdef int read_payload(self, const unsigned char* data, Py_ssize_t size) except -1:
+        """Reads `size` bytes, the whole payload or what has come of it."""
+        if self.opcode >= CLOSE:
+            return self.read_control(data, size)
+        if (
+            self.message is None and self.final and not self.compressed
+            and <unsigned long long>size == self.left
+        ):
+            return self.read_whole(data, size)
+        return self.read_piece(data, size)
+
+    # ---------------------------------------------------------------- messages
+
+    cdef int read_whole(self, const unsigned char* data, Py_ssize_t size) except -1:
+        """A message of one frame that is here: the usual one."""
+        cdef bytes binary
+        cdef str text
+        self.state = HEADER
+        if self.opcode == BINARY:
+            binary = PyBytes_FromStringAndSize(NULL, size)
+            unmask(<unsigned char*>PyBytes_AS_STRING(binary), data, size, self.key)
+            return self.sink.on_message(binary)
+        # Made for ASCII, which is written in place. If it is not, the same memory is where UTF-8 is decoded from, and
+        # nobody has seen the object.
+        text = PyUnicode_New(size, 127)
+        if not unmask(<unsigned char*>PyUnicode_DATA(text), data, size, self.key):
+            text = decode(<const char*>PyUnicode_DATA(text), size)
+            if text is None:
+                return self.fail(INVALID_DATA, "text that is not UTF-8")
+        return self.sink.on_message(text)
+
+    cdef int read_piece(self, const unsigned char* data, Py_ssize_t size) except -1:
+        """A fragment, or what has come of a frame."""
+        cdef Message message = self.message
+        cdef bint last = self.final and <unsigned long long>size == self.left
+        cdef Py_ssize_t limit
+        cdef object whole
+        if message is None:
+            message = self.message = Message.__new__(Message)
+            message.text = self.opcode == TEXT
+        if self.compressed:
+            self.inflate_piece(data, size, last)
+        elif size:
+            limit = message.size + <Py_ssize_t>self.left if self.final else self.most
+            unmask(message.room(size, limit), data, size, self.key)
+            if not message.add(size):
+                self.fail(INVALID_DATA, "text that is not UTF-8")
+        if self.state == ENDED:
+            return 0
+        turn(self.key, size)
+        self.left -= size
+        if self.left:
+            return 0
+        self.state = HEADER
+        if not last:
+            return 0
+        self.message = None
+        whole = message.finish()
+        if whole is None:
+            return self.fail(INVALID_DATA, "text that ends inside a character")
+        return self.sink.on_message(whole)
+
+    cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1:
+        cdef Message message = self.message
+        cdef Py_ssize_t room = self.most - message.size, inflated
+        cdef bytes piece = PyBytes_FromStringAndSize(NULL, size)
+        unmask(<unsigned char*>PyBytes_AS_STRING(piece), data, size, self.key)
+        # One byte more than there is room for tells that there is more.
+        piece = self.deflate.inflate(piece, room + 1, last)
+        if piece is None:
+            return self.fail(INVALID_DATA, "message that is not DEFLATE")
+        inflated = min(PyBytes_GET_SIZE(piece), room)
+        if inflated:
+            memcpy(message.room(inflated, self.most), PyBytes_AS_STRING(piece), inflated)
+            # Before the limit, as if the bytes had come one by one.
+            if not message.add(inflated):
+                return self.fail(INVALID_DATA, "text that is not UTF-8")
+        if PyBytes_GET_SIZE(piece) > room:
+            return self.fail(TOO_BIG, "message too big")
+        return 0
+
+    # ---------------------------------------------------------------- control frames
+
+    cdef int read_control(self, const unsigned char* data, Py_ssize_t size) except -1:
+        cdef bytes control = self.control
+        if control is None:
+            control = self.control = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.left)
+        unmask(
+            <unsigned char*>PyBytes_AS_STRING(control) + PyBytes_GET_SIZE(control) - <Py_ssize_t>self.left,
+            data, size, self.key,
+        )
+        turn(self.key, size)
+        self.left -= size
+        if self.left:
+            return 0
+        self.control = None
+        self.state = HEADER
+        return self.end_control(control)
+
+    cdef int end_control(self, bytes payload) except -1:
+        if self.opcode == PING:
+            return self.sink.on_ping(payload)
+        if self.opcode == PONG:
+            return self.sink.on_pong(payload)
+        return self.end_connection(payload)
+
+    cdef int end_connection(self, bytes payload) except -1:
+        """A close frame (RFC 6455 section 5.5.1): two bytes of code, then a reason."""
+        cdef const unsigned char* data = <const unsigned char*>PyBytes_AS_STRING(payload)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
+        cdef int code
+        cdef str reason
+        if size == 0:
+            code, reason = NO_CODE, ""
+        elif size == 1:
+            return self.fail(PROTOCOL_ERROR, "close frame of one byte")
+        else:
+            code = data[0] << 8 | data[1]
+            if not may_close_with(code):
+                return self.fail(PROTOCOL_ERROR, "close code that must not be sent")
+            reason = decode(<const char*>data + 2, size - 2)
+            if reason is None:
+                return self.fail(INVALID_DATA, "close reason that is not UTF-8")
+        self.state = ENDED
+        self.message = None
+        return self.sink.on_close(code, reason)
+
+    cdef int fail(self, int code, str reason) except -1:
+        """Returns 0, which is also False."""
+        self.state = ENDED
+        self.message = None
+        return self.sink.on_error(code, reason)
+
+
+cdef inline int header_size(const unsigned char* header) noexcept:
+    """Bytes of a header with a key, by its first two."""
+    cdef int length = header[1] & LENGTH
+    if length < LENGTH_16:
+        return 6
+    return 8 if length == LENGTH_16 else 14
+
+
+cdef str decode(const char* data, Py_ssize_t size):
+    """None for what is not UTF-8."""
+    try:
+        return PyUnicode_DecodeUTF8(data, size, NULL)
+    except UnicodeDecodeError:
+        return None
+
+
+# ---------------------------------------------------------------- writing
+
+
+cdef int write_header(unsigned char* to, int opcode, bint compressed, unsigned long long size) noexcept:
+    cdef int i, end
+    to[0] = FIN | (RSV1 if compressed else 0) | opcode
+    if size < LENGTH_16:
+        to[1] = <unsigned char>size
+        return 2
+    if size < 0x10000:
+        to[1] = LENGTH_16
+        end = 4
+    else:
+        to[1] = LENGTH_64
+        end = 10
+    for i in range(end - 1, 1, -1):
+        to[i] = size & 0xFF
+        size >>= 8
+    return end
+
+
+cdef bytes close_payload(int code, str reason):
+    cdef bytes text
+    cdef Py_ssize_t size
+    if code == NO_CODE:
+        return b""
+    # An application's text may have surrogates, which are not in UTF-8.
+    text = reason.encode("utf-8", "replace")
+    size = PyBytes_GET_SIZE(text)
+    if size > MOST_REASON:
+        size = MOST_REASON
+        while (text[size] & 0xC0) == 0x80:
+            size -= 1
+        text = text[:size]
+    return code.to_bytes(2, "big") + text
+
+
+cpdef bint may_close_with(int code) noexcept:
+    """RFC 6455 section 7.4: those that were registered since are from 1012 to 1014; 1004 has no meaning, 1005, 1006 and
+    1015 stand for what was not received; from 3000 on they belong to libraries and applications.
+    """
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

@@ -1,0 +1,25 @@
+"""Compression of messages (RFC 7692, permessage-deflate), by zlib."""
+
+
+cdef enum:
+    # Bytes of a message below which compressing costs more than it saves: it goes out as it is (RFC 7692 section 6).
+    SMALL = 256
+
+
+# What was negotiated for one connection. The state of zlib is made with the first message that needs it.
+cdef class Deflate:
+    cdef readonly int server_bits           # base-2 logarithm of the window of what is sent, 9 to 15
+    cdef readonly int client_bits           # likewise of what is received, 8 to 15
+    cdef readonly bint server_takeover      # the window goes on from message to message
+    cdef readonly bint client_takeover
+    cdef readonly int level                 # of effort, 1 to 9
+    cdef object compressor                  # zlib's; None before the first message, and between them without takeover
+    cdef object decompressor
+
+    # A message, of at least one byte, as it is sent.
+    cdef bytes compress(self, bytes data)
+    # What the next bytes of a message are; `last`: there are no more. When these are `most` bytes, which is at least 1,
+    # nothing is known of the rest. None for what is not DEFLATE.
+    cdef bytes inflate(self, bytes data, Py_ssize_t most, bint last)
+
+    cdef object new_decompressor(self)

@@ -1,0 +1,9 @@
+class Deflate:
+    server_bits: int
+    client_bits: int
+    server_takeover: bool
+    client_takeover: bool
+    level: int
+    def __init__(
+        self, *, server_bits: int, client_bits: int, server_takeover: bool, client_takeover: bool, level: int
+    ) -> None: ...

@@ -1,0 +1,66 @@
+"""DEFLATE as RFC 7692 section 7.2 has it, by the zlib of the standard library.
+
+Facts: a compressor takes 4 * 2^bits + 2^(memory + 9) bytes for as long as it lives, which is what a compressed
+connection costs. zlib has no raw stream of a window of 2^8. Strategy: small windows for what is sent, and no state
+before it is needed.
+"""
+import zlib
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+
+cdef enum:
+    MEMORY = 5      # zlib's memLevel: 16 KiB of hash table and pending output; its default of 8 takes 128 KiB
+    STEP = 4096     # bytes inflated in one call: behind the end of a stream the rest is copied, and there may be many
+
+# The empty block that ends each message and is not sent (RFC 7692 section 7.2.1).
+cdef bytes TAIL = b"\x00\x00\xff\xff"
+
+
+cdef class Deflate:
+    def __init__(
+        self, *, int server_bits, int client_bits, bint server_takeover, bint client_takeover, int level
+    ):
+        self.server_bits = server_bits
+        self.client_bits = client_bits
+        self.server_takeover = server_takeover
+        self.client_takeover = client_takeover
+        self.level = level
+
+    cdef bytes compress(self, bytes data):
+        cdef object compressor = self.compressor
+        cdef bytes first, rest
+        if compressor is None:
+            compressor = zlib.compressobj(self.level, zlib.DEFLATED, -self.server_bits, MEMORY)
+            if self.server_takeover:
+                self.compressor = compressor
+        first = compressor.compress(data)
+        rest = compressor.flush(zlib.Z_SYNC_FLUSH)
+        rest = rest[:PyBytes_GET_SIZE(rest) - PyBytes_GET_SIZE(TAIL)]
+        return first + rest if first else rest
+
+    cdef bytes inflate(self, bytes data, Py_ssize_t most, bint last):
+        cdef list pieces = []
+        cdef bytes part, piece
+        cdef Py_ssize_t done = 0
+        if last:
+            data += TAIL
+        try:
+            while done < PyBytes_GET_SIZE(data) and most:
+                # RFC 7692 section 7.2.1: a block may be the final one of its stream, and another one follow.
+                if self.decompressor is None or self.decompressor.eof:
+                    self.decompressor = self.new_decompressor()
+                part = data[done:done + STEP]
+                piece = self.decompressor.decompress(part, most)
+                pieces.append(piece)
+                most -= PyBytes_GET_SIZE(piece)
+                done += PyBytes_GET_SIZE(part) - PyBytes_GET_SIZE(self.decompressor.unused_data)
+        except zlib.error:
+            return None
+        if last and not self.client_takeover:
+            self.decompressor = None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    cdef object new_decompressor(self):
+        # Those who are asked for a window of 2^8 and have zlib use 2^9, as it did for a long time.
+        return zlib.decompressobj(-max(self.client_bits, 9))

@@ -1,0 +1,53 @@
+"""Gathers the pieces of a message in one object, so that tiny pieces cost their bytes and no more.
+
+Compiled because pieces of large and fragmented messages pass here.
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, _PyBytes_Resize
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+
+from ianus.codec.websocket.utf8 cimport more_utf8
+
+
+cdef enum:
+    LEAST = 256     # bytes to begin with
+
+
+@cython.no_gc
+@cython.final
+cdef class Message:
+    def __dealloc__(self):
+        Py_XDECREF(self.data)
+
+    cdef unsigned char* room(self, Py_ssize_t more, Py_ssize_t most) except NULL:
+        cdef Py_ssize_t needed = self.size + more
+        cdef object data
+        if self.data == NULL:
+            data = PyBytes_FromStringAndSize(NULL, min(most, max(needed, LEAST)))
+            Py_INCREF(data)
+            self.data = <PyObject*>data
+        elif needed > PyBytes_GET_SIZE(<object>self.data):
+            # Frees the object and leaves NULL when it raises.
+            _PyBytes_Resize(&self.data, min(most, max(needed, 2 * PyBytes_GET_SIZE(<object>self.data))))
+        return <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
+
+    cdef bint add(self, Py_ssize_t size) noexcept:
+        cdef unsigned char* data = <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
+        self.size += size
+        return not self.text or more_utf8(&self.utf8, data, size)
+
+    cdef object finish(self):
+        cdef object message
+        if self.data == NULL:
+            return "" if self.text else b""
+        if self.text:
+            if self.utf8.left:
+                return None
+            return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(<object>self.data), self.size, NULL)
+        _PyBytes_Resize(&self.data, self.size)
+        message = <object>self.data
+        Py_XDECREF(self.data)
+        self.data = NULL
+        return message

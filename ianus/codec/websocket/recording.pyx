@@ -1,0 +1,85 @@
+"""A sink that writes down what the WebSocket codec says, and its writing half for Python; for tests and fuzzers."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from ianus.codec.websocket.codec cimport (
+    CLOSE, MOST_HEADER, WebSocketCodec, WebSocketSink, close_payload, write_header,
+)
+from ianus.codec.websocket.deflate cimport Deflate
+
+
+cdef class Recorder(WebSocketSink):
+    cdef list events
+    cdef WebSocketCodec codec
+    cdef bint pausing
+    cdef bint reasons
+
+    cdef int on_message(self, object message) except -1:
+        self.codec.paused = self.pausing
+        self.events.append(("message", message))
+        return 0
+
+    cdef int on_ping(self, bytes payload) except -1:
+        self.events.append(("ping", payload))
+        return 0
+
+    cdef int on_pong(self, bytes payload) except -1:
+        self.events.append(("pong", payload))
+        return 0
+
+    cdef int on_close(self, int code, str reason) except -1:
+        self.events.append(("close", code, reason))
+        return 0
+
+    cdef int on_error(self, int code, str reason) except -1:
+        self.events.append(("error", code, reason) if self.reasons else ("error", code))
+        return 0
+
+
+def record(
+    chunks, *, Py_ssize_t max_size=0, Deflate deflate=None, bint pausing=False, bint reasons=False
+) -> list:
+    """Feeds a codec and returns its events: ("message", str or bytes), ("ping", bytes), ("pong", bytes),
+    ("close", code, reason), ("error", code) or with reasons=True ("error", code, reason).
+
+    pausing: the sink pauses the codec at each message. Where it stopped is then an event, ("paused", bytes consumed of
+    this chunk), and the rest is passed again.
+    """
+    cdef Recorder recorder = Recorder()
+    cdef WebSocketCodec codec = WebSocketCodec(max_size)
+    cdef Py_ssize_t done, size
+    cdef bytes data
+    recorder.events = []
+    recorder.pausing = pausing
+    recorder.reasons = reasons
+    recorder.codec = codec
+    codec.sink = recorder
+    codec.deflate = deflate
+    try:
+        for chunk in chunks:
+            data = chunk
+            size = PyBytes_GET_SIZE(data)
+            done = codec.feed(PyBytes_AS_STRING(data), size)
+            while codec.paused:
+                recorder.events.append(("paused", done))
+                codec.paused = False
+                done += codec.feed(PyBytes_AS_STRING(data) + done, size - done)
+            if done != size:
+                raise AssertionError(f"{size - done} bytes were not consumed")
+    finally:
+        codec.sink = None
+    return recorder.events
+
+
+def frame(int opcode, bytes payload, *, bint compressed=False) -> bytes:
+    """A server's frame."""
+    cdef unsigned char header[MOST_HEADER]
+    cdef int size = write_header(header, opcode, compressed, PyBytes_GET_SIZE(payload))
+    return (<char*>header)[:size] + payload
+
+
+def close_frame(int code, str reason) -> bytes:
+    return frame(CLOSE, close_payload(code, reason))
+
+
+def compress(Deflate deflate, bytes data) -> bytes:
+    return deflate.compress(data)
