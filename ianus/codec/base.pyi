@@ -8,6 +8,7 @@ class Request:
     http_version: str
     keep_alive: bool
     expect_continue: bool
+    upgrade: bool
     content_length: int
 
 class CodecFactory: ...
