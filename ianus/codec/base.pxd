@@ -21,6 +21,7 @@ cdef class Request:
     cdef readonly str http_version          # "1.0", "1.1"
     cdef readonly bint keep_alive           # the client would go on after this request
     cdef readonly bint expect_continue      # it waits for 100 before it sends the body
+    cdef readonly bint upgrade              # it asks for another protocol (RFC 9110 section 7.8)
     cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
 
 
@@ -32,6 +33,8 @@ cdef class Sink:
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1
     cdef int on_trailers(self, int stream, list fields) except -1
     cdef int on_end(self, int stream) except -1
+    # Bytes of a tunnel; how many of them were taken. The rest comes again with what follows.
+    cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1
     # The client broke the protocol or a limit. `status` is the answer it deserves; nothing more is parsed.
     cdef int on_error(self, int status, str reason) except -1
 
@@ -41,6 +44,7 @@ cdef enum Framing:
     FRAMING_DECLARED    # by a Content-Length that is among the fields, or there is no body at all
     FRAMING_LENGTH      # by a Content-Length that the codec adds
     FRAMING_STREAM      # length unknown: as the protocol does it (chunked, close, end of stream)
+    FRAMING_TUNNEL      # no body: both directions become a tunnel for WebSocket (101 in HTTP/1)
 
 
 @cython.no_gc
@@ -64,6 +68,7 @@ cdef class Codec:
     cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
     cdef int send_body(self, int stream, bytes data) except -1
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1   # the same, copied; in a tunnel
     cdef int send_file(self, int stream, FileRange file) except -1
     cdef int send_end(self, int stream) except -1
     # In place of send_end(), behind a body of unknown length.

@@ -22,6 +22,9 @@ cdef class Sink:
     cdef int on_end(self, int stream) except -1:
         raise NotImplementedError
 
+    cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
     cdef int on_error(self, int status, str reason) except -1:
         raise NotImplementedError
 
@@ -50,6 +53,9 @@ cdef class Codec:
         raise NotImplementedError
 
     cdef int send_body(self, int stream, bytes data) except -1:
+        raise NotImplementedError
+
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError
 
     cdef int send_file(self, int stream, FileRange file) except -1:

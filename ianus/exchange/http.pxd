@@ -2,7 +2,7 @@
 cimport cython
 from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.file_range cimport FileRange
-from ianus.exchange.base cimport Session
+from ianus.exchange.base cimport Session, flag
 from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
@@ -44,6 +44,8 @@ cdef class Exchange:
     # Response
     cdef readonly int status        # 0 = not started
     cdef object head                # prepared by the codec, until it is sent
+    cdef flag apart                 # it becomes a tunnel, if it can: it does not count among requests in flight
+    cdef flag tunnel                # it is one
     cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
     cdef bint close                 # the application asked for Connection: close
     cdef bint direct                # each piece of the body leaves at once, not together with the next ones
@@ -69,10 +71,15 @@ cdef class Exchange:
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
+    cdef int drain(self) except -1                  # the server stops
+    # ... of a tunnel
+    cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
+    cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none
+    cdef int tunnel_expired(self) except -1
     # To the gateway: call the application; no codec is on the stack. Whether it runs behind the loop's callbacks only
     cdef bint start(self) except -1
-    # To the gateway: something that an application may wait for has happened
-    cdef int notify_readable(self) except -1
+    # To the gateway: something that an application may wait for has happened. Whether one goes on behind the callbacks
+    cdef bint notify_readable(self) except -1
     cdef int notify_writable(self) except -1
     cdef int settle(self) except -1                 # behind the loop's callbacks: the application may have suspended
     # From the gateway

@@ -84,10 +84,22 @@ cdef class Exchange:
         # nginx's code for a client that left before its answer.
         return self.log_access(self.status if self.head_sent else 499)
 
+    cdef int drain(self) except -1:
+        return 0
+
+    cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef double tunnel_deadline(self) noexcept:
+        return 0
+
+    cdef int tunnel_expired(self) except -1:
+        raise NotImplementedError
+
     cdef bint start(self) except -1:
         raise NotImplementedError
 
-    cdef int notify_readable(self) except -1:
+    cdef bint notify_readable(self) except -1:
         return 0
 
     cdef int notify_writable(self) except -1:

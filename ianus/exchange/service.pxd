@@ -14,6 +14,17 @@ cdef class Deadlines:
     cdef readonly double write              # without progress while output waits
 
 
+cdef class WebSocketRules:
+    """What holds for every WebSocket. Immutable."""
+    cdef readonly Py_ssize_t max_size       # bytes of a message, inflated; 0 = no limit
+    cdef readonly Py_ssize_t max_queue      # messages that wait for the application
+    cdef readonly double ping_interval      # seconds without a byte behind which a ping is sent; 0 = never
+    cdef readonly double ping_timeout       # ... and behind which nobody is there; 0 = never
+    cdef readonly double close_timeout      # seconds that the peer's close frame is waited for
+    cdef readonly int deflate_level         # of permessage-deflate, 1 to 9; 0 = it is not offered
+    cdef readonly Py_ssize_t limit          # open at once; 0 = no limit
+
+
 cdef class Service:
     cdef readonly object gateway            # a Gateway (exchange/http.pxd)
     cdef CodecFactory codecs
@@ -21,6 +32,9 @@ cdef class Service:
     cdef readonly Deadlines deadlines
     cdef readonly AccessLog access_log      # or None
     cdef readonly int limit_concurrency     # 0 = none
+    cdef readonly WebSocketRules websocket_rules
+    cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
+    cdef readonly int going_away            # the close code of WebSockets when the server stops
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint forked               # this is a child that an application has forked

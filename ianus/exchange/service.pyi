@@ -22,9 +22,32 @@ class Deadlines:
         write: float = 60.0,
     ) -> None: ...
 
+class WebSocketRules:
+    max_size: int
+    max_queue: int
+    ping_interval: float
+    ping_timeout: float
+    close_timeout: float
+    deflate_level: int
+    limit: int
+    def __init__(
+        self,
+        *,
+        max_size: int = 16777216,
+        max_queue: int = 32,
+        ping_interval: float = 20.0,
+        ping_timeout: float = 20.0,
+        close_timeout: float = 10.0,
+        deflate_level: int = 6,
+        limit: int = 0,
+    ) -> None: ...
+
 class Service:
     gateway: Gateway
     deadlines: Deadlines
+    websocket_rules: WebSocketRules
+    websockets: int
+    going_away: int
     access_log: AccessLog | None
     limit_concurrency: int
     in_flight: int
@@ -35,6 +58,7 @@ class Service:
         codecs: CodecFactory,
         *,
         deadlines: Deadlines,
+        websocket_rules: WebSocketRules | None = None,
         access_log: AccessLog | None = None,
         date_header: bool = True,
         server_header: bool = True,
@@ -42,3 +66,4 @@ class Service:
         limit_concurrency: int = 0,
         request_id_header: str = "",
     ) -> None: ...
+    def restarts(self) -> None: ...

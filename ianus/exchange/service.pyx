@@ -13,6 +13,11 @@ cdef extern from "<time.h>" nogil:
     time_t time(time_t*)
 
 
+cdef enum:
+    # Close codes (RFC 6455 section 7.4.1 and its registry)
+    GOING_AWAY = 1001
+    SERVICE_RESTART = 1012
+
 cdef tuple DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -51,10 +56,43 @@ cdef class Deadlines:
         self.write = write
 
 
+cdef class WebSocketRules:
+    """max_size: bytes of a message, 0 for no limit. max_queue: messages that wait for the application. Seconds:
+    ping_interval and ping_timeout, 0 for never; close_timeout. deflate_level: 1 to 9, 0 for no compression. limit: open
+    at once, 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        Py_ssize_t max_size=16777216,
+        Py_ssize_t max_queue=32,
+        double ping_interval=20.0,
+        double ping_timeout=20.0,
+        double close_timeout=10.0,
+        int deflate_level=6,
+        Py_ssize_t limit=0,
+    ):
+        if min(max_size, limit) < 0 or min(ping_interval, ping_timeout, close_timeout) < 0:
+            raise ValueError("limits and times cannot be negative")
+        if max_queue < 1:
+            raise ValueError("at least one message waits for the application")
+        if not 0 <= deflate_level <= 9:
+            raise ValueError("deflate levels are 0 to 9")
+        self.max_size = max_size
+        self.max_queue = max_queue
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
+        self.close_timeout = close_timeout
+        self.deflate_level = deflate_level
+        self.limit = limit
+
+
 cdef class Service:
     """Binds a gateway to what guards it.
 
-    gateway: where requests go. codecs: makes the codec of each connection. access_log: None for no log.
+    gateway: where requests go. codecs: makes the codec of each connection. websocket_rules: None for the
+    defaults. access_log: None for no log.
     headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
     run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
     "" for none.
@@ -66,6 +104,7 @@ cdef class Service:
         CodecFactory codecs not None,
         *,
         Deadlines deadlines not None,
+        WebSocketRules websocket_rules=None,
         AccessLog access_log=None,
         bint date_header=True,
         bint server_header=True,
@@ -76,6 +115,8 @@ cdef class Service:
         self.gateway = gateway
         self.codecs = codecs
         self.deadlines = deadlines
+        self.websocket_rules = WebSocketRules() if websocket_rules is None else websocket_rules
+        self.going_away = GOING_AWAY
         self.access_log = access_log
         self.headers = [(bytes(name), bytes(value)) for name, value in headers]
         names = {pair[0].lower() for pair in self.headers}
@@ -85,6 +126,10 @@ cdef class Service:
         self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.pool = OutputPool()
         self.warned = set()
+
+    def restarts(self) -> None:
+        """The stop that comes is for a successor: WebSockets are told so, and their clients come back."""
+        self.going_away = SERVICE_RESTART
 
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""

@@ -58,6 +58,10 @@ cdef class HttpSession(Session):
     cdef int on_end(self, int stream) except -1:
         return self.exchange.request_ended()
 
+    cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1:
+        # Behind the end of the tunnel's exchange, what still comes is nobody's.
+        return self.exchange.tunnel_received(data, size) if self.exchange is not None else size
+
     cdef int on_error(self, int status, str reason) except -1:
         self.error_status = status
         self.error_reason = reason
@@ -80,7 +84,10 @@ cdef class HttpSession(Session):
                 self.unstarted = False
                 if self.error_status:
                     pass  # It is answered below; the application never sees it.
-                elif self.service.limit_concurrency and self.service.in_flight >= self.service.limit_concurrency:
+                elif (
+                    self.service.limit_concurrency and self.service.in_flight >= self.service.limit_concurrency
+                    and not exchange.apart
+                ):
                     self.refuse()
                 else:
                     exchange.news = False
@@ -90,7 +97,7 @@ cdef class HttpSession(Session):
                     self.end_exchange()
             elif exchange.news:
                 exchange.news = False
-                exchange.notify_readable()
+                self.scheduled = exchange.notify_readable()
         if self.error_status and self.transport is not None:
             self.answer_error()
         return 0
@@ -100,6 +107,8 @@ cdef class HttpSession(Session):
         return self.exchange.settle() if self.exchange is not None else 0
 
     cdef bint wants_input(self) noexcept:
+        if self.exchange is not None and self.exchange.tunnel:
+            return self.exchange.accepts_body()
         return not self.ending and self.codec.wants_input() and (self.exchange is not None or not self.congested())
 
     cdef bint congested(self) noexcept:
@@ -119,6 +128,9 @@ cdef class HttpSession(Session):
         cdef Exchange exchange = self.exchange
         if exchange is None or exchange.response_complete:
             return 0 if behind_unread else self.transport.finish()
+        if exchange.tunnel and behind_unread:
+            # What was said before the end may be how it ends.
+            return 0
         if exchange.request_complete:
             # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
             exchange.peer_finished = True
@@ -147,7 +159,9 @@ cdef class HttpSession(Session):
 
     cdef int drain(self) except -1:
         """With nothing on its way, only connections that were just used get another second."""
-        return self.transport.reconsider()
+        if self.exchange is not None:
+            self.exchange.drain()
+        return self.transport.reconsider() if self.transport is not None else 0
 
     # ---------------------------------------------------------------- deadlines
 
@@ -165,6 +179,8 @@ cdef class HttpSession(Session):
             if self.service.draining and (deadline == 0 or self.since + DRAIN_IDLE < deadline):
                 deadline = self.since + DRAIN_IDLE
             return deadline
+        if exchange.tunnel:
+            return exchange.tunnel_deadline()
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
             return 0
         if deadlines.request_body:
@@ -184,6 +200,8 @@ cdef class HttpSession(Session):
                 return self.give_up(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
+        if self.exchange.tunnel:
+            return self.exchange.tunnel_expired()
         if self.exchange.response_complete:
             return self.transport.finish()
         return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")

@@ -16,6 +16,7 @@ cdef class AsgiGateway(Gateway):
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
+    cdef object websockets          # makes the exchange of a request that would be a WebSocket, or None
     # The list of exchanges whose application runs: it keeps their tasks alive, of which asyncio holds only weak
     # references.
     cdef AsgiExchange first
@@ -37,6 +38,8 @@ cdef class AsgiExchange(Exchange):
     cdef FileRange file             # sent by zerocopysend, until it has left
     cdef bint file_is_last          # ... and ends the body
 
+    cdef dict scope(self)
+    cdef int count(self, int calls) except -1       # application calls that begin or, below 0, end
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
     cdef int handle(self, object message) except -1
@@ -45,6 +48,11 @@ cdef class AsgiExchange(Exchange):
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
+
+
+cdef bint wake(list futures) except -1
+cdef object required(dict message, str key)
+cdef object unexpected(str kind, str expected)
 
 
 cdef class Receive:

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from ianus.codec.base import Request
 from ianus.exchange.http import Exchange, Gateway
 
 class AsgiGateway(Gateway):
@@ -15,6 +16,7 @@ class AsgiGateway(Gateway):
         root_path_kept: bool = False,
         mount: str = "",
         sendfile: bool = True,
+        websockets: Callable[[Request], AsgiExchange | None] | None = None,
         state: dict[str, Any] | None = None,
     ) -> None: ...
     def end_cancelled(self) -> None: ...

@@ -62,17 +62,20 @@ cdef class AsgiGateway(Gateway):
 
     app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
     puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
-    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files.
+    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. websockets:
+    makes the exchange of a request that asks for another protocol, or returns None (gateway/websocket); without it
+    those are requests like any other.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 
     def __init__(
         self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
-        str mount="", bint sendfile=True, dict state=None,
+        str mount="", bint sendfile=True, websockets=None, dict state=None,
     ):
         self.app = app
         self.name = name
         self.loop = loop
+        self.websockets = websockets
         self.create_future = loop.create_future
         self.state = state
         # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
@@ -125,7 +128,11 @@ cdef class AsgiGateway(Gateway):
             exchange = following
 
     cdef Exchange open(self, Request request):
-        cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
+        cdef AsgiExchange exchange = None
+        if request.upgrade and self.websockets is not None:
+            exchange = self.websockets(request)
+        if exchange is None:
+            exchange = AsgiExchange.__new__(AsgiExchange)
         exchange.gateway = self
         return exchange
 
@@ -167,8 +174,8 @@ cdef class AsgiExchange(Exchange):
 
     cdef bint start(self) except -1:
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
-        cdef dict scope = gateway.build_scope(self)
-        self.service.in_flight += 1
+        cdef dict scope = self.scope()
+        self.count(1)
         self.running = True
         self.next = gateway.first
         if gateway.first is not None:
@@ -185,6 +192,13 @@ cdef class AsgiExchange(Exchange):
         if gateway.eager:
             self.send_head_now()
         return not gateway.eager
+
+    cdef dict scope(self):
+        return (<AsgiGateway>self.gateway).build_scope(self)
+
+    cdef int count(self, int calls) except -1:
+        self.service.in_flight += calls
+        return 0
 
     def receive(self):
         """The awaitable of the next message (ASGI HTTP, "receive events")."""
@@ -234,9 +248,8 @@ cdef class AsgiExchange(Exchange):
         self.disconnect_told = True
         return {"type": "http.disconnect"}
 
-    cdef int notify_readable(self) except -1:
-        wake(self.readers)
-        return 0
+    cdef bint notify_readable(self) except -1:
+        return wake(self.readers)
 
     # ---------------------------------------------------------------- send
 
@@ -405,7 +418,7 @@ cdef class AsgiExchange(Exchange):
             self.next.previous = self.previous
         self.previous = self.next = None
         self.task = None
-        self.service.in_flight -= 1
+        self.count(-1)
         return 0
 
 
@@ -464,14 +477,15 @@ cdef object unexpected(str kind, str expected):
     return RuntimeError(f"unexpected ASGI message {kind!r}, expected {expected!r}")
 
 
-cdef int wake(list futures) except -1:
-    """Lets everybody go on who waits; each looks again for what he waits for."""
-    if futures:
-        for future in futures:
-            if not future.done():
-                future.set_result(None)
-        futures.clear()
-    return 0
+cdef bint wake(list futures) except -1:
+    """Lets everybody go on who waits; each looks again for what he waits for. Whether there was anybody."""
+    if not futures:
+        return False
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+    futures.clear()
+    return True
 
 
 cdef list with_waiter(list futures, object future):

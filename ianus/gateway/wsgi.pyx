@@ -197,7 +197,7 @@ cdef class WsgiExchange(Exchange):
     cdef bint accepts_body(self) noexcept:
         return not self.request_complete and self.spool_error is None
 
-    cdef int notify_readable(self) except -1:
+    cdef bint notify_readable(self) except -1:
         cdef Threads threads = (<WsgiGateway>self.gateway).threads
         cdef bint taken
         if self.submitted:

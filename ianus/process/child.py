@@ -65,12 +65,12 @@ class Child:
         if self._process is not None:
             self._process.send_signal(number)
 
-    def stop(self) -> None:
-        """Ends the worker, if there is one."""
+    def stop(self, *, restarts: bool = False) -> None:
+        """Ends the worker, if there is one. restarts: another one follows."""
         if self._process is None:
             return
         for number, patience in ENDING:
-            self._process.send_signal(number)
+            self._process.send_signal(signal.SIGHUP if restarts and number == signal.SIGTERM else number)
             try:
                 self._process.wait(patience)
             except subprocess.TimeoutExpired:

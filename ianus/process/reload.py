@@ -117,7 +117,7 @@ def _reload(child: Child, changes: Iterable[set[str]], stopping: threading.Event
             names = sorted(map(_shown, changed))
             logger.info("changed: %s%s", ", ".join(names[:3]), f" and {len(names) - 3} more" if names[3:] else "")
             changed = set()
-            child.stop()
+            child.stop(restarts=True)
             if stopping.is_set():
                 return
             child.start()

@@ -1,6 +1,7 @@
 """What asks the process to stop, and how urgently.
 
-TERM and the first INT ask for a graceful stop, QUIT for a quick one. An INT while a stop is under way hastens
+TERM and the first INT ask for a graceful stop, QUIT for a quick one; HUP is a TERM by somebody who starts a successor,
+which WebSocket clients are told. An INT while a stop is under way hastens
 it, and one more after that breaks off whatever Python code is running (KeyboardInterrupt): the way out of an
 application that blocks the event loop. A TERM never makes anything worse than it is, since process managers
 like to repeat it. USR1 opens the log files anew.
@@ -13,6 +14,7 @@ watches (wake_by_signals).
 
 import asyncio
 import enum
+import functools
 import logging
 import signal
 import socket
@@ -39,10 +41,12 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.urgency = Urgency.NONE
+        self.restarts = False  # a successor follows
         self._events = {Urgency.GRACEFUL: asyncio.Event(), Urgency.QUICK: asyncio.Event()}
 
-    def ask(self, urgency: Urgency) -> None:
+    def ask(self, urgency: Urgency, *, restarts: bool = False) -> None:
         """Raises the urgency; it never falls. To be called in the loop's thread."""
+        self.restarts = self.restarts or restarts
         self.urgency = max(self.urgency, urgency)
         for level, event in self._events.items():
             if level <= self.urgency:
@@ -54,7 +58,8 @@ class StopRequest:
 
 
 def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callable[[], None]:
-    """Lets TERM, INT and QUIT speak to `stop`. Returns a function that restores the handlers of before.
+    """Lets TERM, INT, QUIT and HUP speak to `stop`, HUP unless it is ignored, as under nohup. Returns a function that
+    restores the handlers of before.
 
     Outside the main thread, where Python allows no handlers, nothing is done.
     """
@@ -72,9 +77,11 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
             seen = Urgency.QUICK
         else:
             seen = max(seen, Urgency.GRACEFUL)
-        loop.call_soon_threadsafe(stop.ask, seen)
+        loop.call_soon_threadsafe(functools.partial(stop.ask, seen, restarts=number == signal.SIGHUP))
 
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    handled = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
     before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}
 
     def restore() -> None:

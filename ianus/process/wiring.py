@@ -10,9 +10,10 @@ from ianus.telemetry.logs import LogFile
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
+    from ianus.codec.base import Request
     from ianus.exchange.http import Gateway
     from ianus.exchange.service import Deadlines, Service
-    from ianus.gateway.asgi import AsgiGateway
+    from ianus.gateway.asgi import AsgiExchange, AsgiGateway
     from ianus.gateway.leader import Crew
     from ianus.telemetry.access_log import AccessLog
 
@@ -46,7 +47,7 @@ def wire(
     from ianus.acceptor.reactor import Reactor
     from ianus.codec.http1.codec import Http1Factory
     from ianus.codec.limits import Limits
-    from ianus.exchange.service import Service
+    from ianus.exchange.service import Service, WebSocketRules
     from ianus.exchange.session import HttpSessionFactory
     from ianus.telemetry.access_log import AccessLog
     from ianus.telemetry.line_format import LineFormat
@@ -72,6 +73,15 @@ def wire(
         _router({**asgi, **wsgi}, settings.root_path_kept),
         Http1Factory(limits),
         deadlines=_deadlines(settings),
+        websocket_rules=WebSocketRules(
+            max_size=settings.ws_max_size,
+            max_queue=settings.ws_max_queue,
+            ping_interval=settings.ws_ping_interval,
+            ping_timeout=settings.ws_ping_timeout,
+            close_timeout=settings.ws_close_timeout,
+            deflate_level=settings.ws_deflate_level if settings.ws_per_message_deflate else 0,
+            limit=settings.limit_websockets,
+        ),
         access_log=access_log,
         date_header=settings.date_header,
         server_header=settings.server_header,
@@ -101,8 +111,16 @@ def _asgi_gateway(
         root_path_kept=bool(settings.root_path_kept),
         mount=app.prefix,
         sendfile=settings.sendfile,
+        websockets=_open_websocket if settings.ws == "auto" else None,
         state=state,
     )
+
+
+def _open_websocket(request: "Request") -> "AsgiExchange | None":
+    # Loaded with the first handshake: many applications never see one.
+    from ianus.gateway.websocket import open_websocket
+
+    return open_websocket(request)
 
 
 def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], Crew | None]":

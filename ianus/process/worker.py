@@ -237,6 +237,8 @@ class Worker:
                 in_flight,
                 f" (for up to {limit:g} s; INT again does not wait)" if limit and in_flight else "",
             )
+            if self.stop.restarts:
+                wired.service.restarts()
             drained = asyncio.Event()
             self.foreman.exclusively(lambda: wired.reactor.drain(setter(drained, loop)))
             for listener in self.listeners:  # From here on clients are refused, not left waiting.

@@ -48,8 +48,6 @@ ACCEPTED = (
         ((r".*:[0-9]+", "where to listen is said with --bind {}"),),
     ),
     Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
-    Habit("--ws", ("auto", "none"), "WebSockets are not served yet"),
-    Habit("--no-ws", None, "WebSockets are not served yet"),
     Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
     Habit("--master", None, "there is one process"),
     Habit("--enable-threads", None, "an application may have threads of its own"),
@@ -81,7 +79,6 @@ _PROXY = (
     " then a middleware can read them, such as werkzeug.middleware.proxy_fix.ProxyFix (WSGI) or"
     " uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware (ASGI)."
 )
-_WEBSOCKET = "WebSockets are not served yet."
 _STATIC = "Files are not served yet; a proxy or the application can."
 _METRICS = "There are no metrics yet; --log-format json makes lines that a program can count."
 _HTTP2 = "HTTP/2 is not spoken yet; put a proxy in front."
@@ -95,8 +92,7 @@ ELSEWHERE = {
     "--timeout -t --harakiri": _TIMEOUT,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
     "--proxy-protocol --proxy-allow-from": _PROXY,
-    "--ws-max-size --ws-max-queue --ws-ping-interval --ws-ping-timeout": _WEBSOCKET,
-    "--ws-per-message-deflate --websocket-ping-interval --websocket-max-message-size": _WEBSOCKET,
+    "--no-ws": "It is written --ws none.",
     "--ssl --certfile --keyfile --ca-certs --cert-reqs --ciphers --verify-mode --insecure-bind": _TLS,
     "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-certificate --ssl-ca --ssl-ca-certs": _TLS,
     "--ssl-cert-reqs --ssl-ciphers --ssl-version --ssl-crl --ssl-client-verify --ssl-protocol-min": _TLS,

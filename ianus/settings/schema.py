@@ -21,6 +21,7 @@ from ianus.settings.values import Bind, Header, Mount, TcpBind
 LISTENING = "Listening"
 APPLICATION = "Application"
 WSGI = "WSGI applications"
+WEBSOCKET = "WebSocket"
 STOPPING = "Starting and stopping"
 DEADLINES = "Deadlines"
 LIMITS = "Limits"
@@ -167,6 +168,55 @@ class Settings:
         "What becomes of fields with a _ in their names, which an environ has under the same names as others with"
         " a -: they are dropped, or dangerously kept.",
         "drop dangerous",
+    )
+
+    ws: Literal["auto", "none"] = choice(
+        "auto",
+        WEBSOCKET,
+        "Whether ASGI applications are asked for WebSockets; with none a handshake is a request like any other.",
+        "auto none",
+        kind=values.websockets,
+    )
+    ws_max_size: int = size(
+        16 << 20,
+        WEBSOCKET,
+        "Largest message, inflated; a larger one closes its connection with code 1009.",
+        zero="no limit",
+        aliases="websocket_max_message_size",
+    )
+    ws_max_queue: int = count(
+        32,
+        WEBSOCKET,
+        "Most messages that wait for the application before no more are read.",
+        minimum=1,
+        maximum=1 << 20,
+    )
+    ws_ping_interval: float = seconds(
+        20.0,
+        WEBSOCKET,
+        "How long nothing may come before a ping asks whether the client is there.",
+        zero="never",
+        aliases="websocket_ping_interval",
+    )
+    ws_ping_timeout: float = seconds(
+        20.0,
+        WEBSOCKET,
+        "How long nothing may come behind a ping before the connection is closed.",
+        zero="no limit",
+        aliases="websocket_ping_timeout",
+    )
+    ws_close_timeout: float = seconds(
+        10.0, WEBSOCKET, "How long a client may take to answer a close.", zero="it is not waited for"
+    )
+    ws_per_message_deflate: bool = flag(
+        True, WEBSOCKET, "Compress messages for clients that offer it.", aliases="websocket_per_message_deflate"
+    )
+    ws_deflate_level: int = count(6, WEBSOCKET, "How hard to compress.", minimum=1, maximum=9)
+    limit_websockets: int = count(
+        0,
+        WEBSOCKET,
+        "Most WebSockets open at once, which do not count for --limit-concurrency; further ones are answered 503.",
+        zero="no limit",
     )
 
     workers: int = count(

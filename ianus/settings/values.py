@@ -117,6 +117,16 @@ def interface(value: object) -> str:
 _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 
 
+def websockets(value: object) -> str:
+    """Whether WebSockets are spoken; the libraries that Uvicorn chooses among all mean that they are."""
+    if isinstance(value, str) and value.lower() in ("websockets", "websockets-sansio", "wsproto"):
+        return "auto"
+    return _WEBSOCKETS(value)
+
+
+_WEBSOCKETS = choice("auto", "none")
+
+
 def threads(value: object) -> int | Literal["auto"]:
     """A number of threads, or auto."""
     if isinstance(value, str) and value.lower() == "auto":

@@ -73,7 +73,7 @@ class Child(list[str]):
         self.append("start")
         self.code = None
 
-    def stop(self) -> None:
+    def stop(self, *, restarts: bool = False) -> None:
         self.append("stop")
 
     def poll(self) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 
 from ianus.process.signals import StopRequest, Urgency, handle_signals, wake_by_signals
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -61,6 +61,25 @@ def test_what_signals_ask_for(
     assert urgency_after(loop, stop, *signals) == urgency
 
 
+def test_hup_is_the_stop_of_somebody_who_starts_a_successor(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+    assert urgency_after(loop, stop, signal.SIGTERM) == Urgency.GRACEFUL
+    assert not stop.restarts
+    os.kill(os.getpid(), signal.SIGHUP)
+    while not stop.restarts:
+        loop.run_until_complete(asyncio.sleep(0))
+    assert stop.urgency == Urgency.GRACEFUL
+
+
+def test_an_ignored_hup_stays_ignored(loop: asyncio.AbstractEventLoop) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        restore = handle_signals(loop, StopRequest())
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        restore()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
     async def scenario() -> None:
         # From another thread, so that it comes while the loop sleeps, or at the latest right before.
@@ -100,7 +119,7 @@ def test_handlers_that_python_cannot_know_become_the_default(
     set_handlers: list[Any] = []
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_handlers.append(handler))
     handle_signals(loop, StopRequest())()
-    assert set_handlers[3:] == [signal.SIG_DFL] * 3
+    assert set_handlers[4:] == [signal.SIG_DFL] * 4
 
 
 def test_outside_the_main_thread_signals_are_left_alone(loop: asyncio.AbstractEventLoop) -> None:

@@ -15,6 +15,7 @@ cdef enum State:
     BODY_CHUNKED    # in a chunked body
     TRAILER_FIELDS  # in the field lines behind it
     COMPLETE        # the message ended; next_message() goes on
+    TUNNEL          # behind a 101: the bytes are another protocol's
     ENDED           # behind the last message or a protocol error: everything is thrown away
 
 

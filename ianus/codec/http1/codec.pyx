@@ -15,7 +15,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
-from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, Codec, CodecFactory, Framing
+from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Codec, CodecFactory, Framing
 from ianus.codec.fields cimport TOKEN, Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
@@ -46,6 +46,8 @@ cdef class Http1Codec(Codec):
                 used = self.read_trailer(data + done, size - done)
             elif self.state == COMPLETE:
                 return done
+            elif self.state == TUNNEL:
+                return done + self.sink.on_tunnel(0, data + done, size - done)
             else:
                 return size
             if used == 0 and self.state != ENDED:
@@ -263,7 +265,12 @@ cdef class Http1Codec(Codec):
         elif framing == FRAMING_STREAM and self.minor:
             self.chunking = True
             out.write(b"transfer-encoding: chunked\r\n", 28)
-        if not self.keep_alive:
+        if framing == FRAMING_TUNNEL:
+            # RFC 9110 section 7.8. No message follows on this connection.
+            self.state = TUNNEL
+            self.keep_alive = False
+            out.write(b"connection: upgrade\r\nupgrade: websocket\r\n", 41)
+        elif not self.keep_alive:
             out.write(b"connection: close\r\n", 19)
         elif self.minor == 0:
             # RFC 9112 appendix C.2.2: a 1.0 client must be told that its wish was granted.
@@ -277,6 +284,9 @@ cdef class Http1Codec(Codec):
         write_chunk_size(out, PyBytes_GET_SIZE(data))
         out.write_bytes(data)
         return out.write(b"\r\n", 2)
+
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
+        return self.output().write(data, size)
 
     cdef int send_file(self, int stream, FileRange file) except -1:
         cdef Output out = self.output()

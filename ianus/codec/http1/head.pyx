@@ -118,6 +118,7 @@ cdef int note_field(
     elif field_id == CONNECTION:
         facts.close = facts.close or has_token(value, size, b"close", 5)
         facts.keep_alive = facts.keep_alive or has_token(value, size, b"keep-alive", 10)
+        facts.upgrade = facts.upgrade or has_token(value, size, b"upgrade", 7)
     elif field_id == EXPECT:
         # RFC 9110 section 10.1.1: the one expectation that is defined, in any case.
         if size == 12 and has_token(value, size, b"100-continue", 12):
@@ -201,12 +202,13 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
     # RFC 9112 section 9.3; `close` wins over `keep-alive`.
     request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)
 
-    # RFC 9110 section 10.1.1: a 1.0 client cannot wait for 100, so an expectation of one is ignored.
+    # RFC 9110 sections 10.1.1 and 7.8: a 1.0 client can wait neither for 100 nor for 101, so what it says is ignored.
     if request.minor == 1:
         if facts.expect_other:
             reason[0] = "expectation cannot be met"
             return 417
         request.expect_continue = facts.expect_continue and request.content_length != 0
+        request.upgrade = facts.upgrade
     return 0
 
 

@@ -15,6 +15,7 @@ cdef struct HeadFacts:
     bint last_is_chunked
     bint close                      # Connection: close
     bint keep_alive                 # Connection: keep-alive
+    bint upgrade                    # Connection: upgrade
     bint expect_continue
     bint expect_other               # an expectation that nobody can meet
 

@@ -1,0 +1,42 @@
+"""One WebSocket conversation (RFC 6455) in the tunnel that an exchange has become."""
+cimport cython
+from ianus.codec.websocket.codec cimport WebSocketCodec, WebSocketSink
+from ianus.codec.websocket.deflate cimport Deflate
+from ianus.exchange.http cimport Exchange
+from ianus.exchange.service cimport WebSocketRules
+
+
+@cython.no_gc
+cdef class WebSocket(WebSocketSink):
+    cdef Exchange exchange          # whose tunnel it is; None once that is gone
+    cdef WebSocketRules rules
+    cdef WebSocketCodec codec
+    cdef list queue                 # messages received that nobody has taken, oldest first; None before the first one
+    cdef Py_ssize_t queued          # bytes or characters of them
+    # How it ends
+    cdef readonly int code          # 0 = it has not ended for the application
+    cdef readonly str reason
+    cdef bint close_sent
+    cdef readonly bint over         # nothing can come or go any more: the connection is to be closed
+    # Times of CLOCK_MONOTONIC_COARSE, in seconds
+    cdef double heard               # when bytes came last
+    cdef double pinged              # when a ping was sent that nothing has answered, 0 = there is none
+    cdef double close_by            # when the peer's close frame is waited for no longer, 0 = it is not waited for
+
+    # From the exchange. No application code runs in any of these.
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1     # bytes consumed
+    cdef bint accepts(self) noexcept            # received() would take bytes
+    cdef object take(self)                      # the next message, str or bytes; None when there is none
+    cdef int send(self, object message) except -1       # str or bytes
+    cdef int close(self, int code, str reason) except -1
+    cdef int read_on(self) except -1            # the output has drained
+    cdef int lose(self, int code, str reason) except -1     # the connection is gone, or as good as gone
+    cdef double deadline(self) noexcept
+    cdef int expired(self) except -1
+    # Inside
+    cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1
+    cdef int send_close(self, int code, str reason) except -1
+    cdef int end(self, int code, str reason) except -1
+
+
+cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate)

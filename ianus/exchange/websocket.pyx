@@ -1,0 +1,233 @@
+"""The state of a WebSocket conversation.
+
+Facts: most connections are idle most of the time, and most messages are small. Strategy: an open one holds no buffer;
+a frame is written into the connection's output, and what is written in one step of the event loop leaves in one send.
+
+Rules:
+- Who does not take messages gets no more read: the queue is bounded in messages and bytes, and the socket waits.
+- Pings are answered here. Whoever is heard needs none; who does not answer one is gone.
+- Behind a close frame nothing is sent, and nothing that comes is looked at but the peer's own.
+
+Compiled because every message passes here.
+"""
+cimport cython
+from libc.math cimport ceil
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+
+from ianus.codec.base cimport Codec
+from ianus.codec.output cimport COPY_BELOW
+from ianus.codec.websocket.codec cimport (
+    BINARY, CLOSE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink, close_payload, may_close_with, write_header,
+)
+from ianus.codec.websocket.deflate cimport SMALL, Deflate
+from ianus.exchange.http cimport GATHER, HIGH_WATER, Exchange
+from ianus.exchange.service cimport WebSocketRules
+from ianus.telemetry.clock cimport monotonic_coarse
+
+
+cdef enum:
+    LONGEST_HEADER = 10     # of a frame that a server sends (RFC 6455 section 5.2)
+    # Close codes (RFC 6455 section 7.4.1)
+    NO_CODE = 1005
+    LOST = 1006
+    INTERNAL_ERROR = 1011
+
+
+cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate):
+    cdef WebSocket socket = WebSocket.__new__(WebSocket)
+    socket.exchange = exchange
+    socket.rules = rules
+    socket.codec = WebSocketCodec(rules.max_size)
+    socket.codec.sink = socket
+    socket.codec.deflate = deflate
+    socket.heard = monotonic_coarse()
+    return socket
+
+
+@cython.no_gc
+cdef class WebSocket(WebSocketSink):
+    # ---------------------------------------------------------------- receiving
+
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
+        if self.over:
+            return size
+        self.heard = monotonic_coarse()
+        self.pinged = 0
+        return self.codec.feed(data, size)
+
+    cdef bint accepts(self) noexcept:
+        return not self.over and not self.codec.paused
+
+    cdef int on_message(self, object message) except -1:
+        if self.code:
+            # The application has closed; it does not listen any more.
+            return 0
+        if self.queue is None:
+            self.queue = []
+        self.queue.append(message)
+        self.queued += len(message)
+        if len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER:
+            self.codec.paused = True
+        self.exchange.news = True
+        return 0
+
+    cdef int on_ping(self, bytes payload) except -1:
+        if self.close_sent:
+            return 0
+        # RFC 6455 section 5.5.2; a peer that sends them and does not read the answers has to wait like any other.
+        self.send_frame(PONG, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
+        if self.exchange.congested():
+            self.codec.paused = True
+        return 0
+
+    cdef int on_pong(self, bytes payload) except -1:
+        return 0
+
+    cdef int on_close(self, int code, str reason) except -1:
+        if not self.close_sent:
+            # RFC 6455 section 5.5.1: the code is echoed.
+            self.send_close(code, "")
+        self.end(code, reason)
+        self.over = True
+        return 0
+
+    cdef int on_error(self, int code, str reason) except -1:
+        if not self.close_sent:
+            self.send_close(code, reason)
+        self.end(code, reason)
+        self.over = True
+        return 0
+
+    cdef object take(self):
+        cdef object message
+        if not self.queue:
+            return None
+        message = self.queue.pop(0)
+        self.queued -= len(message)
+        self.read_on()
+        return message
+
+    cdef int read_on(self) except -1:
+        """Goes on reading, if nothing speaks against it any more."""
+        if not self.codec.paused or self.over or self.exchange is None or self.exchange.congested():
+            return 0
+        if self.queue and not self.code and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER):
+            return 0
+        self.codec.paused = False
+        return self.exchange.session.transport.resume_soon()
+
+    # ---------------------------------------------------------------- sending
+
+    cdef int send(self, object message) except -1:
+        cdef Py_ssize_t size
+        cdef const char* text
+        cdef bytes data = None
+        cdef int opcode = BINARY
+        cdef Deflate deflate = self.codec.deflate
+        if type(message) is str:
+            opcode = TEXT
+            text = PyUnicode_AsUTF8AndSize(message, &size)
+            if size >= COPY_BELOW or deflate is not None and size >= SMALL:
+                data = text[:size]
+        else:
+            data = <bytes>message
+            text = PyBytes_AS_STRING(data)
+            size = PyBytes_GET_SIZE(data)
+        self.exchange.sent += size
+        if deflate is not None and size >= SMALL:
+            data = deflate.compress(data)
+            return self.send_frame(opcode, True, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
+        return self.send_frame(opcode, False, text, size, data)
+
+    cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1:
+        """owner: the object that has the data, if it may be referenced until it has left."""
+        cdef unsigned char header[LONGEST_HEADER]
+        cdef Exchange exchange = self.exchange
+        cdef Codec codec = exchange.session.codec
+        codec.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
+        if owner is not None:
+            codec.send_body(exchange.stream, owner)
+        elif size:
+            codec.send_data(exchange.stream, data, size)
+        if exchange.session.transport.blocked:
+            return 0
+        if codec.out.size >= GATHER and opcode != PONG:
+            return exchange.session.transport.flush()
+        return exchange.session.transport.resume_soon()
+
+    # ---------------------------------------------------------------- closing
+
+    cdef int close(self, int code, str reason) except -1:
+        """Begins the closing handshake (RFC 6455 section 7.1.2). Raises ValueError for a code that none may send."""
+        if code != NO_CODE and not may_close_with(code):
+            raise ValueError(f"close code {code} cannot be sent")
+        if self.close_sent or self.over:
+            return 0
+        self.send_close(code, reason)
+        self.close_by = monotonic_coarse() + self.rules.close_timeout
+        self.end(code, reason)
+        # What waits in the socket is read, to the peer's close frame.
+        self.read_on()
+        return self.exchange.session.transport.reconsider()
+
+    cdef int send_close(self, int code, str reason) except -1:
+        cdef bytes payload = close_payload(code, reason)
+        self.close_sent = True
+        return self.send_frame(CLOSE, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
+
+    cdef int end(self, int code, str reason) except -1:
+        """The application is to hear of no other end than this."""
+        if not self.code:
+            self.code = code
+            self.reason = reason
+        self.exchange.news = True
+        return 0
+
+    cdef int lose(self, int code, str reason) except -1:
+        self.over = True
+        if not self.code:
+            self.code = code
+            self.reason = reason
+        self.exchange = None
+        self.codec.sink = None
+        return 0
+
+    # ---------------------------------------------------------------- deadlines
+
+    cdef double deadline(self) noexcept:
+        cdef WebSocketRules rules = self.rules
+        cdef double when, tick
+        if self.over:
+            return 0
+        if self.close_by:
+            return self.close_by
+        if rules.ping_interval == 0:
+            return 0
+        if self.pinged and rules.ping_timeout:
+            when = self.pinged + rules.ping_timeout
+        else:
+            when = self.heard + rules.ping_interval
+        # Thousands of connections share a few wake-ups.
+        tick = min(1.0, rules.ping_interval / 20)
+        return ceil(when / tick) * tick
+
+    cdef int expired(self) except -1:
+        cdef double now = monotonic_coarse()
+        if self.close_by:
+            # The peer's close frame has not come: it is not waited for any longer (RFC 6455 section 7.1.1).
+            self.over = True
+        elif self.codec.paused:
+            # We do not read, so nothing can be heard.
+            self.heard = now
+            self.pinged = 0
+        elif self.pinged and self.rules.ping_timeout:
+            self.send_close(INTERNAL_ERROR, "keepalive ping timeout")
+            self.end(LOST, "keepalive ping timeout")
+            self.over = True
+        else:
+            self.heard = now
+            self.pinged = now
+            return self.send_frame(PING, False, NULL, 0, None)
+        return 0

@@ -1,0 +1,290 @@
+"""ASGI's WebSocket messages on top of the conversation in exchange/websocket.
+
+Rules: the handshake is answered when the application has accepted it, never before; what it gives instead is an HTTP
+response. One that ends without a word closes: 1000 behind a return, 1011 behind an error.
+
+Compiled because every message passes here.
+"""
+cimport cython
+import asyncio
+
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+from ianus.codec.base cimport FRAMING_TUNNEL, Request
+from ianus.codec.websocket.deflate cimport Deflate
+from ianus.exchange.head cimport ResponseFacts, build_head
+from ianus.exchange.service cimport WebSocketRules
+from ianus.exchange.websocket cimport open_conversation
+from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, required, unexpected, wake
+
+from ianus.codec.websocket.handshake import HandshakeError, accept_value, asks_for_websocket, negotiate, subprotocols
+from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+
+cdef object CancelledError = asyncio.CancelledError
+
+cdef str SPEC_VERSION = "2.5"
+
+
+cdef enum:
+    # Close codes (RFC 6455 section 7.4.1)
+    NORMAL = 1000
+    NO_CODE = 1005
+    LOST = 1006
+    INTERNAL_ERROR = 1011
+
+
+@cython.no_gc
+cdef class AsgiWebSocket(AsgiExchange):
+    """One WebSocket in its application."""
+
+    cdef bint start(self) except -1:
+        cdef WebSocketRules rules = self.service.websocket_rules
+        try:
+            self.accept = accept_value(self.request)
+            self.offered = subprotocols(self.request)
+            if rules.deflate_level:
+                self.negotiated = negotiate(self.request, rules.deflate_level)
+        except HandshakeError as error:
+            self.answer(error.status, error.detail, error.fields, True)
+            return False
+        if rules.limit and self.service.websockets >= rules.limit:
+            self.answer(503, "limit-websockets is reached", [(b"retry-after", b"5")], False)
+            return False
+        return AsgiExchange.start(self)
+
+    cdef dict scope(self):
+        cdef dict scope = (<AsgiGateway>self.gateway).build_scope(self)
+        scope["type"] = "websocket"
+        scope["scheme"] = "ws"
+        scope["asgi"]["spec_version"] = SPEC_VERSION
+        scope["subprotocols"] = self.offered
+        scope["extensions"] = {"websocket.http.response": {}}
+        del scope["method"]
+        return scope
+
+    cdef int count(self, int calls) except -1:
+        self.service.websockets += calls
+        return 0
+
+    # ---------------------------------------------------------------- receive
+
+    cdef dict next_message(self):
+        cdef object message
+        if not self.connect_told:
+            self.connect_told = True
+            return {"type": "websocket.connect"}
+        if self.socket is not None:
+            message = self.socket.take()
+            if message is not None:
+                return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
+            if self.socket.code:
+                self.disconnect_told = True
+                return {"type": "websocket.disconnect", "code": self.socket.code, "reason": self.socket.reason}
+        elif self.state == CLOSED or self.disconnected or self.peer_finished:
+            self.disconnect_told = True
+            return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
+        return None
+
+    cdef bint notify_readable(self) except -1:
+        if self.tunnel:
+            if self.peer_finished and not self.socket.over:
+                self.socket.lose(LOST, "")
+            if self.socket.over:
+                self.finish()
+        return wake(self.readers)
+
+    cdef int notify_writable(self) except -1:
+        if self.socket is not None:
+            self.socket.read_on()
+        return wake(self.writers)
+
+    # ---------------------------------------------------------------- send
+
+    cdef int handle(self, object message) except -1:
+        cdef PyObject* kind
+        if type(message) is not dict:
+            message = dict(message)
+        kind = PyDict_GetItemWithError(<dict>message, "type")
+        if kind == NULL or not isinstance(<object>kind, str):
+            raise ValueError("ASGI message has no 'type' string")
+        # Comparing keys may run code that changes the message.
+        name = <object>kind
+        if self.state == OPEN:
+            if name == "websocket.send":
+                return self.handle_send(<dict>message)
+            if name == "websocket.close":
+                return self.handle_close(<dict>message)
+            raise unexpected(name, "websocket.send' or 'websocket.close")
+        if self.state == CONNECTING:
+            if name == "websocket.accept":
+                return self.accept_connection(<dict>message)
+            if name == "websocket.close":
+                if self.disconnected:
+                    raise ClientDisconnected
+                self.state = CLOSED
+                return self.answer(403, None, [], False)
+            if name == "websocket.http.response.start":
+                return self.deny(<dict>message)
+            raise unexpected(name, "websocket.accept', 'websocket.close' or 'websocket.http.response.start")
+        if self.state == DENYING:
+            if name != "websocket.http.response.body":
+                raise unexpected(name, "websocket.http.response.body")
+            body = PyDict_Copy(<dict>message)
+            body["type"] = "http.response.body"
+            AsgiExchange.handle(self, body)
+            if self.response_complete:
+                self.state = CLOSED
+            return 0
+        if self.disconnected:
+            raise ClientDisconnected
+        raise RuntimeError(f"unexpected ASGI message {name!r} behind 'websocket.close' or a complete response")
+
+    cdef int accept_connection(self, dict message) except -1:
+        """RFC 6455 section 4.2.2."""
+        cdef ResponseFacts facts
+        cdef list fields
+        if self.disconnected:
+            raise ClientDisconnected
+        fields = [(b"sec-websocket-accept", self.accept)]
+        subprotocol = message.get("subprotocol")
+        if subprotocol is not None:
+            if subprotocol not in self.offered:
+                raise ValueError(f"subprotocol {subprotocol!r} is not among those that the client offers")
+            fields.append((b"sec-websocket-protocol", (<str?>subprotocol).encode("ascii")))
+        if self.negotiated is not None:
+            fields.append((b"sec-websocket-extensions", self.negotiated[0]))
+        for name, value in message.get("headers") or ():
+            if bytes(name).lower().startswith(b"sec-websocket-"):
+                raise ValueError(f"header {bytes(name)!r} is the server's to send")
+            fields.append((name, value))
+        head = build_head(
+            self.service, self.session.codec, 101, None, fields, False, self.request_id, False, self.gateway.name,
+            &facts,
+        )
+        if facts.content_length >= 0:
+            raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
+        self.status = 101
+        self.session.codec.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
+        self.head_sent = True
+        self.tunnel = True
+        self.state = OPEN
+        self.socket = open_conversation(
+            self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
+        )
+        # With what the client has sent already, and with its deadlines.
+        self.session.transport.resume_soon()
+        return self.drain() if self.service.draining else 0
+
+    cdef int deny(self, dict message) except -1:
+        """The extension websocket.http.response: an HTTP response in place of the handshake's."""
+        self.start_response(required(message, "status"), message.get("headers", ()), False)
+        self.state = DENYING
+        return 0
+
+    cdef int handle_send(self, dict message) except -1:
+        cdef PyObject* text = PyDict_GetItemWithError(message, "text")
+        cdef PyObject* data = PyDict_GetItemWithError(message, "bytes")
+        cdef object content
+        if text == <PyObject*>None:
+            text = NULL
+        if data == <PyObject*>None:
+            data = NULL
+        if (text == NULL) == (data == NULL):
+            raise ValueError("'websocket.send' has either 'text' or 'bytes'")
+        if text != NULL:
+            content = <object>text
+            if type(content) is not str:
+                if not isinstance(content, str):
+                    raise TypeError(f"'text' is a str, not {type(content).__name__}")
+                content = str.__str__(content)
+        else:
+            content = <object>data
+            if type(content) is not bytes:
+                if not isinstance(content, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"'bytes' is bytes, not {type(content).__name__}")
+                content = bytes(content)
+        if self.disconnected or self.socket.code:
+            raise ClientDisconnected
+        self.given += len(content)
+        return self.socket.send(content)
+
+    cdef int handle_close(self, dict message) except -1:
+        code = message.get("code")
+        reason = message.get("reason")
+        self.state = CLOSED
+        if self.tunnel and not self.socket.code:
+            self.socket.close(NORMAL if code is None else code, "" if reason is None else reason)
+        return 0
+
+    # ---------------------------------------------------------------- the tunnel
+
+    cdef bint accepts_body(self) noexcept:
+        return self.socket.accepts() if self.tunnel else AsgiExchange.accepts_body(self)
+
+    cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
+        return self.socket.received(data, size)
+
+    cdef double tunnel_deadline(self) noexcept:
+        return self.socket.deadline()
+
+    cdef int tunnel_expired(self) except -1:
+        self.socket.expired()
+        return self.notify_readable()
+
+    cdef int drain(self) except -1:
+        if self.tunnel and not self.socket.code:
+            self.socket.close(self.service.going_away, "")
+            wake(self.readers)
+        return 0
+
+    cdef int finish(self) except -1:
+        """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
+        self.tunnel = False
+        self.socket.lose(LOST, "")
+        return self.complete() if self.session is not None else 0
+
+    cdef int disconnect(self) except -1:
+        if self.tunnel:
+            self.tunnel = False
+            self.socket.lose(LOST, "")
+        return AsgiExchange.disconnect(self)
+
+    # ---------------------------------------------------------------- the end
+
+    def application_returned(self) -> bool:
+        self.ended()
+        if self.service.forked:
+            return True
+        if self.socket is not None:
+            if self.tunnel and not self.socket.code:
+                self.socket.close(NORMAL, "")
+        elif not self.response_complete and not self.disconnected:
+            self.report("application returned without answering a WebSocket handshake", None)
+            self.fail()
+        return False
+
+    def application_raised(self, error) -> bool:
+        self.ended()
+        if self.service.forked:
+            return True
+        if isinstance(error, (CancelledError, GeneratorExit)) or is_disconnect(error):
+            pass
+        else:
+            self.report("exception in application", error)
+        if self.socket is not None:
+            if self.tunnel and not self.socket.code:
+                self.socket.close(self.service.going_away if self.service.draining else INTERNAL_ERROR, "")
+        elif not self.response_complete and not self.disconnected:
+            self.fail()
+        return False
+
+
+def open_websocket(Request request not None):
+    """The exchange of a request for a WebSocket, None for another."""
+    cdef AsgiWebSocket exchange
+    if not asks_for_websocket(request):
+        return None
+    exchange = AsgiWebSocket.__new__(AsgiWebSocket)
+    exchange.apart = True
+    return exchange
