@@ -153,7 +153,8 @@ cdef class WebSocket(WebSocketSink):
             codec.send_data(exchange.stream, data, size)
         if exchange.session.transport.blocked:
             return 0
-        if codec.out.size >= GATHER and opcode != PONG:
+        # Control frames are also sent from within the codec.
+        if codec.out.size >= GATHER and opcode < CLOSE:
             return exchange.session.transport.flush()
         return exchange.session.transport.resume_soon()
 

@@ -215,6 +215,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.state = CLOSED
         if self.tunnel and not self.socket.code:
             self.socket.close(NORMAL if code is None else code, "" if reason is None else reason)
+            wake(self.readers)
         return 0
 
     # ---------------------------------------------------------------- the tunnel

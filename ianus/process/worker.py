@@ -231,11 +231,12 @@ class Worker:
         assert wired is not None
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.urgency < Urgency.QUICK:
-            in_flight = wired.service.in_flight
+            in_flight, websockets = wired.service.in_flight, wired.service.websockets
             logger.info(
-                "stopping; requests in flight: %d%s",
+                "stopping; requests in flight: %d%s%s",
                 in_flight,
-                f" (for up to {limit:g} s; INT again does not wait)" if limit and in_flight else "",
+                f", WebSockets: {websockets}" if websockets else "",
+                f" (for up to {limit:g} s; INT again does not wait)" if limit and (in_flight or websockets) else "",
             )
             if self.stop.restarts:
                 wired.service.restarts()
