@@ -5,6 +5,7 @@ Strategy: a message that lies in one piece is unmasked straight into its Python 
 
 Rules of this file:
 - A case ends alike however it is cut into pieces, so what is checked, and in which order, is the same on every way.
+  (Of wrong DEFLATE just behind the limit, zlib may tell first or the limit.)
 - Memory grows by what has come, inflated, never by what a header promises, and never above the limit.
 - After fail() and behind a close frame nothing is parsed any more: feed() swallows everything.
 

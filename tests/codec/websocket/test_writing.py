@@ -1,0 +1,31 @@
+"""Frames that the server writes (RFC 6455 5.2): final, not masked, of the shortest length."""
+
+import pytest
+
+from ianus.codec.websocket.recording import frame
+
+from .feeding import BINARY, PING, TEXT
+
+
+@pytest.mark.parametrize(
+    ("size", "length"),
+    [
+        (0, "00"),
+        (1, "01"),
+        (125, "7d"),
+        (126, "7e007e"),
+        (256, "7e0100"),
+        (65535, "7effff"),
+        (65536, "7f0000000000010000"),
+        (1 << 24, "7f0000000001000000"),
+    ],
+)
+def test_a_header(size: int, length: str) -> None:
+    written = frame(BINARY, bytes(size))
+    assert written[: len(written) - size].hex() == "82" + length
+
+
+def test_opcodes_and_compression() -> None:
+    assert frame(TEXT, b"a") == b"\x81\x01a"
+    assert frame(PING, b"a") == b"\x89\x01a"
+    assert frame(TEXT, b"a", compressed=True) == b"\xc1\x01a"
