@@ -15,7 +15,6 @@ import gzip
 import io
 import itertools
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -31,7 +30,7 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.validate import validator
 
-from tests.e2e.apps import alive, say
+from tests.e2e.apps import alive, fork_child, reap_child, run_child, say
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -749,28 +748,14 @@ def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return Body()
 
 
-children: dict[int, int] = {}
-
-
 @path("/fork")
 def fork(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Leaves a child behind that lives until /reap, with everything that it has inherited."""
-    ours, childs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(childs)
-        os.read(ours, 1)
-        os._exit(0)
-    os.close(ours)
-    children[pid] = childs
-    return answer(start_response, b"%d" % pid)
+    return answer(start_response, b"%d" % fork_child())
 
 
 @path("/reap")
 def reap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    pid, pipe = children.popitem()
-    os.close(pipe)
-    return answer(start_response, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return answer(start_response, b"%d" % reap_child())
 
 
 @path("/fork-and-end")
@@ -790,11 +775,7 @@ def fork_and_end(environ: Environ, start_response: StartResponse) -> Iterable[by
 
 @path("/process")
 def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A child of multiprocessing that ends like a program, with all its clean-up."""
-    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
-    child.start()
-    child.join()
-    return answer(start_response, b"%d" % (child.exitcode or 0))
+    return answer(start_response, b"%d" % run_child())
 
 
 @path("/command")
