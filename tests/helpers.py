@@ -438,12 +438,13 @@ class Client:
 
 
 class Gate:
-    """A named pipe at which an application's /hold waits: no request is needed to open it."""
+    """A named pipe at which applications wait: no request is needed to open it. `target` is that of one that does."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self._pipe = os.open(path, os.O_RDWR)
-        self.target = f"/hold?{quote(str(path))}"
+        self.path = str(path)
+        self.target = f"/hold?{quote(self.path)}"
 
     def open(self, count: int = 1) -> None:
         """Lets `count` of those who wait go."""

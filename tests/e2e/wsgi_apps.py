@@ -306,7 +306,8 @@ class Player:
     """An application and its iterable that take the steps of a list, one after the other:
 
     ("start", *arguments): start_response; "exc_info" among the arguments stands for a caught LookupError's.
-    ("write", data), ("raise", name of an exception), ("wait", name of a gate), ("say", what)
+    ("write", data), ("raise", name of an exception), ("say", what)
+    ("wait", name of a gate): until /open; ("hold", path of a named pipe): until the test writes into it.
     ("iterate",): what follows happens while the answer is iterated; ("yield", data) is possible there only.
     ("return", value): instead of an iterable.
     ("at close", step): what close() does.
@@ -352,6 +353,8 @@ class Player:
                     raise EXCEPTIONS[arguments[0]]("raised on purpose")
                 case "wait":
                     wait_at(arguments[0])
+                case "hold":
+                    hold_at(arguments[0])
                 case "say":
                     say(arguments[0])
                 case "at close":
@@ -714,12 +717,16 @@ def burn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return answer(start_response, b"burnt\n")
 
 
+def hold_at(pipe: str) -> None:
+    """Waits until the test writes into its named pipe."""
+    with open(pipe, "rb", buffering=0) as opened:  # noqa: PTH123
+        say("holding")
+        opened.read(1)
+
+
 @path("/hold")
 def hold(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Waits until the test writes into its named pipe."""
-    with open(query(environ), "rb", buffering=0) as pipe:  # noqa: PTH123
-        say("holding")
-        pipe.read(1)
+    hold_at(query(environ))
     return answer(start_response, b"held\n")
 
 
