@@ -100,7 +100,11 @@ dist: $(VENV)/.installed
 # ---- the tests ---------------------------------------------------------------------------------------------
 
 # $(call suite,DIRECTORY): runs pytest on the build in DIRECTORY; tests/test_build.py looks that it is that one.
-suite = IANUS_BUILD=$(abspath $(1)) PYTHONPATH=$(abspath $(1)):$(CURDIR) PYTHONSAFEPATH=1 $(BIN)/pytest
+# Each worker takes one file after the other, so that the servers which tests of a file share are started once;
+# WORKERS=0 is none, as a debugger wants it.
+WORKERS ?= 2
+suite = IANUS_BUILD=$(abspath $(1)) PYTHONPATH=$(abspath $(1)):$(CURDIR) PYTHONSAFEPATH=1 \
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) $(ARGS)

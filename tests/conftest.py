@@ -9,12 +9,20 @@ and no exchange behind. Nor may wsgiref.validate have complained of it, where th
 """
 
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server, check_nothing_is_left
+from tests.helpers import Server, check_nothing_is_left, stop_all
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged may hold lone surrogates, which no worker of pytest-xdist can report."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,7 +48,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         return running
 
     yield get
-    _stop_all(started)
+    stop_all(started, check_nothing_is_left)
 
 
 @pytest.fixture
@@ -58,16 +66,4 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return servers[-1]
 
     yield start
-    _stop_all(servers)
-
-
-def _stop_all(servers: list[Server]) -> None:
-    problems = []
-    for server in servers:
-        try:
-            server.stop()
-            check_nothing_is_left(server)
-        except AssertionError as problem:
-            problems.append(problem)
-    if problems:
-        raise ExceptionGroup("servers ended badly", problems) if len(problems) > 1 else problems[0]
+    stop_all(servers, check_nothing_is_left)

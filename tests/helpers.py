@@ -19,7 +19,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
@@ -207,6 +208,24 @@ def check_nothing_is_left(server: Server) -> None:
     assert left.get("exchanges", 0) <= (int(calls[1]) if calls else 0), f"exchanges are left: {left}"
     assert ", in assert_\n" not in server.log.text, f"wsgiref.validate complains:\n{server.log.text}"
     assert "garbage collected without being closed" not in server.log.text
+
+
+def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None:
+    """Stops servers, a few at a time since most of that is waiting, and then looks at each with `check`. Raises an
+    ExceptionGroup of the AssertionErrors."""
+
+    def stop(server: Server) -> AssertionError | None:
+        try:
+            server.stop()
+            check(server)
+        except AssertionError as problem:
+            return problem
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        problems = [problem for problem in pool.map(stop, servers) if problem is not None]
+    if problems:
+        raise ExceptionGroup("servers ended badly", problems)
 
 
 def _parse_address(text: str) -> Address:
@@ -419,12 +438,13 @@ class Client:
 
 
 class Gate:
-    """A named pipe at which an application's /hold waits: no request is needed to open it."""
+    """A named pipe at which applications wait: no request is needed to open it. `target` is that of one that does."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self._pipe = os.open(path, os.O_RDWR)
-        self.target = f"/hold?{quote(str(path))}"
+        self.path = str(path)
+        self.target = f"/hold?{quote(self.path)}"
 
     def open(self, count: int = 1) -> None:
         """Lets `count` of those who wait go."""

@@ -522,6 +522,13 @@ async def late(scope: Scope, receive: Receive, send: Send) -> None:
     await size(scope, receive, send)
 
 
+@path("/nap")
+async def nap(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sleeps a little, without a word."""
+    await asyncio.sleep(number(scope))
+    await answer(send, b"slept\n")
+
+
 async def block_loop(seconds: float) -> None:
     """Blocks the event loop, when the server is done with the turn in which the request came."""
     await asyncio.sleep(0.001)
@@ -587,9 +594,8 @@ async def context(scope: Scope, receive: Receive, send: Send) -> None:
 children: dict[int, int] = {}
 
 
-@path("/fork")
-async def fork(scope: Scope, receive: Receive, send: Send) -> None:
-    """Leaves a child behind that lives until /reap, with everything that it has inherited."""
+def fork_child() -> int:
+    """Leaves a child behind that lives until reap_child(), with everything that it has inherited. Returns its pid."""
     ours, childs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -598,14 +604,33 @@ async def fork(scope: Scope, receive: Receive, send: Send) -> None:
         os._exit(0)
     os.close(ours)
     children[pid] = childs
-    await answer(send, b"%d" % pid)
+    return pid
+
+
+def reap_child() -> int:
+    """Ends one of these children and returns its exit code."""
+    pid, pipe = children.popitem()
+    os.close(pipe)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run_child() -> int:
+    """The exit code of a child of multiprocessing that ends like a program, with all its clean-up."""
+    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+@path("/fork")
+async def fork(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, b"%d" % fork_child())
 
 
 @path("/reap")
 async def reap(scope: Scope, receive: Receive, send: Send) -> None:
-    pid, pipe = children.popitem()
-    os.close(pipe)
-    await answer(send, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))  # noqa: ASYNC222 - it has ended
+    await answer(send, b"%d" % reap_child())
 
 
 @path("/fork-and-exit")
@@ -631,11 +656,7 @@ async def cancel_others(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/process")
 async def process(scope: Scope, receive: Receive, send: Send) -> None:
-    """A child of multiprocessing that ends like a program, with all its clean-up."""
-    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
-    child.start()
-    child.join()
-    await answer(send, b"%d" % (child.exitcode or 0))
+    await answer(send, b"%d" % run_child())
 
 
 @path("/nested")

@@ -44,3 +44,11 @@ def wsgi(shared_wsgi: Callable[..., Server]) -> Server:
 def start_wsgi(start_server: Callable[..., Server], way: tuple[str, ...]) -> Callable[..., Server]:
     """start_wsgi(*options, **how): as `start_server`, with wsgi_apps:app."""
     return functools.partial(start_server, *way, app="wsgi_apps:app")
+
+
+@pytest.fixture(params=["asgi", *WAYS])
+def start_any(start_server: Callable[..., Server], request: pytest.FixtureRequest) -> Callable[..., Server]:
+    """start_any(*options): as `start_server`, with apps:app or wsgi_apps:app, which answer alike here."""
+    if request.param == "asgi":
+        return start_server
+    return functools.partial(start_server, *WAYS[request.param], app="wsgi_apps:app")

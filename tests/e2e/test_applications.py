@@ -30,9 +30,9 @@ def test_asgi_2(start_server: Callable[..., Server]) -> None:
         assert client.get("/stream").body == b"one\ntwo\nthree\n"
 
 
-def test_fork_in_a_handler(start_server: Callable[..., Server]) -> None:
+def test_fork_in_a_handler(start_any: Callable[..., Server]) -> None:
     """The child has copies of all descriptors, and lives on; nobody else may notice."""
-    server = start_server()
+    server = start_any()
     with server.connect() as old, server.connect() as busy:
         assert old.get().status == 200
         mark = server.log.mark()
@@ -52,14 +52,20 @@ def test_fork_in_a_handler(start_server: Callable[..., Server]) -> None:
     assert "Traceback" not in server.log.text
 
 
-def test_many_forks(start_server: Callable[..., Server]) -> None:
-    server = start_server()
+def test_many_forks(start_any: Callable[..., Server]) -> None:
+    server = start_any()
     with server.connect() as client:
         for _ in range(10):
             assert client.get("/fork").status == 200
             assert server.get().status == 200
         for _ in range(10):
             assert client.get("/reap").body == b"0"
+
+
+def test_server_stops_while_a_child_lives(start_any: Callable[..., Server]) -> None:
+    server = start_any()
+    server.get("/fork")
+    server.stop()
 
 
 def test_connections_are_closed_while_a_child_lives(start_server: Callable[..., Server]) -> None:
@@ -72,15 +78,9 @@ def test_connections_are_closed_while_a_child_lives(start_server: Callable[..., 
     assert server.get("/reap").body == b"0"
 
 
-def test_server_stops_while_a_child_lives(start_server: Callable[..., Server]) -> None:
-    server = start_server()
-    server.get("/fork")
-    server.stop()
-
-
-def test_multiprocessing_in_a_handler(start_server: Callable[..., Server]) -> None:
+def test_multiprocessing_in_a_handler(start_any: Callable[..., Server]) -> None:
     """Such a child ends like a program: exit handlers, finalisers, the descriptors of everybody closed."""
-    server = start_server()
+    server = start_any()
     with server.connect() as client:
         for _ in range(3):
             assert client.get("/process").body == b"0"

@@ -210,19 +210,22 @@ def test_stop_while_clients_are_slow(start_server: Callable[..., Server]) -> Non
         assert server.wait() == 0
 
 
-def test_graceful_stop_under_load(start_server: Callable[..., Server]) -> None:
+def test_graceful_stop_under_load(start_any: Callable[..., Server]) -> None:
     """Requests come until the last moment: every answer is whole, and the last one says that it is the last."""
-    server = start_server()
-    count = 300
+    server = start_any("--no-access-log")
+    paths = [b"/stream", b"/nap?0.001", b"/hello"]
+    count = 200
     with many(20, server.connect) as clients:
         for client in clients:
-            client.send(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n" * count)
+            for number in range(count):
+                client.send(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % paths[number % 3])
         clients[0].response()
         server.signal(signal.SIGTERM)
-        for number, client in enumerate(clients):
-            for _ in range(count - (number == 0)):  # those who had all of them before get no more
+        for client in clients:
+            # Those who had all of them before get no more.
+            for number in range(client is clients[0], count):
                 response = client.response()
-                assert response.body == b"one\ntwo\nthree\n"
+                assert response.body == [b"one\ntwo\nthree\n", b"slept\n", b"hello\n"][number % 3]
                 if response.closing:
                     break
             assert client.nothing()
@@ -232,11 +235,11 @@ def test_graceful_stop_under_load(start_server: Callable[..., Server]) -> None:
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
-def test_quick_stop_under_load(start_server: Callable[..., Server], signals: list[signal.Signals]) -> None:
-    server = start_server()
+def test_quick_stop_under_load(start_any: Callable[..., Server], signals: list[signal.Signals]) -> None:
+    server = start_any("--no-access-log")
     with many(20, server.connect) as clients:
         for client in clients:
-            client.send(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n" * 50)
+            client.send(b"GET /nap?0.001 HTTP/1.1\r\nHost: test\r\n\r\nGET /stream HTTP/1.1\r\nHost: test\r\n\r\n" * 50)
         clients[0].response()
         for number in signals:
             server.signal(number)

@@ -150,45 +150,6 @@ def test_stop_while_a_thread_waits_for_room(start_wsgi: Callable[..., Server]) -
     assert server.log.text.count("closed: pieces") == 3, "the threads were told, and could leave"
 
 
-def test_graceful_stop_under_load(start_wsgi: Callable[..., Server]) -> None:
-    """Requests come until the last moment: every answer is whole, and the last one says that it is the last."""
-    server = start_wsgi("--no-access-log")
-    paths = [b"/stream", b"/nap?0.001", b"/hello"]
-    count = 200
-    with many(20, server.connect) as clients:
-        for client in clients:
-            for number in range(count):
-                client.send(b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n" % paths[number % 3])
-        clients[0].response()
-        server.signal(signal.SIGTERM)
-        for number, client in enumerate(clients):
-            for turn in range(count - (number == 0)):
-                response = client.response()
-                position = turn + (number == 0)
-                assert response.body == [b"one\ntwo\nthree\n", b"slept\n", b"hello\n"][position % 3]
-                if response.closing:
-                    break
-            assert client.nothing()
-    assert server.wait() == 0
-    assert "Traceback" not in server.log.text
-    assert "WARNING" not in server.log.text
-
-
-@pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
-def test_quick_stop_under_load(start_wsgi: Callable[..., Server], signals: list[signal.Signals]) -> None:
-    server = start_wsgi("--no-access-log")
-    with many(20, server.connect) as clients:
-        for client in clients:
-            client.send(b"GET /nap?0.001 HTTP/1.1\r\nHost: test\r\n\r\nGET /stream HTTP/1.1\r\nHost: test\r\n\r\n" * 50)
-        clients[0].response()
-        for number in signals:
-            server.signal(number)
-        for client in clients:
-            assert client.gone()
-    assert server.wait() == 0
-    assert "Traceback" not in server.log.text
-
-
 def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
     """Neither the threads nor what watches them wake up when nobody asks for anything."""
     server = start_wsgi("--no-access-log")
@@ -213,41 +174,6 @@ def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
 # --- What applications do to their process ---
 
 
-def test_fork_in_an_application(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """The child has copies of all descriptors, and lives on; nobody else may notice."""
-    server = start_wsgi()
-    with server.connect() as old, hold(server, gate) as busy:
-        assert old.get().status == 200
-        with server.connect() as client:
-            response = client.get("/fork", b"Connection: close")
-            assert int(response.body) > 0
-            assert client.nothing()  # it is closed for good, though the child had it too
-        for _ in range(10):
-            assert server.get().status == 200
-            assert old.get().status == 200
-        gate.open()
-        assert busy.response().body == b"held\n"
-        assert server.get("/reap").body == b"0"
-        assert old.get().status == 200
-    assert "Traceback" not in server.log.text
-
-
-def test_many_forks(start_wsgi: Callable[..., Server]) -> None:
-    server = start_wsgi()
-    with server.connect() as client:
-        for _ in range(10):
-            assert client.get("/fork").status == 200
-            assert server.get().status == 200
-        for _ in range(10):
-            assert client.get("/reap").body == b"0"
-
-
-def test_server_stops_while_a_child_lives(start_wsgi: Callable[..., Server]) -> None:
-    server = start_wsgi()
-    server.get("/fork")
-    server.stop()
-
-
 @pytest.mark.parametrize("options", [(), ("--threads", "1")], ids=["auto", "one thread"])
 @pytest.mark.parametrize("end", ["exit", "raise", "answer"])
 def test_forked_child_does_not_serve_on(start_wsgi: Callable[..., Server], options: tuple[str, ...], end: str) -> None:
@@ -267,9 +193,8 @@ def test_forked_child_does_not_serve_on(start_wsgi: Callable[..., Server], optio
     assert requests == ["GET /hello HTTP/1.1", f"GET /fork-and-end?{end} HTTP/1.1"] * 3
 
 
-@pytest.mark.parametrize(("path", "body"), [("/process", b"0"), ("/command", b"told\n")])
-def test_processes_of_an_application(wsgi: Server, path: str, body: bytes) -> None:
+def test_command_of_an_application(wsgi: Server) -> None:
     with wsgi.connect() as client:
         for _ in range(3):
-            assert client.get(path).body == body
+            assert client.get("/command").body == b"told\n"
             assert client.get("/hello").body == b"hello\n"

@@ -15,7 +15,6 @@ import gzip
 import io
 import itertools
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -31,7 +30,7 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.validate import validator
 
-from tests.e2e.apps import alive, say
+from tests.e2e.apps import alive, fork_child, reap_child, run_child, say
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -307,7 +306,8 @@ class Player:
     """An application and its iterable that take the steps of a list, one after the other:
 
     ("start", *arguments): start_response; "exc_info" among the arguments stands for a caught LookupError's.
-    ("write", data), ("raise", name of an exception), ("wait", name of a gate), ("say", what)
+    ("write", data), ("raise", name of an exception), ("say", what)
+    ("wait", name of a gate): until /open; ("hold", path of a named pipe): until the test writes into it.
     ("iterate",): what follows happens while the answer is iterated; ("yield", data) is possible there only.
     ("return", value): instead of an iterable.
     ("at close", step): what close() does.
@@ -353,6 +353,8 @@ class Player:
                     raise EXCEPTIONS[arguments[0]]("raised on purpose")
                 case "wait":
                     wait_at(arguments[0])
+                case "hold":
+                    hold_at(arguments[0])
                 case "say":
                     say(arguments[0])
                 case "at close":
@@ -715,12 +717,16 @@ def burn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return answer(start_response, b"burnt\n")
 
 
+def hold_at(pipe: str) -> None:
+    """Waits until the test writes into its named pipe."""
+    with open(pipe, "rb", buffering=0) as opened:  # noqa: PTH123
+        say("holding")
+        opened.read(1)
+
+
 @path("/hold")
 def hold(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Waits until the test writes into its named pipe."""
-    with open(query(environ), "rb", buffering=0) as pipe:  # noqa: PTH123
-        say("holding")
-        pipe.read(1)
+    hold_at(query(environ))
     return answer(start_response, b"held\n")
 
 
@@ -749,28 +755,14 @@ def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return Body()
 
 
-children: dict[int, int] = {}
-
-
 @path("/fork")
 def fork(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Leaves a child behind that lives until /reap, with everything that it has inherited."""
-    ours, childs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(childs)
-        os.read(ours, 1)
-        os._exit(0)
-    os.close(ours)
-    children[pid] = childs
-    return answer(start_response, b"%d" % pid)
+    return answer(start_response, b"%d" % fork_child())
 
 
 @path("/reap")
 def reap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    pid, pipe = children.popitem()
-    os.close(pipe)
-    return answer(start_response, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return answer(start_response, b"%d" % reap_child())
 
 
 @path("/fork-and-end")
@@ -790,11 +782,7 @@ def fork_and_end(environ: Environ, start_response: StartResponse) -> Iterable[by
 
 @path("/process")
 def process(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A child of multiprocessing that ends like a program, with all its clean-up."""
-    child = multiprocessing.get_context("fork").Process(target=sum, args=([1, 2],))
-    child.start()
-    child.join()
-    return answer(start_response, b"%d" % (child.exitcode or 0))
+    return answer(start_response, b"%d" % run_child())
 
 
 @path("/command")

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.frameworks.driving import APPS
-from tests.helpers import PATIENCE, Server
+from tests.helpers import PATIENCE, Server, stop_all
 
 LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
 
@@ -60,15 +60,7 @@ def serve(folder: Path) -> Iterator[Callable[..., Server]]:
         return servers[arguments]
 
     yield get
-    problems = []
-    for server in servers.values():
-        try:
-            server.stop()
-            check_log(server)
-        except AssertionError as problem:
-            problems.append(problem)
-    if problems:
-        raise ExceptionGroup("servers with something unexpected in their logs", problems)
+    stop_all(servers.values(), check_log)
 
 
 def check_log(server: Server) -> None:

@@ -1,0 +1,96 @@
+"""Responses that leave together: where nothing but WSGI is served, what a leading thread has finished waits for a few
+others to be sent with. Here is that each gets its own, and that none waits for a call that blocks."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_wsgi_responses import ITERATE, OK, played
+from tests.helpers import Gate, Server, many
+
+
+@pytest.fixture(params=[(), ("--threads", "1")], ids=["auto", "one thread"])
+def start_led(start_server: Callable[..., Server], request: pytest.FixtureRequest) -> Callable[..., Server]:
+    """start_led(*options): as `start_server`, with wsgi_apps:app alone."""
+    return lambda *options: start_server(*request.param, *options, app="wsgi_apps:app")
+
+
+@contextlib.contextmanager
+def at_once(server: Server) -> Iterator[None]:
+    """What is sent inside is found by the server all at once, in this order: it is halted meanwhile."""
+    server.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+def test_everybody_gets_the_right_answer(start_led: Callable[..., Server]) -> None:
+    server = start_led()
+    with many(8, server.connect) as clients:
+        for turn in range(30):
+            with at_once(server):
+                for number, client in enumerate(clients):
+                    client.request(f"/target?{turn}.{number}")
+            assert [client.response().body for client in clients] == [b"%d.%d" % (turn, n) for n in range(8)]
+
+
+@pytest.mark.parametrize("place", ["call", "iteration", "close"])
+def test_finished_response_does_not_wait_for_a_call(start_led: Callable[..., Server], gate: Gate, place: str) -> None:
+    """Neither for the first of its kind, nor for one of which the server knows that it blocks."""
+    hold = ("hold", gate.path)
+    places: dict[str, list[Any]] = {
+        "call": [hold, OK, ("return", [b"late"])],
+        "iteration": [OK, ITERATE, hold, ("yield", b"late")],
+        "close": [OK, ("at close", hold), ITERATE, ("yield", b"late")],
+    }
+    server = start_led()
+    with server.connect() as fast, server.connect() as slow:
+        for _ in range(4):
+            mark = server.log.mark()
+            with at_once(server):
+                fast.request("/hello")
+                slow.request(played(*places[place]))
+            assert fast.response().body == b"hello\n"
+            server.said("holding", mark)
+            if place != "close":
+                gate.open()
+            assert slow.response().body == b"late"
+            if place == "close":
+                gate.open()
+
+
+def test_finished_response_does_not_wait_for_the_stop(start_led: Callable[..., Server], gate: Gate) -> None:
+    server = start_led()
+    with server.connect() as fast, server.connect() as slow:
+        assert [client.get().status for client in (fast, slow)] == [200, 200]
+        with at_once(server):
+            fast.request("/hello")
+            slow.request(gate.target)
+            server.signal(signal.SIGTERM)
+        assert fast.response().body == b"hello\n"
+        server.said("holding")
+        gate.open()
+        assert slow.response().body == b"held\n"
+    assert server.wait() == 0
+
+
+def test_finished_response_is_not_lost_with_a_call_that_is_abandoned(
+    start_led: Callable[..., Server], gate: Gate
+) -> None:
+    server = start_led("--timeout-graceful-shutdown", "0.3")
+    with server.connect() as fast, server.connect() as slow:
+        assert [client.get().status for client in (fast, slow)] == [200, 200]
+        with at_once(server):
+            fast.request("/hello")
+            slow.request(gate.target)
+            server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert fast.response().body == b"hello\n"
+        assert slow.gone()
+    server.log.wait_for("requests abandoned: 1")
