@@ -91,6 +91,8 @@ BUDGETS = (
     Budget("idle connection: memory", "KB", 0.5, _of("idle5000", "kb_each")),
     Budget("idle server: wake-ups", "a second", 1.0, _of("idle5000", "wakeups_per_second")),
     Budget("start to first answer", "ms", 150.0, _of("startup", "start_ms")),
+    Budget("WebSocket echo of 128 bytes: CPU", "x h2corn", 0.65, _ratio("websocket128", "h2corn")),
+    Budget("WebSocket echo of 128 bytes: CPU", "x uvicorn", 0.45, _ratio("websocket128", "uvicorn")),
     Budget("WSGI hello, 64 connections: CPU", "x bjoern", 1.0, _ratio("wsgihello64", "bjoern")),
     Budget("WSGI hello, 64 connections: CPU (stretch)", "x fastpysgi", 1.0, _ratio("wsgihello64", "fastpysgi")),
     Budget("WSGI hello, 1 connection: CPU", "x h2corn's ASGI", 0.7, _wsgi_hello1("cpu_us")),
