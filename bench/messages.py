@@ -52,7 +52,7 @@ class MessagesResult:
 class Messages:
     """The running program with all its connections open."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -61,8 +61,7 @@ class Messages:
     def measure(self, seconds: float) -> MessagesResult:
         """What happens from now on; AnswerError when anything goes wrong. The first call starts the messages."""
         with suppress(BrokenPipeError):  # read_line() knows more
-            self._commands.write(f"{seconds}\n")
-            self._commands.flush()
+            self._commands.write(b"%f\n" % seconds)
         told = json.loads(self.read_line())
         return MessagesResult(
             messages=told["messages"],
@@ -74,11 +73,11 @@ class Messages:
             cpu_ns=told["cpu_us"] * 1000,
         )
 
-    def read_line(self) -> str:
+    def read_line(self) -> bytes:
         """What it says next; AnswerError with what it complains of when it has ended."""
         if line := self._results.readline():
             return line
-        raise AnswerError(self._complaints.read().strip())
+        raise AnswerError(self._complaints.read().decode().strip())
 
 
 @contextmanager
@@ -92,8 +91,9 @@ def messages(
             Path(folder, name).write_bytes(content)
         command += [f"{folder}/handshake", mode, *([f"{folder}/frames"] if frames else [])]
         with pinned(core):
+            # Unbuffered: closing a pipe must not try again what could not be written.
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
             )
         with process:
             try:

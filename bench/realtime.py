@@ -104,12 +104,13 @@ def _silent(running: Running, number: int, seconds: int, setting: Setting) -> Me
         time.sleep(SETTLE)
         memory, wakeups, meter = process.pss_bytes(), process.wakeups(), Meter(process, setting.cores)
         result = load.measure(seconds)
-        cpu, _ = meter.read(result.cpu_ns)
+        cpu, percents = meter.read(result.cpu_ns)
         return {
             "pss_mb": memory / 1e6,
             "pings_per_second": result.pings / result.seconds,
             "cpu_ms_per_second": cpu / 1e6 / result.seconds,
             "wakeups_per_second": (process.wakeups() - wakeups) / result.seconds,
+            **percents,
         }
 
 
