@@ -236,20 +236,26 @@ static void start(void)
     }
 }
 
-/* Returns early when there is something on standard input. */
-static void run_until(int epoll, int64_t end)
+/* True when there is something on standard input. */
+static int handle_events(int epoll, int timeout_ms)
 {
     struct epoll_event events[MAX_EVENTS];
-    int commanded = 0;
-    for (int64_t left; !commanded && (left = end - clock_ns(CLOCK_MONOTONIC)) > 0;) {
-        int ready = epoll_wait(epoll, events, MAX_EVENTS, left < SECOND ? left / 1000000 + 1 : 1000);
-        for (int i = 0; i < ready; i++) {
-            if (events[i].data.ptr == NULL)
-                commanded = 1; /* no event may be left over: none comes twice */
-            else
-                on_event(events[i].data.ptr);
-        }
+    int commanded = 0, ready = epoll_wait(epoll, events, MAX_EVENTS, timeout_ms);
+    for (int i = 0; i < ready; i++) {
+        if (events[i].data.ptr == NULL)
+            commanded = 1; /* no event may be left over: none comes twice */
+        else
+            on_event(events[i].data.ptr);
     }
+    return commanded;
+}
+
+static void run_until(int epoll, int64_t end)
+{
+    int64_t left;
+    while ((left = end - clock_ns(CLOCK_MONOTONIC)) > 0)
+        if (handle_events(epoll, left / 1000000 + 1))
+            return;
 }
 
 static void measure(int epoll, double seconds)
@@ -282,6 +288,7 @@ int main(int argc, char **argv)
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &connections[i]};
         open_connection(&connections[i], atoi(argv[1]), head, head_size);
         epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event);
+        handle_events(epoll, 0); /* the first ones are pinged before the last ones are there */
     }
     puts("");
     fflush(stdout);
@@ -289,7 +296,8 @@ int main(int argc, char **argv)
     char line[64];
     ssize_t length;
     for (int started = 0;; started = 1) {
-        run_until(epoll, INT64_MAX);
+        while (!handle_events(epoll, -1))
+            continue;
         length = read(STDIN_FILENO, line, sizeof line - 1);
         if (length <= 0)
             return 0;
