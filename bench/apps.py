@@ -11,6 +11,8 @@ Send = Callable[[Message], Awaitable[None]]
 HELLO = b"Hello, world!"
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of and sent in
+NEWS = "x" * 128  # what all members get
+MEMBERS: list[Send] = []  # of fanout
 FOLDER = os.getcwd()  # noqa: PTH109 - pathlib would add to the start of every server
 
 
@@ -82,6 +84,29 @@ async def pathsend(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.pathsend", "path": f"{FOLDER}/{name}"})
 
 
+async def echo_messages(scope: Message, receive: Receive, send: Send) -> None:
+    """Sends back each message of a WebSocket; requests get hello."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await _accept(receive, send)
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+async def fanout(scope: Message, receive: Receive, send: Send) -> None:
+    """Sends the same 128 bytes to all WebSockets whenever a message comes from any of them; requests get hello."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await _accept(receive, send)
+    MEMBERS.append(send)
+    while (await receive())["type"] == "websocket.receive":
+        for member in MEMBERS:
+            await member({"type": "websocket.send", "text": NEWS})
+    MEMBERS.remove(send)
+
+
 def big_body(size: int) -> bytes:
     """What ``download`` sends."""
     return (PIECE * (size // len(PIECE) + 1))[:size]
@@ -89,6 +114,11 @@ def big_body(size: int) -> bytes:
 
 def _binary_headers(length: int) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", b"application/octet-stream"), (b"content-length", str(length).encode())]
+
+
+async def _accept(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

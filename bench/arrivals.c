@@ -8,28 +8,16 @@
  * Usage: arrivals PORT SECONDS POOL {at RATE | busy N} HEAD_FILE ...
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <math.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 256, MAX_KINDS = 4, HEAD_SIZE = 8192, MAX_SAMPLES = 1 << 22 };
+#include "client.h"
 
-static const int64_t SECOND = 1000000000, STALLED = 10 * SECOND; /* all times are in nanoseconds */
+enum { MAX_CONNECTIONS = 256, MAX_KINDS = 4, HEAD_SIZE = 8192 };
 
-struct samples {
-    int64_t *times; /* grows with use: the kernel gives memory when it is touched */
-    long count;
-};
+static const int64_t STALLED = 10 * SECOND;
 
 struct kind {
     char request[HEAD_SIZE];
@@ -61,35 +49,9 @@ static struct samples late; /* how long after both were there, arrival and conne
 static long unanswered; /* arrivals, and connections of busy kinds */
 static int64_t start;
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "%s\n", what);
-    exit(1);
-}
-
 static int64_t now(void)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * SECOND + time.tv_nsec - start;
-}
-
-static void add_sample(struct samples *samples, int64_t time)
-{
-    if (samples->count == MAX_SAMPLES)
-        fail("too many requests to remember");
-    samples->times[samples->count++] = time;
-}
-
-static int by_time(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b; /* arrivals begin with theirs */
-    return (left > right) - (left < right);
-}
-
-static double percentile_us(const struct samples *sorted, double share)
-{
-    return sorted->count ? sorted->times[(long)(share * (sorted->count - 1))] / 1e3 : 0;
+    return clock_ns(CLOCK_MONOTONIC) - start;
 }
 
 static double gap(uint64_t *state, double rate)
@@ -188,25 +150,6 @@ static void run(int count, int64_t end)
     }
 }
 
-static int connect_to(int port)
-{
-    int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) || fcntl(fd, F_SETFL, O_NONBLOCK))
-        fail("connection refused");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
-}
-
-static void *memory(size_t size)
-{
-    void *pages = malloc(size);
-    if (pages == NULL)
-        fail("no memory");
-    return pages;
-}
-
 static void read_kind(struct kind *kind, char **argument)
 {
     int head = open(argument[2], O_RDONLY);
@@ -221,13 +164,6 @@ static void read_kind(struct kind *kind, char **argument)
     if (!(kind->rate > 0) == !(kind->busy > 0))
         fail("a kind is: at RATE HEAD_FILE, or: busy N HEAD_FILE");
     kind->samples.times = memory(MAX_SAMPLES * sizeof(int64_t));
-}
-
-static void report(struct samples *samples)
-{
-    qsort(samples->times, samples->count, sizeof(int64_t), by_time);
-    printf("{\"requests\": %ld, \"p50_us\": %.1f, \"p99_us\": %.1f}", samples->count, percentile_us(samples, 0.5),
-           percentile_us(samples, 0.99));
 }
 
 int main(int argc, char **argv)
@@ -246,10 +182,11 @@ int main(int argc, char **argv)
     }
     if (count > MAX_CONNECTIONS || (arrival_count && !pool))
         fail("too many connections or none");
-    qsort(arrivals, arrival_count, sizeof *arrivals, by_time);
+    qsort(arrivals, arrival_count, sizeof *arrivals, by_time); /* an arrival begins with its time */
     unanswered = arrival_count + count - pool;
     for (int i = 0; i < count; i++) {
         sockets[i] = (struct pollfd){connect_to(atoi(argv[1])), POLLIN, 0};
+        do_not_block(sockets[i].fd);
         if (i < pool)
             unused[unused_count++] = i;
     }
@@ -260,9 +197,10 @@ int main(int argc, char **argv)
     run(count, end);
     printf("{\"duration_us\": %ld, \"kinds\": [", (long)(now() / 1000));
     for (int k = 0; k < kind_count; k++) {
-        report(&kinds[k].samples);
-        printf(k < kind_count - 1 ? ", " : "], \"late\": ");
+        printf(k ? "}, {" : "{");
+        report("requests", &kinds[k].samples);
     }
-    report(&late);
-    puts("}");
+    printf("}], \"late\": {");
+    report("requests", &late);
+    puts("}}");
 }

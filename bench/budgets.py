@@ -1,6 +1,6 @@
 """Where Ianus has to stand: ratios of medians of one run, so that they hold on any machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from peers import PEERS
@@ -19,66 +19,58 @@ class Budget:
     value: Value
 
 
+def _of(scenario: str, metric: str, server: str = "ianus") -> Value:
+    return lambda results: results.median(scenario, server, metric)
+
+
+def _best(scenario: str, metric: str, choose: Callable[[list[float]], float]) -> Value:
+    """The peer's that is first by ``choose``, which is min or max."""
+
+    def best(results: Results) -> float | None:
+        names = {peer.name for peers in PEERS.values() for peer in peers}
+        values = [value for name in names if (value := results.median(scenario, name, metric)) is not None]
+        return choose(values) if values else None
+
+    return best
+
+
+def _quotient(dividend: Value, divisor: Value) -> Value:
+    def quotient(results: Results) -> float | None:
+        over, under = dividend(results), divisor(results)
+        return over / under if over is not None and under else None
+
+    return quotient
+
+
 def _ratio(scenario: str, base: str, metric: str = "cpu_us") -> Value:
-    return lambda results: results.ratio(scenario, "ianus", metric, base)
-
-
-def _plain(scenario: str, metric: str) -> Value:
-    return lambda results: results.median(scenario, "ianus", metric)
-
-
-def _access_log(scenario: str) -> Value:
-    def added(results: Results) -> float | None:
-        with_log = results.median(scenario, "ianus", "cpu_us")
-        without = results.median("hello64", "ianus", "cpu_us")
-        return None if with_log is None or without is None else with_log - without
-
-    return added
+    return _quotient(_of(scenario, metric), _of(scenario, metric, base))
 
 
 def _time(scenario: str) -> Value:
     """The time for a body against that of the peer that is quickest."""
-
-    def compared(results: Results) -> float | None:
-        own = results.median(scenario, "ianus", "mb_per_second")
-        best = max(_of_peers(results, scenario, "mb_per_second"), default=None)
-        return None if own is None or best is None else best / own
-
-    return compared
+    return _quotient(_best(scenario, "mb_per_second", max), _of(scenario, "mb_per_second"))
 
 
 def _latency(scenario: str) -> Value:
     """The p99 against that of the peer with the lowest."""
-
-    def compared(results: Results) -> float | None:
-        own = results.median(scenario, "ianus", "p99_us")
-        best = min(_of_peers(results, scenario, "p99_us"), default=None)
-        return None if own is None or best is None else own / best
-
-    return compared
+    return _quotient(_of(scenario, "p99_us"), _best(scenario, "p99_us", min))
 
 
-def _of_peers(results: Results, scenario: str, metric: str) -> Iterator[float]:
-    names = {peer.name for peers in PEERS.values() for peer in peers}
-    return (value for name in names if (value := results.median(scenario, name, metric)) is not None)
+def _time_a_request(scenario: str, base: str) -> Value:
+    return _quotient(_of(scenario, "rate", base), _of(scenario, "rate"))
 
 
 def _wsgi_hello1(metric: str) -> Value:
     """One connection against what h2corn, which has no WSGI, needs for the same answer through ASGI."""
-
-    def compared(results: Results) -> float | None:
-        own, other = results.median("wsgihello1", "ianus", metric), results.median("hello1", "h2corn", metric)
-        return None if own is None or not other else own / other
-
-    return compared
+    return _quotient(_of("wsgihello1", metric), _of("hello1", metric, "h2corn"))
 
 
-def _time_a_request(scenario: str, base: str) -> Value:
-    def compared(results: Results) -> float | None:
-        rates = results.median(scenario, "ianus", "rate"), results.median(scenario, base, "rate")
-        return None if rates[0] is None or rates[1] is None else rates[1] / rates[0]
+def _access_log(scenario: str) -> Value:
+    def added(results: Results) -> float | None:
+        with_log, without = (_of(name, "cpu_us")(results) for name in (scenario, "hello64"))
+        return None if with_log is None or without is None else with_log - without
 
-    return compared
+    return added
 
 
 BUDGETS = (
@@ -92,13 +84,15 @@ BUDGETS = (
     Budget("FastAPI route: CPU", "x uvicorn", 0.7, _ratio("fastapi", "uvicorn")),
     Budget("FastAPI route: CPU", "x h2corn", 0.85, _ratio("fastapi", "h2corn")),
     Budget("100 MB response: time", "x the best peer", 1.0, _time("download100m")),
-    Budget("100 MB response: RSS growth", "MB", 20.0, _plain("download100m", "growth_mb")),
+    Budget("100 MB response: RSS growth", "MB", 20.0, _of("download100m", "growth_mb")),
     Budget("100 MB upload: time", "x the best peer", 1.0, _time("upload100m")),
-    Budget("100 MB upload: RSS growth", "MB", 20.0, _plain("upload100m", "growth_mb")),
-    Budget("64 busy connections of 10,000: CPU", "x 64 alone", 1.15, _plain("open10000", "x_alone")),
-    Budget("idle connection: memory", "KB", 0.5, _plain("idle5000", "kb_each")),
-    Budget("idle server: wake-ups", "a second", 1.0, _plain("idle5000", "wakeups_per_second")),
-    Budget("start to first answer", "ms", 150.0, _plain("startup", "start_ms")),
+    Budget("100 MB upload: RSS growth", "MB", 20.0, _of("upload100m", "growth_mb")),
+    Budget("64 busy connections of 10,000: CPU", "x 64 alone", 1.15, _of("open10000", "x_alone")),
+    Budget("idle connection: memory", "KB", 0.5, _of("idle5000", "kb_each")),
+    Budget("idle server: wake-ups", "a second", 1.0, _of("idle5000", "wakeups_per_second")),
+    Budget("start to first answer", "ms", 150.0, _of("startup", "start_ms")),
+    Budget("WebSocket echo of 128 bytes: CPU", "x h2corn", 0.65, _ratio("websocket128", "h2corn")),
+    Budget("WebSocket echo of 128 bytes: CPU", "x uvicorn", 0.45, _ratio("websocket128", "uvicorn")),
     Budget("WSGI hello, 64 connections: CPU", "x bjoern", 1.0, _ratio("wsgihello64", "bjoern")),
     Budget("WSGI hello, 64 connections: CPU (stretch)", "x fastpysgi", 1.0, _ratio("wsgihello64", "fastpysgi")),
     Budget("WSGI hello, 1 connection: CPU", "x h2corn's ASGI", 0.7, _wsgi_hello1("cpu_us")),
@@ -110,9 +104,9 @@ BUDGETS = (
     Budget("WSGI asleep for 10 ms: CPU", "x granian", 0.7, _ratio("wsgisleep", "granian")),
     Budget("WSGI, fast among slow: p99 of the fast", "x the best peer", 0.6, _latency("wsgimix")),
     Budget("WSGI, fast beside computing: p99 of the fast", "x the best peer", 0.4, _latency("wsgiburn")),
-    Budget("ASGI beside a sleeping WSGI view: p99", "x alone", 1.2, _plain("wsgibeside", "x_alone")),
+    Budget("ASGI beside a sleeping WSGI view: p99", "x alone", 1.2, _of("wsgibeside", "x_alone")),
     Budget("WSGI 100 MB response: time", "x the best peer", 1.0, _time("wsgidownload100m")),
-    Budget("WSGI 100 MB response: RSS growth", "MB", 20.0, _plain("wsgidownload100m", "growth_mb")),
+    Budget("WSGI 100 MB response: RSS growth", "MB", 20.0, _of("wsgidownload100m", "growth_mb")),
     Budget("WSGI 100 MB upload: time", "x the best peer", 1.0, _time("wsgiupload100m")),
-    Budget("WSGI 100 MB upload: RSS growth", "MB", 20.0, _plain("wsgiupload100m", "growth_mb")),
+    Budget("WSGI 100 MB upload: RSS growth", "MB", 20.0, _of("wsgiupload100m", "growth_mb")),
 )

@@ -53,19 +53,23 @@ class Connection:
 
     def read_answer(self) -> tuple[int, bytes]:
         """The next answer on the connection."""
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            self._fill()
-        head = self._take(end + 4)
-        status_line, *lines = head.split(b"\r\n")
-        fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        status, fields = self.read_head()
         if b"content-length" not in fields:
             raise AnswerError("no Content-Length in the answer")
-        length = int(fields[b"content-length"])
+        return status, self.read(int(fields[b"content-length"]))
+
+    def read_head(self) -> tuple[int, dict[bytes, bytes]]:
+        """The status and the fields of an answer, by their names in lower case."""
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            self._fill()
+        status_line, *lines = self.read(end + 4).split(b"\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        return int(status_line.split()[1]), fields
+
+    def read(self, length: int) -> bytes:
+        """That many bytes of what follows."""
         while len(self._buffer) < length:
             self._fill()
-        return int(status_line.split()[1]), self._take(length)
-
-    def _take(self, length: int) -> bytes:
         taken = bytes(self._buffer[:length])
         del self._buffer[:length]
         return taken

@@ -2,7 +2,8 @@
  *
  * One thread, one epoll, one recv and one send for each readable socket. Requests are counted by the empty line that
  * ends their head and each is answered with the same 13 bytes, so pipelined requests work too; nothing is parsed, no
- * limit is kept, and a body that holds an empty line would be taken for a request. Usage: floor PORT
+ * limit is kept, and a body that holds an empty line would be taken for a request. A connection that begins with the word
+ * Upgrade gets back whatever it sends from then on, as it came: frames of WebSockets remain masked. Usage: floor PORT
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 enum { MAX_FDS = 65536, MAX_EVENTS = 256, RECEIVE_SIZE = 65536, MAX_BATCH = 64 };
+enum { NEW = 5, ECHO }; /* states of a connection that are no number of matched bytes */
 
 static const char ANSWER[] = "HTTP/1.1 200 OK\r\n"
                              "server: floor\r\n"
@@ -24,15 +26,16 @@ static const char ANSWER[] = "HTTP/1.1 200 OK\r\n"
                              "content-length: 13\r\n"
                              "\r\n"
                              "Hello, world!";
+static const char SWITCH[] = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
 static const char HEAD_END[4] = "\r\n\r\n";
-static unsigned char matched[MAX_FDS]; /* by fd: how many bytes of HEAD_END the last read ended with */
+static unsigned char states[MAX_FDS]; /* by fd: how many bytes of HEAD_END the last read ended with, or NEW or ECHO */
 static char input[RECEIVE_SIZE];
 static char output[MAX_BATCH * (sizeof ANSWER - 1)];
 
 static int count_requests(int fd, ssize_t length)
 {
     int requests = 0;
-    unsigned char state = matched[fd];
+    unsigned char state = states[fd];
     for (ssize_t i = 0; i < length; i++) {
         state = input[i] == HEAD_END[state] ? state + 1 : input[i] == '\r';
         if (state == sizeof HEAD_END) {
@@ -40,7 +43,7 @@ static int count_requests(int fd, ssize_t length)
             state = 0;
         }
     }
-    matched[fd] = state;
+    states[fd] = state;
     return requests;
 }
 
@@ -50,6 +53,14 @@ static int answer(int fd)
     ssize_t length = recv(fd, input, sizeof input, 0);
     if (length <= 0)
         return 0;
+    if (states[fd] == ECHO)
+        return send(fd, input, length, MSG_NOSIGNAL) == length;
+    if (states[fd] == NEW) {
+        int upgrade = memmem(input, length, "\r\nUpgrade:", 10) != NULL;
+        states[fd] = upgrade ? ECHO : 0;
+        if (upgrade)
+            return send(fd, SWITCH, sizeof SWITCH - 1, MSG_NOSIGNAL) > 0;
+    }
     for (int left = count_requests(fd, length); left > 0; left -= MAX_BATCH) {
         ssize_t size = (left < MAX_BATCH ? left : MAX_BATCH) * (ssize_t)(sizeof ANSWER - 1);
         if (send(fd, output, size, MSG_NOSIGNAL) != size)
@@ -69,7 +80,7 @@ static void welcome(int listener, int epoll)
         return;
     }
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    matched[fd] = 0;
+    states[fd] = NEW;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from load import ARRIVALS, STREAM
+from messages import MESSAGES
 from peers import BENCH, FLOOR, VENV
 
 REQUIREMENTS = BENCH / "requirements.txt"
 STAMP = VENV / "installed.json"
+SHARED = BENCH / "client.h"  # what the programs include
 PIP_TIMEOUT = 600.0  # seconds
 
 
 def install() -> dict[str, str]:
     """Builds what is missing; what could not be had, as name -> reason."""
     missing = _install_peers()
-    for program in (FLOOR, STREAM, ARRIVALS):
+    for program in (FLOOR, STREAM, ARRIVALS, MESSAGES):
         reason = _compile(program)
         if reason:
             missing[program.name] = reason
@@ -27,7 +29,7 @@ def install() -> dict[str, str]:
 
 def _compile(program: Path) -> str:
     source = BENCH / f"{program.name}.c"
-    if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
+    if program.exists() and program.stat().st_mtime >= max(file.stat().st_mtime for file in (source, SHARED)):
         return ""
     program.parent.mkdir(exist_ok=True)
     return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source), "-lm"])

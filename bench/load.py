@@ -2,6 +2,7 @@
 
 wrk for small requests and stream.c for big bodies keep some connections busy, each sending its next request once it has
 its answer. arrivals.c is for latencies among requests of several kinds, which come whether or not there is an answer.
+messages.py has the one for WebSockets.
 """
 
 import json

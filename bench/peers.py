@@ -3,7 +3,8 @@
 One worker; uvloop and a compiled HTTP parser where the server has them; idle connections kept for longer than
 any scenario lasts (their own defaults reach from 2 s to for ever); limits on connections above what a
 scenario opens; the access log off, but for the scenario that is about it. No other feature is switched off,
-and none that its makers call experimental is switched on.
+and none that its makers call experimental is switched on; compression of WebSockets is on wherever there is one.
+uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
 
 Threads: a WSGI application that does not wait is served best by few of them, one that does by as many as there are
 requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are what
@@ -42,6 +43,7 @@ class Service:
     log: Log = "off"
     blocking: bool = False
     mount: str = ""
+    ping_interval: int = 0  # seconds between the pings on each WebSocket; 0 for what the server does by itself
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Server:
 
     ``command`` is a template of ``{app}``, ``{port}`` and ``{threads}``; its first word is a path or the name of a
     command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has, ``mount`` those
-    for a second application.
+    for a second application, ``pings`` those for ``{ping_interval}``.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Server:
     threads: int = 1  # for applications that do not wait
     logs: Mapping[Log, str] = field(default_factory=dict)
     mount: str = ""
+    pings: str = ""
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -70,9 +73,10 @@ class Server:
         program = self.executable()
         if program is None:
             raise FileNotFoundError(f"{shlex.split(self.command)[0]}: not installed")
-        template = f"{self.command} {self.logs.get(service.log, '')} {self.mount if service.mount else ''}"
+        mount, pings = self.mount if service.mount else "", self.pings if service.ping_interval else ""
+        template = f"{self.command} {self.logs.get(service.log, '')} {mount} {pings}"
         threads = BLOCKING_THREADS if service.blocking else self.threads
-        text = template.format(app=service.app, port=port, threads=threads, mount=service.mount)
+        text = template.format(port=port, **{**vars(service), "threads": threads})
         return [program, *shlex.split(text)[1:]]
 
     def environment(self) -> dict[str, str]:
@@ -100,6 +104,7 @@ def ianus(name: str, program: Path) -> Server:
         f"{shlex.quote(str(program.absolute()))} --bind 127.0.0.1:{{port}} {{app}}",
         logs=WITH_JSON,
         mount="--mount {mount}",
+        pings="--ws-ping-interval {ping_interval}",
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
@@ -114,6 +119,7 @@ ASGI_PEERS = (
         "h2corn",
         "h2corn {app} --bind 127.0.0.1:{port} --workers 1 --loop uvloop --backlog 4096 --timeout-keep-alive 75",
         logs=WITH_JSON,
+        pings="--websocket-ping-interval {ping_interval}",
     ),
     Server(
         "granian",
@@ -126,10 +132,13 @@ ASGI_PEERS = (
         "uvicorn",
         "uvicorn {app} --port {port} --workers 1 --loop uvloop --http httptools --timeout-keep-alive 75",
         logs={"off": "--no-access-log", "text": "--access-log"},
+        pings="--ws-ping-interval {ping_interval}",
     ),
     Server(
         "socketify",
-        "python -m socketify {app} --interface asgi --host 127.0.0.1 --port {port} --workers 1",
+        "python -m socketify {app} --interface asgi --host 127.0.0.1 --port {port} --workers 1"
+        " --ws-per-message-deflate true",
+        pings="--ws-idle-timeout 8",  # it pings after half of that, and takes no less
     ),
     Server(
         "gunicorn",
@@ -141,6 +150,7 @@ ASGI_PEERS = (
         "hypercorn",
         "hypercorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop --keep-alive 75",
         logs={"text": "--access-logfile -"},
+        pings="--websocket-ping-interval {ping_interval}",
     ),
 )
 

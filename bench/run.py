@@ -109,7 +109,7 @@ def _tell(run: Run, scenario: Scenario, rounds: int) -> None:
     headline = scenario.columns[0]
     value = run.metrics.get(headline.metric)
     told = run.reason if value is None else f"{value:.2f} {headline.heading}"
-    print(f"round {run.round + 1}/{rounds}  {run.scenario:<14}  {run.server:<10}  {told}", file=sys.stderr)
+    print(f"round {run.round + 1}/{rounds}  {run.scenario:<20}  {run.server:<10}  {told}", file=sys.stderr)
 
 
 def _lineup(scenario: Scenario, builds: Sequence[Server], names: Sequence[str]) -> list[Server]:
@@ -127,7 +127,7 @@ def _versions(builds: Sequence[Server]) -> dict[str, str]:
     found = {item.name.lower(): item.version for item in metadata.distributions(path=folders)}
     asgi = ("granian", "h2corn", "uvicorn", "hypercorn", "gunicorn", "fastpysgi", "socketify")
     wsgi = ("bjoern", "uwsgi", "waitress", "cheroot")
-    shared = ("uvloop", "httptools", "fastapi", "flask")
+    shared = ("uvloop", "httptools", "websockets", "fastapi", "flask")
     versions = {name: found[name] for name in (*asgi, *wsgi, *shared) if name in found}
     return {name: _told_version(command) for name, command in programs.items()} | versions
 

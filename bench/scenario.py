@@ -147,7 +147,7 @@ class Crowd(Scenario):
     )
 
     def measure(self, server: Server, setting: Setting) -> Metrics:
-        _require_files(self.connections)
+        require_files(self.connections)
         with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             payload = HELLO.raw(running.port)
             check(running.port, payload, [None if server.fixed_answer else HELLO_ANSWER])
@@ -219,7 +219,7 @@ class Idle(Scenario):
     )
 
     def measure(self, server: Server, setting: Setting) -> Metrics:
-        _require_files(self.connections)
+        require_files(self.connections)
         with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             request = HELLO.raw(running.port)
             with Connection(running.port) as connection:
@@ -275,7 +275,8 @@ def _under_load(running: Running, payload: bytes, connections: int, setting: Set
     }
 
 
-def _require_files(connections: int) -> None:
+def require_files(connections: int) -> None:
+    """ServerError where the limit on open files does not allow as many."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit < connections + 100:
         raise ServerError(f"only {limit} files may be open here")

@@ -4,6 +4,7 @@ from capacity import FAST, MIX, SLOW
 from client import Request
 from neighbours import Beside, Neighbours, Traffic
 from peers import Service
+from realtime import Echo, FanOut, Silent
 from scenario import HELLO, Crowd, Idle, Load, Mixed, Scenario, Startup, Stream
 
 BROWSER_HEADERS = (
@@ -41,11 +42,13 @@ UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
 # Peers that need many times as long as the rest tell little more in each further scenario.
 ASGI = ("floor", "h2corn", "granian", "fastpysgi", "uvicorn")
 WSGI = ("bjoern", "fastpysgi", "granian", "uwsgi")
+WEBSOCKET = ("h2corn", "granian", "uvicorn", "socketify")
 PATHSEND = ("h2corn", "granian")  # those that have the extension
 POOLS = ("granian", "uwsgi", "waitress", "cheroot", "gunicorn-gthread")  # those that answer several requests at once
 
 DOWNLOAD = Service("apps:download")
 STARLETTE = Service("starlette_app:app")
+ECHO = Service("apps:echo_messages")
 WSGI_HELLO = Service("wsgi_apps:hello", "wsgi")
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -136,6 +139,63 @@ SCENARIOS: tuple[Scenario, ...] = (
     Crowd("open10000", "Hello, 64 busy connections of 10,000", peers=ASGI),
     Idle("idle5000", "5,000 idle keep-alive connections"),
     Startup("startup", "Start to first answer"),
+    Echo(
+        "websocket128",
+        "WebSocket: echo of 128 bytes, 64 connections",
+        ECHO,
+        peers=("floor", *WEBSOCKET, "hypercorn"),
+    ),
+    Echo(
+        "websocket128deflated",
+        "WebSocket: echo of 128 bytes, compressed, 64 connections",
+        ECHO,
+        peers=("floor", *WEBSOCKET, "hypercorn"),
+        deflated=True,
+    ),
+    Echo(
+        "websocket16k",
+        "WebSocket: echo of 16 KiB, 64 connections",
+        ECHO,
+        peers=("floor", *WEBSOCKET, "hypercorn"),
+        size=16_384,
+    ),
+    Echo(
+        "websocket16kdeflated",
+        "WebSocket: echo of 16 KiB, compressed, 64 connections",
+        ECHO,
+        peers=("floor", *WEBSOCKET, "hypercorn"),
+        size=16_384,
+        deflated=True,
+    ),
+    Echo(
+        "websocket1m",
+        "WebSocket: echo of 1 MB, 4 connections",
+        ECHO,
+        peers=(*WEBSOCKET, "hypercorn"),
+        size=MB,
+        connections=4,
+    ),
+    Echo(
+        "websocket1mdeflated",
+        "WebSocket: echo of 1 MB, compressed, 4 connections",
+        ECHO,
+        peers=(*WEBSOCKET, "hypercorn"),
+        size=MB,
+        deflated=True,
+        connections=4,
+    ),
+    Silent(
+        "websocketidle",
+        "10,000 silent WebSockets, a ping on each every 4 s where the server has pings",
+        Service("apps:echo_messages", ping_interval=4),
+        peers=WEBSOCKET,
+    ),
+    FanOut(
+        "websocketfanout",
+        "WebSocket: 128 bytes to each of 5,000 connections",
+        Service("apps:fanout"),
+        peers=WEBSOCKET[:3],
+    ),
     Load("wsgihello64", "WSGI: hello, 64 connections", WSGI_HELLO),
     Load("wsgihello1", "WSGI: hello, 1 connection", WSGI_HELLO, peers=("floor", *WSGI), connections=1),
     Load(

@@ -6,20 +6,15 @@
  * limits the figure. Whatever goes wrong ends the program. Usage: stream PORT CONNECTIONS SECONDS HEAD_FILE BODY
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "client.h"
 
 enum { MAX_CONNECTIONS = 256, HEAD_SIZE = 8192, SOURCE_SIZE = 1 << 20, STALLED_MS = 10000 };
 
@@ -36,19 +31,6 @@ static char request[HEAD_SIZE];
 static ssize_t request_length;
 static long body_length;
 static int source; /* a file in memory that bodies are sent from */
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "%s\n", what);
-    exit(1);
-}
-
-static long now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000L + now.tv_nsec / 1000;
-}
 
 static void start_request(int i)
 {
@@ -115,15 +97,6 @@ static int receive(int i)
     return connections[i].to_receive == 0;
 }
 
-static int connect_to(int port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) || fcntl(fd, F_SETFL, O_NONBLOCK))
-        fail("connection refused");
-    return fd;
-}
-
 static void prepare(const char *head_file)
 {
     int head = open(head_file, O_RDONLY);
@@ -144,8 +117,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* sendfile() has no MSG_NOSIGNAL */
     prepare(argv[4]);
     for (int i = 0; i < count; i++)
-        sockets[i].fd = connect_to(atoi(argv[1]));
-    long start = now_us(), deadline = start + atol(argv[3]) * 1000000L;
+        do_not_block(sockets[i].fd = connect_to(atoi(argv[1])));
+    int64_t start = clock_ns(CLOCK_MONOTONIC), deadline = start + atol(argv[3]) * SECOND;
     for (int i = 0; i < count; i++)
         start_request(i);
     while (busy) {
@@ -157,7 +130,7 @@ int main(int argc, char **argv)
             if (!(sockets[i].revents & (POLLIN | POLLHUP | POLLERR)) || !receive(i))
                 continue;
             requests++;
-            if (now_us() < deadline) {
+            if (clock_ns(CLOCK_MONOTONIC) < deadline) {
                 start_request(i);
             } else {
                 close(sockets[i].fd);
@@ -166,5 +139,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("{\"requests\": %ld, \"duration_us\": %ld}\n", requests, now_us() - start);
+    int64_t duration = clock_ns(CLOCK_MONOTONIC) - start;
+    printf("{\"requests\": %ld, \"duration_us\": %ld}\n", requests, (long)(duration / 1000));
 }

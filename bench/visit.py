@@ -41,11 +41,14 @@ class Meter:
         self._wall, self._busy, self._client = time.monotonic_ns(), core_busy_ns(cores), _own_cpu_ns()
         self._server = process.cpu_ns()
 
-    def read(self) -> tuple[int, Metrics]:
-        """User and system time of the server in nanoseconds, and whose the cores were."""
+    def read(self, load_ns: int = 0) -> tuple[int, Metrics]:
+        """User and system time of the server in nanoseconds, and whose the cores were.
+
+        ``load_ns`` is what the programs have used meanwhile that make the load and still run.
+        """
         cores = self._cores
         server = self._process.cpu_ns() - self._server
-        client = _own_cpu_ns() - self._client
+        client = _own_cpu_ns() - self._client + load_ns
         busy = core_busy_ns(cores) - self._busy
         wall = time.monotonic_ns() - self._wall
         self._process.require_alive()
