@@ -38,7 +38,7 @@ class WebSocketRules:
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
         close_timeout: float = 10.0,
-        deflate_level: int = 6,
+        deflate_level: int = 1,
         limit: int = 0,
     ) -> None: ...
 

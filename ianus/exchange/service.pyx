@@ -70,7 +70,7 @@ cdef class WebSocketRules:
         double ping_interval=20.0,
         double ping_timeout=20.0,
         double close_timeout=10.0,
-        int deflate_level=6,
+        int deflate_level=1,
         Py_ssize_t limit=0,
     ):
         if min(max_size, limit) < 0 or min(ping_interval, ping_timeout, close_timeout) < 0:

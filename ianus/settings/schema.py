@@ -211,7 +211,13 @@ class Settings:
     ws_per_message_deflate: bool = flag(
         True, WEBSOCKET, "Compress messages for clients that offer it.", aliases="websocket_per_message_deflate"
     )
-    ws_deflate_level: int = count(6, WEBSOCKET, "How hard to compress.", minimum=1, maximum=9)
+    ws_deflate_level: int = count(
+        1,
+        WEBSOCKET,
+        "How hard to compress: 9 takes several times the CPU of 1 for messages that are a little smaller.",
+        minimum=1,
+        maximum=9,
+    )
     limit_websockets: int = count(
         0,
         WEBSOCKET,
