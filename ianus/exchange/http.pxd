@@ -44,8 +44,7 @@ cdef class Exchange:
     # Response
     cdef readonly int status        # 0 = not started
     cdef object head                # prepared by the codec, until it is sent
-    cdef flag apart                 # it becomes a tunnel, if it can: it does not count among requests in flight
-    cdef flag tunnel                # it is one
+    cdef flag tunnel                # behind a 101: what comes is not of HTTP
     cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
     cdef bint close                 # the application asked for Connection: close
     cdef bint direct                # each piece of the body leaves at once, not together with the next ones
@@ -71,6 +70,7 @@ cdef class Exchange:
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
+    cdef str over_limit(self)                       # the setting that keeps its application from being called, or None
     cdef int drain(self) except -1                  # the server stops
     # ... of a tunnel
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
@@ -87,6 +87,7 @@ cdef class Exchange:
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
     cdef int send_hints(self, object head) except -1
+    cdef int check_final(self, int status) except -1
     cdef object prepare_response(
         self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
     )

@@ -22,6 +22,7 @@ from ianus.codec.ledger cimport EXCHANGES, count
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session
 from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
+from ianus.exchange.service cimport Service
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected
@@ -84,6 +85,12 @@ cdef class Exchange:
         # nginx's code for a client that left before its answer.
         return self.log_access(self.status if self.head_sent else 499)
 
+    cdef str over_limit(self):
+        cdef Service service = self.service
+        if service.limit_concurrency and service.in_flight >= service.limit_concurrency:
+            return f"limit-concurrency ({service.limit_concurrency})"
+        return None
+
     cdef int drain(self) except -1:
         return 0
 
@@ -100,7 +107,7 @@ cdef class Exchange:
         raise NotImplementedError
 
     cdef bint notify_readable(self) except -1:
-        return 0
+        return False
 
     cdef int notify_writable(self) except -1:
         return 0
@@ -150,13 +157,16 @@ cdef class Exchange:
         self.session.codec.send_informational(self.stream, head)
         return self.session.transport.flush() if self.direct else self.session.transport.resume_soon()
 
+    cdef int check_final(self, int status) except -1:
+        if not 200 <= status <= 999:
+            raise ValueError(f"response status {status} is not a final status (200 to 999)")
+        return 0
+
     cdef object prepare_response(
         self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
     ):
         """Checks what the application wants to begin its response with; nothing is changed yet."""
         cdef bint logged = self.service.access_log is not None and self.service.access_log.shows_response
-        if not 200 <= status <= 999:
-            raise ValueError(f"response status {status} is not a final status (200 to 999)")
         if logged:
             headers = [tuple(pair) for pair in headers]  # Some can be read only once.
         head = build_head(

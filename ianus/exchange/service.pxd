@@ -19,10 +19,10 @@ cdef class WebSocketRules:
     cdef readonly Py_ssize_t max_size       # bytes of a message, inflated; 0 = no limit
     cdef readonly Py_ssize_t max_queue      # messages that wait for the application
     cdef readonly double ping_interval      # seconds without a byte behind which a ping is sent; 0 = never
-    cdef readonly double ping_timeout       # ... and behind which nobody is there; 0 = never
-    cdef readonly double close_timeout      # seconds that the peer's close frame is waited for
+    cdef readonly double ping_timeout       # ... and behind which nobody is there; 0 = no limit
+    cdef readonly double close_timeout      # seconds that the peer's close frame is waited for, 0 = not at all
     cdef readonly int deflate_level         # of permessage-deflate, 1 to 9; 0 = it is not offered
-    cdef readonly Py_ssize_t limit          # open at once; 0 = no limit
+    cdef readonly Py_ssize_t limit          # application calls for WebSockets at once; 0 = no limit
 
 
 cdef class Service:
@@ -34,7 +34,7 @@ cdef class Service:
     cdef readonly int limit_concurrency     # 0 = none
     cdef readonly WebSocketRules websocket_rules
     cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
-    cdef readonly int going_away            # the close code of WebSockets when the server stops
+    cdef readonly bint restarting           # the server stops for a successor
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint forked               # this is a child that an application has forked

@@ -47,7 +47,7 @@ class Service:
     deadlines: Deadlines
     websocket_rules: WebSocketRules
     websockets: int
-    going_away: int
+    restarting: bool
     access_log: AccessLog | None
     limit_concurrency: int
     in_flight: int
@@ -66,4 +66,4 @@ class Service:
         limit_concurrency: int = 0,
         request_id_header: str = "",
     ) -> None: ...
-    def restarts(self) -> None: ...
+    def announce_restart(self) -> None: ...

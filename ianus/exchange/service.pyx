@@ -13,11 +13,6 @@ cdef extern from "<time.h>" nogil:
     time_t time(time_t*)
 
 
-cdef enum:
-    # Close codes (RFC 6455 section 7.4.1 and its registry)
-    GOING_AWAY = 1001
-    SERVICE_RESTART = 1012
-
 cdef tuple DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -116,7 +111,6 @@ cdef class Service:
         self.codecs = codecs
         self.deadlines = deadlines
         self.websocket_rules = WebSocketRules() if websocket_rules is None else websocket_rules
-        self.going_away = GOING_AWAY
         self.access_log = access_log
         self.headers = [(bytes(name), bytes(value)) for name, value in headers]
         names = {pair[0].lower() for pair in self.headers}
@@ -127,9 +121,9 @@ cdef class Service:
         self.pool = OutputPool()
         self.warned = set()
 
-    def restarts(self) -> None:
+    def announce_restart(self) -> None:
         """The stop that comes is for a successor: WebSockets are told so, and their clients come back."""
-        self.going_away = SERVICE_RESTART
+        self.restarting = True
 
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""

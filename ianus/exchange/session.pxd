@@ -20,7 +20,7 @@ cdef class HttpSession(Session):
 
     cdef bint congested(self) noexcept
     cdef int answer_error(self) except -1
-    cdef int refuse(self) except -1
+    cdef int refuse(self, str limit) except -1
     cdef int end_exchange(self) except -1
     cdef int give_up(self, int status, str reason) except -1
     cdef int log_refusal(self, int status, str reason) except -1

@@ -79,19 +79,19 @@ cdef class HttpSession(Session):
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
+        cdef str limit
         if exchange is not None:
             if self.unstarted:
                 self.unstarted = False
                 if self.error_status:
                     pass  # It is answered below; the application never sees it.
-                elif (
-                    self.service.limit_concurrency and self.service.in_flight >= self.service.limit_concurrency
-                    and not exchange.apart
-                ):
-                    self.refuse()
                 else:
-                    exchange.news = False
-                    self.scheduled = exchange.start()
+                    limit = exchange.over_limit()
+                    if limit is not None:
+                        self.refuse(limit)
+                    else:
+                        exchange.news = False
+                        self.scheduled = exchange.start()
             elif exchange.response_complete:
                 if exchange.request_complete or exchange.body_received > DISCARDED:
                     self.end_exchange()
@@ -134,12 +134,12 @@ cdef class HttpSession(Session):
         if exchange.request_complete:
             # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
             exchange.peer_finished = True
-            return exchange.notify_readable()
-        if not behind_unread:
+            exchange.notify_readable()
+        elif not behind_unread:
             # The body can never be completed: an error to the application, never the end of a body.
             self.ending = True
             exchange.peer_finished = True
-            return exchange.notify_readable()
+            exchange.notify_readable()
         return 0
 
     cdef int writable(self) except -1:
@@ -268,15 +268,14 @@ cdef class HttpSession(Session):
             return exchange.answer(status, reason, [], True)
         return self.transport.finish()
 
-    cdef int refuse(self) except -1:
+    cdef int refuse(self, str limit) except -1:
         """Too many application calls: 503, and the connection lives on."""
         cdef Exchange exchange = self.exchange
         cdef double now = monotonic()
         self.service.refusals += 1
         if now - self.service.refused_at >= REFUSALS_EVERY:
             logger.warning(
-                "answered 503 to %d request(s): limit-concurrency (%d) is reached",
-                self.service.refusals, self.service.limit_concurrency,
+                "answered 503 to %d request(s): %s is reached", self.service.refusals, limit
             )
             self.service.refusals = 0
             self.service.refused_at = now

@@ -36,7 +36,9 @@ cdef class WebSocket(WebSocketSink):
     # Inside
     cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1
     cdef int send_close(self, int code, str reason) except -1
-    cdef int end(self, int code, str reason) except -1
+    cdef int end(self, int code_sent, str reason_sent, int code, str reason) except -1
+    cdef int note_end(self, int code, str reason) except -1
+    cdef bint queue_full(self) noexcept
 
 
 cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate)

@@ -19,20 +19,13 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from ianus.codec.base cimport Codec
 from ianus.codec.output cimport COPY_BELOW
 from ianus.codec.websocket.codec cimport (
-    BINARY, CLOSE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink, close_payload, may_close_with, write_header,
+    BINARY, CLOSE, INTERNAL_ERROR, LOST, MOST_HEADER, NO_CODE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink,
+    close_payload, may_close_with, write_header,
 )
 from ianus.codec.websocket.deflate cimport SMALL, Deflate
 from ianus.exchange.http cimport GATHER, HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
 from ianus.telemetry.clock cimport monotonic_coarse
-
-
-cdef enum:
-    LONGEST_HEADER = 10     # of a frame that a server sends (RFC 6455 section 5.2)
-    # Close codes (RFC 6455 section 7.4.1)
-    NO_CODE = 1005
-    LOST = 1006
-    INTERNAL_ERROR = 1011
 
 
 cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate):
@@ -68,7 +61,7 @@ cdef class WebSocket(WebSocketSink):
             self.queue = []
         self.queue.append(message)
         self.queued += len(message)
-        if len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER:
+        if self.queue_full():
             self.codec.paused = True
         self.exchange.news = True
         return 0
@@ -86,18 +79,20 @@ cdef class WebSocket(WebSocketSink):
         return 0
 
     cdef int on_close(self, int code, str reason) except -1:
-        if not self.close_sent:
-            # RFC 6455 section 5.5.1: the code is echoed.
-            self.send_close(code, "")
-        self.end(code, reason)
-        self.over = True
-        return 0
+        # RFC 6455 section 5.5.1: the code is echoed.
+        return self.end(code, "", code, reason)
 
     cdef int on_error(self, int code, str reason) except -1:
+        return self.end(code, reason, code, reason)
+
+    cdef int end(self, int code_sent, str reason_sent, int code, str reason) except -1:
+        """Nothing more is read. The last two are for the application."""
         if not self.close_sent:
-            self.send_close(code, reason)
-        self.end(code, reason)
+            self.send_close(code_sent, reason_sent)
         self.over = True
+        self.note_end(code, reason)
+        # The exchange closes the connection when no codec is on the stack.
+        self.exchange.news = True
         return 0
 
     cdef object take(self):
@@ -109,11 +104,14 @@ cdef class WebSocket(WebSocketSink):
         self.read_on()
         return message
 
+    cdef bint queue_full(self) noexcept:
+        return self.queue is not None and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER)
+
     cdef int read_on(self) except -1:
         """Goes on reading, if nothing speaks against it any more."""
         if not self.codec.paused or self.over or self.exchange is None or self.exchange.congested():
             return 0
-        if self.queue and not self.code and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER):
+        if self.queue_full() and not self.code:
             return 0
         self.codec.paused = False
         return self.exchange.session.transport.resume_soon()
@@ -143,7 +141,7 @@ cdef class WebSocket(WebSocketSink):
 
     cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1:
         """owner: the object that has the data, if it may be referenced until it has left."""
-        cdef unsigned char header[LONGEST_HEADER]
+        cdef unsigned char header[MOST_HEADER]
         cdef Exchange exchange = self.exchange
         cdef Codec codec = exchange.session.codec
         codec.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
@@ -168,7 +166,7 @@ cdef class WebSocket(WebSocketSink):
             return 0
         self.send_close(code, reason)
         self.close_by = monotonic_coarse() + self.rules.close_timeout
-        self.end(code, reason)
+        self.note_end(code, reason)
         # What waits in the socket is read, to the peer's close frame.
         self.read_on()
         return self.exchange.session.transport.reconsider()
@@ -178,19 +176,16 @@ cdef class WebSocket(WebSocketSink):
         self.close_sent = True
         return self.send_frame(CLOSE, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
 
-    cdef int end(self, int code, str reason) except -1:
-        """The application is to hear of no other end than this."""
+    cdef int note_end(self, int code, str reason) except -1:
+        """The application is to hear of no other end than the first one."""
         if not self.code:
             self.code = code
             self.reason = reason
-        self.exchange.news = True
         return 0
 
     cdef int lose(self, int code, str reason) except -1:
         self.over = True
-        if not self.code:
-            self.code = code
-            self.reason = reason
+        self.note_end(code, reason)
         self.exchange = None
         self.codec.sink = None
         return 0
@@ -209,7 +204,7 @@ cdef class WebSocket(WebSocketSink):
         if self.pinged and rules.ping_timeout:
             when = self.pinged + rules.ping_timeout
         else:
-            when = self.heard + rules.ping_interval
+            when = max(self.heard, self.pinged) + rules.ping_interval
         # Thousands of connections share a few wake-ups.
         tick = min(1.0, rules.ping_interval / 20)
         return ceil(when / tick) * tick
@@ -220,15 +215,12 @@ cdef class WebSocket(WebSocketSink):
             # The peer's close frame has not come: it is not waited for any longer (RFC 6455 section 7.1.1).
             self.over = True
         elif self.codec.paused:
-            # We do not read, so nothing can be heard.
+            # Nobody can be heard whom we do not read.
             self.heard = now
             self.pinged = 0
         elif self.pinged and self.rules.ping_timeout:
-            self.send_close(INTERNAL_ERROR, "keepalive ping timeout")
-            self.end(LOST, "keepalive ping timeout")
-            self.over = True
+            return self.end(INTERNAL_ERROR, "keepalive ping timeout", LOST, "keepalive ping timeout")
         else:
-            self.heard = now
             self.pinged = now
             return self.send_frame(PING, False, NULL, 0, None)
         return 0

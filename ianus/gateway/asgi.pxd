@@ -16,7 +16,7 @@ cdef class AsgiGateway(Gateway):
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
-    cdef object websockets          # makes the exchange of a request that would be a WebSocket, or None
+    cdef object open_websocket      # makes the exchange of a request that would be a WebSocket, or None
     # The list of exchanges whose application runs: it keeps their tasks alive, of which asyncio holds only weak
     # references.
     cdef AsgiExchange first
@@ -48,6 +48,8 @@ cdef class AsgiExchange(Exchange):
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
+    cdef bint broke_off(self) noexcept
+    cdef int end_failed(self) except -1
 
 
 cdef bint wake(list futures) except -1

@@ -16,7 +16,7 @@ class AsgiGateway(Gateway):
         root_path_kept: bool = False,
         mount: str = "",
         sendfile: bool = True,
-        websockets: Callable[[Request], AsgiExchange | None] | None = None,
+        open_websocket: Callable[[Request], AsgiExchange | None] | None = None,
         state: dict[str, Any] | None = None,
     ) -> None: ...
     def end_cancelled(self) -> None: ...

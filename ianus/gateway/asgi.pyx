@@ -62,7 +62,7 @@ cdef class AsgiGateway(Gateway):
 
     app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
     puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
-    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. websockets:
+    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. open_websocket:
     makes the exchange of a request that asks for another protocol, or returns None (gateway/websocket); without it
     those are requests like any other.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
@@ -70,12 +70,12 @@ cdef class AsgiGateway(Gateway):
 
     def __init__(
         self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
-        str mount="", bint sendfile=True, websockets=None, dict state=None,
+        str mount="", bint sendfile=True, open_websocket=None, dict state=None,
     ):
         self.app = app
         self.name = name
         self.loop = loop
-        self.websockets = websockets
+        self.open_websocket = open_websocket
         self.create_future = loop.create_future
         self.state = state
         # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
@@ -129,8 +129,8 @@ cdef class AsgiGateway(Gateway):
 
     cdef Exchange open(self, Request request):
         cdef AsgiExchange exchange = None
-        if request.upgrade and self.websockets is not None:
-            exchange = self.websockets(request)
+        if request.upgrade and self.open_websocket is not None:
+            exchange = self.open_websocket(request)
         if exchange is None:
             exchange = AsgiExchange.__new__(AsgiExchange)
         exchange.gateway = self
@@ -299,6 +299,7 @@ cdef class AsgiExchange(Exchange):
         cdef bint wanted
         if self.disconnected:
             raise ClientDisconnected
+        self.check_final(status)
         wanted = trailing and self.accepts_trailers()
         self.begin_response(
             status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
@@ -395,7 +396,7 @@ cdef class AsgiExchange(Exchange):
                 self.report("application was cancelled", None)
         elif isinstance(error, KeyboardInterrupt):
             self.report("application was interrupted", None)
-        elif self.disconnected or self.refused or self.peer_finished and not self.request_complete:
+        elif self.broke_off():
             # Frameworks turn a request that breaks off into exceptions of their own.
             logger.info(
                 "the request broke off, application raised %s: %s",
@@ -403,9 +404,18 @@ cdef class AsgiExchange(Exchange):
             )
         else:
             self.report("exception in application", error)
+        self.end_failed()
+        return False
+
+    cdef bint broke_off(self) noexcept:
+        """Whether the client has left before its end."""
+        return self.disconnected or self.refused or self.peer_finished and not self.request_complete
+
+    cdef int end_failed(self) except -1:
+        """The client gets no more from the application."""
         if not self.response_complete and not self.disconnected:
             self.fail()
-        return False
+        return 0
 
     cdef int ended(self) except -1:
         """Leaves the gateway's list; nothing keeps the task any more."""

@@ -19,7 +19,6 @@ cdef class Member:
     cdef Place place                # others point to it while this object is among the crew's members
     cdef object thread
     cdef unsigned long ident
-    cdef bint leads                 # it took the lead and has not handed it over; it may have been deposed
     cdef uint64_t epoch             # of the leader's word, when it last wrote it
     cdef WsgiExchange exchange      # whose application it calls, or None; under the lock
     cdef double since               # when that began
@@ -40,8 +39,8 @@ cdef class Crew(Threads):
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
     cdef int hired                  # threads so far, for their names
-    cdef Place* leader              # of the thread that serves the reactor; NULL between two, and with an event loop
-    cdef double settled             # when the leader last sent what calls had produced
+    cdef Place* leader              # of who took the lead last and has not handed it over; it may have been deposed
+    cdef double settled             # when what the leader's calls had produced was sent last
     cdef Place* home                # where all calls are made when there is to be one at a time, else NULL
     cdef bint sleeping              # the leader waits for something to do
     cdef bint stopping

@@ -35,7 +35,7 @@ from ianus.telemetry.clock cimport monotonic
 
 logger = logging.getLogger("ianus.error")
 
-cdef double GATHER = 0.001     # seconds that a finished response may wait for others to be sent with
+cdef double TOGETHER = 0.001    # seconds that a finished response may wait for others to be sent with
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
 cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
 
@@ -125,9 +125,8 @@ cdef class Crew(Threads):
             self.stopping = True
             self.on_gone = on_gone
             close_parking(&self.parking)
-            if not self.shared:
-                # Nobody is there any more to whom the watchdog could give the lead, and with it what was gathered.
-                self.poller.settle()
+            # Nobody is there any more to whom the watchdog could give the lead, and with it what was gathered.
+            self.settle()
             self.wake()
             gone = not self.members
             while self.first is not None:
@@ -224,7 +223,9 @@ cdef class Crew(Threads):
         elif not self.shared:
             # Each send wakes a client. What a leader has finished waits for a few others; whoever takes the lead from
             # it sends them first.
-            gathers = exchange.place == self.leader != NULL and (exchange.out_end or exchange.out_returned)
+            gathers = (
+                self.leader != NULL and exchange.place == self.leader and (exchange.out_end or exchange.out_returned)
+            )
             try:
                 exchange.collect()
                 if not gathers:
@@ -283,7 +284,7 @@ cdef class Crew(Threads):
                         complain("internal error in a thread")
                         if self.holder == me.ident:
                             self.leave()
-                        if me.leads and still_leads(&self.watchdog, me.epoch):
+                        if self.leader == &me.place and still_leads(&self.watchdog, me.epoch):
                             continue
                 if self.stopping:
                     break
@@ -302,9 +303,8 @@ cdef class Crew(Threads):
         cdef uint64_t call
         cdef bint served
         self.enter()
-        me.leads = True
-        if not self.shared:
-            self.leader = &me.place
+        self.leader = &me.place
+        self.settle()
         self.sleeping = False
         self.watchdog.clock = me.place.clock
         me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL
@@ -316,7 +316,6 @@ cdef class Crew(Threads):
                 self.most = self.asked + 1
             if self.home != NULL and self.home != &me.place and self.calls == 0:
                 # The one thread that calls applications is free: it leads again.
-                me.leads = False
                 tell(&self.parking, self.home, LEAD)
                 break
             served = self.serve()
@@ -324,9 +323,10 @@ cdef class Crew(Threads):
             if exchange is None:
                 if not served:
                     self.sleep()
+                elif monotonic() - self.settled > TOGETHER:
+                    self.settle()
                 continue
             if likely_blocks(exchange.evidence) and self.hand_over():
-                me.leads = False
                 self.leader = NULL
                 self.make_call(me, exchange)
                 return self.follow(me)
@@ -349,6 +349,7 @@ cdef class Crew(Threads):
     cdef int settle(self) except -1:
         """Sends what the leader's calls have produced; the lock is held."""
         if not self.shared:
+            self.settled = monotonic()
             self.poller.settle()
         return 0
 
@@ -356,7 +357,6 @@ cdef class Crew(Threads):
         """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
         cdef WsgiExchange exchange
         cdef bint blocked = True
-        me.leads = False
         while not self.stopping:
             exchange = self.next_call()
             if exchange is None:
@@ -379,9 +379,8 @@ cdef class Crew(Threads):
         exchange.place = &me.place
         me.exchange = exchange
         me.since = monotonic()
-        if self.leader == &me.place and (measured or me.since - self.settled > GATHER):
-            self.settled = me.since
-            self.poller.settle()
+        if self.leader == &me.place and (measured or me.since - self.settled > TOGETHER):
+            self.settle()
         self.leave()
         pause()
         try:

@@ -19,10 +19,12 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef bytes accept               # Sec-WebSocket-Accept
     cdef list offered               # subprotocols
     cdef tuple negotiated           # Sec-WebSocket-Extensions and what it promises (codec/websocket/handshake), or None
-    cdef WebSocket socket           # from websocket.accept on
+    cdef WebSocket conversation     # from websocket.accept on
 
     cdef int accept_connection(self, dict message) except -1
     cdef int deny(self, dict message) except -1
     cdef int handle_send(self, dict message) except -1
     cdef int handle_close(self, dict message) except -1
+    cdef int close_open(self, int code, str reason) except -1
     cdef int finish(self) except -1
+    cdef int end_tunnel(self) except -1

@@ -6,32 +6,21 @@ response. One that ends without a word closes: 1000 behind a return, 1011 behind
 Compiled because every message passes here.
 """
 cimport cython
-import asyncio
 
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 from ianus.codec.base cimport FRAMING_TUNNEL, Request
+from ianus.codec.websocket.codec cimport GOING_AWAY, INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
 from ianus.codec.websocket.deflate cimport Deflate
-from ianus.exchange.head cimport ResponseFacts, build_head
-from ianus.exchange.service cimport WebSocketRules
+from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.websocket cimport open_conversation
 from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, required, unexpected, wake
 
 from ianus.codec.websocket.handshake import HandshakeError, accept_value, asks_for_websocket, negotiate, subprotocols
-from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
-
-cdef object CancelledError = asyncio.CancelledError
+from ianus.exchange.disconnect import ClientDisconnected
 
 cdef str SPEC_VERSION = "2.5"
-
-
-cdef enum:
-    # Close codes (RFC 6455 section 7.4.1)
-    NORMAL = 1000
-    NO_CODE = 1005
-    LOST = 1006
-    INTERNAL_ERROR = 1011
 
 
 @cython.no_gc
@@ -39,19 +28,18 @@ cdef class AsgiWebSocket(AsgiExchange):
     """One WebSocket in its application."""
 
     cdef bint start(self) except -1:
-        cdef WebSocketRules rules = self.service.websocket_rules
         try:
             self.accept = accept_value(self.request)
             self.offered = subprotocols(self.request)
-            if rules.deflate_level:
-                self.negotiated = negotiate(self.request, rules.deflate_level)
+            self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
         except HandshakeError as error:
             self.answer(error.status, error.detail, error.fields, True)
             return False
-        if rules.limit and self.service.websockets >= rules.limit:
-            self.answer(503, "limit-websockets is reached", [(b"retry-after", b"5")], False)
-            return False
         return AsgiExchange.start(self)
+
+    cdef str over_limit(self):
+        cdef Py_ssize_t limit = self.service.websocket_rules.limit
+        return f"limit-websockets ({limit})" if limit and self.service.websockets >= limit else None
 
     cdef dict scope(self):
         cdef dict scope = (<AsgiGateway>self.gateway).build_scope(self)
@@ -74,13 +62,15 @@ cdef class AsgiWebSocket(AsgiExchange):
         if not self.connect_told:
             self.connect_told = True
             return {"type": "websocket.connect"}
-        if self.socket is not None:
-            message = self.socket.take()
+        if self.conversation is not None:
+            message = self.conversation.take()
             if message is not None:
                 return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
-            if self.socket.code:
+            if self.conversation.code:
                 self.disconnect_told = True
-                return {"type": "websocket.disconnect", "code": self.socket.code, "reason": self.socket.reason}
+                return {
+                    "type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason
+                }
         elif self.state == CLOSED or self.disconnected or self.peer_finished:
             self.disconnect_told = True
             return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
@@ -88,15 +78,15 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef bint notify_readable(self) except -1:
         if self.tunnel:
-            if self.peer_finished and not self.socket.over:
-                self.socket.lose(LOST, "")
-            if self.socket.over:
+            if self.peer_finished and not self.conversation.over:
+                self.conversation.lose(LOST, "")
+            if self.conversation.over:
                 self.finish()
         return wake(self.readers)
 
     cdef int notify_writable(self) except -1:
-        if self.socket is not None:
-            self.socket.read_on()
+        if self.conversation is not None:
+            self.conversation.read_on()
         return wake(self.writers)
 
     # ---------------------------------------------------------------- send
@@ -120,8 +110,6 @@ cdef class AsgiWebSocket(AsgiExchange):
             if name == "websocket.accept":
                 return self.accept_connection(<dict>message)
             if name == "websocket.close":
-                if self.disconnected:
-                    raise ClientDisconnected
                 self.state = CLOSED
                 return self.answer(403, None, [], False)
             if name == "websocket.http.response.start":
@@ -158,10 +146,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if bytes(name).lower().startswith(b"sec-websocket-"):
                 raise ValueError(f"header {bytes(name)!r} is the server's to send")
             fields.append((name, value))
-        head = build_head(
-            self.service, self.session.codec, 101, None, fields, False, self.request_id, False, self.gateway.name,
-            &facts,
-        )
+        head = self.prepare_response(self.session.codec, 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         self.status = 101
@@ -169,7 +154,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.head_sent = True
         self.tunnel = True
         self.state = OPEN
-        self.socket = open_conversation(
+        self.conversation = open_conversation(
             self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
         )
         # With what the client has sent already, and with its deadlines.
@@ -204,88 +189,83 @@ cdef class AsgiWebSocket(AsgiExchange):
                 if not isinstance(content, (bytes, bytearray, memoryview)):
                     raise TypeError(f"'bytes' is bytes, not {type(content).__name__}")
                 content = bytes(content)
-        if self.disconnected or self.socket.code:
+        if self.disconnected or self.conversation.code:
             raise ClientDisconnected
         self.given += len(content)
-        return self.socket.send(content)
+        return self.conversation.send(content)
 
     cdef int handle_close(self, dict message) except -1:
         code = message.get("code")
         reason = message.get("reason")
         self.state = CLOSED
-        if self.tunnel and not self.socket.code:
-            self.socket.close(NORMAL if code is None else code, "" if reason is None else reason)
+        return self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
+
+    cdef int close_open(self, int code, str reason) except -1:
+        """Begins the closing handshake, unless it has begun or there is nobody."""
+        if self.tunnel and not self.conversation.code:
+            self.conversation.close(code, reason)
             wake(self.readers)
         return 0
 
     # ---------------------------------------------------------------- the tunnel
 
     cdef bint accepts_body(self) noexcept:
-        return self.socket.accepts() if self.tunnel else AsgiExchange.accepts_body(self)
+        return self.conversation.accepts() if self.tunnel else AsgiExchange.accepts_body(self)
 
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
-        return self.socket.received(data, size)
+        return self.conversation.received(data, size)
 
     cdef double tunnel_deadline(self) noexcept:
-        return self.socket.deadline()
+        return self.conversation.deadline()
 
     cdef int tunnel_expired(self) except -1:
-        self.socket.expired()
-        return self.notify_readable()
+        self.conversation.expired()
+        self.notify_readable()
+        return 0
 
     cdef int drain(self) except -1:
-        if self.tunnel and not self.socket.code:
-            self.socket.close(self.service.going_away, "")
-            wake(self.readers)
-        return 0
+        return self.close_open(SERVICE_RESTART if self.service.restarting else GOING_AWAY, "")
 
     cdef int finish(self) except -1:
         """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
-        self.tunnel = False
-        self.socket.lose(LOST, "")
+        self.end_tunnel()
         return self.complete() if self.session is not None else 0
 
     cdef int disconnect(self) except -1:
         if self.tunnel:
-            self.tunnel = False
-            self.socket.lose(LOST, "")
+            self.end_tunnel()
         return AsgiExchange.disconnect(self)
+
+    cdef int end_tunnel(self) except -1:
+        self.tunnel = False
+        return self.conversation.lose(LOST, "")
 
     # ---------------------------------------------------------------- the end
 
     def application_returned(self) -> bool:
         self.ended()
-        if self.service.forked:
-            return True
-        if self.socket is not None:
-            if self.tunnel and not self.socket.code:
-                self.socket.close(NORMAL, "")
+        if self.conversation is not None:
+            if not self.service.forked:
+                self.close_open(NORMAL, "")
+        elif self.disconnect_told and not self.response_complete:
+            # It was told that nobody listens and took the hint.
+            self.break_off()
         elif not self.response_complete and not self.disconnected:
             self.report("application returned without answering a WebSocket handshake", None)
             self.fail()
-        return False
+        return self.service.forked
 
-    def application_raised(self, error) -> bool:
-        self.ended()
-        if self.service.forked:
-            return True
-        if isinstance(error, (CancelledError, GeneratorExit)) or is_disconnect(error):
-            pass
-        else:
-            self.report("exception in application", error)
-        if self.socket is not None:
-            if self.tunnel and not self.socket.code:
-                self.socket.close(self.service.going_away if self.service.draining else INTERNAL_ERROR, "")
-        elif not self.response_complete and not self.disconnected:
-            self.fail()
-        return False
+    cdef bint broke_off(self) noexcept:
+        return self.disconnected or self.disconnect_told
+
+    cdef int end_failed(self) except -1:
+        if self.conversation is None:
+            return AsgiExchange.end_failed(self)
+        return self.drain() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
 
 
 def open_websocket(Request request not None):
     """The exchange of a request for a WebSocket, None for another."""
-    cdef AsgiWebSocket exchange
     if not asks_for_websocket(request):
         return None
-    exchange = AsgiWebSocket.__new__(AsgiWebSocket)
-    exchange.apart = True
-    return exchange
+    return AsgiWebSocket.__new__(AsgiWebSocket)

@@ -401,6 +401,7 @@ cdef class WsgiExchange(Exchange):
         if not isinstance(headers, list):
             raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
         code, reason = gateway.parse_status(<str>status)
+        self.check_final(code)
         self.prepared = self.prepare_response(self.codec, code, <bytes>reason, headers, True, False, &facts)
         self.prepared_status = code
         self.facts = facts

@@ -5,7 +5,7 @@ Facts and rules:
 - The child is a new interpreter and no fork: it loads all code anew, and no thread of the parent's is missing in it.
 - What it is to do comes through a pipe. The parent holds the other end as long as it lives, so that the end of the
   file means the end of the parent, whatever ended it; then the child goes too.
-- A child that is to end is asked more and more urgently. It never outlasts ENDING, event streams or not.
+- A child that is to end is asked more and more urgently. It never outlasts these times, event streams or not.
 """
 
 import json
@@ -23,8 +23,9 @@ from ianus.errors import StartupError
 from ianus.settings.schema import Settings, table
 from ianus.settings.values import FdBind
 
-# Signals that end a child, and the seconds that it gets to obey each.
-ENDING = ((signal.SIGTERM, 2.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
+# A child that is asked to end has so many seconds, and then these signals and seconds to obey each.
+GRACE = 2.0
+HASTENING = ((signal.SIGQUIT, 10.0), (signal.SIGKILL, None))
 
 COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.child import main; main({pipe})"
 
@@ -69,8 +70,9 @@ class Child:
         """Ends the worker, if there is one. restarts: another one follows."""
         if self._process is None:
             return
-        for number, patience in ENDING:
-            self._process.send_signal(signal.SIGHUP if restarts and number == signal.SIGTERM else number)
+        first = signal.SIGUSR2 if restarts else signal.SIGTERM
+        for number, patience in ((first, GRACE), *HASTENING):
+            self._process.send_signal(number)
             try:
                 self._process.wait(patience)
             except subprocess.TimeoutExpired:
@@ -112,6 +114,6 @@ def main(pipe: int) -> NoReturn:
 
 def _end_with_parent(pipe: int) -> None:
     os.read(pipe, 1)
-    for number, patience in ENDING:
+    for number, patience in ((signal.SIGTERM, GRACE), *HASTENING):
         os.kill(os.getpid(), number)
         time.sleep(patience or 0)

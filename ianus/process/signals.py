@@ -1,7 +1,7 @@
 """What asks the process to stop, and how urgently.
 
-TERM and the first INT ask for a graceful stop, QUIT for a quick one; HUP is a TERM by somebody who starts a successor,
-which WebSocket clients are told. An INT while a stop is under way hastens
+TERM and the first INT ask for a graceful stop, QUIT for a quick one; USR2 is the TERM of a process that starts a
+successor, which WebSocket clients are told. An INT while a stop is under way hastens
 it, and one more after that breaks off whatever Python code is running (KeyboardInterrupt): the way out of an
 application that blocks the event loop. A TERM never makes anything worse than it is, since process managers
 like to repeat it. USR1 opens the log files anew.
@@ -58,8 +58,7 @@ class StopRequest:
 
 
 def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callable[[], None]:
-    """Lets TERM, INT, QUIT and HUP speak to `stop`, HUP unless it is ignored, as under nohup. Returns a function that
-    restores the handlers of before.
+    """Lets TERM, INT, QUIT and USR2 speak to `stop`. Returns a function that restores the handlers of before.
 
     Outside the main thread, where Python allows no handlers, nothing is done.
     """
@@ -77,11 +76,9 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
             seen = Urgency.QUICK
         else:
             seen = max(seen, Urgency.GRACEFUL)
-        loop.call_soon_threadsafe(functools.partial(stop.ask, seen, restarts=number == signal.SIGHUP))
+        loop.call_soon_threadsafe(functools.partial(stop.ask, seen, restarts=number == signal.SIGUSR2))
 
-    handled = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        handled.append(signal.SIGHUP)
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
     before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}
 
     def restore() -> None:

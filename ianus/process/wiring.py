@@ -111,7 +111,7 @@ def _asgi_gateway(
         root_path_kept=bool(settings.root_path_kept),
         mount=app.prefix,
         sendfile=settings.sendfile,
-        websockets=_open_websocket if settings.ws == "auto" else None,
+        open_websocket=_open_websocket if settings.ws == "auto" else None,
         state=state,
     )
 

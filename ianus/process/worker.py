@@ -239,7 +239,7 @@ class Worker:
                 f" (for up to {limit:g} s; INT again does not wait)" if limit and (in_flight or websockets) else "",
             )
             if self.stop.restarts:
-                wired.service.restarts()
+                wired.service.announce_restart()
             drained = asyncio.Event()
             self.foreman.exclusively(lambda: wired.reactor.drain(setter(drained, loop)))
             for listener in self.listeners:  # From here on clients are refused, not left waiting.

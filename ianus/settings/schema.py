@@ -173,7 +173,8 @@ class Settings:
     ws: Literal["auto", "none"] = choice(
         "auto",
         WEBSOCKET,
-        "Whether ASGI applications are asked for WebSockets; with none a handshake is a request like any other.",
+        "Whether ASGI applications are asked for WebSockets; with none a handshake is a request like any other."
+        " Names of libraries, as Uvicorn has them, are auto.",
         "auto none",
         kind=values.websockets,
     )
@@ -189,7 +190,7 @@ class Settings:
         WEBSOCKET,
         "Most messages that wait for the application before no more are read.",
         minimum=1,
-        maximum=1 << 20,
+        maximum=1 << 16,
     )
     ws_ping_interval: float = seconds(
         20.0,
@@ -221,7 +222,8 @@ class Settings:
     limit_websockets: int = count(
         0,
         WEBSOCKET,
-        "Most WebSockets open at once, which do not count for --limit-concurrency; further ones are answered 503.",
+        "Most WebSockets that applications serve at once; further ones are answered 503. They do not count for"
+        " --limit-concurrency.",
         zero="no limit",
     )
 

@@ -32,7 +32,8 @@ def test_a_worker_that_ignores_every_request_is_killed(
     child: Child, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "COMMAND", STUBBORN)
-    monkeypatch.setattr(module, "ENDING", ((signal.SIGTERM, 0.01), (signal.SIGQUIT, 0.01), (signal.SIGKILL, None)))
+    monkeypatch.setattr(module, "GRACE", 0.01)
+    monkeypatch.setattr(module, "HASTENING", ((signal.SIGQUIT, 0.01), (signal.SIGKILL, None)))
     child.start()
     until(lambda: capfd.readouterr().out == "ready")
     assert child.poll() is None

@@ -11,7 +11,7 @@ import pytest
 
 from ianus.process.signals import StopRequest, Urgency, handle_signals, wake_by_signals
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
@@ -61,23 +61,15 @@ def test_what_signals_ask_for(
     assert urgency_after(loop, stop, *signals) == urgency
 
 
-def test_hup_is_the_stop_of_somebody_who_starts_a_successor(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+def test_usr2_is_the_stop_of_a_process_that_starts_a_successor(
+    loop: asyncio.AbstractEventLoop, stop: StopRequest
+) -> None:
     assert urgency_after(loop, stop, signal.SIGTERM) == Urgency.GRACEFUL
     assert not stop.restarts
-    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGUSR2)
     while not stop.restarts:
         loop.run_until_complete(asyncio.sleep(0))
     assert stop.urgency == Urgency.GRACEFUL
-
-
-def test_an_ignored_hup_stays_ignored(loop: asyncio.AbstractEventLoop) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        restore = handle_signals(loop, StopRequest())
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        restore()
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:

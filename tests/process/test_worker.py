@@ -43,6 +43,7 @@ class StandIn:
         self.threads: list[threading.Thread] = []
         self.on_gone: Callable[[], None] | None = None
         self.exclusive = False
+        self.websockets = 0
 
     def wire(self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any) -> Any:
         self.states = states

@@ -24,6 +24,10 @@ STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
 cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count):
     if reason is not None:
         return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
+    if status == 426:
+        # RFC 9110 section 15.5.22: it says what to. Applications cannot, since these two fields are the server's.
+        upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
+        return encode_fields(<bytes>STATUS_LINES[status - 100] + upgrade, fields, count)
     return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)
 
 

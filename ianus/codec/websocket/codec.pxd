@@ -17,12 +17,17 @@ cdef enum Opcode:
     PONG = 10
 
 
-# Why a connection is closed, as far as a codec has to do with it (RFC 6455 section 7.4.1).
+# Why a connection is closed (RFC 6455 section 7.4.1 and its registry).
 cdef enum CloseCode:
+    NORMAL = 1000
+    GOING_AWAY = 1001       # the server stops
     PROTOCOL_ERROR = 1002
     NO_CODE = 1005          # stands for a close frame without one; never on the wire
+    LOST = 1006             # stands for the end of a connection without a close frame; likewise
     INVALID_DATA = 1007     # not UTF-8, not DEFLATE
     TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
 
 
 cdef enum:

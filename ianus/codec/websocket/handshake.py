@@ -78,12 +78,12 @@ def subprotocols(request: Request) -> list[str]:
 
 def negotiate(request: Request, level: int) -> tuple[bytes, Deflate] | None:
     """The first offer of permessage-deflate that can be met: the value of Sec-WebSocket-Extensions that accepts it, and
-    the compression. level: of effort, 1 to 9. Raises HandshakeError.
+    the compression. level: of effort, 1 to 9; with 0 none is met. Raises HandshakeError.
     """
     accepted = None
     for name, parameters in _extensions(request):
         if name == b"permessage-deflate" and parameters is not None:
-            accepted = accepted or _accept_deflate(parameters, level)
+            accepted = accepted or (_accept_deflate(parameters, level) if level else None)
     return accepted
 
 
