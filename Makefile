@@ -141,6 +141,7 @@ stress: $(BUILD)/asan/.built
 # On the release build, which is what is served.
 conformance: build
 	$(call debian,command -v slowhttptest,slowhttptest)
+	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
 
 # A finding stays in fuzz/findings, where `make test` tries it again from then on. New inputs that reach more stay in

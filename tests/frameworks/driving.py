@@ -1,11 +1,17 @@
 """What the tests of this folder do to its applications."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
+from websockets.sync.client import ClientConnection, connect
 
-from tests.helpers import Client, Server
+from tests.helpers import PATIENCE, Client, Server
 
 APPS = Path(__file__).parent
 
@@ -22,3 +28,43 @@ def open_gate(server: Server, name: str) -> None:
     """Lets the requests go on that wait at this gate of the application."""
     with server.connect() as client:
         assert client.post(f"/open/{name}", b"").status == 204
+
+
+# --- WebSockets ---
+
+
+@contextmanager
+def websocket(server: Server, path: str, **options: Any) -> Iterator[ClientConnection]:
+    """A WebSocket as its users have one, with permessage-deflate; options: those of the library `websockets`.
+
+    Raises InvalidStatus when the server does not answer 101.
+    """
+    assert isinstance(server.address, tuple)
+    host, port = server.address
+    uri = f"ws://{host}:{port}{path}"
+    with connect(uri, proxy=None, open_timeout=PATIENCE, close_timeout=PATIENCE, **options) as socket:
+        yield socket
+
+
+def refused(server: Server, path: str, **options: Any) -> Response:
+    """What answers a handshake that is not accepted."""
+    with pytest.raises(InvalidStatus) as caught, websocket(server, path, **options):
+        pass
+    return caught.value.response
+
+
+def upgraded(server: Server, path: str, *fields: bytes) -> Client:
+    """A WebSocket that can be left in any way, without a close frame."""
+    client = server.connect()
+    client.request(
+        path,
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Version: 13",
+        *fields,
+    )
+    _, status, _, headers = client.head()
+    # The key and its answer are those of RFC 6455, 1.3.
+    assert (status, dict(headers)[b"sec-websocket-accept"]) == (101, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    return client

@@ -28,6 +28,9 @@ from fastapi import (
     Request,
     Response,
     UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketException,
     status,
 )
 from fastapi.middleware.cors import CORSMiddleware
@@ -327,6 +330,67 @@ async def events(name: str) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(raw_data="second")
     finally:
         say("stream closed", name)
+
+
+# --- WebSockets ---
+
+
+class ConnectionManager:
+    def __init__(self) -> None:
+        self.active: list[WebSocket] = []
+
+    async def connect(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        self.active.append(websocket)
+
+    def disconnect(self, websocket: WebSocket) -> None:
+        self.active.remove(websocket)
+
+    async def broadcast(self, message: str) -> None:
+        for connection in self.active:
+            await connection.send_text(message)
+
+
+manager = ConnectionManager()
+
+
+@app.websocket("/chat/{client_id}")
+async def chat(websocket: WebSocket, client_id: int) -> None:
+    await manager.connect(websocket)
+    try:
+        while True:
+            data = await websocket.receive_text()
+            await websocket.send_text(f"You wrote: {data}")
+            await manager.broadcast(f"Client #{client_id} says: {data}")
+    except WebSocketDisconnect:
+        manager.disconnect(websocket)
+        await manager.broadcast(f"Client #{client_id} left the chat")
+
+
+async def get_cookie_or_token(
+    session: Annotated[str | None, Cookie()] = None, token: Annotated[str | None, Query()] = None
+) -> str:
+    if session is None and token is None:
+        raise WebSocketException(status.WS_1008_POLICY_VIOLATION)
+    return session or token or ""
+
+
+async def get_resource(item_id: str) -> AsyncIterator[str]:
+    yield f"resource of {item_id}"
+    say("resource closed", item_id)
+
+
+@app.websocket("/items/{item_id}/socket")
+async def item_socket(
+    websocket: WebSocket,
+    item_id: str,
+    credential: Annotated[str, Depends(get_cookie_or_token)],
+    resource: Annotated[str, Depends(get_resource)],
+    q: int | None = None,
+) -> None:
+    await websocket.accept()
+    async for data in websocket.iter_json():
+        await websocket.send_json({"credential": credential, "resource": resource, "q": q, "data": data})
 
 
 # --- Sub-applications ---

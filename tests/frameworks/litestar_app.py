@@ -4,19 +4,35 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from litestar import Controller, Litestar, MediaType, Request, delete, get, post, put
+from litestar import (
+    Controller,
+    Litestar,
+    MediaType,
+    Request,
+    WebSocket,
+    delete,
+    get,
+    post,
+    put,
+    websocket,
+    websocket_stream,
+)
 from litestar.background_tasks import BackgroundTask
+from litestar.channels import ChannelsPlugin
+from litestar.channels.backends.memory import MemoryChannelsBackend
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State, UploadFile
 from litestar.di import Provide
 from litestar.dto import DataclassDTO, DTOConfig, DTOData
 from litestar.enums import RequestEncodingType
-from litestar.exceptions import HTTPException, NotFoundException
+from litestar.exceptions import HTTPException, NotAuthorizedException, NotFoundException
+from litestar.handlers import BaseRouteHandler, WebsocketListener
 from litestar.middleware.session.server_side import ServerSideSessionConfig
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -249,6 +265,57 @@ async def events(name: str) -> ServerSentEvent:
     return ServerSentEvent(generate())
 
 
+# --- WebSockets ---
+
+
+class Talk(WebsocketListener):
+    """Reads and answers JSON."""
+
+    path = "/talk/{name:str}"
+
+    async def on_accept(self, name: str) -> None:
+        say("joined", name)
+
+    async def on_disconnect(self, name: str) -> None:
+        say("left", name)
+
+    async def on_receive(self, data: dict[str, Any], name: str) -> dict[str, Any]:
+        return {"name": name, "data": data}
+
+
+@websocket_stream("/ticks/{name:str}")
+async def send_ticks(name: str) -> AsyncGenerator[str, None]:
+    try:
+        yield "ready"
+        await gate(name).passed()
+        yield "tick"
+        await asyncio.Event().wait()
+    finally:
+        say("ticks ended", name)
+
+
+@websocket("/raw")
+async def use_socket(socket: WebSocket[Any, Any, Any]) -> None:
+    await socket.accept(subprotocols="raw", headers={"X-Greeting": "salve"})
+    await socket.send_json({"url": str(socket.url), "q": socket.query_params["q"]})
+    await socket.send_bytes((await socket.receive_text()).encode())
+    await socket.close(4001, "enough")
+
+
+def refuse_all(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    raise NotAuthorizedException
+
+
+@websocket("/guarded", guards=[refuse_all])
+async def never(socket: WebSocket[Any, Any, Any]) -> None:
+    await socket.accept()
+
+
+@post("/publish/{channel:str}", status_code=HTTP_204_NO_CONTENT)
+async def publish(channel: str, data: dict[str, Any], channels: ChannelsPlugin) -> None:
+    await channels.wait_published(data, channel)
+
+
 @post("/open/{name:str}", status_code=HTTP_204_NO_CONTENT)
 async def open_gate(name: str) -> None:
     gate(name).open()
@@ -274,10 +341,23 @@ app = Litestar(
         stream,
         send_file,
         events,
+        Talk,
+        send_ticks,
+        use_socket,
+        never,
+        publish,
         open_gate,
         create_static_files_router(path="/static", directories=[FILES]),
     ],
     lifespan=[lifespan],
     middleware=[ServerSideSessionConfig().middleware],
+    plugins=[
+        ChannelsPlugin(
+            backend=MemoryChannelsBackend(),
+            arbitrary_channels_allowed=True,
+            create_ws_route_handlers=True,
+            ws_handler_base_path="/channels",
+        )
+    ],
     openapi_config=OpenAPIConfig(title="Todo", version="1.0.0", render_plugins=[SwaggerRenderPlugin()]),
 )

@@ -23,6 +23,7 @@ from quart import (
     session,
     stream_with_context,
     url_for,
+    websocket,
 )
 from quart.utils import run_sync
 
@@ -261,3 +262,75 @@ async def poll(name: str) -> ResponseReturnValue:
 async def open_gate(name: str) -> ResponseReturnValue:
     gate(name).open()
     return "", 204
+
+
+# --- WebSockets ---
+
+
+class Broker:
+    """As in the tutorial: each client has a queue of what the others say."""
+
+    def __init__(self) -> None:
+        self.queues: set[asyncio.Queue[str]] = set()
+
+    async def publish(self, message: str) -> None:
+        for queue in self.queues:
+            await queue.put(message)
+
+    async def subscribe(self) -> AsyncGenerator[str, None]:
+        queue: asyncio.Queue[str] = asyncio.Queue()
+        self.queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.queues.remove(queue)
+
+
+broker = Broker()
+
+
+async def receive_all() -> None:
+    while True:
+        await broker.publish(str(await websocket.receive()))
+
+
+@app.websocket("/chat/<name>")
+async def chat(name: str) -> None:
+    await websocket.accept()
+    task = asyncio.ensure_future(receive_all())
+    try:
+        await websocket.send(f"welcome {name}")
+        async for message in broker.subscribe():
+            await websocket.send(message)
+    finally:
+        task.cancel()
+        say("left the chat", name)
+
+
+@app.websocket("/talk")
+async def talk() -> None:
+    """Accepted by the first word."""
+    while True:
+        data = await websocket.receive()
+        await websocket.send(data[::-1])
+
+
+@app.websocket("/protocols")
+async def choose_protocol() -> None:
+    await websocket.accept({"X-Greeting": "salve"}, websocket.requested_subprotocols[-1])
+    await websocket.receive()
+    await websocket.send_json(
+        {"offered": websocket.requested_subprotocols, "client": websocket.remote_addr, "q": websocket.args["q"]}
+    )
+    await websocket.close(4001, "enough")
+
+
+@app.websocket("/refused")
+async def refuse_websocket() -> ResponseReturnValue:
+    return {"error": "not you"}, 401
+
+
+@app.websocket("/aborted")
+async def abort_websocket() -> None:
+    abort(404)

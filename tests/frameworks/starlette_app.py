@@ -12,8 +12,8 @@ import anyio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
-from starlette.endpoints import HTTPEndpoint
-from starlette.exceptions import HTTPException
+from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import (
     FileResponse,
@@ -27,7 +27,7 @@ from starlette.responses import (
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.e2e.apps import alive, say
 from tests.frameworks.gates import gate
@@ -289,11 +289,100 @@ async def open_gate(request: Request) -> Response:
     return Response(status_code=204)
 
 
-# --- WebSocket ---
+# --- WebSockets ---
+
+
+class Room(WebSocketEndpoint):
+    encoding = "json"
+
+    async def on_connect(self, websocket: WebSocket) -> None:
+        offered = websocket.scope["subprotocols"]
+        await websocket.accept(subprotocol=offered[-1] if offered else None, headers=[(b"x-room", b"one")])
+
+    async def on_receive(self, websocket: WebSocket, data: Any) -> None:
+        await websocket.send_json({"received": data}, mode=websocket.query_params.get("mode", "text"))
+
+    async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+        say("left the room", f"{websocket.path_params['name']} {close_code}")
 
 
 async def websocket(socket: WebSocket) -> None:
+    """Sends back what comes, byte for byte."""
     await socket.accept()
+    async for data in socket.iter_bytes():
+        await socket.send_bytes(data)
+
+
+async def who_connects(socket: WebSocket) -> None:
+    assert socket.client is not None
+    await socket.accept()
+    await socket.receive_text()
+    await socket.send_json(
+        {
+            "client": [socket.client.host, socket.client.port],
+            "url": str(socket.url),
+            "room": str(socket.url_for("room", name="you")),
+            "root_path": socket.scope["root_path"],
+            "query": socket.query_params.multi_items(),
+            "cookies": socket.cookies,
+            "token": socket.headers["x-token"],
+            "state": hasattr(socket.state, "tasks"),
+        }
+    )
+    await socket.close(3000, "told you so")
+
+
+async def deny(socket: WebSocket) -> None:
+    answer = JSONResponse({"detail": "who are you?"}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+    await socket.send_denial_response(answer)
+
+
+async def refuse_websocket(socket: WebSocket) -> None:
+    raise HTTPException(418, "no coffee", headers={"X-Pot": "tea"})
+
+
+async def violate(socket: WebSocket) -> None:
+    await socket.accept()
+    raise WebSocketException(1008, "not like this")
+
+
+async def fail_to_accept(socket: WebSocket) -> None:
+    raise LookupError("raised on purpose")
+
+
+async def fail_in_a_websocket(socket: WebSocket) -> None:
+    await socket.accept()
+    raise LookupError("raised on purpose")
+
+
+async def feed(socket: WebSocket) -> None:
+    """A task that sends and a task that listens, until the client leaves."""
+    name = socket.path_params["name"]
+    await socket.accept()
+
+    async def send_news() -> None:
+        await gate(name).passed()
+        await socket.send_text("news")
+        await anyio.sleep_forever()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send_news)
+            await socket.receive_text()
+    except* WebSocketDisconnect as disconnects:
+        (disconnect,) = disconnects.exceptions
+        assert isinstance(disconnect, WebSocketDisconnect)
+        say("feed ended", f"{name} {disconnect.code} {disconnect.reason!r}")
+
+
+async def flood(socket: WebSocket) -> None:
+    """Sends more than anybody reads, and hears of it when it sends that nobody is there."""
+    await socket.accept()
+    try:
+        while True:
+            await socket.send_bytes(b"x" * 65536)
+    except WebSocketDisconnect as disconnect:
+        say("flood ended", f"{socket.path_params['name']} {disconnect.code}")
 
 
 async def not_a_websocket(request: Request) -> Response:
@@ -325,6 +414,15 @@ app = Starlette(
         Route("/detached/{name}", detached),
         Route("/open/{name}", open_gate, methods=["POST"]),
         WebSocketRoute("/websocket", websocket),
+        WebSocketRoute("/rooms/{name}", Room, name="room"),
+        WebSocketRoute("/who-connects", who_connects),
+        WebSocketRoute("/deny", deny),
+        WebSocketRoute("/refuse", refuse_websocket),
+        WebSocketRoute("/violate", violate),
+        WebSocketRoute("/fail-to-accept", fail_to_accept),
+        WebSocketRoute("/fail-in-a-websocket", fail_in_a_websocket),
+        WebSocketRoute("/feed/{name}", feed),
+        WebSocketRoute("/flood/{name}", flood),
         Route("/websocket", not_a_websocket),
         Mount("/nested", routes=[Route("/where", where, name="where")], name="nested"),
         Mount("/static", StaticFiles(directory=FILES), name="static"),

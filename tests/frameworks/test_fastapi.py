@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
-from tests.helpers import Client, Server, many
+from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
+from tests.helpers import PATIENCE, Client, Server, many
 
 # --- Parameters and JSON ---
 
@@ -409,3 +409,38 @@ def test_client_leaves_idle_events(fastapi_server: Server, loop: str, leave: Cal
     told(fastapi_server, "idle", name, mark)
     leave(client)
     told(fastapi_server, "stream closed", name, mark)
+
+
+# --- WebSockets ---
+
+
+def test_chat(fastapi_server: Server) -> None:
+    with websocket(fastapi_server, "/chat/1") as one:
+        with websocket(fastapi_server, "/chat/2") as two:
+            one.send("grüße")
+            assert [one.recv(PATIENCE) for _ in range(2)] == ["You wrote: grüße", "Client #1 says: grüße"]
+            assert two.recv(PATIENCE) == "Client #1 says: grüße"
+        assert one.recv(PATIENCE) == "Client #2 left the chat"
+    # One that is lost without a word leaves as well.
+    with websocket(fastapi_server, "/chat/3") as three:
+        upgraded(fastapi_server, "/chat/4").reset()
+        assert three.recv(PATIENCE) == "Client #4 left the chat"
+
+
+def test_dependencies_of_a_websocket(fastapi_server: Server) -> None:
+    mark = fastapi_server.log.mark()
+    with websocket(fastapi_server, "/items/foo/socket?token=secret&q=3") as socket:
+        for data in ('{"a": 1}', "[]", '"text"'):
+            socket.send(data)
+            expected = {"credential": "secret", "resource": "resource of foo", "q": 3, "data": json.loads(data)}
+            assert json.loads(socket.recv(PATIENCE)) == expected
+    told(fastapi_server, "resource closed", "foo", mark)
+    with websocket(fastapi_server, "/items/bar/socket", additional_headers={"Cookie": "session=mine"}) as socket:
+        socket.send("1")
+        assert json.loads(socket.recv(PATIENCE))["credential"] == "mine"
+
+
+@pytest.mark.parametrize("path", ["/items/foo/socket", "/items/foo/socket?token=x&q=three", "/chat/nobody", "/nowhere"])
+def test_refused_websockets(fastapi_server: Server, path: str) -> None:
+    """By a dependency, by a parameter, by the path."""
+    assert refused(fastapi_server, path).status_code == 403

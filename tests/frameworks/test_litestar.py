@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
 
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
-from tests.helpers import Client, Server, many
+from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
+from tests.helpers import PATIENCE, Client, Server, many, until
 
 
 @pytest.fixture
@@ -211,3 +214,76 @@ def test_client_leaves_idle_events(litestar_server: Server, events: int, leave: 
         told(litestar_server, "idle", name, mark)
     leave(client)
     told(litestar_server, "stream closed", name, mark)
+
+
+# --- WebSockets ---
+
+
+def test_listener(litestar_server: Server) -> None:
+    mark = litestar_server.log.mark()
+    with websocket(litestar_server, "/talk/one") as socket:
+        told(litestar_server, "joined", "one", mark)
+        for data in ({"a": "süß"}, {}):
+            socket.send(json.dumps(data))
+            assert json.loads(socket.recv(PATIENCE)) == {"name": "one", "data": data}
+    told(litestar_server, "left", "one", mark)
+
+
+@LEAVES
+def test_client_leaves_a_listener(litestar_server: Server, leave: Callable[[Client], None]) -> None:
+    mark = litestar_server.log.mark()
+    leave(upgraded(litestar_server, f"/talk/{leave.__name__}"))
+    told(litestar_server, "left", leave.__name__, mark)
+
+
+def test_websocket_stream(litestar_server: Server) -> None:
+    with websocket(litestar_server, "/ticks/one") as socket:
+        assert socket.recv(PATIENCE) == "ready"
+        open_gate(litestar_server, "one")
+        assert socket.recv(PATIENCE) == "tick"
+
+
+@LEAVES
+def test_client_leaves_a_stream(litestar_server: Server, leave: Callable[[Client], None]) -> None:
+    """Litestar listens to the client while the generator waits."""
+    mark = litestar_server.log.mark()
+    client = upgraded(litestar_server, f"/ticks/{leave.__name__}")
+    assert client.exactly(7) == b"\x81\x05ready"
+    leave(client)
+    told(litestar_server, "ticks ended", leave.__name__, mark)
+
+
+def test_raw_socket(litestar_server: Server) -> None:
+    with websocket(litestar_server, "/raw?q=a+b", subprotocols=["raw", "other"]) as socket:
+        assert socket.response is not None
+        assert (socket.subprotocol, socket.response.headers["X-Greeting"]) == ("raw", "salve")
+        host, port = socket.remote_address
+        assert json.loads(socket.recv(PATIENCE)) == {"url": f"ws://{host}:{port}/raw?q=a+b", "q": "a b"}
+        socket.send("süß")
+        assert socket.recv(PATIENCE) == "süß".encode()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(PATIENCE)
+    assert (socket.close_code, socket.close_reason) == (4001, "enough")
+
+
+def test_channels(litestar_server: Server, litestar_client: httpx.Client) -> None:
+    """What a request publishes reaches who has subscribed."""
+    with websocket(litestar_server, "/channels/news") as one, websocket(litestar_server, "/channels/other") as two:
+        # A subscription begins behind the handshake.
+        for socket, channel in ((one, "news"), (two, "other")):
+            heard = until(partial(published, litestar_client, channel, socket), "the subscription")
+            assert json.loads(heard) == {"in": channel}
+
+
+def published(client: httpx.Client, channel: str, socket: ClientConnection) -> str | bytes:
+    """Publishes something, and returns what the socket has heard of that or an earlier time, or nothing."""
+    assert client.post(f"/publish/{channel}", json={"in": channel}).status_code == 204
+    try:
+        return socket.recv(0.05)
+    except TimeoutError:
+        return ""
+
+
+def test_refused_websockets(litestar_server: Server) -> None:
+    for path in ("/guarded", "/nowhere"):
+        assert refused(litestar_server, path).status_code == 403

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
-from tests.helpers import Client, Server
+from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
+from tests.helpers import PATIENCE, Client, Server
 
 
 @pytest.fixture
@@ -243,3 +244,53 @@ def test_client_leaves_a_long_poll(quart_server: Server, leave: Callable[[Client
     told(quart_server, "polling", leave.__name__, mark)
     leave(client)
     told(quart_server, "left", leave.__name__, mark)
+
+
+# --- WebSockets ---
+
+
+def test_chat(quart_server: Server) -> None:
+    with websocket(quart_server, "/chat/one") as one, websocket(quart_server, "/chat/two") as two:
+        # The welcome comes before the subscription, the first echo behind it.
+        assert (one.recv(PATIENCE), two.recv(PATIENCE)) == ("welcome one", "welcome two")
+        two.send("is anybody here?")
+        assert two.recv(PATIENCE) == "is anybody here?"
+        one.send("grüße")
+        assert two.recv(PATIENCE) == "grüße"
+
+
+def test_first_word_accepts(quart_server: Server) -> None:
+    with websocket(quart_server, "/talk") as socket:
+        socket.send("süß")
+        assert socket.recv(PATIENCE) == "ßüs"
+        socket.send(b"12")
+        assert socket.recv(PATIENCE) == b"21"
+
+
+def test_accepted_with_protocol_and_fields(quart_server: Server) -> None:
+    with websocket(quart_server, "/protocols?q=a+b", subprotocols=["one", "two"]) as socket:
+        assert socket.response is not None
+        assert (socket.subprotocol, socket.response.headers["X-Greeting"]) == ("two", "salve")
+        told_so = {"offered": ["one", "two"], "client": socket.local_address[0], "q": "a b"}
+        socket.send("tell me")
+        assert json.loads(socket.recv(PATIENCE)) == told_so
+        with pytest.raises(ConnectionClosed):
+            socket.recv(PATIENCE)
+    assert (socket.close_code, socket.close_reason) == (4001, "enough")
+
+
+def test_refused_websockets(quart_server: Server) -> None:
+    """Quart answers with the response that the handler returns, or that of an error."""
+    response = refused(quart_server, "/refused")
+    assert (response.status_code, json.loads(response.body or b"")) == (401, {"error": "not you"})
+    for path in ("/aborted", "/nowhere"):
+        response = refused(quart_server, path)
+        assert (response.status_code, json.loads(response.body or b"")) == (404, {"error": "nowhere"})
+
+
+@LEAVES
+def test_client_leaves_a_chat(quart_server: Server, leave: Callable[[Client], None]) -> None:
+    """Quart cancels the handler."""
+    mark = quart_server.log.mark()
+    leave(upgraded(quart_server, f"/chat/{leave.__name__}"))
+    told(quart_server, "left the chat", leave.__name__, mark)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
-from tests.helpers import Client, Server, many, until
+from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
+from tests.helpers import PATIENCE, Client, Server, many, until
 
 # --- Plain answers ---
 
@@ -303,19 +304,121 @@ def test_graceful_stop_waits_for_background_work(start_server: Callable[..., Ser
         told(server, "done later", "stop")
 
 
-# --- WebSocket ---
+# --- WebSockets ---
 
 
-def test_websocket_upgrade_is_not_taken(starlette_server: Server) -> None:
-    """As long as the server does not speak it: the request is the plain one that it also is (RFC 9110 7.8)."""
+@pytest.mark.parametrize("compression", ["deflate", None])
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1_000_000])
+def test_websocket(starlette_server: Server, size: int, compression: str | None) -> None:
+    """Of each size of a frame's header, whole and in fragments."""
+    data = (bytes(range(256)) * (size // 256 + 1))[:size]
+    with websocket(starlette_server, "/websocket", compression=compression) as socket:
+        assert (socket.protocol.extensions != []) == (compression is not None)
+        socket.send(data)
+        assert socket.recv(PATIENCE) == data
+        socket.send([data[: size // 3], data[size // 3 :], b""])
+        assert socket.recv(PATIENCE) == data
+
+
+def test_websocket_endpoint(starlette_server: Server) -> None:
+    mark = starlette_server.log.mark()
+    with websocket(starlette_server, "/rooms/one", subprotocols=["chat", "superchat"]) as socket:
+        assert socket.response is not None
+        assert socket.response.headers["X-Room"] == "one"
+        assert socket.subprotocol == "superchat"
+        for text in ('{"a": "süß"}', "[]"):
+            socket.send(text)
+            assert json.loads(socket.recv(PATIENCE)) == {"received": json.loads(text)}
+        socket.close(4321)
+    assert socket.close_code == 4321
+    told(starlette_server, "left the room", "one 4321", mark)
+
+
+def test_json_in_binary(starlette_server: Server) -> None:
+    with websocket(starlette_server, "/rooms/binary?mode=binary") as socket:
+        assert socket.subprotocol is None
+        socket.send(b"1")
+        assert socket.recv(PATIENCE) == b'{"received":1}'
+
+
+def test_scope_of_a_websocket(starlette_server: Server) -> None:
+    fields = {"X-Token": "mine", "Cookie": "a=1; b=2"}
+    with websocket(starlette_server, "/who-connects?a=1&a=%C3%BC&b", additional_headers=fields) as socket:
+        host, port = socket.remote_address
+        client = list(socket.local_address)
+        socket.send("tell me")
+        assert json.loads(socket.recv(PATIENCE)) == {
+            "client": client,
+            "url": f"ws://{host}:{port}/who-connects?a=1&a=%C3%BC&b",
+            "room": f"ws://{host}:{port}/rooms/you",
+            "root_path": "",
+            "query": [["a", "1"], ["a", "ü"], ["b", ""]],
+            "cookies": {"a": "1", "b": "2"},
+            "token": "mine",
+            "state": True,
+        }
+        with pytest.raises(ConnectionClosed):
+            socket.recv(PATIENCE)
+    assert (socket.close_code, socket.close_reason) == (3000, "told you so")
+
+
+def test_refused_websockets(starlette_server: Server) -> None:
+    """By a response of its own, by an exception that becomes one, and because nobody is there."""
+    denied = refused(starlette_server, "/deny")
+    assert (denied.status_code, denied.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert json.loads(denied.body or b"") == {"detail": "who are you?"}
+    pot = refused(starlette_server, "/refuse")
+    assert (pot.status_code, pot.headers["X-Pot"], pot.body) == (418, "tea", b"no coffee")
+    assert refused(starlette_server, "/nowhere").status_code == 403
+
+
+def test_websocket_exception(starlette_server: Server) -> None:
+    with websocket(starlette_server, "/violate") as socket, pytest.raises(ConnectionClosed):
+        socket.recv(PATIENCE)
+    assert (socket.close_code, socket.close_reason) == (1008, "not like this")
+
+
+def test_unexpected_errors_of_websockets(start_server: Callable[..., Server], loop: str) -> None:
+    """Before it accepts: 500. Later: 1011."""
+    server = start_server("--loop", loop, app="starlette_app:app", app_dir=APPS)
+    assert refused(server, "/fail-to-accept").status_code == 500
+    with websocket(server, "/fail-in-a-websocket") as socket, pytest.raises(ConnectionClosed):
+        socket.recv(PATIENCE)
+    assert socket.close_code == 1011
+    assert server.log.text.count("LookupError: raised on purpose\n") == 2
+    assert server.get("/").status == 200
+
+
+def test_websocket_that_sends_and_listens(starlette_server: Server) -> None:
+    mark = starlette_server.log.mark()
+    with websocket(starlette_server, "/feed/both") as socket:
+        open_gate(starlette_server, "both")
+        assert socket.recv(PATIENCE) == "news"
+        socket.close(1001, "going home")
+    told(starlette_server, "feed ended", "both 1001 'going home'", mark)
+
+
+@LEAVES
+def test_client_leaves_a_websocket(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+    """While the application listens."""
+    mark = starlette_server.log.mark()
+    leave(upgraded(starlette_server, f"/feed/{leave.__name__}"))
+    told(starlette_server, "feed ended", f"{leave.__name__} 1006 ''", mark)
+
+
+@LEAVES
+def test_client_leaves_a_flood(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+    """While the application sends."""
+    mark = starlette_server.log.mark()
+    client = upgraded(starlette_server, f"/flood/{leave.__name__}")
+    client.exactly(100_000)
+    leave(client)
+    told(starlette_server, "flood ended", f"{leave.__name__} 1006", mark)
+
+
+def test_same_path_without_websocket(starlette_server: Server) -> None:
+    """An upgrade to something else is the plain request that it also is (RFC 9110 7.8)."""
     with starlette_server.connect() as client:
-        response = client.get(
-            "/websocket",
-            b"Connection: Upgrade",
-            b"Upgrade: websocket",
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            b"Sec-WebSocket-Version: 13",
-        )
-        assert response.status == 200
-        assert json.loads(response.body) == {"type": "http", "upgrade": "websocket"}
-        assert client.get("/").status == 200
+        assert json.loads(client.get("/websocket").body) == {"type": "http", "upgrade": None}
+        response = client.get("/websocket", b"Connection: Upgrade", b"Upgrade: irc/6.9")
+        assert json.loads(response.body) == {"type": "http", "upgrade": "irc/6.9"}

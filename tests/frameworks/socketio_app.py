@@ -1,0 +1,69 @@
+"""A Socket.IO server as python-socketio's guide has it: events, acknowledgements, rooms, work in the background."""
+
+import json
+import logging
+from typing import Any
+
+import socketio
+
+from tests.e2e.apps import alive, say
+from tests.frameworks.gates import gate
+
+# It takes for an error that a client polls once more when it has left.
+logging.getLogger("engineio.server").setLevel(logging.CRITICAL)
+
+server = socketio.AsyncServer(async_mode="asgi")
+
+
+async def tell_of_the_end() -> None:
+    say("alive", json.dumps(alive()))
+
+
+app = socketio.ASGIApp(server, on_shutdown=tell_of_the_end)
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
+    if auth == "stranger":
+        raise ConnectionRefusedError("who are you?")
+    await server.save_session(sid, {"name": auth})
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def disconnect(sid: str, reason: str) -> None:
+    say("disconnected", (await server.get_session(sid))["name"])
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def ask(sid: str, data: Any) -> list[Any]:
+    """The answer is the acknowledgement."""
+    return [(await server.get_session(sid))["name"], server.transport(sid), data]
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def enter(sid: str, room: str) -> None:
+    await server.enter_room(sid, room)
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def tell(sid: str, room: str, message: Any) -> None:
+    await server.emit("told", message, room=room)
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def work(sid: str, name: str) -> None:
+    async def later() -> None:
+        await gate(name).passed()
+        await server.emit("done", name, to=sid)
+
+    server.start_background_task(later)
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def finish(sid: str, name: str) -> None:
+    gate(name).open()
+
+
+@server.event  # type: ignore[untyped-decorator]
+async def leave(sid: str) -> None:
+    await server.disconnect(sid)

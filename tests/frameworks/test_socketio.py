@@ -1,0 +1,85 @@
+"""Socket.IO: its own client speaks to python-socketio's server, by polling, by WebSocket, and from one to the other."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import socketio
+
+from tests.frameworks.driving import told
+from tests.helpers import PATIENCE, Server, until
+
+TRANSPORTS = pytest.mark.parametrize(
+    "transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids=["polling", "websocket", "upgraded"]
+)
+# One that polls waits for its last poll when it leaves, and the server answers that when it has become tired of it.
+LEAVING_TRANSPORTS = pytest.mark.parametrize(
+    "transports", [["websocket"], ["polling", "websocket"]], ids=["websocket", "upgraded"]
+)
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server], loop: str) -> Server:
+    return serve("socketio_app:app", "--loop", loop)
+
+
+@contextmanager
+def client(server: Server, name: str, transports: list[str]) -> Iterator[socketio.SimpleClient]:
+    """A client, which the server calls by this name."""
+    assert isinstance(server.address, tuple)
+    host, port = server.address
+    simple = socketio.SimpleClient()
+    try:
+        simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(PATIENCE))
+        yield simple
+        if transports == ["polling"]:
+            simple.emit("leave")
+            until(lambda: not simple.connected, "the server's farewell")
+    finally:
+        simple.disconnect()
+
+
+@TRANSPORTS
+def test_acknowledgements(server: Server, transports: list[str]) -> None:
+    """Of text and of bytes, which come in frames of their own."""
+    with client(server, "jane", transports) as jane:
+        for data in ("süß", {"bytes": b"\0" * 100_000}):
+            assert jane.call("ask", data, timeout=PATIENCE) == ["jane", transports[-1], data]
+
+
+@TRANSPORTS
+def test_rooms(server: Server, transports: list[str]) -> None:
+    with client(server, "one", transports) as one, client(server, "two", ["websocket"]) as two:
+        for member in (one, two):
+            member.call("enter", "lobby", timeout=PATIENCE)
+        one.emit("tell", ("nowhere", "nobody hears"))
+        one.emit("tell", ("lobby", "both hear"))
+        for member in (one, two):
+            assert member.receive(PATIENCE) == ["told", "both hear"]
+
+
+@TRANSPORTS
+def test_background_work(server: Server, transports: list[str]) -> None:
+    name = "-".join(transports)
+    with client(server, "jane", transports) as jane:
+        jane.call("work", name, timeout=PATIENCE)
+        jane.emit("finish", name)
+        assert jane.receive(PATIENCE) == ["done", name]
+
+
+@LEAVING_TRANSPORTS
+def test_leaving(server: Server, transports: list[str]) -> None:
+    name = "leaver by " + "-".join(transports)
+    mark = server.log.mark()
+    with client(server, name, transports):
+        pass
+    told(server, "disconnected", name, mark)
+
+
+@LEAVING_TRANSPORTS
+def test_refused(server: Server, transports: list[str]) -> None:
+    with (
+        pytest.raises(socketio.exceptions.ConnectionError, match="failed to connect"),
+        client(server, "stranger", transports),
+    ):
+        pass
