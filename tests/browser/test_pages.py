@@ -84,10 +84,10 @@ def test_two_people_chat_while_the_feed_moves(ada: Person, grace: Person, site: 
         person.sees("#state", "Connected")
     say(ada, "Is anybody there?")
     grace.sees("#messages", "Is anybody there?")
-    say(grace, "<b>I</b> am & « stay » 世界")
+    say(grace, "<b>I</b> am & « stay », κόσμε")
     ada.sees("#messages", "stay")
     for person in (ada, grace):
-        assert said(person) == ["Ada: Is anybody there?", "Grace: <b>I</b> am & « stay » 世界"]
+        assert said(person) == ["Ada: Is anybody there?", "Grace: <b>I</b> am & « stay », κόσμε"]
         person.sees("#people", "2 people here")
         moves(person, "time")
     ada.photograph("chat-desk")
