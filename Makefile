@@ -1,11 +1,12 @@
 # Every command works as the first one in a fresh clone, and does nothing twice.
 #
-#   make serve       two example applications on http://127.0.0.1:8000     ARGS='--bind [::1]:8080'
+#   make serve       the example applications on http://127.0.0.1:8000     ARGS='--bind [::1]:8080'
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
 #   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
+#   make browser     the example pages in a browser; screenshots in build/browser
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
 #   make bench       side by side with other servers                       ARGS='--help'
@@ -29,10 +30,10 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test test-all asan stress conformance fuzz fuzz-corpus check bench build dist clean venv always
+.PHONY: serve test test-all asan stress conformance browser fuzz fuzz-corpus check bench build dist clean venv always
 
 serve: build
-	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app $(ARGS) gate:app
+	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
 
 # ---- the environment ---------------------------------------------------------------------------------------
 
@@ -143,6 +144,11 @@ conformance: build
 	$(call debian,command -v slowhttptest,slowhttptest)
 	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
+
+# Debian's browser: those that drivers bring along are other people's builds.
+browser: build
+	$(call debian,command -v chromium && command -v chromedriver,chromium chromium-driver)
+	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m browser $(ARGS)
 
 # A finding stays in fuzz/findings, where `make test` tries it again from then on. New inputs that reach more stay in
 # build/ until `make fuzz-corpus` has the least of them that reach as much in fuzz/corpus.

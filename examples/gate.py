@@ -1,6 +1,6 @@
-"""Two applications behind one gate: this one speaks WSGI, hello.py beside it ASGI. Nothing to install.
+"""Applications of both kinds behind one gate: this one speaks WSGI, those beside it ASGI. Nothing to install.
 
-    ianus --app-dir examples gate:app --mount /live=hello:app
+    ianus --app-dir examples gate:app --mount /live=hello:app --mount /chat=chat:app
 
 A WSGI application is a function that may block: each call has a thread to itself.
 
@@ -9,7 +9,8 @@ A WSGI application is a function that may block: each call has a thread to itsel
 /stream    a line every half second: curl -N localhost:8000/stream
 /upload    the size of what is sent to it, and its SHA-256: curl -T FILE localhost:8000/upload
 /source    this file, sent by the kernel
-/live/     the other application
+/live/     hello.py
+/chat/     chat.py, a chat room, for which `pip install starlette`
 """
 
 import hashlib
@@ -23,11 +24,14 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Ianus</title>
+<link rel="icon" href="data:,">
 <style>
   :root { color-scheme: light dark }
   body { font: 18px/1.6 system-ui, sans-serif; max-width: 42rem; margin: 4rem auto; padding: 0 1rem }
   time { font-size: 3rem; font-variant-numeric: tabular-nums }
-  button, input { font: inherit }
+  button, input { font: inherit; min-height: 44px; padding: 0 .75rem }
+  input { display: block; width: 100%; padding: 0 }
+  ::file-selector-button { font: inherit; min-height: 44px; padding: 0 .75rem }
   output { display: block; min-height: 1.6em; white-space: pre-wrap; overflow-wrap: anywhere }
 </style>
 <h1>Two worlds, one gate</h1>
@@ -38,8 +42,9 @@ ASGI, from the same process. Whatever the first does, the clock goes on:</p>
 <output for="sleep"></output></p>
 <p><button id="stream">Stream</button> Lines that arrive one by one.
 <output for="stream"></output></p>
-<p><input id="upload" type="file"> The server counts what you upload.
+<p>The server counts what you upload: <input id="upload" type="file">
 <output for="upload"></output></p>
+<p>There is a <a href="/chat/">chat room</a>, too.</p>
 <p>The <a href="/source">source</a> of all this.</p>
 <script>
   const clock = document.querySelector("time")

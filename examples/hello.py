@@ -26,6 +26,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Hello from Ianus</title>
+<link rel="icon" href="data:,">
 <base href="{root_path}/">
 <style>
   :root { color-scheme: light dark }
@@ -93,9 +94,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def clock(send: Send) -> None:
-    """A stream of events. It ends by itself, so that a server that is stopping need not wait for long; a
-    browser then opens the next one."""
-    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    """A stream of events. It ends by itself, and its connection with it, so that a server that is stopping need
+    not wait for long; a browser then opens the next one."""
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for _ in range(10):
         event = f"retry: 100\ndata: {datetime.now():%H:%M:%S}\n\n"  # noqa: DTZ005  local time is meant

@@ -14,8 +14,13 @@ from wsgiref.handlers import SimpleHandler
 from wsgiref.validate import validator
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+from websockets.sync.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
-from tests.helpers import Server
+from tests.helpers import PATIENCE, Server, until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -96,6 +101,8 @@ def test_the_wsgi_example_counts_what_is_uploaded() -> None:
 def test_the_wsgi_example_s_page_refers_to_what_is_there() -> None:
     page = call_wsgi("/")[1].decode()
     for path in set(re.findall(r'["`](/[a-z/]*)[?"`]', page)):
+        if path == "/chat/":
+            continue  # Not of those that can be called without a server.
         if path.startswith("/live/"):
             assert call_asgi(path.removeprefix("/live"), "/live")[0]["status"] == 200
         elif path != "/upload":
@@ -115,12 +122,101 @@ def test_the_asgi_example_s_page_refers_to_what_is_there(root_path: str) -> None
     assert call_asgi("/missing", root_path)[0]["status"] == 404
 
 
-def test_make_serve_serves_both_side_by_side(start_server: Callable[..., Server]) -> None:
+def make_serve() -> tuple[list[str], str]:
+    """Options and application of `make serve`."""
     makefile = (EXAMPLES.parent / "Makefile").read_text()
     command = re.search(r"^serve: build\n\t.*/ianus --app-dir examples (.*) \$\(ARGS\) (\S+)$", makefile, re.MULTILINE)
     assert command is not None
-    server = start_server(*command[1].split(), app=command[2], app_dir=EXAMPLES)
+    return command[1].split(), command[2]
+
+
+def test_make_serve_serves_all_side_by_side(start_server: Callable[..., Server]) -> None:
+    options, app = make_serve()
+    server = start_server(*options, app=app, app_dir=EXAMPLES)
     assert b"/live/clock" in server.get("/").body
     assert server.get("/source").body == (EXAMPLES / "gate.py").read_bytes()
     assert b'<base href="/live/">' in server.get("/live/").body
     assert json.loads(server.get("/live/echo").body)["path"] == "/live/echo"
+    page = server.get("/chat/").body
+    assert page == (EXAMPLES / "chat.html").read_bytes()
+    assert set(re.findall(rb"(?:EventSource\(|URL\()[`\"](\w+)", page)) == {b"feed", b"room"}
+    assert server.get("/chat").header(b"location") == b"http://test/chat/"
+
+
+# --- The chat ---
+
+
+@pytest.fixture
+def chat(start_server: Callable[..., Server]) -> Server:
+    return start_server(app="chat:app", app_dir=EXAMPLES)
+
+
+def enter(server: Server, query: str = "") -> ClientConnection:
+    """Goes into the chat room. To be used in a `with`."""
+    assert isinstance(server.address, tuple)
+    host, port = server.address
+    return connect(f"ws://{host}:{port}/room{query}", open_timeout=PATIENCE, close_timeout=PATIENCE)
+
+
+def say(person: ClientConnection, name: str, text: str) -> None:
+    person.send(json.dumps({"name": name, "text": text}))
+
+
+def heard(person: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(person.recv(PATIENCE))
+    return message
+
+
+def test_a_chat(chat: Server) -> None:
+    with enter(chat) as ada, enter(chat) as grace:
+        say(ada, " Ada ", "Hello!")
+        say(ada, "Ada", "  ")
+        say(ada, "A" * 31, "x" * 1001)
+        for person in (ada, grace):
+            first, second = heard(person), heard(person)
+            assert (first["name"], first["text"]) == ("Ada", "Hello!")
+            assert (second["name"], second["text"]) == ("A" * 30, "x" * 1000)
+            assert second["number"] == first["number"] + 1
+        with enter(chat, f"?after={first['number']}") as late:
+            assert heard(late) == second
+        with enter(chat, "?after=nothing") as late:
+            assert [heard(late), heard(late)] == [first, second]
+
+
+def test_a_burst_reaches_everybody(start_server: Callable[..., Server]) -> None:
+    """More at once than the room remembers."""
+    texts = [str(number) for number in range(200)]
+    sender = ClientProtocol(parse_uri("ws://test/"), state=State.OPEN)
+    for text in texts:
+        sender.send_text(json.dumps({"name": "Ada", "text": text}).encode())
+    chat = start_server("--ws-max-queue", "200", app="chat:app", app_dir=EXAMPLES)
+    with enter(chat) as ada, enter(chat) as grace:
+        ada.socket.sendall(b"".join(sender.data_to_send()))
+        for person in (ada, grace):
+            assert [heard(person)["text"] for _ in texts] == texts
+
+
+def test_nonsense_in_a_chat(chat: Server) -> None:
+    for nonsense in ("{", "[]", "1", '{"name": "Ada"}', b"{}"):
+        with enter(chat) as person:
+            person.send(nonsense)
+            with pytest.raises(ConnectionClosed):
+                person.recv(PATIENCE)
+            assert person.close_code == 1007
+
+
+def test_the_feed_goes_on_where_it_ended(chat: Server) -> None:
+    """It counts who is in the room."""
+    with enter(chat), chat.connect() as client:
+        client.request("/feed", b"Last-Event-ID: 99")
+        assert (b"connection", b"close") in client.head()[3]
+        assert client.chunk() == b"retry: 500\n\n"
+        until(lambda: b'"people": 1' in client.chunk(), "a beat with somebody in the room")
+        found = re.fullmatch(rb"id: (\d+)\ndata: (.*)\n\n", client.chunk())
+        assert found is not None
+        assert json.loads(found[2])["number"] == int(found[1])
+    with chat.connect() as client:
+        client.request("/feed", b"Last-Event-ID: " + found[1])
+        client.head()
+        assert client.chunk() == b"retry: 500\n\n"
+        assert client.chunk().startswith(b"id: %d\n" % (int(found[1]) + 1))

@@ -244,6 +244,21 @@ async def events(request: HttpRequest, name: str) -> HttpResponse:
     return StreamingHttpResponse(generate(), content_type="text/event-stream")
 
 
+async def ticks(request: HttpRequest, name: str) -> HttpResponse:
+    """Each event waits for a gate of its own; the third gate stays closed."""
+
+    async def generate() -> AsyncIterator[str]:
+        try:
+            for number in range(3):
+                say(f"waiting for {number}", name)
+                await gate(f"{name}-{number}").passed()
+                yield f"id: {number}\nevent: tick\ndata: {number}\n\n"
+        finally:
+            say("stream closed", name)
+
+    return StreamingHttpResponse(generate(), content_type="text/event-stream")
+
+
 async def poll(request: HttpRequest, name: str) -> HttpResponse:
     """A long poll: the answer comes when the gate opens. Django cancels the view when the client leaves."""
     say("polling", name)
@@ -289,6 +304,7 @@ urlpatterns = [
     path("stream-in-thread/", stream_in_thread),
     path("file/", send_file),
     path("events/<name>", events),
+    path("ticks/<name>", ticks),
     path("poll/<name>", poll),
     path("open/<name>", csrf_exempt(open_gate)),
 ]

@@ -199,6 +199,22 @@ async def events(request: Request) -> Response:
     )
 
 
+async def ticks(request: Request) -> Response:
+    """Each event waits for a gate of its own; the third gate stays closed."""
+    name = request.path_params["name"]
+
+    async def generate() -> AsyncIterator[str]:
+        try:
+            for number in range(3):
+                say(f"waiting for {number}", name)
+                await gate(f"{name}-{number}").passed()
+                yield f"id: {number}\nevent: tick\ndata: {number}\n\n"
+        finally:
+            say("stream closed", name)
+
+    return StreamingResponse(generate(), media_type="text/event-stream")
+
+
 class PushedEvents(Response):
     """Event streams as add-ons build them: a task that sends, one that sends signs of life, one that listens."""
 
@@ -406,6 +422,7 @@ app = Starlette(
         Route("/file", send_file),
         Route("/endless/{name}", endless),
         Route("/events/{name}", events),
+        Route("/ticks/{name}", ticks),
         Route("/pushed-events/{name}", pushed_events),
         Route("/poll/{name}", poll),
         Route("/meet", meet),

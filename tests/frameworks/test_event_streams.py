@@ -1,0 +1,67 @@
+"""Event streams, as frameworks send them: each event leaves at once, and who leaves an idle one is noticed."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.frameworks.driving import LEAVES, open_gate, told
+from tests.helpers import Client, Server, many, until
+
+# The third event never comes.
+EVENTS = [b"id: 0\nevent: tick\ndata: 0\n\n", b"id: 1\nevent: tick\ndata: 1\n\n"]
+
+
+@pytest.fixture(params=["starlette_app:app", "sse_starlette_app:app", "django_app:application"])
+def streams(request: pytest.FixtureRequest, serve: Callable[..., Server], loop: str) -> Server:
+    """StreamingResponse, EventSourceResponse, and StreamingHttpResponse."""
+    return serve(request.param, "--loop", loop)
+
+
+def follow(server: Server, name: str) -> Client:
+    """A client that has got the head of the stream, which comes before there is an event."""
+    client = server.connect()
+    client.request(f"/ticks/{name}")
+    _, status, _, headers = client.head()
+    assert (status, dict(headers)[b"content-type"].partition(b";")[0]) == (200, b"text/event-stream")
+    return client
+
+
+def test_each_event_leaves_at_once(streams: Server) -> None:
+    with follow(streams, "tick") as client:
+        for number, event in enumerate(EVENTS):
+            open_gate(streams, f"tick-{number}")
+            assert client.chunk() == event
+
+
+def test_a_client_of_http_1_0_gets_events_at_once(streams: Server) -> None:
+    """There the end of the connection is that of the stream."""
+    with streams.connect() as client:
+        client.request("/ticks/old", version="1.0")
+        _, status, _, headers = client.head()
+        assert (status, b"transfer-encoding" in dict(headers)) == (200, False)
+        for number, event in enumerate(EVENTS):
+            open_gate(streams, f"old-{number}")
+            assert client.exactly(len(event)) == event
+
+
+@pytest.mark.parametrize("events", [0, 2])
+@LEAVES
+def test_a_client_leaves_while_the_stream_is_idle(
+    streams: Server, events: int, leave: Callable[[Client], None]
+) -> None:
+    name = f"{leave.__name__}-{events}"
+    mark = streams.log.mark()
+    client = follow(streams, name)
+    for number in range(events):
+        open_gate(streams, f"{name}-{number}")
+        assert client.chunk() == EVENTS[number]
+    told(streams, f"waiting for {events}", name, mark)
+    leave(client)
+    told(streams, "stream closed", name, mark)
+
+
+def test_many_clients_leave_at_once(streams: Server) -> None:
+    mark = streams.log.mark()
+    with many(50, lambda: follow(streams, "crowd")):
+        pass
+    until(lambda: streams.log.since(mark).count("stream closed: crowd\n") == 50, "all streams are closed")
