@@ -192,9 +192,10 @@ def test_bodies_that_nobody_reads_leave_no_memory(start_server: Callable[..., Se
 
     crowd()
     before = server.resident()
-    crowd()
-    crowd()
-    assert server.resident() <= before + SLACK
+    for _ in range(5):
+        crowd()
+    # Not all bodies of the first crowd may have come when it left, and all of the last one.
+    assert server.resident() <= before + SLACK + 100 * 60_000
 
 
 @measures_memory

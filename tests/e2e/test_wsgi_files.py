@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.helpers import Client, Response, Server
+from tests.helpers import Client, Response, Server, until
 
 DATA = bytes(range(256)) * 1000 + b"the end"
 
@@ -176,7 +176,7 @@ def test_descriptors_are_given_back(start_wsgi: Callable[..., Server], file: Pat
                 other.request(target(file, kind=kind), b"Connection: close")
                 other.gone()
         assert client.get("/hello").status == 200
-        assert server.open_files() <= before
+        until(lambda: server.open_files() <= before, "the last connection and file to be closed")
 
 
 def test_slow_client_of_a_large_file(wsgi: Server, tmp_path: Path) -> None:
