@@ -103,8 +103,9 @@ cdef class HttpSession(Session):
         return 0
 
     cdef int settle(self) except -1:
+        cdef Exchange exchange = self.exchange
         self.scheduled = False
-        return self.exchange.settle() if self.exchange is not None else 0
+        return exchange.settle() if exchange is not None else 0
 
     cdef bint wants_input(self) noexcept:
         if self.exchange is not None and self.exchange.tunnel:
@@ -143,8 +144,9 @@ cdef class HttpSession(Session):
         return 0
 
     cdef int writable(self) except -1:
-        if self.exchange is not None:
-            self.exchange.notify_writable()
+        cdef Exchange exchange = self.exchange
+        if exchange is not None:
+            exchange.notify_writable()
         return 0
 
     cdef int lost(self) except -1:
@@ -159,8 +161,10 @@ cdef class HttpSession(Session):
 
     cdef int drain(self) except -1:
         """With nothing on its way, only connections that were just used get another second."""
-        if self.exchange is not None:
-            self.exchange.drain()
+        # The local variable keeps it to the end of its own method: it may end with that.
+        cdef Exchange exchange = self.exchange
+        if exchange is not None:
+            exchange.drain()
         return self.transport.reconsider() if self.transport is not None else 0
 
     # ---------------------------------------------------------------- deadlines
@@ -195,14 +199,15 @@ cdef class HttpSession(Session):
         return deadline
 
     cdef int expired(self) except -1:
-        if self.exchange is None:
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
             if self.codec.in_message():
                 return self.give_up(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
-        if self.exchange.tunnel:
-            return self.exchange.tunnel_expired()
-        if self.exchange.response_complete:
+        if exchange.tunnel:
+            return exchange.tunnel_expired()
+        if exchange.response_complete:
             return self.transport.finish()
         return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
 

@@ -132,7 +132,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         """RFC 6455 section 4.2.2."""
         cdef ResponseFacts facts
         cdef list fields
-        if self.disconnected:
+        if self.broke_off():
             raise ClientDisconnected
         fields = [(b"sec-websocket-accept", self.accept)]
         subprotocol = message.get("subprotocol")
@@ -163,6 +163,8 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int deny(self, dict message) except -1:
         """The extension websocket.http.response: an HTTP response in place of the handshake's."""
+        if self.broke_off():
+            raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
         self.state = DENYING
         return 0
@@ -197,8 +199,9 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int handle_close(self, dict message) except -1:
         code = message.get("code")
         reason = message.get("reason")
+        self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
         self.state = CLOSED
-        return self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
+        return 0
 
     cdef int close_open(self, int code, str reason) except -1:
         """Begins the closing handshake, unless it has begun or there is nobody."""
