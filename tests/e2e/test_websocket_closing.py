@@ -132,7 +132,7 @@ def test_an_application_that_raises(server: Server) -> None:
 # --- By the server ---
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1001), (signal.SIGHUP, 1012)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1001), (signal.SIGUSR2, 1012)])
 def test_a_server_that_stops(start_server: Callable[..., Server], number: signal.Signals, code: int) -> None:
     server = start_server(app=APP)
     with open_websocket(server) as client:
