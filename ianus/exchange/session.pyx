@@ -284,7 +284,8 @@ cdef class HttpSession(Session):
             )
             self.service.refusals = 0
             self.service.refused_at = now
-        return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], False)
+        # Behind an upgrade that is refused a proxy may still take the connection for a tunnel.
+        return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
     cdef int log_refusal(self, int status, str reason) except -1:
         client = self.transport.client

@@ -214,8 +214,8 @@ cdef class WebSocket(WebSocketSink):
         if self.close_by:
             # The peer's close frame has not come: it is not waited for any longer (RFC 6455 section 7.1.1).
             self.over = True
-        elif self.codec.paused:
-            # Nobody can be heard whom we do not read.
+        elif self.codec.paused or self.exchange.session.transport.blocked:
+            # Nobody can be heard whom we do not read; and who reads what was sent before a ping has not got that yet.
             self.heard = now
             self.pinged = 0
         elif self.pinged and self.rules.ping_timeout:

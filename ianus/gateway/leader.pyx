@@ -224,7 +224,8 @@ cdef class Crew(Threads):
             # Each send wakes a client. What a leader has finished waits for a few others; whoever takes the lead from
             # it sends them first.
             gathers = (
-                self.leader != NULL and exchange.place == self.leader and (exchange.out_end or exchange.out_returned)
+                self.leader != NULL and exchange.place == self.leader and not self.stopping
+                and (exchange.out_returned or exchange.out_end and not worth_measuring(exchange.evidence))
             )
             try:
                 exchange.collect()

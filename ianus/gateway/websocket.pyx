@@ -111,7 +111,7 @@ cdef class AsgiWebSocket(AsgiExchange):
                 return self.accept_connection(<dict>message)
             if name == "websocket.close":
                 self.state = CLOSED
-                return self.answer(403, None, [], False)
+                return self.answer(403, None, [], True)
             if name == "websocket.http.response.start":
                 return self.deny(<dict>message)
             raise unexpected(name, "websocket.accept', 'websocket.close' or 'websocket.http.response.start")
@@ -132,19 +132,23 @@ cdef class AsgiWebSocket(AsgiExchange):
         """RFC 6455 section 4.2.2."""
         cdef ResponseFacts facts
         cdef list fields
+        # All that may run code of the application's comes first.
+        given = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
+        subprotocol = message.get("subprotocol")
         if self.broke_off():
             raise ClientDisconnected
+        if self.state != CONNECTING:
+            raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
         fields = [(b"sec-websocket-accept", self.accept)]
-        subprotocol = message.get("subprotocol")
         if subprotocol is not None:
             if subprotocol not in self.offered:
                 raise ValueError(f"subprotocol {subprotocol!r} is not among those that the client offers")
             fields.append((b"sec-websocket-protocol", (<str?>subprotocol).encode("ascii")))
         if self.negotiated is not None:
             fields.append((b"sec-websocket-extensions", self.negotiated[0]))
-        for name, value in message.get("headers") or ():
-            if bytes(name).lower().startswith(b"sec-websocket-"):
-                raise ValueError(f"header {bytes(name)!r} is the server's to send")
+        for name, value in given:
+            if name.lower().startswith(b"sec-websocket-"):
+                raise ValueError(f"header {name!r} is the server's to send")
             fields.append((name, value))
         head = self.prepare_response(self.session.codec, 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
@@ -166,27 +170,25 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.broke_off():
             raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
+        # A proxy that takes the connection for a tunnel would let requests pass that it has not looked at.
+        self.close = True
         self.state = DENYING
         return 0
 
     cdef int handle_send(self, dict message) except -1:
-        cdef PyObject* text = PyDict_GetItemWithError(message, "text")
-        cdef PyObject* data = PyDict_GetItemWithError(message, "bytes")
+        cdef object text = value_of(message, "text")
+        cdef object data = value_of(message, "bytes")
         cdef object content
-        if text == <PyObject*>None:
-            text = NULL
-        if data == <PyObject*>None:
-            data = NULL
-        if (text == NULL) == (data == NULL):
+        if (text is None) == (data is None):
             raise ValueError("'websocket.send' has either 'text' or 'bytes'")
-        if text != NULL:
-            content = <object>text
+        if text is not None:
+            content = text
             if type(content) is not str:
                 if not isinstance(content, str):
                     raise TypeError(f"'text' is a str, not {type(content).__name__}")
                 content = str.__str__(content)
         else:
-            content = <object>data
+            content = data
             if type(content) is not bytes:
                 if not isinstance(content, (bytes, bytearray, memoryview)):
                     raise TypeError(f"'bytes' is bytes, not {type(content).__name__}")
@@ -232,6 +234,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int finish(self) except -1:
         """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
         self.end_tunnel()
+        wake(self.writers)
         return self.complete() if self.session is not None else 0
 
     cdef int disconnect(self) except -1:
@@ -265,6 +268,12 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.conversation is None:
             return AsgiExchange.end_failed(self)
         return self.drain() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
+
+
+cdef object value_of(dict message, str key):
+    """The value, held: the next look at the message may run code that removes it. None where there is none."""
+    cdef PyObject* value = PyDict_GetItemWithError(message, key)
+    return <object>value if value != NULL else None
 
 
 def open_websocket(Request request not None):

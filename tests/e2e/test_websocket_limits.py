@@ -121,6 +121,15 @@ def test_send_raises_when_the_client_that_it_waits_for_leaves(server: Server, ho
         assert server.said("flood ended", mark) == "OSError"
 
 
+def test_send_raises_when_the_client_that_it_waits_for_says_goodbye(server: Server) -> None:
+    """It may do so without reading what has been sent."""
+    mark = server.log.mark()
+    with open_websocket(server, "/flood?10000", buffer=65536) as client:
+        assert sent(server, client) >= 0
+        client.send(close(1000))
+        assert server.said("flood ended", mark) == "OSError"
+
+
 # --- Floods ---
 
 

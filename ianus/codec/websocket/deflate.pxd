@@ -4,6 +4,8 @@
 cdef enum:
     # Bytes of a message below which compressing costs more than it saves: it goes out as it is (RFC 7692 section 6).
     SMALL = 256
+    # Streams that a message may consist of. One is what everybody sends; each costs a new decompressor for two bytes.
+    MOST_STREAMS = 64
 
 
 # What was negotiated for one connection. The state of zlib is made with the first message that needs it.
@@ -15,6 +17,7 @@ cdef class Deflate:
     cdef readonly int level                 # of effort, 1 to 9
     cdef object compressor                  # zlib's; None before the first message, and between them without takeover
     cdef object decompressor
+    cdef int streams                        # that the message has begun so far
 
     # A message, of at least one byte, as it is sent.
     cdef bytes compress(self, bytes data)

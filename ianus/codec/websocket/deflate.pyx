@@ -49,6 +49,9 @@ cdef class Deflate:
             while done < PyBytes_GET_SIZE(data) and most:
                 # RFC 7692 section 7.2.1: a block may be the final one of its stream, and another one follow.
                 if self.decompressor is None or self.decompressor.eof:
+                    self.streams += 1
+                    if self.streams > MOST_STREAMS:
+                        return None
                     self.decompressor = self.new_decompressor()
                 part = data[done:done + STEP]
                 piece = self.decompressor.decompress(part, most)
@@ -57,8 +60,10 @@ cdef class Deflate:
                 done += PyBytes_GET_SIZE(part) - PyBytes_GET_SIZE(self.decompressor.unused_data)
         except zlib.error:
             return None
-        if last and not self.client_takeover:
-            self.decompressor = None
+        if last:
+            self.streams = 0
+            if not self.client_takeover:
+                self.decompressor = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     cdef object new_decompressor(self):
