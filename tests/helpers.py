@@ -12,6 +12,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
@@ -57,26 +58,42 @@ measures_memory = pytest.mark.skipif(
 
 
 class Output:
-    """What a process writes to one of its streams, collected by a thread so that it never has to wait."""
+    """What a process writes to one of its streams, collected by a thread so that it never has to wait.
+
+    Who looks at it collects too, so that all is there that was written before, however late the thread gets its turn.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._open = True
+        self._poll = select.poll()
+        self._poll.register(stream, select.POLLIN)
         self._data = bytearray()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
     def _collect(self) -> None:
-        while data := os.read(self._stream.fileno(), 65536):
+        poll = select.poll()  # One object serves one thread.
+        poll.register(self._stream, select.POLLIN)
+        while self._open:
+            poll.poll()
             with self._changed:
-                self._data += data
+                self._read()
                 self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
+
+    def _read(self) -> None:
+        """Takes what there is; the lock is held."""
+        while self._open and self._poll.poll(0):
+            data = os.read(self._stream.fileno(), 65536)
+            self._data += data
+            self._open = bool(data)
 
     @property
     def text(self) -> str:
-        return self._data.decode("utf-8", "replace")
+        with self._changed:
+            self._read()
+            return self._data.decode("utf-8", "replace")
 
     def mark(self) -> int:
         """The present end, to look behind it later."""
@@ -102,7 +119,9 @@ class Output:
     def join(self) -> None:
         """Waits for the end of the stream and closes it."""
         self._thread.join(PATIENCE)
-        self._stream.close()
+        with self._changed:
+            self._open = False
+            self._stream.close()
 
 
 class Server:

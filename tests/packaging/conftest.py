@@ -1,0 +1,7 @@
+"""The wheel takes longer than any other file of tests: built first, it is not what the other worker waits for."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("packaging") is None)
