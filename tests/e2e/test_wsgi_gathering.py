@@ -5,12 +5,13 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.test_wsgi_responses import ITERATE, OK, played
-from tests.helpers import Gate, Server, many
+from tests.helpers import Gate, Server, many, until
 
 
 @pytest.fixture(params=[(), ("--threads", "1")], ids=["auto", "one thread"])
@@ -19,9 +20,19 @@ def start_led(start_server: Callable[..., Server], request: pytest.FixtureReques
     return lambda *options: start_server(*request.param, *options, app="wsgi_apps:app")
 
 
+def sleeps(server: Server) -> bool:
+    """Whether each of its threads waits for something."""
+    threads = Path(f"/proc/{server.process.pid}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
+
+
 @contextlib.contextmanager
 def at_once(server: Server) -> Iterator[None]:
-    """What is sent inside is found by the server all at once, in this order: it is halted meanwhile."""
+    """What is sent inside is found by the server all at once, in this order: it is halted meanwhile.
+
+    It has to sleep before: epoll keeps what it has just reported, and would report that first.
+    """
+    until(lambda: sleeps(server) and sleeps(server), "the server to sleep")
     server.signal(signal.SIGSTOP)
     os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
     try:
