@@ -29,7 +29,7 @@ cdef class WebSocket(WebSocketSink):
     cdef object take(self)                      # the next message, str or bytes; None when there is none
     cdef int send(self, object message) except -1       # str or bytes
     cdef int close(self, int code, str reason) except -1
-    cdef int read_on(self) except -1            # the output has drained
+    cdef int read_on(self) except -1            # something that kept it from reading may be over
     cdef int lose(self, int code, str reason) except -1     # the connection is gone, or as good as gone
     cdef double deadline(self) noexcept
     cdef int expired(self) except -1

@@ -5,7 +5,7 @@ Facts and rules:
 - The child is a new interpreter and no fork: it loads all code anew, and no thread of the parent's is missing in it.
 - What it is to do comes through a pipe. The parent holds the other end as long as it lives, so that the end of the
   file means the end of the parent, whatever ended it; then the child goes too.
-- A child that is to end is asked more and more urgently. It never outlasts these times, event streams or not.
+- A child that is to end is asked more and more urgently. It never outlasts GRACE and HASTENING, event streams or not.
 """
 
 import json

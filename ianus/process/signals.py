@@ -1,10 +1,10 @@
 """What asks the process to stop, and how urgently.
 
 TERM and the first INT ask for a graceful stop, QUIT for a quick one; USR2 is the TERM of a process that starts a
-successor, which WebSocket clients are told. An INT while a stop is under way hastens
-it, and one more after that breaks off whatever Python code is running (KeyboardInterrupt): the way out of an
-application that blocks the event loop. A TERM never makes anything worse than it is, since process managers
-like to repeat it. USR1 opens the log files anew.
+successor, which WebSocket clients are told. An INT while a stop is under way hastens it, and one more after that
+breaks off whatever Python code is running (KeyboardInterrupt): the way out of an application that blocks the event
+loop. A TERM never makes anything worse than it is, since process managers like to repeat it. USR1 opens the log files
+anew.
 
 Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
 and they are the same on every loop. A signal that arrives when Python has just looked for signals and the loop is
