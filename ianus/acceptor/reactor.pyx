@@ -290,8 +290,8 @@ cdef class Reactor(Owner):
             self.serving = False
         return self.resume_behind()
 
-    cdef bint has_more(self) noexcept nogil:
-        return self.index < self.ready or self.timer_due
+    cdef int pending(self) noexcept nogil:
+        return self.ready - self.index + self.timer_due
 
     cdef int settle(self) except -1:
         while self.waiting:

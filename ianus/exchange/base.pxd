@@ -55,7 +55,7 @@ cdef class Poller:
     cdef object on_wake                     # called in the turn behind wake(), or None
 
     cdef bint serve_one(self) except -1     # serves one event that is ready; whether there was one
-    cdef bint has_more(self) noexcept nogil     # serve_one() would find an event without asking the system
+    cdef int pending(self) noexcept nogil   # events that serve_one() would find without asking the system
     cdef bint peek(self) except -1          # serve_one() for another thread while the one that polls is in sleep()
     cdef int settle(self) except -1         # goes on with connections that listed themselves outside of that
     cdef int sleep(self) noexcept nogil     # until there is an event; meanwhile nobody calls serve_one()

@@ -73,8 +73,8 @@ cdef class Poller:
     cdef bint serve_one(self) except -1:
         raise NotImplementedError
 
-    cdef bint has_more(self) noexcept nogil:
-        return False
+    cdef int pending(self) noexcept nogil:
+        return 0
 
     cdef bint peek(self) except -1:
         return False

@@ -38,6 +38,7 @@ cdef class Crew(Threads):
     cdef double again               # when it is asked for more, 0 = it gave what was wanted
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
+    cdef list leavers               # threads of members that have left since it is stopping
     cdef int hired                  # threads so far, for their names
     cdef Place* leader              # of who took the lead last and has not handed it over; it may have been deposed
     cdef double settled             # when what the leader's calls had produced was sent last

@@ -36,6 +36,7 @@ from ianus.telemetry.clock cimport monotonic
 logger = logging.getLogger("ianus.error")
 
 cdef double TOGETHER = 0.001    # seconds that a finished response may wait for others to be sent with
+cdef int MANY = 8               # events that are ready, and known to be, where that is worth while
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
 cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
 
@@ -70,6 +71,7 @@ cdef class Crew(Threads):
         self.asked = self.limit = threads
         self.most = threads + 1
         self.members = []
+        self.leavers = []
         self.posted = []
 
     def __dealloc__(self):
@@ -154,6 +156,12 @@ cdef class Crew(Threads):
         self.posted = []
         self.leave()
 
+    def join(self, double limit) -> None:
+        """Waits up to `limit` seconds for the threads that have left to end, with what applications keep in them."""
+        cdef double until = monotonic() + limit
+        for thread in self.leavers:
+            thread.join(max(until - monotonic(), 0))
+
     @property
     def threads(self) -> int:
         """Threads alive."""
@@ -221,10 +229,11 @@ cdef class Crew(Threads):
         if self.closed:
             exchange.drop()
         elif not self.shared:
-            # Each send wakes a client. What a leader has finished waits for a few others; whoever takes the lead from
-            # it sends them first.
+            # Each send wakes a client. Under load, what a leader has finished waits for a few others; whoever takes the
+            # lead from it sends them first.
             gathers = (
                 self.leader != NULL and exchange.place == self.leader and not self.stopping
+                and self.poller.pending() >= MANY
                 and (exchange.out_returned or exchange.out_end and not worth_measuring(exchange.evidence))
             )
             try:
@@ -478,7 +487,7 @@ cdef class Crew(Threads):
         pause()
         self.settle()
         # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
-        self.sleeping = self.first is None and (self.shared or not self.poller.has_more())
+        self.sleeping = self.first is None and (self.shared or self.poller.pending() == 0)
         if tell_top(&self.parking, WATCH if self.sleeping else LEAD):
             return True
         self.sleeping = False
@@ -514,6 +523,8 @@ cdef class Crew(Threads):
         cdef bint last
         self.enter()
         self.members.remove(me)
+        if self.stopping:
+            self.leavers.append(me.thread)
         last = self.stopping and not self.members
         self.leave()
         if last:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Seconds between two looks at threads that somebody waits for.
 PERIOD = 0.01
 
+# Seconds that threads get which have left: what applications keep in thread-local data is closed now, or never.
+LEAVING = 2.0
+
 
 class Foreman:
     """The crew's. Where there is no crew, because no WSGI application is served, there is nothing to wait for."""
@@ -76,6 +79,7 @@ class Foreman:
         """Lets go of the reactor, which is closed, and of what calls have produced behind the end."""
         if self._crew is not None:
             self._crew.close()
+            self._crew.join(LEAVING)
 
 
 def setter(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:

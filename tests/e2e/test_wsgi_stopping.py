@@ -63,6 +63,13 @@ def test_stream_is_finished(start_wsgi: Callable[..., Server]) -> None:
     assert server.wait() == 0
 
 
+def test_what_applications_keep_in_threads_is_gone_before_the_end(start_wsgi: Callable[..., Server]) -> None:
+    server = start_wsgi()
+    assert server.get("/keep-in-thread").body == b"kept\n"
+    server.stop()
+    assert "app: thread-local data is gone" in server.log.text
+
+
 def test_body_in_flight_is_finished(start_wsgi: Callable[..., Server]) -> None:
     server = start_wsgi()
     with server.connect() as client:

@@ -162,6 +162,24 @@ def stats(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return answer(start_response, json.dumps(shown).encode())
 
 
+class Slow:
+    """Takes its time to end, as a connection to a database does."""
+
+    def __del__(self) -> None:
+        time.sleep(0.1)
+        say("thread-local data is gone")
+
+
+kept_in_thread = threading.local()
+
+
+@path("/keep-in-thread")
+def keep_in_thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Leaves something behind in its thread."""
+    kept_in_thread.slow = Slow()
+    return answer(start_response, b"kept\n")
+
+
 @path("/thread")
 def thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """The threads that call, iterate and close."""
