@@ -201,9 +201,9 @@ class Worker:
                 shared=bool(wired.asgi),
                 stuck_report_after=self.settings.stuck_report_after,
             )
-        if self.settings.workers > 1:
+        if self.settings.workers != 1:
             logger.warning(
-                "workers is %d, but this version runs one process; for more, start several behind a proxy",
+                "workers is %s, but this version runs one process; for more, start several behind a proxy",
                 self.settings.workers,
             )
         if unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None):

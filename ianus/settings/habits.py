@@ -49,11 +49,13 @@ ACCEPTED = (
     ),
     Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
     Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
-    Habit("--master", None, "there is one process"),
+    Habit("--master", None, "there is always a supervisor"),
+    Habit("--respawn-failed-workers", None, "workers that die are always replaced"),
+    Habit("--respawn-interval", (), "a worker that dies again and again is replaced after longer and longer pauses"),
+    Habit("--initgroups", None, "--user takes all groups of the user"),
     Habit("--enable-threads", None, "an application may have threads of its own"),
     Habit("--vacuum", None, "a Unix socket is removed at the end"),
     Habit("--die-on-term", None, "TERM stops the server"),
-    Habit("--preload", None, "the application is loaded once, before the first connection"),
     Habit("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
     Habit("--runtime-mode", (), "sockets are served by the threads that call the application"),
     Habit("--runtime-threads", (), "sockets are served by the threads that call the application"),
@@ -66,10 +68,9 @@ ACCEPTED = (
     Habit("--reset-contextvars", None, "every request has a context of its own"),
 )
 
-_SUPERVISOR = "There is one worker, and nothing restarts it yet; leave that to systemd, a container or the like."
-_TIMEOUT = (
+_HARAKIRI = (
     "A call that lasts is reported (--stuck-report-after) and not ended, because a thread cannot be; give what can hang"
-    " limits of its own."
+    " limits of its own. --timeout is about a worker in which nothing goes on."
 )
 _APP = "The application is named without an option, as in `ianus main:app`."
 _ADDRESS = "Where to listen is said with --bind, as in --bind 0.0.0.0:8000 or --bind unix:/run/app.sock."
@@ -83,13 +84,10 @@ _STATIC = "Files are not served yet; a proxy or the application can."
 _METRICS = "There are no metrics yet; --log-format json makes lines that a program can count."
 _HTTP2 = "HTTP/2 is not spoken yet; put a proxy in front."
 _SYSLOG = "There is no syslog yet; --log-config can set up Python's handler for it."
-_PRIVILEGES = "The server stays the user who starts it; change that around it, as with `User=` of systemd."
 
 ELSEWHERE = {
-    "--max-requests --max-requests-jitter --limit-max-requests --limit-max-requests-jitter": _SUPERVISOR,
-    "--timeout-worker-healthcheck --workers-lifetime --workers-max-rss": _SUPERVISOR,
-    "--respawn-failed-workers --respawn-interval": _SUPERVISOR,
-    "--timeout -t --harakiri": _TIMEOUT,
+    "--no-respawn-failed-workers": "Workers that die are always replaced.",
+    "--harakiri": _HARAKIRI,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
     "--proxy-protocol --proxy-allow-from": _PROXY,
     "--no-ws": "It is written --ws none.",
@@ -100,10 +98,8 @@ ELSEWHERE = {
     "--static-path-route --static-path-mount --static-path-expires --static-map": _STATIC,
     "--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-address --metrics-port": _METRICS,
     "--log-syslog --log-syslog-to --log-syslog-prefix --log-syslog-facility": _SYSLOG,
-    "--user -u --group -g": _PRIVILEGES,
     "--daemon -D": "The server stays in the foreground; let systemd, a container or the like run it.",
-    "--pid --pid-file --pidfile": "There is no file with the process id; the log's first line has it.",
-    "--name -n --process-name --server-name": "The process is not renamed.",
+    "--server-name": "Requests for every host are served; a proxy or the application can refuse some.",
     "--env -e": "Set it in the environment, as in `NAME=value ianus APP`, or in a file that --env-file names.",
     "--capture-output": "What the application prints stays where it goes.",
     "--reuse-port": "A port has one server; others can be given its socket with --bind fd://N.",
@@ -112,7 +108,6 @@ ELSEWHERE = {
     "--debug": "More of the server's own messages are written with --log-level debug.",
     "--module --wsgi-file --wsgi --callable": _APP,
     "--http-socket --socket -s": _ADDRESS,
-    "--processes": "Its name is --workers, and this version runs one.",
     "--ini": "Settings are read from ianus.toml, or from the TOML file that --config names.",
     "--completion --install-completion --show-completion": "`ianus completion bash` (zsh, fish) prints the script.",
     "--control-socket": "The server is controlled with signals; docs/behaviour.md has them.",

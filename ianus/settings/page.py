@@ -128,7 +128,6 @@ EXPLAINED = {
     "uds": " `unix:PATH`",
     "unix_socket": " `unix:PATH`",
     "fd": " `fd://N`",
-    "umask": ", the permissions that it leaves",
     "http1_header_read_timeout": ", in milliseconds",
     "reload_tick": ", in milliseconds",
 }

@@ -15,19 +15,21 @@ from typing import Any, Literal
 
 from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
-from ianus.settings.setting import Alias, Setting, choice, count, field, flag, path, seconds, size, texts
+from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
 from ianus.settings.values import Bind, Header, Mount, TcpBind
 
 LISTENING = "Listening"
 APPLICATION = "Application"
 WSGI = "WSGI applications"
 WEBSOCKET = "WebSocket"
+WORKERS = "Worker processes"
 STOPPING = "Starting and stopping"
 DEADLINES = "Deadlines"
 LIMITS = "Limits"
 RESPONSES = "Responses"
 LOGGING = "Logging"
 DEVELOPMENT = "Development"
+SYSTEM = "Operating system"
 SOURCES = "Sources of settings"
 
 
@@ -64,7 +66,6 @@ class Settings:
         "Permissions of Unix sockets, such as 660; without it the umask decides.",
         metavar="OCTAL",
         show="{:o}".format,
-        aliases=(Alias("umask", values.permissions_under),),
     )
     backlog: int = count(
         2048, LISTENING, "How many connections may wait to be accepted; the system may allow fewer.", minimum=1
@@ -227,15 +228,69 @@ class Settings:
         zero="no limit",
     )
 
-    workers: int = count(
+    workers: int | Literal["auto"] = field(
         1,
-        STOPPING,
-        "How many processes serve; this version runs one.",
-        minimum=1,
-        maximum=10000,
+        values.workers,
+        WORKERS,
+        "How many processes serve; auto is one for each CPU that they may use.",
+        metavar="auto|N",
         short="-w",
         variable="WEB_CONCURRENCY",
+        aliases="processes",
     )
+    preload: bool = flag(
+        False,
+        WORKERS,
+        "Load the application once, in a process that the workers are copies of; they share its memory.",
+        aliases="preload_app",
+    )
+    timeout: float = seconds(
+        30.0,
+        WORKERS,
+        "How long a worker may do nothing at all before it is replaced; a request may take longer.",
+        zero="never",
+        short="-t",
+        aliases="timeout_worker_healthcheck",
+    )
+    watch_loop: int = field(
+        0,
+        values.integer(0, 3_600_000, "milliseconds, such as 100"),
+        WORKERS,
+        "Log where code of an ASGI application is that blocks the event loop for longer.",
+        unit="milliseconds",
+        zero="never",
+        metavar="MS",
+    )
+    max_requests: int = count(
+        0, WORKERS, "Replace a worker after so many requests.", zero="never", aliases="limit_max_requests"
+    )
+    max_requests_jitter: int = count(
+        0,
+        WORKERS,
+        "Most requests to add to that, at random for each worker.",
+        zero="none",
+        aliases="limit_max_requests_jitter",
+    )
+    workers_lifetime: float = seconds(
+        0.0, WORKERS, "Replace a worker after this time.", zero="never", aliases="max_worker_lifetime"
+    )
+    workers_lifetime_jitter: float = seconds(
+        0.0, WORKERS, "Most time to add to that, at random for each worker.", zero="none"
+    )
+    workers_max_rss: int = mebibytes(
+        0, WORKERS, "Replace a worker that has more memory resident.", zero="never", aliases="reload_on_rss"
+    )
+    workers_max_rss_jitter: int = mebibytes(
+        0, WORKERS, "Most memory to add to that, at random for each worker.", zero="none"
+    )
+    hooks: str = field(
+        "",
+        values.module,
+        WORKERS,
+        "Call the functions of this module at turns in the life of the server and its workers (ianus.hooks).",
+        metavar="MODULE",
+    )
+
     timeout_lifespan_startup: float = seconds(60.0, STOPPING, "How long the application may take to start.")
     timeout_lifespan_shutdown: float = seconds(30.0, STOPPING, "How long the application may take to clean up.")
     timeout_graceful_shutdown: float = seconds(
@@ -243,6 +298,12 @@ class Settings:
         STOPPING,
         "How long requests in flight may take to finish once the server was asked to stop.",
         aliases="graceful_timeout workers_kill_timeout",
+    )
+    timeout_drain_idle: float = seconds(
+        2.0,
+        STOPPING,
+        "How long an idle connection of a worker that is replaced is left for one more request.",
+        zero="it is closed at once",
     )
 
     timeout_request_header: float = seconds(
@@ -364,6 +425,44 @@ class Settings:
         "Configure Python's logging from this file: .ini, .json or .yaml.",
         metavar="FILE",
         aliases="log_config_json",
+    )
+
+    pid_file: str = path("", SYSTEM, "Write the process id here.", metavar="FILE", aliases="pid pidfile")
+    user: str = field(
+        "",
+        values.account,
+        SYSTEM,
+        "Serve as this user, with all groups of theirs; root alone can, and binds the sockets before.",
+        metavar="USER",
+        short="-u",
+        aliases="uid",
+    )
+    group: str = field(
+        "",
+        values.account,
+        SYSTEM,
+        "Serve as this group in place of the user's own.",
+        metavar="GROUP",
+        short="-g",
+        aliases="gid",
+    )
+    umask: int | None = field(
+        None,
+        values.permissions,
+        SYSTEM,
+        "Permissions that new files do not get, such as 027; without it those of whoever starts the server.",
+        metavar="OCTAL",
+        show="{:o}".format,
+        short="-m",
+    )
+    process_name: str = field(
+        "",
+        values.text,
+        SYSTEM,
+        "What ps and top call the processes, in place of the application's name.",
+        metavar="NAME",
+        short="-n",
+        aliases="name proc_name",
     )
 
     reload: bool = flag(False, DEVELOPMENT, "Start again whenever a file changes.")

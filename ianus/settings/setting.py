@@ -104,5 +104,10 @@ def size(default: int, group: str, summary: str, minimum: int = 0, maximum: int 
     return field(default, kind, group, summary, metavar="SIZE", show=values.show_size, **more)
 
 
+def mebibytes(default: int, group: str, summary: str, **more: Any) -> Any:
+    kind = values.integer(0, 1 << 30, "MiB, such as 512")
+    return field(default, kind, group, summary, metavar="N", unit="MiB", **more)
+
+
 def seconds(default: float, group: str, summary: str, *, zero: str = "no limit", **more: Any) -> Any:
     return field(default, values.seconds, group, summary, zero=zero, metavar="TIME", show=values.show_seconds, **more)

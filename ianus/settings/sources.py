@@ -83,7 +83,7 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
     app = merged["app"].value if "app" in merged else ""
     origins = {name: given.origin for name, given in merged.items()}
     hidden = _hidden_table() if "config" not in early else ()
-    return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ)))
+    return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ), *_without_effect(merged)))
 
 
 def settings_from(given: Mapping[str, object]) -> Settings:
@@ -137,6 +137,14 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{variable} in the environment is no setting{_explain_variable(name)}"
 
 
+def _without_effect(merged: Layer) -> Iterator[str]:
+    """Jitters of limits that nobody has set. One that is turned off (0) may keep its jitter."""
+    for name, given in merged.items():
+        limit = name.removesuffix("_jitter")
+        if limit != name and limit not in merged:
+            yield f"{_as_written(given)} changes nothing without {limit.replace('_', '-')}."
+
+
 def _explain_variable(name: str) -> str:
     if known_elsewhere := hint(name):
         return f". {known_elsewhere}"
@@ -146,7 +154,7 @@ def _explain_variable(name: str) -> str:
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
     """Those that other programs read too; what they say of settings in `decided` is not even looked at."""
-    for name, (_, setting, _) in KNOWN.items():
+    for name, setting in described():
         value = environ.get(setting.variable, "")
         if value and name not in decided and not (name == "port" and "bind" in decided):
             yield Given(name, value, setting.variable, f"environment {setting.variable}")

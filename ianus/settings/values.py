@@ -2,8 +2,8 @@
 
 A kind is a function: it takes what a source gave (text from a command line or the environment, a native value
 from a file or from Python) and returns the value that the server uses, or raises ValueError with a text that
-shows the value and says what would do. `integer`, `size` and `choice` make kinds; the others are kinds
-themselves. Behind them stand the functions that write values as text which the kinds read back.
+shows the value and says what would do. `integer`, `size`, `choice` and `number_or_auto` make kinds; the others
+are kinds themselves. Behind them stand the functions that write values as text which the kinds read back.
 """
 
 import os
@@ -127,22 +127,28 @@ def websockets(value: object) -> str:
 _WEBSOCKETS = choice("auto", "none")
 
 
-def threads(value: object) -> int | Literal["auto"]:
-    """A number of threads, or auto."""
-    if isinstance(value, str) and value.lower() == "auto":
-        return "auto"
-    try:
-        return _THREADS(value)
-    except ValueError:
-        # Elsewhere 0 is how a number is left to the server.
-        hint = "; write auto." if value in ("0", 0) and value is not False else "."
-        raise ValueError(
-            f"{shown(value)} is neither auto nor a number of threads from 1 to {MOST_THREADS}{hint}"
-        ) from None
+def number_or_auto(counted: str, maximum: int) -> Callable[[object], int | Literal["auto"]]:
+    """1 to `maximum` of what is `counted`, or auto."""
+    whole = integer(1, maximum)
+
+    def check(value: object) -> int | Literal["auto"]:
+        if isinstance(value, str) and value.lower() == "auto":
+            return "auto"
+        try:
+            return whole(value)
+        except ValueError:
+            # Elsewhere 0 is how a number is left to the server.
+            hint = "; write auto." if value in ("0", 0) and value is not False else "."
+            raise ValueError(
+                f"{shown(value)} is neither auto nor a number of {counted} from 1 to {maximum}{hint}"
+            ) from None
+
+    return check
 
 
 MOST_THREADS = 1024
-_THREADS = integer(1, MOST_THREADS)
+threads = number_or_auto("threads", MOST_THREADS)
+workers = number_or_auto("processes", 10000)
 
 
 def text(value: object) -> str:
@@ -180,16 +186,23 @@ def permissions(value: object) -> int | None:
     raise ValueError(f"{shown(value)} is not a set of permissions; give octal digits such as '660'.")
 
 
-def permissions_under(umask: object) -> str:
-    """The permissions that a umask leaves of 777: octal digits as text, or a number as os.umask takes it.
+def account(value: object) -> str:
+    """The name or number of a user or a group; "" is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        value = str(value)
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s:\x00-\x1f\x7f]*", value):
+        raise ValueError(f"{shown(value)} is neither the name nor the number of an account.")
+    return value
 
-    Raises ValueError.
-    """
-    if isinstance(umask, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", umask):
-        umask = int(umask, 8)
-    if not isinstance(umask, int) or isinstance(umask, bool) or umask < 0:
-        raise ValueError(f"{shown(umask)} is not a umask; give octal digits such as '007'.")
-    return f"{0o777 & ~umask:o}"
+
+def module(value: object) -> str:
+    """The dotted name of a module; "" is none."""
+    checked = text(value)
+    if checked.endswith(".py") or (checked and not all(part.isidentifier() for part in checked.split("."))):
+        named = re.fullmatch(r"(?:\./)*((?:\w+/)*\w+)\.py", checked)
+        hint = f"; write {named[1].replace('/', '.')}." if named else ", such as hooks or project.hooks."
+        raise ValueError(f"{shown(value)} is not the name of a module{hint}")
+    return checked
 
 
 def root_path(value: object) -> str:
@@ -346,7 +359,9 @@ def host(value: object) -> str:
 def port(value: object) -> int:
     """0 (any free one) to 65535."""
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[0-9]{1,5}", str(value)):
-        raise ValueError(f"{shown(value)} is not a port; ports are 0 to 65535.")
+        # Gunicorn's -p is a file.
+        hint = f" A file for the process id is named with --pid-file {value}." if "/" in str(value) else ""
+        raise ValueError(f"{shown(value)} is not a port; ports are 0 to 65535.{hint}")
     return _port(str(value), str(value))
 
 

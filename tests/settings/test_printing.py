@@ -13,6 +13,8 @@ UNUSUAL = Settings.from_values(
     {
         "bind": ["0.0.0.0:80", "[::1]:8000", "unix:/run/a b.sock", "fd://3", ":0"],
         "uds_permissions": "640",
+        "umask": "007",
+        "workers": "auto",
         "backlog": 7,
         "mount": ["/api=api:app", ("/ws", "ws:make()")],
         "threads": 4,

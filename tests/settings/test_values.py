@@ -129,18 +129,19 @@ def test_interfaces() -> None:
 
 
 @pytest.mark.parametrize(("value", "number"), [("auto", "auto"), ("AUTO", "auto"), ("1", 1), (7, 7), ("1024", 1024)])
-def test_numbers_of_threads(value: object, number: object) -> None:
-    assert values.threads(value) == number
+def test_numbers_or_auto(value: object, number: object) -> None:
+    assert values.threads(value) == values.workers(value) == number
 
 
-@pytest.mark.parametrize("value", ["", "-1", -1, 1025, "many", 1.0, False, None])
-def test_what_is_no_number_of_threads(value: object) -> None:
-    expected = f"{values.shown(value)} is neither auto nor a number of threads from 1 to 1024."
-    assert refusal(values.threads, value) == expected
+@pytest.mark.parametrize("value", ["", "-1", -1, 10001, "many", 1.0, False, None])
+def test_what_is_neither_a_number_nor_auto(value: object) -> None:
+    expected = f"{values.shown(value)} is neither auto nor a number of "
+    assert refusal(values.threads, value) == f"{expected}threads from 1 to 1024."
+    assert refusal(values.workers, value) == f"{expected}processes from 1 to 10000."
 
 
 @pytest.mark.parametrize("value", ["0", 0])
-def test_no_threads_are_told_the_word(value: object) -> None:
+def test_none_at_all_is_told_the_word(value: object) -> None:
     expected = f"{values.shown(value)} is neither auto nor a number of threads from 1 to 1024; write auto."
     assert refusal(values.threads, value) == expected
 
@@ -176,17 +177,25 @@ def test_what_are_no_permissions(value: object) -> None:
     assert "give octal digits such as '660'" in refusal(values.permissions, value)
 
 
-@pytest.mark.parametrize(
-    ("umask", "left"), [("0", "777"), ("007", "770"), ("0o117", "660"), ("0777", "0"), (0o117, "660")]
-)
-def test_what_a_umask_leaves(umask: object, left: str) -> None:
-    assert values.permissions_under(umask) == left
+def test_accounts() -> None:
+    for value, name in [("", ""), ("www-data", "www-data"), ("33", "33"), (33, "33"), (0, "0")]:
+        assert values.account(value) == name
+    for value in ("www data", "www:data", "a\0", -1, True, 1.5, None):
+        expected = f"{values.shown(value)} is neither the name nor the number of an account."
+        assert refusal(values.account, value) == expected
 
 
-def test_what_is_no_umask() -> None:
-    for value in ("rwx", "8", -1, True, None):
-        expected = f"{values.shown(value)} is not a umask; give octal digits such as '007'."
-        assert refusal(values.permissions_under, value) == expected
+def test_modules() -> None:
+    for value in ("", "hooks", "project.hooks", "_h2"):
+        assert values.module(value) == value
+    for value, hint in [
+        ("hooks.py", "; write hooks."),
+        ("./project/hooks.py", "; write project.hooks."),
+        ("../hooks.py", ", such as hooks or project.hooks."),
+        ("project:hooks", ", such as hooks or project.hooks."),
+        ("a..b", ", such as hooks or project.hooks."),
+    ]:
+        assert refusal(values.module, value) == f"{value!r} is not the name of a module{hint}"
 
 
 @pytest.mark.parametrize(
