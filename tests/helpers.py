@@ -168,6 +168,12 @@ class Server:
     def address(self) -> Address:
         return self.addresses[0]
 
+    @property
+    def pid(self) -> int:
+        """The process that serves: the first worker's."""
+        supervisor = self.process.pid
+        return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+
     def connect(self, *, timeout: float = PATIENCE) -> "Client":
         return Client(self.address, timeout=timeout)
 
@@ -208,11 +214,11 @@ class Server:
 
     def resident(self) -> int:
         """Bytes of memory that are this process's own."""
-        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return 1024 * sum(int(size) for size in re.findall(r"^Private_\w+: +(\d+) kB$", rollup, re.MULTILINE))
 
     def open_files(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
 
 def check_nothing_is_left(server: Server) -> None:

@@ -125,7 +125,7 @@ def test_an_application_is_served_until_term(loop: str, start: Start) -> None:
         pytest.importorskip("uvloop")
     process = start("my_main:app", "--loop", loop)
     assert "serves my_main:app (asgi3) on http://127.0.0.1:" in process.banner
-    assert process.banner.endswith(f"; loop {loop}, pid {process.popen.pid}\n")
+    assert process.banner.endswith(f"; loop {loop}, 1 worker, pid {process.popen.pid}\n")
     assert process.get("/hello") == "/hello"
     code, out = process.end(signal.SIGTERM)
     assert code == 0

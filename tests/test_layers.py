@@ -27,6 +27,7 @@ class Rule(NamedTuple):
 RULES = (
     Rule("ianus", ("errors", "settings", "process"), "The front door hands over to the worker."),
     Rule("ianus.errors", (), "Every room may raise these, so they know none."),
+    Rule("ianus.hooks", (), "What hooks are written against; the supervisor and type checkers load it."),
     Rule("ianus.pytest_plugin", ("testing",), "A fixture around what any test can use."),
     Rule("ianus._version", (), "A build reads it before anything is compiled."),
     Rule("ianus.acceptor",

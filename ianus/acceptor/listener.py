@@ -6,6 +6,9 @@ Facts and rules:
   whose IPv4 peers would have addresses like ::ffff:127.0.0.1.
 - A socket file outlives the process that made it. It is replaced only when nobody answers on it, and removed
   at the end only while it is still the file that we made.
+- Several workers each have a socket of their own at a TCP address (SO_REUSEPORT), among which the system spreads
+  connections. The first one is bound without that option and gets it before it listens: so an address that another
+  server has is still refused, while siblings are welcome.
 - Sockets are non-blocking and not inherited by programs that the application starts (PEP 446).
 - `os` instead of pathlib, which takes 5 ms to import.
 """
@@ -40,6 +43,10 @@ class Listener:
         self._inode = _inode(self._path) if unix_path else None
         self._pid = os.getpid()
 
+    def leave_file(self) -> None:
+        """The socket file is somebody else's from now on: close() leaves it where it is."""
+        self._inode = None
+
     def close(self) -> None:
         """Closes the socket and removes the socket file if it is still ours. May be called twice."""
         # A forked child has a copy of this object, but the file is its parent's.
@@ -52,10 +59,10 @@ class Listener:
 # --- TCP ---
 
 
-def listen_tcp(host: str, port: int, *, backlog: int) -> list[Listener]:
+def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False) -> list[Listener]:
     """Listens on every address that `host` has; "" is every interface.
 
-    Port 0 is any free port, the same for all of them. Raises StartupError.
+    Port 0 is any free port, the same for all of them. shared: siblings may come. Raises StartupError.
     """
     listeners: list[Listener] = []
     missing: OSError | None = None
@@ -64,7 +71,7 @@ def listen_tcp(host: str, port: int, *, backlog: int) -> list[Listener]:
             if port == 0 and listeners:
                 address = (address[0], listeners[0].sock.getsockname()[1], *address[2:])
             try:
-                listeners.append(_open_tcp(family, address, backlog))
+                listeners.append(_open_tcp(family, address, backlog, shared))
             except OSError as error:
                 # localhost is ::1 too, by /etc/hosts, on machines whose kernel has no IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -97,7 +104,22 @@ def _resolve(host: str, port: int) -> list[tuple[int, SocketAddress]]:
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _open_tcp(family: int, address: SocketAddress, backlog: int) -> Listener:
+def listen_beside(listener: Listener, *, backlog: int) -> Listener:
+    """Another socket at the TCP address of a shared one: the system spreads connections among them.
+
+    Raises StartupError.
+    """
+    sock = listener.sock
+    try:
+        return _open_tcp(sock.family, sock.getsockname(), backlog, shared=True, beside=True)
+    except OSError as error:
+        host, port = sock.getsockname()[:2]
+        raise StartupError(_explain_tcp(error, sock.family, host, port)) from None
+
+
+def _open_tcp(
+    family: int, address: SocketAddress, backlog: int, shared: bool = False, beside: bool = False
+) -> Listener:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without it a restarted server would have to wait for the TIME_WAIT of its predecessor's connections.
@@ -105,7 +127,11 @@ def _open_tcp(family: int, address: SocketAddress, backlog: int) -> Listener:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)
+        if beside:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.listen(backlog)
     except BaseException:
         sock.close()
@@ -248,6 +274,14 @@ def listen_fd(fd: int) -> Listener:
     sock.setblocking(False)
     sock.set_inheritable(False)
     return Listener(sock, _describe(sock))
+
+
+def take_over(fd: int) -> Listener:
+    """A descriptor whose socket file, if it has one, is this process's to remove. Raises StartupError."""
+    listener = listen_fd(fd)
+    sock = listener.sock
+    path = os.fsdecode(sock.getsockname()) if sock.family == socket.AF_UNIX else ""
+    return Listener(sock, listener.address, "" if path.startswith("\0") else path)
 
 
 def _describe(sock: socket.socket) -> str:

@@ -13,32 +13,58 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
+from ianus.process.launch import Supervised, Task
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
-from ianus.process.worker import CANCEL_GRACE, Worker, cancel, load_applications, serves_asgi, serves_wsgi
+from ianus.process.vigil import Vigil
+from ianus.process.worker import (
+    CANCEL_GRACE,
+    Worker,
+    cancel,
+    describe,
+    load_applications,
+    serves_asgi,
+    serves_wsgi,
+)
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
 logger = logging.getLogger("ianus.error")
 
 
-def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
+def run(app: Any, settings: Settings) -> int:
     """Serves `app` ("MODULE:ATTR" or the application) until a signal asks to stop. Returns the exit code.
-
-    hard_exit: end the process without waiting for the application's threads, if any are still busy after a
-    stop that was quick or ran out of time. Python itself would wait for them without limit.
 
     Raises StartupError where serving cannot begin.
     """
+    if settings.log_config:
+        apply_config(settings.log_config)
+    return _serve_on(open_listeners(settings), app, settings, None)
+
+
+def serve(task: Task) -> int:
+    """The same in a process that a supervisor has made for it. Where threads of the application are still busy after a
+    stop that was quick or ran out of time, it ends without waiting for them, as Python itself would without limit.
+
+    Raises StartupError where serving cannot begin.
+    """
+    if task.settings.log_config:
+        apply_config(task.settings.log_config)
+    return _serve_on(task.listeners, task.app, task.settings, task)
+
+
+def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Task | None) -> int:
+    supervised = task.supervised if task is not None else None
     with contextlib.ExitStack() as stack:
-        if settings.log_config:
-            apply_config(settings.log_config)
-        listeners = open_listeners(settings)
         for listener in listeners:
             stack.callback(listener.close)
+        vigil = Vigil(supervised, settings)
         apps = load_applications(app, settings)
+        if task is not None:
+            task.hooks.call("post_worker_init", task.info())
         log = open_log(settings)
         stack.callback(log.close)
         if settings.switch_interval and serves_wsgi(apps):
@@ -46,24 +72,33 @@ def run(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
             sys.setswitchinterval(settings.switch_interval)
         loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
-        worker = Worker(apps, settings, listeners, StopRequest())
+
+        def on_started() -> None:
+            if supervised is not None:
+                facts = [f"loop {type(loop).__module__.partition('.')[0]}"] if serves_asgi(apps) else []
+                facts += [f"threads {settings.threads}"] if serves_wsgi(apps) else []
+                supervised.say("ready", describe(apps), *facts)
+            vigil.start(worker)
+
+        worker = Worker(apps, settings, listeners, StopRequest(), on_started)
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)
         stack.callback(wake_by_signals(loop))
         restore_signals = handle_signals(loop, worker.stop)
         restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
-        if not hard_exit:
+        if task is None:
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         code = _run_to_end(loop, worker)
-        leaves_threads = hard_exit and worker.hurried and (worker.calls() or _has_busy_threads())
+        leaves_threads = task is not None and worker.hurried and (worker.calls() or _has_busy_threads())
         worker.close()  # Its last lines come before ours.
         if leaves_threads:
             logger.warning("leaving threads of the application behind that are still busy")
             logging.shutdown()
             sys.stdout.flush()
+            task.end()
             os._exit(code)
         logger.info("stopped")
     return code

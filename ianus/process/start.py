@@ -1,23 +1,50 @@
-"""Where the command and ianus.run() begin: serve, or watch files and serve anew."""
+"""Where the command and ianus.run() begin: in the process that is to serve, or in the one that looks after others."""
 
 from typing import Any
 
+from ianus.errors import StartupError
+from ianus.process.fork import Forked
 from ianus.process.streams import open_standard_streams
-from ianus.settings.schema import Settings
+from ianus.process.supervisor import Reread, Supervisor
+from ianus.settings.schema import Settings, table
+
+# Settings that only a supervisor heeds.
+SUPERVISED = ("Worker processes", "Process")
 
 
-def start(app: Any, settings: Settings, *, hard_exit: bool = False) -> int:
+def supervise(app: str, settings: Settings, reread: Reread | None = None, lifeline: int = -1) -> int:
+    """Looks after processes that serve `app`, until asked to stop. Returns the exit code: also in each of them.
+
+    reread: what HUP has read. lifeline: a pipe whose end asks to stop too. Raises StartupError where serving cannot
+    begin.
+    """
+    open_standard_streams()
+    try:
+        return Supervisor(app, settings, reread, lifeline).run()
+    except Forked as forked:
+        go_on = forked.go_on
+    return go_on()
+
+
+def start(app: Any, settings: Settings) -> int:
     """Serves `app` ("MODULE:ATTR" or the application) until asked to stop. Returns the exit code.
 
-    hard_exit: see main.run().
+    It serves in this process; where the settings ask for more than that, in others.
 
     Raises StartupError where serving cannot begin.
     """
     open_standard_streams()
+    needing = [
+        name for name, setting, default in table() if setting.group in SUPERVISED and getattr(settings, name) != default
+    ]
     if settings.reload:
-        from ianus.process import reload
+        needing.append("reload")
+    if not needing:
+        from ianus.process import main
 
-        return reload.run(app, settings)
-    from ianus.process import main
+        return main.run(app, settings)
+    if not isinstance(app, str):
+        raise StartupError(f'With {needing[0]} the application is given by name, as in ianus.run("main:app").')
+    from ianus.process import child
 
-    return main.run(app, settings, hard_exit=hard_exit)
+    return child.run(app, settings)

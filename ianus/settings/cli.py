@@ -38,13 +38,17 @@ Names that other servers have for them (--host, --port, --keep-alive, ...) are u
 them. `ianus completion bash` (zsh, fish) prints what makes the shell complete such lines.
 """
 
-Serve = Callable[[str, Settings], int]
+# Reads all sources again, as this line has it: (application, settings). Raises StartupError.
+Reread = Callable[[], tuple[str, Settings]]
+
+Serve = Callable[[str, Settings, Reread], int]
 
 
 def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
     """The command `ianus`.
 
-    It calls `serve` with APP and its settings, or `check` for --check-config, and exits with what that returns.
+    It calls `serve` with APP, its settings and what reads them again, or `check` for --check-config, and exits with
+    what that returns.
     """
 
     def run(words: tuple[str, ...], print_config: bool, check_config: bool, **given: Any) -> None:
@@ -58,8 +62,13 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             return
         if not configuration.app:
             raise click.UsageError(_explain_no_application())
+
+        def reread() -> tuple[str, Settings]:
+            configuration = _collect(words, given)
+            return configuration.app, configuration.settings
+
         act = check if check_config else serve
-        click.get_current_context().exit(act(configuration.app, configuration.settings))
+        click.get_current_context().exit(act(configuration.app, configuration.settings, reread))
 
     return _Command(
         "ianus",
@@ -77,9 +86,17 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
 
 
 def _read(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
-    """What the line and all other sources say."""
+    """What the line and all other sources say; where that cannot be understood, the end."""
     if problem := _explain_words(words):
         raise click.UsageError(problem)
+    try:
+        return _collect(words, given)
+    except StartupError as error:
+        _refuse(error)
+
+
+def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
+    """What the line and all other sources say. Raises StartupError."""
     habits, line = [], [Given("app", word, "APP", "command line") for word in words]
     for name, value in given.items():
         label = "--" + name.replace("_", "-")
@@ -89,10 +106,7 @@ def _read(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
             habits.append(_accept(HABITS[name], label, value))
         else:
             line.append(Given(name, value, label, f"command line {label}"))
-    try:
-        configuration = read_sources(line)
-    except StartupError as error:
-        _refuse(error)
+    configuration = read_sources(line)
     return configuration._replace(warnings=(*habits, *configuration.warnings))
 
 

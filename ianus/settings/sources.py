@@ -27,7 +27,7 @@ HOST_OF_PORT = "0.0.0.0"
 
 # Variables with our prefix that are no settings: those of a build, and what Kubernetes sets in every container
 # if there is a service of our name (IANUS_SERVICE_HOST, IANUS_PORT_80_TCP_ADDR, and IANUS_PORT=tcp://...).
-FOREIGN = r"IANUS_(ASAN|BUILD|COMPILE|DEBUG|SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)=.*|IANUS_PORT=\w+://.*"
+FOREIGN = r"IANUS_(ASAN|BUILD|COMPILE|DEBUG|HANDOVER|SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)=.*|IANUS_PORT=\w+://.*"
 
 
 class Given(NamedTuple):

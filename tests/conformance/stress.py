@@ -291,7 +291,7 @@ def stress(
         took = time.monotonic() - started
         problems = [visitor.problem for visitor in visitors if visitor.problem is not None]
         if problems:
-            server.signal(signal.SIGUSR2)  # the stacks of all threads
+            os.kill(server.pid, signal.SIGUSR2)  # the stacks of all threads
             time.sleep(1)
             raise BaseExceptionGroup(f"{len(problems)} of {clients} clients, server {server.process.poll()}", problems)
         with Client(server.address, timeout=PATIENCE) as client:
@@ -306,7 +306,7 @@ def stress(
                 if time.monotonic() > deadline:
                     raise WrongError(f"{made} bodies were made and {closed} closed")
                 time.sleep(0.05)
-        threads = len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+        threads = len(list(Path(f"/proc/{server.pid}/task").iterdir()))
         resident = server.resident()
         server.stop()
         check_nothing_is_left(server)

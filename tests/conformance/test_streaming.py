@@ -41,7 +41,7 @@ class Memory:
     """The memory of a server, from now on."""
 
     def __init__(self, server: Server) -> None:
-        self._folder = Path(f"/proc/{server.process.pid}")
+        self._folder = Path(f"/proc/{server.pid}")
         self._folder.joinpath("clear_refs").write_text("5")  # forget the peak (proc(5))
         self._before = self._bytes("VmRSS")
 

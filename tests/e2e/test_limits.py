@@ -267,7 +267,7 @@ def test_slow_clients_of_all_kinds_and_good_ones(start_server: Callable[..., Ser
 
 
 def _cpu_seconds(server: Server) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -275,7 +275,7 @@ def _switches_in(server: Server, seconds: float) -> int:
     """How often the main thread went to sleep, which is how often it woke up."""
 
     def count() -> int:
-        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        status = Path(f"/proc/{server.pid}/status").read_text()
         return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
     before = count()

@@ -262,7 +262,7 @@ def test_one_body_is_over_the_limit_of_all(start_wsgi: Callable[..., Server]) ->
 def test_disk_is_full(start_wsgi: Callable[..., Server]) -> None:
     """A file must not grow beyond 50 KB, which is an OSError like that of a full disk."""
     server = start_wsgi("--request-buffer", "1K")
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
     for _ in range(3):
         full(server, server.log.mark())
 
@@ -283,10 +283,10 @@ def test_no_descriptor_is_left_for_a_file(start_wsgi: Callable[..., Server]) -> 
     with server.connect() as client:
         assert client.get("/hello").status == 200
         room = server.open_files()
-        limit = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (room, limit[1]))
+        limit = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (room, limit[1]))
         client.request("/echo", b"Content-Length: %d" % len(BODY), method="POST")
         client.send(BODY)
         assert client.response().status == 503
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limit)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limit)
     assert server.get().status == 200

@@ -20,10 +20,15 @@ def start_led(start_server: Callable[..., Server], request: pytest.FixtureReques
     return lambda *options: start_server(*request.param, *options, app="wsgi_apps:app")
 
 
+def states(server: Server) -> set[str]:
+    """In which its threads are."""
+    threads = Path(f"/proc/{server.pid}/task").glob("*/stat")
+    return {thread.read_text().rpartition(")")[2].split()[0] for thread in threads}
+
+
 def sleeps(server: Server) -> bool:
     """Whether each of its threads waits for something."""
-    threads = Path(f"/proc/{server.process.pid}/task").glob("*/stat")
-    return all(thread.read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
+    return states(server) == {"S"}
 
 
 @contextlib.contextmanager
@@ -33,12 +38,12 @@ def at_once(server: Server) -> Iterator[None]:
     It has to sleep before: epoll keeps what it has just reported, and would report that first.
     """
     until(lambda: sleeps(server) and sleeps(server), "the server to sleep")
-    server.signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)
+    os.kill(server.pid, signal.SIGSTOP)
+    until(lambda: states(server) == {"T"}, "the server to be halted")
     try:
         yield
     finally:
-        server.signal(signal.SIGCONT)
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def test_everybody_gets_the_right_answer(start_led: Callable[..., Server]) -> None:

@@ -168,7 +168,7 @@ def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
         def switches() -> int:
             return sum(
                 int(line.split()[1])
-                for task in Path(f"/proc/{server.process.pid}/task").iterdir()
+                for task in Path(f"/proc/{server.pid}/task").iterdir()
                 for line in (task / "status").read_text().splitlines()
                 if "ctxt_switches" in line
             )

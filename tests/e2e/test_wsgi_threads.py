@@ -21,7 +21,7 @@ def stats(server: Server) -> dict[str, int]:
 
 
 def native_threads(server: Server) -> int:
-    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+    return len(list(Path(f"/proc/{server.pid}/task").iterdir()))
 
 
 def occupy(server: Server, client: Client, name: str) -> None:

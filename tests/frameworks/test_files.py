@@ -33,7 +33,7 @@ def content(response: Response) -> bytes:
 
 def holds(server: Server, path: Path) -> bool:
     """Whether the server has this file open."""
-    for descriptor in Path(f"/proc/{server.process.pid}/fd").iterdir():
+    for descriptor in Path(f"/proc/{server.pid}/fd").iterdir():
         try:
             if descriptor.readlink() == path:
                 return True

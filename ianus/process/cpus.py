@@ -1,0 +1,50 @@
+"""How many CPUs this process may use, which is not how many the machine has: what --workers auto goes by."""
+# ruff: noqa: PTH123  (pathlib takes 5 ms to import)
+
+import math
+import os
+from collections.abc import Iterator
+
+
+def cpus(groups: str = "/proc/self/cgroup", mounts: str = "/sys/fs/cgroup") -> int:
+    """Those it may run on, or fewer where its share of time is less: 2 with a quota of 1.5 CPUs. At least 1.
+
+    groups: the file that names the control groups of this process. mounts: the directory where they are to be seen.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(groups, mounts))]))
+
+
+def _quotas(groups: str, mounts: str) -> Iterator[float]:
+    """The limits of its groups and of all groups that these are in, in CPUs."""
+    for line in _words(groups, "\n"):
+        number, controllers, group = line.split(":", 2)
+        is_second = number == "0"  # of the two versions of control groups
+        if not is_second and "cpu" not in controllers.split(","):
+            continue
+        # A container may see the name that its group has outside and, where they are mounted, only its own: that is
+        # found on the way up.
+        while True:
+            quota = _second(f"{mounts}{group}") if is_second else _first(f"{mounts}/cpu{group}")
+            if len(quota) == 2 and quota[0].isdigit():  # Without a limit it is max, or -1.
+                yield int(quota[0]) / int(quota[1])
+            if group in ("", "/"):
+                break
+            group = group.rpartition("/")[0]
+
+
+def _second(directory: str) -> list[str]:
+    return _words(f"{directory}/cpu.max")
+
+
+def _first(directory: str) -> list[str]:
+    return _words(f"{directory}/cpu.cfs_quota_us") + _words(f"{directory}/cpu.cfs_period_us")
+
+
+def _words(path: str, separator: str | None = None) -> list[str]:
+    """What stands in a small file; nothing where there is none."""
+    try:
+        with open(path) as file:
+            return file.read().strip().split(separator)
+    except OSError:
+        return []

@@ -1,0 +1,69 @@
+"""Processes that the supervisor makes of itself: workers, and what watches files.
+
+Facts and rules:
+- A new process leaves the supervisor's frames by an exception (Forked), which is caught where the command began. So it
+  has a stack of its own, nothing of the supervisor's is in its tracebacks or cleaned up in it, and it ends as any other
+  program does.
+- It has none of the supervisor's descriptors but those that it was made for: whoever held the write end of another
+  worker's lifeline would keep that one alive.
+- No signal arrives while the handlers are still the supervisor's, which would lose it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+# What the supervisor handles, and a new process does not.
+HANDLED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+)
+
+
+class Forked(BaseException):
+    """Raised in a new process. go_on: what it does; returns its exit code."""
+
+    def __init__(self, go_on: Callable[[], int]) -> None:
+        super().__init__()
+        self.go_on = go_on
+
+
+def fork(go_on: Callable[[], int], leave: Callable[[], None]) -> int:
+    """Makes a process. Returns its pid; in the new process, does not return but raises Forked.
+
+    leave: lets go of what the new process is not to have. Raises OSError where the system has no more processes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # or it would be written twice
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            for number in HANDLED:
+                signal.signal(number, signal.SIG_DFL)
+            # What a terminal sends to all processes that belong to it is for the supervisor to decide about. No
+            # SIG_IGN: programs that the application starts would inherit it.
+            signal.signal(signal.SIGINT, _ignore)
+            signal.signal(signal.SIGHUP, _ignore)
+            signal.set_wakeup_fd(-1)
+            leave()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if pid == 0:
+        raise Forked(go_on)
+    return pid
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    pass

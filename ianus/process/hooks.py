@@ -1,0 +1,150 @@
+"""Loads the module of --hooks and calls what it has; ianus/hooks.py says what that can be.
+
+What would be noticed only when a hook is called for the first time, maybe in the night, is looked for at the start:
+names that may be misspelt, parameters that do not fit.
+"""
+# ruff: noqa: PTH100  (pathlib takes 5 ms to import)
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType, ModuleType
+
+from ianus.errors import StartupError, one_line, user_traceback
+from ianus.hooks import HooksModule, ServerInfo, WorkerInfo
+
+logger = logging.getLogger("ianus.error")
+
+Hook = Callable[..., object]
+
+# By name, what each is called with.
+PARAMETERS = {
+    name: function.__code__.co_varnames[1 : function.__code__.co_argcount]
+    for name, function in vars(HooksModule).items()
+    if isinstance(function, FunctionType) and not name.startswith("_")
+}
+
+# What fails in these leaves something undone that the server or the worker was to have.
+PREPARING = ("on_starting", "post_fork", "post_worker_init")
+
+# Gunicorn's other hooks, and why they are not called.
+NOT_CALLED = {
+    "worker_int": "workers are stopped by the supervisor and no INT reaches them",
+    "pre_request": "a middleware of the application can do it",
+    "post_request": "a middleware of the application can do it",
+    "ssl_context": "TLS is not spoken yet",
+}
+
+# Flags of code objects (inspect.CO_*; that module takes 10 ms to import).
+_HAS_ANY_NUMBER = 0x04
+_IS_NO_PLAIN_FUNCTION = 0x20 | 0x80 | 0x200  # a generator, a coroutine, both
+
+
+class Hooks:
+    """The functions of one module, by name. Without any, nothing is ever called.
+
+    module: its name, for messages.
+    """
+
+    def __init__(self, functions: Mapping[str, Hook] | None = None, module: str = "") -> None:
+        self._functions = functions or {}
+        self._module = module
+
+    @classmethod
+    def load(cls, name: str, app_dir: str = ".") -> "Hooks":
+        """The hooks in the module `name`, "" for none; a module that was imported before is imported anew.
+
+        app_dir: where modules are looked for first; it is put in front of sys.path.
+
+        Raises StartupError; then the module of before is still the one that others import.
+        """
+        if not name:
+            return cls()
+        module = _import(name, os.path.abspath(app_dir))
+        functions = {}
+        for hook, parameters in PARAMETERS.items():
+            function = getattr(module, hook, None)
+            if function is not None:
+                if problem := _problem(function, parameters):
+                    raise StartupError(f"{name}.{hook} {problem}; it is called as {hook}({', '.join(parameters)}).")
+                functions[hook] = function
+        for warning in _suspicions(module):
+            logger.warning("%s.%s", name, warning)
+        return cls(functions, name)
+
+    def call(self, name: str, *arguments: ServerInfo | WorkerInfo | int) -> None:
+        """Calls the hook `name`, if there is one. An exception is logged with its traceback.
+
+        Raises StartupError instead for a hook in PREPARING.
+        """
+        assert len(arguments) == len(PARAMETERS[name])
+        function = self._functions.get(name)
+        if function is None:
+            return
+        try:
+            function(*arguments)
+        except (Exception, SystemExit) as error:  # A hook that exits would end the supervisor.
+            told = f"The hook {self._module}.{name} has failed: {one_line(error)}."
+            if name in PREPARING:
+                raise StartupError(told, details=user_traceback(error)) from None
+            logger.error("%s\n%s", told, user_traceback(error).rstrip())
+
+
+def _import(name: str, directory: str) -> ModuleType:
+    if directory not in sys.path[:1]:
+        sys.path.insert(0, directory)
+    before = sys.modules.pop(name, None)
+    try:
+        # As the statement does it, whose machinery Python leaves out of tracebacks.
+        __import__(name)
+    except (Exception, SystemExit) as error:
+        if before is not None:
+            sys.modules[name] = before
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise StartupError(
+                f"There is no module {error.name!r} in {directory} or elsewhere on the path; see --hooks and --app-dir."
+            ) from None
+        raise StartupError(
+            f"The module of hooks {name!r} cannot be imported: {one_line(error)}.", details=user_traceback(error)
+        ) from None
+    return sys.modules[name]
+
+
+def _problem(function: object, parameters: tuple[str, ...]) -> str:
+    """What is wrong with a hook; "" for nothing that can be seen before it is called."""
+    if not callable(function):
+        return "is no function"
+    code = getattr(function, "__code__", None)
+    if not isinstance(function, FunctionType) or not isinstance(code, CodeType):
+        return ""
+    if code.co_flags & _IS_NO_PLAIN_FUNCTION:
+        return "is a coroutine or a generator, and a hook is a plain function"
+    needed = code.co_argcount - len(function.__defaults__ or ())
+    most = len(parameters) if code.co_flags & _HAS_ANY_NUMBER else code.co_argcount
+    return "" if needed <= len(parameters) <= most else f"takes {_count(code.co_argcount)}"
+
+
+def _count(number: int) -> str:
+    return f"{number or 'no'} parameter{'' if number == 1 else 's'}"
+
+
+def _suspicions(module: ModuleType) -> Iterator[str]:
+    """Functions of the module's own that may be meant as hooks and are none."""
+    others = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and name not in PARAMETERS
+        and not name.startswith("_")
+    ]
+    if not others:
+        return
+    from difflib import get_close_matches  # Only where there are any.
+
+    for name in others:
+        if name in NOT_CALLED:
+            yield f"{name} is not called: {NOT_CALLED[name]}."
+        elif near := get_close_matches(name, PARAMETERS, 1, 0.8):
+            yield f"{name} is not called; did you mean {near[0]}?"

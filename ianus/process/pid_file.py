@@ -1,0 +1,112 @@
+"""The file that says which process is the supervisor.
+
+Facts and rules:
+- It is made anew (O_EXCL), never written over, so that of two servers with one file the second one does not start.
+- A server that was killed leaves its file behind, and its number may be another process' by now; after the restart of
+  a container it nearly always is. So a file counts only if its process had begun when the file was written.
+- It is removed by the process that has made it and while it has that one's number: not by a forked child, and not when
+  a successor has its own file there.
+"""
+# ruff: noqa: PTH104, PTH105, PTH108, PTH116, PTH123  (pathlib takes 5 ms to import)
+
+import errno
+import os
+
+from ianus.errors import StartupError
+
+# Seconds by which the start of a process and the time of a file may be reckoned wrongly: the system counts the one
+# in hundredths since it started, and knows when that was to a second.
+_SLACK = 2.0
+
+
+class PidFile:
+    """The file at `path`, with the number of this process and a line end, from here until remove().
+
+    Raises StartupError where it cannot be made, or where it is that of a server that runs.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._pid = os.getpid()
+        try:
+            self._create()
+        except OSError as error:
+            fix = _FIXES.get(error.errno, "Let this user write there")
+            raise StartupError(
+                f"The pid file {path} cannot be made ({error.strerror}). {fix}, or choose another one with --pid-file."
+            ) from None
+
+    def move(self, path: str) -> None:
+        """Gives the file another name, over whatever has it. Raises OSError."""
+        if self._is_own():
+            os.rename(self.path, path)
+        self.path = path
+
+    def remove(self) -> None:
+        """Removes it while it is this process' own. May be called twice."""
+        if self._is_own():
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass  # The directory may have gone, or its permissions; nobody takes a stale file for a server.
+
+    def _create(self) -> None:
+        _check_stale(self.path)
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, f"{self._pid}\n".encode())
+        finally:
+            os.close(fd)
+
+    def _is_own(self) -> bool:
+        try:
+            return os.getpid() == self._pid and _read(self.path) == f"{self._pid}"
+        except OSError:
+            return False
+
+
+_FIXES: dict[int | None, str] = {
+    errno.ENOENT: "Create its directory",
+    errno.EISDIR: "Name a file in it",
+    errno.EEXIST: "Remove it",
+}
+
+
+def _check_stale(path: str) -> None:
+    """Removes what a server has left there that does not run any more. Raises StartupError and OSError."""
+    try:
+        content = _read(path)
+        written = os.stat(path).st_mtime
+    except FileNotFoundError:
+        return
+    if not content.isascii() or not (content.isdigit() or not content):
+        raise StartupError(f"{path} is no pid file, there is something else in it; choose another one with --pid-file.")
+    # A server that was killed between two lines of ours may have left it empty.
+    if content and int(content) != os.getpid() and _ran(int(content), written):
+        raise StartupError(
+            f"A server runs already, as process {content}: so says {path}. Stop it, or choose another file with "
+            "--pid-file."
+        )
+    os.unlink(path)
+
+
+def _read(path: str) -> str:
+    # Not blocking: it may be a pipe.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(fd, 64).decode("latin-1").strip()
+    finally:
+        os.close(fd)
+
+
+def _ran(pid: int, time: float) -> bool:
+    """Whether the process with this number runs, and did at that time, in seconds since 1970."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            # The second field is a name in parentheses, which may have some itself; the start is field 22.
+            started = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        with open("/proc/stat") as file:
+            booted = next(int(line.split()[1]) for line in file if line.startswith("btime "))
+    except OSError:
+        return False
+    return booted + started <= time + _SLACK

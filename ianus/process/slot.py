@@ -1,0 +1,188 @@
+"""Places for workers, and the processes that take them one after the other."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from ianus.hooks import WorkerInfo
+from ianus.process.board import Board
+from ianus.settings.schema import Settings
+
+# Seconds to obey QUIT, and ABRT, before KILL comes.
+QUICK = 10.0
+ABORTING = 2.0
+
+# Seconds behind the limits of a graceful stop that a worker needs besides.
+MARGIN = 5.0
+
+
+class Plan(NamedTuple):
+    """What workers serve, and how: what was configured at a time. number: they are counted."""
+
+    number: int
+    app: str
+    settings: Settings
+
+    def grace(self) -> float:
+        """Seconds that a worker may take to stop gracefully; 0 is no limit."""
+        limits = (self.settings.timeout_graceful_shutdown, self.settings.timeout_lifespan_shutdown)
+        return sum(limits) + MARGIN if all(limits) else 0.0
+
+
+class Stage(Enum):
+    """What a process is there for."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    LEAVING = "leaving"  # a successor serves, or nobody is to
+
+
+class Process:
+    """A worker as the supervisor sees it.
+
+    lifeline: the end of a pipe that this process holds as long as it lives; channel: where the worker speaks.
+    started, and all times but since: CLOCK_MONOTONIC in seconds. since: the same as Unix time.
+    """
+
+    def __init__(self, plan: Plan, slot: int, board: Board, lifeline: int, channel: int, now: float) -> None:
+        self.plan = plan
+        self.slot = slot
+        self.board = board
+        self.lifeline = lifeline
+        self.channel = channel
+        self.started = now
+        self.since = time.time()
+        self.pid = 0
+        self.stage = Stage.STARTING
+        self.untold: list[signal.Signals] = []  # what it is told once it has started
+        self.is_aborted = False
+        self.memory_limit = 0  # bytes, 0 for none
+        self.lives_until = 0.0  # when it has served long enough, 0 for never
+        self.heartbeat = 0.0  # the last one that was seen,
+        self.heard = now  # and when
+        self._next: tuple[signal.Signals, float] | None = None  # the signal that comes next, and when
+        self._rest = b""
+
+    def info(self) -> WorkerInfo:
+        """What hooks are told of it."""
+        return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.since)
+
+    def __str__(self) -> str:
+        return f"worker {self.slot + 1} (pid {self.pid})"
+
+    # --- What it says ---
+
+    def read(self) -> list[str]:
+        """The lines that have come."""
+        try:
+            data = os.read(self.channel, 65536)
+        except BlockingIOError:
+            return []
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    # --- How it ends ---
+
+    def ask(self, number: signal.Signals, now: float, patience: float = 0.0) -> None:
+        """Sends a signal. patience: seconds behind which a more urgent one follows; 0 for never."""
+        self.tell(number)
+        urgent = signal.SIGKILL if number in (signal.SIGQUIT, signal.SIGABRT) else signal.SIGQUIT
+        self._next = (urgent, now + patience) if patience and number != signal.SIGKILL else None
+
+    def tell(self, number: signal.Signals) -> None:
+        """Sends a signal that does not end it."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass  # It is being reaped this moment.
+
+    def stop(self, now: float, *, successor: bool = False) -> None:
+        """Has it finish what it does and leave. successor: somebody else serves on its sockets."""
+        # Before it serves it has no handlers yet, and nothing to finish.
+        first = signal.SIGUSR2 if successor and self.stage is not Stage.STARTING else signal.SIGTERM
+        self.stage = Stage.LEAVING
+        self.ask(first, now, self.plan.grace())
+
+    def hasten(self, now: float) -> None:
+        """Sends what is due."""
+        if self._next is not None and now >= self._next[1]:
+            number = self._next[0]
+            self.ask(number, now, 0.0 if number == signal.SIGKILL else QUICK)
+
+    def due(self) -> float:
+        """When there is something to send, 0 for never."""
+        return self._next[1] if self._next is not None else 0.0
+
+    def close(self) -> None:
+        """Lets go of what belongs to it. May be called twice."""
+        for fd in (self.lifeline, self.channel):
+            if fd >= 0:
+                os.close(fd)
+        self.lifeline = self.channel = -1
+        self.board.close()
+
+
+class Slot:
+    """A place for a worker, with the sockets that belong to it (sockets.py).
+
+    serving: who accepts connections; starting: who is to. leaving: those before.
+    failures: how many in a row have ended soon; not_before: when the next one may start.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.serving: Process | None = None
+        self.starting: Process | None = None
+        self.leaving: list[Process] = []
+        self.failures = 0
+        self.not_before = 0.0
+
+    def processes(self) -> Iterator[Process]:
+        """All of them."""
+        if self.serving is not None:
+            yield self.serving
+        if self.starting is not None:
+            yield self.starting
+        yield from self.leaving
+
+    def is_vacant(self) -> bool:
+        """Whether nobody serves, nor is about to."""
+        return self.serving is None and self.starting is None
+
+    def promote(self) -> Process | None:
+        """The one that was starting serves. Returns the one that served before, which leaves."""
+        before, self.serving, self.starting = self.serving, self.starting, None
+        assert self.serving is not None
+        self.serving.stage = Stage.SERVING
+        if before is not None:
+            self.leaving.append(before)
+        return before
+
+    def retire(self) -> list[Process]:
+        """Nobody is to serve here any more. Returns those who do."""
+        gone = [each for each in (self.serving, self.starting) if each is not None]
+        self.leaving += gone
+        self.serving = self.starting = None
+        return gone
+
+    def remove(self, process: Process) -> None:
+        """It has ended."""
+        if self.serving is process:
+            self.serving = None
+        elif self.starting is process:
+            self.starting = None
+        else:
+            self.leaving.remove(process)
+
+    def punish(self, now: float) -> None:
+        """The next start waits, longer each time."""
+        self.not_before = now + min(FIRST_PAUSE * 2**self.failures, LONGEST_PAUSE)
+        self.failures += 1
+
+
+# Seconds between two starts that fail.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0

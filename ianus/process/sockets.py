@@ -1,0 +1,175 @@
+"""What the workers listen on: of each TCP address a socket for each slot, of everything else one for all.
+
+Facts and rules:
+- The supervisor keeps every socket open, whoever serves on it and whether somebody does: what waits in its queue waits
+  for the next worker of that slot, and is never reset.
+- The system spreads new connections among the sockets of an address (SO_REUSEPORT). A socket that is to go is left out
+  of that first (spare()), since connections that wait in its queue would go with it.
+- A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ianus.acceptor.listener import Listener, listen_beside, listen_fd, listen_tcp, listen_unix, take_over
+from ianus.settings.schema import Settings
+from ianus.settings.values import Bind, FdBind, UnixBind
+
+# By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
+Handed = Mapping[str, Sequence[Sequence[int]]]
+
+
+# A bind, and how many there are before it that are the same: each of several with port 0 is another address.
+Key = tuple[Bind, int]
+
+
+def _keys(settings: Settings) -> list[Key]:
+    return [(bind, settings.bind[:index].count(bind)) for index, bind in enumerate(settings.bind)]
+
+
+def _name(key: Key) -> str:
+    return f"{key[0]} {key[1]}"
+
+
+class Address:
+    """One address: its sockets by slot; of those that have no siblings, the only one."""
+
+    def __init__(self, listeners: list[Listener], *, shares: bool) -> None:
+        self.listeners = listeners
+        self._shares = shares
+
+    def of(self, slot: int, backlog: int) -> Listener:
+        """The socket of a slot; opened where there is none, for slots one after the other. Raises StartupError."""
+        if not self._shares:
+            return self.listeners[0]
+        while len(self.listeners) <= slot:
+            self.listeners.append(listen_beside(self.listeners[0], backlog=backlog))
+        return self.listeners[slot]
+
+    def spare(self, slots: int) -> None:
+        """New connections go to the first so many slots only, as far as the system can be told."""
+        if self._shares and len(self.listeners) > slots:
+            _steer(self.listeners[0].sock, slots)
+
+    def keep(self, slots: int) -> None:
+        """Closes the sockets of slots behind the first so many, but for one."""
+        if self._shares and len(self.listeners) > max(slots, 1):
+            for listener in self.listeners[max(slots, 1) :]:
+                listener.close()
+            del self.listeners[max(slots, 1) :]
+            _steer(self.listeners[0].sock, 0)
+
+
+class Sockets:
+    """All of them. handed: by whoever served before. Raises StartupError where an address cannot be had."""
+
+    def __init__(self, settings: Settings, handed: Handed | None = None) -> None:
+        self._handed = dict(handed or {})
+        self._open: dict[Key, list[Address]] = {}
+        try:
+            self.require(settings)
+        except BaseException:
+            self.close()
+            raise
+        for fd in (fd for addresses in self._handed.values() for fds in addresses for fd in fds):
+            os.close(fd)  # of an address that is not served any more
+        self._handed.clear()
+
+    def require(self, settings: Settings) -> None:
+        """Listens on those addresses of `settings` that are not listened on yet. Raises StartupError."""
+        for key in _keys(settings):
+            if key not in self._open:
+                self._open[key] = self._listen(key, settings)
+
+    def keep(self, settings: Settings, slots: int) -> None:
+        """Closes what neither `settings` nor the first so many slots need."""
+        needed = _keys(settings)
+        for key in [key for key in self._open if key not in needed]:
+            for address in self._open.pop(key):
+                for listener in address.listeners:
+                    listener.close()
+        for address in self._all():
+            address.keep(slots)
+
+    def spare(self, slots: int) -> None:
+        """New connections go to the first so many slots only, as far as the system can be told."""
+        for address in self._all():
+            address.spare(slots)
+
+    def of(self, slot: int, settings: Settings) -> list[Listener]:
+        """What a slot listens on. Raises StartupError where a socket of its own cannot be opened."""
+        return [address.of(slot, settings.backlog) for key in _keys(settings) for address in self._open[key]]
+
+    def addresses(self, settings: Settings) -> list[str]:
+        """For people: where `settings` has it listen."""
+        return [address.listeners[0].address for key in _keys(settings) for address in self._open[key]]
+
+    def listeners(self) -> Iterator[Listener]:
+        """Every single one."""
+        for address in self._all():
+            yield from address.listeners
+
+    def handed(self) -> dict[str, list[list[int]]]:
+        """What a server that takes over is given, as `handed`."""
+        return {
+            _name(key): [[listener.sock.fileno() for listener in address.listeners] for address in addresses]
+            for key, addresses in self._open.items()
+        }
+
+    def close(self, *, leave_files: bool = False) -> None:
+        """leave_files: another server has the socket files now."""
+        for listener in self.listeners():
+            if leave_files:
+                listener.leave_file()
+            listener.close()
+        self._open.clear()
+
+    def _all(self) -> Iterator[Address]:
+        for addresses in self._open.values():
+            yield from addresses
+
+    def _listen(self, key: Key, settings: Settings) -> list[Address]:
+        bind, _ = key
+        shares = not isinstance(bind, (UnixBind, FdBind))
+        if handed := self._handed.pop(_name(key), None):
+            return [Address([take_over(fd) for fd in fds], shares=shares) for fds in handed]
+        if isinstance(bind, UnixBind):
+            listeners = [listen_unix(bind.path, backlog=settings.backlog, permissions=settings.uds_permissions)]
+        elif isinstance(bind, FdBind):
+            listeners = [listen_fd(bind.fd)]
+        else:
+            listeners = listen_tcp(bind.host, bind.port, backlog=settings.backlog, shared=True)
+        return [Address([listener], shares=shares) for listener in listeners]
+
+
+# --- Which of the sockets of an address gets a connection ---
+
+# linux/filter.h: load a word, modulo, return what was computed.
+_LOAD, _MODULO, _RETURN = 0x20, 0x94, 0x16
+# A random number instead of a word of the packet (SKF_AD_OFF + SKF_AD_RANDOM).
+_RANDOM = (-0x1000 + 56) & 0xFFFFFFFF
+# asm-generic/socket.h; Python has no names for them.
+_ATTACH_FILTER, _DETACH_FILTER = 51, 68
+
+
+def _steer(sock: socket.socket, first: int) -> None:
+    """Lets one of the `first` sockets at its address have a connection, in the order in which they began to listen.
+
+    0: all of them, as the system has it. Where it cannot be told (it can on Linux), nothing changes.
+    """
+    import ctypes  # For this alone, and 5 ms.
+
+    try:
+        if not first:
+            sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
+            return
+        steps: Iterable[tuple[int, int]] = ((_LOAD, _RANDOM), (_MODULO, first), (_RETURN, 0))
+        program = b"".join(struct.pack("=HBBI", code, 0, 0, value) for code, value in steps)
+        buffer = ctypes.create_string_buffer(program, len(program))
+        sock.setsockopt(
+            socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+        )
+    except OSError:
+        pass

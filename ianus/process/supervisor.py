@@ -1,0 +1,390 @@
+"""The process that looks after the workers: their sockets, and what signals ask for.
+
+Facts and rules:
+- It serves nothing, and loads neither the application nor anything compiled, nor an event loop: so it stays small, and
+  survives whatever ends a worker. It has one thread, since it forks.
+- Whatever wakes it (a signal, the end of a process, what a worker says, the time), it does the same: it notes what has
+  happened, and then lets workers.py do what is due.
+"""
+
+import logging
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Container
+from dataclasses import replace
+from enum import IntEnum
+from functools import partial
+from types import FrameType
+
+from ianus._version import __version__
+from ianus.errors import StartupError
+from ianus.hooks import ServerInfo
+from ianus.process import upgrade
+from ianus.process.board import Board
+from ianus.process.fork import HANDLED, fork
+from ianus.process.hooks import Hooks
+from ianus.process.launch import Supervised, Task, serve, title
+from ianus.process.pid_file import PidFile
+from ianus.process.privileges import give, resolve
+from ianus.process.cpus import cpus
+from ianus.process.resources import open_log
+from ianus.process.slot import Plan, Process
+from ianus.process.sockets import Sockets
+from ianus.process.systemd import notify
+from ianus.process.title import set_title
+from ianus.process.workers import Workers
+from ianus.settings.schema import Settings
+from ianus.telemetry.logs import LogFile, apply_config
+
+logger = logging.getLogger("ianus.error")
+
+# Reads the settings anew: (application, settings). Raises StartupError.
+Reread = Callable[[], tuple[str, Settings]]
+
+
+class Urgency(IntEnum):
+    """How a stop was asked for. Each includes the one before it."""
+
+    NONE = 0
+    GRACEFUL = 1  # what is in flight may finish
+    QUICK = 2  # nothing is waited for
+    FORCED = 3  # nor the application's clean-up
+
+
+class Supervisor:
+    """One server.
+
+    app: "MODULE:ATTR". reread: what HUP has read; None where the settings come from a program, which has then also the
+    other end of the pipe `lifeline`.
+
+    Raises StartupError where serving cannot begin.
+    """
+
+    def __init__(self, app: str, settings: Settings, reread: Reread | None = None, lifeline: int = -1) -> None:
+        self.reread = reread
+        self.urgency = Urgency.NONE
+        self.code = 0
+        self.is_ready = False
+        self.directory = _logical_directory()
+        self.terminal = os.isatty(0)
+        self.successor = 0  # the pid of the server that USR2 has started
+        self.held = -1  # what it knows us by: the end of a pipe
+        self.signals: deque[int] = deque()
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.poll = select.poll()
+        self.addresses: tuple[str, ...] = ()
+        self.hooks = Hooks.load(settings.hooks, settings.app_dir)
+        self.identity = resolve(settings.user, settings.group)
+        if settings.umask is not None:
+            os.umask(settings.umask)
+        handover = upgrade.take_over()
+        self.predecessor = -1 if handover is None else handover.alive
+        self.sockets = Sockets(settings, None if handover is None else handover.sockets)
+        self.workers = Workers(
+            Plan(1, app, settings), _count(settings), self.sockets, self._launch, self.hooks, self.info
+        )
+        if settings.log_config:
+            apply_config(settings.log_config)
+        try:
+            self.addresses = tuple(self.sockets.addresses(settings))
+            self.hooks.call("on_starting", self.info())
+            self.log = open_log(settings)
+            self._give_files(settings)
+            self.pid_file = (
+                PidFile(settings.pid_file + (".2" if self._succeeds() else "")) if settings.pid_file else None
+            )
+        except BaseException:
+            self.sockets.close(leave_files=self._succeeds())
+            raise
+        set_title(title(settings, "supervisor"))
+        self.woken, self.waking = os.pipe()
+        for fd in (self.woken, self.waking):
+            os.set_blocking(fd, False)
+        self._watch(self.woken, lambda: os.read(self.woken, 65536))
+        signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
+        for number in HANDLED:
+            signal.signal(number, self._note_signal)
+        if self._succeeds():
+            self._watch(self.predecessor, self._on_predecessor_gone)
+        self.lifeline = lifeline
+        if lifeline >= 0:
+            self._watch(lifeline, self._on_caller_gone)
+
+    def run(self) -> int:
+        """Serves until it was asked to stop and every worker has ended. Returns the exit code.
+
+        In a new process it raises Forked.
+        """
+        while True:
+            now = time.monotonic()
+            while self.signals:
+                self._on_signal(signal.Signals(self.signals.popleft()), now)
+            self._reap(now)
+            self.workers.step(now)
+            if self.workers.failed and not self.workers.plan.settings.reload:
+                self.code = StartupError.exit_code
+                self._stop(Urgency.GRACEFUL, now)
+            if self.workers.has_started and not self.is_ready:
+                self._on_ready()
+            if self.urgency and not any(self.workers):
+                break
+            self._sleep(now)
+        self._close()
+        return self.code
+
+    def info(self) -> ServerInfo:
+        """What hooks are told."""
+        return ServerInfo(pid=os.getpid(), workers=self.workers.count, addresses=self.addresses)
+
+    # --- What happens ---
+
+    def _watch(self, fd: int, act: Callable[[], object]) -> None:
+        self.readers[fd] = act
+        self.poll.register(fd, select.POLLIN)
+
+    def _forget(self, fd: int) -> None:
+        del self.readers[fd]
+        self.poll.unregister(fd)
+
+    def _sleep(self, now: float) -> None:
+        """Until something happens, or is due."""
+        due = self.workers.due(now)
+        # Rounded up, so that it is due then.
+        for fd, _ in self.poll.poll(max(int((due - now) * 1000) + 1, 0) if due else None):
+            if fd in self.readers:
+                self.readers[fd]()
+
+    def _hear(self, process: Process) -> None:
+        for line in process.read():
+            self.workers.on_line(process, line, time.monotonic())
+
+    def _reap(self, now: float) -> None:
+        """Takes notice of processes that have ended; where this is the first of a container, of strangers too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.successor:
+                self.successor = 0
+                os.close(self.held)
+                self.held = -1
+                logger.error("the new server (pid %d) has ended; this one goes on", pid)
+            for process in self.workers:
+                if process.pid == pid:
+                    self._hear(process)  # its last words
+                    self._forget(process.channel)
+                    self.workers.on_exit(process, status, now)
+
+    def _on_ready(self) -> None:
+        self.is_ready = True
+        count = self.workers.count
+        facts = [*self.workers.facts, f"{count} worker{'s' if count > 1 else ''}", f"pid {os.getpid()}"]
+        logger.info(
+            "Ianus %s serves %s on %s; %s", __version__, facts[0], ", ".join(self.addresses), ", ".join(facts[1:])
+        )
+        notify(f"READY=1\nMAINPID={os.getpid()}")
+        self.hooks.call("when_ready", self.info())
+
+    def _on_predecessor_gone(self) -> None:
+        self._forget(self.predecessor)
+        os.close(self.predecessor)
+        self.predecessor = -1
+        logger.info("the server before this one has ended")
+        if self.pid_file is not None:
+            self.pid_file.move(self.workers.plan.settings.pid_file)
+
+    def _on_caller_gone(self) -> None:
+        self._forget(self.lifeline)
+        self._stop(Urgency.GRACEFUL, time.monotonic())
+
+    def _succeeds(self) -> bool:
+        return self.predecessor >= 0
+
+    # --- What signals ask for ---
+
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals.append(number)
+
+    def _on_signal(self, number: signal.Signals, now: float) -> None:
+        if number == signal.SIGCHLD:
+            return  # It has woken us.
+        if number == signal.SIGTERM:
+            self._stop(Urgency.GRACEFUL, now)
+        elif number == signal.SIGINT:
+            self._stop(Urgency(min(self.urgency + 1, Urgency.FORCED)), now)
+        elif number == signal.SIGQUIT:
+            self._stop(Urgency.QUICK, now)
+        elif self.urgency:
+            logger.info("%s changes nothing: the server is stopping", number.name)
+        elif number == signal.SIGHUP:
+            self._on_hangup(now)
+        elif number == signal.SIGUSR1:
+            self._reopen_logs()
+        elif number == signal.SIGUSR2:
+            self._upgrade()
+        elif number in (signal.SIGTTIN, signal.SIGTTOU):
+            self.workers.resize(1 if number == signal.SIGTTIN else -1)
+        elif number == signal.SIGWINCH and not self.terminal:
+            # A terminal sends it whenever its window changes.
+            logger.info("the workers leave; HUP brings others")
+            self.workers.wind_down(now)
+
+    def _stop(self, urgency: Urgency, now: float) -> None:
+        if urgency <= self.urgency:
+            return
+        first, self.urgency = not self.urgency, urgency
+        if first:
+            if not self.code:
+                logger.info("stopping")
+            notify("STOPPING=1")
+            self.workers.stop(now, successor=bool(self.successor))
+            # From here on clients are refused, not left waiting; the workers have what waits already.
+            self.sockets.close(leave_files=bool(self.successor))
+        if urgency > Urgency.GRACEFUL:
+            self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
+
+    def _on_hangup(self, now: float) -> None:
+        if self.terminal and not os.isatty(0):
+            logger.info("the terminal is gone")
+            self._stop(Urgency.GRACEFUL, now)
+            return
+        try:
+            os.chdir(self.directory)  # It may be a link that leads elsewhere now.
+            app, settings = self.reread() if self.reread is not None else self.workers.plan[1:]
+            self.sockets.require(settings)
+            self._change_log(settings)
+        except (StartupError, OSError) as error:
+            message = error.message if isinstance(error, StartupError) else str(error)
+            logger.error("the settings cannot be used, everything stays as it was: %s", message)
+            return
+        logger.info("settings and application are loaded anew")
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self.addresses = tuple(self.sockets.addresses(settings))
+        self.hooks.call("on_reload", self.info())
+        self.workers.change(Plan(0, app, settings), _count(settings))
+        notify("READY=1")
+
+    def _change_log(self, settings: Settings) -> None:
+        """Raises StartupError; then the log is the old one."""
+        if settings.log_config:
+            apply_config(settings.log_config)
+        self.log.close()
+        try:
+            self.log = open_log(settings)
+        except StartupError:
+            self.log = open_log(self.workers.plan.settings)
+            raise
+
+    def _reopen_logs(self) -> None:
+        try:
+            self.log.file.reopen()
+        except OSError as error:
+            logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
+        self.workers.tell(signal.SIGUSR1)
+
+    def _upgrade(self) -> None:
+        if self.successor or self._succeeds() or self.reread is None:
+            why = "the settings come from a program" if self.reread is None else "two servers run already"
+            logger.warning("USR2 changes nothing: %s", why)
+            return
+        self.hooks.call("pre_exec", self.info())
+        os.chdir(self.directory)
+        alive, self.held = os.pipe()
+        self.successor = fork(partial(upgrade.start_anew, self.sockets, alive), self._leave_workers)
+        os.close(alive)
+        logger.info("another server was started (pid %d); TERM ends this one", self.successor)
+
+    def _give_files(self, settings: Settings) -> None:
+        """Workers open the log files anew, and then as --user. Raises StartupError."""
+        if self.identity is None:
+            return
+        logs = [settings.error_logfile, *([settings.access_logfile] if settings.access_log else [])]
+        files = [path for path in logs if path != "-"]
+        for path in files:
+            LogFile(path, "--access-logfile", 1).close()
+        sockets = [listener.sock.getsockname() for listener in self.sockets.listeners()]
+        give(self.identity, [*files, *(path for path in sockets if isinstance(path, str) and path)])
+
+    # --- Processes ---
+
+    def _launch(self, plan: Plan, slot: int, now: float) -> Process:
+        listeners = self.sockets.of(slot, plan.settings)
+        board = Board()
+        heard, said = os.pipe()
+        os.set_blocking(heard, False)
+        lifeline, held = os.pipe()
+        process = Process(plan, slot, board, held, heard, now)
+        settings = replace(plan.settings, workers=self.workers.count)
+        task = Task(
+            plan.app,
+            settings,
+            listeners,
+            Supervised(slot, board, lifeline, said),
+            self.identity,
+            self.hooks,
+            self.info(),
+            process.info,
+        )
+        self.hooks.call("pre_fork", self.info(), process.info())
+        try:
+            process.pid = fork(partial(serve, task), partial(self._leave, process, listeners))
+        except OSError:
+            process.close()
+            raise
+        else:
+            self._watch(heard, partial(self._hear, process))
+            return process
+        finally:
+            if process.pid != os.getpid():
+                os.close(lifeline)
+                os.close(said)
+
+    def _leave(self, process: Process, listeners: Container[object]) -> None:
+        """In a worker: lets go of all that is the supervisor's and other workers'."""
+        process.pid = os.getpid()
+        for fd in (process.lifeline, process.channel):
+            os.close(fd)
+        for listener in self.sockets.listeners():
+            if listener not in listeners:
+                listener.close()
+        self._leave_workers()
+        self.log.close()
+        for fd in (self.predecessor, self.held, self.lifeline):
+            if fd >= 0:
+                os.close(fd)
+
+    def _leave_workers(self) -> None:
+        for each in self.workers:
+            each.close()
+        for fd in (self.woken, self.waking):
+            os.close(fd)
+
+    def _close(self) -> None:
+        if not self.code:
+            logger.info("stopped")
+        self.hooks.call("on_exit", self.info())
+        self.sockets.close(leave_files=bool(self.successor))
+        if self.pid_file is not None:
+            self.pid_file.remove()
+        self.log.close()
+
+
+def _count(settings: Settings) -> int:
+    return cpus() if settings.workers == "auto" else settings.workers
+
+
+def _logical_directory() -> str:
+    """The current directory as the shell calls it: a deployment may have made a link lead elsewhere since."""
+    logical = os.environ.get("PWD", "")
+    try:
+        if logical and os.path.samefile(logical, "."):
+            return logical
+    except OSError:
+        pass
+    return os.getcwd()

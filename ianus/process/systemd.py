@@ -1,0 +1,25 @@
+"""Tells systemd how things are, where it wants to know (Type=notify, or Type=notify-reload): sd_notify(3)."""
+
+import logging
+import os
+
+logger = logging.getLogger("ianus.error")
+
+
+def notify(state: str) -> None:
+    """Sends lines such as "READY=1" to who has started the server, if that has said where.
+
+    state: one or several assignments, a line each.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    import socket  # Late: a server without it pays for nothing.
+
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            # An @ stands for the zero byte of an abstract name.
+            sock.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+    except OSError as error:
+        # Without READY=1 systemd stops the service after a while; the log has to have why.
+        logger.warning("systemd could not be told %s: %s (NOTIFY_SOCKET is %s)", state, error.strerror, address)

@@ -1,0 +1,339 @@
+"""Which workers there are, which there should be, and what becomes of each.
+
+Facts and rules:
+- step() brings what is closer to what should be; everything else only notes what has happened.
+- A new worker serves before the old one leaves, and one is replaced at a time.
+- What is configured anew counts once a worker has started with it. Until then whatever has to be started is started as
+  before, and if it fails, what there is serves on.
+- A worker that ends by itself is replaced at once; one that does so soon after its start, behind a pause that grows.
+"""
+
+import logging
+import os
+import random
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from ianus.errors import StartupError
+from ianus.hooks import ServerInfo
+from ianus.process.hooks import Hooks
+from ianus.process.slot import ABORTING, QUICK, Plan, Process, Slot, Stage
+from ianus.process.sockets import Sockets
+
+logger = logging.getLogger("ianus.error")
+
+# Seconds from one look at the memory of workers to the next.
+MEMORY_PERIOD = 5.0
+
+# Seconds that connections get to arrive at a slot that is to go, from the moment when new ones go to others.
+SPARED = 1.0
+
+# A worker that ends within so many seconds is likely to do so again.
+SOON = 5.0
+
+PAGE_SIZE = os.sysconf("SC_PAGESIZE")
+
+# Starts a worker: Launch(plan, slot, now). Raises OSError and StartupError.
+Launch = Callable[[Plan, int, float], Process]
+
+
+class Workers:
+    """All of them.
+
+    count: of slots that are to be served. plan: what is known to start; candidate: what is tried.
+    failed: a worker has ended while it was starting, and nobody serves instead. settled: every slot is served, and
+    nobody is to be replaced.
+    """
+
+    def __init__(
+        self, plan: Plan, count: int, sockets: Sockets, launch: Launch, hooks: Hooks, server: Callable[[], ServerInfo]
+    ) -> None:
+        self.plan = plan
+        self.candidate: Plan | None = None
+        self.count = count
+        self.failed = False
+        self.has_started = False
+        self.facts: list[str] = []  # what the last one that became ready has said of itself
+        self._numbers = plan.number  # of plans so far
+        self._sockets = sockets
+        self._launch = launch
+        self._hooks = hooks
+        self._server = server
+        self._slots: list[Slot] = []
+        self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve
+        self._recycling: deque[Process] = deque()
+        self._is_wound_down = False
+        self._is_stopping = False
+        self._memory_look = 0.0
+
+    # --- What there should be ---
+
+    def change(self, plan: Plan, count: int) -> None:
+        """Replaces all by workers with this plan, whose number does not matter, once one of them has started."""
+        self._numbers += 1
+        self.candidate = plan._replace(number=self._numbers)
+        self.count = count
+        self.failed = self._is_wound_down = False
+        for slot in self._slots:
+            slot.not_before = 0.0
+        if not self.has_started or not any(slot.serving for slot in self._slots):
+            self._accept()
+
+    def resize(self, by: int) -> None:
+        """TTIN and TTOU: one slot more, or one less; there is always one."""
+        before, self.count = self.count, 1 if self._is_wound_down else max(self.count + by, 1)
+        self._is_wound_down = False
+        if before == self.count:
+            logger.info("the last worker stays")
+            return
+        logger.info("workers: %d, before: %d", self.count, before)
+        self._hooks.call("nworkers_changed", self._server(), self.count, before)
+
+    def wind_down(self, now: float) -> None:
+        """WINCH: everybody leaves, and the sockets stay open for others."""
+        self._is_wound_down = True
+        for slot in self._slots:
+            for process in slot.retire():
+                process.stop(now, successor=True)
+
+    def stop(self, now: float, *, successor: bool) -> None:
+        """Everybody finishes what he does. successor: another server has the sockets."""
+        self._is_stopping = True
+        for process in self:
+            if process.stage is not Stage.LEAVING or not successor:
+                process.stop(now, successor=successor)
+
+    def hurry(self, number: signal.Signals, now: float) -> None:
+        """Everybody leaves without waiting: QUIT, and then KILL."""
+        for process in self:
+            process.ask(number, now, QUICK)
+
+    def tell(self, number: signal.Signals, now: float) -> None:
+        """Sends a signal that ends nobody."""
+        for process in self:
+            if process.stage is Stage.STARTING:
+                process.untold.append(number)
+            else:
+                process.tell(number)
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter([process for slot in self._slots for process in slot.processes()])
+
+    # --- What has happened ---
+
+    def on_line(self, process: Process, line: str, now: float) -> None:
+        """What a worker says of itself (launch.py)."""
+        what, *more = line.split("\t")
+        if what == "ready" and process.stage is Stage.STARTING:
+            self._on_ready(process, more, now)
+        elif what == "recycle" and process.stage is Stage.SERVING:
+            self._recycle(process, more[0])
+        elif what == "stuck" and process.stage is not Stage.STARTING:
+            self._abort(process, more[0], now)
+
+    def _on_ready(self, process: Process, facts: list[str], now: float) -> None:
+        self.facts = facts
+        slot = self._slots[process.slot]
+        before = slot.promote()
+        process.heard = now
+        for number in process.untold:
+            process.tell(number)
+        if process.plan == self.candidate:
+            self._accept()
+        if self.has_started:
+            logger.info("%s serves%s", process, f" in place of pid {before.pid}" if before is not None else "")
+        if before is not None:
+            before.stop(now, successor=True)
+        settings = process.plan.settings
+        if settings.workers_lifetime:
+            jitter = random.uniform(0, settings.workers_lifetime_jitter)
+            process.lives_until = now + settings.workers_lifetime + jitter
+        if settings.workers_max_rss:
+            process.memory_limit = settings.workers_max_rss + random.randint(0, settings.workers_max_rss_jitter) << 20
+
+    def on_exit(self, process: Process, status: int, now: float) -> None:
+        """A worker has ended. status: as of os.waitpid()."""
+        slot = self._slots[process.slot]
+        slot.remove(process)
+        code = os.waitstatus_to_exitcode(status)
+        told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._hooks.call("child_exit", self._server(), process.info())
+        if process.stage is Stage.STARTING and not self._is_stopping:
+            self._on_failed_start(process, slot, code, told, now)
+        elif process.stage is Stage.SERVING and not self._is_stopping:
+            logger.error("%s has ended by itself (%s); another one takes its place", process, told)
+            if now - process.started < SOON and not process.is_aborted:
+                slot.punish(now)
+        elif code:
+            logger.warning("%s has ended (%s)", process, told)
+        else:
+            logger.debug("%s has ended", process)
+        if (code or process.stage is Stage.SERVING) and process.stage is not Stage.STARTING:
+            self._explain(process)
+        if now - process.started >= SOON:
+            slot.failures = 0
+        if self.candidate is None and all(each.plan.number == self.plan.number for each in self):
+            self._sockets.keep(self.plan.settings, len(self._slots))
+        process.close()
+
+    def _on_failed_start(self, process: Process, slot: Slot, code: int, told: str, now: float) -> None:
+        if process.plan == self.candidate:
+            logger.error("a worker could not be started as configured now (%s); the old ones serve on", told)
+            self.candidate = None
+            self._sockets.keep(self.plan.settings, len(self._slots))
+            return
+        slot.punish(now)
+        if not self.has_started:
+            if code != StartupError.exit_code:  # else it has told why
+                logger.error("%s has ended while it was starting (%s)", process, told)
+            self.failed = True
+        else:
+            pause = slot.not_before - now
+            logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, told, pause)
+
+    def _explain(self, process: Process) -> None:
+        """What is known of a worker's last moments."""
+        if requests := process.board.requests():
+            lines = "\n".join(f"{line} ({age:.1f} s)" for line, age in requests)
+            logger.error("in flight in %s were:\n%s", process, lines)
+        if stacks := process.board.stacks():
+            logger.error("the Python stacks of %s were:\n%s", process, stacks)
+
+    def _accept(self) -> None:
+        """The candidate is what counts."""
+        assert self.candidate is not None
+        self.plan, self.candidate = self.candidate, None
+
+    # --- What is to be done ---
+
+    def step(self, now: float) -> None:
+        """Does what is due."""
+        for process in self:
+            process.hasten(now)
+        if self._is_stopping or self._is_wound_down:
+            return
+        self._judge(now)
+        self._retire(now)
+        self._fill(now)
+        self._replace(now)
+        if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots):
+            self.has_started = True
+
+    def due(self, now: float) -> float:
+        """When step() will have something to do, if nothing happens before; 0 for never."""
+        times = [process.due() for process in self]
+        if not self._is_stopping and not self._is_wound_down:
+            times += self._spared.values()
+            times += [slot.not_before for slot in self._slots if slot.not_before > now]
+            for process in self._serving():
+                settings = process.plan.settings
+                times.append(process.lives_until)
+                if settings.timeout:
+                    times.append(process.heard + settings.timeout * PATIENCE)
+                if process.memory_limit:
+                    times.append(self._memory_look)
+        return min((each for each in times if each), default=0.0)
+
+    def _serving(self) -> Iterator[Process]:
+        return (slot.serving for slot in self._slots if slot.serving is not None)
+
+    def _judge(self, now: float) -> None:
+        """Who has served long enough, or takes too much memory, or gives no sign of life."""
+        look = now >= self._memory_look
+        for process in self._serving():
+            if process.lives_until and now >= process.lives_until:
+                self._recycle(process, f"it has lived for {now - process.started:.0f} s")
+            if look and process.memory_limit and (size := _resident(process.pid)) > process.memory_limit:
+                self._recycle(process, f"it takes {size >> 20} MiB of memory")
+            self._listen(process, now)
+        if look:
+            self._memory_look = now + MEMORY_PERIOD
+
+    def _listen(self, process: Process, now: float) -> None:
+        """Hears whether its heart beats; that is written into shared memory by a thread that needs nothing else."""
+        timeout = process.plan.settings.timeout
+        beat = process.board.beat()
+        if beat != process.heartbeat:
+            process.heartbeat, process.heard = beat, now
+        elif timeout and now - process.heard >= timeout * PATIENCE and not process.is_aborted:
+            self._abort(process, f"it has given no sign of life for {now - process.heard:.0f} s", now)
+
+    def _recycle(self, process: Process, because: str) -> None:
+        if process not in self._recycling:
+            logger.info("%s will be replaced: %s", process, because)
+            self._recycling.append(process)
+
+    def _abort(self, process: Process, because: str, now: float) -> None:
+        """Kills it, and has it tell where it is before."""
+        if not process.is_aborted:
+            process.is_aborted = True
+            logger.critical("%s is stuck and will be killed: %s", process, because)
+            self._hooks.call("worker_abort", process.info())
+            process.ask(signal.SIGABRT, now, ABORTING)
+
+    def _retire(self, now: float) -> None:
+        """Slots behind the count go, the last one first: from when on the others get its connections it has SPARED
+        seconds for those that are on their way."""
+        if len(self._slots) > self.count and len(self._slots) - 1 not in self._spared:
+            self._sockets.spare(self.count)
+            self._spared = {number: now + SPARED for number in range(self.count, len(self._slots))}
+        for number, until in list(self._spared.items()):
+            if number < self.count:
+                del self._spared[number]  # It is wanted again.
+                self._sockets.spare(0 if self.count == len(self._slots) else self.count)
+            elif now >= until:
+                for process in self._slots[number].retire():
+                    process.stop(now)
+        while len(self._slots) > self.count and not any(self._slots[-1].processes()):
+            self._spared.pop(len(self._slots) - 1, None)
+            self._slots.pop()
+            self._sockets.keep(self.plan.settings, len(self._slots))
+
+    def _fill(self, now: float) -> None:
+        """Starts whom nobody has to leave for. The first of all is alone, so that what prevents a start is told once."""
+        while len(self._slots) < self.count:
+            self._slots.append(Slot(len(self._slots)))
+        if self.failed:
+            return
+        wanted = self._slots[: self.count if self.has_started or self._slots[0].serving else 1]
+        for slot in wanted:
+            if slot.is_vacant() and now >= slot.not_before and slot.number not in self._spared:
+                slot.starting = self._start(self.plan, slot, now)
+
+    def _replace(self, now: float) -> None:
+        """Starts the successor of one who is to be replaced, if nobody is being replaced now."""
+        if not self.has_started or any(slot.starting for slot in self._slots):
+            return
+        plan = self.candidate or self.plan
+        for process in self._serving():
+            slot = self._slots[process.slot]
+            if process.plan.number < plan.number and now >= slot.not_before:
+                slot.starting = self._start(plan, slot, now)
+                return
+        while self._recycling and self._recycling[0].stage is not Stage.SERVING:
+            self._recycling.popleft()
+        if self._recycling and now >= (slot := self._slots[self._recycling[0].slot]).not_before:
+            slot.starting = self._start(self.plan, slot, now)
+
+    def _start(self, plan: Plan, slot: Slot, now: float) -> Process | None:
+        try:
+            return self._launch(plan, slot.number, now)
+        except OSError as error:
+            slot.punish(now)
+            pause = slot.not_before - now
+            logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error.strerror, pause)
+            return None
+
+
+# A heart beats three times in the time after which it counts as stopped; the supervisor gives one beat more.
+PATIENCE = 4 / 3
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process has; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  (pathlib takes 5 ms to import)
+            return int(file.read().split()[1]) * PAGE_SIZE
+    except (OSError, IndexError):
+        return 0
