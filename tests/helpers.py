@@ -48,6 +48,14 @@ def until(condition: Callable[[], Result], what: str = "condition", timeout: flo
     return result
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 # Memory cannot be measured where freed memory is kept to find uses of it.
 measures_memory = pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps freed memory"

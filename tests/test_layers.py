@@ -57,6 +57,7 @@ PLAIN = {
     "ianus.process.reload": "The process that watches files outlives any crash of the one that serves.",
     "ianus.pytest_plugin": "pytest loads it in every run, before coverage is measured.",
     "ianus.process.supervisor": "The process that watches the workers stays small and outlives any crash.",
+    "ianus.process.template": "The supervisor forks it.",
     "ianus.process.watcher": "The supervisor forks it.",
 }
 

@@ -15,7 +15,7 @@ from ianus.errors import StartupError
 from ianus.process import watcher
 from ianus.process.watcher import Watched, impatient, prepare, settled, shown
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE, Output, until
+from tests.helpers import PATIENCE, Output, is_running, until
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_it_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]
     pid = supervisor.watcher()
     supervisor.process.kill()
     supervisor.process.wait()
-    until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the watcher")
+    until(lambda: not is_running(pid), "the end of the watcher")
 
 
 @pytest.mark.parametrize(

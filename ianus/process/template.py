@@ -1,0 +1,201 @@
+"""--preload: a process that has loaded the applications, and forks workers that share its memory.
+
+The supervisor never loads an application, so the template is a child of its own. Workers are to be the supervisor's
+children all the same, for which the template forks twice: the process between the two ends at once, and the system
+gives its orphan to the nearest ancestor that asked for orphans, which is the supervisor (become_subreaper).
+
+A request is a datagram with the number of the slot and the descriptors that the worker gets; the answer is the
+worker's pid. Only the supervisor ends the template: by closing the socket, or by its own end, however that came.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from ianus.errors import StartupError
+from ianus.telemetry.logs import escape
+
+Loaded = TypeVar("Loaded")
+Work = Callable[[Loaded, int, list[int]], NoReturn]
+
+logger = logging.getLogger("ianus.error")
+
+# Seconds in which a fork is answered, unless something has stopped the template.
+PATIENCE = 10.0
+
+# The most that a request has, more than the system passes on at once.
+MOST_DESCRIPTORS = 256
+
+# What a terminal or a process manager sends to all processes is for the supervisor.
+UNHEEDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Has this process inherit the orphans of its descendants. Raises StartupError where the system cannot do that."""
+    if sys.platform != "linux":
+        raise StartupError("--preload needs Linux. Leave it out: then each worker loads the application itself.")
+    import ctypes  # takes 5 ms to import
+
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise StartupError(
+            f"--preload cannot be had here: PR_SET_CHILD_SUBREAPER fails ({os.strerror(ctypes.get_errno())}). "
+            "Leave it out: then each worker loads the application itself."
+        )
+
+
+class Template:
+    """The process, as the supervisor sees it.
+
+    in_child: called in it first; lets go of all that is the supervisor's, its signal handlers included.
+    load: called next, for what workers need. A StartupError is printed, and its code the exit code of the process.
+    work: called in each worker with that, its slot and its descriptors, and default signal handlers; ends the process.
+    fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
+    """
+
+    def __init__(self, in_child: Callable[[], None], load: Callable[[], Loaded], work: Work[Loaded]) -> None:
+        self._socket, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(PATIENCE)
+        self.fd = self._socket.fileno()
+        self.pid = os.fork()
+        if not self.pid:
+            code = 1
+            try:
+                in_child()
+                self._socket.close()
+                code = _run(requests, load, work)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        requests.close()
+
+    def read(self) -> bool:
+        """Whether everything is loaded now; not so when the process has ended, as its exit code tells."""
+        try:
+            told = self._socket.recv(65536).decode()
+        except ConnectionError:
+            return False
+        threads = told.removeprefix("loaded ")
+        if threads:
+            logger.warning(
+                "with --preload no worker has the threads that the application starts while it is loaded: %s. "
+                "Start them in the lifespan, in the hook post_fork or with the first request.",
+                threads,
+            )
+        return bool(told)
+
+    def fork(self, slot: int, fds: Sequence[int]) -> int:
+        """Forks a worker, once everything is loaded. Returns its pid: it is a child of this process.
+
+        Raises OSError where that fails; then this template is of no more use.
+        """
+        socket.send_fds(self._socket, [str(slot).encode()], fds)
+        answer = self._socket.recv(65536).decode()
+        if not answer.isdigit():
+            raise OSError(answer or "the process has ended")
+        return int(answer)
+
+    def close(self) -> None:
+        """Ends the process, and none of its workers. May be called twice."""
+        if self._socket.fileno() >= 0:
+            self._socket.close()
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+
+
+# --- The process ---
+
+
+def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]) -> int:
+    """Forks workers as long as there is a supervisor. Returns the exit code."""
+    for number in UNHEEDED:
+        # Not SIG_IGN, which programs that the application starts would inherit.
+        signal.signal(number, lambda number, frame: None)
+    try:
+        loaded = load()
+    except StartupError as error:
+        sys.stderr.write(error.report())
+        return error.exit_code
+    gc.collect()
+    gc.freeze()  # A worker that collects garbage would copy the pages that all share.
+    _send(requests, f"loaded {_threads()}")
+    while request := _receive(requests):
+        answer = _fork_orphan()
+        if not answer:
+            requests.close()
+            for number in UNHEEDED:
+                signal.signal(number, signal.SIG_DFL)
+            work(loaded, *request)
+        for fd in request[1]:
+            os.close(fd)
+        _send(requests, answer)
+    return 0
+
+
+def _send(requests: socket.socket, text: str) -> None:
+    with contextlib.suppress(ConnectionError):  # The supervisor is gone, as _receive() tells.
+        requests.send(text.encode())
+
+
+def _receive(requests: socket.socket) -> tuple[int, list[int]] | None:
+    """Slot and descriptors of the worker that is wanted next; None when there is no supervisor any more."""
+    try:
+        slot, fds, _, _ = socket.recv_fds(requests, 64, MOST_DESCRIPTORS)
+    except ConnectionError:
+        return None
+    for fd in fds:
+        os.set_inheritable(fd, False)  # recv_fds() of CPython 3.11 does not heed MSG_CMSG_CLOEXEC.
+    return (int(slot), fds) if slot else None
+
+
+def _fork_orphan() -> str:
+    """Forks a process that the supervisor inherits at once. Returns its pid, or why there is none; "" in itself."""
+    reading, writing = os.pipe()
+    try:
+        between = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        return str(error)
+    if between:
+        os.close(writing)
+        answer = os.read(reading, 4096).decode()
+        os.close(reading)
+        os.waitpid(between, 0)  # From here on the supervisor is the parent.
+        return answer or "the process that forks it was killed"
+    os.close(reading)
+    try:
+        pid = os.fork()
+        answer = str(pid)
+    except OSError as error:
+        pid = -1
+        answer = str(error)
+    if pid:
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    return ""
+
+
+def _threads() -> str:
+    """The names of the threads beside this one: those of Python by their own, others by the system's."""
+    ours = {thread.native_id: thread.name for thread in threading.enumerate()}
+    names = []
+    for task in sorted(map(int, os.listdir("/proc/self/task"))):  # noqa: PTH208  (pathlib takes 5 ms to import)
+        if task != threading.get_native_id():
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:  # noqa: PTH123
+                names.append(ours.get(task) or file.read().strip())
+    return escape(", ".join(names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
