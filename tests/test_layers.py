@@ -54,7 +54,6 @@ RULES = (
 PLAIN = {
     "ianus": "Importing the package and `ianus --help` load nothing of the server.",
     "ianus.__main__": "Importing the package and `ianus --help` load nothing of the server.",
-    "ianus.process.reload": "The process that watches files outlives any crash of the one that serves.",
     "ianus.pytest_plugin": "pytest loads it in every run, before coverage is measured.",
     "ianus.process.supervisor": "The process that watches the workers stays small and outlives any crash.",
     "ianus.process.template": "The supervisor forks it.",

@@ -13,7 +13,7 @@ def check(app: str, settings: Settings) -> str:
     Raises StartupError for what would prevent a start.
     """
     if settings.reload:
-        from ianus.process.reload import prepare
+        from ianus.process.watcher import prepare
 
         prepare(app, settings)
     if settings.log_config:

@@ -7,10 +7,11 @@ when it wants a successor; `stuck REASON` from a thread of its own (vigil.py) wh
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from ianus.acceptor.listener import Listener
+from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.board import Board
@@ -18,6 +19,10 @@ from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
 from ianus.process.title import set_title
 from ianus.settings.schema import Settings
+from ianus.telemetry.logs import apply_config
+
+if TYPE_CHECKING:
+    from ianus.gateway.loader import Application
 
 
 class Supervised(NamedTuple):
@@ -46,9 +51,9 @@ def title(settings: Settings, part: str) -> str:
 
 
 class Task(NamedTuple):
-    """What a worker is to do. listeners: its own from here on."""
+    """What a worker is to do. listeners: its own from here on. identity: who it is to become. apps: loaded already."""
 
-    app: str
+    app: Any
     settings: Settings
     listeners: list[Listener]
     supervised: Supervised
@@ -56,10 +61,46 @@ class Task(NamedTuple):
     hooks: Hooks
     server: ServerInfo
     info: Callable[[], WorkerInfo]
+    apps: "tuple[Application, ...]" = ()
 
     def end(self) -> None:
         """The worker is about to end."""
         self.hooks.call("worker_exit", self.server, self.info())
+
+
+def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[Application, ...]":
+    """Loads what workers have in common, in the process that they are forked from. Raises StartupError."""
+    set_title(title(settings, "template"))
+    if identity is not None:
+        assume(identity)
+    if settings.log_config:
+        apply_config(settings.log_config)
+    from ianus.process import main, wiring
+    from ianus.process.worker import load_applications
+
+    apps = load_applications(app, settings)
+    wiring.load_rooms(apps)
+    main.load_loop(settings.loop, apps)
+    return apps
+
+
+def serve_preloaded(
+    app: str,
+    settings: Settings,
+    identity: Identity | None,
+    hooks: Hooks,
+    server: ServerInfo,
+    apps: "tuple[Application, ...]",
+    slot: int,
+    fds: list[int],
+) -> NoReturn:
+    """The life of a worker that was forked from what preload() has loaded. fds: board, lifeline, channel, listeners."""
+    board, lifeline, channel, *listening = fds
+    listeners = [listen_fd(fd) for fd in listening]
+    info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
+    supervised = Supervised(slot, Board(board), lifeline, channel)
+    code = serve(Task(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
+    sys.exit(code)
 
 
 def serve(task: Task) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
-from ianus.process.launch import Supervised, Task
+from ianus.process.launch import Task
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
 from ianus.process.vigil import Vigil
@@ -62,7 +62,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         for listener in listeners:
             stack.callback(listener.close)
         vigil = Vigil(supervised, settings)
-        apps = load_applications(app, settings)
+        apps = (task.apps if task is not None else ()) or load_applications(app, settings)
         if task is not None:
             task.hooks.call("post_worker_init", task.info())
         log = open_log(settings)
@@ -98,10 +98,16 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             logger.warning("leaving threads of the application behind that are still busy")
             logging.shutdown()
             sys.stdout.flush()
-            task.end()
+            if task is not None:
+                task.end()
             os._exit(code)
         logger.info("stopped")
     return code
+
+
+def load_loop(name: str, apps: Sequence[Application]) -> None:
+    """Loads what new_loop() will need."""
+    new_loop(name, apps).close()
 
 
 def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoop:

@@ -7,7 +7,7 @@ Facts and rules:
 - It is removed by the process that has made it and while it has that one's number: not by a forked child, and not when
   a successor has its own file there.
 """
-# ruff: noqa: PTH104, PTH105, PTH108, PTH116, PTH123  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH104, PTH108, PTH116, PTH123  (pathlib takes 5 ms to import)
 
 import errno
 import os

@@ -6,7 +6,6 @@ log files of later settings too.
 
 The environment stays as it is, HOME and USER included.
 """
-# ruff: noqa: PTH116  (pathlib takes 5 ms to import)
 
 import os
 import stat

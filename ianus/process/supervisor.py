@@ -6,6 +6,7 @@ Facts and rules:
 - Whatever wakes it (a signal, the end of a process, what a worker says, the time), it does the same: it notes what has
   happened, and then lets workers.py do what is due.
 """
+# ruff: noqa: PTH109, PTH121  (pathlib takes 5 ms to import)
 
 import logging
 import os
@@ -24,17 +25,19 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import upgrade
 from ianus.process.board import Board
+from ianus.process.cpus import cpus
 from ianus.process.fork import HANDLED, fork
 from ianus.process.hooks import Hooks
-from ianus.process.launch import Supervised, Task, serve, title
+from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded, title
 from ianus.process.pid_file import PidFile
 from ianus.process.privileges import give, resolve
-from ianus.process.cpus import cpus
 from ianus.process.resources import open_log
 from ianus.process.slot import Plan, Process
 from ianus.process.sockets import Sockets
 from ianus.process.systemd import notify
+from ianus.process.template import Template, become_subreaper
 from ianus.process.title import set_title
+from ianus.process.watcher import Watcher, impatient, prepare
 from ianus.process.workers import Workers
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, apply_config
@@ -73,9 +76,17 @@ class Supervisor:
         self.successor = 0  # the pid of the server that USR2 has started
         self.held = -1  # what it knows us by: the end of a pipe
         self.signals: deque[int] = deque()
-        self.readers: dict[int, Callable[[], None]] = {}
+        self.readers: dict[int, Callable[[], object]] = {}
         self.poll = select.poll()
         self.addresses: tuple[str, ...] = ()
+        self.watcher: Watcher | None = None
+        self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
+        self.loaded: set[int] = set()
+        if settings.reload:
+            watched = prepare(app, settings)
+            settings = impatient(settings)
+        if settings.preload:
+            become_subreaper()
         self.hooks = Hooks.load(settings.hooks, settings.app_dir)
         self.identity = resolve(settings.user, settings.group)
         if settings.umask is not None:
@@ -112,6 +123,10 @@ class Supervisor:
         self.lifeline = lifeline
         if lifeline >= 0:
             self._watch(lifeline, self._on_caller_gone)
+        if settings.reload:
+            self.watcher = Watcher(watched, settings.reload_delay, self._leave_all)
+            self._watch(self.watcher.fd, self._on_change)
+            logger.info("watching %s for changes, pid %d", ", ".join(watched.directories), os.getpid())
 
     def run(self) -> int:
         """Serves until it was asked to stop and every worker has ended. Returns the exit code.
@@ -131,6 +146,7 @@ class Supervisor:
                 self._on_ready()
             if self.urgency and not any(self.workers):
                 break
+            self._prune_templates()
             self._sleep(now)
         self._close()
         return self.code
@@ -170,6 +186,12 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            for number, template in self.templates.items():
+                if template.pid == pid:
+                    template.pid = 0
+                    self.workers.reject(number, os.waitstatus_to_exitcode(status), now)
+            if self.watcher is not None and self.watcher.pid == pid:
+                self.watcher.pid = 0
             if pid == self.successor:
                 self.successor = 0
                 os.close(self.held)
@@ -202,6 +224,26 @@ class Supervisor:
     def _on_caller_gone(self) -> None:
         self._forget(self.lifeline)
         self._stop(Urgency.GRACEFUL, time.monotonic())
+
+    def _on_change(self) -> None:
+        assert self.watcher is not None
+        try:
+            changes = self.watcher.read()
+        except StartupError as error:
+            logger.error("%s", error.message)
+            self._forget(self.watcher.fd)
+            return
+        for text in changes:
+            logger.info("changed: %s", text)
+        if changes and not self.urgency:
+            self.workers.change(self.workers.plan, self.workers.count)
+
+    def _on_template(self, number: int) -> None:
+        template = self.templates[number]
+        if template.read():
+            self.loaded.add(number)
+        else:
+            self._forget(template.fd)  # Its exit code tells more.
 
     def _succeeds(self) -> bool:
         return self.predecessor >= 0
@@ -257,12 +299,18 @@ class Supervisor:
         try:
             os.chdir(self.directory)  # It may be a link that leads elsewhere now.
             app, settings = self.reread() if self.reread is not None else self.workers.plan[1:]
+            if settings.reload:
+                settings = impatient(settings)
+            if settings.preload:
+                become_subreaper()
+            hooks = Hooks.load(settings.hooks, settings.app_dir)
             self.sockets.require(settings)
             self._change_log(settings)
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("the settings cannot be used, everything stays as it was: %s", message)
             return
+        self.hooks = self.workers.hooks = hooks
         logger.info("settings and application are loaded anew")
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self.addresses = tuple(self.sockets.addresses(settings))
@@ -313,7 +361,10 @@ class Supervisor:
 
     # --- Processes ---
 
-    def _launch(self, plan: Plan, slot: int, now: float) -> Process:
+    def _launch(self, plan: Plan, slot: int, now: float) -> Process | None:
+        template = self._template(plan) if plan.settings.preload else None
+        if plan.settings.preload and template is None:
+            return None
         listeners = self.sockets.of(slot, plan.settings)
         board = Board()
         heard, said = os.pipe()
@@ -333,7 +384,12 @@ class Supervisor:
         )
         self.hooks.call("pre_fork", self.info(), process.info())
         try:
-            process.pid = fork(partial(serve, task), partial(self._leave, process, listeners))
+            if template is not None:
+                process.pid = template.fork(
+                    slot, [board.fd, lifeline, said, *(each.sock.fileno() for each in listeners)]
+                )
+            else:
+                process.pid = fork(partial(serve, task), partial(self._leave, process, listeners))
         except OSError:
             process.close()
             raise
@@ -345,6 +401,40 @@ class Supervisor:
                 os.close(lifeline)
                 os.close(said)
 
+    def _template(self, plan: Plan) -> Template | None:
+        """What has loaded the application for this plan; None while it does."""
+        if plan.number not in self.templates:
+            settings = replace(plan.settings, workers=self.workers.count)
+            template = Template(
+                self._leave_all,
+                partial(preload, plan.app, settings, self.identity),
+                partial(serve_preloaded, plan.app, settings, self.identity, self.hooks, self.info()),
+            )
+            self.templates[plan.number] = template
+            self._watch(template.fd, partial(self._on_template, plan.number))
+        return self.templates[plan.number] if plan.number in self.loaded else None
+
+    def _prune_templates(self) -> None:
+        """Those go that have ended, and those of plans that nobody is started with any more."""
+        needed = {plan.number for plan in (self.workers.plan, self.workers.candidate) if plan is not None}
+        for number, template in list(self.templates.items()):
+            if number not in needed or not template.pid or self.urgency:
+                if template.fd in self.readers:
+                    self._forget(template.fd)
+                template.close()
+                del self.templates[number]
+                self.loaded.discard(number)
+
+    def _leave_all(self) -> None:
+        """In a process that is no worker: lets go of all that is the supervisor's."""
+        signal.set_wakeup_fd(-1)
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_DFL)
+        for listener in self.sockets.listeners():
+            listener.close()
+        self._leave_workers()
+        self._leave_others()
+
     def _leave(self, process: Process, listeners: Container[object]) -> None:
         """In a worker: lets go of all that is the supervisor's and other workers'."""
         process.pid = os.getpid()
@@ -354,7 +444,14 @@ class Supervisor:
             if listener not in listeners:
                 listener.close()
         self._leave_workers()
+        self._leave_others()
+
+    def _leave_others(self) -> None:
         self.log.close()
+        for template in self.templates.values():
+            os.close(template.fd)
+        if self.watcher is not None:
+            os.close(self.watcher.fd)
         for fd in (self.predecessor, self.held, self.lifeline):
             if fd >= 0:
                 os.close(fd)
@@ -366,6 +463,9 @@ class Supervisor:
             os.close(fd)
 
     def _close(self) -> None:
+        self._prune_templates()
+        if self.watcher is not None:
+            self.watcher.close()
         if not self.code:
             logger.info("stopped")
         self.hooks.call("on_exit", self.info())

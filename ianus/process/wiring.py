@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 256 * 1024
 
 
+def load_rooms(apps: Sequence[Application]) -> None:
+    """Loads what wire() will need, for processes that are forked later."""
+    import ianus.acceptor.reactor
+    import ianus.codec.http1.codec
+    import ianus.exchange.session
+    import ianus.telemetry.access_log
+
+    if any(app.interface == "wsgi" for app in apps):
+        import ianus.gateway.leader
+        import ianus.gateway.spool
+    if any(app.interface != "wsgi" for app in apps):
+        import ianus.gateway.asgi  # noqa: F401
+
+
 class Wired(NamedTuple):
     """The compiled part: what accepts, counts, logs and calls.
 

@@ -34,8 +34,8 @@ SOON = 5.0
 
 PAGE_SIZE = os.sysconf("SC_PAGESIZE")
 
-# Starts a worker: Launch(plan, slot, now). Raises OSError and StartupError.
-Launch = Callable[[Plan, int, float], Process]
+# Starts a worker: Launch(plan, slot, now); None where that has to wait. Raises OSError and StartupError.
+Launch = Callable[[Plan, int, float], Process | None]
 
 
 class Workers:
@@ -58,7 +58,7 @@ class Workers:
         self._numbers = plan.number  # of plans so far
         self._sockets = sockets
         self._launch = launch
-        self._hooks = hooks
+        self.hooks = hooks
         self._server = server
         self._slots: list[Slot] = []
         self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve
@@ -88,7 +88,7 @@ class Workers:
             logger.info("the last worker stays")
             return
         logger.info("workers: %d, before: %d", self.count, before)
-        self._hooks.call("nworkers_changed", self._server(), self.count, before)
+        self.hooks.call("nworkers_changed", self._server(), self.count, before)
 
     def wind_down(self, now: float) -> None:
         """WINCH: everybody leaves, and the sockets stay open for others."""
@@ -109,7 +109,7 @@ class Workers:
         for process in self:
             process.ask(number, now, QUICK)
 
-    def tell(self, number: signal.Signals, now: float) -> None:
+    def tell(self, number: signal.Signals) -> None:
         """Sends a signal that ends nobody."""
         for process in self:
             if process.stage is Stage.STARTING:
@@ -158,7 +158,7 @@ class Workers:
         slot.remove(process)
         code = os.waitstatus_to_exitcode(status)
         told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._hooks.call("child_exit", self._server(), process.info())
+        self.hooks.call("child_exit", self._server(), process.info())
         if process.stage is Stage.STARTING and not self._is_stopping:
             self._on_failed_start(process, slot, code, told, now)
         elif process.stage is Stage.SERVING and not self._is_stopping:
@@ -179,9 +179,7 @@ class Workers:
 
     def _on_failed_start(self, process: Process, slot: Slot, code: int, told: str, now: float) -> None:
         if process.plan == self.candidate:
-            logger.error("a worker could not be started as configured now (%s); the old ones serve on", told)
-            self.candidate = None
-            self._sockets.keep(self.plan.settings, len(self._slots))
+            self._abandon(told)
             return
         slot.punish(now)
         if not self.has_started:
@@ -191,6 +189,24 @@ class Workers:
         else:
             pause = slot.not_before - now
             logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, told, pause)
+
+    def reject(self, number: int, code: int, now: float) -> None:
+        """What is to be forked for a plan could not be loaded."""
+        told = f"exit code {code}"
+        if self.candidate is not None and self.candidate.number == number:
+            self._abandon(told)
+        elif self.plan.number == number:
+            self.failed = not self.has_started
+            for slot in self._slots:
+                slot.punish(now)
+            if self.has_started:
+                logger.error("the process that workers are forked from has ended (%s); another one is started", told)
+
+    def _abandon(self, told: str) -> None:
+        """The candidate does not start."""
+        logger.error("a worker could not be started as configured now (%s); the old ones serve on", told)
+        self.candidate = None
+        self._sockets.keep(self.plan.settings, len(self._slots))
 
     def _explain(self, process: Process) -> None:
         """What is known of a worker's last moments."""
@@ -269,7 +285,7 @@ class Workers:
         if not process.is_aborted:
             process.is_aborted = True
             logger.critical("%s is stuck and will be killed: %s", process, because)
-            self._hooks.call("worker_abort", process.info())
+            self.hooks.call("worker_abort", process.info())
             process.ask(signal.SIGABRT, now, ABORTING)
 
     def _retire(self, now: float) -> None:
@@ -277,7 +293,7 @@ class Workers:
         seconds for those that are on their way."""
         if len(self._slots) > self.count and len(self._slots) - 1 not in self._spared:
             self._sockets.spare(self.count)
-            self._spared = {number: now + SPARED for number in range(self.count, len(self._slots))}
+            self._spared = dict.fromkeys(range(self.count, len(self._slots)), now + SPARED)
         for number, until in list(self._spared.items()):
             if number < self.count:
                 del self._spared[number]  # It is wanted again.
@@ -291,7 +307,7 @@ class Workers:
             self._sockets.keep(self.plan.settings, len(self._slots))
 
     def _fill(self, now: float) -> None:
-        """Starts whom nobody has to leave for. The first of all is alone, so that what prevents a start is told once."""
+        """Starts whom nobody has to leave for; at first one alone, so that what prevents a start is told once."""
         while len(self._slots) < self.count:
             self._slots.append(Slot(len(self._slots)))
         if self.failed:
@@ -319,10 +335,10 @@ class Workers:
     def _start(self, plan: Plan, slot: Slot, now: float) -> Process | None:
         try:
             return self._launch(plan, slot.number, now)
-        except OSError as error:
+        except (OSError, StartupError) as error:
             slot.punish(now)
             pause = slot.not_before - now
-            logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error.strerror, pause)
+            logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error, pause)
             return None
 
 

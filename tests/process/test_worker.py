@@ -15,8 +15,13 @@ import pytest
 import ianus
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
+from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process import main as module
 from ianus.process import worker
+from ianus.process.board import Board
+from ianus.process.hooks import Hooks
+from ianus.process.launch import Supervised, Task
+from ianus.process.resources import open_listeners
 from ianus.process.signals import Urgency
 from ianus.process.wiring import Wired
 from ianus.settings.schema import Settings
@@ -512,13 +517,30 @@ def test_calls_in_threads_that_take_too_long_are_left_behind(
 
     monkeypatch.setattr(worker, "wire", StandIn(notes, script).wire)
     settings = Settings.from_values({"bind": "127.0.0.1:0", "timeout_graceful_shutdown": 0.01})
-    assert module.run(wsgi, settings, hard_exit=True) == 0
+    assert run_supervised(wsgi, settings) == 0
     assert exits == [0]
     assert notes[3:] == ["drain", "stop crew", "close", "close", "close"]
     log = capsys.readouterr().err
     assert "requests abandoned: 1, connections closed: 0, after 0.01 s" in log
     assert "calls of WSGI applications that have not returned: 1" in log
     assert "leaving threads of the application behind" in log
+
+
+def run_supervised(app: Any, settings: Settings) -> int:
+    """As a worker that a supervisor has made."""
+    (lifeline, held), (heard, channel) = os.pipe(), os.pipe()
+    board = Board()
+    supervised = Supervised(0, board, lifeline, channel)
+    server = ServerInfo(pid=os.getpid(), workers=1, addresses=())
+    info = WorkerInfo(pid=os.getpid(), slot=0, started=0.0)
+    try:
+        return module.serve(
+            Task(app, settings, open_listeners(settings), supervised, None, Hooks(), server, lambda: info)
+        )
+    finally:
+        board.close()
+        for fd in (lifeline, held, heard, channel):
+            os.close(fd)
 
 
 def named(name: str, notes: Notes) -> Any:
@@ -751,14 +773,14 @@ def test_a_hurried_stop_leaves_busy_threads_behind_when_it_may(
     settings = Settings.from_values({"bind": "127.0.0.1:0", "loop": "asyncio"})
     thread.start()
     try:
-        module.run(application_of(notes), settings, hard_exit=True)
+        run_supervised(application_of(notes), settings)
         assert exits == [0]
         module.run(application_of(notes), settings)
         assert exits == [0]
     finally:
         release.set()
         thread.join()
-    module.run(application_of(notes), settings, hard_exit=True)
+    run_supervised(application_of(notes), settings)
     assert exits == [0]
 
 

@@ -12,7 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
-from ianus.settings.cli import build_command, subcommand
+from ianus.settings.cli import Reread, build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
@@ -28,11 +28,11 @@ def served() -> Served:
 
 
 def invoke(served: Served, *line: str, code: int = 0) -> Result:
-    def serve(app: str, settings: Settings) -> int:
+    def serve(app: str, settings: Settings, reread: Reread) -> int:
         served.append((app, settings))
         return code
 
-    def check(app: str, settings: Settings) -> int:
+    def check(app: str, settings: Settings, reread: Reread) -> int:
         return 42
 
     return CliRunner().invoke(build_command(serve, check, "1.2.3"), line)
