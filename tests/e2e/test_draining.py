@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.websocket_client import close, open_websocket
+from tests.e2e.websocket_client import WebSocket, close, open_websocket
 from tests.helpers import Server, until
 
 # Longer than any test waits: nothing in it ends because this has passed.
@@ -201,12 +201,15 @@ def start_sockets(start_server: Callable[..., Server], listening: socket.socket)
 
 def test_websockets_are_served_on_for_a_while(start_sockets: Callable[..., Server], listening: socket.socket) -> None:
     server = start_sockets("--timeout-drain-idle", "1")
-    with open_websocket(server) as client:
+    with open_websocket(server) as before, WebSocket(server.address) as behind:
         hand_over(server, listening)
-        client.echo()
-        assert client.closed() == (1012, "")
-        client.send(close(1012))
-        assert client.nothing()
+        behind.shake_hands("/echo")
+        for client in (before, behind):
+            client.echo()
+        for client in (before, behind):
+            assert client.closed() == (1012, "")
+            client.send(close(1012))
+            assert client.nothing()
         assert server.said("end of ").startswith("1012")
     assert server.wait() == 0
 
