@@ -150,14 +150,18 @@ cdef class Reactor(Owner):
         self.settle()
         return served
 
-    def drain(self, on_drained) -> None:
-        """Accepts what is queued, stops accepting, ends connections as they fall idle; then calls on_drained()."""
+    def drain(self, on_drained, *, bint handover=False) -> None:
+        """Stops accepting, ends connections as they fall idle; then calls on_drained().
+
+        handover: other reactors serve the same sockets on, and what is queued there. Else it is accepted first. With
+        handover=False it may be called a second time: the others will not serve on.
+        """
         cdef Acceptor acceptor
         cdef Connection connection
-        self.sessions.drain()
+        self.sessions.drain(handover)
         for acceptor in self.acceptors:
-            # The kernel has accepted these for us: closing the listener would reset them.
-            while self.accept(acceptor) == ACCEPTS:
+            # The kernel has accepted these for us: where nobody else has the listener, closing it would reset them.
+            while not handover and self.accept(acceptor) == ACCEPTS:
                 pass
             self.watch_acceptor(acceptor, False)
         self.acceptors = []

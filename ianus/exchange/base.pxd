@@ -44,7 +44,7 @@ cdef class Session(Sink):
     cdef int response_complete(self, int stream) except -1
     cdef int broken_off(self, int stream) except -1     # a response that began cannot be finished
     cdef int lost(self) except -1               # the connection is gone
-    cdef int drain(self) except -1              # the server stops: an idle connection may bring one more request for a second
+    cdef int drain(self) except -1              # the server stops, as its factory was told
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int expired(self) except -1            # it has passed, and the socket was drained first
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
@@ -65,5 +65,6 @@ cdef class Poller:
 cdef class SessionFactory:
     """Makes the session of a new connection; what a reactor is given."""
     cdef Session create(self, Transport transport)
-    cdef int drain(self) except -1      # the server is stopping: every response is the last of its connection
+    # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
+    cdef int drain(self, bint handover) except -1
     cdef int forget(self) except -1     # this is the child of a fork: nothing here is served or logged any more

@@ -93,7 +93,7 @@ cdef class SessionFactory:
     cdef Session create(self, Transport transport):
         raise NotImplementedError
 
-    cdef int drain(self) except -1:
+    cdef int drain(self, bint handover) except -1:
         return 0
 
     cdef int forget(self) except -1:

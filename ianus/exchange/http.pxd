@@ -72,6 +72,7 @@ cdef class Exchange:
     cdef int disconnect(self) except -1
     cdef str over_limit(self)                       # the setting that keeps its application from being called, or None
     cdef int drain(self) except -1                  # the server stops
+    cdef bint asks_for_events(self) except -1       # as an EventSource does
     # ... of a tunnel
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
     cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none

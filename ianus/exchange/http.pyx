@@ -94,6 +94,10 @@ cdef class Exchange:
     cdef int drain(self) except -1:
         return 0
 
+    cdef bint asks_for_events(self) except -1:
+        """By the one value that EventSource gives the field (HTML, "Server-sent events")."""
+        return self.request.method == "GET" and (b"accept", b"text/event-stream") in self.request.headers
+
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError
 

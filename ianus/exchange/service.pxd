@@ -12,6 +12,7 @@ cdef class Deadlines:
     cdef readonly double body_rate          # bytes a second of such a body, on average ...
     cdef readonly double body_rate_grace    # ... after this many seconds
     cdef readonly double write              # without progress while output waits
+    cdef readonly double drain_idle         # without a request, and of a WebSocket, when a successor takes over
 
 
 cdef class WebSocketRules:
@@ -34,10 +35,13 @@ cdef class Service:
     cdef readonly int limit_concurrency     # 0 = none
     cdef readonly WebSocketRules websocket_rules
     cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
-    cdef readonly bint restarting           # the server stops for a successor
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
     cdef readonly bint draining             # every response is the last of its connection
+    cdef readonly bint handover            # ... because another server has taken over the listeners
+    cdef double drains_since                # CLOCK_MONOTONIC seconds
     cdef readonly bint forked               # this is a child that an application has forked
+    cdef long long requests_left            # until on_spent() is called; at and below 0 it never is
+    cdef object on_spent
     cdef bint date_header, server_header    # added unless the response brings its own
     cdef bytes request_id_header            # lower case; None = requests have no id
     cdef list headers                       # (name, value) added to every response
@@ -48,6 +52,7 @@ cdef class Service:
     cdef double refused_at                  # when the last 503 was logged
     cdef long long refusals                 # 503 answers since then
 
+    cdef int drain(self, bint handover) except -1
     cdef bytes date_value(self)
     cdef int warn_once(self, str message) except -1
     cdef int forget(self) except -1

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ianus.codec.base import CodecFactory
 from ianus.exchange.http import Gateway
@@ -11,6 +11,7 @@ class Deadlines:
     body_rate: float
     body_rate_grace: float
     write: float
+    drain_idle: float
     def __init__(
         self,
         *,
@@ -20,6 +21,7 @@ class Deadlines:
         body_rate: float = 240.0,
         body_rate_grace: float = 10.0,
         write: float = 60.0,
+        drain_idle: float = 2.0,
     ) -> None: ...
 
 class WebSocketRules:
@@ -47,11 +49,11 @@ class Service:
     deadlines: Deadlines
     websocket_rules: WebSocketRules
     websockets: int
-    restarting: bool
     access_log: AccessLog | None
     limit_concurrency: int
     in_flight: int
     draining: bool
+    handover: bool
     def __init__(
         self,
         gateway: Gateway,
@@ -65,5 +67,6 @@ class Service:
         headers: Iterable[tuple[bytes, bytes]] = (),
         limit_concurrency: int = 0,
         request_id_header: str = "",
+        max_requests: int = 0,
+        on_spent: Callable[[], None] | None = None,
     ) -> None: ...
-    def announce_restart(self) -> None: ...

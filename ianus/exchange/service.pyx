@@ -7,6 +7,7 @@ from posix.time cimport time_t
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
+from ianus.telemetry.clock cimport monotonic
 
 
 cdef extern from "<time.h>" nogil:
@@ -28,7 +29,7 @@ cdef bytes imf_fixdate(long second):
 
 cdef class Deadlines:
     """How long a client may take, in seconds, 0 for no limit; body_rate in bytes a second, judged on average once
-    body_rate_grace seconds have passed (0: from the start).
+    body_rate_grace seconds have passed (0: from the start); drain_idle of 0 is no time at all.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ cdef class Deadlines:
         double body_rate=240.0,
         double body_rate_grace=10.0,
         double write=60.0,
+        double drain_idle=2.0,
     ):
-        if min(request_header, keep_alive, request_body, body_rate, body_rate_grace, write) < 0:
+        if min(request_header, keep_alive, request_body, body_rate, body_rate_grace, write, drain_idle) < 0:
             raise ValueError("deadlines cannot be negative")
         self.request_header = request_header
         self.keep_alive = keep_alive
@@ -49,6 +51,7 @@ cdef class Deadlines:
         self.body_rate = body_rate
         self.body_rate_grace = body_rate_grace
         self.write = write
+        self.drain_idle = drain_idle
 
 
 cdef class WebSocketRules:
@@ -90,7 +93,8 @@ cdef class Service:
     defaults. access_log: None for no log.
     headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
     run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
-    "" for none.
+    "" for none. on_spent: called once, with whatever request is the last of max_requests (0: never), in the thread that
+    serves the reactor.
     """
 
     def __init__(
@@ -106,6 +110,8 @@ cdef class Service:
         headers=(),
         int limit_concurrency=0,
         str request_id_header="",
+        long long max_requests=0,
+        on_spent=None,
     ):
         self.gateway = gateway
         self.codecs = codecs
@@ -118,12 +124,17 @@ cdef class Service:
         self.server_header = server_header and b"server" not in names
         self.limit_concurrency = limit_concurrency
         self.request_id_header = request_id_header.lower().encode("ascii") or None
+        self.requests_left = max_requests
+        self.on_spent = on_spent
         self.pool = OutputPool()
         self.warned = set()
 
-    def announce_restart(self) -> None:
-        """The stop that comes is for a successor: WebSockets are told so, and their clients come back."""
-        self.restarting = True
+    cdef int drain(self, bint handover) except -1:
+        """The server stops. May come a second time, when nobody succeeds it any more."""
+        self.draining = True
+        self.handover = handover
+        self.drains_since = monotonic()
+        return 0
 
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""

@@ -19,7 +19,7 @@ from ianus.exchange.request_id import request_id
 
 logger = logging.getLogger("ianus.error")
 
-# Idle connections that were used this recently get the chance of one more request when the server stops.
+# Idle connections that were used this recently get the chance of one more request when the server stops for good.
 cdef double DRAIN_IDLE = 1.0
 cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
 
@@ -85,12 +85,19 @@ cdef class HttpSession(Session):
                 self.unstarted = False
                 if self.error_status:
                     pass  # It is answered below; the application never sees it.
+                elif self.service.draining and exchange.asks_for_events():
+                    # Answered, it would hold the stop up as long as it lasts. An EventSource comes again by itself, and
+                    # so do browsers with what is not answered behind another answer (RFC 9110 section 9.2.2).
+                    exchange.break_off()
                 else:
                     limit = exchange.over_limit()
                     if limit is not None:
                         self.refuse(limit)
                     else:
                         exchange.news = False
+                        self.service.requests_left -= 1
+                        if self.service.requests_left == 0:
+                            self.service.on_spent()
                         self.scheduled = exchange.start()
             elif exchange.response_complete:
                 if exchange.request_complete or exchange.body_received > DISCARDED:
@@ -160,7 +167,7 @@ cdef class HttpSession(Session):
         return 0
 
     cdef int drain(self) except -1:
-        """With nothing on its way, only connections that were just used get another second."""
+        """What is on its way is finished; an idle connection has the time that read_deadline() gives it."""
         # The local variable keeps it to the end of its own method: it may end with that.
         cdef Exchange exchange = self.exchange
         if exchange is not None:
@@ -172,7 +179,7 @@ cdef class HttpSession(Session):
     cdef double read_deadline(self) except -1:
         cdef Deadlines deadlines = self.service.deadlines
         cdef Exchange exchange = self.exchange
-        cdef double deadline = 0, by_rate
+        cdef double deadline = 0, drained, by_rate
         if exchange is None:
             if self.ending:
                 return 0
@@ -180,8 +187,15 @@ cdef class HttpSession(Session):
                 return self.since + deadlines.request_header if deadlines.request_header else 0
             if deadlines.keep_alive:
                 deadline = self.since + deadlines.keep_alive
-            if self.service.draining and (deadline == 0 or self.since + DRAIN_IDLE < deadline):
-                deadline = self.since + DRAIN_IDLE
+            if self.service.draining:
+                # Its client was promised that it may go on, so it gets the chance of one more request. Where nobody
+                # else listens any more, it must have used it just now: all others are waited for in vain.
+                if self.service.handover:
+                    drained = max(self.since, self.service.drains_since) + deadlines.drain_idle
+                else:
+                    drained = self.since + DRAIN_IDLE
+                if deadline == 0 or drained < deadline:
+                    deadline = drained
             return deadline
         if exchange.tunnel:
             return exchange.tunnel_deadline()
@@ -308,9 +322,8 @@ cdef class HttpSessionFactory(SessionFactory):
         session.since = monotonic()
         return session
 
-    cdef int drain(self) except -1:
-        self.service.draining = True
-        return 0
+    cdef int drain(self, bint handover) except -1:
+        return self.service.drain(handover)
 
     cdef int forget(self) except -1:
         return self.service.forget()

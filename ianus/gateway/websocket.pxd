@@ -26,5 +26,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int handle_send(self, dict message) except -1
     cdef int handle_close(self, dict message) except -1
     cdef int close_open(self, int code, str reason) except -1
+    cdef int close_by_stop(self) except -1
+    cdef double stop_time(self) noexcept    # when that is due because a successor has taken over, 0 = it is not
     cdef int finish(self) except -1
     cdef int end_tunnel(self) except -1

@@ -16,6 +16,7 @@ from ianus.codec.websocket.deflate cimport Deflate
 from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.websocket cimport open_conversation
 from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, required, unexpected, wake
+from ianus.telemetry.clock cimport monotonic
 
 from ianus.codec.websocket.handshake import HandshakeError, accept_value, asks_for_websocket, negotiate, subprotocols
 from ianus.exchange.disconnect import ClientDisconnected
@@ -221,15 +222,30 @@ cdef class AsgiWebSocket(AsgiExchange):
         return self.conversation.received(data, size)
 
     cdef double tunnel_deadline(self) noexcept:
-        return self.conversation.deadline()
+        cdef double stop = self.stop_time()
+        cdef double deadline = self.conversation.deadline()
+        return stop if stop and (deadline == 0 or stop < deadline) else deadline
 
     cdef int tunnel_expired(self) except -1:
-        self.conversation.expired()
+        cdef double stop = self.stop_time()
+        if stop and monotonic() >= stop:
+            self.close_by_stop()
+        else:
+            self.conversation.expired()
         self.notify_readable()
         return 0
 
     cdef int drain(self) except -1:
-        return self.close_open(SERVICE_RESTART if self.service.restarting else GOING_AWAY, "")
+        # A successor lets us take the time in which answers that are on their way can be given.
+        return 0 if self.service.handover else self.close_by_stop()
+
+    cdef double stop_time(self) noexcept:
+        if not self.service.handover or self.conversation.code:
+            return 0
+        return self.service.drains_since + self.service.deadlines.drain_idle
+
+    cdef int close_by_stop(self) except -1:
+        return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
 
     cdef int finish(self) except -1:
         """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
@@ -267,7 +283,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int end_failed(self) except -1:
         if self.conversation is None:
             return AsgiExchange.end_failed(self)
-        return self.drain() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
+        return self.close_by_stop() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
 
 
 cdef object value_of(dict message, str key):

@@ -57,7 +57,7 @@ class Foreman:
         if self._left is None:
             self._left = asyncio.Event()
             if self._crew is not None and self._loop is not None:
-                self._crew.stop(setter(self._left, self._loop))
+                self._crew.stop(in_loop(self._loop, self._left.set))
             else:
                 self._left.set()
         return self._left
@@ -82,13 +82,13 @@ class Foreman:
             self._crew.join(LEAVING)
 
 
-def setter(event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """What sets an event of the loop, from any thread."""
+def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> Callable[[], None]:
+    """What has the loop call `function`, from any thread."""
 
-    def set_event() -> None:
+    def call() -> None:
         try:
-            loop.call_soon_threadsafe(event.set)
+            loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             pass  # The loop is closed: nobody waits any more.
 
-    return set_event
+    return call

@@ -1,7 +1,7 @@
 """What asks the process to stop, and how urgently.
 
-TERM and the first INT ask for a graceful stop, QUIT for a quick one; USR2 is the TERM of a process that starts a
-successor, which WebSocket clients are told. An INT while a stop is under way hastens it, and one more after that
+TERM and the first INT ask for a graceful stop, QUIT for a quick one; USR2 is the TERM of whoever has put a successor on
+the same sockets, which takes what is queued there. An INT while a stop is under way hastens it, and one more after that
 breaks off whatever Python code is running (KeyboardInterrupt): the way out of an application that blocks the event
 loop. A TERM never makes anything worse than it is, since process managers like to repeat it. USR1 opens the log files
 anew.
@@ -14,7 +14,6 @@ watches (wake_by_signals).
 
 import asyncio
 import enum
-import functools
 import logging
 import signal
 import socket
@@ -32,8 +31,9 @@ class Urgency(enum.IntEnum):
     """How a stop is asked for. Each includes the one before it."""
 
     NONE = 0
-    GRACEFUL = 1  # what is in flight may finish
-    QUICK = 2  # nothing is waited for
+    HANDOVER = 1  # what is in flight may finish; others serve the same sockets on
+    GRACEFUL = 2  # the same, and nobody does
+    QUICK = 3  # nothing is waited for
 
 
 class StopRequest:
@@ -41,12 +41,10 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.urgency = Urgency.NONE
-        self.restarts = False  # a successor follows
-        self._events = {Urgency.GRACEFUL: asyncio.Event(), Urgency.QUICK: asyncio.Event()}
+        self._events = {urgency: asyncio.Event() for urgency in Urgency if urgency > Urgency.NONE}
 
-    def ask(self, urgency: Urgency, *, restarts: bool = False) -> None:
+    def ask(self, urgency: Urgency) -> None:
         """Raises the urgency; it never falls. To be called in the loop's thread."""
-        self.restarts = self.restarts or restarts
         self.urgency = max(self.urgency, urgency)
         for level, event in self._events.items():
             if level <= self.urgency:
@@ -75,8 +73,8 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
         if number == signal.SIGQUIT or (number == signal.SIGINT and seen == Urgency.GRACEFUL):
             seen = Urgency.QUICK
         else:
-            seen = max(seen, Urgency.GRACEFUL)
-        loop.call_soon_threadsafe(functools.partial(stop.ask, seen, restarts=number == signal.SIGUSR2))
+            seen = max(seen, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
+        loop.call_soon_threadsafe(stop.ask, seen)
 
     handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
     before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}

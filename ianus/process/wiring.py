@@ -1,7 +1,7 @@
 """The rooms of the house wired together: from the sockets to the applications."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loader import Application
@@ -55,8 +55,11 @@ def wire(
     loop: asyncio.AbstractEventLoop,
     states: Sequence[dict[str, Any] | None],
     access_file: LogFile | None,
+    on_spent: Callable[[], None],
 ) -> Wired:
-    """Nothing is started yet. states: what the lifespan of each application has left for its requests."""
+    """Nothing is started yet. states: what the lifespan of each application has left for its requests. on_spent: called
+    once behind --max-requests, in the thread that serves the reactor.
+    """
     # Loaded here, after all that can fail for reasons worth a message.
     from ianus.acceptor.reactor import Reactor
     from ianus.codec.http1.codec import Http1Factory
@@ -102,6 +105,8 @@ def wire(
         headers=settings.header,
         limit_concurrency=settings.limit_concurrency,
         request_id_header=settings.request_id_header,
+        max_requests=most_requests(settings),
+        on_spent=on_spent,
     )
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
     reactor = Reactor(
@@ -157,6 +162,7 @@ def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[di
             root_path_kept=bool(settings.root_path_kept),
             mount=app.prefix,
             multithread=settings.threads != 1,
+            multiprocess=settings.workers != 1,
             request_buffer=settings.request_buffer,
             response_buffer=settings.response_buffer,
             spool=spool,
@@ -176,9 +182,20 @@ def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
     return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
 
 
+def most_requests(settings: Settings) -> int:
+    """This worker's own number, 0 for no limit: workers that were started together are not replaced together."""
+    if not settings.max_requests or not settings.max_requests_jitter:
+        return settings.max_requests
+    import random
+
+    return settings.max_requests + random.randint(0, settings.max_requests_jitter)
+
+
 def _deadlines(settings: Settings) -> "Deadlines":
     from ianus.exchange.service import Deadlines
 
+    # Behind it WebSockets are closed, for which there has to be time as well.
+    most = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
     return Deadlines(
         request_header=settings.timeout_request_header,
         keep_alive=settings.timeout_keep_alive,
@@ -186,4 +203,5 @@ def _deadlines(settings: Settings) -> "Deadlines":
         body_rate=settings.limit_body_rate,
         body_rate_grace=settings.limit_body_rate_grace,
         write=settings.timeout_write,
+        drain_idle=min(settings.timeout_drain_idle, most),
     )

@@ -25,7 +25,7 @@ from ianus._version import __version__
 from ianus.acceptor.listener import Listener
 from ianus.gateway.lifespan import Lifespan
 from ianus.gateway.loader import Application, load, load_mounted
-from ianus.process.foreman import Foreman, setter
+from ianus.process.foreman import Foreman, in_loop
 from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
 from ianus.process.wiring import Wired, wire
@@ -79,7 +79,9 @@ class Worker:
 
     apps: the one that has all paths but those of mounts comes first.
     listeners: their owner's; closed early when a graceful stop begins.
-    stop: how a stop is asked for. on_started: called once connections are accepted.
+    stop: how a stop is asked for. on_started: called once connections are accepted. on_recycle: called once, with the
+        reason, when another worker is to take over; this one serves on until it is told to stop.
+    slot: which of a supervisor's workers it is; None where there is no supervisor.
     hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -92,12 +94,16 @@ class Worker:
         listeners: list[Listener],
         stop: StopRequest,
         on_started: Callable[[], None] = lambda: None,
+        on_recycle: Callable[[str], None] = lambda reason: None,
+        slot: int | None = None,
     ) -> None:
         self.apps = apps
         self.settings = settings
         self.listeners = listeners
         self.stop = stop
         self.on_started = on_started
+        self.on_recycle = on_recycle
+        self.slot = slot
         self.hurried = False
         self.lifespans = {
             app.prefix: Lifespan(
@@ -127,7 +133,7 @@ class Worker:
             if await self._start_applications():
                 try:
                     self._open(loop)
-                    await self.stop.wait(Urgency.GRACEFUL)
+                    await self.stop.wait(Urgency.HANDOVER)
                     await self._drain(loop)
                 except asyncio.CancelledError:
                     self.stop.ask(Urgency.QUICK)
@@ -170,7 +176,7 @@ class Worker:
         """Whether they have started; not so if a stop was asked for meanwhile."""
         starting = asyncio.create_task(self._startup())
         try:
-            if await self.until(starting, Urgency.GRACEFUL):
+            if await self.until(starting, Urgency.HANDOVER):
                 starting.result()
                 return True
             logger.info("asked to stop while the application was starting")
@@ -187,7 +193,8 @@ class Worker:
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
-        self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file)
+        on_spent = in_loop(loop, self.on_recycle, "--max-requests")
+        self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
         if wired.access_log is not None:
             wired.access_log.start()
         for listener in self.listeners:
@@ -201,26 +208,27 @@ class Worker:
                 shared=bool(wired.asgi),
                 stuck_report_after=self.settings.stuck_report_after,
             )
-        if self.settings.workers != 1:
-            logger.warning(
-                "workers is %s, but this version runs one process; for more, start several behind a proxy",
-                self.settings.workers,
-            )
-        if unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None):
+        # Each of a supervisor's workers would say the same.
+        if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):
             logger.warning(unheeded)
         facts = []
         if wired.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
         if wired.crew is not None:
             facts.append(f"threads {self.settings.threads}")
-        logger.info(
-            "Ianus %s serves %s on %s; %s, pid %d",
-            __version__,
-            describe(self.apps),
-            ", ".join(listener.address for listener in self.listeners),
-            ", ".join(facts),
-            os.getpid(),
-        )
+        if self.slot is None:
+            logger.info(
+                "Ianus %s serves %s on %s; %s, pid %d",
+                __version__,
+                describe(self.apps),
+                ", ".join(listener.address for listener in self.listeners),
+                ", ".join(facts),
+                os.getpid(),
+            )
+        else:
+            logger.info(
+                "worker %d (pid %d) is ready: %s; %s", self.slot, os.getpid(), describe(self.apps), ", ".join(facts)
+            )
         self.on_started()
 
     # --- Stopping ---
@@ -231,22 +239,19 @@ class Worker:
         assert wired is not None
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.urgency < Urgency.QUICK:
-            in_flight, websockets = wired.service.in_flight, wired.service.websockets
-            logger.info(
-                "stopping; requests in flight: %d%s%s",
-                in_flight,
-                f", WebSockets: {websockets}" if websockets else "",
-                f" (for up to {limit:g} s; INT again does not wait)" if limit and (in_flight or websockets) else "",
-            )
-            if self.stop.restarts:
-                wired.service.announce_restart()
+            self._announce_stop(wired)
             drained = asyncio.Event()
-            self.foreman.exclusively(lambda: wired.reactor.drain(setter(drained, loop)))
-            for listener in self.listeners:  # From here on clients are refused, not left waiting.
+            on_drained = in_loop(loop, drained.set)
+            handover = self.stop.urgency == Urgency.HANDOVER
+            self.foreman.exclusively(lambda: wired.reactor.drain(on_drained, handover=handover))
+            for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
                 listener.close()
             finishing = asyncio.create_task(self._finish(drained))
+            hastening = asyncio.create_task(self._hasten(lambda: wired.reactor.drain(on_drained))) if handover else None
             if not await self.until(finishing, Urgency.QUICK, limit):
                 finishing.cancel()
+            if hastening is not None:
+                hastening.cancel()
         connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
         # Some requests wait for a thread, and some calls outlive their request.
         abandoned = max(wired.service.in_flight, len(requests) + len(calls))
@@ -268,6 +273,26 @@ class Worker:
             gateway.end_cancelled()
         await self._wait_for_crew()
         self.foreman.close()
+
+    def _announce_stop(self, wired: Wired) -> None:
+        in_flight, websockets = wired.service.in_flight, wired.service.websockets
+        if self.slot is not None and not in_flight and not websockets:
+            return  # The supervisor has said why.
+        limit = self.settings.timeout_graceful_shutdown
+        logger.info(
+            "%sstopping; requests in flight: %d%s%s",
+            "" if self.slot is None else f"worker {self.slot} (pid {os.getpid()}) is ",
+            in_flight,
+            f", WebSockets: {websockets}" if websockets else "",
+            f" (for up to {limit:g} s{'; INT again does not wait' if self.slot is None else ''})"
+            if limit and (in_flight or websockets)
+            else "",
+        )
+
+    async def _hasten(self, drain: Callable[[], None]) -> None:
+        """When those stop too who had taken over, nobody need be waited for who might come again."""
+        await self.stop.wait(Urgency.GRACEFUL)
+        self.foreman.exclusively(drain)
 
     async def _finish(self, drained: asyncio.Event) -> None:
         """Until the last connection is gone and the last application call has returned."""

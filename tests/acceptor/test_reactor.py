@@ -27,12 +27,12 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 class Serving:
     """A reactor with one listener, turned by hand."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, listener: socket.socket | None = None, **options: Any) -> None:
         self.loop = asyncio.new_event_loop()
         self.gateway = AsgiGateway(app, loop=self.loop)
         service = Service(self.gateway, Http1Factory(Limits()), deadlines=Deadlines())
         self.reactor = Reactor(HttpSessionFactory(service), **options)
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = listener or socket.create_server(("127.0.0.1", 0))
         self.reactor.listen(self.listener)
 
     def turn(self) -> None:
@@ -126,6 +126,17 @@ def test_drain_takes_what_the_kernel_has_accepted(serving: Serving) -> None:
         assert b"connection: close\r\n" in serving.read(client, b"/1")
     serving.until(lambda: drained)
     assert serving.reactor.connections == 0
+
+
+def test_drain_leaves_what_is_queued_to_a_successor(serving: Serving) -> None:
+    drained: list[bool] = []
+    with serving.connect() as client:
+        client.sendall(REQUEST % 1)
+        serving.reactor.drain(lambda: drained.append(True), handover=True)
+        assert drained == [True]
+        successor = Serving(serving.listener)
+        assert b"connection: close\r\n" not in successor.read(client, b"/1")
+    successor.close()
 
 
 def test_drain_of_nothing_is_done_at_once(serving: Serving) -> None:

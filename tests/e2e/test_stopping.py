@@ -158,6 +158,17 @@ def test_event_stream_does_not_hold_the_server_up(start_server: Callable[..., Se
         assert server.wait() == 0
 
 
+def test_event_source_that_comes_back_is_not_answered(start_server: Callable[..., Server]) -> None:
+    """It would hold the stop up for as long as its stream lasts; what it makes of it is to come again."""
+    server = start_server("--timeout-graceful-shutdown", "0")
+    with server.connect() as client:
+        assert client.get("/stream").status == 200
+        stopping(server)
+        client.request("/events", b"Accept: text/event-stream")
+        assert client.nothing()
+    assert server.wait() == 0
+
+
 def test_second_interrupt_forces(start_server: Callable[..., Server]) -> None:
     server = start_server()
     with busy_client(server, "/wait?for-ever") as client:

@@ -134,7 +134,7 @@ def test_an_application_that_raises(server: Server) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 1001), (signal.SIGUSR2, 1012)])
 def test_a_server_that_stops(start_server: Callable[..., Server], number: signal.Signals, code: int) -> None:
-    server = start_server(app=APP)
+    server = start_server("--timeout-drain-idle", "0", app=APP)
     with open_websocket(server) as client:
         client.echo()
         server.signal(number)
@@ -142,7 +142,7 @@ def test_a_server_that_stops(start_server: Callable[..., Server], number: signal
         client.send(close(code))
         assert client.nothing()
         assert server.said("end of ").startswith(str(code))
-        assert server.wait() == 0
+    assert server.wait() == 0
 
 
 def test_a_server_that_stops_does_not_wait_for_long(start_server: Callable[..., Server]) -> None:
@@ -153,7 +153,7 @@ def test_a_server_that_stops_does_not_wait_for_long(start_server: Callable[..., 
         server.signal(signal.SIGTERM)
         assert client.closed()[0] == 1001
         assert client.gone()
-        assert server.wait() == 0
+    assert server.wait() == 0
 
 
 # --- In time ---

@@ -38,7 +38,7 @@ def stop(loop: asyncio.AbstractEventLoop) -> Iterator[StopRequest]:
 def urgency_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: signal.Signals) -> Urgency:
     for number in signals:
         os.kill(os.getpid(), number)
-    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.GRACEFUL), 5))
+    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.HANDOVER), 5))
     return stop.urgency
 
 
@@ -53,23 +53,17 @@ def urgency_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: 
         ([signal.SIGTERM, signal.SIGTERM], Urgency.GRACEFUL),
         ([signal.SIGINT, signal.SIGTERM], Urgency.GRACEFUL),
         ([signal.SIGQUIT, signal.SIGTERM], Urgency.QUICK),
+        ([signal.SIGUSR2], Urgency.HANDOVER),
+        ([signal.SIGUSR2, signal.SIGTERM], Urgency.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGINT], Urgency.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGQUIT], Urgency.QUICK),
+        ([signal.SIGTERM, signal.SIGUSR2], Urgency.GRACEFUL),
     ],
 )
 def test_what_signals_ask_for(
     signals: list[signal.Signals], urgency: Urgency, loop: asyncio.AbstractEventLoop, stop: StopRequest
 ) -> None:
     assert urgency_after(loop, stop, *signals) == urgency
-
-
-def test_usr2_is_the_stop_of_a_process_that_starts_a_successor(
-    loop: asyncio.AbstractEventLoop, stop: StopRequest
-) -> None:
-    assert urgency_after(loop, stop, signal.SIGTERM) == Urgency.GRACEFUL
-    assert not stop.restarts
-    os.kill(os.getpid(), signal.SIGUSR2)
-    while not stop.restarts:
-        loop.run_until_complete(asyncio.sleep(0))
-    assert stop.urgency == Urgency.GRACEFUL
 
 
 def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:

@@ -50,8 +50,9 @@ class StandIn:
         self.exclusive = False
         self.websockets = 0
 
-    def wire(self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any) -> Any:
+    def wire(self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_spent: Any) -> Any:
         self.states = states
+        self.on_spent = on_spent
         self.loop = loop
         self.led = all(app.interface == "wsgi" for app in apps)
         return Wired(
@@ -71,9 +72,9 @@ class StandIn:
         self.notes.append("open")
         self.task = loop.create_task(self.script(self))
 
-    def drain(self, on_drained: Callable[[], None]) -> None:
+    def drain(self, on_drained: Callable[[], None], *, handover: bool = False) -> None:
         assert self.exclusive is self.led
-        self.notes.append("drain")
+        self.notes.append("hand over" if handover else "drain")
         self.draining.set()
         if self.connections == 0:
             on_drained()
@@ -138,6 +139,9 @@ class StandInCrew:
     def close(self) -> None:
         assert "stop crew" in self.stand_in.notes
 
+    def join(self, limit: float) -> None:
+        """Nothing to do: its threads are the test's."""
+
     def stop(self, on_gone: Callable[[], None]) -> None:
         self.stand_in.notes.append("stop crew")
 
@@ -152,7 +156,7 @@ class StandInCrew:
 @pytest.fixture(autouse=True)
 def _handlers_are_put_back() -> Iterator[None]:
     """A process that is about to end keeps its signal handlers; this one goes on."""
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
     before = [signal.getsignal(number) for number in handled]
     yield
     for number, handler in zip(handled, before, strict=True):
@@ -243,6 +247,20 @@ def test_listeners_are_closed_when_draining_begins(serve: Callable[..., int], no
 
     serve(script)
     assert "refused" in notes
+
+
+def test_a_stop_with_a_successor_becomes_final_by_another_one(serve: Callable[..., int], notes: Notes) -> None:
+    async def script(stand_in: StandIn) -> None:
+        stand_in.connections = 1
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await stand_in.draining.wait()
+        stand_in.draining.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stand_in.draining.wait()
+        stand_in.last_connection_gone()
+
+    assert serve(script) == 0
+    assert notes[2:6] == ["open", "hand over", "drain", "close"]
 
 
 def test_the_state_of_the_lifespan_reaches_the_gateway(serve: Callable[..., int]) -> None:
@@ -792,13 +810,6 @@ def test_the_end_is_told_last(serve: Callable[..., int], capsys: pytest.CaptureF
     assert capsys.readouterr().err.splitlines()[-1].endswith(" INFO stopped")
 
 
-def test_more_workers_than_one_are_warned_of_once(
-    serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    serve(ask(signal.SIGTERM), workers=4)
-    assert capsys.readouterr().err.count("WARNING workers is 4, but this version runs one process") == 1
-
-
 def test_the_configuration_is_applied_before_the_application_is_loaded(
     serve: Callable[..., int], tmp_path: Path
 ) -> None:
@@ -816,4 +827,4 @@ def test_the_log_file_is_opened_before_the_application_starts(
 
 
 def test_urgencies_are_ordered() -> None:
-    assert Urgency.NONE < Urgency.GRACEFUL < Urgency.QUICK
+    assert Urgency.NONE < Urgency.HANDOVER < Urgency.GRACEFUL < Urgency.QUICK
