@@ -24,7 +24,6 @@ from ianus.process.worker import (
     CANCEL_GRACE,
     Worker,
     cancel,
-    describe,
     load_applications,
     serves_asgi,
     serves_wsgi,
@@ -73,14 +72,17 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
 
-        def on_started() -> None:
-            if supervised is not None:
-                facts = [f"loop {type(loop).__module__.partition('.')[0]}"] if serves_asgi(apps) else []
-                facts += [f"threads {settings.threads}"] if serves_wsgi(apps) else []
-                supervised.say("ready", describe(apps), *facts)
+        def on_started(facts: Sequence[str]) -> None:
             vigil.start(worker)
+            if supervised is not None:
+                supervised.say("ready", *facts)
 
-        worker = Worker(apps, settings, listeners, StopRequest(), on_started)
+        def on_recycle(reason: str) -> None:
+            if supervised is not None:
+                supervised.say("recycle", reason)
+
+        slot = supervised.slot if supervised is not None else None
+        worker = Worker(apps, settings, listeners, StopRequest(), on_started, on_recycle, slot)
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)

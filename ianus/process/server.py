@@ -169,7 +169,7 @@ class Server:
                 raise StartupError(f"{sock!r} cannot listen ({error.strerror}). {fix}") from None
         return [listen_fd(sock.dup().detach()) for sock in sockets]
 
-    def _on_started(self) -> None:
+    def _on_started(self, facts: Sequence[str]) -> None:
         self.started = True
         self._settled.set()
 

@@ -68,7 +68,7 @@ class Process:
 
     def info(self) -> WorkerInfo:
         """What hooks are told of it."""
-        return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.since)
+        return WorkerInfo(pid=self.pid, slot=self.slot, started=self.since)
 
     def __str__(self) -> str:
         return f"worker {self.slot + 1} (pid {self.pid})"

@@ -79,9 +79,10 @@ class Worker:
 
     apps: the one that has all paths but those of mounts comes first.
     listeners: their owner's; closed early when a graceful stop begins.
-    stop: how a stop is asked for. on_started: called once connections are accepted. on_recycle: called once, with the
+    stop: how a stop is asked for. on_started: called once connections are accepted, with what there is to
+        say of it: the applications, the loop, the threads. on_recycle: called once, with the
         reason, when another worker is to take over; this one serves on until it is told to stop.
-    slot: which of a supervisor's workers it is; None where there is no supervisor.
+    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
     hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -93,7 +94,7 @@ class Worker:
         settings: Settings,
         listeners: list[Listener],
         stop: StopRequest,
-        on_started: Callable[[], None] = lambda: None,
+        on_started: Callable[[Sequence[str]], None] = lambda facts: None,
         on_recycle: Callable[[str], None] = lambda reason: None,
         slot: int | None = None,
     ) -> None:
@@ -211,7 +212,7 @@ class Worker:
         # Each of a supervisor's workers would say the same.
         if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):
             logger.warning(unheeded)
-        facts = []
+        facts = [describe(self.apps)]
         if wired.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
         if wired.crew is not None:
@@ -220,16 +221,12 @@ class Worker:
             logger.info(
                 "Ianus %s serves %s on %s; %s, pid %d",
                 __version__,
-                describe(self.apps),
+                facts[0],
                 ", ".join(listener.address for listener in self.listeners),
-                ", ".join(facts),
+                ", ".join(facts[1:]),
                 os.getpid(),
             )
-        else:
-            logger.info(
-                "worker %d (pid %d) is ready: %s; %s", self.slot, os.getpid(), describe(self.apps), ", ".join(facts)
-            )
-        self.on_started()
+        self.on_started(facts)
 
     # --- Stopping ---
 
@@ -281,7 +278,7 @@ class Worker:
         limit = self.settings.timeout_graceful_shutdown
         logger.info(
             "%sstopping; requests in flight: %d%s%s",
-            "" if self.slot is None else f"worker {self.slot} (pid {os.getpid()}) is ",
+            "" if self.slot is None else f"worker {self.slot + 1} (pid {os.getpid()}) is ",
             in_flight,
             f", WebSockets: {websockets}" if websockets else "",
             f" (for up to {limit:g} s{'; INT again does not wait' if self.slot is None else ''})"

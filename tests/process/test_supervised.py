@@ -43,7 +43,7 @@ class Recycled:
             given,
             self.listeners,
             self.stop,
-            on_started=self.started.set,
+            on_started=lambda facts: self.started.set(),
             on_recycle=self._recycle,
             slot=0,
         )
