@@ -16,7 +16,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.hooks import NOT_CALLED, PARAMETERS, Hooks
 
 SERVER = ServerInfo(pid=10, workers=2, addresses=("http://127.0.0.1:8000",))
-WORKER = WorkerInfo(pid=11, slot=1, started=1e9)
+WORKER = WorkerInfo(pid=11, slot=2, started=1e9)
 
 ARGUMENTS: dict[str, Any] = {"server": SERVER, "worker": WORKER, "new_value": 3, "old_value": 2}
 
@@ -209,7 +209,7 @@ def test_the_example_in_the_documentation(caplog: pytest.LogCaptureFixture, monk
     assert ready.read_text() == "http://127.0.0.1:8000\n"
     monkeypatch.setenv("WORKER", "")
     hooks.call("post_fork", SERVER, WORKER)
-    assert os.environ["WORKER"] == "1"
+    assert os.environ["WORKER"] == "2"
     monkeypatch.setattr(time, "time", lambda: 1e9 + 5)
     hooks.call("child_exit", SERVER, WORKER)
     assert [record.getMessage() for record in caplog.records] == ["worker 11 served for 5 s"]
