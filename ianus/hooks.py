@@ -38,7 +38,7 @@ class ServerInfo(_Logs):
 
     pid: of the supervisor.
     workers: how many processes are to serve.
-    addresses: where it listens, as the log has it; in on_starting() as the settings have it.
+    addresses: where it listens, as the log has it.
     """
 
     pid: int
@@ -51,7 +51,7 @@ class WorkerInfo(_Logs):
     """One process that serves.
 
     pid: 0 while there is none yet.
-    slot: which of the workers it is, from 0; its successor has the same.
+    slot: which of the workers it is, from 1; its successor has the same.
     started: Unix time in seconds.
     """
 
@@ -66,7 +66,10 @@ class HooksModule(Protocol):
     # --- The supervisor ---
 
     def on_starting(self, server: ServerInfo) -> None:
-        """The supervisor, before it listens. An exception prevents the start, with exit code 3."""
+        """The supervisor, when it has its sockets, before it starts anything else.
+
+        An exception prevents the start, with exit code 3.
+        """
 
     def when_ready(self, server: ServerInfo) -> None:
         """The supervisor, once, when the workers of the start have all become ready: requests are answered."""
@@ -78,10 +81,10 @@ class HooksModule(Protocol):
         """The supervisor, after USR2, before it starts its successor."""
 
     def on_exit(self, server: ServerInfo) -> None:
-        """The supervisor, when all its workers have gone, before it ends. Not if the server could not start."""
+        """The supervisor, before it ends, when no worker is left; also where none could start."""
 
     def nworkers_changed(self, server: ServerInfo, new_value: int, old_value: int) -> None:
-        """The supervisor, when another number of workers is to serve than before: TTIN, TTOU, or HUP."""
+        """The supervisor, after TTIN or TTOU, when more or fewer workers are to serve than before."""
 
     # --- The supervisor, about a worker ---
 
@@ -89,7 +92,7 @@ class HooksModule(Protocol):
         """The supervisor, before it forks a worker, which has no pid yet."""
 
     def worker_abort(self, worker: WorkerInfo) -> None:
-        """The supervisor, before it kills a worker that is stuck (--timeout), when the log says what it was doing.
+        """The supervisor, before it kills a worker that is stuck (--timeout), whose stacks come into the log then.
 
         Gunicorn calls it in the worker, where it could not run as long as anything holds the interpreter.
         """

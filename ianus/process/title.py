@@ -20,6 +20,7 @@ def set_title(text: str) -> None:
         pass
     else:
         setproctitle(text)
+        return
     try:
         with open("/proc/self/comm", "wb") as file:
             file.write(text.encode("utf-8", "replace")[:_SHORT])

@@ -459,7 +459,8 @@ class Settings:
         "",
         values.text,
         SYSTEM,
-        "What ps and top call the processes, in place of the application's name.",
+        "What ps and top call the processes, in place of the application's name; ps shows it if setproctitle is"
+        " installed.",
         metavar="NAME",
         short="-n",
         aliases="name proc_name",

@@ -1,0 +1,160 @@
+"""Becoming another user: looked up in advance, complete, irrevocable, and giving away no more than log files."""
+
+import grp
+import json
+import os
+import pwd
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ianus.errors import StartupError
+from ianus.process.privileges import Identity, give, resolve
+
+# A number that is nobody's.
+STRANGER = 54321
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+# What it does cannot be undone: a process of its own does it.
+PROGRAM = """
+import json, os, sys
+from ianus.process.privileges import assume, resolve
+user, group, file = sys.argv[1:]
+identity = resolve(user, group)
+assume(identity, [file])
+ids = [os.getresuid(), os.getresgid(), sorted(os.getgroups())]
+refused = []
+for function, number in ((os.setuid, 0), (os.setgid, 0), (os.seteuid, 0)):
+    try:
+        function(number)
+    except PermissionError:
+        refused.append(function.__name__)
+open(file, "a").close()
+json.dump([*ids, refused, os.environ["HOME"]], sys.stdout)
+"""
+
+
+@pytest.fixture
+def somebody() -> pwd.struct_passwd:
+    """A user who is not this one."""
+    return next(each for each in pwd.getpwall() if each.pw_uid not in (0, os.geteuid()) and each.pw_gid != 0)
+
+
+def refusal(user: str, group: str) -> str:
+    with pytest.raises(StartupError) as caught:
+        resolve(user, group)
+    return caught.value.message
+
+
+def after(user: str, group: str, file: Path) -> Any:
+    command = [sys.executable, "-c", PROGRAM, user, group, str(file)]
+    completed = subprocess.run(command, capture_output=True, check=True, text=True)
+    return json.loads(completed.stdout)
+
+
+# --- Who is meant ---
+
+
+def test_nobody_is() -> None:
+    assert resolve("", "") is None
+
+
+def test_who_the_process_is_already() -> None:
+    own = pwd.getpwuid(os.geteuid())
+    assert resolve(str(own.pw_uid), str(os.getegid())) is None
+    assert resolve(own.pw_name, grp.getgrgid(os.getegid()).gr_name) is None
+
+
+def test_names_that_nobody_has() -> None:
+    assert refusal("no-such-user", "") == "There is no user 'no-such-user'; see --user."
+    assert refusal("", "no-such-group") == "There is no group 'no-such-group'; see --group."
+    assert refusal("4294967295", "") == "There is no user '4294967295'; see --user."
+    assert refusal("", "\xb2") == "There is no group '\xb2'; see --group."
+
+
+def test_a_number_without_an_entry_has_no_group() -> None:
+    assert refusal(str(STRANGER), "") == (
+        f"The user {STRANGER} has no entry that says its group; name one with --group."
+    )
+
+
+def test_others_than_root_stay_who_they_are(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: somebody.pw_uid)
+    monkeypatch.setattr(os, "getegid", lambda: somebody.pw_gid)
+    assert resolve(somebody.pw_name, "") is None
+    assert refusal("root", "") == "--user root can be had by root alone; start the server as root, or leave it out."
+    assert refusal("", str(STRANGER)).startswith(f"--group {STRANGER} can be had by root alone; ")
+
+
+@as_root
+def test_a_user_comes_with_all_groups(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
+    monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid, 7, 8] if name == somebody.pw_name else [])
+    expected = Identity(somebody.pw_uid, somebody.pw_gid, (somebody.pw_gid, 7, 8))
+    assert resolve(somebody.pw_name, "") == resolve(str(somebody.pw_uid), "") == expected
+    assert resolve(somebody.pw_name, str(STRANGER)) == Identity(somebody.pw_uid, STRANGER, (STRANGER, 7, 8))
+
+
+@as_root
+def test_numbers_need_no_entry() -> None:
+    assert resolve(str(STRANGER), str(STRANGER)) == Identity(STRANGER, STRANGER, (STRANGER,))
+
+
+# --- Becoming it ---
+
+
+@as_root
+@pytest.mark.parametrize("group", ["", str(STRANGER)])
+def test_there_is_no_way_back(group: str, somebody: pwd.struct_passwd) -> None:
+    gid = int(group) if group else somebody.pw_gid
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own are closed to others.
+        Path(directory).chmod(0o755)
+        log = Path(directory) / "log"
+        log.touch()
+        users, groups, supplementary, refused, home = after(somebody.pw_name, group, log)
+        owner = log.stat().st_uid, log.stat().st_gid
+    assert users == [somebody.pw_uid] * 3
+    assert groups == [gid] * 3
+    assert supplementary == sorted(set(os.getgrouplist(somebody.pw_name, gid)))
+    assert refused == ["setuid", "setgid", "seteuid"]
+    assert home == os.environ["HOME"]
+    assert owner == (somebody.pw_uid, gid)
+
+
+@as_root
+def test_a_group_alone(tmp_path: Path) -> None:
+    users, groups, *_ = after("", str(STRANGER), tmp_path / "log")
+    assert users == [0] * 3
+    assert groups == [STRANGER] * 3
+
+
+# --- Files ---
+
+IDENTITY = Identity(STRANGER, STRANGER, (STRANGER,))
+
+
+@as_root
+def test_logs_and_sockets_are_given_away(tmp_path: Path) -> None:
+    log, path = tmp_path / "log", tmp_path / "socket"
+    log.touch()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+        give(IDENTITY, [str(log), str(path), str(tmp_path / "none")])
+    assert [(each.stat().st_uid, each.stat().st_gid) for each in (log, path)] == [(STRANGER, STRANGER)] * 2
+
+
+@as_root
+def test_what_a_link_leads_to_is_not(tmp_path: Path) -> None:
+    secret, symbolic, hard, pipe = (tmp_path / name for name in ("secret", "symbolic", "hard", "pipe"))
+    for file in (secret, tmp_path / "other"):
+        file.touch()
+    symbolic.symlink_to(secret)
+    hard.hardlink_to(tmp_path / "other")
+    os.mkfifo(pipe)
+    give(IDENTITY, [str(symbolic), str(hard), str(pipe), str(tmp_path)])
+    assert {each.lstat().st_uid for each in (secret, symbolic, hard, pipe, tmp_path)} == {0}
