@@ -75,12 +75,14 @@ class Process:
 
     # --- What it says ---
 
-    def read(self) -> list[str]:
-        """The lines that have come."""
+    def read(self) -> list[str] | None:
+        """The lines that have come; None when none will come any more."""
         try:
             data = os.read(self.channel, 65536)
         except BlockingIOError:
             return []
+        if not data:
+            return None
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [line.decode("utf-8", "replace") for line in lines]
 

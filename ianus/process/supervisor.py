@@ -174,7 +174,11 @@ class Supervisor:
                 self.readers[fd]()
 
     def _hear(self, process: Process) -> None:
-        for line in process.read():
+        lines = process.read()
+        if lines is None and process.channel in self.readers:
+            # It is about to end, unless its application has closed what it does not know.
+            self._forget(process.channel)
+        for line in lines or ():
             self.workers.on_line(process, line, time.monotonic())
 
     def _reap(self, now: float) -> None:
@@ -200,7 +204,8 @@ class Supervisor:
             for process in self.workers:
                 if process.pid == pid:
                     self._hear(process)  # its last words
-                    self._forget(process.channel)
+                    if process.channel in self.readers:
+                        self._forget(process.channel)
                     self.workers.on_exit(process, status, now)
 
     def _on_ready(self) -> None:

@@ -169,7 +169,7 @@ class Workers:
             logger.warning("%s has ended (%s)", process, told)
         else:
             logger.debug("%s has ended", process)
-        if (code or process.stage is Stage.SERVING) and process.stage is not Stage.STARTING:
+        if code < 0 or process.stage is Stage.SERVING:
             self._explain(process)
         if now - process.started >= SOON:
             slot.failures = 0
@@ -229,12 +229,12 @@ class Workers:
             process.hasten(now)
         if self._is_stopping or self._is_wound_down:
             return
+        if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots):
+            self.has_started = True
         self._judge(now)
         self._retire(now)
         self._fill(now)
         self._replace(now)
-        if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots):
-            self.has_started = True
 
     def due(self, now: float) -> float:
         """When step() will have something to do, if nothing happens before; 0 for never."""
@@ -272,7 +272,7 @@ class Workers:
         beat = process.board.beat()
         if beat != process.heartbeat:
             process.heartbeat, process.heard = beat, now
-        elif timeout and now - process.heard >= timeout * PATIENCE and not process.is_aborted:
+        elif beat and timeout and now - process.heard >= timeout * PATIENCE and not process.is_aborted:
             self._abort(process, f"it has given no sign of life for {now - process.heard:.0f} s", now)
 
     def _recycle(self, process: Process, because: str) -> None:
