@@ -245,7 +245,7 @@ class Workers:
             for process in self._serving():
                 settings = process.plan.settings
                 times.append(process.lives_until)
-                if settings.timeout:
+                if settings.timeout and process.heartbeat:
                     times.append(process.heard + settings.timeout * PATIENCE)
                 if process.memory_limit:
                     times.append(self._memory_look)
