@@ -103,6 +103,14 @@ def serve_preloaded(
     sys.exit(code)
 
 
+def _explain(error: ImportError, settings: Settings) -> StartupError:
+    """Why the server's own modules cannot be loaded."""
+    return StartupError(
+        f"The user {settings.user} cannot load Python's modules ({error}). Let that user read {sys.prefix} and "
+        f"{sys.base_prefix}, with all directories above them."
+    )
+
+
 def serve(task: Task) -> int:
     """The life of a worker. Returns its exit code; what prevents a start is printed."""
     set_title(title(task.settings, f"worker {task.supervised.slot + 1}"))
@@ -110,8 +118,12 @@ def serve(task: Task) -> int:
         if task.identity is not None:
             assume(task.identity)
         task.hooks.call("post_fork", task.server, task.info())
-        from ianus.process import main  # Here begins what the supervisor does not load.
-
+        try:
+            from ianus.process import main  # Here begins what the supervisor does not load.
+        except ImportError as error:
+            if not task.settings.user:
+                raise
+            raise _explain(error, task.settings) from None
         code = main.serve(task)
     except StartupError as error:
         sys.stderr.write(error.report())

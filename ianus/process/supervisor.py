@@ -309,12 +309,17 @@ class Supervisor:
             if settings.preload:
                 become_subreaper()
             hooks = Hooks.load(settings.hooks, settings.app_dir)
+            identity = resolve(settings.user, settings.group)
             self.sockets.require(settings)
             self._change_log(settings)
+            self.identity = identity
+            self._give_files(settings)
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("the settings cannot be used, everything stays as it was: %s", message)
             return
+        if settings.umask is not None:
+            os.umask(settings.umask)
         self.hooks = self.workers.hooks = hooks
         logger.info("settings and application are loaded anew")
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -339,6 +344,10 @@ class Supervisor:
             self.log.file.reopen()
         except OSError as error:
             logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
+        try:
+            self._give_files(self.workers.plan.settings)
+        except (StartupError, OSError) as error:
+            logger.error("log files cannot be given to the user of the workers: %s", error)
         self.workers.tell(signal.SIGUSR1)
 
     def _upgrade(self) -> None:

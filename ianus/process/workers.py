@@ -73,7 +73,9 @@ class Workers:
         """Replaces all by workers with this plan, whose number does not matter, once one of them has started."""
         self._numbers += 1
         self.candidate = plan._replace(number=self._numbers)
-        self.count = count
+        before, self.count = self.count, count
+        if count != before:
+            self.hooks.call("nworkers_changed", self._server(), count, before)
         self.failed = self._is_wound_down = False
         for slot in self._slots:
             slot.not_before = 0.0
@@ -157,7 +159,7 @@ class Workers:
         slot = self._slots[process.slot]
         slot.remove(process)
         code = os.waitstatus_to_exitcode(status)
-        told = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        told = f"killed by {_name(-code)}" if code < 0 else f"exit code {code}"
         self.hooks.call("child_exit", self._server(), process.info())
         if process.stage is Stage.STARTING and not self._is_stopping:
             self._on_failed_start(process, slot, code, told, now)
@@ -344,6 +346,14 @@ class Workers:
 
 # A heart beats three times in the time after which it counts as stopped; the supervisor gives one beat more.
 PATIENCE = 4 / 3
+
+
+def _name(number: int) -> str:
+    """Of a signal; those for real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _resident(pid: int) -> int:
