@@ -15,7 +15,7 @@ def check(app: str, settings: Settings) -> str:
     if settings.reload:
         from ianus.process.watcher import prepare
 
-        prepare(app, settings)
+        prepare(settings)
     if settings.log_config:
         apply_config(settings.log_config)
     apps = load_applications(app, settings)

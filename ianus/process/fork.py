@@ -67,3 +67,15 @@ def fork(go_on: Callable[[], int], leave: Callable[[], None]) -> int:
 
 def _ignore(number: int, frame: FrameType | None) -> None:
     pass
+
+
+def heed_no_stop() -> None:
+    """Has this process end with the supervisor and not before: managers send TERM to every process, terminals QUIT."""
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, _ignore)
+
+
+def heed_stops() -> None:
+    """Undoes heed_no_stop()."""
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import StartupError
@@ -93,14 +93,13 @@ def serve_preloaded(
     apps: "tuple[Application, ...]",
     slot: int,
     fds: list[int],
-) -> NoReturn:
+) -> int:
     """The life of a worker that was forked from what preload() has loaded. fds: board, lifeline, channel, listeners."""
     board, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
     info = WorkerInfo(pid=os.getpid(), slot=slot, started=time.time())
     supervised = Supervised(slot, Board(board), lifeline, channel)
-    code = serve(Task(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
-    sys.exit(code)
+    return serve(Task(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
 
 
 def _explain(error: ImportError, settings: Settings) -> StartupError:

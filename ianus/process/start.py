@@ -43,8 +43,8 @@ def start(app: Any, settings: Settings) -> int:
         from ianus.process import main
 
         return main.run(app, settings)
-    if not isinstance(app, str):
-        raise StartupError(f'With {needing[0]} the application is given by name, as in ianus.run("main:app").')
+    if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
+        raise StartupError(f'With {needing[0]} applications are given by name, as in ianus.run("main:app").')
     from ianus.process import child
 
     return child.run(app, settings)

@@ -83,7 +83,7 @@ class Supervisor:
         self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
         self.loaded: set[int] = set()
         if settings.reload:
-            watched = prepare(app, settings)
+            watched = prepare(settings)
             settings = impatient(settings)
         if settings.preload:
             become_subreaper()
@@ -441,9 +441,6 @@ class Supervisor:
 
     def _leave_all(self) -> None:
         """In a process that is no worker: lets go of all that is the supervisor's."""
-        signal.set_wakeup_fd(-1)
-        for number in HANDLED:
-            signal.signal(number, signal.SIG_DFL)
         for listener in self.sockets.listeners():
             listener.close()
         self._leave_workers()
@@ -463,9 +460,9 @@ class Supervisor:
     def _leave_others(self) -> None:
         self.log.close()
         for template in self.templates.values():
-            os.close(template.fd)
+            template.leave()
         if self.watcher is not None:
-            os.close(self.watcher.fd)
+            self.watcher.leave()
         for fd in (self.predecessor, self.held, self.lifeline):
             if fd >= 0:
                 os.close(fd)

@@ -16,15 +16,16 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from ianus.errors import StartupError
+from ianus.process.fork import fork, heed_no_stop, heed_stops
 from ianus.telemetry.logs import escape
 
 Loaded = TypeVar("Loaded")
-Work = Callable[[Loaded, int, list[int]], NoReturn]
+Work = Callable[[Loaded, int, list[int]], int]
 
 logger = logging.getLogger("ianus.error")
 
@@ -33,9 +34,6 @@ PATIENCE = 10.0
 
 # The most that a request has, more than the system passes on at once.
 MOST_DESCRIPTORS = 256
-
-# What a terminal or a process manager sends to all processes is for the supervisor.
-UNHEEDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -56,29 +54,23 @@ def become_subreaper() -> None:
 class Template:
     """The process, as the supervisor sees it.
 
-    in_child: called in it first; lets go of all that is the supervisor's, its signal handlers included.
+    leave: called in it first; lets go of all that is the supervisor's.
     load: called next, for what workers need. A StartupError is printed, and its code the exit code of the process.
-    work: called in each worker with that, its slot and its descriptors, and default signal handlers; ends the process.
+    work: called in each worker with that, its slot and its descriptors; returns its exit code.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
     """
 
-    def __init__(self, in_child: Callable[[], None], load: Callable[[], Loaded], work: Work[Loaded]) -> None:
+    def __init__(self, leave: Callable[[], None], load: Callable[[], Loaded], work: Work[Loaded]) -> None:
+        """In the process, and in workers, it raises Forked."""
         self._socket, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(PATIENCE)
         self.fd = self._socket.fileno()
-        self.pid = os.fork()
-        if not self.pid:
-            code = 1
-            try:
-                in_child()
-                self._socket.close()
-                code = _run(requests, load, work)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+
+        def leave_all() -> None:
+            leave()
+            self.leave()
+
+        self.pid = fork(partial(_run, requests, load, work), leave_all)
         requests.close()
 
     def read(self) -> bool:
@@ -99,13 +91,22 @@ class Template:
     def fork(self, slot: int, fds: Sequence[int]) -> int:
         """Forks a worker, once everything is loaded. Returns its pid: it is a child of this process.
 
-        Raises OSError where that fails; then this template is of no more use.
+        Raises OSError where that fails. A template that does not answer is killed.
         """
-        socket.send_fds(self._socket, [str(slot).encode()], fds)
-        answer = self._socket.recv(65536).decode()
+        try:
+            socket.send_fds(self._socket, [str(slot).encode()], fds)
+            answer = self._socket.recv(65536).decode()
+        except OSError:
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+            raise
         if not answer.isdigit():
             raise OSError(answer or "the process has ended")
         return int(answer)
+
+    def leave(self) -> None:
+        """In a process that was forked since: lets go of the socket."""
+        self._socket.close()
 
     def close(self) -> None:
         """Ends the process, and none of its workers. May be called twice."""
@@ -120,29 +121,33 @@ class Template:
 
 
 def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]) -> int:
-    """Forks workers as long as there is a supervisor. Returns the exit code."""
-    for number in UNHEEDED:
-        # Not SIG_IGN, which programs that the application starts would inherit.
-        signal.signal(number, lambda number, frame: None)
+    """Forks workers as long as there is a supervisor. Returns in workers only, their exit code."""
+    heed_no_stop()
     try:
         loaded = load()
     except StartupError as error:
         sys.stderr.write(error.report())
-        return error.exit_code
+        _end(error.exit_code)
     gc.collect()
     gc.freeze()  # A worker that collects garbage would copy the pages that all share.
     _send(requests, f"loaded {_threads()}")
-    while request := _receive(requests):
+    while True:
+        slot, fds = _receive(requests)
         answer = _fork_orphan()
         if not answer:
             requests.close()
-            for number in UNHEEDED:
-                signal.signal(number, signal.SIG_DFL)
-            work(loaded, *request)
-        for fd in request[1]:
+            heed_stops()
+            return work(loaded, slot, fds)
+        for fd in fds:
             os.close(fd)
         _send(requests, answer)
-    return 0
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the template, without waiting for threads of the application or doing what it wants done at the end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _send(requests: socket.socket, text: str) -> None:
@@ -150,15 +155,17 @@ def _send(requests: socket.socket, text: str) -> None:
         requests.send(text.encode())
 
 
-def _receive(requests: socket.socket) -> tuple[int, list[int]] | None:
-    """Slot and descriptors of the worker that is wanted next; None when there is no supervisor any more."""
+def _receive(requests: socket.socket) -> tuple[int, list[int]]:
+    """Slot and descriptors of the worker that is wanted next."""
     try:
         slot, fds, _, _ = socket.recv_fds(requests, 64, MOST_DESCRIPTORS)
     except ConnectionError:
-        return None
+        slot = b""
+    if not slot:
+        _end(0)
     for fd in fds:
         os.set_inheritable(fd, False)  # recv_fds() of CPython 3.11 does not heed MSG_CMSG_CLOEXEC.
-    return (int(slot), fds) if slot else None
+    return int(slot), fds
 
 
 def _fork_orphan() -> str:

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
-from typing import Any
+from functools import partial
 
 from ianus.errors import StartupError, one_line
+from ianus.process.fork import fork, heed_no_stop
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import escape
 
@@ -28,16 +29,11 @@ GRACE = 1.0
 # Seconds between two looks at what has changed.
 STEP = 0.05
 
-# What a terminal or a process manager sends to all processes is for the supervisor.
-UNHEEDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
-
-def prepare(app: Any, settings: Settings) -> "Watched":
-    """What is to be watched. Raises StartupError where that, or starting `app` anew, cannot be done."""
+def prepare(settings: Settings) -> "Watched":
+    """What is to be watched. Raises StartupError where that cannot be done."""
     import importlib.util
 
-    if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
-        raise StartupError('An application can be reloaded where it is given by name, as in ianus.run("main:app").')
     if importlib.util.find_spec("watchfiles") is None:
         raise StartupError(
             "--reload needs watchfiles. Install it (pip install watchfiles), or restart the server yourself."
@@ -97,27 +93,22 @@ class Watched:
 class Watcher:
     """The process, which watches when this object is there. Raises StartupError where that cannot be.
 
-    in_child: called in it first; lets go of all that is the supervisor's.
+    leave: called in it first; lets go of all that is the supervisor's.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
     """
 
-    def __init__(self, watched: Watched, delay: float, in_child: Callable[[], None]) -> None:
-        """delay: seconds without a change until the ones before it are told."""
-        parent = os.getpid()
-        self.fd, written = os.pipe()
+    def __init__(self, watched: Watched, delay: float, leave: Callable[[], None]) -> None:
+        """delay: seconds without a change until the ones before it are told. In the process it raises Forked."""
+        self.fd, told = os.pipe()
         self._rest = b""
         self._is_open = True
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                in_child()
-                os.close(self.fd)
-                for number in UNHEEDED:
-                    signal.signal(number, signal.SIG_IGN)
-                _run(watched, delay, written, parent)
-            finally:
-                os._exit(0)
-        os.close(written)
+
+        def leave_all() -> None:
+            leave()
+            self.leave()
+
+        self.pid = fork(partial(_run, watched, delay, told, os.getpid()), leave_all)
+        os.close(told)
         try:
             # What is changed from here on is noticed: nothing of the application has been loaded yet.
             self.read()
@@ -143,11 +134,16 @@ class Watcher:
             raise StartupError("The files are not watched any more: the process that did it was killed.")
         return [text for kind, _, text in told if kind == "changed"]
 
-    def close(self) -> None:
-        """Ends the process. May be called twice."""
+    def leave(self) -> None:
+        """In a process that was forked since: lets go of the pipe."""
         if self._is_open:
             self._is_open = False
             os.close(self.fd)
+
+    def close(self) -> None:
+        """Ends the process. May be called twice."""
+        if self._is_open:
+            self.leave()
             if self.pid:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
@@ -156,19 +152,23 @@ class Watcher:
 # --- The process ---
 
 
-def _run(watched: Watched, delay: float, pipe: int, parent: int) -> None:
-    """Watches as long as `parent` is the parent's pid."""
+def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
+    """Watches as long as the supervisor, a pid, is there. Returns the exit code."""
+    heed_no_stop()
     try:
         is_told = False
         for changed in settled(_watch(watched), delay, time.monotonic):
-            if os.getppid() != parent:
+            if os.getppid() != supervisor:
                 break
             if not is_told:
                 is_told = bool(os.write(pipe, b"watching\n"))
             if changed:
                 os.write(pipe, f"changed {shown(changed)}\n".encode())
+    except BrokenPipeError:
+        pass  # The supervisor wants to know no more.
     except Exception as error:  # OSError: of the system's limit on watches, for example.
         os.write(pipe, f"failed {escape(str(error) if isinstance(error, OSError) else one_line(error))}\n".encode())
+    return 0
 
 
 def _watch(watched: Watched) -> Iterator[set[str]]:

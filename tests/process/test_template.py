@@ -21,10 +21,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="--preload needs
 SUPERVISOR = """
 import gc, logging, os, signal, sys
 from ianus.errors import StartupError
+from ianus.process.fork import Forked
 from ianus.process.template import Template, become_subreaper
 
-def in_child():
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def leave():
+    for fd in (0, 1, told[0], code[1]):
+        os.close(fd)
 
 def load():
     {load}
@@ -33,9 +35,9 @@ def load():
 def work(loaded, slot, fds):
     told, code = fds
     facts = [loaded, slot, gc.get_freeze_count() > 0, os.get_inheritable(told)]
-    facts += [signal.getsignal(number) == signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)]
+    facts += [signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, signal.getsignal(signal.SIGINT) == signal.SIG_DFL]
     os.write(told, repr(facts).encode())
-    os._exit(int(os.read(code, 10) or 77))
+    return int(os.read(code, 10) or 77)
 
 def fork(slot):
     pid = template.fork(slot, [told[1], code[0]])
@@ -48,7 +50,10 @@ logging.basicConfig(format="%(levelname)s %(message)s")
 signal.signal(signal.SIGTERM, lambda *_: None)
 told, code = os.pipe(), os.pipe()
 become_subreaper()
-template = Template(in_child, load, work)
+try:
+    template = Template(leave, load, work)
+except Forked as forked:
+    sys.exit(forked.go_on())
 for line in sys.stdin:
     try:
         result = eval(line)
@@ -116,7 +121,7 @@ def test_workers_are_children_of_the_supervisor_and_have_what_is_loaded(supervis
     descriptors = os.listdir(f"/proc/{pid}/fd")  # noqa: PTH208
     for slot in (0, 7):
         worker, facts = eval(supervisor.ask(f"fork({slot})"))
-        assert eval(facts) == [f"loaded in {pid}", slot, True, False, True, True]
+        assert eval(facts) == [f"loaded in {pid}", slot, True, False, True, False]
         supervisor.ask(f"os.write(code[1], b'{40 + slot}')")
         assert supervisor.ask(f"wait({worker})") == str(40 + slot)
     assert os.listdir(f"/proc/{pid}/fd") == descriptors  # noqa: PTH208
@@ -189,7 +194,7 @@ def test_many_threads_are_counted(supervise: Callable[..., Supervisor]) -> None:
 def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.template()
-    for number in template.UNHEEDED:
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
     worker, facts = eval(supervisor.ask("fork(2)"))
     assert eval(facts)[1] == 2
@@ -225,6 +230,14 @@ def test_why_there_is_no_worker(first: bool, supervise: Callable[..., Supervisor
     assert "No such file or directory" in supervisor.ask("fork(1)")
     assert is_running(pid)
     assert supervisor.ask("os.waitpid(-1, os.WNOHANG)") == "(0, 0)"
+
+
+def test_a_template_that_does_not_answer_is_killed(supervise: Callable[..., Supervisor]) -> None:
+    supervisor = supervise("os.register_at_fork(before=signal.pause)")
+    supervisor.template()
+    supervisor.ask("template._socket.settimeout(0.01)")
+    assert supervisor.ask("fork(1)") == "timed out"
+    assert supervisor.ask("wait(template.pid)") == "-9"
 
 
 def test_a_fork_that_is_killed_on_its_way(supervise: Callable[..., Supervisor]) -> None:

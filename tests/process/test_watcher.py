@@ -12,7 +12,6 @@ import pytest
 
 import ianus
 from ianus.errors import StartupError
-from ianus.process import watcher
 from ianus.process.watcher import Watched, impatient, prepare, settled, shown
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE, Output, is_running, until
@@ -98,9 +97,10 @@ def test_names_where_there_is_no_current_directory(monkeypatch: pytest.MonkeyPat
 SUPERVISOR = """
 import os, signal, sys
 from ianus.errors import StartupError
+from ianus.process.fork import Forked
 from ianus.process.watcher import Watched, Watcher
 
-def in_child():
+def leave():
     print("child", os.getppid() == parent, flush=True)
     {lies}
 
@@ -108,12 +108,14 @@ parent = os.getpid()
 signal.signal(signal.SIGINT, lambda *_: None)
 before = os.listdir("/proc/self/fd")
 try:
-    watcher = Watcher(Watched(["."], ["*.py"], ["not.py"]), 0.05, in_child)
+    watcher = Watcher(Watched(["."], ["*.py"], ["not.py"]), 0.05, leave)
     print("pid", watcher.pid, flush=True)
     while input() != "close":
         print("told", *watcher.read(), sep="|", flush=True)
     watcher.close()
     watcher.close()
+except Forked as forked:
+    sys.exit(forked.go_on())
 except StartupError as error:
     print(error.message, flush=True)
     if "watcher" in globals():
@@ -200,7 +202,7 @@ def test_a_directory_that_is_replaced_is_watched_on(supervise: Callable[..., Sup
 def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.watcher()
-    for number in watcher.UNHEEDED:
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
     (supervisor.folder / "main.py").touch()
     assert supervisor.read() == "main.py"
@@ -260,7 +262,7 @@ def settings(**given: Any) -> Settings:
 def test_watchfiles_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(StartupError, match="pip install watchfiles"):
-        prepare("main:app", settings())
+        prepare(settings())
 
 
 @pytest.mark.parametrize(("app", "mount"), [(print, ()), ("main:app", [("/a", print)])])
@@ -268,12 +270,12 @@ def test_only_a_name_can_be_loaded_again(app: Any, mount: Any, capsys: pytest.Ca
     with pytest.raises(SystemExit) as caught:
         ianus.run(app, reload=True, mount=mount)
     assert caught.value.code == 3
-    assert 'by name, as in ianus.run("main:app")' in capsys.readouterr().err
+    assert 'With reload applications are given by name, as in ianus.run("main:app")' in capsys.readouterr().err
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="does not exist"):
-        prepare("main:app", settings(reload_dir=str(tmp_path / "none")))
+        prepare(settings(reload_dir=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize(("given", "got"), [(30.0, 1.0), (0.5, 0.5), (0.0, 1.0)])
