@@ -176,11 +176,15 @@ class Server:
     def address(self) -> Address:
         return self.addresses[0]
 
+    def children(self) -> list[int]:
+        """The supervisor's processes, the oldest first."""
+        supervisor = self.process.pid
+        return [int(each) for each in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()]
+
     @property
     def pid(self) -> int:
         """The process that serves: the first worker's."""
-        supervisor = self.process.pid
-        return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
+        return self.children()[0]
 
     def connect(self, *, timeout: float = PATIENCE) -> "Client":
         return Client(self.address, timeout=timeout)

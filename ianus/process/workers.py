@@ -159,7 +159,7 @@ class Workers:
         slot = self._slots[process.slot]
         slot.remove(process)
         code = os.waitstatus_to_exitcode(status)
-        told = f"killed by {_name(-code)}" if code < 0 else f"exit code {code}"
+        told = _how(code)
         self.hooks.call("child_exit", self._server(), process.info())
         if process.stage is Stage.STARTING and not self._is_stopping:
             self._on_failed_start(process, slot, code, told, now)
@@ -187,22 +187,30 @@ class Workers:
         if not self.has_started:
             if code != StartupError.exit_code:  # else it has told why
                 logger.error("%s has ended while it was starting (%s)", process, told)
-            self.failed = True
+            self._fail()
         else:
             pause = slot.not_before - now
             logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, told, pause)
 
     def reject(self, number: int, code: int, now: float) -> None:
         """What is to be forked for a plan could not be loaded."""
-        told = f"exit code {code}"
         if self.candidate is not None and self.candidate.number == number:
-            self._abandon(told)
+            self._abandon(_how(code))
         elif self.plan.number == number:
-            self.failed = not self.has_started
             for slot in self._slots:
                 slot.punish(now)
             if self.has_started:
-                logger.error("the process that workers are forked from has ended (%s); another one is started", told)
+                logger.error("the template has ended (%s); the next worker starts another one", _how(code))
+            else:
+                if code != StartupError.exit_code:
+                    logger.error("the template has ended while it was loading (%s)", _how(code))
+                self._fail()
+
+    def _fail(self) -> None:
+        """There is nobody, and nobody else is started."""
+        self.failed = True
+        if self.plan.settings.reload:
+            logger.info("the next change starts it again")
 
     def _abandon(self, told: str) -> None:
         """The candidate does not start."""
@@ -346,6 +354,11 @@ class Workers:
 
 # A heart beats three times in the time after which it counts as stopped; the supervisor gives one beat more.
 PATIENCE = 4 / 3
+
+
+def _how(code: int) -> str:
+    """How a process has ended. code: as of os.waitstatus_to_exitcode()."""
+    return f"killed by {_name(-code)}" if code < 0 else f"exit code {code}"
 
 
 def _name(number: int) -> str:
