@@ -1,121 +1,99 @@
-"""How a process leaves when a successor serves on the same listening socket: nobody is refused, reset or cut off.
-
-The test holds that socket, as a supervisor does.
-"""
+"""How a worker leaves when a successor serves on the same listening sockets: nobody is refused, reset or cut off."""
 
 import contextlib
-import os
 import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.websocket_client import WebSocket, close, open_websocket
-from tests.helpers import Server, until
+from tests.helpers import Server, is_running, until
 
 # Longer than any test waits: nothing in it ends because this has passed.
 FOREVER = ("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "0")
 
+WEBSOCKETS = "websocket_apps:app"
 
-@pytest.fixture
-def listening() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock
-
-
-@pytest.fixture
-def start_worker(start_any: Callable[..., Server], listening: socket.socket) -> Callable[..., Server]:
-    """start_worker(*options, **how): as start_any, on the socket that the test holds."""
-    fd = listening.fileno()
-
-    def start(*options: str, **how: object) -> Server:
-        return start_any(*options, bind=[f"fd://{fd}"], pass_fds=[fd], **how)
-
-    return start
-
-
+# Where the gateway does not matter.
 asgi = pytest.mark.parametrize("start_any", ["asgi"], indirect=True)
 
 
-def hand_over(server: Server, listening: socket.socket) -> None:
-    """Has the server leave, and waits until it has let go of the listening socket."""
-    name = f"socket:[{os.fstat(listening.fileno()).st_ino}]"
-
-    def has_let_go() -> bool:
-        for file in Path(f"/proc/{server.process.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                if str(file.readlink()) == name:
-                    return False
-        return True
-
-    server.signal(signal.SIGUSR2)
-    until(has_let_go, "the listener to be closed")
+def sockets(pid: int) -> set[str]:
+    """What a process has open."""
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.add(str(file.readlink()))
+    return {name for name in found if name.startswith("socket:")}
 
 
-def test_what_is_in_flight_is_finished_and_what_is_queued_is_the_successors(
-    start_worker: Callable[..., Server], listening: socket.socket
+def hand_over(server: Server) -> int:
+    """Has the worker replaced, and waits until it has let go of the listening socket. Returns its pid."""
+    before = server.pid
+    server.signal(signal.SIGHUP)
+    server.log.wait_for(rf" serves in place of pid {before}$")
+    until(lambda: not sockets(before) & sockets(server.process.pid), "the listener to be closed")
+    return before
+
+
+def wait_for_end(worker: int) -> None:
+    until(lambda: not is_running(worker), "the worker to end")
+
+
+def test_what_is_in_flight_is_finished_and_idle_connections_get_one_more_request(
+    start_any: Callable[..., Server],
 ) -> None:
-    server = start_worker(*FOREVER)
-    with server.connect() as busy, server.connect() as used, server.connect() as unused:
-        mark = server.log.mark()
+    server = start_any(*FOREVER)
+    with server.connect() as busy, server.connect() as unused, server.connect() as used:
         busy.request("/wait?x")
-        server.log.wait_for("app: waiting", mark)
+        server.log.wait_for("app: waiting")
         assert used.get().status == 200
-        hand_over(server, listening)
+        worker = hand_over(server)
         with server.connect() as new:
-            new.request()
-            start_worker()
-            response = new.response()
-            assert (response.body, response.closing) == (b"hello\n", False)
-        for client in (unused, used):
-            response = client.get("/target?last" if client is unused else "/open?x")
+            assert not new.get().closing, "it is the successor's"
+        for client, path in ((unused, "/hello"), (used, "/open?x")):
+            response = client.get(path)
             assert response.status == 200
             assert response.closing
             assert client.nothing()
         response = busy.response()
         assert (response.body, response.closing) == (b"waited\n", True)
         assert busy.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
     assert "WARNING" not in server.log.text
 
 
 @asgi
-def test_an_idle_connection_is_left_open_for_a_while(
-    start_worker: Callable[..., Server], listening: socket.socket
-) -> None:
+def test_an_idle_connection_is_left_open_for_a_while(start_any: Callable[..., Server]) -> None:
     """Its client may have sent the next request a moment ago."""
-    server = start_worker(*FOREVER)
+    server = start_any(*FOREVER)
     with server.connect() as client:
         assert client.get().status == 200
         time.sleep(1.1)  # as long as a connection counts as in use when nobody takes over
-        hand_over(server, listening)
+        worker = hand_over(server)
         assert client.get().closing
         assert client.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
 
 
-def test_idle_connections_are_closed_in_the_end(start_worker: Callable[..., Server], listening: socket.socket) -> None:
-    server = start_worker("--timeout-drain-idle", "0.1")
-    with server.connect() as used, server.connect() as unused:
+def test_idle_connections_are_closed_in_the_end(start_any: Callable[..., Server]) -> None:
+    server = start_any("--timeout-drain-idle", "0.1")
+    with server.connect() as unused, server.connect() as used:
         assert used.get().status == 200
-        server.signal(signal.SIGUSR2)
+        server.signal(signal.SIGHUP)
         assert used.nothing()
         assert unused.nothing()
-    assert server.wait() == 0
 
 
-def test_pipelined_requests_behind_the_last_answer_reset_nothing(
-    start_worker: Callable[..., Server], listening: socket.socket
-) -> None:
+def test_pipelined_requests_behind_the_last_answer_reset_nothing(start_any: Callable[..., Server]) -> None:
     """A reset would destroy the answer, had the client not read it yet."""
-    server = start_worker(*FOREVER)
+    server = start_any(*FOREVER)
+    request = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10000\r\n\r\n" + b"x" * 10000
     with server.connect() as client:
         assert client.get().status == 200
-        hand_over(server, listening)
-        request = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10000\r\n\r\n" + b"x" * 10000
+        worker = hand_over(server)
         client.send(request * 10)
         # Some of it comes when the answer has left, and before it is read.
         for _ in range(10):
@@ -125,21 +103,19 @@ def test_pipelined_requests_behind_the_last_answer_reset_nothing(
         assert len(response.body) == 10000
         client.send(request)
         assert client.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
 
 
 @asgi
-def test_a_promise_that_was_given_before_holds_for_one_more_request(
-    start_worker: Callable[..., Server], listening: socket.socket
-) -> None:
+def test_a_promise_that_was_given_before_holds_for_one_more_request(start_any: Callable[..., Server]) -> None:
     """The head of a stream has said that the connection persists, so it does for a while behind the stream's end."""
-    server = start_worker("--timeout-drain-idle", "1")
-    with server.connect() as client, server.connect() as idle:
+    server = start_any("--timeout-drain-idle", "1")
+    with server.connect() as idle, server.connect() as client:
         client.request("/slow-pieces", b"Transfer-Encoding: chunked", method="POST")
         client.send(b"1\r\na\r\n")
         client.head()
         assert client.chunk() == b"a"
-        hand_over(server, listening)
+        worker = hand_over(server)
         assert idle.nothing()
         # From here on an idle connection of the beginning has no time any more.
         client.send(b"0\r\n\r\n")
@@ -147,28 +123,26 @@ def test_a_promise_that_was_given_before_holds_for_one_more_request(
         response = client.get()
         assert (response.body, response.closing) == (b"hello\n", True)
         assert client.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
 
 
-def test_an_event_source_that_comes_back_is_sent_to_the_successor(
-    start_worker: Callable[..., Server], listening: socket.socket
-) -> None:
-    """Answered, it would keep the process for as long as its stream lasts."""
-    server = start_worker(*FOREVER)
+def test_an_event_source_that_comes_back_is_sent_to_the_successor(start_any: Callable[..., Server]) -> None:
+    """Answered, it would keep the worker for as long as its stream lasts."""
+    server = start_any(*FOREVER)
     with server.connect() as client:
         assert client.get("/stream").status == 200
-        hand_over(server, listening)
+        worker = hand_over(server)
         client.request("/stream", b"Accept: text/event-stream")
         assert client.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
 
 
-def test_a_stop_behind_it_is_final(start_worker: Callable[..., Server], listening: socket.socket) -> None:
+def test_a_stop_behind_it_is_final(start_any: Callable[..., Server]) -> None:
     """Those who would serve who comes again stop as well."""
-    server = start_worker(*FOREVER)
-    with server.connect() as used, server.connect() as unused:
+    server = start_any(*FOREVER)
+    with server.connect() as unused, server.connect() as used:
         assert used.get().status == 200
-        hand_over(server, listening)
+        hand_over(server)
         server.signal(signal.SIGTERM)
         assert used.nothing()
         assert unused.nothing()
@@ -176,12 +150,12 @@ def test_a_stop_behind_it_is_final(start_worker: Callable[..., Server], listenin
 
 
 @asgi
-def test_a_quick_stop_behind_it_is_quick(start_worker: Callable[..., Server], listening: socket.socket) -> None:
-    server = start_worker(*FOREVER)
+def test_a_quick_stop_behind_it_is_quick(start_any: Callable[..., Server]) -> None:
+    server = start_any(*FOREVER)
     with server.connect() as client:
         client.request("/wait?for-ever")
         server.log.wait_for("app: waiting")
-        hand_over(server, listening)
+        hand_over(server)
         server.signal(signal.SIGQUIT)
         assert client.gone()
     assert server.wait() == 0
@@ -190,36 +164,25 @@ def test_a_quick_stop_behind_it_is_quick(start_worker: Callable[..., Server], li
 # --- WebSockets ---
 
 
-@pytest.fixture
-def start_sockets(start_server: Callable[..., Server], listening: socket.socket) -> Callable[..., Server]:
-    def start(*options: str) -> Server:
-        fd = listening.fileno()
-        return start_server(*options, app="websocket_apps:app", bind=[f"fd://{fd}"], pass_fds=[fd])
-
-    return start
-
-
-def test_websockets_are_served_on_for_a_while(start_sockets: Callable[..., Server], listening: socket.socket) -> None:
-    server = start_sockets("--timeout-drain-idle", "1")
-    with open_websocket(server) as before, WebSocket(server.address) as behind:
-        hand_over(server, listening)
-        behind.shake_hands("/echo")
-        for client in (before, behind):
+def test_websockets_are_served_on_for_a_while(start_server: Callable[..., Server]) -> None:
+    server = start_server("--timeout-drain-idle", "1", app=WEBSOCKETS)
+    with WebSocket(server.address) as late, open_websocket(server) as early:
+        worker = hand_over(server)
+        late.shake_hands("/echo")
+        for client in (early, late):
             client.echo()
-        for client in (before, behind):
+        for client in (early, late):
             assert client.closed() == (1012, "")
             client.send(close(1012))
             assert client.nothing()
         assert server.said("end of ").startswith("1012")
-    assert server.wait() == 0
+    wait_for_end(worker)
 
 
-def test_websockets_are_closed_at_once_by_a_final_stop_behind_it(
-    start_sockets: Callable[..., Server], listening: socket.socket
-) -> None:
-    server = start_sockets(*FOREVER)
+def test_websockets_are_closed_at_once_by_a_final_stop_behind_it(start_server: Callable[..., Server]) -> None:
+    server = start_server(*FOREVER, app=WEBSOCKETS)
     with open_websocket(server) as client:
-        hand_over(server, listening)
+        hand_over(server)
         client.echo()
         server.signal(signal.SIGTERM)
         assert client.closed() == (1001, "")
@@ -228,15 +191,13 @@ def test_websockets_are_closed_at_once_by_a_final_stop_behind_it(
     assert server.wait() == 0
 
 
-def test_a_websocket_that_has_time_for_its_farewell(
-    start_sockets: Callable[..., Server], listening: socket.socket
-) -> None:
+def test_websockets_have_time_for_their_farewell(start_server: Callable[..., Server]) -> None:
     """The wait never takes all of the time that a stop may last."""
-    server = start_sockets("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "2")
+    server = start_server("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "2", app=WEBSOCKETS)
     with open_websocket(server) as client:
-        hand_over(server, listening)
+        worker = hand_over(server)
         assert client.closed() == (1012, "")
         client.send(close(1012))
         assert client.nothing()
-    assert server.wait() == 0
+    wait_for_end(worker)
     assert "connections closed" not in server.log.text

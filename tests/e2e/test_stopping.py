@@ -11,13 +11,6 @@ import pytest
 from tests.helpers import Client, Server, many, until
 
 
-def stopping(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
-    """Asks for a stop and waits until the server has heard it."""
-    mark = server.log.mark()
-    server.signal(number)
-    server.log.wait_for("stopping", mark)
-
-
 def refuses(server: Server) -> bool:
     """Whether nobody listens any more."""
     assert isinstance(server.address, tuple)
@@ -26,6 +19,12 @@ def refuses(server: Server) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def stopping(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
+    """Asks for a stop and waits until the worker has heard it, too: nobody listens any more."""
+    server.signal(number)
+    until(lambda: refuses(server), "the listener to be closed")
 
 
 def busy_client(server: Server, path: str) -> Client:
@@ -44,7 +43,6 @@ def test_request_in_flight_is_finished(start_server: Callable[..., Server], numb
         client.send(b"hello")
         server.get()
         stopping(server, number)
-        until(lambda: refuses(server), "the listener to be closed")
         client.send(b"world")
         response = client.response()
         assert response.body == b"helloworld"

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_stopping import refuses
-from tests.helpers import Client, Gate, Server, many, until
-
-
-def stopping(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
-    """Asks for a stop and waits until the server has heard it: nobody listens any more."""
-    server.signal(number)
-    until(lambda: refuses(server), "the listener to be closed")
+from tests.e2e.test_stopping import stopping
+from tests.helpers import Client, Gate, Server, many
 
 
 def hold(server: Server, gate: Gate) -> Client:

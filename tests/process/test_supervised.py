@@ -1,9 +1,8 @@
-"""A worker of a supervisor: what it says, and that it tells once when it has served as many requests as it may."""
+"""A worker of a supervisor: what it tells, such as that it has served as many requests as it may."""
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -43,10 +42,14 @@ class Recycled:
             given,
             self.listeners,
             self.stop,
-            on_started=lambda facts: self.started.set(),
+            on_started=self._start,
             on_recycle=self._recycle,
             slot=0,
         )
+
+    def _start(self, facts: Sequence[str]) -> None:
+        self.facts = facts
+        self.started.set()
 
     def _recycle(self, reason: str) -> None:
         self.reasons.append((reason, threading.get_ident()))
@@ -118,9 +121,7 @@ def test_applications_are_told_whether_there_are_other_processes(workers: int) -
     asyncio.run(recycled.run(client))
 
 
-def test_a_worker_says_that_it_is_ready_and_leaves_the_rest_to_its_supervisor(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_what_it_serves_is_told_to_its_supervisor_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     recycled = Recycled(asgi)
 
     async def client(get: Callable[[], Any]) -> None:
@@ -128,5 +129,5 @@ def test_a_worker_says_that_it_is_ready_and_leaves_the_rest_to_its_supervisor(
 
     with caplog.at_level("INFO", "ianus.error"):
         asyncio.run(recycled.run(client))
-    (message,) = caplog.messages
-    assert message == f"worker 0 (pid {os.getpid()}) is ready: tests.process.test_supervised:asgi (asgi3); loop asyncio"
+    assert recycled.facts == [f"{__name__}:asgi (asgi3)", "loop asyncio"]
+    assert caplog.messages == []

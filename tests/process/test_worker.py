@@ -163,6 +163,18 @@ def _handlers_are_put_back() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+class StandInVigil:
+    """The real one's thread would end this process when `run_supervised` has closed the lifeline."""
+
+    def __init__(self, supervised: Supervised | None, settings: Settings) -> None: ...
+    def start(self, worker: worker.Worker) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Vigil", StandInVigil)
+
+
 @pytest.fixture
 def notes() -> Notes:
     return Notes()
