@@ -150,7 +150,7 @@ def test_a_quick_stop_does_not_wait_for_threads_of_the_application(start: Start)
 def test_a_wsgi_application(number: signal.Signals, start: Start) -> None:
     process = start("my_main:wsgi")
     assert "serves my_main:wsgi (wsgi) on http://127.0.0.1:" in process.banner
-    assert process.banner.endswith(f"; threads auto, pid {process.popen.pid}\n")
+    assert process.banner.endswith(f"; threads auto, 1 worker, pid {process.popen.pid}\n")
     assert process.get("/hello") == " /hello"
     code, out = process.end(number)
     assert code == 0

@@ -97,9 +97,9 @@ class Supervisor:
         self.workers = Workers(
             Plan(1, app, settings), _count(settings), self.sockets, self._launch, self.hooks, self.info
         )
-        if settings.log_config:
-            apply_config(settings.log_config)
         try:
+            if settings.log_config:
+                apply_config(settings.log_config)
             self.addresses = tuple(self.sockets.addresses(settings))
             self.hooks.call("on_starting", self.info())
             self.log = open_log(settings)
@@ -135,8 +135,6 @@ class Supervisor:
         """
         while True:
             now = time.monotonic()
-            while self.signals:
-                self._on_signal(signal.Signals(self.signals.popleft()), now)
             self._reap(now)
             self.workers.step(now)
             if self.workers.failed and not self.workers.plan.settings.reload:
@@ -144,6 +142,9 @@ class Supervisor:
                 self._stop(Urgency.GRACEFUL, now)
             if self.workers.has_started and not self.is_ready:
                 self._on_ready()
+            if self.signals:
+                self._on_signal(signal.Signals(self.signals.popleft()), now)
+                continue
             if self.urgency and not any(self.workers):
                 break
             self._prune_templates()
