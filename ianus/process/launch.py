@@ -1,7 +1,8 @@
 """Where a worker's process begins: what it is given, and what it says to the supervisor.
 
 It speaks in lines of words with tabs between them: `ready FACT ...` once connections are accepted; `recycle REASON`
-when it wants a successor; `stuck REASON` from a thread of its own (vigil.py) when nothing else in it runs any more.
+when it wants a successor; `closing` when requests are done and the application cleans up; `stuck REASON` from a thread
+of its own (vigil.py) when nothing else in it runs any more.
 """
 
 import os

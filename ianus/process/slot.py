@@ -15,8 +15,11 @@ from ianus.settings.schema import Settings
 QUICK = 10.0
 ABORTING = 2.0
 
-# Seconds behind the limits of a graceful stop that a worker needs besides.
-MARGIN = 5.0
+# Seconds behind which KILL comes if QUIT, sent because TERM had no effect, has none either.
+SILENT = 5.0
+
+# Seconds that a worker gets beside the limits of a stop, which it keeps by itself.
+MARGIN = 2.0
 
 
 class Plan(NamedTuple):
@@ -27,9 +30,9 @@ class Plan(NamedTuple):
     settings: Settings
 
     def grace(self) -> float:
-        """Seconds that a worker may take to stop gracefully; 0 is no limit."""
-        limits = (self.settings.timeout_graceful_shutdown, self.settings.timeout_lifespan_shutdown)
-        return sum(limits) + MARGIN if all(limits) else 0.0
+        """Seconds that a worker may take to finish what is in flight; 0 is no limit."""
+        limit = self.settings.timeout_graceful_shutdown
+        return limit + MARGIN if limit else 0.0
 
 
 class Stage(Enum):
@@ -112,7 +115,17 @@ class Process:
         """Sends what is due."""
         if self._next is not None and now >= self._next[1]:
             number = self._next[0]
-            self.ask(number, now, 0.0 if number == signal.SIGKILL else QUICK)
+            self.ask(number, now, SILENT)
+
+    def on_closing(self, now: float) -> None:
+        """It has obeyed, and its application cleans up."""
+        limit = self.plan.settings.timeout_lifespan_shutdown
+        if self._next is not None:
+            number = self._next[0]
+            if number == signal.SIGKILL:
+                self._next = (number, now + QUICK)
+            else:
+                self._next = (number, now + limit + MARGIN) if limit else None
 
     def due(self) -> float:
         """When there is something to send, 0 for never."""

@@ -4,14 +4,14 @@ Facts and rules:
 - The supervisor keeps every socket open, whoever serves on it and whether somebody does: what waits in its queue waits
   for the next worker of that slot, and is never reset.
 - The system spreads new connections among the sockets of an address (SO_REUSEPORT). A socket that is to go is left out
-  of that first (spare()), since connections that wait in its queue would go with it.
+  of that first (steer()), since connections that wait in its queue would go with it; so is one that nobody serves.
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, listen_tcp, listen_unix, take_over
 from ianus.settings.schema import Settings
@@ -48,10 +48,10 @@ class Address:
             self.listeners.append(listen_beside(self.listeners[0], backlog=backlog))
         return self.listeners[slot]
 
-    def spare(self, slots: int) -> None:
-        """New connections go to the first so many slots only, as far as the system can be told."""
-        if self._shares and len(self.listeners) > slots:
-            _steer(self.listeners[0].sock, slots)
+    def steer(self, slots: Sequence[int]) -> None:
+        """New connections go to these slots only, as far as the system can be told; none are all."""
+        if self._shares:
+            _steer(self.listeners[0].sock, [slot for slot in slots if slot < len(self.listeners)])
 
     def keep(self, slots: int) -> None:
         """Closes the sockets of slots behind the first so many, but for one."""
@@ -59,7 +59,6 @@ class Address:
             for listener in self.listeners[max(slots, 1) :]:
                 listener.close()
             del self.listeners[max(slots, 1) :]
-            _steer(self.listeners[0].sock, 0)
 
 
 class Sockets:
@@ -93,10 +92,10 @@ class Sockets:
         for address in self._all():
             address.keep(slots)
 
-    def spare(self, slots: int) -> None:
-        """New connections go to the first so many slots only, as far as the system can be told."""
+    def steer(self, slots: Sequence[int]) -> None:
+        """New connections go to these slots only, as far as the system can be told; none are all."""
         for address in self._all():
-            address.spare(slots)
+            address.steer(slots)
 
     def of(self, slot: int, settings: Settings) -> list[Listener]:
         """What a slot listens on. Raises StartupError where a socket of its own cannot be opened."""
@@ -146,27 +145,31 @@ class Sockets:
 
 # --- Which of the sockets of an address gets a connection ---
 
-# linux/filter.h: load a word, modulo, return what was computed.
-_LOAD, _MODULO, _RETURN = 0x20, 0x94, 0x16
+# linux/filter.h: load a word, modulo, jump if equal, return a constant.
+_LOAD, _MODULO, _JUMP_IF, _RETURN = 0x20, 0x94, 0x15, 0x06
 # A random number instead of a word of the packet (SKF_AD_OFF + SKF_AD_RANDOM).
 _RANDOM = (-0x1000 + 56) & 0xFFFFFFFF
 # asm-generic/socket.h; Python has no names for them.
 _ATTACH_FILTER, _DETACH_FILTER = 51, 68
 
 
-def _steer(sock: socket.socket, first: int) -> None:
-    """Lets one of the `first` sockets at its address have a connection, in the order in which they began to listen.
+def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
+    """Has a new connection go to one of the chosen sockets at its address, counted as they began to listen.
 
-    0: all of them, as the system has it. Where it cannot be told (it can on Linux), nothing changes.
+    None are all, as the system has it. Where it cannot be told (it can on Linux), nothing changes.
     """
     import ctypes  # For this alone, and 5 ms.
 
     try:
-        if not first:
+        if not chosen:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
             return
-        steps: Iterable[tuple[int, int]] = ((_LOAD, _RANDOM), (_MODULO, first), (_RETURN, 0))
-        program = b"".join(struct.pack("=HBBI", code, 0, 0, value) for code, value in steps)
+        # Operation, instructions to leave out if it is true and if not, operand.
+        steps = [(_LOAD, 0, 0, _RANDOM), (_MODULO, 0, 0, len(chosen))]
+        for number, index in enumerate(chosen):
+            steps += [(_JUMP_IF, 0, 1, number), (_RETURN, 0, 0, index)]
+        steps.append((_RETURN, 0, 0, chosen[0]))  # The kernel wants to see an end.
+        program = b"".join(struct.pack("=HBBI", *step) for step in steps)
         buffer = ctypes.create_string_buffer(program, len(program))
         sock.setsockopt(
             socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))

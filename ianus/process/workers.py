@@ -66,6 +66,7 @@ class Workers:
         self._is_wound_down = False
         self._is_stopping = False
         self._memory_look = 0.0
+        self._steered: list[int] = []  # where new connections go, if not to all slots
 
     # --- What there should be ---
 
@@ -131,6 +132,8 @@ class Workers:
             self._on_ready(process, more, now)
         elif what == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more[0])
+        elif what == "closing":
+            process.on_closing(now)
         elif what == "stuck" and process.stage is not Stage.STARTING:
             self._abort(process, more[0], now)
 
@@ -245,6 +248,7 @@ class Workers:
         self._retire(now)
         self._fill(now)
         self._replace(now)
+        self._steer()
 
     def due(self, now: float) -> float:
         """When step() will have something to do, if nothing happens before; 0 for never."""
@@ -302,12 +306,10 @@ class Workers:
         """Slots behind the count go, the last one first: from when on the others get its connections it has SPARED
         seconds for those that are on their way."""
         if len(self._slots) > self.count and len(self._slots) - 1 not in self._spared:
-            self._sockets.spare(self.count)
             self._spared = dict.fromkeys(range(self.count, len(self._slots)), now + SPARED)
         for number, until in list(self._spared.items()):
             if number < self.count:
                 del self._spared[number]  # It is wanted again.
-                self._sockets.spare(0 if self.count == len(self._slots) else self.count)
             elif now >= until:
                 for process in self._slots[number].retire():
                     process.stop(now)
@@ -315,6 +317,14 @@ class Workers:
             self._spared.pop(len(self._slots) - 1, None)
             self._slots.pop()
             self._sockets.keep(self.plan.settings, len(self._slots))
+
+    def _steer(self) -> None:
+        """New connections go to no slot that is to go, nor to one where nobody has been able to start."""
+        wanted = [slot.number for slot in self._slots[: self.count] if slot.serving is not None or not slot.failures]
+        chosen = wanted if len(wanted) < len(self._slots) else []
+        if chosen != self._steered:
+            self._steered = chosen
+            self._sockets.steer(chosen)
 
     def _fill(self, now: float) -> None:
         """Starts whom nobody has to leave for; at first one alone, so that what prevents a start is told once."""
