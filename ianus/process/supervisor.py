@@ -291,9 +291,9 @@ class Supervisor:
             if not self.code:
                 logger.info("stopping")
             notify("STOPPING=1")
-            self.workers.stop(now, successor=bool(self.successor))
-            # From here on clients are refused, not left waiting; the workers have what waits already.
+            # Before the workers, which take what waits and close theirs: from then on clients are refused.
             self.sockets.close(leave_files=bool(self.successor))
+            self.workers.stop(now, successor=bool(self.successor))
         if urgency > Urgency.GRACEFUL:
             self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
 
