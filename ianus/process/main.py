@@ -103,7 +103,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             if task is not None:
                 task.end()
             os._exit(code)
-        logger.info("stopped")
+        if task is None:
+            logger.info("stopped")
     return code
 
 

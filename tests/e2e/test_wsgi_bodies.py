@@ -19,7 +19,8 @@ def chunked(body: bytes, size: int = 1000) -> bytes:
 
 def spools(server: Server) -> list[str]:
     """The server's deleted files: bodies that are too large for memory."""
-    return [name for name in json.loads(server.get("/files-of-spools").body) if name.endswith(" (deleted)")]
+    names = json.loads(server.get("/files-of-spools").body)
+    return [name for name in names if name.endswith(" (deleted)") and not name.startswith("/memfd:")]
 
 
 # --- Complete ---
