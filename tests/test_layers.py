@@ -32,7 +32,7 @@ RULES = (
     Rule("ianus._version", (), "A build reads it before anything is compiled."),
     Rule("ianus.acceptor",
          ("errors", "codec.base", "codec.file_range", "codec.ledger", "codec.output", "exchange.base",
-          "telemetry.clock"),
+          "telemetry.clock", "telemetry.waker"),
          "A connection moves bytes between a socket and any codec: it sees their bases, the clock."),
     Rule("ianus.codec", (), "A protocol is bytes in, calls out: no socket, no loop, no application."),
     Rule("ianus.exchange",

@@ -3,6 +3,7 @@ from ianus.acceptor.connection cimport Connection, Owner
 from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
+from ianus.telemetry.waker cimport Waker
 
 
 cdef enum:
@@ -21,7 +22,8 @@ cdef class Acceptor:
 cdef class Reactor(Owner):
     cdef object __weakref__         # for the fork handler, which lives as long as the process
     cdef SessionFactory sessions
-    cdef int epoll, timer, waker    # fds, owned; -1 once closed
+    cdef int epoll, timer           # fds, owned; -1 once closed
+    cdef readonly Waker waker
     cdef TimerWheel wheel
     cdef double timer_at            # when the timer is set to fire, 0 = not set
     cdef bint timer_due

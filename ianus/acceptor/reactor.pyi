@@ -3,8 +3,10 @@ import socket
 from collections.abc import Callable
 
 from ianus.exchange.base import Poller, SessionFactory
+from ianus.telemetry.waker import Waker
 
 class Reactor(Poller):
+    waker: Waker
     connections: int
     def __init__(self, sessions: SessionFactory, *, limit_connections: int = 0, receive_size: int = 262144) -> None: ...
     def fileno(self) -> int: ...

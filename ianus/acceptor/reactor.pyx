@@ -32,13 +32,13 @@ from ianus.acceptor.connection cimport Connection, Owner, open_connection
 from ianus.acceptor.socket_api cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
     SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
-    EFD_CLOEXEC, EFD_NONBLOCK, accept4, c_close, c_read, c_write, epoll_create1, epoll_ctl, epoll_event, epoll_wait,
-    eventfd, getsockname, inet_ntop, ntohs,
+    accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait, getsockname, inet_ntop, ntohs,
     sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
+from ianus.telemetry.waker cimport Waker
 
 logger = logging.getLogger("ianus.error")
 
@@ -66,7 +66,7 @@ cdef class Reactor(Owner):
     """
 
     def __cinit__(self):
-        self.epoll = self.timer = self.waker = -1
+        self.epoll = self.timer = -1
 
     def __init__(
         self, SessionFactory sessions not None, *, int limit_connections=0, Py_ssize_t receive_size=RECEIVE_BYTES
@@ -87,11 +87,11 @@ cdef class Reactor(Owner):
             raise MemoryError
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
-        self.waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-        if self.epoll < 0 or self.timer < 0 or self.waker < 0:
+        self.waker = Waker()
+        if self.epoll < 0 or self.timer < 0:
             raise OSError(errno, os.strerror(errno))
         control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_SLOT, 0)
-        control(self.epoll, EPOLL_CTL_ADD, self.waker, EPOLLIN, WAKER_SLOT, 0)
+        control(self.epoll, EPOLL_CTL_ADD, self.waker.fd, EPOLLIN, WAKER_SLOT, 0)
         # fork() in an application is normal (multiprocessing); the child must not touch what it shares.
         reference = weakref.ref(self)
 
@@ -111,9 +111,7 @@ cdef class Reactor(Owner):
             c_close(self.epoll)
         if self.timer >= 0:
             c_close(self.timer)
-        if self.waker >= 0:
-            c_close(self.waker)
-        self.epoll = self.timer = self.waker = -1
+        self.epoll = self.timer = -1
         return 0
 
     # ---------------------------------------------------------------- the owner's side
@@ -192,6 +190,7 @@ cdef class Reactor(Owner):
         self.behind = []
         self.closed = []
         self.close_fds()
+        self.waker.close()
         if self.on_wake is not None:
             # The turn that it waits for does not come any more.
             self.on_wake()
@@ -204,6 +203,7 @@ cdef class Reactor(Owner):
         if self.epoll < 0:
             return
         self.close_fds()
+        self.waker.forget()
         self.sessions.forget()
         for connection in list(self.slots):
             if connection is not None:
@@ -309,8 +309,7 @@ cdef class Reactor(Owner):
         return 0
 
     cdef int wake(self) noexcept nogil:
-        cdef uint64_t one = 1
-        c_write(self.waker, &one, sizeof(one))
+        self.waker.wake()
         return 0
 
     # ---------------------------------------------------------------- one turn
@@ -365,7 +364,7 @@ cdef class Reactor(Owner):
             c_read(self.timer, &expirations, sizeof(expirations))
             self.timer_due = True
         elif slot == WAKER_SLOT:
-            c_read(self.waker, &expirations, sizeof(expirations))
+            self.waker.serve()
             if self.on_wake is not None:
                 self.on_wake()
         elif slot == ACCEPTOR_SLOT:

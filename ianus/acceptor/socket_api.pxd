@@ -34,12 +34,6 @@ cdef extern from "<sys/timerfd.h>" nogil:
         TFD_NONBLOCK
         TFD_TIMER_ABSTIME
 
-cdef extern from "<sys/eventfd.h>" nogil:
-    int eventfd(unsigned int value, int flags)
-    enum:
-        EFD_CLOEXEC
-        EFD_NONBLOCK
-
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef unsigned int socklen_t
     struct sockaddr:
@@ -93,4 +87,3 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     int c_close "close"(int fd)
     ssize_t c_read "read"(int fd, void* buffer, size_t size)
-    ssize_t c_write "write"(int fd, const void* buffer, size_t size)

@@ -30,6 +30,7 @@ cdef class Exchange:
     cdef readonly Request request
     cdef readonly object client     # its address, as the transport gives it
     cdef int stream
+    cdef flag entry                 # in the list of requests in flight, 0 = none
 
     # Request body: what has arrived and was not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
@@ -87,6 +88,8 @@ cdef class Exchange:
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
+    cdef int into_flight(self) except -1            # its application is about to be called, or to be put off
+    cdef int out_of_flight(self) except -1          # ... has returned
     cdef int send_hints(self, object head) except -1
     cdef int check_final(self, int status) except -1
     cdef object prepare_response(

@@ -121,6 +121,18 @@ cdef class Exchange:
 
     # ---------------------------------------------------------------- from the gateway: request
 
+    cdef int into_flight(self) except -1:
+        self.service.in_flight += 1
+        if self.service.shown is not None:
+            self.entry = self.service.shown.claim(self.request.method, self.request.target)
+        return 0
+
+    cdef int out_of_flight(self) except -1:
+        self.service.in_flight -= 1
+        if self.service.shown is not None:
+            self.service.shown.release(self.entry)
+        return 0
+
     cdef bytes take_body(self):
         cdef bytes body
         if self.body is None:

@@ -2,6 +2,7 @@
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
+from ianus.telemetry.in_flight cimport InFlight
 
 
 cdef class Deadlines:
@@ -36,6 +37,7 @@ cdef class Service:
     cdef readonly WebSocketRules websocket_rules
     cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
+    cdef InFlight shown                     # where a supervisor can read them, or None
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drains_since                # CLOCK_MONOTONIC seconds

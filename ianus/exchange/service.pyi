@@ -3,6 +3,7 @@ from collections.abc import Callable, Iterable
 from ianus.codec.base import CodecFactory
 from ianus.exchange.http import Gateway
 from ianus.telemetry.access_log import AccessLog
+from ianus.telemetry.in_flight import InFlight
 
 class Deadlines:
     request_header: float
@@ -70,3 +71,4 @@ class Service:
         max_requests: int = 0,
         on_spent: Callable[[], None] | None = None,
     ) -> None: ...
+    def show_in_flight(self, shown: InFlight) -> None: ...

@@ -8,6 +8,7 @@ from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
 from ianus.telemetry.clock cimport monotonic
+from ianus.telemetry.in_flight cimport InFlight
 
 
 cdef extern from "<time.h>" nogil:
@@ -129,6 +130,10 @@ cdef class Service:
         self.pool = OutputPool()
         self.warned = set()
 
+    def show_in_flight(self, InFlight shown not None) -> None:
+        """Lists them there; called before the first one comes."""
+        self.shown = shown
+
     cdef int drain(self, bint handover) except -1:
         """The server stops. May come a second time, when nobody succeeds it any more."""
         self.draining = True
@@ -147,6 +152,7 @@ cdef class Service:
     cdef int forget(self) except -1:
         """In a forked child: what waits to be logged is the parent's."""
         self.forked = True
+        self.shown = None
         if self.access_log is not None:
             self.access_log.forget()
             self.access_log = None

@@ -197,8 +197,7 @@ cdef class AsgiExchange(Exchange):
         return (<AsgiGateway>self.gateway).build_scope(self)
 
     cdef int count(self, int calls) except -1:
-        self.service.in_flight += calls
-        return 0
+        return self.into_flight() if calls > 0 else self.out_of_flight()
 
     def receive(self):
         """The awaitable of the next message (ASGI HTTP, "receive events")."""

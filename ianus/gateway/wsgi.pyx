@@ -161,7 +161,7 @@ cdef class WsgiExchange(Exchange):
         self.server = self.session.transport.server
         gateway.environs.expect(self.server)
         self.evidence = gateway.predictor.about(self.request)
-        self.service.in_flight += 1
+        self.into_flight()
         self.counted = True
         # No thread is spent before the body is there.
         if self.request_complete or self.spool_error is not None:
@@ -228,7 +228,7 @@ cdef class WsgiExchange(Exchange):
         """The request is in flight no more."""
         if self.counted:
             self.counted = False
-            self.service.in_flight -= 1
+            self.out_of_flight()
         if self.spool is not None:
             if not self.service.forked:
                 # Its lock may have been held by a thread of the parent's.

@@ -71,9 +71,9 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             sys.setswitchinterval(settings.switch_interval)
         loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
+        stack.callback(vigil.stop)
 
         def on_started(facts: Sequence[str]) -> None:
-            vigil.start(worker)
             if supervised is not None:
                 supervised.say("ready", *facts)
 
@@ -81,8 +81,22 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             if supervised is not None:
                 supervised.say("recycle", reason)
 
+        def on_closing() -> None:
+            if supervised is not None:
+                supervised.say("closing")
+
         slot = supervised.slot if supervised is not None else None
-        worker = Worker(apps, settings, listeners, StopRequest(), on_started, on_recycle, slot)
+        worker = Worker(
+            apps,
+            settings,
+            listeners,
+            StopRequest(),
+            on_wired=vigil.start,
+            on_started=on_started,
+            on_recycle=on_recycle,
+            on_closing=on_closing,
+            slot=slot,
+        )
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)

@@ -1,6 +1,6 @@
-"""A worker's side of liveness: that it notices its supervisor's end, and can tell what it is at when it is stuck.
+"""A worker's side of liveness: it notices its supervisor's end, and tells what it is at when it is stuck.
 
-The supervisor's side is process/board and what supervisor.py makes of it. The watching is done by a native thread
+The supervisor's side is process/board and what process/workers makes of it. The watching is done by a native thread
 (telemetry/pulse), since whoever is to notice that Python does not get on cannot be Python.
 """
 
@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import weakref
+import threading
 from typing import TYPE_CHECKING
 
+from ianus.process.board import SIZE
 from ianus.process.launch import Supervised
 from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from ianus.process.worker import Worker
-
+    from ianus.exchange.service import Service
+    from ianus.process.blockage import Blockage
+    from ianus.process.wiring import Wired
+    from ianus.telemetry.in_flight import Shared
+    from ianus.telemetry.pulse import Pulse
 
 # Seconds behind the limits of a graceful stop that a worker needs besides.
 MARGIN = 5.0
+
+# What the supervisor is told of a worker that is stuck; the seconds come behind it.
+LOOP_STUCK = b"stuck\tits event loop has run no callback"
+CREW_STUCK = b"stuck\tno thread of it has looked at its connections"
 
 
 class Vigil:
@@ -32,30 +40,72 @@ class Vigil:
     """
 
     def __init__(self, supervised: Supervised | None, settings: Settings) -> None:
-        from ianus.telemetry.pulse import Pulse  # Compiled; the supervisor's process loads none of that.
-
         self._supervised = supervised
         self._settings = settings
+        self._pulse: Pulse | None = None
+        self._blockage: Blockage | None = None
         if supervised is None:
             return
         # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
         faulthandler.enable(supervised.board.fd, all_threads=True)
-        self._pulse = Pulse(supervised.lifeline, grace=grace(settings))
-        self._pulse.run()
-        reference = weakref.ref(self)
+        self._run(supervised.lifeline)
+        # It keeps this object, too: until the very end something of the application may hold the process up.
+        os.register_at_fork(after_in_child=self._forget_in_child)
 
-        def forget() -> None:
-            vigil = reference()
-            if vigil is not None:
-                vigil._forget_in_child()
+    def start(self, wired: Wired) -> None:
+        """Connections are about to be accepted, and have to be served. In the thread of the running loop.
 
-        os.register_at_fork(after_in_child=forget)
+        Raises RuntimeError and OSError as above.
+        """
+        milliseconds = self._settings.watch_loop if wired.asgi else 0
+        shared = self._show_in_flight(wired.service)
+        if milliseconds and self._pulse is None:
+            self._run()
+        if self._pulse is None:
+            return
+        if milliseconds:
+            from ianus.process.blockage import Blockage
 
-    def start(self, worker: Worker) -> None:
-        """Connections are accepted: from here on they have to be served."""
+            self._blockage = Blockage(self._pulse, milliseconds)
+        self._pulse.judge(
+            wired.reactor.waker,
+            shared=shared,
+            timeout=self._settings.timeout if self._supervised is not None else 0.0,
+            channel=self._supervised.channel if self._supervised is not None else -1,
+            complaint=LOOP_STUCK if wired.asgi else CREW_STUCK,
+            limit=milliseconds / 1000,
+            thread=threading.get_ident(),
+            signal=self._blockage.signal if self._blockage is not None else 0,
+            alarm=self._blockage.alarm if self._blockage is not None else -1,
+        )
 
     def stop(self) -> None:
-        """The reactor is about to be closed. Whether the supervisor is there is watched on."""
+        """Nothing is served any more. Whether the supervisor is there is watched on."""
+        if self._pulse is not None:
+            self._pulse.rest()
+            if self._supervised is None:
+                self._pulse.close()
+        if self._blockage is not None:
+            self._blockage.close()
+            self._blockage = None
+
+    def _run(self, lifeline: int = -1) -> None:
+        from ianus.telemetry.pulse import Pulse  # Compiled; the supervisor's process loads none of that.
+
+        self._pulse = Pulse(lifeline, grace=grace(self._settings))
+        self._pulse.run()
+
+    def _show_in_flight(self, service: Service) -> Shared | None:
+        """Lets the supervisor see which requests are in flight. Returns the memory that it reads."""
+        if self._supervised is None:
+            return None
+        import mmap
+
+        from ianus.telemetry.in_flight import InFlight, Shared
+
+        shared = Shared(mmap.mmap(self._supervised.board.fd, SIZE))
+        service.show_in_flight(InFlight(shared))
+        return shared
 
     def _forget_in_child(self) -> None:
         """After fork() in the application: the child is nobody's worker, and its crash nobody's but its own."""

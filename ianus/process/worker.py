@@ -82,7 +82,9 @@ class Worker:
     stop: how a stop is asked for. on_started: called once connections are accepted, with what there is to
         say of it: the applications, the loop, the threads. on_recycle: called once, with the
         reason, when another worker is to take over; this one serves on until it is told to stop.
-    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
+    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor. on_wired: called before the
+        first connection is accepted, with what will serve it. on_closing: called when connections are closed, before the
+        applications clean up.
     hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -97,6 +99,8 @@ class Worker:
         on_started: Callable[[Sequence[str]], None] = lambda facts: None,
         on_recycle: Callable[[str], None] = lambda reason: None,
         slot: int | None = None,
+        on_wired: Callable[[Wired], None] = lambda wired: None,
+        on_closing: Callable[[], None] = lambda: None,
     ) -> None:
         self.apps = apps
         self.settings = settings
@@ -105,6 +109,8 @@ class Worker:
         self.on_started = on_started
         self.on_recycle = on_recycle
         self.slot = slot
+        self.on_wired = on_wired
+        self.on_closing = on_closing
         self.hurried = False
         self.lifespans = {
             app.prefix: Lifespan(
@@ -198,6 +204,7 @@ class Worker:
         self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
         if wired.access_log is not None:
             wired.access_log.start()
+        self.on_wired(wired)
         for listener in self.listeners:
             wired.reactor.listen(listener.sock)
         if wired.asgi:
@@ -308,6 +315,7 @@ class Worker:
 
     async def _end_applications(self) -> None:
         """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
+        self.on_closing()
         cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, Urgency.QUICK):
             return

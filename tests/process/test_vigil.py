@@ -137,7 +137,7 @@ def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worke
     worker = start(
         "reading, writing = os.pipe()\n"
         "if os.fork() == 0:\n"
-        "    os.close(writing); os.read(reading, 1)\n"
+        "    os.close(writing); os.read(reading, 1); vigil.stop()\n"
         "    os.kill(os.getpid(), signal.SIGSEGV)\n"
         "os.write(1, b'forked\\n'); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -1,0 +1,53 @@
+"""An eventfd with a count of the times it was read.
+
+Compiled because the reactor serves it, and native threads look at the count.
+"""
+import os
+
+from libc.errno cimport errno
+from libc.stdint cimport uint64_t
+
+
+cdef extern from * nogil:
+    ssize_t c_read "read"(int fd, void* data, size_t size)
+    ssize_t c_write "write"(int fd, const void* data, size_t size)
+    int c_close "close"(int fd)
+    int eventfd(unsigned int value, int flags)
+    enum:
+        EFD_CLOEXEC
+        EFD_NONBLOCK
+
+
+cdef class Waker:
+    """Raises OSError when the system gives no eventfd."""
+
+    def __cinit__(self):
+        self.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.fd < 0:
+            raise OSError(errno, os.strerror(errno))
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            c_close(self.fd)
+
+    def close(self) -> None:
+        """Tells other threads that there is nobody left to wake."""
+        put(&self.closed, 1)
+
+    def forget(self) -> None:
+        """After fork(), in the child, where there are no other threads."""
+        c_close(self.fd)
+        self.fd = -1
+
+    def take_notice(self) -> None:
+        """What a reactor does when the fd is readable."""
+        self.serve()
+
+    cdef void wake(self) noexcept nogil:
+        cdef uint64_t one = 1
+        c_write(self.fd, &one, sizeof(one))
+
+    cdef void serve(self) noexcept:
+        cdef uint64_t number
+        c_read(self.fd, &number, sizeof(number))
+        put(&self.served, self.served + 1)

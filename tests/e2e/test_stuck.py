@@ -1,0 +1,166 @@
+"""A worker that does not get on: what the log tells, and that another one takes its place; and who only takes long.
+
+Times are what they must be for a test to be quick. What is to be found stuck stays so until it is killed, and what must
+not be found stuck is there for several times the limit.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.helpers import PATIENCE, Client, Server, until
+
+Start = Callable[..., Server]
+
+# Seconds of --timeout; a machine that is busy must not look like a worker that is stuck.
+LIMIT = 1.0
+FOR_EVER = "3600"
+
+
+def replaced(server: Server, before: int) -> bool:
+    """Whether another worker answers."""
+
+    def answers() -> bool:
+        try:
+            return int(server.get("/pid").body) != before
+        except OSError:
+            return False
+
+    return until(answers)
+
+
+@pytest.fixture
+def stuck(start_server: Start) -> Iterator[Callable[..., tuple[Server, int, Client]]]:
+    """Starts a server and has its worker get stuck in a request; also returns its pid and the client that waits."""
+    clients: list[Client] = []
+
+    def start(app: str, target: str, *options: str) -> tuple[Server, int, Client]:
+        server = start_server("--timeout", str(LIMIT), *options, app=f"stuck_apps:{app}")
+        pid = int(server.get("/pid").body)
+        clients.append(server.connect())
+        clients[-1].request(target)
+        return server, pid, clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
+
+
+# --- Stuck ---
+
+
+@pytest.mark.parametrize("target", ["/sleep", "/hold"])
+def test_a_blocked_loop_is_told_of_and_replaced(stuck: Callable[..., tuple[Server, int, Client]], target: str) -> None:
+    server, pid, _ = stuck("asgi", f"{target}?{FOR_EVER}")
+    assert replaced(server, pid)
+    log = server.log.text
+    assert f"worker 1 (pid {pid}) is stuck and will be killed: its event loop has run no callback for 1 s\n" in log
+    assert f"\n    GET {target}?{FOR_EVER} (" in log
+    assert "Fatal Python error: Aborted" in log
+    assert " in respond\n" in log
+
+
+def test_a_lock_that_no_thread_gets_is_told_of(stuck: Callable[..., tuple[Server, int, Client]]) -> None:
+    server, pid, _ = stuck("wsgi", f"/hold?{FOR_EVER}")
+    assert replaced(server, pid)
+    log = server.log.text
+    assert f"(pid {pid}) is stuck and will be killed: no thread of it has looked at its connections for 1 s\n" in log
+    assert f"\n    GET /hold?{FOR_EVER} (" in log
+    assert " in hold\n" in log
+
+
+def test_a_process_that_is_stopped_gives_no_sign_of_life(start_server: Start) -> None:
+    server = start_server("--timeout", str(LIMIT), app="stuck_apps:asgi")
+    pid = server.pid
+    os.kill(pid, signal.SIGSTOP)
+    assert replaced(server, pid)
+    server.log.wait_for(rf"\(pid {pid}\) is stuck and will be killed: it has given no sign of life for \d s$")
+
+
+# --- Busy ---
+
+
+@pytest.mark.parametrize(
+    ("app", "target", "options"),
+    [
+        ("wsgi", "/sleep", ()),
+        ("wsgi", "/sleep", ("--threads", "1")),
+        ("asgi", "/wsgi/sleep", ("--mount", "/wsgi=stuck_apps:wsgi")),
+        ("asgi", "/wsgi/sleep", ("--mount", "/wsgi=stuck_apps:wsgi", "--threads", "1")),
+    ],
+)
+def test_a_thread_that_takes_long_is_not_stuck(
+    stuck: Callable[..., tuple[Server, int, Client]], app: str, target: str, options: tuple[str, ...]
+) -> None:
+    server, pid, client = stuck(app, f"{target}?{2.5 * LIMIT}", *options)
+    assert int(client.response().body) == pid
+    assert "is stuck" not in server.log.text
+
+
+def test_whoever_may_take_as_long_as_he_likes_is_never_stuck(start_server: Start) -> None:
+    server = start_server("--timeout", "0", app="stuck_apps:asgi")
+    assert int(server.get("/sleep?1").body) == server.pid
+    assert "is stuck" not in server.log.text
+
+
+# --- In flight ---
+
+
+@pytest.mark.parametrize("app", ["asgi", "wsgi"])
+def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> None:
+    server = start_server(app=f"stuck_apps:{app}")
+    pid = server.pid
+    with server.connect() as done, server.connect() as waiting:
+        done.get("/pid?this-has-ended")
+        waiting.request(f"/fork?{FOR_EVER}")
+        # The child that ended with this request did not end it for the parent.
+        server.said("forked")
+        os.kill(pid, signal.SIGKILL)
+        told = server.log.wait_for(rf"in flight in worker 1 \(pid {pid}\) were:\n((?:  .*\n)+)")
+    assert told[1].startswith(f"    GET /fork?{FOR_EVER} (")
+    assert len(told[1].splitlines()) == 1
+
+
+# --- --watch-loop ---
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("target", ["/sleep?0.5", "/compute?30000000"])
+def test_the_line_that_blocks_the_loop_is_told(start_server: Start, loop: str, target: str) -> None:
+    server = start_server("--watch-loop", "100", "--loop", loop, app="stuck_apps:asgi")
+    server.get(target)
+    seconds, stack = server.log.wait_for(
+        r"WARNING the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n((?:  .*\n)+)"
+    ).groups()
+    assert 0.1 <= float(seconds) < PATIENCE
+    lines = [line.strip() for line in stack.splitlines()]
+    # From the application's first line to the one that blocks, with no line of the server's.
+    assert lines[0].endswith(", in asgi")
+    assert lines[1].startswith("body = respond(")
+    assert lines[-1] in ("time.sleep(float(query))", "sum(range(int(query)))")
+    assert "/ianus/" not in stack
+    assert server.log.text.count("was blocked") == 1
+
+
+def test_a_blocked_loop_is_one_record_of_a_log_of_json(start_server: Start) -> None:
+    server = start_server("--watch-loop", "50", "--log-format", "json", app="stuck_apps:asgi")
+    server.get("/sleep?0.3")
+    line = server.log.wait_for(r"^(\{.*was blocked.*\})$")[1]
+    assert "time.sleep" in json.loads(line)["message"]
+
+
+def test_a_loop_that_is_not_blocked_is_not_told_of(start_server: Start) -> None:
+    server = start_server("--watch-loop", "1000", app="stuck_apps:asgi")
+    server.get("/sleep?0.3")
+    server.stop()
+    assert "blocked" not in server.log.text
+
+
+def test_threads_of_a_wsgi_application_block_nobody(start_server: Start) -> None:
+    server = start_server("--watch-loop", "50", app="stuck_apps:wsgi")
+    server.get("/sleep?0.3")
+    server.stop()
+    assert "blocked" not in server.log.text
