@@ -73,35 +73,16 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         stack.callback(loop.close)
         stack.callback(vigil.stop)
 
-        def on_started(facts: Sequence[str]) -> None:
-            if supervised is not None:
-                supervised.say("ready", *facts)
-
-        def on_recycle(reason: str) -> None:
-            if supervised is not None:
-                supervised.say("recycle", reason)
-
-        def on_closing() -> None:
-            if supervised is not None:
-                supervised.say("closing")
-
-        slot = supervised.slot if supervised is not None else None
-        worker = Worker(
-            apps,
-            settings,
-            listeners,
-            StopRequest(),
-            on_wired=vigil.start,
-            on_started=on_started,
-            on_recycle=on_recycle,
-            on_closing=on_closing,
-            slot=slot,
-        )
+        if supervised is None:
+            worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start)
+        else:
+            say, slot = supervised.say, supervised.slot
+            worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start, say=say, slot=slot)
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)
         stack.callback(wake_by_signals(loop))
-        restore_signals = handle_signals(loop, worker.stop)
+        restore_signals = handle_signals(loop, worker.stop, interrupts=task is None)
         restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
         if task is None:
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.

@@ -92,7 +92,7 @@ class Server:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
                 apps = self.load()
-                self._worker = Worker(apps, self.settings, listeners, self._stop, self._on_started)
+                self._worker = Worker(apps, self.settings, listeners, self._stop, say=self._hear)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
                 self._worker.close()  # Its last lines come before ours.
@@ -169,9 +169,10 @@ class Server:
                 raise StartupError(f"{sock!r} cannot listen ({error.strerror}). {fix}") from None
         return [listen_fd(sock.dup().detach()) for sock in sockets]
 
-    def _on_started(self, facts: Sequence[str]) -> None:
-        self.started = True
-        self._settled.set()
+    def _hear(self, what: str, *more: str) -> None:
+        if what == "ready":
+            self.started = True
+            self._settled.set()
 
     async def _until_done(self, serving: "asyncio.Task[None]") -> None:
         """Awaits the worker's task, and lets nobody who cancels leave it behind."""

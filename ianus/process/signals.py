@@ -55,8 +55,12 @@ class StopRequest:
         await self._events[urgency].wait()
 
 
-def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callable[[], None]:
+def handle_signals(
+    loop: asyncio.AbstractEventLoop, stop: StopRequest, *, interrupts: bool = True
+) -> Callable[[], None]:
     """Lets TERM, INT, QUIT and USR2 speak to `stop`. Returns a function that restores the handlers of before.
+
+    interrupts: INT too; a terminal sends it to all processes, and where there is a supervisor that decides.
 
     Outside the main thread, where Python allows no handlers, nothing is done.
     """
@@ -76,7 +80,7 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> Callab
             seen = max(seen, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
         loop.call_soon_threadsafe(stop.ask, seen)
 
-    handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
+    handled = [signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, *([signal.SIGINT] if interrupts else [])]
     before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}
 
     def restore() -> None:

@@ -176,6 +176,13 @@ class Slot:
             self.leaving.append(before)
         return before
 
+    def leave(self) -> None:
+        """The one that serves has stopped to accept connections."""
+        assert self.serving is not None
+        self.serving.stage = Stage.LEAVING
+        self.leaving.append(self.serving)
+        self.serving = None
+
     def retire(self) -> list[Process]:
         """Nobody is to serve here any more. Returns those who do."""
         gone = [each for each in (self.serving, self.starting) if each is not None]

@@ -79,12 +79,13 @@ class Worker:
 
     apps: the one that has all paths but those of mounts comes first.
     listeners: their owner's; closed early when a graceful stop begins.
-    stop: how a stop is asked for. on_started: called once connections are accepted, with what there is to
-        say of it: the applications, the loop, the threads. on_recycle: called once, with the
-        reason, when another worker is to take over; this one serves on until it is told to stop.
-    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor. on_wired: called before the
-        first connection is accepted, with what will serve it. on_closing: called when connections are closed, before the
-        applications clean up.
+    stop: how a stop is asked for.
+    say: called with what there is to say to whoever looks after it, in words: "ready" once connections are accepted,
+        with the applications, the loop, the threads; "recycle" and the reason, once, when another is to take over,
+        while this one serves on until it is told to stop; "leaving" when it stops to accept connections; "closing"
+        when they are done and the applications clean up.
+    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
+    on_wired: called before the first connection is accepted, with what will serve it.
     hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -96,21 +97,18 @@ class Worker:
         settings: Settings,
         listeners: list[Listener],
         stop: StopRequest,
-        on_started: Callable[[Sequence[str]], None] = lambda facts: None,
-        on_recycle: Callable[[str], None] = lambda reason: None,
+        *,
+        say: Callable[..., None] = lambda *words: None,
         slot: int | None = None,
         on_wired: Callable[[Wired], None] = lambda wired: None,
-        on_closing: Callable[[], None] = lambda: None,
     ) -> None:
         self.apps = apps
         self.settings = settings
         self.listeners = listeners
         self.stop = stop
-        self.on_started = on_started
-        self.on_recycle = on_recycle
+        self.say = say
         self.slot = slot
         self.on_wired = on_wired
-        self.on_closing = on_closing
         self.hurried = False
         self.lifespans = {
             app.prefix: Lifespan(
@@ -200,7 +198,7 @@ class Worker:
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
-        on_spent = in_loop(loop, self.on_recycle, "--max-requests")
+        on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
         self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
         if wired.access_log is not None:
             wired.access_log.start()
@@ -233,7 +231,7 @@ class Worker:
                 ", ".join(facts[1:]),
                 os.getpid(),
             )
-        self.on_started(facts)
+        self.say("ready", *facts)
 
     # --- Stopping ---
 
@@ -242,6 +240,7 @@ class Worker:
         wired = self.wired
         assert wired is not None
         limit = self.settings.timeout_graceful_shutdown
+        self.say("leaving")
         if self.stop.urgency < Urgency.QUICK:
             self._announce_stop(wired)
             drained = asyncio.Event()
@@ -315,7 +314,7 @@ class Worker:
 
     async def _end_applications(self) -> None:
         """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
-        self.on_closing()
+        self.say("closing")
         cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, Urgency.QUICK):
             return

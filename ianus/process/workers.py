@@ -66,7 +66,7 @@ class Workers:
         self._is_wound_down = False
         self._is_stopping = False
         self._memory_look = 0.0
-        self._steered: list[int] = []  # where new connections go, if not to all slots
+        self._steered: list[int] | None = None  # where new connections go; none are all slots, None is not known
 
     # --- What there should be ---
 
@@ -132,6 +132,10 @@ class Workers:
             self._on_ready(process, more, now)
         elif what == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more[0])
+        elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
+            # Somebody else has told it to stop. Nobody accepts connections there now.
+            logger.warning("%s leaves without being told to; another one takes its place", process)
+            self._slots[process.slot].leave()
         elif what == "closing":
             process.on_closing(now)
         elif what == "stuck" and process.stage is not Stage.STARTING:

@@ -28,7 +28,7 @@ cdef extern from "Python.h":
 
 
 cdef class Shared:
-    """buffer: writable, and of a board's size. Raises ValueError for another size, BufferError for what is read only."""
+    """buffer: writable, and of a board's size. Raises ValueError for another size, BufferError if it is read only."""
 
     def __cinit__(self, buffer):
         PyObject_GetBuffer(buffer, &self.buffer, PyBUF_WRITABLE)

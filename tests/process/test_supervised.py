@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,18 +42,17 @@ class Recycled:
             given,
             self.listeners,
             self.stop,
-            on_started=self._start,
-            on_recycle=self._recycle,
+            say=self._hear,
             slot=0,
         )
 
-    def _start(self, facts: Sequence[str]) -> None:
-        self.facts = facts
-        self.started.set()
-
-    def _recycle(self, reason: str) -> None:
-        self.reasons.append((reason, threading.get_ident()))
-        self.told.set()
+    def _hear(self, what: str, *more: str) -> None:
+        if what == "ready":
+            self.facts = more
+            self.started.set()
+        elif what == "recycle":
+            self.reasons.append((more[0], threading.get_ident()))
+            self.told.set()
 
     async def run(self, client: Callable[[Callable[[], Any]], Any]) -> None:
         """Serves until `client` is done, which is given what sends a request and returns the response."""
@@ -86,7 +85,7 @@ def test_the_limit_is_told_once_in_the_thread_of_the_loop(app: Any) -> None:
         await asyncio.wait_for(recycled.told.wait(), PATIENCE)
         for _ in range(5):
             await get()
-        assert recycled.reasons == [("--max-requests", threading.get_ident())]
+        assert recycled.reasons == [("it has served as many requests as --max-requests lets it", threading.get_ident())]
 
     asyncio.run(recycled.run(client))
     assert len(recycled.reasons) == 1
@@ -129,5 +128,5 @@ def test_what_it_serves_is_told_to_its_supervisor_and_nothing_is_logged(caplog: 
 
     with caplog.at_level("INFO", "ianus.error"):
         asyncio.run(recycled.run(client))
-    assert recycled.facts == [f"{__name__}:asgi (asgi3)", "loop asyncio"]
+    assert recycled.facts == (f"{__name__}:asgi (asgi3)", "loop asyncio")
     assert caplog.messages == []
