@@ -64,7 +64,7 @@ class Board:
         """What faulthandler has written, "" for nothing; it is forgotten then."""
         data = os.pread(self.fd, STACKS_SHOWN, SIZE)
         os.ftruncate(self.fd, SIZE)
-        return data.decode("utf-8", "replace")
+        return data.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         """Lets go of the file; may be called twice."""

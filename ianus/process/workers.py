@@ -228,8 +228,10 @@ class Workers:
     def _explain(self, process: Process) -> None:
         """What is known of a worker's last moments."""
         if requests := process.board.requests():
-            lines = "\n".join(f"{line} ({age:.1f} s)" for line, age in requests)
-            logger.error("in flight in %s were:\n%s", process, lines)
+            lines = [f"{line} ({age:.1f} s)" for line, age in requests]
+            if unlisted := process.board.unlisted():
+                lines.append(f"and {unlisted} more")
+            logger.error("in flight in %s were:\n%s", process, "\n".join(lines))
         if stacks := process.board.stacks():
             logger.error("the Python stacks of %s were:\n%s", process, stacks)
 

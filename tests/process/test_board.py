@@ -67,7 +67,7 @@ def test_one_that_was_cut_short_reads_as_empty(board: Board) -> None:
 
 
 def test_stacks_are_shown_once_and_begin_anew(board: Board) -> None:
-    os.write(board.fd, b"first \xff")
+    os.write(board.fd, b"first \xff\n\n")
     assert board.stacks() == "first \ufffd"
     assert board.stacks() == ""
     os.write(board.fd, b"second")
