@@ -84,7 +84,7 @@ class HooksModule(Protocol):
         """The supervisor, before it ends, when no worker is left; also where none could start."""
 
     def nworkers_changed(self, server: ServerInfo, new_value: int, old_value: int) -> None:
-        """The supervisor, after TTIN or TTOU, when more or fewer workers are to serve than before."""
+        """The supervisor, after TTIN, TTOU or HUP, when more or fewer workers are to serve than before."""
 
     # --- The supervisor, about a worker ---
 

@@ -98,7 +98,7 @@ def serve_preloaded(
     """The life of a worker that was forked from what preload() has loaded. fds: board, lifeline, channel, listeners."""
     board, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
-    info = WorkerInfo(pid=os.getpid(), slot=slot, started=time.time())
+    info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
     supervised = Supervised(slot, Board(board), lifeline, channel)
     return serve(Task(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
 

@@ -71,7 +71,7 @@ class Process:
 
     def info(self) -> WorkerInfo:
         """What hooks are told of it."""
-        return WorkerInfo(pid=self.pid, slot=self.slot, started=self.since)
+        return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.since)
 
     def __str__(self) -> str:
         return f"worker {self.slot + 1} (pid {self.pid})"
@@ -94,8 +94,11 @@ class Process:
     def ask(self, number: signal.Signals, now: float, patience: float = 0.0) -> None:
         """Sends a signal. patience: seconds behind which a more urgent one follows; 0 for never."""
         self.tell(number)
-        urgent = signal.SIGKILL if number in (signal.SIGQUIT, signal.SIGABRT) else signal.SIGQUIT
-        self._next = (urgent, now + patience) if patience and number != signal.SIGKILL else None
+        if number == signal.SIGKILL:
+            self._next = None
+        elif self._next is None or self._next[0] != signal.SIGKILL:  # which is not put off
+            urgent = signal.SIGKILL if number in (signal.SIGQUIT, signal.SIGABRT) else signal.SIGQUIT
+            self._next = (urgent, now + patience) if patience else None
 
     def tell(self, number: signal.Signals) -> None:
         """Sends a signal that does not end it."""

@@ -11,7 +11,7 @@ Facts and rules:
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, listen_tcp, listen_unix, take_over
 from ianus.settings.schema import Settings
@@ -39,6 +39,8 @@ class Address:
     def __init__(self, listeners: list[Listener], *, shares: bool) -> None:
         self.listeners = listeners
         self._shares = shares
+        # None where another server may have steered.
+        self._steered: list[int] | None = [] if len(listeners) == 1 else None
 
     def of(self, slot: int, backlog: int) -> Listener:
         """The socket of a slot; opened where there is none, for slots one after the other. Raises StartupError."""
@@ -50,8 +52,16 @@ class Address:
 
     def steer(self, slots: Sequence[int]) -> None:
         """New connections go to these slots only, as far as the system can be told; none are all."""
-        if self._shares:
-            _steer(self.listeners[0].sock, [slot for slot in slots if slot < len(self.listeners)])
+        chosen = [slot for slot in slots if slot < len(self.listeners)]
+        if len(chosen) == len(self.listeners):
+            chosen = []
+        if self._shares and chosen != self._steered:
+            self._steered = chosen
+            _steer(self.listeners[0].sock, chosen)
+
+    def forget_steering(self) -> None:
+        """Somebody else may have steered."""
+        self._steered = None
 
     def keep(self, slots: int) -> None:
         """Closes the sockets of slots behind the first so many, but for one."""
@@ -82,9 +92,9 @@ class Sockets:
             if key not in self._open:
                 self._open[key] = self._listen(key, settings)
 
-    def keep(self, settings: Settings, slots: int) -> None:
-        """Closes what neither `settings` nor the first so many slots need."""
-        needed = _keys(settings)
+    def keep(self, settings: Iterable[Settings], slots: int) -> None:
+        """Closes what none of these `settings` needs, nor the first so many slots."""
+        needed = {key for each in settings for key in _keys(each)}
         for key in [key for key in self._open if key not in needed]:
             for address in self._open.pop(key):
                 for listener in address.listeners:
@@ -96,6 +106,11 @@ class Sockets:
         """New connections go to these slots only, as far as the system can be told; none are all."""
         for address in self._all():
             address.steer(slots)
+
+    def forget_steering(self) -> None:
+        """Another server may have steered them: next time it is done anew."""
+        for address in self._all():
+            address.forget_steering()
 
     def of(self, slot: int, settings: Settings) -> list[Listener]:
         """What a slot listens on. Raises StartupError where a socket of its own cannot be opened."""
@@ -133,7 +148,9 @@ class Sockets:
         bind, _ = key
         shares = not isinstance(bind, (UnixBind, FdBind))
         if handed := self._handed.pop(_name(key), None):
-            return [Address([take_over(fd) for fd in fds], shares=shares) for fds in handed]
+            # The file of a socket that a process manager has opened is never ours.
+            take = listen_fd if isinstance(bind, FdBind) else take_over
+            return [Address([take(fd) for fd in fds], shares=shares) for fds in handed]
         if isinstance(bind, UnixBind):
             listeners = [listen_unix(bind.path, backlog=settings.backlog, permissions=settings.uds_permissions)]
         elif isinstance(bind, FdBind):

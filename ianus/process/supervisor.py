@@ -199,6 +199,7 @@ class Supervisor:
                 self.watcher.pid = 0
             if pid == self.successor:
                 self.successor = 0
+                self.sockets.forget_steering()
                 os.close(self.held)
                 self.held = -1
                 logger.error("the new server (pid %d) has ended; this one goes on", pid)
@@ -223,9 +224,14 @@ class Supervisor:
         self._forget(self.predecessor)
         os.close(self.predecessor)
         self.predecessor = -1
+        self.sockets.forget_steering()
+        self.workers.keep_sockets()  # It may have had more workers.
         logger.info("the server before this one has ended")
         if self.pid_file is not None:
-            self.pid_file.move(self.workers.plan.settings.pid_file)
+            try:
+                self.pid_file.move(self.workers.plan.settings.pid_file)
+            except OSError as error:
+                logger.error("the pid file stays %s: %s", self.pid_file.path, error)
 
     def _on_caller_gone(self) -> None:
         self._forget(self.lifeline)
@@ -253,6 +259,10 @@ class Supervisor:
 
     def _succeeds(self) -> bool:
         return self.predecessor >= 0
+
+    def _shares_sockets(self) -> bool:
+        """Whether there is another server, on the same ones."""
+        return self._succeeds() or bool(self.successor)
 
     # --- What signals ask for ---
 
@@ -292,8 +302,8 @@ class Supervisor:
                 logger.info("stopping")
             notify("STOPPING=1")
             # Before the workers, which take what waits and close theirs: from then on clients are refused.
-            self.sockets.close(leave_files=bool(self.successor))
-            self.workers.stop(now, successor=bool(self.successor))
+            self.sockets.close(leave_files=self._shares_sockets())
+            self.workers.stop(now, successor=self._shares_sockets())
         if urgency > Urgency.GRACEFUL:
             self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
 
@@ -318,6 +328,7 @@ class Supervisor:
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("the settings cannot be used, everything stays as it was: %s", message)
+            self.workers.keep_sockets()
             return
         if settings.umask is not None:
             os.umask(settings.umask)
@@ -357,10 +368,20 @@ class Supervisor:
             logger.warning("USR2 changes nothing: %s", why)
             return
         self.hooks.call("pre_exec", self.info())
-        os.chdir(self.directory)
-        alive, self.held = os.pipe()
-        self.successor = fork(partial(upgrade.start_anew, self.sockets, alive), self._leave_workers)
+        try:
+            os.chdir(self.directory)
+            alive, held = os.pipe()
+            try:
+                self.successor = fork(partial(upgrade.start_anew, self.sockets, alive), self._leave_workers)
+            except OSError:
+                os.close(alive)
+                os.close(held)
+                raise
+        except OSError as error:
+            logger.error("another server cannot be started: %s", error)
+            return
         os.close(alive)
+        self.held = held
         logger.info("another server was started (pid %d); TERM ends this one", self.successor)
 
     def _give_files(self, settings: Settings) -> None:
@@ -481,7 +502,7 @@ class Supervisor:
         if not self.code:
             logger.info("stopped")
         self.hooks.call("on_exit", self.info())
-        self.sockets.close(leave_files=bool(self.successor))
+        self.sockets.close(leave_files=self._shares_sockets())
         if self.pid_file is not None:
             self.pid_file.remove()
         self.log.close()

@@ -29,6 +29,9 @@ MEMORY_PERIOD = 5.0
 # Seconds that connections get to arrive at a slot that is to go, from the moment when new ones go to others.
 SPARED = 1.0
 
+# Seconds that a step may come late at most for hearts to be judged.
+LATE = 1.0
+
 # A worker that ends within so many seconds is likely to do so again.
 SOON = 5.0
 
@@ -61,12 +64,12 @@ class Workers:
         self.hooks = hooks
         self._server = server
         self._slots: list[Slot] = []
-        self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve
+        self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve; 0 for no more
         self._recycling: deque[Process] = deque()
         self._is_wound_down = False
         self._is_stopping = False
         self._memory_look = 0.0
-        self._steered: list[int] | None = None  # where new connections go; none are all slots, None is not known
+        self._planned = 0.0  # when the next step was due
 
     # --- What there should be ---
 
@@ -80,16 +83,17 @@ class Workers:
         self.failed = self._is_wound_down = False
         for slot in self._slots:
             slot.not_before = 0.0
-        if not self.has_started or not any(slot.serving for slot in self._slots):
-            self._accept()
+        if not self.has_started or not any(self._serving()):
+            self._accept(self.candidate)
 
     def resize(self, by: int) -> None:
-        """TTIN and TTOU: one slot more, or one less; there is always one."""
-        before, self.count = self.count, 1 if self._is_wound_down else max(self.count + by, 1)
-        self._is_wound_down = False
-        if before == self.count:
-            logger.info("the last worker stays")
+        """TTIN and TTOU: one slot more, or one less; the last one stays."""
+        before = 0 if self._is_wound_down else self.count
+        if before + by < 1:
+            logger.info("workers: %d, there can be no fewer", before)
             return
+        self.count = before + by
+        self._is_wound_down = False
         logger.info("workers: %d, before: %d", self.count, before)
         self.hooks.call("nworkers_changed", self._server(), self.count, before)
 
@@ -127,11 +131,11 @@ class Workers:
 
     def on_line(self, process: Process, line: str, now: float) -> None:
         """What a worker says of itself (launch.py)."""
-        what, *more = line.split("\t")
+        what, _, more = line.partition("\t")
         if what == "ready" and process.stage is Stage.STARTING:
-            self._on_ready(process, more, now)
+            self._on_ready(process, more.split("\t"), now)
         elif what == "recycle" and process.stage is Stage.SERVING:
-            self._recycle(process, more[0])
+            self._recycle(process, more)
         elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
             # Somebody else has told it to stop. Nobody accepts connections there now.
             logger.warning("%s leaves without being told to; another one takes its place", process)
@@ -139,7 +143,7 @@ class Workers:
         elif what == "closing":
             process.on_closing(now)
         elif what == "stuck" and process.stage is not Stage.STARTING:
-            self._abort(process, more[0], now)
+            self._abort(process, more, now)
 
     def _on_ready(self, process: Process, facts: list[str], now: float) -> None:
         self.facts = facts
@@ -148,8 +152,8 @@ class Workers:
         process.heard = now
         for number in process.untold:
             process.tell(number)
-        if process.plan == self.candidate:
-            self._accept()
+        if process.plan.number > self.plan.number:
+            self._accept(process.plan)
         if self.has_started:
             logger.info("%s serves%s", process, f" in place of pid {before.pid}" if before is not None else "")
         if before is not None:
@@ -171,7 +175,10 @@ class Workers:
         if process.stage is Stage.STARTING and not self._is_stopping:
             self._on_failed_start(process, slot, code, told, now)
         elif process.stage is Stage.SERVING and not self._is_stopping:
-            logger.error("%s has ended by itself (%s); another one takes its place", process, told)
+            if process.is_aborted:
+                logger.error("%s is no more; another one takes its place", process)
+            else:
+                logger.error("%s has ended by itself (%s); another one takes its place", process, told)
             if now - process.started < SOON and not process.is_aborted:
                 slot.punish(now)
         elif code:
@@ -180,15 +187,17 @@ class Workers:
             logger.debug("%s has ended", process)
         if code < 0 or process.stage is Stage.SERVING:
             self._explain(process)
-        if now - process.started >= SOON:
+        if now - process.started >= SOON and process.stage is not Stage.STARTING:
             slot.failures = 0
-        if self.candidate is None and all(each.plan.number == self.plan.number for each in self):
-            self._sockets.keep(self.plan.settings, len(self._slots))
+        self.keep_sockets()
         process.close()
 
     def _on_failed_start(self, process: Process, slot: Slot, code: int, told: str, now: float) -> None:
         if process.plan == self.candidate:
             self._abandon(told)
+            return
+        if process.plan.number < self.plan.number:
+            logger.warning("%s has ended while it was starting (%s); what was changed since is tried", process, told)
             return
         slot.punish(now)
         if not self.has_started:
@@ -223,7 +232,7 @@ class Workers:
         """The candidate does not start."""
         logger.error("a worker could not be started as configured now (%s); the old ones serve on", told)
         self.candidate = None
-        self._sockets.keep(self.plan.settings, len(self._slots))
+        self.keep_sockets()
 
     def _explain(self, process: Process) -> None:
         """What is known of a worker's last moments."""
@@ -235,20 +244,32 @@ class Workers:
         if stacks := process.board.stacks():
             logger.error("the Python stacks of %s were:\n%s", process, stacks)
 
-    def _accept(self) -> None:
-        """The candidate is what counts."""
-        assert self.candidate is not None
-        self.plan, self.candidate = self.candidate, None
+    def _accept(self, plan: Plan) -> None:
+        """It is what counts. A candidate that came later stays one."""
+        self.plan = plan
+        if plan == self.candidate:
+            self.candidate = None
+
+    def keep_sockets(self) -> None:
+        """Closes those that nobody needs any more."""
+        plans = [self.plan, *([self.candidate] if self.candidate is not None else []), *(each.plan for each in self)]
+        self._sockets.keep([plan.settings for plan in plans], len(self._slots))
 
     # --- What is to be done ---
 
     def step(self, now: float) -> None:
         """Does what is due."""
+        if self._planned and now > self._planned + LATE:
+            # We were not run ourselves: the machine slept, or everything was stopped. Time that nobody watched does not
+            # count against anybody.
+            for process in self:
+                process.heard = now
+        self._planned = 0.0
         for process in self:
             process.hasten(now)
         if self._is_stopping or self._is_wound_down:
             return
-        if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots):
+        if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots[: self.count]):
             self.has_started = True
         self._judge(now)
         self._retire(now)
@@ -265,11 +286,12 @@ class Workers:
             for process in self._serving():
                 settings = process.plan.settings
                 times.append(process.lives_until)
-                if settings.timeout and process.heartbeat:
+                if settings.timeout and process.heartbeat and not process.is_aborted:
                     times.append(process.heard + settings.timeout * PATIENCE)
                 if process.memory_limit:
                     times.append(self._memory_look)
-        return min((each for each in times if each), default=0.0)
+        self._planned = min((each for each in times if each), default=0.0)
+        return self._planned
 
     def _serving(self) -> Iterator[Process]:
         return (slot.serving for slot in self._slots if slot.serving is not None)
@@ -279,6 +301,7 @@ class Workers:
         look = now >= self._memory_look
         for process in self._serving():
             if process.lives_until and now >= process.lives_until:
+                process.lives_until = 0.0
                 self._recycle(process, f"it has lived for {now - process.started:.0f} s")
             if look and process.memory_limit and (size := _resident(process.pid)) > process.memory_limit:
                 self._recycle(process, f"it takes {size >> 20} MiB of memory")
@@ -316,21 +339,19 @@ class Workers:
         for number, until in list(self._spared.items()):
             if number < self.count:
                 del self._spared[number]  # It is wanted again.
-            elif now >= until:
+            elif until and now >= until:
+                self._spared[number] = 0.0
                 for process in self._slots[number].retire():
                     process.stop(now)
         while len(self._slots) > self.count and not any(self._slots[-1].processes()):
             self._spared.pop(len(self._slots) - 1, None)
             self._slots.pop()
-            self._sockets.keep(self.plan.settings, len(self._slots))
+            self.keep_sockets()
 
     def _steer(self) -> None:
         """New connections go to no slot that is to go, nor to one where nobody has been able to start."""
-        wanted = [slot.number for slot in self._slots[: self.count] if slot.serving is not None or not slot.failures]
-        chosen = wanted if len(wanted) < len(self._slots) else []
-        if chosen != self._steered:
-            self._steered = chosen
-            self._sockets.steer(chosen)
+        slots = self._slots[: self.count]
+        self._sockets.steer([slot.number for slot in slots if slot.serving is not None or not slot.failures])
 
     def _fill(self, now: float) -> None:
         """Starts whom nobody has to leave for; at first one alone, so that what prevents a start is told once."""
@@ -339,9 +360,11 @@ class Workers:
         if self.failed:
             return
         wanted = self._slots[: self.count if self.has_started or self._slots[0].serving else 1]
+        # Where nobody serves there is nothing to lose.
+        plan = self.plan if any(self._serving()) else self.candidate or self.plan
         for slot in wanted:
             if slot.is_vacant() and now >= slot.not_before and slot.number not in self._spared:
-                slot.starting = self._start(self.plan, slot, now)
+                slot.starting = self._start(plan, slot, now)
 
     def _replace(self, now: float) -> None:
         """Starts the successor of one who is to be replaced, if nobody is being replaced now."""
@@ -353,7 +376,7 @@ class Workers:
             if process.plan.number < plan.number and now >= slot.not_before:
                 slot.starting = self._start(plan, slot, now)
                 return
-        while self._recycling and self._recycling[0].stage is not Stage.SERVING:
+        while self._recycling and self._recycling[0] not in self._serving():
             self._recycling.popleft()
         if self._recycling and now >= (slot := self._slots[self._recycling[0].slot]).not_before:
             slot.starting = self._start(self.plan, slot, now)
