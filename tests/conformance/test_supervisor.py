@@ -287,7 +287,8 @@ def test_stuck_loop(start_fleet: Start) -> None:
 
 def test_long_call(start_fleet: Start) -> None:
     """One call of many that takes long is told of, and goes on."""
-    fleet = start_fleet("wsgi", 1, "--timeout", str(SCALE.timeout), "--threads", "8")
+    limit = str(SCALE.timeout)
+    fleet = start_fleet("wsgi", 1, "--timeout", limit, "--stuck-report-after", limit, "--threads", "8")
     mark = fleet.server.log.mark()
     before = fleet.workers()
     with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.call + PATIENCE) as client:
