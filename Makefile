@@ -141,7 +141,7 @@ stress: $(BUILD)/asan/.built
 
 # On the release build, which is what is served.
 conformance: build
-	$(call debian,command -v slowhttptest,slowhttptest)
+	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
 

@@ -12,6 +12,7 @@ HELLO = b"Hello, world!"
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of and sent in
 NEWS = "x" * 128  # what all members get
+PROCESS = str(os.getpid()).encode()
 MEMBERS: list[Send] = []  # of fanout
 FOLDER = os.getcwd()  # noqa: PTH109 - pathlib would add to the start of every server
 
@@ -23,6 +24,15 @@ async def hello(scope: Message, receive: Receive, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": HELLO_HEADERS})
     await send({"type": "http.response.body", "body": HELLO})
+
+
+async def who(scope: Message, receive: Receive, send: Send) -> None:
+    """Answers every request with the number of the process."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(len(PROCESS))})
+    await send({"type": "http.response.body", "body": PROCESS})
 
 
 async def echo(scope: Message, receive: Receive, send: Send) -> None:

@@ -90,6 +90,8 @@ BUDGETS = (
     Budget("64 busy connections of 10,000: CPU", "x 64 alone", 1.15, _of("open10000", "x_alone")),
     Budget("idle connection: memory", "KB", 0.5, _of("idle5000", "kb_each")),
     Budget("idle server: wake-ups", "a second", 1.0, _of("idle5000", "wakeups_per_second")),
+    Budget("200 connections over 4 workers: the busiest", "x its fair share", 1.3, _of("workers4", "busiest")),
+    Budget("idle server of 4 workers: wake-ups", "a second", 1.0, _of("workers4", "wakeups_per_second")),
     Budget("start to first answer", "ms", 150.0, _of("startup", "start_ms")),
     Budget("WebSocket echo of 128 bytes: CPU", "x h2corn", 0.65, _ratio("websocket128", "h2corn")),
     Budget("WebSocket echo of 128 bytes: CPU", "x uvicorn", 0.45, _ratio("websocket128", "uvicorn")),

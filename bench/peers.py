@@ -1,10 +1,10 @@
 """The servers that are compared, each with the command line that serves it best.
 
-One worker; uvloop and a compiled HTTP parser where the server has them; idle connections kept for longer than
-any scenario lasts (their own defaults reach from 2 s to for ever); limits on connections above what a
-scenario opens; the access log off, but for the scenario that is about it. No other feature is switched off,
-and none that its makers call experimental is switched on; compression of WebSockets is on wherever there is one.
-uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
+One worker, but for the scenario that is about several; uvloop and a compiled HTTP parser where the server has them;
+idle connections kept for longer than any scenario lasts (their own defaults reach from 2 s to for ever); limits on
+connections above what a scenario opens; the access log off, but for the scenario that is about it. No other feature is
+switched off, and none that its makers call experimental is switched on; compression of WebSockets is on wherever there
+is one. uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
 
 Threads: a WSGI application that does not wait is served best by few of them, one that does by as many as there are
 requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are what
@@ -42,6 +42,7 @@ class Service:
     interface: Interface = "asgi"
     log: Log = "off"
     blocking: bool = False
+    workers: int = 1  # processes
     mount: str = ""
     ping_interval: int = 0  # seconds between the pings on each WebSocket; 0 for what the server does by itself
 
@@ -50,9 +51,10 @@ class Service:
 class Server:
     """One row of a table.
 
-    ``command`` is a template of ``{app}``, ``{port}`` and ``{threads}``; its first word is a path or the name of a
-    command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has, ``mount`` those
-    for a second application, ``pings`` those for ``{ping_interval}``.
+    ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
+    name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has,
+    ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``crew`` those for more workers
+    where the command does not tell their number.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Server:
     logs: Mapping[Log, str] = field(default_factory=dict)
     mount: str = ""
     pings: str = ""
+    crew: str = ""
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -73,10 +76,14 @@ class Server:
         program = self.executable()
         if program is None:
             raise FileNotFoundError(f"{shlex.split(self.command)[0]}: not installed")
-        mount, pings = self.mount if service.mount else "", self.pings if service.ping_interval else ""
-        template = f"{self.command} {self.logs.get(service.log, '')} {mount} {pings}"
+        options = [
+            self.logs.get(service.log, ""),
+            self.mount if service.mount else "",
+            self.pings if service.ping_interval else "",
+            self.crew if service.workers > 1 else "",
+        ]
         threads = BLOCKING_THREADS if service.blocking else self.threads
-        text = template.format(port=port, **{**vars(service), "threads": threads})
+        text = " ".join([self.command, *options]).format(port=port, **{**vars(service), "threads": threads})
         return [program, *shlex.split(text)[1:]]
 
     def environment(self) -> dict[str, str]:
@@ -105,6 +112,7 @@ def ianus(name: str, program: Path) -> Server:
         logs=WITH_JSON,
         mount="--mount {mount}",
         pings="--ws-ping-interval {ping_interval}",
+        crew="--workers {workers}",
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
@@ -117,38 +125,38 @@ ASGI_PEERS = (
     FLOOR_SERVER,
     Server(
         "h2corn",
-        "h2corn {app} --bind 127.0.0.1:{port} --workers 1 --loop uvloop --backlog 4096 --timeout-keep-alive 75",
+        "h2corn {app} --bind 127.0.0.1:{port} --workers {workers} --loop uvloop --backlog 4096 --timeout-keep-alive 75",
         logs=WITH_JSON,
         pings="--websocket-ping-interval {ping_interval}",
     ),
     Server(
         "granian",
-        "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers 1 --loop uvloop --http 1"
+        "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers {workers} --loop uvloop --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384",
         logs={"off": "--no-access-log", "text": "--access-log"},
     ),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-asgi {{app}} {{port}}"),
     Server(
         "uvicorn",
-        "uvicorn {app} --port {port} --workers 1 --loop uvloop --http httptools --timeout-keep-alive 75",
+        "uvicorn {app} --port {port} --workers {workers} --loop uvloop --http httptools --timeout-keep-alive 75",
         logs={"off": "--no-access-log", "text": "--access-log"},
         pings="--ws-ping-interval {ping_interval}",
     ),
     Server(
         "socketify",
-        "python -m socketify {app} --interface asgi --host 127.0.0.1 --port {port} --workers 1"
+        "python -m socketify {app} --interface asgi --host 127.0.0.1 --port {port} --workers {workers}"
         " --ws-per-message-deflate true",
         pings="--ws-idle-timeout 8",  # it pings after half of that, and takes no less
     ),
     Server(
         "gunicorn",
-        "gunicorn {app} -k asgi --bind 127.0.0.1:{port} --workers 1 --asgi-loop uvloop --http-parser fast"
+        "gunicorn {app} -k asgi --bind 127.0.0.1:{port} --workers {workers} --asgi-loop uvloop --http-parser fast"
         " --worker-connections 16384 --keep-alive 75 --no-control-socket",
         logs={"text": "--access-logfile -"},
     ),
     Server(
         "hypercorn",
-        "hypercorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop --keep-alive 75",
+        "hypercorn {app} --bind 127.0.0.1:{port} --workers {workers} --worker-class uvloop --keep-alive 75",
         logs={"text": "--access-logfile -"},
         pings="--websocket-ping-interval {ping_interval}",
     ),

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +39,10 @@ def choose_cores() -> Cores:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Processes started inside run on this core and stay there."""
+def pinned(*cores: int) -> Iterator[None]:
+    """Processes started inside run on these cores and stay there."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -50,13 +50,21 @@ def pinned(core: int) -> Iterator[None]:
 
 
 class Process:
-    """A running server and its children. ``log`` gets stdout and stderr; None throws them away."""
+    """A running server: the process that was started and all that it forks.
+
+    ``log`` gets stdout and stderr; None throws them away.
+    """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], core: int, folder: Path, log: Path | None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cores: Collection[int],
+        folder: Path,
+        log: Path | None,
     ) -> None:
         self._log = log
-        with Path(log or os.devnull).open("wb") as output, pinned(core):
+        with Path(log or os.devnull).open("wb") as output, pinned(*cores):
             self._process = subprocess.Popen(
                 command,
                 env=environment,
@@ -78,12 +86,19 @@ class Process:
     ) -> None:
         self.stop()
 
-    def require_alive(self) -> None:
-        """ServerError when the process that was started has ended."""
+    def members(self) -> frozenset[int]:
+        """All processes of the server that run now."""
+        pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
+        return frozenset(pid for pid in pids if _session(pid) == self._process.pid)
+
+    def require_alive(self, members: frozenset[int] = frozenset()) -> None:
+        """ServerError when the process that was started has ended, or one of ``members``, who may have a successor."""
         code = self._process.poll()
         if code is not None:
             end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             raise ServerError(f"ended with {end}: {self.last_words()}")
+        if members - self.members():
+            raise ServerError(f"a worker ended: {self.last_words()}")
 
     def last_words(self) -> str:
         """The last line that it wrote, for the one that explains why there is no result."""
@@ -92,25 +107,29 @@ class Process:
 
     def cpu_ns(self) -> int:
         """User and system time since the start of all members, ended threads included, in nanoseconds."""
-        return sum(_cpu_clock(pid) for pid in self._members())
+        return sum(_cpu_clock(pid) for pid in self.members())
 
     def pss_bytes(self) -> int:
         """Memory of all members: private pages plus the fair share of the shared ones."""
-        return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss") for pid in self._members())
+        return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss") for pid in self.members())
+
+    def anonymous_bytes(self) -> int:
+        """The part of that which is not a file's: nobody else's start or end changes it."""
+        return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss_Anon") for pid in self.members())
 
     def reset_peak(self) -> int:
         """Forgets the highest resident memory so far; the present one of all members, in bytes."""
-        for pid in self._members():
+        for pid in self.members():
             (PROC / str(pid) / "clear_refs").write_text("5")
         return self.peak_bytes()
 
     def peak_bytes(self) -> int:
         """The highest resident memory of all members, each at its own time."""
-        return 1024 * sum(_field(PROC / str(pid) / "status", "VmHWM") for pid in self._members())
+        return 1024 * sum(_field(PROC / str(pid) / "status", "VmHWM") for pid in self.members())
 
     def wakeups(self) -> int:
         """How often any thread of any member went to sleep of its own accord; it woke as often."""
-        tasks = (task for pid in self._members() for task in (PROC / str(pid) / "task").iterdir())
+        tasks = (task for pid in self.members() for task in (PROC / str(pid) / "task").iterdir())
         return sum(_field(task / "status", "voluntary_ctxt_switches") for task in tasks)
 
     def stop(self) -> None:
@@ -121,27 +140,23 @@ class Process:
         finally:  # an impatient second Ctrl-C must not leave anything behind
             self._signal(signal.SIGKILL)
             self._wait_until_gone()
-        if self._members():
+        if self.members():
             raise ServerError("does not end, not even when killed")
 
     def _wait_until_gone(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT
         while time.monotonic() < deadline:
             self._process.poll()  # reaps it
-            if not self._members():
+            if not self.members():
                 return
             time.sleep(0.01)
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in self._members():
+        for pid in self.members():
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 pass
-
-    def _members(self) -> list[int]:
-        pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
-        return [pid for pid in pids if _session(pid) == self._process.pid]
 
 
 def core_busy_ns(cores: Cores) -> int:

@@ -226,14 +226,14 @@ class Idle(Scenario):
                 for _ in range(self.warm_up_requests):
                     connection.ask(request)
             time.sleep(SETTLE)
-            before = running.process.pss_bytes()
+            before = running.process.anonymous_bytes()
             connections = _answered_connections(running.port, self.connections, stack)
             time.sleep(SETTLE)
-            after = running.process.pss_bytes()
+            after = running.process.anonymous_bytes()
             return {
                 "kb_each": (after - before) / 1e3 / self.connections,
-                "pss_mb": after / 1e6,
-                **_at_rest(running.process, setting.seconds),
+                "pss_mb": running.process.pss_bytes() / 1e6,
+                **at_rest(running.process, setting.seconds),
                 "open": sum(_is_open(connection.socket) for connection in connections),
             }
 
@@ -293,7 +293,8 @@ def _answered_connections(port: int, number: int, stack: ExitStack) -> list[Conn
     return connections
 
 
-def _at_rest(process: Process, seconds: int) -> Metrics:
+def at_rest(process: Process, seconds: int) -> Metrics:
+    """What a server uses that is asked for nothing."""
     cpu, wakeups = process.cpu_ns(), process.wakeups()
     time.sleep(seconds)
     return {

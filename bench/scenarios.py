@@ -2,6 +2,7 @@
 
 from capacity import FAST, MIX, SLOW
 from client import Request
+from crew import Crew
 from neighbours import Beside, Neighbours, Traffic
 from peers import Service
 from realtime import Echo, FanOut, Silent
@@ -139,6 +140,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Crowd("open10000", "Hello, 64 busy connections of 10,000", peers=ASGI),
     Idle("idle5000", "5,000 idle keep-alive connections"),
     Startup("startup", "Start to first answer"),
+    Crew(
+        "workers4",
+        "4 workers: 200 keep-alive connections, and at rest",
+        Service("apps:who", workers=4),
+        peers=("gunicorn", "uvicorn", "granian", "h2corn"),
+    ),
     Echo(
         "websocket128",
         "WebSocket: echo of 128 bytes, 64 connections",

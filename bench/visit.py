@@ -39,7 +39,7 @@ class Meter:
     def __init__(self, process: Process, cores: Cores) -> None:
         self._process, self._cores = process, cores
         self._wall, self._busy, self._client = time.monotonic_ns(), core_busy_ns(cores), _own_cpu_ns()
-        self._server = process.cpu_ns()
+        self._members, self._server = process.members(), process.cpu_ns()
 
     def read(self, load_ns: int = 0) -> tuple[int, Metrics]:
         """User and system time of the server in nanoseconds, and whose the cores were.
@@ -51,7 +51,7 @@ class Meter:
         client = _own_cpu_ns() - self._client + load_ns
         busy = core_busy_ns(cores) - self._busy
         wall = time.monotonic_ns() - self._wall
-        self._process.require_alive()
+        self._process.require_alive(self._members)
         others = 100 * (busy - server - client) / wall / len({cores.server, cores.load})
         return server, {
             "others_percent": max(0.0, others),
@@ -65,9 +65,10 @@ def serving(server: Server, service: Service, request: Request, setting: Setting
     """A server that has answered the request; it is gone when the block ends."""
     port = _free_port()
     command = server.command_line(service, port)
+    cores = {setting.cores.server} if service.workers == 1 else {setting.cores.server, setting.cores.load}
     output = setting.scratch / f"{server.name}.log" if service.log == "off" else None
     begin = time.monotonic()
-    with Process(command, server.environment(), setting.cores.server, setting.scratch, output) as process:
+    with Process(command, server.environment(), cores, setting.scratch, output) as process:
         try:
             _wait_for_answer(process, port, request.raw(port))
             start_ms = 1e3 * (time.monotonic() - begin)

@@ -1,0 +1,324 @@
+"""Whatever happens to the processes of a server, no client notices anything but what cannot be helped.
+
+By default few rounds of each; docs/conformance.md has how to get the full figures.
+"""
+
+import math
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.processes import alive, children, name, open_files, zombies
+from tests.conformance.visitors import Failure, Visitors
+from tests.helpers import PATIENCE, Client, Server, until
+
+pytestmark = pytest.mark.conformance
+
+APP = Path(__file__).parent / "supervised_app.py"
+
+RELOADS = int(os.environ.get("IANUS_RELOADS", "12"))
+RECYCLES = int(os.environ.get("IANUS_RECYCLES", "60"))
+UPGRADES = int(os.environ.get("IANUS_UPGRADES", "4"))
+
+# Of a fleet's idle connections, in seconds. Shorter than by default: each reload waits for it.
+DRAIN_IDLE = 1.5
+
+WRK = shutil.which("wrk")
+
+Start = Callable[..., "Fleet"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Seconds: what a stuck worker has, and how long who does what."""
+
+    timeout: float
+    block: float
+    call: float
+    gil: float
+
+
+SCALE = Scale(30, 60, 60, 20) if os.environ.get("IANUS_LONG") else Scale(3, 60, 6, 2)
+
+
+class Fleet:
+    """A server of several processes. supervisor: its process, another one after an upgrade."""
+
+    def __init__(self, server: Server, workers: int, app: Path) -> None:
+        self.server = server
+        self.size = workers
+        self.app = app
+        self.supervisor = server.process.pid
+
+    def workers(self) -> set[int]:
+        return workers_of(self.supervisor)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.supervisor, number)
+
+    def settled(self, without: set[int]) -> set[int]:
+        """Waits until there are as many workers as there should be, and none of those."""
+
+        def found() -> set[int]:
+            workers = self.workers()
+            return workers if len(workers) == self.size and not any(map(alive, without)) else set()
+
+        return until(found, f"{self.size} workers without {without}; now {self.workers()}", 3 * PATIENCE)
+
+    def reload(self) -> set[int]:
+        """One rolling reload; the new workers."""
+        before = self.workers()
+        self.signal(signal.SIGHUP)
+        return self.settled(before)
+
+    def upgrade(self) -> None:
+        """Another supervisor starts beside the present one, which is then ended."""
+        file, second = self.app.with_name("ianus.pid"), self.app.with_name("ianus.pid.2")
+        old, old_workers = self.supervisor, self.workers()
+        self.signal(signal.SIGUSR2)
+        until(lambda: second.exists() and numbers(file, second) - {old}, "the second supervisor", 3 * PATIENCE)
+        (self.supervisor,) = numbers(file, second) - {old}
+        self.settled(set())
+        os.kill(old, signal.SIGTERM)
+        self.settled({old, *old_workers})
+        until(lambda: numbers(file, second) == {self.supervisor}, "the one pid file")
+
+    def change(self, old: str, new: str) -> None:
+        """Changes the application's file."""
+        text = self.app.read_text()
+        assert old in text
+        self.app.write_text(text.replace(old, new))
+
+    def visit(self, **how: object) -> Visitors:
+        return Visitors(self.server.address, **how)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def start_fleet(start_server: Callable[..., Server], tmp_path: Path) -> Iterator[Start]:
+    """start_fleet("asgi" or "wsgi", workers, *options): with a copy of the application in tmp_path."""
+    fleets: list[Fleet] = []
+
+    def start(interface: str, workers: int, *options: str) -> Fleet:
+        app = tmp_path / APP.name
+        shutil.copy(APP, app)
+        settings = ("--workers", str(workers), "--no-access-log", "--timeout-drain-idle", str(DRAIN_IDLE), *options)
+        server = start_server(*settings, app=f"{app.stem}:{interface}", app_dir=tmp_path)
+        fleets.append(Fleet(server, workers, app))
+        fleets[-1].settled(set())
+        return fleets[-1]
+
+    yield start
+    for fleet in fleets:
+        if fleet.supervisor != fleet.server.process.pid:  # which nobody else ends
+            end(fleet.supervisor)
+
+
+def workers_of(supervisor: int) -> set[int]:
+    return {child for child in children(supervisor) if name(child).startswith("ianus: worker")}
+
+
+def numbers(*files: Path) -> set[int]:
+    """The processes of these pid files."""
+    return {int(text) for file in files if file.exists() and (text := file.read_text().strip())}
+
+
+def end(pid: int) -> None:
+    if alive(pid):
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not alive(pid), "the end of a supervisor")
+
+
+FLEETS = pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(("asgi", 1), id="ASGI, 1 worker"),
+        pytest.param(("asgi", 3), id="ASGI, 3 workers"),
+        pytest.param(("wsgi", 1), id="WSGI, 1 worker"),
+        pytest.param(("wsgi", 3, "--preload"), id="WSGI, 3 workers, preloaded"),
+    ],
+)
+
+
+def share(total: int) -> int:
+    """Of rounds, for one of the four fleets."""
+    return math.ceil(total / 4)
+
+
+# --- What nobody notices ---
+
+
+@FLEETS
+def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
+    fleet = start_fleet(*how)
+    with fleet.visit(wrk=WRK) as visitors:
+        visitors.progress()
+        fleet.reload()  # What is opened once is open then,
+        visitors.progress()  # and what belonged to the old workers is not.
+        files = open_files(fleet.supervisor)
+        for number in range(share(RELOADS)):
+            fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
+            fleet.reload()
+            visitors.progress(50)
+            assert visitors.failures == []
+            assert f"v{number}" in visitors.versions
+        assert visitors.waited > 0
+    assert visitors.failures == []
+    until(lambda: open_files(fleet.supervisor) == files, "as many open files as before")
+    assert not zombies(fleet.supervisor)
+
+
+@FLEETS
+def test_recycling(start_fleet: Start, how: tuple[Any, ...]) -> None:
+    fleet = start_fleet(*how, "--max-requests", "300", "--max-requests-jitter", "200")
+    with fleet.visit(wrk=WRK) as visitors:
+        while len(visitors.workers) < share(RECYCLES) + fleet.size:
+            visitors.progress()
+            assert visitors.failures == []
+    assert visitors.failures == []
+    assert not zombies(fleet.supervisor)
+
+
+@FLEETS
+def test_upgrade(start_fleet: Start, how: tuple[Any, ...]) -> None:
+    """USR2 starts a new supervisor beside the old one, which is then ended."""
+    fleet = start_fleet(*how, "--pid-file", "ianus.pid")
+    with fleet.visit(wrk=WRK) as visitors:
+        for number in range(share(UPGRADES)):
+            visitors.progress()
+            fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
+            fleet.upgrade()
+            visitors.progress()
+            assert visitors.failures == []
+            assert f"v{number}" in visitors.versions
+    assert visitors.failures == []
+
+
+@FLEETS
+def test_broken_application(start_fleet: Start, how: tuple[Any, ...]) -> None:
+    """The old workers serve on when the new ones do not start."""
+    fleet = start_fleet(*how)
+    with fleet.visit(wrk=WRK) as visitors:
+        before = fleet.workers()
+        text = fleet.app.read_text()
+        for breakage in ("raise RuntimeError('broken')\n", "import os; os._exit(7)\n", "def f(:\n"):
+            mark = fleet.server.log.mark()
+            fleet.app.write_text(breakage + text)
+            fleet.signal(signal.SIGHUP)
+            fleet.server.log.wait_for(r"ERROR", mark)
+            visitors.progress()
+            until(lambda: fleet.workers() == before, "none but the old workers")
+        fleet.app.write_text(text.replace("first", "repaired"))
+        fleet.reload()
+        visitors.progress(50)
+        assert "repaired" in visitors.versions
+    assert visitors.failures == []
+
+
+# --- What somebody notices ---
+
+
+def check_only_of(failures: list[Failure], killed: set[int], connections: int) -> None:
+    """Asserts that nothing failed but what was on its way to or in processes that were killed, once a connection."""
+    surprising = [failure for failure in failures if failure.worker not in killed | {None}]
+    assert not surprising
+    assert len(failures) <= connections * len(killed)
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_killed_workers(start_fleet: Start, interface: str) -> None:
+    fleet = start_fleet(interface, 3)
+    with fleet.visit() as visitors:
+        killed = fleet.workers()
+        for worker in killed:
+            visitors.progress()
+            os.kill(worker, signal.SIGKILL)
+            fleet.settled({worker})
+        visitors.progress(500)
+    check_only_of(visitors.failures, killed, visitors.count)
+    assert visitors.failures, "a test that has seen nobody die"
+    assert not killed & fleet.workers()
+    assert not zombies(fleet.supervisor)
+
+
+@pytest.mark.parametrize("how", [("asgi", 3), ("asgi", 2, "--preload"), ("wsgi", 1)])
+def test_killed_supervisor(tmp_path: Path, how: tuple[Any, ...]) -> None:
+    """Workers finish what they have, and go."""
+    interface, workers, *more = how
+    shutil.copy(APP, tmp_path)
+    options = ("--workers", str(workers), "--no-access-log", "--timeout-drain-idle", "1", *more)
+    server = Server(f"{APP.stem}:{interface}", *options, cwd=tmp_path, app_dir=tmp_path)
+    until(lambda: len(workers_of(server.process.pid)) == workers, "all workers")
+    left = children(server.process.pid)
+    with server.connect() as client, server.connect() as idle:
+        assert idle.get("/1").status == 200
+        client.request("/2?nap=1")
+        os.kill(server.process.pid, signal.SIGKILL)
+        response = client.response()
+        assert response.status == 200
+        assert response.body.startswith(b"2 ")
+        assert idle.gone()
+        until(lambda: not any(map(alive, left)), "the end of them all")
+    server.wait()
+
+
+def test_stuck_loop(start_fleet: Start) -> None:
+    """Who blocks the event loop for too long is told of, and replaced; the others serve on."""
+    fleet = start_fleet("asgi", 2, "--timeout", str(SCALE.timeout))
+    mark = fleet.server.log.mark()
+    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.timeout + PATIENCE) as client:
+        stuck = int(client.get("/1").body.split()[1])
+        client.request(f"/2?block={SCALE.block}")
+        assert client.gone()
+        fleet.settled({stuck})
+        visitors.progress(500)
+    check_only_of(visitors.failures, {stuck}, visitors.count)
+    told = fleet.server.log.since(mark)
+    assert f"GET /2?block={SCALE.block}" in told
+    assert re.search(r"supervised_app\.py.*\bdawdle\b", told), told
+    assert str(stuck) in told
+
+
+def test_long_call(start_fleet: Start) -> None:
+    """One call of many that takes long is told of, and goes on."""
+    limit = str(SCALE.timeout)
+    fleet = start_fleet("wsgi", 1, "--timeout", limit, "--stuck-report-after", limit, "--threads", "8")
+    mark = fleet.server.log.mark()
+    before = fleet.workers()
+    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.call + PATIENCE) as client:
+        assert client.get(f"/1?block={SCALE.call}").status == 200
+    assert visitors.failures == []
+    assert fleet.workers() == before
+    assert f"GET /1?block={SCALE.call}" in fleet.server.log.since(mark)
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_kept_gil(start_fleet: Start, interface: str) -> None:
+    """C code that keeps everybody waiting, but not for too long, is left alone."""
+    fleet = start_fleet(interface, 1, "--timeout", str(SCALE.timeout))
+    before = fleet.workers()
+    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.gil + PATIENCE) as client:
+        for _ in range(2):
+            assert client.get(f"/1?gil={SCALE.gil}").status == 200
+    assert visitors.failures == []
+    assert fleet.workers() == before
+
+
+def test_kept_gil_for_too_long(start_fleet: Start) -> None:
+    """It is told of like any other who is stuck: neither judging nor telling needs the GIL."""
+    fleet = start_fleet("asgi", 1, "--timeout", "2")
+    mark = fleet.server.log.mark()
+    before = fleet.workers()
+    with Client(fleet.server.address) as client:
+        client.request("/1?gil=60")
+        assert client.gone()
+    fleet.settled(before)
+    told = fleet.server.log.since(mark)
+    assert "GET /1?gil=60" in told
+    assert re.search(r"supervised_app\.py.*\bact\b", told), told

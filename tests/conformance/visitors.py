@@ -1,0 +1,200 @@
+"""Clients that keep their connections, check each answer, and note whatever a client can notice of a server's changes.
+
+A connection that the server has said it will close is opened anew. One that it closes without a word is its right as
+long as nothing was asked for on it and it was idle for as long as it may be; anything else is a failure.
+"""
+
+import itertools
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tests.helpers import PATIENCE, Address, Client, until
+
+# Seconds for which the visitors pause at most, well below --timeout-drain-idle as the servers here have it: a
+# connection that was idle for no longer than ALLOWED is not to be closed without a word.
+PAUSE = 0.3
+ALLOWED = 1.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """worker: the process that the connection was seen to be on, None before its first answer."""
+
+    worker: int | None
+    what: str
+
+
+class Visitor(threading.Thread):
+    """A client. manner: "busy" asks again at once, "pausing" in a moment, "waiting" when its connection was closed.
+
+    failures, workers (that have answered), versions (of the application), answered, waited (connections whose end was
+    waited for): what it has noticed.
+    """
+
+    def __init__(self, address: Address, first: int, manner: str) -> None:
+        super().__init__(daemon=True)
+        self._address = address
+        self._numbers = itertools.count(first)
+        self._manner = manner
+        self._over = threading.Event()
+        self.failures: list[Failure] = []
+        self.workers: set[int] = set()
+        self.versions: set[str] = set()
+        self.answered = 0
+        self.waited = 0
+        self._worker: int | None = None  # of the present connection
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            self._worker = None
+            try:
+                with Client(self._address, timeout=3 * PATIENCE) as client:
+                    self._visit(client)
+            except (OSError, AssertionError, ValueError) as problem:
+                self.failures.append(Failure(self._worker, f"{type(problem).__name__}: {problem}"))
+                self._over.wait(0.05)  # not to fail a thousand times
+
+    def _visit(self, client: Client) -> None:
+        """One connection, to its end."""
+        since = time.monotonic()
+        while not self._over.is_set():
+            if self._worker is not None:
+                if self._manner == "pausing":
+                    self._over.wait(PAUSE * (next(self._numbers) % 7) / 6)
+                elif self._manner == "waiting":
+                    self._await_end(client)
+                    return
+                if _readable(client):
+                    assert client.nothing(), "bytes that belong to no answer"
+                    assert time.monotonic() - since > ALLOWED, "closed without a word before its time"
+                    return
+            try:
+                closing = self._ask(client, next(self._numbers))
+            except ConnectionError:
+                if self._worker is not None and time.monotonic() - since > ALLOWED:
+                    return  # This client was late: its request met the close on the way.
+                raise
+            since = time.monotonic()
+            if closing:
+                assert client.nothing(), "bytes behind the last answer"
+                return
+
+    def _ask(self, client: Client, number: int) -> bool:
+        """One request; whether the server closes the connection."""
+        nap = b"?nap=0.03" if number % 10 == 0 else b""
+        body = b"%d " % number * (number % 400) if number % 4 == 0 else b""
+        if body:  # in two pieces, between which the server may change its mind about the connection
+            client.request(f"/{number}{nap.decode()}", b"Content-Length: %d" % len(body), method="POST")
+            client.send(body)
+        else:
+            client.request(f"/{number}{nap.decode()}")
+        response = client.response()
+        found = re.fullmatch(rb"(\d+) (\d+) (\w+) (\d+)", response.body)
+        assert response.status == 200, f"status {response.status}: {response.body!r}"
+        assert found is not None, f"{response.body!r}"
+        assert (int(found[1]), int(found[4])) == (number, zlib.crc32(body)), f"{response.body!r} for {number}"
+        worker = int(found[2])
+        assert self._worker in (None, worker), f"{self._worker} and {worker} on one connection"
+        self._worker = worker
+        self.workers.add(worker)
+        self.versions.add(found[3].decode())
+        self.answered += 1
+        return response.closing
+
+    def _await_end(self, client: Client) -> None:
+        while not self._over.is_set():
+            if _readable(client, 0.05):
+                assert client.nothing(), "bytes that belong to no answer"
+                self.waited += 1
+                return
+
+
+def _readable(client: Client, seconds: float = 0.0) -> bool:
+    return bool(select.select([client.sock], [], [], seconds)[0])
+
+
+class Visitors:
+    """Several clients at once, for as long as the block lasts; `wrk` beside them where it is installed."""
+
+    def __init__(
+        self, address: Address, *, busy: int = 6, pausing: int = 6, waiting: int = 2, wrk: str | None = None
+    ) -> None:
+        """wrk: the path of the command."""
+        manners = ["busy"] * busy + ["pausing"] * pausing + ["waiting"] * waiting
+        self._visitors = [Visitor(address, 10_000_000 * place, manner) for place, manner in enumerate(manners)]
+        self._address = address
+        self._wrk_path = wrk
+        self._wrk: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        for visitor in self._visitors:
+            visitor.start()
+        if self._wrk_path is not None:
+            assert isinstance(self._address, tuple)
+            url = "http://{}:{}/0".format(*self._address)
+            command = [self._wrk_path, "-t1", "-c4", "-d3600", "--timeout", f"{PATIENCE:.0f}s", url]
+            self._wrk = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for visitor in self._visitors:
+            visitor.stop()
+        told = self._end_wrk()
+        for visitor in self._visitors:
+            visitor.join()
+        if kind is None and told is not None:
+            assert "Socket errors" not in told, told
+            assert "Non-2xx" not in told, told
+
+    def _end_wrk(self) -> str | None:
+        if self._wrk is None:
+            return None
+        self._wrk.send_signal(signal.SIGINT)  # It tells what it has counted so far.
+        try:
+            return self._wrk.communicate(timeout=PATIENCE)[0]
+        finally:
+            self._wrk.kill()
+            self._wrk.wait()
+
+    @property
+    def count(self) -> int:
+        """How many connections they have at a time."""
+        return len(self._visitors)
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [failure for visitor in self._visitors for failure in list(visitor.failures)]
+
+    @property
+    def answered(self) -> int:
+        return sum(visitor.answered for visitor in self._visitors)
+
+    @property
+    def waited(self) -> int:
+        return sum(visitor.waited for visitor in self._visitors)
+
+    @property
+    def workers(self) -> set[int]:
+        return set[int]().union(*(set(visitor.workers) for visitor in self._visitors))
+
+    @property
+    def versions(self) -> set[str]:
+        return set[str]().union(*(set(visitor.versions) for visitor in self._visitors))
+
+    def progress(self, answers: int = 200) -> None:
+        """Waits until so many more answers came."""
+        wanted = self.answered + answers
+        until(lambda: self.answered >= wanted, f"{answers} more answers; {self.failures[:3]}")
