@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -565,11 +564,10 @@ def run_supervised(app: Any, settings: Settings) -> int:
     supervised = Supervised(0, board, lifeline, channel)
     server = ServerInfo(pid=os.getpid(), workers=1, addresses=())
     info = WorkerInfo(pid=os.getpid(), slot=0, started=0.0)
-    task = Task(app, settings, open_listeners(settings), supervised, None, Hooks(), server, lambda: info)
     try:
-        # A vigil would last as long as this process, and end it with what this function closes.
-        with patch.object(module, "Vigil"):
-            return module.serve(task)
+        return module.serve(
+            Task(app, settings, open_listeners(settings), supervised, None, Hooks(), server, lambda: info)
+        )
     finally:
         board.close()
         for fd in (lifeline, held, heard, channel):
