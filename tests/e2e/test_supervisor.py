@@ -1,0 +1,566 @@
+"""The supervisor as an operator meets it: workers that come and go, signals, another server on the same sockets."""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PATIENCE, Client, Output, Server, is_running, until
+
+# Says which process serves, and lets a request wait for its body.
+APP = """
+import os
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({{"type": "http.response.start", "status": 200, "headers": []}})
+        await send({{"type": "http.response.body", "body": f"{text} {{os.getpid()}}".encode(), "more_body": True}})
+        while (await receive())["type"] == "http.request" and scope["path"] == "/wait":
+            pass
+        await send({{"type": "http.response.body"}})
+"""
+
+FAILED = r"a worker could not be started as configured now \(exit code 3\); the old ones serve on$"
+
+
+class Site:
+    """A server, and the directory with its settings and its application. log: the server's."""
+
+    def __init__(self, server: Server, path: Path) -> None:
+        self.server = server
+        self.log = server.log
+        self.path = path
+
+    def signal(self, number: signal.Signals) -> int:
+        """Sends it to the supervisor; returns the log's mark from before."""
+        mark = self.log.mark()
+        self.server.signal(number)
+        return mark
+
+    def answer(self, address: str | tuple[str, int] = "") -> tuple[str, int]:
+        """What the application says, and in which process."""
+        with Client(address or self.server.address) as client:
+            text, pid = client.get("/", b"Connection: close").body.decode().split()
+        return text, int(pid)
+
+    def serving(self, count: int = 40) -> set[int]:
+        """Who answers; with so many requests nobody is missed."""
+        return {self.answer()[1] for _ in range(count)}
+
+    def wait_for_workers(self, pids: set[int]) -> None:
+        until(lambda: self.serving() == pids, f"answers of {pids} alone")
+
+    def change_to(self, text: str) -> None:
+        """Has the application say something else, from the next start on."""
+        (self.path / "main.py").write_text(APP.format(text=text))
+
+    def configure(self, **settings: int | str) -> None:
+        configure(self.path, **settings)
+
+    def served(self, worker: int, mark: int = 0) -> int:
+        """The pid of a worker that has come to serve since the mark."""
+        return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves", mark)[1])
+
+    def replaced(self, worker: int, mark: int = 0) -> int:
+        """The pid of a worker that serves in place of another one since the mark."""
+        return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves in place of ", mark)[1])
+
+    def upgrade(self) -> int:
+        """Starts another server, and waits until it serves. Returns its pid."""
+        mark = self.signal(signal.SIGUSR2)
+        pid = int(self.log.wait_for(r"another server was started \(pid (\d+)\)", mark)[1])
+        self.log.wait_for(rf" serves main:app .*, pid {pid}$", mark)
+        return pid
+
+
+def configure(path: Path, **settings: int | str) -> None:
+    (path / "ianus.toml").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The directory of an application that says `one`."""
+    path = tmp_path / "site"
+    path.mkdir()
+    (path / "main.py").write_text(APP.format(text="one"))
+    return path
+
+
+@pytest.fixture
+def start(start_server: Callable[..., Server], path: Path) -> Callable[..., Site]:
+    """start(**settings): a server of that application, with settings from a file."""
+
+    def start(*options: str, bind: tuple[str, ...] = ("127.0.0.1:0",), **settings: int | str) -> Site:
+        configure(path, **settings)
+        options = ("--config", str(path / "ianus.toml"), *options)
+        return Site(start_server(*options, app="main:app", app_dir=path, bind=bind), path)
+
+    return start
+
+
+def refuses(address: tuple[str, int]) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def run(*options: str, cwd: Path, app: str = "main:app") -> "subprocess.CompletedProcess[str]":
+    """A server that cannot start."""
+    command = [sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
+
+
+# --- Workers ---
+
+
+def test_all_workers_answer_and_have_names(start: Callable[..., Site]) -> None:
+    site = start(workers=3, process_name="site")
+    workers = site.server.children()
+    assert len(workers) == 3
+    assert site.serving(100) == set(workers)
+    names = [Path(f"/proc/{pid}/comm").read_text() for pid in (site.server.process.pid, *workers)]
+    assert names == ["site: superviso\n", "site: worker 1\n", "site: worker 2\n", "site: worker 3\n"]
+    found = re.findall(r"^.* serves .*$", site.log.text, re.MULTILINE)
+    assert len(found) == 1
+    assert found[0].endswith(f", 3 workers, pid {site.server.process.pid}")
+
+
+def test_a_worker_that_is_killed_is_replaced(start: Callable[..., Site]) -> None:
+    site = start(workers=2)
+    first, second = site.server.children()
+    os.kill(second, signal.SIGKILL)
+    told = rf"worker 2 \(pid {second}\) has ended by itself \(killed by SIGKILL\); another one takes its place"
+    site.log.wait_for(told)
+    third = site.served(2)
+    site.wait_for_workers({first, third})
+
+
+def test_more_and_fewer(start: Callable[..., Site]) -> None:
+    site = start(workers=1)
+    (first,) = site.server.children()
+    mark = site.signal(signal.SIGTTIN)
+    second = site.served(2, mark)
+    site.wait_for_workers({first, second})
+    site.signal(signal.SIGTTOU)
+    until(lambda: site.server.children() == [first], "the end of the second")
+    assert site.serving() == {first}
+    mark = site.signal(signal.SIGTTOU)
+    site.log.wait_for("workers: 1, there can be no fewer", mark)
+    assert "ERROR" not in site.log.text
+
+
+def test_recycling_is_unnoticed(start: Callable[..., Site]) -> None:
+    site = start(workers=2, max_requests=20)
+    before = set(site.server.children())
+    until(lambda: not before & site.serving(10), "others than those of the beginning")
+    assert re.search(r" worker \d \(pid \d+\) will be replaced: --max-requests", site.log.text)
+    assert "ERROR" not in site.log.text
+
+
+def test_workers_leave_when_the_supervisor_is_killed(start: Callable[..., Site]) -> None:
+    site = start(workers=2)
+    workers = site.server.children()
+    site.server.process.kill()
+    until(lambda: not any(map(is_running, workers)), "the end of all workers")
+    assert site.server.wait() == -signal.SIGKILL
+    site.server.process.returncode = 0  # so that the fixture takes it for an end in order
+
+
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_what_cannot_start_is_told_once(count: str, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("1 / 0\n")
+    ended = run("--workers", count, cwd=tmp_path)
+    assert ended.returncode == 3
+    assert ended.stderr.count("ZeroDivisionError: division by zero\n") == 1
+    assert ended.stderr.count("Error: main cannot be imported") == 1
+    assert "ianus/" not in ended.stderr
+
+
+# --- HUP ---
+
+
+def test_hup_reads_settings_and_application_anew(start: Callable[..., Site]) -> None:
+    site = start(workers=1)
+    assert site.answer()[0] == "one"
+    site.change_to("two")
+    site.configure(workers=2)
+    mark = site.signal(signal.SIGHUP)
+    workers = {site.replaced(1, mark)}
+    site.log.wait_for(r" worker 2 \(pid \d+\) serves in place of ", mark)
+    until(lambda: len(site.server.children()) == 2, "the end of those before")
+    workers = set(site.server.children())
+    site.wait_for_workers(workers)
+    assert site.answer()[0] == "two"
+
+
+def test_hup_changes_addresses(start: Callable[..., Site], tmp_path: Path) -> None:
+    site = start(bind=(), workers=2)
+    unix = tmp_path / "app.sock"
+    (address,) = site.server.addresses
+    assert isinstance(address, tuple)
+    site.configure(workers=1, bind="unix:app.sock")
+    mark = site.signal(signal.SIGHUP)
+    pid = site.replaced(1, mark)
+    until(lambda: site.server.children() == [pid], "the end of those before")
+    assert site.answer(str(unix)) == ("one", pid)
+    until(lambda: refuses(address), "the old address to be closed")
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "told"),
+    [
+        ("1 / 0\n", {"workers": 2}, FAILED),
+        ("", {"workers": "many"}, r"the settings cannot be used, everything stays as it was: .*workers"),
+        ("", {"workers": 1, "error_logfile": "/no/such/directory/log"}, r"everything stays as it was: .*/no/such"),
+        ("", {"hooks": "no_such_module"}, r"everything stays as it was: There is no module 'no_such_module'"),
+    ],
+    ids=["application", "settings", "log", "hooks"],
+)
+def test_hup_with_what_is_broken_changes_nothing(
+    application: str, settings: dict[str, int | str], told: str, start: Callable[..., Site]
+) -> None:
+    site = start(workers=1)
+    before = site.serving(5)
+    if application:
+        (site.path / "main.py").write_text(application)
+    site.configure(**settings)
+    mark = site.signal(signal.SIGHUP)
+    site.log.wait_for(told, mark)
+    assert site.serving(5) == before
+    site.change_to("two")
+    site.configure(workers=1)
+    mark = site.signal(signal.SIGHUP)
+    after = site.replaced(1, mark)
+    site.wait_for_workers({after})
+    assert site.answer() == ("two", after)
+
+
+# --- Another server ---
+
+
+def test_another_server_takes_over(start: Callable[..., Site], tmp_path: Path) -> None:
+    site = start(bind=("127.0.0.1:0", "unix:app.sock"), workers=2, pid_file="pid")
+    pid_file, unix = tmp_path / "pid", tmp_path / "app.sock"
+    old, inode = site.server.process.pid, unix.stat().st_ino
+    assert pid_file.read_text() == f"{old}\n"
+    new = site.upgrade()
+    try:
+        assert (pid_file.read_text(), (tmp_path / "pid.2").read_text()) == (f"{old}\n", f"{new}\n")
+        both = {*children(new), *site.server.children()} - {new}
+        until(lambda: site.serving(10) & set(children(new)), "answers of the new server")
+        assert site.serving() <= both
+        mark = site.signal(signal.SIGUSR2)
+        site.log.wait_for("USR2 changes nothing: two servers run already", mark)
+        assert site.signal(signal.SIGTERM)
+        assert site.server.process.wait(PATIENCE) == 0
+        site.log.wait_for("the server before this one has ended")
+        until(lambda: pid_file.exists() and pid_file.read_text() == f"{new}\n", "the pid file of the new server")
+        assert not (tmp_path / "pid.2").exists()
+        assert site.serving() == set(children(new))
+        assert unix.stat().st_ino == inode
+        assert site.answer(str(unix))[1] in children(new)
+    finally:
+        os.kill(new, signal.SIGTERM)
+        site.server.wait()
+    until(lambda: not is_running(new), "the end of the new server")
+    assert not unix.exists()
+    assert not pid_file.exists()
+
+
+def test_another_server_that_is_not_what_was_hoped_for(start: Callable[..., Site], tmp_path: Path) -> None:
+    site = start(bind=("127.0.0.1:0", "unix:app.sock"), workers=3, pid_file="pid")
+    before = set(site.server.children())
+    site.configure(workers=1, pid_file="pid")
+    new = site.upgrade()
+    os.kill(new, signal.SIGTERM)
+    site.log.wait_for(rf"the new server \(pid {new}\) has ended; this one goes on")
+    site.wait_for_workers(before)
+    assert site.answer(str(tmp_path / "app.sock"))[1] in before
+    assert (tmp_path / "pid").read_text() == f"{site.server.process.pid}\n"
+    assert not (tmp_path / "pid.2").exists()
+    site.server.stop()
+    assert not (tmp_path / "app.sock").exists()
+
+
+def test_another_server_may_have_fewer_workers(start: Callable[..., Site]) -> None:
+    site = start(workers=3)
+    site.configure(workers=1)
+    new = site.upgrade()
+    try:
+        assert site.signal(signal.SIGTERM)
+        assert site.server.process.wait(PATIENCE) == 0
+        site.log.wait_for("the server before this one has ended")
+        assert site.serving() == set(children(new))
+    finally:
+        os.kill(new, signal.SIGTERM)
+        site.server.wait()
+
+
+def test_another_server_that_cannot_start(start: Callable[..., Site], tmp_path: Path) -> None:
+    site = start(bind=("127.0.0.1:0", "unix:app.sock"), workers=1)
+    before = site.serving(5)
+    (site.path / "main.py").write_text("1 / 0\n")
+    mark = site.signal(signal.SIGUSR2)
+    site.log.wait_for(r"the new server \(pid \d+\) has ended; this one goes on", mark)
+    assert "Error: main cannot be imported" in site.log.since(mark)
+    assert site.serving() == before == {site.answer(str(tmp_path / "app.sock"))[1]}
+
+
+def test_another_server_needs_the_directory_of_this_one(start: Callable[..., Site], tmp_path: Path) -> None:
+    site = start(workers=1)
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    tmp_path.rename(elsewhere)
+    try:
+        mark = site.signal(signal.SIGUSR2)
+        site.log.wait_for("another server cannot be started: .*No such file or directory", mark)
+    finally:
+        elsewhere.rename(tmp_path)
+    assert site.answer()[0] == "one"
+
+
+# --- Stops ---
+
+
+def test_all_leave_and_come_back(start: Callable[..., Site]) -> None:
+    site = start(workers=2)
+    site.signal(signal.SIGWINCH)
+    until(lambda: site.server.children() == [], "the end of all workers")
+    with site.server.connect() as client:
+        client.request("/")
+        mark = site.signal(signal.SIGHUP)
+        text, pid = client.response().body.decode().split()
+    assert text == "one"
+    assert int(pid) in {site.served(1, mark), site.served(2, mark)}
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,)], ids=["INT INT", "QUIT"])
+def test_a_stop_that_waits_for_nothing(numbers: tuple[signal.Signals, ...], start: Callable[..., Site]) -> None:
+    site = start(workers=2, timeout_graceful_shutdown=0)
+    with site.server.connect() as client:
+        client.request("/wait", b"Transfer-Encoding: chunked")
+        client.head()
+        for number in numbers:
+            site.signal(number)
+            site.log.wait_for(" stopping$")
+        assert client.gone()
+    assert site.server.wait() == 0
+    assert site.log.text.rstrip().endswith("stopped")
+
+
+def test_a_third_interrupt_kills(start: Callable[..., Site]) -> None:
+    site = start(workers=1)
+    (worker,) = site.server.children()
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: is_stopped(worker), "the worker to obey nothing")
+    site.signal(signal.SIGINT)
+    until(lambda: is_pending(worker, signal.SIGTERM), "TERM for the worker")
+    site.signal(signal.SIGINT)
+    until(lambda: is_pending(worker, signal.SIGQUIT), "QUIT for the worker")
+    site.signal(signal.SIGINT)
+    assert site.server.wait() == 0
+    assert "worker 1 (pid" in site.log.text
+
+
+def is_stopped(pid: int) -> bool:
+    return all(") T " in each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    found = re.search(r"^ShdPnd:\s+([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) & 1 << number - 1)
+
+
+# --- Hooks, managers ---
+
+HOOKS = """
+import os
+
+def say(text):
+    with open({path!r}, "a") as file:
+        file.write(text + "\\n")
+
+def on_starting(server): say(f"on_starting {{server.workers}} {{len(server.addresses)}}")
+def when_ready(server): say(f"when_ready {{server.pid == os.getpid()}}")
+def on_reload(server): say(f"on_reload {{server.workers}}")
+def on_exit(server): say("on_exit")
+def nworkers_changed(server, new_value, old_value): say(f"nworkers_changed {{new_value}} {{old_value}}")
+def pre_fork(server, worker): say(f"pre_fork {{worker.slot}} {{worker.pid}}")
+def post_fork(server, worker): say(f"post_fork {{worker.slot}} {{worker.pid == os.getpid() != server.pid}}")
+def post_worker_init(worker): say(f"post_worker_init {{worker.slot}} {{worker.pid == os.getpid()}}")
+def worker_exit(server, worker): say(f"worker_exit {{worker.slot}} {{worker.pid == os.getpid()}}")
+def child_exit(server, worker): say(f"child_exit {{worker.slot}} {{server.pid == os.getpid()}}")
+def pre_exec(server): say("pre_exec")
+"""
+
+
+STARTED = ["pre_fork 1 0", "post_fork 1 True", "post_worker_init 1 True"]
+ENDED = ["worker_exit 1 True", "child_exit 1 True"]
+
+
+def test_hooks_are_called_in_order(start: Callable[..., Site], path: Path) -> None:
+    log = path / "hooks.log"
+    (path / "told.py").write_text(HOOKS.format(path=str(log)))
+    site = start(hooks="told", workers=1)
+    expected = ["on_starting 1 1", *STARTED, "when_ready True"]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    site.signal(signal.SIGHUP)
+    expected += ["on_reload 1", *STARTED, *ENDED]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    site.server.stop()
+    assert log.read_text().splitlines() == [*expected, *ENDED, "on_exit"]
+
+
+def test_a_manager_is_told_of_states(
+    start: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        site = start(workers=2)
+        assert manager.recv(100).decode() == f"READY=1\nMAINPID={site.server.process.pid}"
+        site.signal(signal.SIGHUP)
+        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
+        assert manager.recv(100) == b"READY=1"
+        site.server.stop()
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+# --- Users ---
+
+NOBODY = 65534
+
+
+def nobody_can_load_python() -> bool:
+    command = ["/bin/sh", "-c", f"exec {sys.executable} -c 'import ianus.process.main'"]
+    return subprocess.run(command, user=NOBODY, group=NOBODY, cwd="/", stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("identity", [{"group": NOBODY}, {"user": NOBODY, "group": NOBODY}], ids=["group", "user"])
+def test_workers_are_another_user_and_open_their_logs_anew(
+    identity: dict[str, int], start_server: Callable[..., Server]
+) -> None:
+    if "user" in identity and not nobody_can_load_python():
+        pytest.skip("Python is installed where others cannot read it")
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own are closed to others.
+        path = Path(directory)
+        path.chmod(0o755)
+        (path / "main.py").write_text(APP.format(text="one"))
+        access = path / "access.log"
+        configure(path, access_logfile=str(access), **{name: str(number) for name, number in identity.items()})
+        server = start_server("--config", str(path / "ianus.toml"), app="main:app", app_dir=path)
+        site = Site(server, path)
+        (worker,) = server.children()
+        status = Path(f"/proc/{worker}/status").read_text()
+        ids = re.findall(r"^(Uid|Gid|Groups):\s+(\d+)", status, re.MULTILINE)
+        assert dict(ids) == {"Uid": str(identity.get("user", 0)), "Gid": str(NOBODY), "Groups": str(NOBODY)}
+        assert site.answer()[0] == "one"
+        until(lambda: access.read_text().count("GET /") == 1, "the first line")
+        access.rename(path / "before.log")
+        site.signal(signal.SIGUSR1)
+        until(access.exists, "another file")
+        until(lambda: site.answer() and access.read_text(), "a line in it")
+        assert (access.stat().st_uid, access.stat().st_gid) == (identity.get("user", 0), NOBODY)
+        server.stop()
+
+
+# --- Programs, terminals ---
+
+
+@pytest.fixture
+def program(path: Path) -> Iterator[Callable[..., tuple["subprocess.Popen[bytes]", Output]]]:
+    """program(*command, stdin=...): a process in the directory of the application, and its standard error."""
+    started = []
+
+    def program(*command: str, stdin: int = subprocess.DEVNULL) -> tuple["subprocess.Popen[bytes]", Output]:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=path, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert process.stderr is not None
+        started.append((process, Output(process.stderr)))
+        return started[-1]
+
+    yield program
+    for process, log in started:
+        process.kill()
+        process.wait()
+        log.join()
+
+
+def pids(log: Output) -> tuple[int, list[int]]:
+    """The supervisor, by its banner, and its workers."""
+    supervisor = int(log.wait_for(r" serves main:app .*, pid (\d+)$")[1])
+    return supervisor, children(supervisor)
+
+
+RUN = "import ianus, sys; sys.exit(ianus.run('main:app', bind='127.0.0.1:0', workers=2))"
+
+
+def test_a_program_may_have_several_workers(
+    program: Callable[..., tuple["subprocess.Popen[bytes]", Output]],
+) -> None:
+    process, log = program("-c", RUN)
+    supervisor, workers = pids(log)
+    assert children(process.pid) == [supervisor]
+    assert len(workers) == 2
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert not any(map(is_running, [supervisor, *workers]))
+
+
+def test_all_end_with_the_program_that_has_started_them(
+    program: Callable[..., tuple["subprocess.Popen[bytes]", Output]],
+) -> None:
+    process, log = program("-c", RUN)
+    supervisor, workers = pids(log)
+    process.kill()
+    until(lambda: not any(map(is_running, [supervisor, *workers])), "the end of all processes")
+    assert "stopped" in log.text
+
+
+# What a terminal's program is: the leader of a session that has this terminal.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", "-w", "2", "main:app"])
+"""
+
+
+def test_the_end_of_a_terminal_is_a_stop(
+    program: Callable[..., tuple["subprocess.Popen[bytes]", Output]],
+) -> None:
+    terminal, end = pty.openpty()
+    try:
+        process, log = program("-c", IN_TERMINAL, stdin=end)
+        os.close(end)
+        assert pids(log)[0] == process.pid
+        mark = log.mark()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, b"\x18\0\x50\0\0\0\0\0")  # 24 lines of 80: WINCH
+        process.send_signal(signal.SIGWINCH)
+        process.send_signal(signal.SIGTTOU)
+        log.wait_for("workers: 1, before: 2", mark)
+        assert "the workers leave" not in log.text
+    finally:
+        os.close(terminal)
+    assert process.wait(PATIENCE) == 0
+    log.wait_for("the terminal is gone$")
