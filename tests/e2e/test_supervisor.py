@@ -268,7 +268,7 @@ def test_another_server_takes_over(start: Callable[..., Site], tmp_path: Path) -
         assert site.serving() <= both
         mark = site.signal(signal.SIGUSR2)
         site.log.wait_for("USR2 changes nothing: two servers run already", mark)
-        assert site.signal(signal.SIGTERM)
+        site.signal(signal.SIGTERM)
         assert site.server.process.wait(PATIENCE) == 0
         site.log.wait_for("the server before this one has ended")
         until(lambda: pid_file.exists() and pid_file.read_text() == f"{new}\n", "the pid file of the new server")
@@ -304,7 +304,7 @@ def test_another_server_may_have_fewer_workers(start: Callable[..., Site]) -> No
     site.configure(workers=1)
     new = site.upgrade()
     try:
-        assert site.signal(signal.SIGTERM)
+        site.signal(signal.SIGTERM)
         assert site.server.process.wait(PATIENCE) == 0
         site.log.wait_for("the server before this one has ended")
         assert site.serving() == set(children(new))
@@ -375,7 +375,7 @@ def test_a_third_interrupt_kills(start: Callable[..., Site]) -> None:
     until(lambda: is_pending(worker, signal.SIGQUIT), "QUIT for the worker")
     site.signal(signal.SIGINT)
     assert site.server.wait() == 0
-    assert "worker 1 (pid" in site.log.text
+    assert f"worker 1 (pid {worker}) has ended (killed by SIGKILL)" in site.log.text
 
 
 def is_stopped(pid: int) -> bool:
