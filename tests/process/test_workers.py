@@ -44,6 +44,9 @@ class Board:
     def requests(self) -> list[tuple[str, float]]:
         return self.in_flight
 
+    def unlisted(self) -> int:
+        return 2 * len(self.in_flight)
+
     def stacks(self) -> str:
         return self.written
 
@@ -312,7 +315,7 @@ def test_one_that_has_served_is_replaced_at_once(caplog: pytest.LogCaptureFixtur
     world.end(first, code=-11)
     assert world.starting() == [(0, 1)]
     assert "worker 1 (pid 100) has ended by itself (killed by SIGSEGV); another one takes its place" in caplog.text
-    assert "in flight in worker 1 (pid 100) were:\nGET /slow (7.2 s)" in caplog.text
+    assert "in flight in worker 1 (pid 100) were:\nGET /slow (7.2 s)\nand 2 more" in caplog.text
     assert "stacks of worker 1 (pid 100) were:\nThread 1: somewhere" in caplog.text
     assert [(name, info.pid) for name, _, info in world.calls] == [("child_exit", 100)]
 
