@@ -38,7 +38,7 @@ from ianus.acceptor.socket_api cimport (
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
-from ianus.telemetry.waker cimport Waker
+from ianus.telemetry.waker cimport Waker, put
 
 logger = logging.getLogger("ianus.error")
 
@@ -360,6 +360,8 @@ cdef class Reactor(Owner):
         cdef uint32_t generation = <uint32_t>event.data.u64
         cdef Connection connection
         cdef uint64_t expirations
+        # Whoever looks at an event looks after the connections (telemetry/pulse).
+        put(&self.waker.served, self.waker.served + 1)
         if slot == TIMER_SLOT:
             c_read(self.timer, &expirations, sizeof(expirations))
             self.timer_due = True

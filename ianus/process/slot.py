@@ -179,8 +179,9 @@ class Slot:
             self.leaving.append(before)
         return before
 
-    def leave(self) -> None:
-        """The one that serves has stopped to accept connections."""
+    def leave(self, now: float) -> None:
+        """The one that serves has stopped to accept connections by itself."""
+        self.not_before = now + FIRST_PAUSE
         assert self.serving is not None
         self.serving.stage = Stage.LEAVING
         self.leaving.append(self.serving)

@@ -137,9 +137,9 @@ class Workers:
         elif what == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more)
         elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
-            # Somebody else has told it to stop. Nobody accepts connections there now.
-            logger.warning("%s leaves without being told to; another one takes its place", process)
-            self._slots[process.slot].leave()
+            # Somebody else has told it to stop, and us in a moment if that was for all. Nobody accepts there now.
+            logger.info("%s leaves, for which it was not asked here", process)
+            self._slots[process.slot].leave(now)
         elif what == "closing":
             process.on_closing(now)
         elif what == "stuck" and process.stage is not Stage.STARTING:

@@ -18,7 +18,7 @@ cdef extern from * nogil:
 
 cdef class Waker:
     cdef readonly int fd        # eventfd, owned; open as long as this object lives, since native threads write to it
-    cdef uint64_t served        # wake-ups that were taken notice of
+    cdef uint64_t served        # what was taken notice of: wake-ups, and whatever else comes where they do
     cdef uint64_t closed        # nobody will take notice any more
 
     cdef void wake(self) noexcept nogil     # from any thread
