@@ -303,8 +303,10 @@ class Supervisor:
             notify("STOPPING=1")
             # Before the workers, which take what waits and close theirs: from then on clients are refused.
             self.sockets.close(leave_files=self._shares_sockets())
+        if urgency == Urgency.GRACEFUL:
             self.workers.stop(now, successor=self._shares_sockets())
-        if urgency > Urgency.GRACEFUL:
+        else:
+            # Without TERM before: who has nothing to finish would be at its end, and deaf, when this comes.
             self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
 
     def _on_hangup(self, now: float) -> None:

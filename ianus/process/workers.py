@@ -113,7 +113,9 @@ class Workers:
 
     def hurry(self, number: signal.Signals, now: float) -> None:
         """Everybody leaves without waiting: QUIT, and then KILL."""
+        self._is_stopping = True
         for process in self:
+            process.stage = Stage.LEAVING
             process.ask(number, now, QUICK)
 
     def tell(self, number: signal.Signals) -> None:
