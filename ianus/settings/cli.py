@@ -52,7 +52,9 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
     """
 
     def run(words: tuple[str, ...], print_config: bool, check_config: bool, **given: Any) -> None:
+        variables = set(os.environ)
         configuration = _read(words, given)
+        read = {name: os.environ[name] for name in os.environ.keys() - variables}
         for warning in configuration.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
@@ -64,7 +66,16 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             raise click.UsageError(_explain_no_application())
 
         def reread() -> tuple[str, Settings]:
-            configuration = _collect(words, given)
+            nonlocal read
+            for name in read:  # by an --env-file, which sets what is not set
+                os.environ.pop(name, None)
+            variables = set(os.environ)
+            try:
+                configuration = _collect(words, given)
+            except StartupError:
+                os.environ.update(read)
+                raise
+            read = {name: os.environ[name] for name in os.environ.keys() - variables}
             return configuration.app, configuration.settings
 
         act = check if check_config else serve

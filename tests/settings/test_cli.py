@@ -12,6 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
+from ianus.errors import StartupError
 from ianus.settings.cli import Reread, build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
@@ -463,3 +464,30 @@ def test_the_shell_can_complete_options_and_choices() -> None:
 def test_paths_and_values_are_passed_on_as_they_are(served: Served) -> None:
     assert invoke(served, "main:app", "--app-dir", "a_b" + os.sep).exit_code == 0
     assert served[0][1].app_dir == "a_b" + os.sep
+
+
+def test_sources_are_read_again_with_the_variables_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What HUP does. A file that cannot be used changes nothing."""
+    monkeypatch.setenv("IANUS_WORKERS", "3")
+    file = Path(".env")
+    file.write_text("IANUS_BACKLOG=5\nIANUS_WORKERS=7\nOWN=one\n")
+    seen: list[tuple[int | str, int, str | None]] = []
+
+    def note(settings: Settings) -> None:
+        seen.append((settings.workers, settings.backlog, os.environ.get("OWN")))
+
+    def serve(app: str, settings: Settings, reread: Reread) -> int:
+        note(settings)
+        file.write_text("IANUS_BACKLOG=6\nOWN=two\n")
+        note(reread()[1])
+        file.write_text("IANUS_BACKLOG=none\n")
+        with pytest.raises(StartupError):
+            reread()
+        assert (os.environ["IANUS_BACKLOG"], os.environ["OWN"]) == ("6", "two")
+        file.write_text("")
+        note(reread()[1])
+        return 0
+
+    result = CliRunner().invoke(build_command(serve, serve, "1"), ["main:app", "--env-file", ".env"])
+    assert result.exception is None or result.exit_code == 0, result.output
+    assert seen == [(3, 5, "one"), (3, 6, "two"), (3, Settings().backlog, None)]
