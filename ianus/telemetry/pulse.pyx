@@ -130,6 +130,7 @@ cdef class Pulse:
         written to; 0: never. Either is done once for each ping.
         """
         self.waker = waker
+        waker.watched = True
         self.shared = shared
         pthread_mutex_lock(&self.watch.lock)
         self.watch.heartbeat = NULL if shared is None else &shared.memory.header.heartbeat

@@ -17,7 +17,8 @@ cdef extern from * nogil:
 
 
 cdef class Waker:
-    cdef readonly int fd        # eventfd, owned; open as long as this object lives, since native threads write to it
+    cdef readonly int fd        # eventfd, owned; -1 once closed
+    cdef bint watched           # a native thread writes to it: it is open as long as this object lives
     cdef uint64_t served        # what was taken notice of: wake-ups, and whatever else comes where they do
     cdef uint64_t closed        # nobody will take notice any more
 

@@ -33,11 +33,14 @@ cdef class Waker:
     def close(self) -> None:
         """Tells other threads that there is nobody left to wake."""
         put(&self.closed, 1)
+        if not self.watched:
+            self.forget()
 
     def forget(self) -> None:
         """After fork(), in the child, where there are no other threads."""
-        c_close(self.fd)
-        self.fd = -1
+        if self.fd >= 0:
+            c_close(self.fd)
+            self.fd = -1
 
     def take_notice(self) -> None:
         """What a reactor does when the fd is readable."""
