@@ -25,7 +25,6 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import upgrade
 from ianus.process.board import Board
-from ianus.process.cpus import cpus
 from ianus.process.fork import HANDLED, fork
 from ianus.process.hooks import Hooks
 from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded, title
@@ -511,7 +510,11 @@ class Supervisor:
 
 
 def _count(settings: Settings) -> int:
-    return cpus() if settings.workers == "auto" else settings.workers
+    if settings.workers != "auto":
+        return settings.workers
+    from ianus.process.cpus import cpus  # For this answer only.
+
+    return cpus()
 
 
 def _logical_directory() -> str:

@@ -10,7 +10,6 @@ Facts and rules:
 
 import logging
 import os
-import random
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -161,11 +160,15 @@ class Workers:
         if before is not None:
             before.stop(now, successor=True)
         settings = process.plan.settings
-        if settings.workers_lifetime:
-            jitter = random.uniform(0, settings.workers_lifetime_jitter)
-            process.lives_until = now + settings.workers_lifetime + jitter
-        if settings.workers_max_rss:
-            process.memory_limit = settings.workers_max_rss + random.randint(0, settings.workers_max_rss_jitter) << 20
+        if settings.workers_lifetime or settings.workers_max_rss:
+            import random  # 4 ms, which few starts need.
+
+            if settings.workers_lifetime:
+                jitter = random.uniform(0, settings.workers_lifetime_jitter)
+                process.lives_until = now + settings.workers_lifetime + jitter
+            if settings.workers_max_rss:
+                mebibytes = settings.workers_max_rss + random.randint(0, settings.workers_max_rss_jitter)
+                process.memory_limit = mebibytes << 20
 
     def on_exit(self, process: Process, status: int, now: float) -> None:
         """A worker has ended. status: as of os.waitpid()."""
