@@ -129,8 +129,8 @@ cdef class Pulse:
         limit: seconds behind which the thread (threading.get_ident()) gets the signal, and the eventfd `alarm` is
         written to; 0: never. Either is done once for each ping.
         """
-        self.waker = waker
         waker.watched = True
+        self.waker = waker
         self.shared = shared
         pthread_mutex_lock(&self.watch.lock)
         self.watch.heartbeat = NULL if shared is None else &shared.memory.header.heartbeat

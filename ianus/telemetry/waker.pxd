@@ -18,9 +18,10 @@ cdef extern from * nogil:
 
 cdef class Waker:
     cdef readonly int fd        # eventfd, owned; -1 once closed
-    cdef bint watched           # a native thread writes to it: it is open as long as this object lives
+    cdef bint watched           # a native thread writes to it, so that it stays open as long as this object lives
     cdef uint64_t served        # what was taken notice of: wake-ups, and whatever else comes where they do
     cdef uint64_t closed        # nobody will take notice any more
 
+    cdef void close_fd(self) noexcept
     cdef void wake(self) noexcept nogil     # from any thread
     cdef void serve(self) noexcept          # takes notice, when the fd was readable

@@ -27,24 +27,26 @@ cdef class Waker:
             raise OSError(errno, os.strerror(errno))
 
     def __dealloc__(self):
-        if self.fd >= 0:
-            c_close(self.fd)
+        self.close_fd()
 
     def close(self) -> None:
-        """Tells other threads that there is nobody left to wake."""
+        """There is nobody left to wake."""
         put(&self.closed, 1)
         if not self.watched:
-            self.forget()
+            self.close_fd()
 
     def forget(self) -> None:
         """After fork(), in the child, where there are no other threads."""
-        if self.fd >= 0:
-            c_close(self.fd)
-            self.fd = -1
+        self.close_fd()
 
     def take_notice(self) -> None:
         """What a reactor does when the fd is readable."""
         self.serve()
+
+    cdef void close_fd(self) noexcept:
+        if self.fd >= 0:
+            c_close(self.fd)
+            self.fd = -1
 
     cdef void wake(self) noexcept nogil:
         cdef uint64_t one = 1
