@@ -42,8 +42,9 @@ def prepare(settings: Settings) -> "Watched":
 
 
 def impatient(settings: Settings) -> Settings:
-    """The settings of workers that are replaced whenever a file is saved."""
-    return replace(settings, timeout_graceful_shutdown=min(settings.timeout_graceful_shutdown or GRACE, GRACE))
+    """The settings of workers that are replaced whenever a file is saved, and in which somebody may be debugging."""
+    grace = min(settings.timeout_graceful_shutdown or GRACE, GRACE)
+    return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
 
 
 class Watched:
