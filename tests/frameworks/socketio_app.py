@@ -16,6 +16,9 @@ server = socketio.AsyncServer(async_mode="asgi")
 
 
 async def tell_of_the_end() -> None:
+    # Of clients that are gone it knows the first request until it looks through them, which it does now and then.
+    server.eio.sockets.clear()
+    server.environ.clear()
     say("alive", json.dumps(alive()))
 
 
