@@ -49,6 +49,10 @@ SHARES: dict[str, tuple[int, Callable[[random.Random], int]]] = {
 }
 
 
+# Bytes that every answer has: that to HEAD, where no length is known, is no more than a head of four lines.
+SHORTEST = 80
+
+
 class WrongError(AssertionError):
     """An answer is not what it must be."""
 
@@ -152,10 +156,12 @@ class Visitor(threading.Thread):
         self.problem: BaseException | None = None
 
     def run(self) -> None:
+        requests: list[Request] = []
         try:
             while requests := self._next_requests():
                 self._round(requests)
         except BaseException as problem:
+            problem.add_note(f"in a round of {requests}")
             self.problem = problem
         finally:
             self._hang_up()
@@ -182,7 +188,7 @@ class Visitor(threading.Thread):
         if what < 0.06:  # leaves before all answers were read
             self.unsure += [request.number for request in requests]
             if self._choose.random() < 0.7:
-                client.exactly(self._choose.randrange(1, 100))
+                client.exactly(self._choose.randrange(1, SHORTEST))
             self._leave(client)
             return
         if what < 0.08:
@@ -291,7 +297,7 @@ def stress(
         took = time.monotonic() - started
         problems = [visitor.problem for visitor in visitors if visitor.problem is not None]
         if problems:
-            os.kill(server.pid, signal.SIGUSR2)  # the stacks of all threads
+            os.kill(server.pid, signal.SIGABRT)  # its supervisor logs the stacks of all threads
             time.sleep(1)
             raise BaseExceptionGroup(f"{len(problems)} of {clients} clients, server {server.process.poll()}", problems)
         with Client(server.address, timeout=PATIENCE) as client:

@@ -5,7 +5,6 @@ when it is made and when it is closed.
 """
 
 import atexit
-import faulthandler
 import itertools
 import json
 import os
@@ -30,9 +29,6 @@ made = itertools.count()
 closed = itertools.count()
 inside: list[int] = []
 THREADS = int(os.environ["STRESS_THREADS"])
-
-# What is found in a hung server: the stacks of its threads.
-faulthandler.register(signal.SIGUSR2, all_threads=True)
 
 FILE = tempfile.TemporaryFile()  # noqa: SIM115
 FILE.write(bytes(range(256)) * 1000)
