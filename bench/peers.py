@@ -53,8 +53,8 @@ class Server:
 
     ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
     name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has,
-    ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``crew`` those for more workers
-    where the command does not tell their number.
+    ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``workers`` those for
+    several where the command does not tell their number.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Server:
     logs: Mapping[Log, str] = field(default_factory=dict)
     mount: str = ""
     pings: str = ""
-    crew: str = ""
+    workers: str = ""
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -80,7 +80,7 @@ class Server:
             self.logs.get(service.log, ""),
             self.mount if service.mount else "",
             self.pings if service.ping_interval else "",
-            self.crew if service.workers > 1 else "",
+            self.workers if service.workers > 1 else "",
         ]
         threads = BLOCKING_THREADS if service.blocking else self.threads
         text = " ".join([self.command, *options]).format(port=port, **{**vars(service), "threads": threads})
@@ -112,7 +112,7 @@ def ianus(name: str, program: Path) -> Server:
         logs=WITH_JSON,
         mount="--mount {mount}",
         pings="--ws-ping-interval {ping_interval}",
-        crew="--workers {workers}",
+        workers="--workers {workers}",
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 

@@ -2,11 +2,11 @@
 
 from capacity import FAST, MIX, SLOW
 from client import Request
-from crew import Crew
 from neighbours import Beside, Neighbours, Traffic
 from peers import Service
 from realtime import Echo, FanOut, Silent
 from scenario import HELLO, Crowd, Idle, Load, Mixed, Scenario, Startup, Stream
+from workers import Workers
 
 BROWSER_HEADERS = (
     ("Connection", "keep-alive"),
@@ -140,7 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Crowd("open10000", "Hello, 64 busy connections of 10,000", peers=ASGI),
     Idle("idle5000", "5,000 idle keep-alive connections"),
     Startup("startup", "Start to first answer"),
-    Crew(
+    Workers(
         "workers4",
         "4 workers: 200 keep-alive connections, and at rest",
         Service("apps:who", workers=4),

@@ -14,7 +14,7 @@ from visit import Metrics, Setting, serving
 
 
 @dataclass(frozen=True)
-class Crew(Scenario):
+class Workers(Scenario):
     """Keep-alive connections that are opened all at once, again and again; then nothing.
 
     The application answers with the number of its process. The server has all cores: on one, those who accept from the
