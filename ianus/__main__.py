@@ -7,22 +7,23 @@ from typing import NoReturn
 from ianus._version import __version__
 from ianus.errors import StartupError
 from ianus.process.streams import open_standard_streams
-from ianus.settings.cli import Reread, build_command, subcommand
+from ianus.settings.cli import build_command, subcommand
 from ianus.settings.schema import Settings
+from ianus.settings.sources import Reader
 
 
-def serve(app: str, settings: Settings, reread: Reread) -> int:
+def serve(app: str, settings: Settings, reader: Reader) -> int:
     """Serves until asked to stop. Returns the exit code; what prevents the start is printed."""
 
     def run() -> int:
         from ianus.process.start import supervise  # Late: `ianus --help` needs no server.
 
-        return supervise(app, settings, reread)
+        return supervise(app, settings, reader)
 
     return _reported(run)
 
 
-def check(app: str, settings: Settings, reread: Reread) -> int:
+def check(app: str, settings: Settings, reader: Reader) -> int:
     """Does what can be done of a start without a socket. Returns the exit code; what would prevent it is printed."""
 
     def run() -> int:

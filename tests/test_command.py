@@ -297,6 +297,8 @@ def test_all_applications_are_checked(run: Run) -> None:
         (["my_main:app", "--error-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
         (["my_main:app", "--access-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
         (["my_main:app", "--reload", "--reload-dir", "nowhere"], 3, "nowhere does not exist, and cannot be watched"),
+        (["my_main:app", "--hooks", "nowhere"], 3, "There is no module 'nowhere'"),
+        (["my_main:app", "--user", "no-such-user"], 3, "There is no user 'no-such-user'"),
         (["my_main:app", "--bind", "localhost"], 2, "Error: --bind: 'localhost' has no port; write localhost:8000."),
         ([], 2, "There is no application to serve"),
     ],

@@ -34,13 +34,14 @@ class Listener:
 
     sock: owned by the listener.
     address: what a person can use, such as http://127.0.0.1:8000 or unix:/run/app.sock.
+    path: of the socket file that was made for it; "" where there is none, or where it was somebody else who made it.
     """
 
     def __init__(self, sock: socket.socket, address: str, unix_path: str = "") -> None:
         self.sock = sock
         self.address = address
-        self._path = os.path.abspath(unix_path) if unix_path else ""
-        self._inode = _inode(self._path) if unix_path else None
+        self.path = os.path.abspath(unix_path) if unix_path else ""
+        self._inode = _inode(self.path) if unix_path else None
         self._pid = os.getpid()
 
     def leave_file(self) -> None:
@@ -50,8 +51,8 @@ class Listener:
     def close(self) -> None:
         """Closes the socket and removes the socket file if it is still ours. May be called twice."""
         # A forked child has a copy of this object, but the file is its parent's.
-        if self._inode is not None and self._pid == os.getpid() and _inode(self._path) == self._inode:
-            os.unlink(self._path)
+        if self._inode is not None and self._pid == os.getpid() and _inode(self.path) == self._inode:
+            os.unlink(self.path)
         self._inode = None
         self.sock.close()
 

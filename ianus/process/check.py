@@ -1,7 +1,10 @@
-"""What --check-config does: a start as main.py begins it, without the sockets."""
+"""What --check-config does: a start without the sockets, of the supervisor and of one worker."""
 
+from ianus.process.hooks import Hooks
 from ianus.process.main import new_loop
+from ianus.process.privileges import resolve
 from ianus.process.resources import check_spool, open_log
+from ianus.process.template import become_subreaper
 from ianus.process.worker import describe, load_applications, serves_wsgi
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, apply_config
@@ -16,6 +19,10 @@ def check(app: str, settings: Settings) -> str:
         from ianus.process.watcher import prepare
 
         prepare(settings)
+    if settings.preload:
+        become_subreaper()
+    resolve(settings.user, settings.group)
+    Hooks.load(settings.hooks, settings.app_dir)
     if settings.log_config:
         apply_config(settings.log_config)
     apps = load_applications(app, settings)

@@ -36,6 +36,9 @@ def run(app: str, settings: Settings) -> int:
     command = COMMAND.format(path=sys.path, pipe=reading)
     try:
         process = subprocess.Popen([sys.executable, *flags, "-c", command], pass_fds=[reading, *handed])
+    except OSError:
+        os.close(lifeline)
+        raise
     finally:
         os.close(reading)
     restore = _hand_on_signals(process)

@@ -1,4 +1,4 @@
-"""Processes that the supervisor makes of itself: workers, and what watches files.
+"""Processes that the supervisor makes of itself: workers, their template, what watches files, another server.
 
 Facts and rules:
 - A new process leaves the supervisor's frames by an exception (Forked), which is caught where the command began. So it
@@ -14,6 +14,8 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+
+from ianus.errors import StartupError, one_line
 
 # What the supervisor handles, and a new process does not.
 HANDLED = (
@@ -38,7 +40,7 @@ class Forked(BaseException):
         self.go_on = go_on
 
 
-def fork(go_on: Callable[[], int], leave: Callable[[], None]) -> int:
+def fork(go_on: Callable[[], int], leave: Callable[[], None] = lambda: None) -> int:
     """Makes a process. Returns its pid; in the new process, does not return but raises Forked.
 
     leave: lets go of what the new process is not to have. Raises OSError where the system has no more processes.
@@ -57,12 +59,22 @@ def fork(go_on: Callable[[], int], leave: Callable[[], None]) -> int:
             signal.signal(signal.SIGINT, _ignore)
             signal.signal(signal.SIGHUP, _ignore)
             signal.set_wakeup_fd(-1)
-            leave()
+            _or_end(leave)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
         raise Forked(go_on)
     return pid
+
+
+def _or_end(leave: Callable[[], None]) -> None:
+    # What it raised would be caught as the supervisor's own failure, and there would be two of it.
+    try:
+        leave()
+    except BaseException as error:
+        sys.stderr.write(f"Error: a new process cannot let go of what is the supervisor's: {one_line(error)}.\n")
+        sys.stderr.flush()
+        os._exit(StartupError.exit_code)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

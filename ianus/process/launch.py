@@ -1,8 +1,8 @@
 """Where a worker's process begins: what it is given, and what it says to the supervisor.
 
 It speaks in lines of words with tabs between them: `ready FACT ...` once connections are accepted; `recycle REASON`
-when it wants a successor; `closing` when requests are done and the application cleans up; `stuck REASON` from a thread
-of its own (vigil.py) when nothing else in it runs any more.
+when it wants a successor; `leaving` when it stops to accept connections; `closing` when requests are done and the
+application cleans up; `stuck REASON` from a thread of its own (vigil.py) when nothing else in it runs any more.
 """
 
 import os
@@ -18,7 +18,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.board import Board
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
-from ianus.process.title import set_title
+from ianus.process.title import name_process
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
@@ -46,11 +46,6 @@ class Supervised(NamedTuple):
             pass
 
 
-def title(settings: Settings, part: str) -> str:
-    """What a process is called that plays this part."""
-    return f"{settings.process_name or 'ianus'}: {part}"
-
-
 class Task(NamedTuple):
     """What a worker is to do. listeners: its own from here on. identity: who it is to become. apps: loaded already."""
 
@@ -71,7 +66,7 @@ class Task(NamedTuple):
 
 def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[Application, ...]":
     """Loads what workers have in common, in the process that they are forked from. Raises StartupError."""
-    set_title(title(settings, "template"))
+    name_process(settings, "template")
     if identity is not None:
         assume(identity)
     if settings.log_config:
@@ -88,7 +83,6 @@ def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[A
 def serve_preloaded(
     app: str,
     settings: Settings,
-    identity: Identity | None,
     hooks: Hooks,
     server: ServerInfo,
     apps: "tuple[Application, ...]",
@@ -113,7 +107,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 
 def serve(task: Task) -> int:
     """The life of a worker. Returns its exit code; what prevents a start is printed."""
-    set_title(title(task.settings, f"worker {task.supervised.slot + 1}"))
+    name_process(task.settings, f"worker {task.supervised.slot + 1}")
     try:
         if task.identity is not None:
             assume(task.identity)

@@ -50,7 +50,7 @@ def serve(task: Task) -> int:
 
     Raises StartupError where serving cannot begin.
     """
-    if task.settings.log_config:
+    if task.settings.log_config and not task.apps:  # else that was done before they were loaded
         apply_config(task.settings.log_config)
     return _serve_on(task.listeners, task.app, task.settings, task)
 
@@ -73,11 +73,9 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         stack.callback(loop.close)
         stack.callback(vigil.stop)
 
-        if supervised is None:
-            worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start)
-        else:
-            say, slot = supervised.say, supervised.slot
-            worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start, say=say, slot=slot)
+        say = supervised.say if supervised is not None else None
+        slot = supervised.slot if supervised is not None else None
+        worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start, say=say, slot=slot)
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)

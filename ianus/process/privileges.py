@@ -52,12 +52,8 @@ def resolve(user: str, group: str) -> Identity | None:
     return Identity(uid, gid, tuple(os.getgrouplist(account.pw_name, gid)) if account is not None else (gid,))
 
 
-def assume(identity: Identity, files: Iterable[str] = ()) -> None:
-    """Becomes `identity`, for ever: this process, and every thread of it.
-
-    files: paths of what it is to go on writing to, see give(). Raises OSError.
-    """
-    give(identity, files)
+def assume(identity: Identity) -> None:
+    """Becomes `identity`, for ever: this process, and every thread of it. Raises OSError."""
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)

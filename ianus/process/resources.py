@@ -6,7 +6,7 @@ import os
 from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
 from ianus.errors import StartupError
 from ianus.settings.schema import Settings
-from ianus.settings.values import FdBind, UnixBind
+from ianus.settings.values import Bind, FdBind, UnixBind
 from ianus.telemetry.logs import ErrorLog
 
 
@@ -15,18 +15,21 @@ def open_listeners(settings: Settings) -> list[Listener]:
     listeners: list[Listener] = []
     try:
         for bind in settings.bind:
-            if isinstance(bind, UnixBind):
-                permissions = settings.uds_permissions
-                listeners.append(listen_unix(bind.path, backlog=settings.backlog, permissions=permissions))
-            elif isinstance(bind, FdBind):
-                listeners.append(listen_fd(bind.fd))
-            else:
-                listeners += listen_tcp(bind.host, bind.port, backlog=settings.backlog)
+            listeners += listen_on(bind, settings)
     except BaseException:
         for listener in listeners:
             listener.close()
         raise
     return listeners
+
+
+def listen_on(bind: Bind, settings: Settings, *, shared: bool = False) -> list[Listener]:
+    """Listens on everything that `bind` stands for. shared: workers may each have a socket. Raises StartupError."""
+    if isinstance(bind, UnixBind):
+        return [listen_unix(bind.path, backlog=settings.backlog, permissions=settings.uds_permissions)]
+    if isinstance(bind, FdBind):
+        return [listen_fd(bind.fd)]
+    return listen_tcp(bind.host, bind.port, backlog=settings.backlog, shared=shared)
 
 
 def open_log(settings: Settings) -> ErrorLog:

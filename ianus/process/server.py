@@ -34,8 +34,8 @@ class Server:
     """An application, to be served once: for another time there is another Server.
 
     app: "MODULE:ATTR" or the application itself.
-    settings: a Settings object, or single settings as keywords; those about a process of its own (loop, switch
-        interval, the error log and logging's configuration) have no effect.
+    settings: a Settings object, or single settings as keywords; those about processes (of workers and of the operating
+        system, the loop, the switch interval, the error log and logging's configuration) have no effect.
     started: connections are accepted, or were once.
 
     Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.

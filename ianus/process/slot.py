@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from ianus.hooks import WorkerInfo
 from ianus.process.board import Board
+from ianus.process.grace import of_closing, until_closing
+from ianus.process.hooks import Hooks
+from ianus.process.privileges import Identity
 from ianus.settings.schema import Settings
 
 # Seconds to obey QUIT, and ABRT, before KILL comes.
@@ -18,21 +21,19 @@ ABORTING = 2.0
 # Seconds behind which KILL comes if QUIT, sent because TERM had no effect, has none either.
 SILENT = 5.0
 
-# Seconds that a worker gets beside the limits of a stop, which it keeps by itself.
-MARGIN = 2.0
-
 
 class Plan(NamedTuple):
-    """What workers serve, and how: what was configured at a time. number: they are counted."""
+    """What workers serve, and how: what was configured at a time.
+
+    number: plans are counted. workers: how many. identity: who they are to become.
+    """
 
     number: int
     app: str
     settings: Settings
-
-    def grace(self) -> float:
-        """Seconds that a worker may take to finish what is in flight; 0 is no limit."""
-        limit = self.settings.timeout_graceful_shutdown
-        return limit + MARGIN if limit else 0.0
+    workers: int
+    hooks: Hooks
+    identity: Identity | None
 
 
 class Stage(Enum):
@@ -62,6 +63,7 @@ class Process:
         self.stage = Stage.STARTING
         self.untold: list[signal.Signals] = []  # what it is told once it has started
         self.is_aborted = False
+        self.in_order = {0}  # exit codes that surprise nobody
         self.memory_limit = 0  # bytes, 0 for none
         self.lives_until = 0.0  # when it has served long enough, 0 for never
         self.heartbeat = 0.0  # the last one that was seen,
@@ -101,7 +103,7 @@ class Process:
             self._next = (urgent, now + patience) if patience else None
 
     def tell(self, number: signal.Signals) -> None:
-        """Sends a signal that does not end it."""
+        """Sends a signal and expects nothing."""
         try:
             os.kill(self.pid, number)
         except ProcessLookupError:
@@ -109,10 +111,12 @@ class Process:
 
     def stop(self, now: float, *, successor: bool = False) -> None:
         """Has it finish what it does and leave. successor: somebody else serves on its sockets."""
-        # Before it serves it has no handlers yet, and nothing to finish.
-        first = signal.SIGUSR2 if successor and self.stage is not Stage.STARTING else signal.SIGTERM
+        first = signal.SIGUSR2 if successor else signal.SIGTERM
+        if self.stage is Stage.STARTING:  # It has no handlers yet, and nothing to finish.
+            first = signal.SIGTERM
+            self.in_order.add(-first)
         self.stage = Stage.LEAVING
-        self.ask(first, now, self.plan.grace())
+        self.ask(first, now, until_closing(self.plan.settings))
 
     def hasten(self, now: float) -> None:
         """Sends what is due."""
@@ -122,13 +126,13 @@ class Process:
 
     def on_closing(self, now: float) -> None:
         """It has obeyed, and its application cleans up."""
-        limit = self.plan.settings.timeout_lifespan_shutdown
         if self._next is not None:
             number = self._next[0]
             if number == signal.SIGKILL:
                 self._next = (number, now + QUICK)
             else:
-                self._next = (number, now + limit + MARGIN) if limit else None
+                limit = of_closing(self.plan.settings)
+                self._next = (number, now + limit) if limit else None
 
     def due(self) -> float:
         """When there is something to send, 0 for never."""

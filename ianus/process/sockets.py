@@ -13,7 +13,8 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ianus.acceptor.listener import Listener, listen_beside, listen_fd, listen_tcp, listen_unix, take_over
+from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_over
+from ianus.process.resources import listen_on
 from ianus.settings.schema import Settings
 from ianus.settings.values import Bind, FdBind, UnixBind
 
@@ -80,7 +81,7 @@ class Sockets:
         try:
             self.require(settings)
         except BaseException:
-            self.close()
+            self.close(leave_files=handed is not None)
             raise
         for fd in (fd for addresses in self._handed.values() for fds in addresses for fd in fds):
             os.close(fd)  # of an address that is not served any more
@@ -151,13 +152,7 @@ class Sockets:
             # The file of a socket that a process manager has opened is never ours.
             take = listen_fd if isinstance(bind, FdBind) else take_over
             return [Address([take(fd) for fd in fds], shares=shares) for fds in handed]
-        if isinstance(bind, UnixBind):
-            listeners = [listen_unix(bind.path, backlog=settings.backlog, permissions=settings.uds_permissions)]
-        elif isinstance(bind, FdBind):
-            listeners = [listen_fd(bind.fd)]
-        else:
-            listeners = listen_tcp(bind.host, bind.port, backlog=settings.backlog, shared=True)
-        return [Address([listener], shares=shares) for listener in listeners]
+        return [Address([listener], shares=shares) for listener in listen_on(bind, settings, shared=True)]
 
 
 # --- Which of the sockets of an address gets a connection ---

@@ -5,22 +5,24 @@ from typing import Any
 from ianus.errors import StartupError
 from ianus.process.fork import Forked
 from ianus.process.streams import open_standard_streams
-from ianus.process.supervisor import Reread, Supervisor
-from ianus.settings.schema import Settings, table
+from ianus.process.supervisor import Supervisor
+from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
+from ianus.settings.sources import Reader
 
-# Settings that only a supervisor heeds.
-SUPERVISED = ("Worker processes", "Process")
+# Groups of settings that only a supervisor heeds.
+SUPERVISED = (WORKERS, SYSTEM)
 
 
-def supervise(app: str, settings: Settings, reread: Reread | None = None, lifeline: int = -1) -> int:
+def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeline: int = -1) -> int:
     """Looks after processes that serve `app`, until asked to stop. Returns the exit code: also in each of them.
 
-    reread: what HUP has read. lifeline: a pipe whose end asks to stop too. Raises StartupError where serving cannot
-    begin.
+    reader: what reads them anew at HUP. lifeline: a pipe whose end asks to stop too.
+
+    Raises StartupError where serving cannot begin.
     """
     open_standard_streams()
     try:
-        return Supervisor(app, settings, reread, lifeline).run()
+        return Supervisor(app, settings, reader, lifeline).run()
     except Forked as forked:
         go_on = forked.go_on
     return go_on()

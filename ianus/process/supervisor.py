@@ -8,6 +8,7 @@ Facts and rules:
 """
 # ruff: noqa: PTH109, PTH121  (pathlib takes 5 ms to import)
 
+import contextlib
 import logging
 import os
 import select
@@ -25,9 +26,9 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import upgrade
 from ianus.process.board import Board
-from ianus.process.fork import HANDLED, fork
+from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
-from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded, title
+from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded
 from ianus.process.pid_file import PidFile
 from ianus.process.privileges import give, resolve
 from ianus.process.resources import open_log
@@ -35,16 +36,14 @@ from ianus.process.slot import Plan, Process
 from ianus.process.sockets import Sockets
 from ianus.process.systemd import notify
 from ianus.process.template import Template, become_subreaper
-from ianus.process.title import set_title
+from ianus.process.title import name_process
 from ianus.process.watcher import Watcher, impatient, prepare
 from ianus.process.workers import Workers
 from ianus.settings.schema import Settings
-from ianus.telemetry.logs import LogFile, apply_config
+from ianus.settings.sources import Reader
+from ianus.telemetry.logs import ErrorLog, LogFile, apply_config
 
 logger = logging.getLogger("ianus.error")
-
-# Reads the settings anew: (application, settings). Raises StartupError.
-Reread = Callable[[], tuple[str, Settings]]
 
 
 class Urgency(IntEnum):
@@ -59,14 +58,15 @@ class Urgency(IntEnum):
 class Supervisor:
     """One server.
 
-    app: "MODULE:ATTR". reread: what HUP has read; None where the settings come from a program, which has then also the
-    other end of the pipe `lifeline`.
+    app: "MODULE:ATTR". reader: what HUP has read anew; None where the settings come from a program, which has then also
+    the other end of the pipe `lifeline`.
 
     Raises StartupError where serving cannot begin.
     """
 
-    def __init__(self, app: str, settings: Settings, reread: Reread | None = None, lifeline: int = -1) -> None:
-        self.reread = reread
+    def __init__(self, app: str, settings: Settings, reader: Reader | None = None, lifeline: int = -1) -> None:
+        self.reader = reader
+        self.lifeline = lifeline
         self.urgency = Urgency.NONE
         self.code = 0
         self.is_ready = False
@@ -77,7 +77,8 @@ class Supervisor:
         self.signals: deque[int] = deque()
         self.readers: dict[int, Callable[[], object]] = {}
         self.poll = select.poll()
-        self.addresses: tuple[str, ...] = ()
+        self.log: ErrorLog | None = None
+        self.pid_file: PidFile | None = None
         self.watcher: Watcher | None = None
         self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
         self.loaded: set[int] = set()
@@ -86,46 +87,35 @@ class Supervisor:
             settings = impatient(settings)
         if settings.preload:
             become_subreaper()
-        self.hooks = Hooks.load(settings.hooks, settings.app_dir)
-        self.identity = resolve(settings.user, settings.group)
+        plan = _plan(app, settings)
         if settings.umask is not None:
             os.umask(settings.umask)
         handover = upgrade.take_over()
         self.predecessor = -1 if handover is None else handover.alive
         self.sockets = Sockets(settings, None if handover is None else handover.sockets)
-        self.workers = Workers(
-            Plan(1, app, settings), _count(settings), self.sockets, self._launch, self.hooks, self.info
-        )
+        self.addresses = tuple(self.sockets.addresses(settings))
+        self.workers = Workers(plan, self.sockets, self._launch, self.info)
         try:
-            if settings.log_config:
-                apply_config(settings.log_config)
-            self.addresses = tuple(self.sockets.addresses(settings))
-            self.hooks.call("on_starting", self.info())
-            self.log = open_log(settings)
-            self._give_files(settings)
-            self.pid_file = (
-                PidFile(settings.pid_file + (".2" if self._succeeds() else "")) if settings.pid_file else None
-            )
-        except BaseException:
-            self.sockets.close(leave_files=self._succeeds())
+            self.log = _open_log(settings)
+            plan.hooks.call("on_starting", self.info())
+            self._give_files(plan)
+            if settings.pid_file:
+                self.pid_file = PidFile(settings.pid_file + (".2" if self._succeeds() else ""))
+            name_process(settings, "supervisor")
+            self._listen_to_signals()
+            if self._succeeds():
+                self._watch(self.predecessor, self._on_predecessor_gone)
+            if lifeline >= 0:
+                self._watch(lifeline, self._on_caller_gone)
+            if settings.reload:
+                self.watcher = Watcher(watched, settings.reload_delay, self._leave_to_watch)
+                self._watch(self.watcher.fd, self._on_change)
+                logger.info("watching %s for changes, pid %d", ", ".join(watched.directories), os.getpid())
+        except Forked:
             raise
-        set_title(title(settings, "supervisor"))
-        self.woken, self.waking = os.pipe()
-        for fd in (self.woken, self.waking):
-            os.set_blocking(fd, False)
-        self._watch(self.woken, lambda: os.read(self.woken, 65536))
-        signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
-        for number in HANDLED:
-            signal.signal(number, self._note_signal)
-        if self._succeeds():
-            self._watch(self.predecessor, self._on_predecessor_gone)
-        self.lifeline = lifeline
-        if lifeline >= 0:
-            self._watch(lifeline, self._on_caller_gone)
-        if settings.reload:
-            self.watcher = Watcher(watched, settings.reload_delay, self._leave_all)
-            self._watch(self.watcher.fd, self._on_change)
-            logger.info("watching %s for changes, pid %d", ", ".join(watched.directories), os.getpid())
+        except BaseException:
+            self._close()
+            raise
 
     def run(self) -> int:
         """Serves until it was asked to stop and every worker has ended. Returns the exit code.
@@ -134,6 +124,9 @@ class Supervisor:
         """
         while True:
             now = time.monotonic()
+            # Before what has ended: somebody may have told all processes to stop.
+            while self.signals:
+                self._on_signal(signal.Signals(self.signals.popleft()), now)
             self._reap(now)
             self.workers.step(now)
             if self.workers.failed and not self.workers.plan.settings.reload:
@@ -141,13 +134,13 @@ class Supervisor:
                 self._stop(Urgency.GRACEFUL, now)
             if self.workers.has_started and not self.is_ready:
                 self._on_ready()
-            if self.signals:
-                self._on_signal(signal.Signals(self.signals.popleft()), now)
-                continue
             if self.urgency and not any(self.workers):
                 break
             self._prune_templates()
             self._sleep(now)
+        if not self.code:
+            logger.info("stopped")
+        self.workers.plan.hooks.call("on_exit", self.info())
         self._close()
         return self.code
 
@@ -156,6 +149,15 @@ class Supervisor:
         return ServerInfo(pid=os.getpid(), workers=self.workers.count, addresses=self.addresses)
 
     # --- What happens ---
+
+    def _listen_to_signals(self) -> None:
+        self.woken, self.waking = os.pipe()
+        for fd in (self.woken, self.waking):
+            os.set_blocking(fd, False)
+        self._watch(self.woken, lambda: os.read(self.woken, 65536))
+        signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
+        for number in HANDLED:
+            signal.signal(number, self._note_signal)
 
     def _watch(self, fd: int, act: Callable[[], object]) -> None:
         self.readers[fd] = act
@@ -202,6 +204,7 @@ class Supervisor:
                 os.close(self.held)
                 self.held = -1
                 logger.error("the new server (pid %d) has ended; this one goes on", pid)
+                self._notify_ready()
             for process in self.workers:
                 if process.pid == pid:
                     self._hear(process)  # its last words
@@ -216,8 +219,11 @@ class Supervisor:
         logger.info(
             "Ianus %s serves %s on %s; %s", __version__, facts[0], ", ".join(self.addresses), ", ".join(facts[1:])
         )
+        self._notify_ready()
+        self.workers.plan.hooks.call("when_ready", self.info())
+
+    def _notify_ready(self) -> None:
         notify(f"READY=1\nMAINPID={os.getpid()}")
-        self.hooks.call("when_ready", self.info())
 
     def _on_predecessor_gone(self) -> None:
         self._forget(self.predecessor)
@@ -247,7 +253,7 @@ class Supervisor:
         for text in changes:
             logger.info("changed: %s", text)
         if changes and not self.urgency:
-            self.workers.change(self.workers.plan, self.workers.count)
+            self.workers.renew()
 
     def _on_template(self, number: int) -> None:
         template = self.templates[number]
@@ -299,7 +305,10 @@ class Supervisor:
         if first:
             if not self.code:
                 logger.info("stopping")
-            notify("STOPPING=1")
+            if self._succeeds():
+                notify(f"MAINPID={os.getppid()}")  # It goes on, as before us.
+            elif not self.successor:
+                notify("STOPPING=1")
             # Before the workers, which take what waits and close theirs: from then on clients are refused.
             self.sockets.close(leave_files=self._shares_sockets())
         if urgency == Urgency.GRACEFUL:
@@ -313,19 +322,26 @@ class Supervisor:
             logger.info("the terminal is gone")
             self._stop(Urgency.GRACEFUL, now)
             return
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._reload()
+        notify("READY=1")
+
+    def _reload(self) -> None:
         try:
             os.chdir(self.directory)  # It may be a link that leads elsewhere now.
-            app, settings = self.reread() if self.reread is not None else self.workers.plan[1:]
+            before = self.workers.plan
+            app, settings = before.app, before.settings
+            if self.reader is not None:
+                app, settings = self.reader.read()[:2]
+            settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
                 settings = impatient(settings)
             if settings.preload:
                 become_subreaper()
-            hooks = Hooks.load(settings.hooks, settings.app_dir)
-            identity = resolve(settings.user, settings.group)
+            plan = _plan(app, settings)
             self.sockets.require(settings)
+            self._give_files(plan)
             self._change_log(settings)
-            self.identity = identity
-            self._give_files(settings)
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("the settings cannot be used, everything stays as it was: %s", message)
@@ -333,47 +349,44 @@ class Supervisor:
             return
         if settings.umask is not None:
             os.umask(settings.umask)
-        self.hooks = self.workers.hooks = hooks
         logger.info("settings and application are loaded anew")
-        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self.addresses = tuple(self.sockets.addresses(settings))
-        self.hooks.call("on_reload", self.info())
-        self.workers.change(Plan(0, app, settings), _count(settings))
-        notify("READY=1")
+        plan.hooks.call("on_reload", self.info())
+        self.workers.change(plan)
 
     def _change_log(self, settings: Settings) -> None:
         """Raises StartupError; then the log is the old one."""
-        if settings.log_config:
-            apply_config(settings.log_config)
+        assert self.log is not None
         self.log.close()
         try:
-            self.log = open_log(settings)
+            self.log = _open_log(settings)
         except StartupError:
-            self.log = open_log(self.workers.plan.settings)
+            self.log = _open_log(self.workers.plan.settings)
             raise
 
     def _reopen_logs(self) -> None:
+        assert self.log is not None
         try:
             self.log.file.reopen()
         except OSError as error:
             logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
         try:
-            self._give_files(self.workers.plan.settings)
+            self._give_files(self.workers.plan)
         except (StartupError, OSError) as error:
             logger.error("log files cannot be given to the user of the workers: %s", error)
         self.workers.tell(signal.SIGUSR1)
 
     def _upgrade(self) -> None:
-        if self.successor or self._succeeds() or self.reread is None:
-            why = "the settings come from a program" if self.reread is None else "two servers run already"
+        if self.successor or self._succeeds() or self.reader is None:
+            why = "the settings come from a program" if self.reader is None else "two servers run already"
             logger.warning("USR2 changes nothing: %s", why)
             return
-        self.hooks.call("pre_exec", self.info())
+        self.workers.plan.hooks.call("pre_exec", self.info())
         try:
             os.chdir(self.directory)
             alive, held = os.pipe()
             try:
-                self.successor = fork(partial(upgrade.start_anew, self.sockets, alive), self._leave_workers)
+                self.successor = fork(partial(upgrade.start_anew, self.sockets, alive, self.reader.environment()))
             except OSError:
                 os.close(alive)
                 os.close(held)
@@ -385,16 +398,18 @@ class Supervisor:
         self.held = held
         logger.info("another server was started (pid %d); TERM ends this one", self.successor)
 
-    def _give_files(self, settings: Settings) -> None:
-        """Workers open the log files anew, and then as --user. Raises StartupError."""
-        if self.identity is None:
+    def _give_files(self, plan: Plan) -> None:
+        """Workers open the log files anew, and then as --user. Raises StartupError and OSError."""
+        if plan.identity is None:
             return
-        logs = [settings.error_logfile, *([settings.access_logfile] if settings.access_log else [])]
-        files = [path for path in logs if path != "-"]
-        for path in files:
-            LogFile(path, "--access-logfile", 1).close()
-        sockets = [listener.sock.getsockname() for listener in self.sockets.listeners()]
-        give(self.identity, [*files, *(path for path in sockets if isinstance(path, str) and path)])
+        settings = plan.settings
+        logs = {"--error-logfile": settings.error_logfile}
+        if settings.access_log:
+            logs["--access-logfile"] = settings.access_logfile
+        files = [path for path in logs.values() if path != "-"]
+        for name, path in logs.items():
+            LogFile(path, name, 1).close()  # Made where there is none.
+        give(plan.identity, [*files, *(each.path for each in self.sockets.listeners() if each.path)])
 
     # --- Processes ---
 
@@ -403,30 +418,32 @@ class Supervisor:
         if plan.settings.preload and template is None:
             return None
         listeners = self.sockets.of(slot, plan.settings)
-        board = Board()
-        heard, said = os.pipe()
+        with contextlib.ExitStack() as opened:  # all of it, or nothing where the system has no more
+            board = Board()
+            opened.callback(board.close)
+            heard, said = _pipe(opened)
+            lifeline, held = _pipe(opened)
+            opened.pop_all()
         os.set_blocking(heard, False)
-        lifeline, held = os.pipe()
         process = Process(plan, slot, board, held, heard, now)
-        settings = replace(plan.settings, workers=self.workers.count)
         task = Task(
             plan.app,
-            settings,
+            self._settings(plan),
             listeners,
             Supervised(slot, board, lifeline, said),
-            self.identity,
-            self.hooks,
+            plan.identity,
+            plan.hooks,
             self.info(),
             process.info,
         )
-        self.hooks.call("pre_fork", self.info(), process.info())
+        plan.hooks.call("pre_fork", self.info(), process.info())
         try:
             if template is not None:
                 process.pid = template.fork(
                     slot, [board.fd, lifeline, said, *(each.sock.fileno() for each in listeners)]
                 )
             else:
-                process.pid = fork(partial(serve, task), partial(self._leave, process, listeners))
+                process.pid = fork(partial(serve, task), partial(self._become, process, listeners))
         except OSError:
             process.close()
             raise
@@ -438,14 +455,18 @@ class Supervisor:
                 os.close(lifeline)
                 os.close(said)
 
+    def _settings(self, plan: Plan) -> Settings:
+        """Those that a worker is given: as configured, but for the number of workers."""
+        return replace(plan.settings, workers=self.workers.count_with(plan))
+
     def _template(self, plan: Plan) -> Template | None:
         """What has loaded the application for this plan; None while it does."""
         if plan.number not in self.templates:
-            settings = replace(plan.settings, workers=self.workers.count)
+            settings = self._settings(plan)
             template = Template(
-                self._leave_all,
-                partial(preload, plan.app, settings, self.identity),
-                partial(serve_preloaded, plan.app, settings, self.identity, self.hooks, self.info()),
+                self._leave,
+                partial(preload, plan.app, settings, plan.identity),
+                partial(serve_preloaded, plan.app, settings, plan.hooks, self.info()),
             )
             self.templates[plan.number] = template
             self._watch(template.fd, partial(self._on_template, plan.number))
@@ -462,26 +483,29 @@ class Supervisor:
                 del self.templates[number]
                 self.loaded.discard(number)
 
-    def _leave_all(self) -> None:
-        """In a process that is no worker: lets go of all that is the supervisor's."""
-        for listener in self.sockets.listeners():
-            listener.close()
-        self._leave_workers()
-        self._leave_others()
-
-    def _leave(self, process: Process, listeners: Container[object]) -> None:
-        """In a worker: lets go of all that is the supervisor's and other workers'."""
+    def _become(self, process: Process, listeners: Container[object]) -> None:
+        """In a worker: makes it one."""
         process.pid = os.getpid()
         for fd in (process.lifeline, process.channel):
             os.close(fd)
-        for listener in self.sockets.listeners():
-            if listener not in listeners:
-                listener.close()
-        self._leave_workers()
-        self._leave_others()
+        self._leave(listeners)
 
-    def _leave_others(self) -> None:
-        self.log.close()
+    def _leave_to_watch(self) -> None:
+        """In the process that watches files."""
+        name_process(self.workers.plan.settings, "watcher")
+        self._leave()
+
+    def _leave(self, but: Container[object] = ()) -> None:
+        """In a new process: lets go of all that is the supervisor's and other workers', but for these listeners."""
+        for listener in self.sockets.listeners():
+            if listener not in but:
+                listener.close()
+        for each in self.workers:
+            each.close()
+        for fd in (self.woken, self.waking):
+            os.close(fd)
+        if self.log is not None:
+            self.log.close()
         for template in self.templates.values():
             template.leave()
         if self.watcher is not None:
@@ -490,31 +514,39 @@ class Supervisor:
             if fd >= 0:
                 os.close(fd)
 
-    def _leave_workers(self) -> None:
-        for each in self.workers:
-            each.close()
-        for fd in (self.woken, self.waking):
-            os.close(fd)
-
     def _close(self) -> None:
         self._prune_templates()
         if self.watcher is not None:
             self.watcher.close()
-        if not self.code:
-            logger.info("stopped")
-        self.hooks.call("on_exit", self.info())
         self.sockets.close(leave_files=self._shares_sockets())
         if self.pid_file is not None:
             self.pid_file.remove()
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
 
 
-def _count(settings: Settings) -> int:
-    if settings.workers != "auto":
-        return settings.workers
-    from ianus.process.cpus import cpus  # For this answer only.
+def _open_log(settings: Settings) -> ErrorLog:
+    if settings.log_config:
+        apply_config(settings.log_config)
+    return open_log(settings)
 
-    return cpus()
+
+def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for fd in ends:
+        opened.callback(os.close, fd)
+    return ends
+
+
+def _plan(app: str, settings: Settings) -> Plan:
+    """The first one; the number of others does not matter. Raises StartupError."""
+    count = settings.workers
+    if count == "auto":
+        from ianus.process.cpus import cpus  # For this answer only.
+
+        count = cpus()
+    hooks = Hooks.load(settings.hooks, settings.app_dir)
+    return Plan(1, app, settings, count, hooks, resolve(settings.user, settings.group))
 
 
 def _logical_directory() -> str:

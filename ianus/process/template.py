@@ -136,7 +136,6 @@ def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]
         answer = _fork_orphan()
         if not answer:
             requests.close()
-            heed_stops()
             return work(loaded, slot, fds)
         for fd in fds:
             os.close(fd)
@@ -171,6 +170,7 @@ def _receive(requests: socket.socket) -> tuple[int, list[int]]:
 def _fork_orphan() -> str:
     """Forks a process that the supervisor inherits at once. Returns its pid, or why there is none; "" in itself."""
     reading, writing = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         between = os.fork()
     except OSError as error:
@@ -184,6 +184,8 @@ def _fork_orphan() -> str:
         os.waitpid(between, 0)  # From here on the supervisor is the parent.
         return answer or "the process that forks it was killed"
     os.close(reading)
+    # Its pid is known before it heeds stops, and none must be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         answer = str(pid)
@@ -194,6 +196,8 @@ def _fork_orphan() -> str:
         os.write(writing, answer.encode())
         os._exit(0)
     os.close(writing)
+    heed_stops()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ""
 
 

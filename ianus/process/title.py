@@ -5,8 +5,15 @@ short name that the kernel has for every thread, which `top` shows, `ps -o comm`
 """
 # ruff: noqa: PTH123  (pathlib takes 5 ms to import)
 
+from ianus.settings.schema import Settings
+
 # Bytes of it that the kernel keeps.
 _SHORT = 15
+
+
+def name_process(settings: Settings, part: str) -> None:
+    """Gives this process the name of the part that it plays in the server, such as "worker 1"."""
+    set_title(f"{settings.process_name or 'ianus'}: {part}")
 
 
 def set_title(text: str) -> None:

@@ -5,7 +5,6 @@ what was hoped for. The new one is given the sockets, and a pipe that ends with 
 """
 
 import os
-import signal
 import sys
 from typing import NamedTuple
 
@@ -33,15 +32,16 @@ def take_over() -> Handover | None:
     return Handover(given["sockets"], given["alive"])
 
 
-def start_anew(sockets: Sockets, alive: int) -> int:
-    """Becomes another server: does not return unless that fails. alive: the end of a pipe that it is to have."""
+def start_anew(sockets: Sockets, alive: int, environ: dict[str, str]) -> int:
+    """Becomes another server, with this environment: does not return unless that fails.
+
+    alive: the end of a pipe that it is to have.
+    """
     import json
 
-    environ = os.environ | {VARIABLE: json.dumps({"sockets": sockets.handed(), "alive": alive})}
+    environ |= {VARIABLE: json.dumps({"sockets": sockets.handed(), "alive": alive})}
     for fd in (alive, *(listener.sock.fileno() for listener in sockets.listeners())):
         os.set_inheritable(fd, True)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     except OSError as error:

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ianus.process.board import SIZE
+from ianus.process.grace import of_all
 from ianus.process.launch import Supervised
 from ianus.settings.schema import Settings
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from ianus.process.wiring import Wired
     from ianus.telemetry.in_flight import Shared
     from ianus.telemetry.pulse import Pulse
-
-# Seconds behind the limits of a graceful stop that a worker needs besides.
-MARGIN = 5.0
 
 # What the supervisor is told of a worker that is stuck; the seconds come behind it.
 LOOP_STUCK = b"stuck\tits event loop has run no callback"
@@ -92,7 +90,7 @@ class Vigil:
     def _run(self, lifeline: int = -1) -> None:
         from ianus.telemetry.pulse import Pulse  # Compiled; the supervisor's process loads none of that.
 
-        self._pulse = Pulse(lifeline, grace=grace(self._settings))
+        self._pulse = Pulse(lifeline, grace=of_all(self._settings))
         self._pulse.run()
 
     def _show_in_flight(self, service: Service) -> Shared | None:
@@ -109,14 +107,10 @@ class Vigil:
 
     def _forget_in_child(self) -> None:
         """After fork() in the application: the child is nobody's worker, and its crash nobody's but its own."""
-        assert self._supervised is not None
+        supervised, self._supervised = self._supervised, None
+        if supervised is None:
+            return  # A child of a child: the numbers are other files by now.
         faulthandler.enable(2)
-        os.close(self._supervised.lifeline)
-        os.close(self._supervised.channel)
-        self._supervised.board.close()
-
-
-def grace(settings: Settings) -> float:
-    """Seconds that a worker may take to stop gracefully; 0.0 is no limit."""
-    limits = (settings.timeout_graceful_shutdown, settings.timeout_lifespan_shutdown)
-    return sum(limits) + MARGIN if all(limits) else 0.0
+        os.close(supervised.lifeline)
+        os.close(supervised.channel)
+        supervised.board.close()

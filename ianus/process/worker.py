@@ -98,7 +98,7 @@ class Worker:
         listeners: list[Listener],
         stop: StopRequest,
         *,
-        say: Callable[..., None] = lambda *words: None,
+        say: Callable[..., None] | None = None,
         slot: int | None = None,
         on_wired: Callable[[Wired], None] = lambda wired: None,
     ) -> None:
@@ -106,7 +106,7 @@ class Worker:
         self.settings = settings
         self.listeners = listeners
         self.stop = stop
-        self.say = say
+        self.say = say or (lambda *words: None)
         self.slot = slot
         self.on_wired = on_wired
         self.hurried = False

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
-from ianus.process.hooks import Hooks
 from ianus.process.slot import ABORTING, QUICK, Plan, Process, Slot, Stage
 from ianus.process.sockets import Sockets
 
@@ -34,6 +33,9 @@ LATE = 1.0
 # A worker that ends within so many seconds is likely to do so again.
 SOON = 5.0
 
+# Exit codes of who was stopped before it could handle that; who does it to all processes stops the supervisor, too.
+TOLD_TO_END = (-signal.SIGTERM, -signal.SIGQUIT)
+
 PAGE_SIZE = os.sysconf("SC_PAGESIZE")
 
 # Starts a worker: Launch(plan, slot, now); None where that has to wait. Raises OSError and StartupError.
@@ -43,24 +45,20 @@ Launch = Callable[[Plan, int, float], Process | None]
 class Workers:
     """All of them.
 
-    count: of slots that are to be served. plan: what is known to start; candidate: what is tried.
-    failed: a worker has ended while it was starting, and nobody serves instead. settled: every slot is served, and
-    nobody is to be replaced.
+    plan: what is known to start; candidate: what is tried. count: of slots that are to be served; at first the plan's.
+    failed: before all have started for the first time one has ended, or the template has.
     """
 
-    def __init__(
-        self, plan: Plan, count: int, sockets: Sockets, launch: Launch, hooks: Hooks, server: Callable[[], ServerInfo]
-    ) -> None:
+    def __init__(self, plan: Plan, sockets: Sockets, launch: Launch, server: Callable[[], ServerInfo]) -> None:
         self.plan = plan
         self.candidate: Plan | None = None
-        self.count = count
+        self.count = plan.workers
         self.failed = False
         self.has_started = False
         self.facts: list[str] = []  # what the last one that became ready has said of itself
         self._numbers = plan.number  # of plans so far
         self._sockets = sockets
         self._launch = launch
-        self.hooks = hooks
         self._server = server
         self._slots: list[Slot] = []
         self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve; 0 for no more
@@ -72,18 +70,23 @@ class Workers:
 
     # --- What there should be ---
 
-    def change(self, plan: Plan, count: int) -> None:
+    def change(self, plan: Plan) -> None:
         """Replaces all by workers with this plan, whose number does not matter, once one of them has started."""
         self._numbers += 1
         self.candidate = plan._replace(number=self._numbers)
-        before, self.count = self.count, count
-        if count != before:
-            self.hooks.call("nworkers_changed", self._server(), count, before)
         self.failed = self._is_wound_down = False
         for slot in self._slots:
             slot.not_before = 0.0
         if not self.has_started or not any(self._serving()):
             self._accept(self.candidate)
+
+    def renew(self) -> None:
+        """The same with what was configured last: the application has changed."""
+        self.change(self.candidate or self.plan._replace(workers=self.count))
+
+    def count_with(self, plan: Plan) -> int:
+        """How many workers there will be once this plan is what counts."""
+        return self.count if plan == self.plan else plan.workers
 
     def resize(self, by: int) -> None:
         """TTIN and TTOU: one slot more, or one less; the last one stays."""
@@ -91,10 +94,9 @@ class Workers:
         if before + by < 1:
             logger.info("workers: %d, there can be no fewer", before)
             return
-        self.count = before + by
         self._is_wound_down = False
-        logger.info("workers: %d, before: %d", self.count, before)
-        self.hooks.call("nworkers_changed", self._server(), self.count, before)
+        logger.info("workers: %d, before: %d", before + by, before)
+        self._set_count(before + by, before)
 
     def wind_down(self, now: float) -> None:
         """WINCH: everybody leaves, and the sockets stay open for others."""
@@ -114,6 +116,8 @@ class Workers:
         """Everybody leaves without waiting: QUIT, and then KILL."""
         self._is_stopping = True
         for process in self:
+            if process.stage is Stage.STARTING:
+                process.in_order.add(-number)
             process.stage = Stage.LEAVING
             process.ask(number, now, QUICK)
 
@@ -176,7 +180,7 @@ class Workers:
         slot.remove(process)
         code = os.waitstatus_to_exitcode(status)
         told = _how(code)
-        self.hooks.call("child_exit", self._server(), process.info())
+        process.plan.hooks.call("child_exit", self._server(), process.info())
         if process.stage is Stage.STARTING and not self._is_stopping:
             self._on_failed_start(process, slot, code, told, now)
         elif process.stage is Stage.SERVING and not self._is_stopping:
@@ -186,7 +190,7 @@ class Workers:
                 logger.error("%s has ended by itself (%s); another one takes its place", process, told)
             if now - process.started < SOON and not process.is_aborted:
                 slot.punish(now)
-        elif code:
+        elif code not in process.in_order:
             logger.warning("%s has ended (%s)", process, told)
         else:
             logger.debug("%s has ended", process)
@@ -205,7 +209,9 @@ class Workers:
             logger.warning("%s has ended while it was starting (%s); what was changed since is tried", process, told)
             return
         slot.punish(now)
-        if not self.has_started:
+        if not self.has_started and code in TOLD_TO_END:
+            logger.warning("%s was told to end while it was starting (%s)", process, told)
+        elif not self.has_started:
             if code != StartupError.exit_code:  # else it has told why
                 logger.error("%s has ended while it was starting (%s)", process, told)
             self._fail()
@@ -228,7 +234,7 @@ class Workers:
                 self._fail()
 
     def _fail(self) -> None:
-        """There is nobody, and nobody else is started."""
+        """Nobody else is started."""
         self.failed = True
         if self.plan.settings.reload:
             logger.info("the next change starts it again")
@@ -254,6 +260,12 @@ class Workers:
         self.plan = plan
         if plan == self.candidate:
             self.candidate = None
+        if plan.workers != self.count:
+            self._set_count(plan.workers, self.count)
+
+    def _set_count(self, count: int, before: int) -> None:
+        self.count = count
+        self.plan.hooks.call("nworkers_changed", self._server(), count, before)
 
     def keep_sockets(self) -> None:
         """Closes those that nobody needs any more."""
@@ -333,14 +345,14 @@ class Workers:
         if not process.is_aborted:
             process.is_aborted = True
             logger.critical("%s is stuck and will be killed: %s", process, because)
-            self.hooks.call("worker_abort", process.info())
+            process.plan.hooks.call("worker_abort", process.info())
             process.ask(signal.SIGABRT, now, ABORTING)
 
     def _retire(self, now: float) -> None:
         """Slots behind the count go, the last one first: from when on the others get its connections it has SPARED
         seconds for those that are on their way."""
-        if len(self._slots) > self.count and len(self._slots) - 1 not in self._spared:
-            self._spared = dict.fromkeys(range(self.count, len(self._slots)), now + SPARED)
+        for number in range(self.count, len(self._slots)):
+            self._spared.setdefault(number, now + SPARED)
         for number, until in list(self._spared.items()):
             if number < self.count:
                 del self._spared[number]  # It is wanted again.

@@ -10,6 +10,7 @@ understand the line.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -18,7 +19,7 @@ from ianus.errors import SettingError, StartupError
 from ianus.settings.habits import ACCEPTED, HINTS, Habit
 from ianus.settings.schema import BESIDE, SOURCES, Settings, described, table
 from ianus.settings.setting import Setting
-from ianus.settings.sources import Configuration, Given, read_sources
+from ianus.settings.sources import Configuration, Given, Reader, read_sources
 from ianus.settings.values import show_boolean
 
 if TYPE_CHECKING:
@@ -38,23 +39,24 @@ Names that other servers have for them (--host, --port, --keep-alive, ...) are u
 them. `ianus completion bash` (zsh, fish) prints what makes the shell complete such lines.
 """
 
-# Reads all sources again, as this line has it: (application, settings). Raises StartupError.
-Reread = Callable[[], tuple[str, Settings]]
-
-Serve = Callable[[str, Settings, Reread], int]
+Serve = Callable[[str, Settings, Reader], int]
 
 
 def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
     """The command `ianus`.
 
-    It calls `serve` with APP, its settings and what reads them again, or `check` for --check-config, and exits with
-    what that returns.
+    It calls `serve` with APP, its settings and what can read both again, or `check` for --check-config, and exits
+    with what that returns.
     """
 
     def run(words: tuple[str, ...], print_config: bool, check_config: bool, **given: Any) -> None:
-        variables = set(os.environ)
-        configuration = _read(words, given)
-        read = {name: os.environ[name] for name in os.environ.keys() - variables}
+        if problem := _explain_words(words):
+            raise click.UsageError(problem)
+        reader = Reader(partial(_collect, words, given))
+        try:
+            configuration = reader.read()
+        except StartupError as error:
+            _refuse(error)
         for warning in configuration.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
@@ -64,22 +66,8 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             return
         if not configuration.app:
             raise click.UsageError(_explain_no_application())
-
-        def reread() -> tuple[str, Settings]:
-            nonlocal read
-            for name in read:  # by an --env-file, which sets what is not set
-                os.environ.pop(name, None)
-            variables = set(os.environ)
-            try:
-                configuration = _collect(words, given)
-            except StartupError:
-                os.environ.update(read)
-                raise
-            read = {name: os.environ[name] for name in os.environ.keys() - variables}
-            return configuration.app, configuration.settings
-
         act = check if check_config else serve
-        click.get_current_context().exit(act(configuration.app, configuration.settings, reread))
+        click.get_current_context().exit(act(configuration.app, configuration.settings, reader))
 
     return _Command(
         "ianus",
@@ -94,16 +82,6 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             "token_normalize_func": lambda name: name.replace("_", "-"),  # --limit-request-field_size
         },
     )
-
-
-def _read(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
-    """What the line and all other sources say; where that cannot be understood, the end."""
-    if problem := _explain_words(words):
-        raise click.UsageError(problem)
-    try:
-        return _collect(words, given)
-    except StartupError as error:
-        _refuse(error)
 
 
 def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:

@@ -110,7 +110,7 @@ ELSEWHERE = {
     "--http-socket --socket -s": _ADDRESS,
     "--ini": "Settings are read from ianus.toml, or from the TOML file that --config names.",
     "--completion --install-completion --show-completion": "`ianus completion bash` (zsh, fish) prints the script.",
-    "--control-socket": "The server is controlled with signals; docs/behaviour.md has them.",
+    "--control-socket": "The server is controlled with signals; docs/operations.md has them.",
 }
 
 HINTS = {flag: hint for flags, hint in ELSEWHERE.items() for flag in flags.split()}

@@ -252,15 +252,6 @@ class Settings:
         short="-t",
         aliases="timeout_worker_healthcheck",
     )
-    watch_loop: int = field(
-        0,
-        values.integer(0, 3_600_000, "milliseconds, such as 100"),
-        WORKERS,
-        "Log where code of an ASGI application is that blocks the event loop for longer.",
-        unit="milliseconds",
-        zero="never",
-        metavar="MS",
-    )
     max_requests: int = count(
         0, WORKERS, "Replace a worker after so many requests.", zero="never", aliases="limit_max_requests"
     )
@@ -426,6 +417,15 @@ class Settings:
         metavar="FILE",
         aliases="log_config_json",
     )
+    watch_loop: int = field(
+        0,
+        values.integer(0, 3_600_000, "milliseconds, such as 100"),
+        LOGGING,
+        "Log where code of an ASGI application is that blocks the event loop for longer.",
+        unit="milliseconds",
+        zero="never",
+        metavar="MS",
+    )
 
     pid_file: str = path("", SYSTEM, "Write the process id here.", metavar="FILE", aliases="pid pidfile")
     user: str = field(
@@ -459,8 +459,7 @@ class Settings:
         "",
         values.text,
         SYSTEM,
-        "What ps and top call the processes, in place of the application's name; ps shows it if setproctitle is"
-        " installed.",
+        "What ps and top call the processes, in place of ianus; ps shows it if setproctitle is installed.",
         metavar="NAME",
         short="-n",
         aliases="name proc_name",

@@ -8,7 +8,7 @@ upper one counts: the command line, variables IANUS_*, the file, and last the va
 
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -59,6 +59,36 @@ class Configuration(NamedTuple):
     settings: Settings
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+
+
+class Reader:
+    """Reads all sources, any number of times: each time as if nothing of an --env-file had come into the environment.
+
+    collect: reads them once.
+    """
+
+    def __init__(self, collect: Callable[[], Configuration]) -> None:
+        self._collect = collect
+        self._loaded: dict[str, str] = {}  # what an --env-file has set
+
+    def read(self) -> Configuration:
+        """What they say now. Raises StartupError; then the environment is as it was."""
+        before = dict(os.environ)
+        for name in self._loaded:
+            os.environ.pop(name, None)
+        own = set(os.environ)
+        try:
+            configuration = self._collect()
+        except BaseException:
+            os.environ.clear()
+            os.environ.update(before)
+            raise
+        self._loaded = {name: os.environ[name] for name in os.environ.keys() - own}
+        return configuration
+
+    def environment(self) -> dict[str, str]:
+        """The environment without that: what this program was started with, and another one is to be."""
+        return {name: value for name, value in os.environ.items() if self._loaded.get(name) != value}
 
 
 def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] = os.environ) -> Configuration:

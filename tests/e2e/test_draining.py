@@ -109,7 +109,7 @@ def test_pipelined_requests_behind_the_last_answer_reset_nothing(start_any: Call
 @asgi
 def test_a_promise_that_was_given_before_holds_for_one_more_request(start_any: Callable[..., Server]) -> None:
     """The head of a stream has said that the connection persists, so it does for a while behind the stream's end."""
-    server = start_any("--timeout-drain-idle", "1")
+    server = start_any("--timeout-drain-idle", "3")
     with server.connect() as idle, server.connect() as client:
         client.request("/slow-pieces", b"Transfer-Encoding: chunked", method="POST")
         client.send(b"1\r\na\r\n")
@@ -165,7 +165,7 @@ def test_a_quick_stop_behind_it_is_quick(start_any: Callable[..., Server]) -> No
 
 
 def test_websockets_are_served_on_for_a_while(start_server: Callable[..., Server]) -> None:
-    server = start_server("--timeout-drain-idle", "1", app=WEBSOCKETS)
+    server = start_server("--timeout-drain-idle", "3", app=WEBSOCKETS)
     with WebSocket(server.address) as late, open_websocket(server) as early:
         worker = hand_over(server)
         late.shake_hands("/echo")

@@ -78,6 +78,7 @@ def test_workers_share_what_is_loaded_once(app: str, start: Callable[..., Preloa
 
 def test_a_worker_that_is_killed_comes_back_as_it_was(start: Callable[..., Preloading]) -> None:
     preloading = start()
+    preloading.server.may_lose_workers = True
     loaded, _, worker = preloading.serving()
     preloading.path.write_text(APP.format(text="what nobody asked for"))
     os.kill(worker, signal.SIGKILL)
@@ -106,6 +107,7 @@ def test_everything_stays_when_what_is_new_cannot_be_loaded(start: Callable[...,
 
 def test_workers_serve_on_when_the_template_is_killed(start: Callable[..., Preloading]) -> None:
     preloading = start()
+    preloading.server.may_lose_workers = True
     loaded, _, worker = preloading.serving()
     os.kill(loaded, signal.SIGKILL)
     preloading.server.log.wait_for(

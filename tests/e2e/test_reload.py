@@ -37,6 +37,7 @@ async def app(scope, receive, send):
 
 # Its import takes until the file `go_on` is there.
 SLOW = """
+os.write(2, b"app: importing\\n")
 while not pathlib.Path("go_on").exists():
     time.sleep(0.005)
 """
@@ -100,6 +101,7 @@ def reloading(start: Callable[..., Reloading]) -> Reloading:
 def test_what_was_there_is_served_until_the_new_one_is_ready(reloading: Reloading, tmp_path: Path) -> None:
     assert reloading.body() == b"one"
     reloading.edit(APP.format(text="number two") + SLOW)
+    reloading.server.log.wait_for("^app: importing$")
     assert reloading.body() == b"one"
     (tmp_path / "go_on").touch()
     reloading.wait_for_body(b"number two")
@@ -107,6 +109,7 @@ def test_what_was_there_is_served_until_the_new_one_is_ready(reloading: Reloadin
 
 def test_a_change_while_one_is_being_served_comes_behind_it(reloading: Reloading, tmp_path: Path) -> None:
     mark = reloading.edit(APP.format(text="number two") + SLOW)
+    reloading.server.log.wait_for("^app: importing$")
     reloading.edit(APP.format(text="the third"))
     (tmp_path / "go_on").touch()
     second = reloading.replaced(mark)
@@ -170,6 +173,7 @@ def test_an_application_that_does_not_start_at_first(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_crashes_is_replaced_without_a_change(reloading: Reloading) -> None:
+    reloading.server.may_lose_workers = True
     mark = reloading.server.log.mark()
     with reloading.server.connect() as client:
         client.request("/crash")

@@ -6,6 +6,7 @@ not be found stuck is there for several times the limit.
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 
@@ -52,28 +53,31 @@ def stuck(start_server: Start) -> Iterator[Callable[..., tuple[Server, int, Clie
 # --- Stuck ---
 
 
-@pytest.mark.parametrize("target", ["/sleep", "/hold"])
-def test_a_blocked_loop_is_told_of_and_replaced(stuck: Callable[..., tuple[Server, int, Client]], target: str) -> None:
-    server, pid, _ = stuck("asgi", f"{target}?{FOR_EVER}")
+LOOP = "its event loop has run no callback"
+CREW = "no thread of it has looked at its connections"
+
+
+@pytest.mark.parametrize(
+    ("app", "target", "why", "function"),
+    [("asgi", "/sleep", LOOP, "respond"), ("asgi", "/hold", LOOP, "hold"), ("wsgi", "/hold", CREW, "hold")],
+)
+def test_one_that_is_stuck_is_told_of_and_replaced(
+    stuck: Callable[..., tuple[Server, int, Client]], app: str, target: str, why: str, function: str
+) -> None:
+    server, pid, _ = stuck(app, f"{target}?{FOR_EVER}")
+    server.may_lose_workers = True
     assert replaced(server, pid)
     log = server.log.text
-    assert f"worker 1 (pid {pid}) is stuck and will be killed: its event loop has run no callback for 1 s\n" in log
+    assert f"CRITICAL worker 1 (pid {pid}) is stuck and will be killed: {why} for 1 s\n" in log
+    assert f"ERROR worker 1 (pid {pid}) is no more; another one takes its place\n" in log
     assert f"\n    GET {target}?{FOR_EVER} (" in log
     assert "Fatal Python error: Aborted" in log
-    assert " in respond\n" in log
-
-
-def test_a_lock_that_no_thread_gets_is_told_of(stuck: Callable[..., tuple[Server, int, Client]]) -> None:
-    server, pid, _ = stuck("wsgi", f"/hold?{FOR_EVER}")
-    assert replaced(server, pid)
-    log = server.log.text
-    assert f"(pid {pid}) is stuck and will be killed: no thread of it has looked at its connections for 1 s\n" in log
-    assert f"\n    GET /hold?{FOR_EVER} (" in log
-    assert " in hold\n" in log
+    assert f" in {function}\n" in log
 
 
 def test_a_process_that_is_stopped_gives_no_sign_of_life(start_server: Start) -> None:
     server = start_server("--timeout", str(LIMIT), app="stuck_apps:asgi")
+    server.may_lose_workers = True
     pid = server.pid
     os.kill(pid, signal.SIGSTOP)
     assert replaced(server, pid)
@@ -112,6 +116,7 @@ def test_whoever_may_take_as_long_as_he_likes_is_never_stuck(start_server: Start
 @pytest.mark.parametrize("app", ["asgi", "wsgi"])
 def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> None:
     server = start_server(app=f"stuck_apps:{app}")
+    server.may_lose_workers = True
     pid = server.pid
     with server.connect() as done, server.connect() as waiting:
         done.get("/pid?this-has-ended")
@@ -132,9 +137,11 @@ def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> Non
 def test_the_line_that_blocks_the_loop_is_told(start_server: Start, loop: str, target: str) -> None:
     server = start_server("--watch-loop", "100", "--loop", loop, app="stuck_apps:asgi")
     server.get(target)
-    seconds, stack = server.log.wait_for(
-        r"WARNING the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n((?:  .*\n)+)"
-    ).groups()
+    # A machine that is busy may block the loop as well, in no code of the application.
+    told = (
+        r"WARNING the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n(.* in asgi\n(?:  .*\n)+)"
+    )
+    seconds, stack = server.log.wait_for(told).groups()
     assert 0.1 <= float(seconds) < PATIENCE
     lines = [line.strip() for line in stack.splitlines()]
     # From the application's first line to the one that blocks, with no line of the server's.
@@ -142,7 +149,7 @@ def test_the_line_that_blocks_the_loop_is_told(start_server: Start, loop: str, t
     assert lines[1].startswith("body = respond(")
     assert lines[-1] in ("time.sleep(float(query))", "sum(range(int(query)))")
     assert "/ianus/" not in stack
-    assert server.log.text.count("was blocked") == 1
+    assert len(re.findall(told, server.log.text)) == 1
 
 
 def test_a_blocked_loop_is_one_record_of_a_log_of_json(start_server: Start) -> None:

@@ -1,6 +1,7 @@
 """The supervisor as an operator meets it: workers that come and go, signals, another server on the same sockets."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -52,6 +53,14 @@ class Site:
         with Client(address or self.server.address) as client:
             text, pid = client.get("/", b"Connection: close").body.decode().split()
         return text, int(pid)
+
+    def client_of(self, pid: int) -> Client:
+        """A connection to this process."""
+        while True:
+            client = self.server.connect()
+            if int(client.get().body.split()[1]) == pid:
+                return client
+            client.close()
 
     def serving(self, count: int = 40) -> set[int]:
         """Who answers; with so many requests nobody is missed."""
@@ -142,14 +151,47 @@ def test_all_workers_answer_and_have_names(start: Callable[..., Site]) -> None:
     assert found[0].endswith(f", 3 workers, pid {site.server.process.pid}")
 
 
+def test_an_application_knows_whether_there_are_others(start: Callable[..., Site], path: Path) -> None:
+    (path / "main.py").write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return [f\"{environ['wsgi.multiprocess']} 0\".encode()]\n"
+    )
+    site = start(workers=1)
+    assert site.answer()[0] == "False"
+    site.configure(workers=2)
+    mark = site.signal(signal.SIGHUP)
+    site.replaced(1, mark)
+    site.served(2, mark)
+    until(lambda: len(site.server.children()) == 2, "the end of the worker before")
+    assert {site.answer()[0] for _ in range(20)} == {"True"}
+
+
 def test_a_worker_that_is_killed_is_replaced(start: Callable[..., Site]) -> None:
     site = start(workers=2)
+    site.server.may_lose_workers = True
     first, second = site.server.children()
     os.kill(second, signal.SIGKILL)
     told = rf"worker 2 \(pid {second}\) has ended by itself \(killed by SIGKILL\); another one takes its place"
     site.log.wait_for(told)
     third = site.served(2)
     site.wait_for_workers({first, third})
+
+
+def test_a_worker_that_somebody_else_tells_to_stop_is_replaced(start: Callable[..., Site]) -> None:
+    site = start(workers=2)
+    first, second = site.server.children()
+    with site.client_of(second) as client:
+        client.request("/wait", b"Transfer-Encoding: chunked")
+        client.head()
+        assert client.chunk() == b"one %d" % second
+        os.kill(second, signal.SIGTERM)
+        site.log.wait_for(rf"worker 2 \(pid {second}\) leaves, for which it was not asked here")
+        third = site.served(2)
+        site.wait_for_workers({first, third})
+        assert is_running(second), "until the request is done"
+    until(lambda: not is_running(second), "its end")
+    assert "ERROR" not in site.log.text
 
 
 def test_more_and_fewer(start: Callable[..., Site]) -> None:
@@ -202,12 +244,54 @@ def test_hup_reads_settings_and_application_anew(start: Callable[..., Site]) -> 
     site.change_to("two")
     site.configure(workers=2)
     mark = site.signal(signal.SIGHUP)
-    workers = {site.replaced(1, mark)}
-    site.log.wait_for(r" worker 2 \(pid \d+\) serves in place of ", mark)
+    site.replaced(1, mark)
+    site.served(2, mark)
     until(lambda: len(site.server.children()) == 2, "the end of those before")
     workers = set(site.server.children())
     site.wait_for_workers(workers)
     assert site.answer()[0] == "two"
+
+
+def test_hup_enters_the_directory_again_that_has_the_name_now(tmp_path: Path) -> None:
+    """A deployment makes a link lead to another release."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text(APP.format(text=name))
+    current = tmp_path / "current"
+    current.symlink_to("one")
+    command = ["/bin/sh", "-c", f"cd {current} && exec {sys.executable} -P -m ianus -b 127.0.0.1:0 main:app"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        log = Output(process.stderr)
+        try:
+            host, port = log.wait_for(r" serves .* on http://(.*):(\d+); ").groups()
+            current.unlink()
+            current.symlink_to("two")
+            mark = log.mark()
+            process.send_signal(signal.SIGHUP)
+            log.wait_for(" serves in place of ", mark)
+
+            def text() -> bytes:
+                with Client((host, int(port))) as client:
+                    return client.get().body.split()[0]
+
+            until(lambda: text() == b"two", "the other release")
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            log.join()
+
+
+def test_hup_changes_how_the_log_is_written(start: Callable[..., Site]) -> None:
+    site = start(workers=1, log_level="info")
+    levels = {"version": 1, "incremental": True, "loggers": {"ianus.error": {"level": "ERROR"}}}
+    (site.path / "log.json").write_text(json.dumps(levels))
+    site.configure(workers=2, log_config=str(site.path / "log.json"))
+    site.signal(signal.SIGHUP)
+    until(lambda: len(site.server.children()) == 2 and site.serving(10), "the second worker")
+    mark = site.signal(signal.SIGTTIN)
+    until(lambda: len(site.server.children()) == 3, "the third worker")
+    assert site.log.since(mark) == ""
 
 
 def test_hup_changes_addresses(start: Callable[..., Site], tmp_path: Path) -> None:
@@ -244,6 +328,8 @@ def test_hup_with_what_is_broken_changes_nothing(
     mark = site.signal(signal.SIGHUP)
     site.log.wait_for(told, mark)
     assert site.serving(5) == before
+    more = site.signal(signal.SIGTTIN)
+    site.log.wait_for("workers: 2, before: 1$", more)
     site.change_to("two")
     site.configure(workers=1)
     mark = site.signal(signal.SIGHUP)
@@ -299,6 +385,21 @@ def test_another_server_that_is_not_what_was_hoped_for(start: Callable[..., Site
     assert not (tmp_path / "app.sock").exists()
 
 
+def test_another_server_reads_the_variables_of_a_file_anew(start: Callable[..., Site], path: Path) -> None:
+    pytest.importorskip("dotenv")
+    variables = path / "variables"
+    variables.write_text("IANUS_PROCESS_NAME=first")
+    site = start("--env-file", str(variables), workers=1)
+    variables.write_text("IANUS_PROCESS_NAME=second")
+    new = site.upgrade()
+    try:
+        names = [Path(f"/proc/{pid}/comm").read_text() for pid in (site.server.pid, *children(new))]
+        assert names == ["first: worker 1\n", "second: worker \n"]
+    finally:
+        os.kill(new, signal.SIGTERM)
+        until(lambda: children(site.server.process.pid) == [site.server.pid], "the end of the new server")
+
+
 def test_another_server_may_have_fewer_workers(start: Callable[..., Site]) -> None:
     site = start(workers=3)
     site.configure(workers=1)
@@ -338,6 +439,30 @@ def test_another_server_needs_the_directory_of_this_one(start: Callable[..., Sit
 # --- Stops ---
 
 
+def test_programs_hand_on_what_they_are_told(
+    path: Path, program: Callable[..., tuple["subprocess.Popen[bytes]", Output]]
+) -> None:
+    process, log = program("-c", RUN)
+    host, port = log.wait_for(r" serves .* on http://(.*):(\d+); ").groups()
+    (path / "main.py").write_text(APP.format(text="two"))
+    process.send_signal(signal.SIGUSR1)
+    log.wait_for("log files were opened again")
+    mark = log.mark()
+    process.send_signal(signal.SIGHUP)
+    log.wait_for(" worker 2 .* serves in place of ", mark)
+    until(lambda: len(pids(log)[1]) == 2, "the end of the workers before")
+    with Client((host, int(port))) as client:
+        client.request("/wait", b"Transfer-Encoding: chunked")
+        client.head()
+        process.send_signal(signal.SIGINT)
+        log.wait_for(" stopping; requests in flight: 1")
+        assert client.chunk().split()[0] == b"two"
+        process.send_signal(signal.SIGINT)
+        assert client.gone()
+    assert process.wait(PATIENCE) == 0
+    assert "killed" not in log.text
+
+
 def test_all_leave_and_come_back(start: Callable[..., Site]) -> None:
     site = start(workers=2)
     site.signal(signal.SIGWINCH)
@@ -362,10 +487,12 @@ def test_a_stop_that_waits_for_nothing(numbers: tuple[signal.Signals, ...], star
         assert client.gone()
     assert site.server.wait() == 0
     assert site.log.text.rstrip().endswith("stopped")
+    assert "killed" not in site.log.text
 
 
 def test_a_third_interrupt_kills(start: Callable[..., Site]) -> None:
     site = start(workers=1)
+    site.server.may_lose_workers = True
     (worker,) = site.server.children()
     os.kill(worker, signal.SIGSTOP)
     until(lambda: is_stopped(worker), "the worker to obey nothing")
@@ -423,8 +550,36 @@ def test_hooks_are_called_in_order(start: Callable[..., Site], path: Path) -> No
     site.signal(signal.SIGHUP)
     expected += ["on_reload 1", *STARTED, *ENDED]
     until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    site.signal(signal.SIGTTIN)
+    expected += ["nworkers_changed 2 1", *(line.replace(" 1 ", " 2 ") for line in STARTED)]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    site.signal(signal.SIGTTOU)
+    expected += ["nworkers_changed 1 2", *(line.replace(" 1 ", " 2 ") for line in ENDED)]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    new = site.upgrade()
+    expected += ["pre_exec", "on_starting 1 1", *STARTED, "when_ready True"]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
+    os.kill(new, signal.SIGTERM)
+    expected += [*ENDED, "on_exit"]
+    until(lambda: log.read_text().splitlines() == expected, f"{expected}")
     site.server.stop()
     assert log.read_text().splitlines() == [*expected, *ENDED, "on_exit"]
+
+
+def test_hooks_come_with_what_has_been_accepted(start: Callable[..., Site], path: Path) -> None:
+    for name in ("before", "after"):
+        (path / f"{name}.py").write_text(f"def pre_fork(server, worker): print('hook {name}', flush=True)")
+    site = start(hooks="before", workers=1)
+    site.server.may_lose_workers = True
+    assert site.server.output is not None
+    (path / "main.py").write_text("1 / 0\n")
+    site.configure(hooks="after", workers=1)
+    mark = site.signal(signal.SIGHUP)
+    site.log.wait_for(FAILED, mark)
+    site.change_to("two")
+    os.kill(site.server.pid, signal.SIGKILL)
+    site.served(1, mark)
+    assert re.findall("^hook (.*)$", site.server.output.text, re.MULTILINE) == ["before", "after", "before"]
 
 
 def test_a_manager_is_told_of_states(
@@ -437,11 +592,56 @@ def test_a_manager_is_told_of_states(
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         site = start(workers=2)
         assert manager.recv(100).decode() == f"READY=1\nMAINPID={site.server.process.pid}"
-        site.signal(signal.SIGHUP)
-        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
-        assert manager.recv(100) == b"READY=1"
+        for settings in ({"workers": 2}, {"workers": "none"}):
+            site.configure(**settings)
+            site.signal(signal.SIGHUP)
+            assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
+            assert manager.recv(100) == b"READY=1"
         site.server.stop()
         assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_manager_hears_who_goes_on(
+    start: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        site = start(workers=1)
+        old = site.server.process.pid
+        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
+        new = site.upgrade()
+        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
+        os.kill(new, signal.SIGTERM)
+        assert manager.recv(100) == b"MAINPID=%d" % old
+        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
+        new = site.upgrade()
+        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
+        site.server.process.send_signal(signal.SIGTERM)
+        assert site.server.process.wait(PATIENCE) == 0
+        site.log.wait_for("the server before this one has ended")
+        os.kill(new, signal.SIGTERM)
+        assert manager.recv(100) == b"STOPPING=1"
+        site.server.wait()
+
+
+def test_the_umask_is_that_of_all_processes(start: Callable[..., Site], tmp_path: Path) -> None:
+    def umasks() -> set[str]:
+        pids = (site.server.process.pid, *site.server.children())
+        return {
+            re.findall(r"^Umask:\s+(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[0] for pid in pids
+        }
+
+    site = start(bind=("unix:app.sock",), workers=1, umask="027")
+    assert umasks() == {"0027"}
+    assert (tmp_path / "app.sock").stat().st_mode & 0o777 == 0o750
+    site.configure(workers=1, umask="077")
+    mark = site.signal(signal.SIGHUP)
+    site.replaced(1, mark)
+    until(lambda: len(site.server.children()) == 1, "the end of the worker before")
+    assert umasks() == {"0077"}
 
 
 # --- Users ---

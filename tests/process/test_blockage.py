@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import re
 import signal
 import tempfile
 from time import monotonic
@@ -13,6 +14,7 @@ import pytest
 
 from ianus.errors import PACKAGE_DIR
 from ianus.process.blockage import Blockage, readable
+from tests.helpers import PATIENCE
 
 
 def dumped() -> str:
@@ -96,10 +98,11 @@ def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixt
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     first, second = caplog.records
     assert (first.name, first.levelno) == ("ianus.error", logging.WARNING)
-    assert first.getMessage().startswith("the event loop was blocked for 2.0")
-    assert " s (--watch-loop 100); it was here:\n" in first.getMessage()
+    told = re.match(r"the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n", first.getMessage())
+    assert told is not None
+    assert 2.0 <= float(told[1]) < PATIENCE
     assert "first_culprit" in first.getMessage()
-    assert second.getMessage().startswith("the event loop was blocked for 0.")
+    assert second.getMessage().startswith("the event loop was blocked for ")
     assert "first_culprit" not in second.getMessage()
     assert ", in second_culprit\n" in second.getMessage()
 

@@ -282,6 +282,16 @@ def test_one_of_them_removes_the_socket_file(old_leaves: bool, listen: Callable[
     assert not (tmp_path / "socket").exists()
 
 
+def test_one_that_cannot_take_over_leaves_the_socket_file(listen: Callable[..., Sockets], tmp_path: Path) -> None:
+    """It listens on one address more, which somebody else has."""
+    path = tmp_path / "a.sock"
+    old = listen(f"unix:{path}")
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(StartupError, match="is in use"):
+        listen(f"unix:{path}", f"127.0.0.1:{other.getsockname()[1]}", handed=copies(old))
+    assert path.is_socket()
+    assert next(old.listeners()).path == str(path)
+
+
 def test_the_socket_file_of_a_process_manager_is_never_removed(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as opened:

@@ -43,6 +43,11 @@ def fork(slot):
     pid = template.fork(slot, [told[1], code[0]])
     return pid, os.read(told[0], 1000).decode()
 
+def stop_at_once(slot):
+    pid = template.fork(slot, [told[1], code[0]])
+    os.kill(pid, signal.SIGTERM)
+    return wait(pid)
+
 def wait(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -126,6 +131,13 @@ def test_workers_are_children_of_the_supervisor_and_have_what_is_loaded(supervis
         assert supervisor.ask(f"wait({worker})") == str(40 + slot)
     assert os.listdir(f"/proc/{pid}/fd") == descriptors  # noqa: PTH208
     assert supervisor.log.text == ""
+
+
+def test_a_stop_is_not_lost_on_a_worker_that_has_just_begun(supervise: Callable[..., Supervisor]) -> None:
+    supervisor = supervise()
+    supervisor.template()
+    for slot in range(30):
+        assert supervisor.ask(f"stop_at_once({slot})") == str(-signal.SIGTERM)
 
 
 def test_workers_outlive_a_template_that_is_killed(supervise: Callable[..., Supervisor]) -> None:

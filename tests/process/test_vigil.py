@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from ianus.process.board import Board
-from ianus.process.vigil import Vigil, grace
+from ianus.process.vigil import Vigil
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE
 
@@ -18,12 +18,12 @@ from tests.helpers import PATIENCE
 WORKER = """
 import os, signal, sys, time
 from ianus.process.board import Board
-from ianus.process import vigil as module
+from ianus.process import grace
 from ianus.process.launch import Supervised
 from ianus.process.vigil import Vigil
 from ianus.settings.schema import Settings
 
-module.MARGIN = 0.01
+grace.MARGIN = 0.005
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
 board, lifeline, channel = map(int, sys.argv[1:])
@@ -118,6 +118,20 @@ def test_a_crash_leaves_the_stacks_on_the_board(start: Callable[..., Worker]) ->
     os.close(worker.lifeline)
 
 
+def test_a_child_of_such_a_child_keeps_its_own_files(start: Callable[..., Worker]) -> None:
+    """They have the numbers that the worker's descriptors had."""
+    worker = start(
+        "if os.fork() == 0:\n"
+        "    own = [os.open('/dev/null', os.O_RDONLY) for _ in range(300)]\n"
+        "    if os.fork() == 0:\n"
+        "        for fd in own: os.fstat(fd)\n"
+        "        os.write(1, b'kept %d\\n' % ({lifeline, channel} <= set(own)))\n"
+        "    os._exit(0)\n"
+    )
+    assert worker.line() == b"kept 1"
+    os.close(worker.lifeline)
+
+
 def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None:
     worker = start(
         "import threading\n"
@@ -159,9 +173,3 @@ def test_without_a_supervisor_nothing_is_changed() -> None:
     vigil = Vigil(None, Settings())
     vigil.stop()
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-
-
-def test_a_stop_without_limit_is_never_hastened() -> None:
-    assert grace(Settings(timeout_graceful_shutdown=1.0, timeout_lifespan_shutdown=2.0)) > 3.0
-    assert grace(Settings(timeout_graceful_shutdown=0.0)) == 0.0
-    assert grace(Settings(timeout_lifespan_shutdown=0.0)) == 0.0

@@ -17,10 +17,12 @@ import pytest
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import workers as module
+from ianus.process.grace import MARGIN
 from ianus.process.hooks import Hooks
-from ianus.process.slot import ABORTING, FIRST_PAUSE, LONGEST_PAUSE, MARGIN, QUICK, SILENT, Plan, Process, Stage
+from ianus.process.slot import ABORTING, FIRST_PAUSE, LONGEST_PAUSE, QUICK, SILENT, Plan, Process, Stage
 from ianus.process.workers import MEMORY_PERIOD, PATIENCE, SOON, SPARED, Workers
 from ianus.settings.schema import Settings
+from ianus.settings.values import Mount
 
 TERM, QUIT, KILL, ABRT = signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL, signal.SIGABRT
 REPLACED, REOPEN = signal.SIGUSR2, signal.SIGUSR1
@@ -100,16 +102,17 @@ class World:
         self.calls: list[tuple[Any, ...]] = []
         self.sockets = FakeSockets()
         names = ("nworkers_changed", "worker_abort", "child_exit")
-        hooks = Hooks({name: lambda *given, name=name: self.calls.append((name, *given)) for name in names})
+        self.hooks = Hooks({name: lambda *given, name=name: self.calls.append((name, *given)) for name in names})
         self.settings = Settings(**settings)
         self.workers = Workers(
-            Plan(1, "main:app", self.settings),
-            count,
+            self.plan(count),
             self.sockets,  # type: ignore[arg-type]
             self.launch,
-            hooks,
             lambda: ServerInfo(1, self.workers.count, ()),
         )
+
+    def plan(self, count: int, **settings: Any) -> Plan:
+        return Plan(1, "main:app", replace(self.settings, **settings), count, self.hooks, None)
 
     def launch(self, plan: Plan, slot: int, now: float) -> Fake | None:
         if self.refusal is not None:
@@ -159,8 +162,7 @@ class World:
             self.step()
 
     def change(self, count: int = 0, **settings: Any) -> None:
-        plan = Plan(0, "main:app", replace(self.settings, **settings))
-        self.workers.change(plan, count or self.workers.count)
+        self.workers.change(self.plan(count or self.workers.count, **settings))
         self.step()
 
     # --- What there is ---
@@ -236,6 +238,17 @@ def test_what_does_not_start_at_first_is_not_tried_again(
     assert bool(told) == bool(caplog.records)  # What exits with 3 has told why.
 
 
+def test_who_is_told_to_end_before_it_has_started_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Managers stop all processes at once: the supervisor is about to hear of it, and the exit code is not 3."""
+    world = World(1)
+    world.step()
+    world.end(world.last(), code=-signal.SIGTERM)
+    assert not world.workers.failed
+    assert "worker 1 (pid 100) was told to end while it was starting (killed by SIGTERM)" in caplog.text
+    world.step(FIRST_PAUSE)
+    assert world.starting() == [(0, 1)]
+
+
 def test_what_was_changed_starts_again_after_a_start_that_failed() -> None:
     world = World(1)
     world.step()
@@ -247,7 +260,7 @@ def test_what_was_changed_starts_again_after_a_start_that_failed() -> None:
     assert world.workers.has_started
 
 
-def test_a_change_during_the_first_start_counts_for_all(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_during_the_first_start_counts_for_all() -> None:
     world = World(2)
     world.step()
     world.change()
@@ -363,6 +376,29 @@ def test_whoever_is_told_to_leave_leaves_no_gap(caplog: pytest.LogCaptureFixture
     assert world.starting() == []
 
 
+def test_whoever_is_told_to_stop_by_somebody_else_has_a_successor_soon(caplog: pytest.LogCaptureFixture) -> None:
+    """In a moment, for it may be that all were told, and the supervisor too."""
+    caplog.set_level("INFO")
+    world = served(1)
+    first = world.last()
+    world.say(first, "leaving")
+    assert "worker 1 (pid 100) leaves, for which it was not asked here" in caplog.text
+    assert world.by(Stage.LEAVING) == [(0, 1)]
+    assert world.starting() == []
+    world.end(first)
+    world.step(FIRST_PAUSE)
+    assert world.starting() == [(0, 1)]
+
+
+def test_whoever_is_told_to_stop_with_all_others_has_none() -> None:
+    world = served(1)
+    world.say(world.last(), "leaving")
+    world.workers.stop(world.now, successor=False)
+    world.end(world.last())
+    world.step(10)
+    assert len(world.launched) == 1
+
+
 def test_signals_without_a_name(caplog: pytest.LogCaptureFixture) -> None:
     world = served(1)
     world.end(world.last(), code=-50)
@@ -428,7 +464,7 @@ def test_when_nobody_serves_any_more_what_was_changed_is_tried() -> None:
 def test_a_change_waits_for_no_worker_that_cannot_start_as_before() -> None:
     world = served(1)
     world.step(SOON)
-    world.workers.change(Plan(0, "main:app", world.settings), 1)
+    world.workers.change(world.plan(1))
     world.end(world.launched[0], code=1)
     assert world.starting() == [(0, 2)]
 
@@ -468,18 +504,51 @@ def test_a_start_that_a_later_change_has_overtaken_fails() -> None:
 def test_a_change_of_the_count() -> None:
     world = served(2)
     world.change(count=3)
-    assert [(name, *more) for name, _, *more in world.calls] == [("nworkers_changed", 3, 2)]
+    assert world.starting() == [(0, 2)], "whether it can be had is not known yet"
     world.replacements()
+    assert [(name, *more) for name, _, *more in world.calls if name != "child_exit"] == [("nworkers_changed", 3, 2)]
     assert world.serving() == [(0, 2), (1, 2), (2, 2)]
     world.change(count=1)
-    assert world.sockets.steered == [0]
     world.replacements()
+    assert world.sockets.steered == [0]
     world.step(SPARED)
     for process in world.launched:
         if process.stage is Stage.LEAVING and process.heard_signals():
             world.end(process)
     assert world.serving() == [(0, 3)]
     assert world.sockets.kept == (1, BOUND)
+
+
+def test_a_count_that_comes_with_what_does_not_start_is_not_had() -> None:
+    world = served(1)
+    world.change(count=2)
+    assert (world.workers.count_with(world.workers.plan), world.workers.count_with(world.last().plan)) == (1, 2)
+    world.end(world.last(), code=3)
+    world.step(100)
+    assert world.serving() == [(0, 1)]
+    assert len(world.launched) == 2
+    assert not any(name == "nworkers_changed" for name, *_ in world.calls)
+    world.workers.resize(1)
+    world.step()
+    assert world.starting() == [(1, 1)]
+
+
+def test_an_application_that_has_changed_is_served_as_configured_last() -> None:
+    world = served(1)
+    world.change(count=2, workers_lifetime=60.0)
+    world.workers.renew()
+    world.step()
+    world.ready(world.last())
+    world.replacements()
+    assert world.serving() == [(0, 3), (1, 3)]
+    assert {each.plan.settings.workers_lifetime for each in world.workers} == {60.0}
+    world.workers.resize(1)
+    world.step()
+    world.ready(world.last())
+    world.workers.renew()
+    world.step()
+    world.replacements()
+    assert world.serving() == [(0, 4), (1, 4), (2, 4)], "one more than configured, as somebody has asked"
 
 
 def test_addresses_stay_that_somebody_needs() -> None:
@@ -606,6 +675,19 @@ def test_one_whose_heart_stops_is_killed(caplog: pytest.LogCaptureFixture) -> No
     assert world.starting() == [(0, 1)], "without a pause, though it has not served for long"
 
 
+def test_time_that_nobody_has_watched_counts_against_nobody() -> None:
+    """The machine has slept: what is late are its heart and the supervisor."""
+    world = served(1, timeout=30.0)
+    process = world.last()
+    beating(world, process, 10)
+    assert world.workers.due(world.now)
+    world.now += 3600
+    world.workers.step(world.now)
+    assert process.told == []
+    world.step(30 * PATIENCE)
+    assert process.heard_signals() == [ABRT]
+
+
 @pytest.mark.parametrize("timeout", [0.0, 30.0])
 def test_no_heart_is_waited_for_that_has_not_begun_to_beat(timeout: float) -> None:
     world = served(1, timeout=timeout)
@@ -718,9 +800,10 @@ def test_many_less() -> None:
     for _ in range(5):
         world.workers.resize(-1)
         world.step()
-    for _ in range(3):
-        world.step(SPARED)
-        world.end(*[each for each in world.launched if each.heard_signals()])
+    world.step(SPARED)
+    leaving = [each for each in world.launched if each.heard_signals()]
+    assert len(leaving) == 3, "all at once"
+    world.end(*leaving)
     assert world.serving() == [(0, 1)]
     assert [tuple(more) for name, _, *more in world.calls if name == "nworkers_changed"] == [(3, 4), (2, 3), (1, 2)]
 
@@ -806,6 +889,17 @@ def test_the_clean_up_has_a_limit_of_its_own() -> None:
     assert process.heard_signals() == [QUIT]
 
 
+def test_several_applications_clean_up_one_after_the_other() -> None:
+    mounts = {"mount": (Mount("/api", "api:app"), Mount("/live", "live:app"))}
+    world = served(1, timeout_lifespan_shutdown=20.0, **mounts)
+    world.workers.stop(world.now, successor=False)
+    world.say(world.last(), "closing")
+    world.step(3 * 20 + MARGIN - 0.1)
+    assert world.last().told == [TERM]
+    world.step(0.1)
+    assert world.last().told == [TERM, QUIT]
+
+
 def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
     world = served(1)
     process = world.last()
@@ -819,14 +913,14 @@ def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
 
 def test_nobody_starts_while_all_leave() -> None:
     world = served(2)
-    world.workers.change(Plan(0, "main:app", world.settings), 3)
+    world.workers.change(world.plan(3))
     world.workers.stop(world.now, successor=False)
     world.end(world.launched[0], code=1)
     world.step(100)
     assert len(world.launched) == 2
 
 
-def test_one_that_starts_has_nothing_to_finish() -> None:
+def test_one_that_starts_has_nothing_to_finish(caplog: pytest.LogCaptureFixture) -> None:
     world = World(1)
     world.step()
     world.workers.stop(world.now, successor=True)
@@ -835,6 +929,7 @@ def test_one_that_starts_has_nothing_to_finish() -> None:
     world.end(world.last(), code=-15)
     assert not world.workers.failed
     assert list(world.workers) == []
+    assert caplog.text == ""
 
 
 def test_those_that_leave_for_a_successor_leave_for_nobody_now() -> None:
@@ -974,7 +1069,7 @@ class Chaos:
         if kind == "time":
             world.step(self.random.choice([0.05, 0.5, 3.0, 20.0, 100.0]))
         elif kind == "change":
-            workers.change(Plan(0, "main:app", world.settings), self.random.randint(1, 4))
+            workers.change(world.plan(self.random.randint(1, 4)))
         elif kind == "resize":
             workers.resize(self.random.choice([-1, 1]))
         elif kind == "wind_down" and self.random.random() < 0.2:
@@ -986,13 +1081,13 @@ class Chaos:
         elif process is not None and kind == "ready":
             workers.on_line(process, "ready\tmain:app", world.now)
         elif process is not None and kind == "say":
-            workers.on_line(process, self.random.choice(["recycle\tx", "stuck\tx", "closing"]), world.now)
+            workers.on_line(process, self.random.choice(["recycle\tx", "stuck\tx", "leaving", "closing"]), world.now)
         elif process is not None and kind == "beat":
             process.memory.beaten = world.now
         elif process is not None and kind == "end":
             workers.on_exit(process, self.random.choice([0, 3 << 8, 9]), world.now)
         if workers.failed and workers.candidate is None:
-            workers.change(Plan(0, "main:app", world.settings), workers.count)
+            workers.change(world.plan(workers.count))
         world.step()
         assert workers.count >= 1
         assert len({(each.slot, each.stage) for each in present if each.stage is Stage.SERVING}) == len(

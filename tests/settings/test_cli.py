@@ -13,9 +13,10 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from ianus.errors import StartupError
-from ianus.settings.cli import Reread, build_command, subcommand
+from ianus.settings.cli import build_command, subcommand
 from ianus.settings.habits import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
+from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 Served = list[tuple[str, Settings]]
@@ -29,11 +30,11 @@ def served() -> Served:
 
 
 def invoke(served: Served, *line: str, code: int = 0) -> Result:
-    def serve(app: str, settings: Settings, reread: Reread) -> int:
+    def serve(app: str, settings: Settings, reader: Reader) -> int:
         served.append((app, settings))
         return code
 
-    def check(app: str, settings: Settings, reread: Reread) -> int:
+    def check(app: str, settings: Settings, reader: Reader) -> int:
         return 42
 
     return CliRunner().invoke(build_command(serve, check, "1.2.3"), line)
@@ -476,16 +477,16 @@ def test_sources_are_read_again_with_the_variables_of_files(monkeypatch: pytest.
     def note(settings: Settings) -> None:
         seen.append((settings.workers, settings.backlog, os.environ.get("OWN")))
 
-    def serve(app: str, settings: Settings, reread: Reread) -> int:
+    def serve(app: str, settings: Settings, reader: Reader) -> int:
         note(settings)
         file.write_text("IANUS_BACKLOG=6\nOWN=two\n")
-        note(reread()[1])
+        note(reader.read().settings)
         file.write_text("IANUS_BACKLOG=none\n")
         with pytest.raises(StartupError):
-            reread()
+            reader.read()
         assert (os.environ["IANUS_BACKLOG"], os.environ["OWN"]) == ("6", "two")
         file.write_text("")
-        note(reread()[1])
+        note(reader.read().settings)
         return 0
 
     result = CliRunner().invoke(build_command(serve, serve, "1"), ["main:app", "--env-file", ".env"])

@@ -5,6 +5,8 @@ import mmap
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -251,3 +253,36 @@ def test_threads_end_with_their_pulses() -> None:
     pulses.clear()
     # The system takes a moment to forget a thread that was joined.
     assert until(lambda: threads() == before, timeout=PATIENCE)
+
+
+# --- When the supervisor is gone ---
+
+# Whoever asks this process to stop is not heeded, only noted.
+DEAF = """
+import os, signal
+from ianus.telemetry.pulse import Pulse
+for number in (signal.SIGTERM, signal.SIGQUIT):
+    signal.signal(number, lambda number, frame: print(signal.Signals(number).name, end=" ", flush=True))
+lifeline, held = os.pipe()
+pulse = Pulse(lifeline, grace=GRACE)
+pulse.look(1000.0)
+os.close(held)
+for now in (1001.0, 1031.9, 1032.0, 1041.9):
+    print(now, end=" ", flush=True)
+    pulse.look(now)
+print("and then", flush=True)
+pulse.look(1042.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("grace", "code", "told"),
+    [
+        (31.0, -signal.SIGKILL, "1001.0 SIGTERM 1031.9 1032.0 SIGQUIT 1041.9 and then\n"),
+        (0.0, 0, "1001.0 SIGTERM 1031.9 1032.0 1041.9 and then\n"),
+    ],
+)
+def test_who_does_not_leave_is_killed_in_the_end(grace: float, code: int, told: str) -> None:
+    command = [sys.executable, "-c", DEAF.replace("GRACE", str(grace))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.returncode, ended.stdout) == (code, told), ended.stderr

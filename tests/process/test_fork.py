@@ -1,0 +1,41 @@
+"""Processes that the supervisor makes of itself: none of them goes on as a second supervisor."""
+
+import subprocess
+import sys
+
+from tests.helpers import PATIENCE
+
+PROGRAM = """
+import os, sys
+from ianus.process.fork import Forked, fork
+
+def leave():
+    {leave}
+
+try:
+    pid = fork(lambda: 7, leave)
+except Forked as forked:
+    sys.exit(forked.go_on())
+except BaseException as error:
+    sys.exit(f"caught in the process that was made: {{error!r}}")
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def run(leave: str) -> tuple[str, str]:
+    """What the process that forks makes of it, and what is printed about it."""
+    command = [sys.executable, "-c", PROGRAM.format(leave=leave)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return ended.stdout, ended.stderr
+
+
+def test_a_process_does_what_it_was_made_for() -> None:
+    assert run("pass") == ("7\n", "")
+
+
+def test_what_cannot_be_let_go_of_ends_it() -> None:
+    stdout, stderr = run("raise OSError(5, 'Input/output error')")
+    assert stdout == "3\n"
+    assert stderr == (
+        "Error: a new process cannot let go of what is the supervisor's: OSError: [Errno 5] Input/output error.\n"
+    )
