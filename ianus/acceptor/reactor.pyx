@@ -294,6 +294,9 @@ cdef class Reactor(Owner):
             self.serving = False
         return self.resume_behind()
 
+    cdef int batch_size(self) noexcept nogil:
+        return self.ready
+
     cdef int pending(self) noexcept nogil:
         return self.ready - self.index + self.timer_due
 

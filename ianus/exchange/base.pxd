@@ -56,6 +56,7 @@ cdef class Poller:
 
     cdef bint serve_one(self) except -1     # serves one event that is ready; whether there was one
     cdef int pending(self) noexcept nogil   # events that serve_one() would find without asking the system
+    cdef int batch_size(self) noexcept nogil    # events that it found when it last asked
     cdef bint peek(self) except -1          # serve_one() for another thread while the one that polls is in sleep()
     cdef int settle(self) except -1         # goes on with connections that listed themselves outside of that
     cdef int sleep(self) noexcept nogil     # until there is an event; meanwhile nobody calls serve_one()

@@ -73,6 +73,9 @@ cdef class Poller:
     cdef bint serve_one(self) except -1:
         raise NotImplementedError
 
+    cdef int batch_size(self) noexcept nogil:
+        return 0
+
     cdef int pending(self) noexcept nogil:
         return 0
 

@@ -36,7 +36,7 @@ from ianus.telemetry.clock cimport monotonic
 logger = logging.getLogger("ianus.error")
 
 cdef double TOGETHER = 0.001    # seconds that a finished response may wait for others to be sent with
-cdef int MANY = 8               # events that are ready, and known to be, where that is worth while
+cdef int MANY = 16              # events that were ready at once, where that is worth while
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
 cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
 
@@ -233,7 +233,7 @@ cdef class Crew(Threads):
             # lead from it sends them first.
             gathers = (
                 self.leader != NULL and exchange.place == self.leader and not self.stopping
-                and self.poller.pending() >= MANY
+                and self.poller.batch_size() >= MANY
                 and (exchange.out_returned or exchange.out_end and not worth_measuring(exchange.evidence))
             )
             try:

@@ -1,17 +1,21 @@
-"""Responses that leave together: where nothing but WSGI is served, what a leading thread has finished waits for a few
-others to be sent with. Here is that each gets its own, and that none waits for a call that blocks."""
+"""Responses that leave together: where nothing but WSGI is served and many requests come at once, what a leading thread
+has finished waits for a few others to be sent with. Here is that each gets its own, and that none waits for a call that
+blocks."""
 
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.test_wsgi_responses import ITERATE, OK, played
-from tests.helpers import Gate, Server, many, until
+from tests.helpers import Client, Gate, Server, many, until
+
+# So many requests at once are enough for that (MANY in gateway/leader).
+CROWD = 20
 
 
 @pytest.fixture(params=[(), ("--threads", "1")], ids=["auto", "one thread"])
@@ -46,14 +50,18 @@ def at_once(server: Server) -> Iterator[None]:
         os.kill(server.pid, signal.SIGCONT)
 
 
+def bodies(clients: Iterable[Client]) -> set[bytes]:
+    return {client.response().body for client in clients}
+
+
 def test_everybody_gets_the_right_answer(start_led: Callable[..., Server]) -> None:
     server = start_led()
-    with many(8, server.connect) as clients:
+    with many(CROWD, server.connect) as clients:
         for turn in range(30):
             with at_once(server):
                 for number, client in enumerate(clients):
                     client.request(f"/target?{turn}.{number}")
-            assert [client.response().body for client in clients] == [b"%d.%d" % (turn, n) for n in range(8)]
+            assert [client.response().body for client in clients] == [b"%d.%d" % (turn, n) for n in range(CROWD)]
 
 
 @pytest.mark.parametrize("place", ["call", "iteration", "close"])
@@ -66,13 +74,14 @@ def test_finished_response_does_not_wait_for_a_call(start_led: Callable[..., Ser
         "close": [OK, ("at close", hold), ITERATE, ("yield", b"late")],
     }
     server = start_led()
-    with server.connect() as fast, server.connect() as slow:
+    with many(CROWD, server.connect) as fast, server.connect() as slow:
         for _ in range(4):
             mark = server.log.mark()
             with at_once(server):
-                fast.request("/hello")
+                for client in fast:
+                    client.request("/hello")
                 slow.request(played(*places[place]))
-            assert fast.response().body == b"hello\n"
+            assert bodies(fast) == {b"hello\n"}
             server.said("holding", mark)
             if place != "close":
                 gate.open()
@@ -83,13 +92,14 @@ def test_finished_response_does_not_wait_for_a_call(start_led: Callable[..., Ser
 
 def test_finished_response_does_not_wait_for_the_stop(start_led: Callable[..., Server], gate: Gate) -> None:
     server = start_led()
-    with server.connect() as fast, server.connect() as slow:
-        assert [client.get().status for client in (fast, slow)] == [200, 200]
+    with many(CROWD, server.connect) as fast, server.connect() as slow:
+        assert {client.get().status for client in (*fast, slow)} == {200}
         with at_once(server):
-            fast.request("/hello")
+            for client in fast:
+                client.request("/hello")
             slow.request(gate.target)
             server.signal(signal.SIGTERM)
-        assert fast.response().body == b"hello\n"
+        assert bodies(fast) == {b"hello\n"}
         server.said("holding")
         gate.open()
         assert slow.response().body == b"held\n"
@@ -100,13 +110,14 @@ def test_finished_response_is_not_lost_with_a_call_that_is_abandoned(
     start_led: Callable[..., Server], gate: Gate
 ) -> None:
     server = start_led("--timeout-graceful-shutdown", "1")
-    with server.connect() as fast, server.connect() as slow:
-        assert [client.get().status for client in (fast, slow)] == [200, 200]
+    with many(CROWD, server.connect) as fast, server.connect() as slow:
+        assert {client.get().status for client in (*fast, slow)} == {200}
         with at_once(server):
-            fast.request("/hello")
+            for client in fast:
+                client.request("/hello")
             slow.request(gate.target)
             server.signal(signal.SIGTERM)
         assert server.wait() == 0
-        assert fast.response().body == b"hello\n"
+        assert bodies(fast) == {b"hello\n"}
         assert slow.gone()
     server.log.wait_for("requests abandoned: 1")
