@@ -1,4 +1,4 @@
-"""One server for each application and event loop, shared by all tests of this folder.
+"""One server for each application and event loop, shared by the tests of a file.
 
 The log of such a server may contain what its application says and what the server tells of its own life, and
 not one line more: no traceback, no warning, nothing of tasks or coroutines that were lost. Tests that want an
@@ -49,9 +49,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(folder: Path) -> Iterator[Callable[..., Server]]:
-    """serve(app, *options): the one server of this application with these options."""
+    """serve(app, *options): the one server of this application with these options.
+
+    Not for all files: the sum of such servers takes more memory under AddressSanitizer than a machine has.
+    """
     servers: dict[tuple[str, ...], Server] = {}
 
     def get(*arguments: str) -> Server:
