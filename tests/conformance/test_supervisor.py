@@ -234,6 +234,7 @@ def check_only_of(failures: list[Failure], killed: set[int], connections: int) -
 @pytest.mark.parametrize("interface", ["asgi", "wsgi"])
 def test_killed_workers(start_fleet: Start, interface: str) -> None:
     fleet = start_fleet(interface, 3)
+    fleet.server.may_lose_workers = True
     with fleet.visit() as visitors:
         killed = fleet.workers()
         for worker in killed:
@@ -271,6 +272,7 @@ def test_killed_supervisor(tmp_path: Path, how: tuple[Any, ...]) -> None:
 def test_stuck_loop(start_fleet: Start) -> None:
     """Who blocks the event loop for too long is told of, and replaced; the others serve on."""
     fleet = start_fleet("asgi", 2, "--timeout", str(SCALE.timeout))
+    fleet.server.may_lose_workers = True
     mark = fleet.server.log.mark()
     with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.timeout + PATIENCE) as client:
         stuck = int(client.get("/1").body.split()[1])
@@ -313,6 +315,7 @@ def test_kept_gil(start_fleet: Start, interface: str) -> None:
 def test_kept_gil_for_too_long(start_fleet: Start) -> None:
     """It is told of like any other who is stuck: neither judging nor telling needs the GIL."""
     fleet = start_fleet("asgi", 1, "--timeout", "2")
+    fleet.server.may_lose_workers = True
     mark = fleet.server.log.mark()
     before = fleet.workers()
     with Client(fleet.server.address) as client:
