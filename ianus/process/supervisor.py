@@ -204,7 +204,8 @@ class Supervisor:
                 os.close(self.held)
                 self.held = -1
                 logger.error("the new server (pid %d) has ended; this one goes on", pid)
-                self._notify_ready()
+                if not self.urgency:
+                    self._notify_ready()
             for process in self.workers:
                 if process.pid == pid:
                     self._hear(process)  # its last words

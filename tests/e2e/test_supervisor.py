@@ -582,49 +582,46 @@ def test_hooks_come_with_what_has_been_accepted(start: Callable[..., Site], path
     assert re.findall("^hook (.*)$", site.server.output.text, re.MULTILINE) == ["before", "after", "before"]
 
 
-def test_a_manager_is_told_of_states(
-    start: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """What systemd hears of the servers that are started."""
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
         manager.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        site = start(workers=2)
-        assert manager.recv(100).decode() == f"READY=1\nMAINPID={site.server.process.pid}"
-        for settings in ({"workers": 2}, {"workers": "none"}):
-            site.configure(**settings)
-            site.signal(signal.SIGHUP)
-            assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
-            assert manager.recv(100) == b"READY=1"
-        site.server.stop()
-        assert manager.recv(100) == b"STOPPING=1"
+        yield manager
 
 
-def test_a_manager_hears_who_goes_on(
-    start: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(address)
-        manager.settimeout(PATIENCE)
-        monkeypatch.setenv("NOTIFY_SOCKET", address)
-        site = start(workers=1)
-        old = site.server.process.pid
-        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
-        new = site.upgrade()
-        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
-        os.kill(new, signal.SIGTERM)
-        assert manager.recv(100) == b"MAINPID=%d" % old
-        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
-        new = site.upgrade()
-        assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
-        site.server.process.send_signal(signal.SIGTERM)
-        assert site.server.process.wait(PATIENCE) == 0
-        site.log.wait_for("the server before this one has ended")
-        os.kill(new, signal.SIGTERM)
-        assert manager.recv(100) == b"STOPPING=1"
-        site.server.wait()
+def test_a_manager_is_told_of_states(start: Callable[..., Site], manager: socket.socket) -> None:
+    site = start(workers=2)
+    assert manager.recv(100).decode() == f"READY=1\nMAINPID={site.server.process.pid}"
+    for settings in ({"workers": 2}, {"workers": "none"}):
+        site.configure(**settings)
+        site.signal(signal.SIGHUP)
+        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(100))
+        assert manager.recv(100) == b"READY=1"
+    site.server.stop()
+    assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_manager_hears_who_goes_on(start: Callable[..., Site], manager: socket.socket) -> None:
+    site = start(workers=1)
+    old = site.server.process.pid
+    assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
+    new = site.upgrade()
+    assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
+    os.kill(new, signal.SIGTERM)
+    assert manager.recv(100) == b"MAINPID=%d" % old
+    assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
+    new = site.upgrade()
+    assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
+    site.server.process.send_signal(signal.SIGTERM)
+    assert site.server.process.wait(PATIENCE) == 0
+    site.log.wait_for("the server before this one has ended")
+    os.kill(new, signal.SIGTERM)
+    assert manager.recv(100) == b"STOPPING=1"
+    site.server.wait()
 
 
 def test_the_umask_is_that_of_all_processes(start: Callable[..., Site], tmp_path: Path) -> None:
