@@ -2,7 +2,7 @@
 #
 #   make serve       the example applications on http://127.0.0.1:8000     ARGS='--bind [::1]:8080'
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
-#   make test-all    the same on every CPython from 3.11 up on this machine
+#   make test-all    the same on every CPython from 3.11 up on this machine, and on the newest one of Debian sid
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
 #   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
@@ -10,6 +10,7 @@
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
 #   make bench       side by side with other servers                       ARGS='--help'
+#   make instructions  how many a request takes, by callgrind
 #   make build       compile the package in place; .venv/bin/ianus runs it
 #   make dist        source distribution and wheel in dist/
 #   make clean       remove everything that was made
@@ -30,7 +31,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test test-all asan stress conformance browser fuzz fuzz-corpus check bench build dist clean venv always
+.PHONY: serve test test-all asan stress conformance browser fuzz fuzz-corpus check bench instructions build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -116,6 +117,11 @@ test-all:
 		echo "---- Python $$version"; \
 		$(MAKE) test PYTHON=$$python VENV=build/python$$version/venv BUILD=build/python$$version || exit 1; \
 	done
+	@echo "---- Python of Debian sid, compiler warnings are errors"
+	tools/sid $(MAKE) test PYTHON=/usr/bin/python3 VENV=build/sid-python/venv BUILD=build/sid-python \
+		CFLAGS=-Werror ARGS='$(ARGS)'
+	tools/sid env CFLAGS=-Werror build/sid-python/venv/bin/python setup.py --quiet build \
+		--build-lib build/sid-python/release --build-temp build/sid-python/release/objects
 
 # Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
 # server prints, and any report at all is a failure.
@@ -193,6 +199,11 @@ build/check/%.c: %.pyx $(DECLARATIONS) pyproject.toml | $(VENV)/.installed
 bench: build
 	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1 && echo '#include <ev.h>' | $(CC) -E -,wrk libuv1 libev-dev)
 	$(BIN)/python bench/run.py $(ARGS)
+
+# make instructions ARGS='--tree ../other asgi' counts those of another checkout's release build.
+instructions: build
+	$(call debian,command -v valgrind,valgrind)
+	$(BIN)/python bench/instructions.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist bench/.venv bench/build *.egg-info .mypy_cache .pytest_cache .ruff_cache
