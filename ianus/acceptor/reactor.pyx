@@ -496,7 +496,8 @@ cdef class Reactor(Owner):
         """Accepts up to ACCEPTS connections; returns how many."""
         cdef sockaddr_storage address
         cdef socklen_t size
-        cdef int fd, accepted = 0
+        cdef int fd
+        cdef unsigned int accepted = 0
         while accepted < ACCEPTS:
             if self.limit_connections and self.connections >= self.limit_connections:
                 # The others wait in the kernel's queue.

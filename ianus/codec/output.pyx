@@ -28,9 +28,14 @@ cdef class OutputPool:
         self.free = []
 
     cdef Output acquire(self):
-        if self.free:
-            return <Output>self.free.pop()
-        return Output.__new__(Output)
+        cdef Py_ssize_t last = len(self.free) - 1
+        cdef Output output
+        if last < 0:
+            return Output.__new__(Output)
+        # Not pop(): gcc 16 reports uninitialized arguments in the code that Cython generates for it.
+        output = <Output>self.free[last]
+        del self.free[last]
+        return output
 
     cdef int release(self, Output output) except -1:
         output.start = output.end = output.size = 0

@@ -140,11 +140,12 @@ cdef object fill_head(
 
 cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
     """Once for each name. What event streams like to say, and the server does anyway, is not worth a word."""
-    cdef str said = f"{shown(field.name, field.name_size)}: {shown(field.value, field.value_size)}".lower()
-    if said in ("connection: keep-alive", "transfer-encoding: chunked") or said.startswith("keep-alive:"):
+    cdef str name = shown(field.name, field.name_size).lower()
+    cdef str said = f"{name}: {shown(field.value, field.value_size).lower()}"
+    if name == "keep-alive" or said in ("connection: keep-alive", "transfer-encoding: chunked"):
         return 0
     return service.warn_once(
-        f"dropped hop-by-hop response header {said.partition(':')[0]!r} of {application}: "
+        f"dropped hop-by-hop response header {name!r} of {application}: "
         "the server frames messages and manages connections itself"
     )
 
