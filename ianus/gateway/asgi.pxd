@@ -53,8 +53,6 @@ cdef class AsgiExchange(Exchange):
 
 
 cdef bint wake(list futures) except -1
-cdef object required(dict message, str key)
-cdef object unexpected(str kind, str expected)
 
 
 cdef class Receive:

@@ -17,14 +17,14 @@ import logging
 import sys
 
 from cpython.bytes cimport PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_Next
-from cpython.object cimport PyObject, PyObject_Call
-from libc.string cimport memset
+from cpython.dict cimport PyDict_Copy
+from cpython.object cimport PyObject_Call
 
 from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.message cimport Message, read_message, required, search_message, unexpected
 
 from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
 from ianus.gateway.files import open_whole, part_of
@@ -38,14 +38,6 @@ cdef object CancelledError = asyncio.CancelledError
 # HTTP spec version 2.3, deliberately: from 2.4 on Starlette stops to listen for http.disconnect and waits for
 # send() to fail, so an event stream that is idle would outlive its client.
 cdef str SPEC_VERSION = "2.3"
-
-# Interned, as literals in the applications are.
-cdef str TYPE = sys.intern("type")
-cdef str STATUS = sys.intern("status")
-cdef str HEADERS = sys.intern("headers")
-cdef str BODY = sys.intern("body")
-cdef str MORE_BODY = sys.intern("more_body")
-cdef str TRAILERS = sys.intern("trailers")
 
 # What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
 cdef str HTTP_1_1 = sys.intern("1.1")
@@ -429,61 +421,6 @@ cdef class AsgiExchange(Exchange):
         self.task = None
         self.count(-1)
         return 0
-
-
-# The values of a message, borrowed from it; NULL for what it does not have.
-cdef struct Message:
-    PyObject* kind
-    PyObject* status
-    PyObject* headers
-    PyObject* body
-    PyObject* more_body
-    PyObject* trailers
-
-
-cdef bint read_message(dict message, Message* m) except -1:
-    """One pass by identity, which keys that are literals have, instead of six searches. False for other keys."""
-    cdef PyObject* key
-    cdef PyObject* value
-    cdef Py_ssize_t position = 0
-    memset(m, 0, sizeof(Message))
-    while PyDict_Next(message, &position, &key, &value):
-        if key == <PyObject*>TYPE:
-            m.kind = value
-        elif key == <PyObject*>STATUS:
-            m.status = value
-        elif key == <PyObject*>HEADERS:
-            m.headers = value
-        elif key == <PyObject*>BODY:
-            m.body = value
-        elif key == <PyObject*>MORE_BODY:
-            m.more_body = value
-        elif key == <PyObject*>TRAILERS:
-            m.trailers = value
-        else:
-            # Another key, or one of these as a string made at run time.
-            return False
-    return True
-
-
-cdef int search_message(dict message, Message* m) except -1:
-    m.kind = PyDict_GetItemWithError(message, TYPE)
-    m.status = PyDict_GetItemWithError(message, STATUS)
-    m.headers = PyDict_GetItemWithError(message, HEADERS)
-    m.body = PyDict_GetItemWithError(message, BODY)
-    m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
-    m.trailers = PyDict_GetItemWithError(message, TRAILERS)
-    return 0
-
-
-cdef object required(dict message, str key):
-    if key not in message:
-        raise ValueError(f"ASGI message {message['type']!r} has no {key!r}")
-    return message[key]
-
-
-cdef object unexpected(str kind, str expected):
-    return RuntimeError(f"unexpected ASGI message {kind!r}, expected {expected!r}")
 
 
 cdef bint wake(list futures) except -1:

@@ -15,7 +15,8 @@ from ianus.codec.websocket.codec cimport GOING_AWAY, INTERNAL_ERROR, LOST, NORMA
 from ianus.codec.websocket.deflate cimport Deflate
 from ianus.exchange.head cimport ResponseFacts
 from ianus.exchange.websocket cimport open_conversation
-from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, required, unexpected, wake
+from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, wake
+from ianus.gateway.message cimport required, unexpected
 from ianus.telemetry.clock cimport monotonic
 
 from ianus.codec.websocket.handshake import HandshakeError, accept_value, asks_for_websocket, negotiate, subprotocols

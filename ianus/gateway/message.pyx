@@ -1,0 +1,62 @@
+"""Reads the messages that an ASGI application sends.
+
+Compiled because every message passes here.
+"""
+import sys
+
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
+from cpython.object cimport PyObject
+from libc.string cimport memset
+
+# Interned, as literals in the applications are.
+cdef str TYPE = sys.intern("type")
+cdef str STATUS = sys.intern("status")
+cdef str HEADERS = sys.intern("headers")
+cdef str BODY = sys.intern("body")
+cdef str MORE_BODY = sys.intern("more_body")
+cdef str TRAILERS = sys.intern("trailers")
+
+
+cdef bint read_message(dict message, Message* m) except -1:
+    """One pass by identity, which keys that are literals have, instead of six searches. False for other keys."""
+    cdef PyObject* key
+    cdef PyObject* value
+    cdef Py_ssize_t position = 0
+    memset(m, 0, sizeof(Message))
+    while PyDict_Next(message, &position, &key, &value):
+        if key == <PyObject*>TYPE:
+            m.kind = value
+        elif key == <PyObject*>STATUS:
+            m.status = value
+        elif key == <PyObject*>HEADERS:
+            m.headers = value
+        elif key == <PyObject*>BODY:
+            m.body = value
+        elif key == <PyObject*>MORE_BODY:
+            m.more_body = value
+        elif key == <PyObject*>TRAILERS:
+            m.trailers = value
+        else:
+            # Another key, or one of these as a string made at run time.
+            return False
+    return True
+
+
+cdef int search_message(dict message, Message* m) except -1:
+    m.kind = PyDict_GetItemWithError(message, TYPE)
+    m.status = PyDict_GetItemWithError(message, STATUS)
+    m.headers = PyDict_GetItemWithError(message, HEADERS)
+    m.body = PyDict_GetItemWithError(message, BODY)
+    m.more_body = PyDict_GetItemWithError(message, MORE_BODY)
+    m.trailers = PyDict_GetItemWithError(message, TRAILERS)
+    return 0
+
+
+cdef object required(dict message, str key):
+    if key not in message:
+        raise ValueError(f"ASGI message {message['type']!r} has no {key!r}")
+    return message[key]
+
+
+cdef object unexpected(str kind, str expected):
+    return RuntimeError(f"unexpected ASGI message {kind!r}, expected {expected!r}")
