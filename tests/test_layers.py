@@ -30,8 +30,9 @@ RULES = (
     Rule("ianus.hooks", (), "What hooks are written against; the supervisor and type checkers load it."),
     Rule("ianus.pytest_plugin", ("testing",), "A fixture around what any test can use."),
     Rule("ianus._version", (), "A build reads it before anything is compiled."),
+    Rule("ianus.safe_paths", (), "It opens files for whoever has a path."),
     Rule("ianus.acceptor",
-         ("errors", "codec.base", "codec.file_range", "codec.ledger", "codec.output", "exchange.base",
+         ("errors", "safe_paths", "codec.base", "codec.file_range", "codec.ledger", "codec.output", "exchange.base",
           "telemetry.clock", "telemetry.waker"),
          "A connection moves bytes between a socket and any codec: it sees their bases, the clock."),
     Rule("ianus.codec", (), "A protocol is bytes in, calls out: no socket, no loop, no application."),
@@ -47,7 +48,7 @@ RULES = (
          "The application's side, whatever the socket."),
     Rule("ianus.process", ("",), "The worker alone wires all rooms together."),
     Rule("ianus.settings", ("errors",), "Plain values that are passed down; reading them starts nothing."),
-    Rule("ianus.telemetry", ("errors",), "Whoever has something to report calls it; it calls nobody."),
+    Rule("ianus.telemetry", ("errors", "safe_paths"), "Whoever has something to report calls it; it calls nobody."),
 )  # fmt: skip
 
 # What must start without loading one compiled module, directly or through others.

@@ -6,13 +6,14 @@ Facts and rules:
   whose IPv4 peers would have addresses like ::ffff:127.0.0.1.
 - A socket file outlives the process that made it. It is replaced only when nobody answers on it, and removed
   at the end only while it is still the file that we made.
+- Its folder may belong to another user (safe_paths.py), so what is done with the file is done in the opened folder.
 - Several workers each have a socket of their own at a TCP address (SO_REUSEPORT), among which the system spreads
   connections. The first one is bound without that option and gets it before it listens: so an address that another
   server has is still refused, while siblings are welcome.
 - Sockets are non-blocking and not inherited by programs that the application starts (PEP 446).
 - `os` instead of pathlib, which takes 5 ms to import.
 """
-# ruff: noqa: PTH100, PTH101, PTH108, PTH120
+# ruff: noqa: PTH100, PTH101, PTH120
 
 import errno
 import os
@@ -21,6 +22,7 @@ import stat
 from typing import Any
 
 from ianus.errors import StartupError
+from ianus.safe_paths import Parent, UnsafePathError
 
 # Host and port, for IPv6 followed by two numbers more.
 SocketAddress = tuple[Any, ...]
@@ -37,22 +39,40 @@ class Listener:
     path: of the socket file that was made for it; "" where there is none, or where it was somebody else who made it.
     """
 
-    def __init__(self, sock: socket.socket, address: str, unix_path: str = "") -> None:
+    def __init__(self, sock: socket.socket, address: str, unix_path: str = "", *, is_inherited: bool = False) -> None:
+        """is_inherited: the socket file was made by another process."""
         self.sock = sock
         self.address = address
         self.path = os.path.abspath(unix_path) if unix_path else ""
         self._inode = _inode(self.path) if unix_path else None
+        self._is_inherited = is_inherited
         self._pid = os.getpid()
 
     def leave_file(self) -> None:
         """The socket file is somebody else's from now on: close() leaves it where it is."""
         self._inode = None
 
+    def has_lost_file(self) -> bool:
+        """Whether the socket file was removed, so that no client can connect any more."""
+        return self._inode is not None and _inode(self.path) is None
+
+    def give(self, uid: int, gid: int) -> None:
+        """Makes a user and a group the owners of the socket file while it is still ours. Raises StartupError."""
+        if self._inode is None:
+            return
+        try:
+            with Parent(self.path) as parent:
+                # Another user may have put a socket of root's in place of one that we did not make.
+                if _inode_in(parent) == self._inode and not (parent.is_shared and self._is_inherited):
+                    _chown(parent, self._inode, uid, gid)
+        except OSError as error:
+            raise StartupError(_explain_unix(error, self.path)) from None
+
     def close(self) -> None:
         """Closes the socket and removes the socket file if it is still ours. May be called twice."""
         # A forked child has a copy of this object, but the file is its parent's.
-        if self._inode is not None and self._pid == os.getpid() and _inode(self.path) == self._inode:
-            os.unlink(self.path)
+        if self._inode is not None and self._pid == os.getpid():
+            _remove(self.path, self._inode)
         self._inode = None
         self.sock.close()
 
@@ -173,39 +193,46 @@ def listen_unix(path: str, *, backlog: int, permissions: int | None = None) -> L
 
     A socket file that nobody answers on is replaced. Raises StartupError.
     """
-    _make_room(path)
+    try:
+        with Parent(path) as parent:
+            _make_room(parent)
+            return _bind_unix(parent, backlog, permissions)
+    except OSError as error:
+        raise StartupError(_explain_unix(error, path)) from None
+
+
+def _bind_unix(parent: Parent, backlog: int, permissions: int | None) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.bind(path)
-    except OSError as error:
+        sock.bind(parent.path)
+        if parent.is_shared and _inode_in(parent) is None:
+            raise UnsafePathError(parent.path, "leads elsewhere now")
+    except BaseException:
         sock.close()
-        raise StartupError(_explain_unix(error, path)) from None
-    listener = Listener(sock, _describe(sock), path)
+        raise
+    listener = Listener(sock, _describe(sock), parent.path)
     try:
         if permissions is not None:
-            os.chmod(path, permissions)  # Nobody can connect before the next line.
+            _chmod(parent, permissions)  # Nobody can connect before the next line.
         sock.listen(backlog)
-    except OSError as error:
+    except BaseException:
         listener.close()
-        raise StartupError(_explain_unix(error, path)) from None
+        raise
     return listener
 
 
-def _make_room(path: str) -> None:
-    """Removes a socket file whose owner is gone. Raises StartupError for anything else that is at `path`."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return  # Nothing is there, or bind() will say why not.
+def _make_room(parent: Parent) -> None:
+    """Removes a socket file whose owner is gone. Raises OSError, and StartupError for anything else that is there."""
+    path = parent.path
+    found = parent.status()
+    if found is None:
+        return
     if not stat.S_ISSOCK(found.st_mode):
         raise StartupError(f"{path} exists and is not a socket. Remove it, or choose another path with --bind.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # A full backlog is an answer as well (EAGAIN).
-        try:
-            code = probe.connect_ex(path)
-        except OSError as error:  # the path is too long
-            raise StartupError(_explain_unix(error, path)) from None
+        code = probe.connect_ex(path)  # OSError: the path is too long
     if code == errno.ENOENT:
         return
     if code in (errno.EACCES, errno.EPERM):
@@ -218,15 +245,14 @@ def _make_room(path: str) -> None:
             f"Another process listens on {path}. Stop it (`ss -lxp 'src = {path}'` shows which it is), "
             "or choose another path with --bind."
         )
-    if _inode(path) == (found.st_dev, found.st_ino):
-        try:
-            os.unlink(path)
-        except OSError as error:
-            raise StartupError(_explain_unix(error, path)) from None
+    if _inode_in(parent) == (found.st_dev, found.st_ino):
+        os.unlink(parent.name, dir_fd=parent.fd)
 
 
 def _explain_unix(error: OSError, path: str) -> str:
     parent = os.path.dirname(path) or "."
+    if isinstance(error, UnsafePathError):
+        return f"{error.strerror}. {error.fix}, or choose another path with --bind."
     if error.errno is None:  # Python's own check of the length, before any system call
         length = len(os.fsencode(path))
         return (
@@ -246,11 +272,63 @@ def _explain_unix(error: OSError, path: str) -> str:
 
 
 def _inode(path: str) -> tuple[int, int] | None:
+    """The identity of the file that is at `path` now; None if there is none, or if it cannot be reached safely."""
     try:
-        found = os.lstat(path)
+        with Parent(path) as parent:
+            return _inode_in(parent)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+
+
+def _inode_in(parent: Parent) -> tuple[int, int] | None:
+    found = parent.status()
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _remove(path: str, inode: tuple[int, int]) -> None:
+    try:
+        with Parent(path) as parent:
+            if _inode_in(parent) == inode:
+                os.unlink(parent.name, dir_fd=parent.fd)
+    except UnsafePathError:
+        pass  # Its folder is not the one that it was made in.
+
+
+def _chmod(parent: Parent, permissions: int) -> None:
+    """Sets the permissions of a socket file, and of nothing else that may be in its place by now."""
+    if not parent.is_shared:
+        os.chmod(parent.name, permissions, dir_fd=parent.fd)
+        return
+    # No system call changes permissions without following links, but one through an opened file.
+    fd = _open_socket_file(parent)
+    try:
+        os.chmod(f"/proc/self/fd/{fd}", permissions)
+    finally:
+        os.close(fd)
+
+
+def _chown(parent: Parent, inode: tuple[int, int], uid: int, gid: int) -> None:
+    """Gives a socket file away while it is the one with that inode."""
+    if not parent.is_shared:
+        os.chown(parent.name, uid, gid, dir_fd=parent.fd, follow_symlinks=False)
+        return
+    fd = _open_socket_file(parent)
+    try:
+        found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) == inode:
+            os.chown(f"/proc/self/fd/{fd}", uid, gid)
+    finally:
+        os.close(fd)
+
+
+def _open_socket_file(parent: Parent) -> int:
+    """Opens it for its status alone. Raises OSError if another user has put something else there."""
+    fd = os.open(parent.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent.fd)
+    found = os.fstat(fd)
+    if stat.S_ISSOCK(found.st_mode) and found.st_nlink == 1:
+        return fd
+    os.close(fd)
+    raise UnsafePathError(parent.path, "is not the socket that was made")
 
 
 # --- Descriptors that somebody else opened ---
@@ -282,7 +360,7 @@ def take_over(fd: int) -> Listener:
     listener = listen_fd(fd)
     sock = listener.sock
     path = os.fsdecode(sock.getsockname()) if sock.family == socket.AF_UNIX else ""
-    return Listener(sock, listener.address, "" if path.startswith("\0") else path)
+    return Listener(sock, listener.address, "" if path.startswith("\0") else path, is_inherited=True)
 
 
 def _describe(sock: socket.socket) -> str:

@@ -7,12 +7,13 @@ Facts and rules:
 - It is removed by the process that has made it and while it has that one's number: not by a forked child, and not when
   a successor has its own file there.
 """
-# ruff: noqa: PTH104, PTH108, PTH116, PTH123  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH123  (pathlib takes 5 ms to import)
 
 import errno
 import os
 
 from ianus.errors import StartupError
+from ianus.safe_paths import Parent, UnsafePathError
 
 # Seconds by which the start of a process and the time of a file may be reckoned wrongly: the system counts the one
 # in hundredths since it started, and knows when that was to a second.
@@ -31,7 +32,11 @@ class PidFile:
         try:
             self._create()
         except OSError as error:
-            fix = _FIXES.get(error.errno, "Let this user write there")
+            fix = (
+                error.fix
+                if isinstance(error, UnsafePathError)
+                else _FIXES.get(error.errno, "Let this user write there")
+            )
             raise StartupError(
                 f"The pid file {path} cannot be made ({error.strerror}). {fix}, or choose another one with --pid-file."
             ) from None
@@ -39,20 +44,23 @@ class PidFile:
     def move(self, path: str) -> None:
         """Gives the file another name, over whatever has it. Raises OSError."""
         if self._is_own():
-            os.rename(self.path, path)
+            with Parent(self.path) as before, Parent(path) as after:
+                os.rename(before.name, after.name, src_dir_fd=before.fd, dst_dir_fd=after.fd)
         self.path = path
 
     def remove(self) -> None:
         """Removes it while it is this process' own. May be called twice."""
         if self._is_own():
             try:
-                os.unlink(self.path)
+                with Parent(self.path) as parent:
+                    os.unlink(parent.name, dir_fd=parent.fd)
             except OSError:
                 pass  # The directory may have gone, or its permissions; nobody takes a stale file for a server.
 
     def _create(self) -> None:
-        _check_stale(self.path)
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with Parent(self.path) as parent:
+            _check_stale(parent)
+            fd = os.open(parent.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=parent.fd)
         try:
             os.write(fd, f"{self._pid}\n".encode())
         finally:
@@ -60,7 +68,8 @@ class PidFile:
 
     def _is_own(self) -> bool:
         try:
-            return os.getpid() == self._pid and _read(self.path) == f"{self._pid}"
+            with Parent(self.path) as parent:
+                return os.getpid() == self._pid and _read(parent)[0] == f"{self._pid}"
         except OSError:
             return False
 
@@ -72,11 +81,11 @@ _FIXES: dict[int | None, str] = {
 }
 
 
-def _check_stale(path: str) -> None:
+def _check_stale(parent: Parent) -> None:
     """Removes what a server has left there that does not run any more. Raises StartupError and OSError."""
+    path = parent.path
     try:
-        content = _read(path)
-        written = os.stat(path).st_mtime
+        content, written = _read(parent)
     except FileNotFoundError:
         return
     if not content.isascii() or not (content.isdigit() or not content):
@@ -87,16 +96,13 @@ def _check_stale(path: str) -> None:
             f"A server runs already, as process {content}: so says {path}. Stop it, or choose another file with "
             "--pid-file."
         )
-    os.unlink(path)
+    os.unlink(parent.name, dir_fd=parent.fd)
 
 
-def _read(path: str) -> str:
-    # Not blocking: it may be a pipe.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        return os.read(fd, 64).decode("latin-1").strip()
-    finally:
-        os.close(fd)
+def _read(parent: Parent) -> tuple[str, float]:
+    """What is in the file, and when it was written."""
+    data, status = parent.read(64)
+    return data.decode("latin-1").strip(), status.st_mtime
 
 
 def _ran(pid: int, time: float) -> bool:

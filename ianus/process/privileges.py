@@ -9,10 +9,11 @@ The environment stays as it is, HOME and USER included.
 
 import os
 import stat
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ianus.errors import StartupError
+from ianus.safe_paths import Parent, UnsafePathError
+from ianus.telemetry.logs import explain_log_file
 
 if TYPE_CHECKING:
     from pwd import struct_passwd
@@ -59,19 +60,33 @@ def assume(identity: Identity) -> None:
     os.setresuid(identity.uid, identity.uid, identity.uid)
 
 
-def give(identity: Identity, files: Iterable[str]) -> None:
-    """Makes `identity` the owner of log files and Unix sockets, of those that exist. Raises OSError.
+def give_log(identity: Identity, path: str, setting: str) -> None:
+    """Makes `identity` the owner of the log file at `path`, which is created if there is none. Raises StartupError.
 
-    Whoever may write to a log's directory can put a link in the file's place, to have what it leads to given away. So
-    links are left alone: symbolic ones, and files that have a second name. Terminals, pipes and devices are, too.
+    Terminals, pipes and devices are left alone, and so is a file that has a second name. In a folder that others can
+    write to, somebody may have moved a file of root's there: only a file that was created here is given away.
     """
-    for path in files:
+    try:
+        _give_log(identity, path)
+    except (OSError, ValueError) as error:
+        raise explain_log_file(path, setting, error) from None
+
+
+def _give_log(identity: Identity, path: str) -> None:
+    with Parent(path, follow=True, groups=identity.groups) as parent:
+        fd, is_new = parent.append()
         try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        if (stat.S_ISREG(status.st_mode) and status.st_nlink == 1) or stat.S_ISSOCK(status.st_mode):
-            os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+            status = os.fstat(fd)
+            if (status.st_uid, status.st_gid) == identity[:2]:
+                return
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                return
+            if parent.is_shared and not is_new and status.st_uid != identity.uid:
+                what = f"belongs to user {status.st_uid} and not to user {identity.uid}"
+                raise UnsafePathError(path, what, "Give it to that user (chown)")
+            os.fchown(fd, identity.uid, identity.gid)
+        finally:
+            os.close(fd)
 
 
 def _user(name: str) -> "tuple[int, struct_passwd | None]":

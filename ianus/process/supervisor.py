@@ -30,7 +30,7 @@ from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
 from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded
 from ianus.process.pid_file import PidFile
-from ianus.process.privileges import give, resolve
+from ianus.process.privileges import give_log, resolve
 from ianus.process.resources import open_log
 from ianus.process.slot import Plan, Process
 from ianus.process.sockets import Sockets
@@ -41,7 +41,7 @@ from ianus.process.watcher import Watcher, impatient, prepare
 from ianus.process.workers import Workers
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
-from ianus.telemetry.logs import ErrorLog, LogFile, apply_config
+from ianus.telemetry.logs import ErrorLog, apply_config
 
 logger = logging.getLogger("ianus.error")
 
@@ -96,9 +96,9 @@ class Supervisor:
         self.addresses = tuple(self.sockets.addresses(settings))
         self.workers = Workers(plan, self.sockets, self._launch, self.info)
         try:
+            self._give_files(plan)
             self.log = _open_log(settings)
             plan.hooks.call("on_starting", self.info())
-            self._give_files(plan)
             if settings.pid_file:
                 self.pid_file = PidFile(settings.pid_file + (".2" if self._succeeds() else ""))
             name_process(settings, "supervisor")
@@ -368,13 +368,13 @@ class Supervisor:
     def _reopen_logs(self) -> None:
         assert self.log is not None
         try:
+            self._give_files(self.workers.plan)
+        except StartupError as error:
+            logger.error("cannot prepare the files of the workers: %s", error)
+        try:
             self.log.file.reopen()
         except OSError as error:
             logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
-        try:
-            self._give_files(self.workers.plan)
-        except (StartupError, OSError) as error:
-            logger.error("log files cannot be given to the user of the workers: %s", error)
         self.workers.tell(signal.SIGUSR1)
 
     def _upgrade(self) -> None:
@@ -400,17 +400,18 @@ class Supervisor:
         logger.info("another server was started (pid %d); TERM ends this one", self.successor)
 
     def _give_files(self, plan: Plan) -> None:
-        """Workers open the log files anew, and then as --user. Raises StartupError and OSError."""
+        """Workers reopen the log files, and connect to nothing, as --user. Raises StartupError."""
         if plan.identity is None:
             return
         settings = plan.settings
         logs = {"--error-logfile": settings.error_logfile}
         if settings.access_log:
             logs["--access-logfile"] = settings.access_logfile
-        files = [path for path in logs.values() if path != "-"]
         for name, path in logs.items():
-            LogFile(path, name, 1).close()  # Made where there is none.
-        give(plan.identity, [*files, *(each.path for each in self.sockets.listeners() if each.path)])
+            if path != "-":
+                give_log(plan.identity, path, name)
+        for listener in self.sockets.listeners():
+            listener.give(*plan.identity[:2])
 
     # --- Processes ---
 

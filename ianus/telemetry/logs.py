@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from ianus.errors import StartupError
+from ianus.safe_paths import Parent, UnsafePathError
 
 if TYPE_CHECKING:
     from configparser import ConfigParser
@@ -42,12 +43,7 @@ class LogFile:
         try:
             self.fd = standard if self._is_standard else _append(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
-            fix = _FIXES.get(number, "Let this user write there")
-            raise StartupError(
-                f"The log file {path} cannot be opened ({reason}). "
-                f"{fix}, or choose another file with {setting}; - is the terminal."
-            ) from None
+            raise explain_log_file(path, setting, error) from None
 
     def reopen(self) -> None:
         """Goes on in the file that is at `path` now, after log rotation. Raises OSError."""
@@ -70,8 +66,19 @@ class LogFile:
 _FIXES: dict[int | None, str] = {errno.ENOENT: "Create its directory", errno.EISDIR: "Name a file in it"}
 
 
+def explain_log_file(path: str, setting: str, error: OSError | ValueError) -> StartupError:
+    """Why the log file at `path` cannot be opened. setting: its name on the command line."""
+    number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
+    fix = error.fix if isinstance(error, UnsafePathError) else _FIXES.get(number, "Let this user write there")
+    return StartupError(
+        f"The log file {path} cannot be opened ({reason}). "
+        f"{fix}, or choose another file with {setting}; - is the terminal."
+    )
+
+
 def _append(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with Parent(path, follow=True) as parent:
+        return parent.append()[0]
 
 
 # --- Lines ---

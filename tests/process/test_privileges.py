@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from ianus.acceptor.listener import listen_unix
 from ianus.errors import StartupError
-from ianus.process.privileges import Identity, give, resolve
+from ianus.process.privileges import Identity, give_log, resolve
 
 # A number that is nobody's.
 STRANGER = 54321
@@ -129,23 +130,91 @@ def test_a_group_alone() -> None:
 IDENTITY = Identity(STRANGER, STRANGER, (STRANGER,))
 
 
-@as_root
-def test_logs_and_sockets_are_given_away(tmp_path: Path) -> None:
-    log, path = tmp_path / "log", tmp_path / "socket"
-    log.touch()
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(path))
-        give(IDENTITY, [str(log), str(path), str(tmp_path / "none")])
-    assert [(each.stat().st_uid, each.stat().st_gid) for each in (log, path)] == [(STRANGER, STRANGER)] * 2
+SETTING = "--access-logfile"
+
+
+def give_refusal(path: Path) -> str:
+    with pytest.raises(StartupError) as caught:
+        give_log(IDENTITY, str(path), SETTING)
+    return caught.value.message
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder that the other user can write to."""
+    path = tmp_path / "theirs"
+    path.mkdir()
+    os.chown(path, STRANGER, STRANGER)
+    return path
 
 
 @as_root
-def test_what_a_link_leads_to_is_not(tmp_path: Path) -> None:
-    secret, symbolic, hard, pipe = (tmp_path / name for name in ("secret", "symbolic", "hard", "pipe"))
-    for file in (secret, tmp_path / "other"):
-        file.touch()
-    symbolic.symlink_to(secret)
+def test_logs_are_given_away(tmp_path: Path, theirs: Path) -> None:
+    existing, new, in_theirs = tmp_path / "existing", tmp_path / "new", theirs / "new"
+    existing.touch()
+    for path in (existing, new, in_theirs, in_theirs):
+        give_log(IDENTITY, str(path), SETTING)
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in (existing, new, in_theirs)} == {(STRANGER, STRANGER)}
+
+
+@as_root
+def test_what_is_no_file_of_its_own_is_not(tmp_path: Path) -> None:
+    hard, pipe = tmp_path / "hard", tmp_path / "pipe"
+    (tmp_path / "other").touch()
     hard.hardlink_to(tmp_path / "other")
     os.mkfifo(pipe)
-    give(IDENTITY, [str(symbolic), str(hard), str(pipe), str(tmp_path)])
-    assert {each.lstat().st_uid for each in (secret, symbolic, hard, pipe, tmp_path)} == {0}
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (hard, pipe, Path("/dev/null")):
+        give_log(IDENTITY, str(path), SETTING)
+    os.close(reader)
+    assert {each.lstat().st_uid for each in (hard, pipe, Path("/dev/null"))} == {0}
+
+
+@as_root
+def test_a_file_of_root_that_was_moved_in_place_of_a_log_is_not(theirs: Path) -> None:
+    secret = theirs / "secret"
+    secret.write_text("secret")
+    assert give_refusal(secret).startswith(
+        f"The log file {secret} cannot be opened ({secret} belongs to user 0 and not to user {STRANGER}, in a folder "
+        "that other users than root can write to). Give it to that user (chown), or let only root write to that folder"
+    )
+    assert secret.stat().st_uid == 0
+
+
+@as_root
+def test_a_link_in_a_folder_that_the_user_can_write_to_is_refused(theirs: Path, tmp_path: Path) -> None:
+    link = theirs / "log"
+    link.symlink_to(tmp_path / "target")
+    assert f"({link} is a symbolic link, in a folder that other users than root can write to)" in give_refusal(link)
+    assert not (tmp_path / "target").exists()
+
+
+@as_root
+def test_the_groups_of_the_user_count(tmp_path: Path) -> None:
+    log, other = tmp_path / "log", tmp_path / "group"
+    other.mkdir()
+    (other / "log").touch()
+    log.symlink_to(other / "log")
+    os.chown(other, 0, STRANGER + 1)
+    other.chmod(0o775)
+    give_log(IDENTITY, str(log), SETTING)
+    assert log.stat().st_uid == STRANGER
+    os.chown(log, 0, 0)
+    os.chown(other, 0, STRANGER)
+    assert "belongs to user 0" in give_refusal(log)
+
+
+@as_root
+def test_sockets_are_given_away_that_were_made_here(theirs: Path) -> None:
+    path, moved = theirs / "app.sock", theirs / "moved.sock"
+    listener = listen_unix(str(path), backlog=16)
+    listener.give(STRANGER, STRANGER)
+    assert path.stat().st_uid == STRANGER
+    os.chown(path, 0, 0)
+    path.rename(moved)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        listener.give(STRANGER, STRANGER)
+    assert (path.stat().st_uid, moved.stat().st_uid) == (0, 0)
+    listener.close()
+    assert path.exists()
