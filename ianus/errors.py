@@ -1,9 +1,12 @@
-"""What stops the server from starting, told in one message.
+"""What stops the server from starting, told in one message; and the text of any exception, however it is made.
 
 A person who starts a server wants to read what is wrong and what to do about it, never a traceback of the
 server. So everything that is foreseen raises a StartupError whose text names the cause and the fix; the
 command prints it and exits with its code. A traceback that goes with it is the application's own, without our
 frames; those of failed requests are logged whole.
+
+Exceptions are the application's data. Causes can form a cycle, chains can be endless, groups can share members, and
+attributes can be properties that raise. So every walk here is bounded, and reads the links from the C structure.
 """
 
 from __future__ import annotations
@@ -13,6 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from traceback import TracebackException
+
+# Exceptions that one traceback may show as Python does, and those that a shortened one shows, with frames of each.
+MAX_LINKED = 200
+MAX_SHOWN = 10
+MAX_FRAMES = 100
 
 PACKAGE_DIR = __file__.removesuffix("errors.py")
 
@@ -70,7 +78,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """What an error says, without a full stop: its type and, where it has one, its text."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "(its text is not available: str() failed)"
     return f"{type(error).__name__}: {text}".rstrip(".") if text else type(error).__name__
 
 
@@ -78,25 +89,130 @@ def user_traceback(error: BaseException) -> str:
     """The traceback of `error` and of its causes, as Python prints it, without the frames of this package."""
     import traceback  # As above.
 
+    if not has_regular_links(error):
+        return _short_traceback(error, hide_own=True)
     report = traceback.TracebackException.from_exception(error)
     _hide_own_frames(report)
     return "".join(report.format())
 
 
-def _hide_own_frames(report: TracebackException | None) -> None:
-    if report is None:
-        return
-    kept = [frame for frame in report.stack if not is_own(frame.filename)]
-    if kept:
-        report.stack[:] = kept
-    else:
-        # An error that no frame of the user's leads to, such as a syntax error in the file that we import.
-        # None suppresses the header line as well (TracebackException.format).
-        report.stack = None  # type: ignore[assignment]
-    _hide_own_frames(report.__cause__)
-    _hide_own_frames(report.__context__)
-    for member in getattr(report, "exceptions", None) or ():  # of an exception group
-        _hide_own_frames(member)
+def whole_traceback(error: BaseException) -> str:
+    """The traceback of `error` and of its causes, as Python prints it."""
+    import traceback  # As above.
+
+    if not has_regular_links(error):
+        return _short_traceback(error, hide_own=False)
+    return "".join(traceback.format_exception(error))
+
+
+def has_regular_links(error: BaseException) -> bool:
+    """Whether Python's `traceback` can format `error` with its causes, contexts and members in reasonable time.
+
+    False for more than MAX_LINKED of them, and for attributes that fail or differ from the C structure. `traceback`
+    visits a member as often as groups contain it, so nested groups that share members take exponential time.
+    """
+    seen: set[int] = set()
+    pending = [error]
+    visits = 0
+    try:
+        while pending:
+            current = pending.pop()
+            visits += 1
+            if visits > MAX_LINKED or not _has_plain_attributes(current):
+                return False
+            seen.add(id(current))
+            pending += [link for link in _cause_and_context(current) if id(link) not in seen]
+            pending += members_of(current)
+    except Exception:
+        return False
+    return True
+
+
+def cause_of(error: BaseException) -> BaseException | None:
+    """`error.__cause__`, whatever the class of `error` does to the attribute."""
+    return _CAUSE.__get__(error)  # type: ignore[no-any-return]
+
+
+def context_of(error: BaseException) -> BaseException | None:
+    """`error.__context__`, whatever the class of `error` does to the attribute."""
+    return _CONTEXT.__get__(error)  # type: ignore[no-any-return]
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """The members of an exception group, and of any other exception none."""
+    # Not isinstance(), which asks a property of the name __class__.
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    return _MEMBERS.__get__(error)  # type: ignore[no-any-return]
+
+
+_CAUSE = vars(BaseException)["__cause__"]
+_CONTEXT = vars(BaseException)["__context__"]
+_TRACEBACK = vars(BaseException)["__traceback__"]
+_MEMBERS = vars(BaseExceptionGroup)["exceptions"]
+
+
+def _cause_and_context(error: BaseException) -> list[BaseException]:
+    return [link for link in (cause_of(error), context_of(error)) if link is not None]
+
+
+def _has_plain_attributes(error: BaseException) -> bool:
+    """Whether the attributes that `traceback` reads are those that Python has set. Raises what they raise."""
+    bool(error)
+    getattr(error, "__notes__", None)
+    return (
+        error.__cause__ is cause_of(error)
+        and error.__context__ is context_of(error)
+        and error.__traceback__ is _TRACEBACK.__get__(error)
+        and (not isinstance(error, BaseExceptionGroup) or error.exceptions is members_of(error))
+    )
+
+
+def _short_traceback(error: BaseException, *, hide_own: bool) -> str:
+    """The first MAX_SHOWN exceptions that `error` leads to, each once, without calling anything of theirs but str()."""
+    found: dict[int, str] = {}
+    pending: list[tuple[BaseException, str]] = [(error, "")]
+    while pending and len(found) < MAX_SHOWN:
+        current, relation = pending.pop(0)
+        if id(current) in found:
+            continue
+        found[id(current)] = relation + _own_traceback(current, hide_own=hide_own)
+        for link, name in ((cause_of(current), "The cause"), (context_of(current), "The context")):
+            if link is not None and id(link) not in found:
+                pending.append((link, f"\n{name} of {type(current).__name__}:\n\n"))
+        # As many as could be shown: a group may have millions.
+        pending += [
+            (member, f"\nA member of {type(current).__name__}:\n\n") for member in members_of(current)[:MAX_SHOWN]
+        ]
+    omitted = any(id(each) not in found for each, _ in pending)
+    return "".join(found.values()) + ("\nFurther causes, contexts and members are left out.\n" if omitted else "")
+
+
+def _own_traceback(error: BaseException, *, hide_own: bool) -> str:
+    """The frames and the text of `error` alone."""
+    from traceback import StackSummary, walk_tb
+
+    stack = StackSummary.extract(walk_tb(_TRACEBACK.__get__(error)), limit=-MAX_FRAMES)
+    if hide_own:
+        stack[:] = [frame for frame in stack if not is_own(frame.filename)]
+    header = "Traceback (most recent call last):\n" if stack else ""
+    return f"{header}{''.join(stack.format())}{one_line(error)}\n"
+
+
+def _hide_own_frames(report: TracebackException) -> None:
+    pending: list[TracebackException | None] = [report]
+    while pending:
+        current = pending.pop()
+        if current is None:
+            continue
+        kept = [frame for frame in current.stack if not is_own(frame.filename)]
+        if kept:
+            current.stack[:] = kept
+        else:
+            # An error that no frame of the user's leads to, such as a syntax error in the file that we import.
+            # None suppresses the header line as well (TracebackException.format).
+            current.stack = None  # type: ignore[assignment]
+        pending += [current.__cause__, current.__context__, *(getattr(current, "exceptions", None) or ())]
 
 
 def is_own(filename: str) -> bool:

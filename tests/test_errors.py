@@ -5,7 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from ianus import errors
-from ianus.errors import SettingError, StartupError, nearest, one_line, user_traceback
+from ianus.errors import (
+    SettingError,
+    StartupError,
+    has_regular_links,
+    nearest,
+    one_line,
+    user_traceback,
+    whole_traceback,
+)
+from tests.e2e.exception_apps import KINDS
 
 
 def caught(call: Callable[[], object]) -> BaseException:
@@ -73,3 +82,42 @@ def test_an_error_without_frames_of_the_users_has_no_traceback_header() -> None:
     assert error.__traceback__ is not None
     error.__traceback__ = error.__traceback__.tb_next.tb_next  # type: ignore[union-attr]
     assert user_traceback(error) == "ValueError: x\n"
+
+
+# Those that Python's module `traceback` shows as it should.
+REGULAR = [
+    "own-cause", "cause-cycle", "context-cycle", "group", "group-cycle", "cancelled-group",
+    "broken-str", "broken-eq", "broken-hash", "notice", "unmeant",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make", [user_traceback, whole_traceback])
+def test_every_exception_has_a_traceback_of_reasonable_length(make: Callable[[BaseException], str], kind: str) -> None:
+    error = caught(lambda: _raise(KINDS[kind]()))
+    assert has_regular_links(error) == (kind in REGULAR)
+    text = make(error)
+    assert "test_errors.py" in text
+    assert "marked" in text or kind == "broken-str"
+    assert text.count("\n") < 500
+
+
+def test_a_shortened_traceback_has_the_nearest_exceptions_and_says_so() -> None:
+    error: BaseException = ValueError("innermost")
+    for number in range(300):
+        error, cause = ValueError(f"number {number}"), error
+        error.__cause__ = cause
+    outermost = KeyError("outermost")
+    outermost.__cause__ = error
+    text = user_traceback(outermost)
+    assert text.startswith("KeyError: 'outermost'\n\nThe cause of KeyError:\n\nValueError: number 299\n")
+    assert "innermost" not in text
+    assert text.endswith("\nFurther causes, contexts and members are left out.\n")
+
+
+def test_the_line_of_an_error_whose_text_fails() -> None:
+    assert "str() failed" in one_line(KINDS["broken-str"]())
+
+
+def _raise(error: BaseException) -> None:
+    raise error

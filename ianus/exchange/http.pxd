@@ -61,7 +61,6 @@ cdef class Exchange:
     cdef long long sent             # bytes of the body so far
 
     cdef readonly bint disconnected  # nobody can be answered any more
-    cdef bint refused               # the server has answered what is wrong with the request's body
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef double started             # for the access log
     cdef bytes request_id           # None unless there is a field for it

@@ -25,6 +25,7 @@ from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
 from ianus.exchange.service cimport Service
 from ianus.telemetry.clock cimport monotonic
 
+from ianus.errors import has_regular_links, whole_traceback
 from ianus.exchange.disconnect import ClientDisconnected
 
 logger = logging.getLogger("ianus.error")
@@ -370,10 +371,13 @@ cdef class Exchange:
     cdef int report(self, str what, object error) except -1:
         """Logs a mistake of the application's."""
         try:
-            logger.error(
-                "%s: %s", what, self.request_line(),
-                exc_info=None if error is None else (type(error), error, error.__traceback__),
-            )
+            if error is None:
+                logger.error("%s: %s", what, self.request_line())
+            elif has_regular_links(error):
+                logger.error("%s: %s", what, self.request_line(), exc_info=(type(error), error, error.__traceback__))
+            else:
+                # Handlers format what they get as exc_info, some for ever.
+                logger.error("%s: %s\n%s", what, self.request_line(), whole_traceback(error).rstrip())
         except BaseException:
             # A filter or handler of the application's. What is to come behind must come.
             pass

@@ -283,7 +283,6 @@ cdef class HttpSession(Session):
         elif exchange.head_sent:
             return exchange.break_off() if not exchange.response_complete else self.transport.finish()
         else:
-            exchange.refused = True
             return exchange.answer(status, reason, [], True)
         return self.transport.finish()
 

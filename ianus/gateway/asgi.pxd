@@ -48,7 +48,8 @@ cdef class AsgiExchange(Exchange):
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef int ended(self) except -1
-    cdef bint broke_off(self) noexcept
+    cdef int report_raised(self, object error) except -1
+    cdef bint client_left(self) noexcept
     cdef int end_failed(self) except -1
 
 

@@ -26,7 +26,7 @@ from ianus.exchange.head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
 from ianus.gateway.message cimport Message, read_message, required, search_message, unexpected
 
-from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
 from ianus.gateway.files import open_whole, part_of
 from ianus.gateway.run import run
 
@@ -380,27 +380,36 @@ cdef class AsgiExchange(Exchange):
         self.ended()
         if self.service.forked:
             return True
-        if self.disconnected and isinstance(error, (CancelledError, GeneratorExit)) or is_disconnect(error):
-            pass
-        elif isinstance(error, (CancelledError, GeneratorExit)):
-            if not self.response_complete:
-                self.report("application was cancelled", None)
-        elif isinstance(error, KeyboardInterrupt):
-            self.report("application was interrupted", None)
-        elif self.broke_off():
-            # Frameworks turn a request that breaks off into exceptions of their own.
-            logger.info(
-                "the request broke off, application raised %s: %s",
-                type(error).__name__, self.request_line(),
-            )
-        else:
+        try:
+            self.report_raised(error)
+        except BaseException:
+            # The exception is the application's and may do anything; its exchange has to end all the same.
             self.report("exception in application", error)
-        self.end_failed()
+        try:
+            self.end_failed()
+        except BaseException:
+            logger.exception("internal error; the connection is closed: %s", self.request_line())
+            self.break_off()
         return False
 
-    cdef bint broke_off(self) noexcept:
-        """Whether the client has left before its end."""
-        return self.disconnected or self.refused or self.peer_finished and not self.request_complete
+    cdef int report_raised(self, object error) except -1:
+        """Logs what the application has raised, unless it says no more than that the client has left."""
+        meaning = meaning_of(error)
+        if meaning is Meaning.CANCELLATION:
+            if not self.client_left() and not self.response_complete:
+                self.report("application was cancelled", None)
+        elif issubclass(type(error), KeyboardInterrupt):
+            self.report("application was interrupted", None)
+        elif meaning is Meaning.NOTICE and self.client_left():
+            logger.info("client disconnected, application raised %s: %s", type(error).__name__, self.request_line())
+        elif meaning is not Meaning.DISCONNECT:
+            # Also after the client has left: a clean-up that fails is a mistake like any other.
+            self.report("exception in application", error)
+        return 0
+
+    cdef bint client_left(self) noexcept:
+        """Whether the application could know that the client has left."""
+        return self.disconnected or self.disconnect_told
 
     cdef int end_failed(self) except -1:
         """The client gets no more from the application."""

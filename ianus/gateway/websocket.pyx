@@ -137,7 +137,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         # All that may run code of the application's comes first.
         given = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
         subprotocol = message.get("subprotocol")
-        if self.broke_off():
+        if self.client_left():
             raise ClientDisconnected
         if self.state != CONNECTING:
             raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
@@ -169,7 +169,7 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int deny(self, dict message) except -1:
         """The extension websocket.http.response: an HTTP response in place of the handshake's."""
-        if self.broke_off():
+        if self.client_left():
             raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
         # A proxy that takes the connection for a tunnel would let requests pass that it has not looked at.
@@ -277,9 +277,6 @@ cdef class AsgiWebSocket(AsgiExchange):
             self.report("application returned without answering a WebSocket handshake", None)
             self.fail()
         return self.service.forked
-
-    cdef bint broke_off(self) noexcept:
-        return self.disconnected or self.disconnect_told
 
     cdef int end_failed(self) except -1:
         if self.conversation is None:

@@ -101,3 +101,4 @@ cdef class WsgiExchange(Exchange):
     cdef int put(self, object piece, bint end) except -1
     cdef int deliver(self, object piece, bint end) except -1
     cdef int raised(self, object error) except -1
+    cdef int report_raised(self, str phrase, object error) except -1

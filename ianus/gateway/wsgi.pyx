@@ -34,7 +34,7 @@ from ianus.telemetry.clock cimport monotonic
 from http import HTTPStatus
 from io import BytesIO
 
-from ianus.exchange.disconnect import ClientDisconnected, is_disconnect
+from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
 from ianus.gateway.error_stream import ErrorStream
 from ianus.gateway.file_wrapper import FileWrapper, file_part
 from ianus.gateway.run import end_child
@@ -214,7 +214,6 @@ cdef class WsgiExchange(Exchange):
             return 0
         if self.spool_error is not None:
             logger.error("%s Answered 503: %s", self.spool_error, self.request_line())
-            self.refused = True
             return self.answer(503, "no room for the request's body", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True
@@ -363,7 +362,7 @@ cdef class WsgiExchange(Exchange):
         except BaseException as error:
             if self.service.forked:
                 end_child(error)
-            self.report("close() of the application's response failed", error)
+            self.report_raised("close() of the application's response failed", error)
         if self.service.forked:
             end_child(None)
         return 0
@@ -608,18 +607,19 @@ cdef class WsgiExchange(Exchange):
         """The application has raised; called once."""
         if self.service.forked:
             end_child(error)
-        if is_disconnect(error) or self.disconnected:
-            if not is_disconnect(error):
-                try:
-                    logger.info(
-                        "the client has left, application raised %s: %s", type(error).__name__, self.request_line()
-                    )
-                except BaseException:
-                    pass
-        else:
-            self.report("exception in application", error)
+        self.report_raised("exception in application", error)
         self.rest = None
         self.failed = not self.over
+        return 0
+
+    cdef int report_raised(self, str phrase, object error) except -1:
+        """Logs what the application has raised, unless it says no more than that the client has left."""
+        try:
+            if meaning_of(error) is not Meaning.DISCONNECT:
+                self.report(phrase, error)
+        except BaseException:
+            # The exception is the application's and may do anything; its exchange has to end all the same.
+            self.report(phrase, error)
         return 0
 
 

@@ -17,7 +17,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from ianus.errors import StartupError
+from ianus.errors import StartupError, whole_traceback
 from ianus.safe_paths import Parent, UnsafePathError
 
 if TYPE_CHECKING:
@@ -84,7 +84,15 @@ def _append(path: str) -> int:
 # --- Lines ---
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """Formats the exception of a record, however it is made."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback, without a newline at the end."""
+        return whole_traceback(ei[1]).rstrip("\n") if ei[1] is not None else super().formatException(ei)
+
+
+class TextFormatter(_Formatter):
     """2026-01-31 23:59:59 +0000 INFO message"""
 
     def __init__(self) -> None:
@@ -95,7 +103,7 @@ class TextFormatter(logging.Formatter):
         return "\n    ".join(map(escape, super().format(record).split("\n")))
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """An object with time, level, logger and message, and exception where there is one. Always one line."""
 
     def format(self, record: logging.LogRecord) -> str:
