@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ianus.errors import StartupError
+from ianus.process.after_fork import set_handler
 from ianus.settings.schema import Settings, table
 from ianus.settings.values import FdBind
 
@@ -68,13 +69,7 @@ def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
         process.send_signal(number)
 
     handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
-    before = {number: signal.signal(number, on_signal) for number in handled}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    return restore
+    return set_handler(handled, on_signal)
 
 
 def _as_texts(settings: Settings) -> dict[str, list[str] | str]:

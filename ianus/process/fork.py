@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from ianus.errors import StartupError, one_line
+from ianus.process.after_fork import own_fork, set_handler
 
 # What the supervisor handles, and a new process does not.
 HANDLED = (
@@ -30,6 +31,9 @@ HANDLED = (
     signal.SIGTTOU,
     signal.SIGCHLD,
 )
+
+# What a terminal sends to each process that belongs to it.
+OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 
 
 class Forked(BaseException):
@@ -50,14 +54,15 @@ def fork(go_on: Callable[[], int], leave: Callable[[], None] = lambda: None) -> 
             stream.flush()  # or it would be written twice
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        with own_fork():
+            pid = os.fork()
         if pid == 0:
             for number in HANDLED:
-                signal.signal(number, signal.SIG_DFL)
+                if number not in OF_TERMINALS:
+                    signal.signal(number, signal.SIG_DFL)
             # What a terminal sends to all processes that belong to it is for the supervisor to decide about. No
             # SIG_IGN: programs that the application starts would inherit it.
-            signal.signal(signal.SIGINT, _ignore)
-            signal.signal(signal.SIGHUP, _ignore)
+            set_handler(OF_TERMINALS, _ignore)
             signal.set_wakeup_fd(-1)
             _or_end(leave)
     finally:
@@ -83,8 +88,7 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 def heed_no_stop() -> None:
     """Has this process end with the supervisor and not before: managers send TERM to every process, terminals QUIT."""
-    for number in (signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, _ignore)
+    set_handler((signal.SIGTERM, signal.SIGQUIT), _ignore)
 
 
 def heed_stops() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
+from ianus.process.after_fork import close_in_children
 from ianus.process.launch import Task
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
@@ -60,6 +61,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
     with contextlib.ExitStack() as stack:
         for listener in listeners:
             stack.callback(listener.close)
+            stack.callback(close_in_children(listener.close))
         vigil = Vigil(supervised, settings)
         apps = (task.apps if task is not None else ()) or load_applications(app, settings)
         if task is not None:

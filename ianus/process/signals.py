@@ -20,8 +20,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
 
+from ianus.process.after_fork import set_handler
 from ianus.telemetry.logs import LogFile
 
 logger = logging.getLogger("ianus.error")
@@ -81,14 +81,7 @@ def handle_signals(
         loop.call_soon_threadsafe(stop.ask, seen)
 
     handled = [signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, *([signal.SIGINT] if interrupts else [])]
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, on_signal) for number in handled}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            # None: a handler that was not set from Python; it cannot be set again from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    return restore
+    return set_handler(handled, on_signal)
 
 
 def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) -> Callable[[], None]:
@@ -111,12 +104,7 @@ def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) 
         if not loop.is_closed():
             loop.call_soon_threadsafe(reopen)
 
-    before = signal.signal(signal.SIGUSR1, on_signal)
-
-    def restore() -> None:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL if before is None else before)
-
-    return restore
+    return set_handler([signal.SIGUSR1], on_signal)
 
 
 def wake_by_signals(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:

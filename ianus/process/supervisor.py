@@ -25,6 +25,7 @@ from ianus._version import __version__
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import upgrade
+from ianus.process.after_fork import close_in_children, set_handler
 from ianus.process.board import Board
 from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
@@ -156,8 +157,8 @@ class Supervisor:
             os.set_blocking(fd, False)
         self._watch(self.woken, lambda: os.read(self.woken, 65536))
         signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
-        for number in HANDLED:
-            signal.signal(number, self._note_signal)
+        set_handler(HANDLED, self._note_signal)
+        close_in_children(self._leave_files)
 
     def _watch(self, fd: int, act: Callable[[], object]) -> None:
         self.readers[fd] = act
@@ -499,6 +500,12 @@ class Supervisor:
 
     def _leave(self, but: Container[object] = ()) -> None:
         """In a new process: lets go of all that is the supervisor's and other workers', but for these listeners."""
+        self._leave_files(but)
+        if self.log is not None:
+            self.log.close()
+
+    def _leave_files(self, but: Container[object] = ()) -> None:
+        """Closes, in a forked process, the files of the supervisor but for its log."""
         for listener in self.sockets.listeners():
             if listener not in but:
                 listener.close()
@@ -506,8 +513,6 @@ class Supervisor:
             each.close()
         for fd in (self.woken, self.waking):
             os.close(fd)
-        if self.log is not None:
-            self.log.close()
         for template in self.templates.values():
             template.leave()
         if self.watcher is not None:

@@ -21,6 +21,7 @@ from functools import partial
 from typing import NoReturn, TypeVar
 
 from ianus.errors import StartupError
+from ianus.process.after_fork import close_in_children, own_fork
 from ianus.process.fork import fork, heed_no_stop, heed_stops
 from ianus.telemetry.logs import escape
 
@@ -123,6 +124,7 @@ class Template:
 def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]) -> int:
     """Forks workers as long as there is a supervisor. Returns in workers only, their exit code."""
     heed_no_stop()
+    close_in_children(requests.close)
     try:
         loaded = load()
     except StartupError as error:
@@ -172,7 +174,8 @@ def _fork_orphan() -> str:
     reading, writing = os.pipe()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        between = os.fork()
+        with own_fork():
+            between = os.fork()
     except OSError as error:
         os.close(reading)
         os.close(writing)
@@ -187,7 +190,8 @@ def _fork_orphan() -> str:
     # Its pid is known before it heeds stops, and none must be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        with own_fork():
+            pid = os.fork()
         answer = str(pid)
     except OSError as error:
         pid = -1
