@@ -1,5 +1,6 @@
 """The reactor: one epoll instance with all client sockets, watched by an event loop or blocking by itself."""
 from ianus.acceptor.connection cimport Connection, Owner
+from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
@@ -40,6 +41,7 @@ cdef class Reactor(Owner):
     cdef unsigned int generation
     cdef readonly int connections
     cdef int limit_connections
+    cdef FileReserve reserve
     cdef list acceptors
     cdef double accept_again        # accepting is suspended until then, 0 = not suspended
     cdef bint accept_failed         # which was logged
@@ -66,6 +68,7 @@ cdef class Reactor(Owner):
     cdef int accept(self, Acceptor acceptor) except -1
     cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1
     cdef int adopt(self, Connection connection, Acceptor acceptor, int fd, sockaddr_storage* address) except -1
+    cdef int pause_for_files(self) except -1
     cdef int pause_accepting(self) except -1
     cdef int resume_accepting(self) except -1
     cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1

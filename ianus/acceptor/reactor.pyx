@@ -29,6 +29,7 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
 from ianus.acceptor.connection cimport Connection, Owner, open_connection
+from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.socket_api cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
     SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
@@ -73,6 +74,7 @@ cdef class Reactor(Owner):
     ):
         self.sessions = sessions
         self.limit_connections = limit_connections
+        self.reserve = FileReserve()
         self.slots = []
         self.free_slots = []
         self.closed = []
@@ -157,6 +159,8 @@ cdef class Reactor(Owner):
         cdef Acceptor acceptor
         cdef Connection connection
         self.sessions.drain(handover)
+        self.reserve.first = 0  # Connections in the queue would be reset.
+        self.reserve.is_short = False
         for acceptor in self.acceptors:
             # The kernel has accepted these for us: where nobody else has the listener, closing it would reset them.
             while not handover and self.accept(acceptor) == ACCEPTS:
@@ -479,7 +483,11 @@ cdef class Reactor(Owner):
         self.closed.append(connection)
         self.free_slots.append(connection.slot)
         self.connections -= 1
-        if self.limit_connections and self.connections == self.limit_connections - 1 and self.accept_again == 0:
+        if self.accept_again:
+            if self.reserve.is_short:  # No longer, perhaps. Its descriptor is closed before the next event.
+                self.accept_again = 0
+                self.resume_accepting()
+        elif self.limit_connections and self.connections == self.limit_connections - 1:
             self.resume_accepting()
         if self.connections == 0 and self.drained is not None:
             drained = self.drained
@@ -503,6 +511,9 @@ cdef class Reactor(Owner):
                 # The others wait in the kernel's queue.
                 self.pause_accepting()
                 break
+            if not self.reserve.admits(self.epoll, self.connections):
+                self.pause_for_files()
+                break
             size = sizeof(address)
             fd = accept4(acceptor.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd >= 0:
@@ -521,9 +532,7 @@ cdef class Reactor(Owner):
                     "cannot accept connections: %s; trying again every second%s", os.strerror(errno),
                     " (raise the limit of open files, or set --limit-connections)" if errno == EMFILE else "",
                 )
-            self.pause_accepting()
-            self.accept_again = monotonic() + ACCEPT_PAUSE
-            self.arm()
+            self.pause_for_files()
             break
         return accepted
 
@@ -554,7 +563,14 @@ cdef class Reactor(Owner):
         open_connection(connection, self, fd, slot, self.generation)
         self.slots[slot] = connection
         self.connections += 1
+        self.reserve.note(fd, self.connections)
         return connection.update()
+
+    cdef int pause_for_files(self) except -1:
+        """Until the application, or a connection, has closed a file."""
+        self.pause_accepting()
+        self.accept_again = monotonic() + ACCEPT_PAUSE
+        return self.arm()
 
     cdef int pause_accepting(self) except -1:
         cdef Acceptor acceptor

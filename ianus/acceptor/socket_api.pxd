@@ -87,3 +87,8 @@ cdef extern from "<arpa/inet.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     int c_close "close"(int fd)
     ssize_t c_read "read"(int fd, void* buffer, size_t size)
+
+cdef extern from "<fcntl.h>" nogil:
+    int fcntl(int fd, int command, ...)
+    enum:
+        F_DUPFD_CLOEXEC

@@ -9,7 +9,9 @@ Facts and rules:
   lock of their own, and a disk is never waited for with the counter's.
 """
 
+import errno
 import io
+import os
 import threading
 from typing import BinaryIO
 
@@ -80,9 +82,11 @@ class SpoolFile:
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
                 where = self._spool.directory or "the directory for temporary files"
+                fix = "Make room there, or name another directory with --spool-dir."
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    fix = "Raise the limit of open files (ulimit -n), or set --limit-connections."
                 raise SpoolError(
-                    f"A request body cannot be written to {where} ({error.strerror or error}). "
-                    "Make room there, or name another directory with --spool-dir."
+                    f"A request body cannot be written to {where} ({error.strerror or error}). {fix}"
                 ) from error
 
     def rewind(self) -> BinaryIO:
@@ -111,6 +115,8 @@ class SpoolFile:
 
 
 def _open(directory: str) -> io.FileIO:
+    # Without a descriptor, tempfile finds "no usable temporary directory". This says what is missing.
+    os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
     import tempfile  # With the first big body: start-up pays for no module that it does not need.
 
     return tempfile.TemporaryFile(buffering=0, dir=directory or None, prefix="ianus-")

@@ -18,6 +18,7 @@ from ianus.errors import StartupError
 from ianus.gateway.loader import Application
 from ianus.process.after_fork import close_in_children
 from ianus.process.launch import Task
+from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
 from ianus.process.vigil import Vigil
@@ -40,6 +41,7 @@ def run(app: Any, settings: Settings) -> int:
 
     Raises StartupError where serving cannot begin.
     """
+    raise_limit()
     if settings.log_config:
         apply_config(settings.log_config)
     return _serve_on(open_listeners(settings), app, settings, None)
@@ -66,6 +68,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         apps = (task.apps if task is not None else ()) or load_applications(app, settings)
         if task is not None:
             task.hooks.call("post_worker_init", task.info())
+        check_worker()
         log = open_log(settings)
         stack.callback(log.close)
         if settings.switch_interval and serves_wsgi(apps):

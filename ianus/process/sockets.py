@@ -170,9 +170,9 @@ def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
 
     None are all, as the system has it. Where it cannot be told (it can on Linux), nothing changes.
     """
-    import ctypes  # For this alone, and 5 ms.
-
     try:
+        import ctypes  # For this alone, and 5 ms.
+
         if not chosen:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
             return
@@ -186,5 +186,5 @@ def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
         sock.setsockopt(
             socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
         )
-    except OSError:
+    except (OSError, ImportError):
         pass

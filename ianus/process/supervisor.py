@@ -30,6 +30,7 @@ from ianus.process.board import Board
 from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
 from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded
+from ianus.process.open_files import check_supervisor, raise_limit
 from ianus.process.pid_file import PidFile
 from ianus.process.privileges import give_log, resolve
 from ianus.process.resources import open_log
@@ -83,6 +84,7 @@ class Supervisor:
         self.watcher: Watcher | None = None
         self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
         self.loaded: set[int] = set()
+        raise_limit()
         if settings.reload:
             watched = prepare(settings)
             settings = impatient(settings)
@@ -552,6 +554,7 @@ def _plan(app: str, settings: Settings) -> Plan:
         from ianus.process.cpus import cpus  # For this answer only.
 
         count = cpus()
+    check_supervisor(settings, count)
     hooks = Hooks.load(settings.hooks, settings.app_dir)
     return Plan(1, app, settings, count, hooks, resolve(settings.user, settings.group))
 

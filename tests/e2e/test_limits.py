@@ -92,7 +92,7 @@ def test_connections_over_the_limit_wait(start_server: Callable[..., Server]) ->
 
 
 def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Server]) -> None:
-    """EMFILE: accepting pauses with one line in the log, and those who are in are served."""
+    """Accepting pauses with one line in the log, and those who are in are served."""
     started = time.monotonic()
     server = start_server("--no-access-log", files=64)
     room = 64 - server.open_files()
@@ -101,7 +101,7 @@ def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Se
             client.request()
         for client in crowd[: room // 2]:
             assert client.response().status == 200
-        server.log.wait_for("cannot accept connections: Too many open files")
+        server.log.wait_for("cannot accept more connections: 48 open files")
         for _ in range(20):
             for client in crowd[: room // 2]:
                 assert client.get().status == 200
@@ -111,14 +111,14 @@ def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Se
         for client in crowd[-20:]:
             assert client.response().status == 200
     assert server.get().status == 200
-    assert server.log.text.count("cannot accept") <= 2 + time.monotonic() - started
+    assert server.log.text.count("cannot accept") <= 1 + (time.monotonic() - started) // 60
 
 
 def test_waiting_at_the_limit_of_the_system_costs_nothing(start_server: Callable[..., Server]) -> None:
     """A listening socket that stays readable must not keep the server busy."""
     server = start_server("--no-access-log", files=64)
     with many(100, server.connect):
-        server.log.wait_for("cannot accept connections: Too many open files")
+        server.log.wait_for("cannot accept more connections: 48 open files")
         before = _cpu_seconds(server)
         time.sleep(1)
         assert _cpu_seconds(server) - before < 0.5

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import tempfile
 import threading
 from pathlib import Path
 
@@ -195,3 +196,22 @@ def test_the_count_is_right_with_many_threads(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert spool.used == 0
+
+
+def test_without_a_descriptor_that_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    file = Spool().create()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(SpoolError) as caught:
+            file.write(b"body")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    file.close()
+    assert str(caught.value) == (
+        "A request body cannot be written to the directory for temporary files (Too many open files). "
+        "Raise the limit of open files (ulimit -n), or set --limit-connections."
+    )

@@ -1,0 +1,13 @@
+"""Descriptors that connections leave to the application."""
+
+
+cdef class FileReserve:
+    cdef int first                  # descriptors from this number on are the application's; 0 = no reserve
+    cdef readonly bint is_short     # connections have all the others, or have had
+    cdef int crowd                  # how many connections there were then
+    cdef double reported            # when that was logged, 0 = never
+
+    # Called with the descriptor of each new connection, the last one counted in `connections`.
+    cdef int note(self, int fd, int connections) noexcept
+    # Whether another connection may be accepted; `any_fd` is an open descriptor.
+    cdef bint admits(self, int any_fd, int connections) except -1

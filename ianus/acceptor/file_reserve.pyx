@@ -1,0 +1,58 @@
+"""Descriptors that connections leave to the application.
+
+Facts: idle connections can take all descriptors that a process may have. Then the application cannot open a file, or
+connect to its database (EMFILE). The kernel always gives the lowest free number, so a connection with the last number
+below the reserve shows that all lower numbers are taken, without counting.
+
+Strategy: as long as that has not happened, a connection costs one comparison. From then on, until a quarter of the
+connections has ended, the lowest free number is asked for before each accept().
+"""
+import logging
+import resource
+
+from ianus.acceptor.socket_api cimport F_DUPFD_CLOEXEC, c_close, fcntl
+from ianus.telemetry.clock cimport monotonic
+
+logger = logging.getLogger("ianus.error")
+
+
+cdef enum:
+    MAX_RESERVE = 256
+
+cdef double REPORT_SECONDS = 60.0   # between two messages
+
+
+cdef class FileReserve:
+    """A quarter of the descriptors that this process may have, but at most MAX_RESERVE."""
+
+    def __init__(self):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit != resource.RLIM_INFINITY:
+            self.first = <int>min(limit - min(limit // 4, MAX_RESERVE), 1 << 30)
+
+    cdef int note(self, int fd, int connections) noexcept:
+        if self.first and fd >= self.first - 1 and not self.is_short:
+            self.is_short = True
+            self.crowd = connections
+        return 0
+
+    cdef bint admits(self, int any_fd, int connections) except -1:
+        cdef int fd
+        if not self.is_short:
+            return True
+        fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)
+        if fd >= 0:
+            c_close(fd)
+            if fd < self.first:
+                if connections < self.crowd // 4 * 3:
+                    self.is_short = False
+                return True
+        cdef double now = monotonic()
+        if self.reported == 0 or now - self.reported > REPORT_SECONDS:
+            self.reported = now
+            logger.error(
+                "cannot accept more connections: %d open files (connections: %d) leave no more than the reserve of the "
+                "application; raise the limit of open files (ulimit -n), or set --limit-connections",
+                self.first, connections,
+            )
+        return False
