@@ -13,6 +13,7 @@ cdef class AsgiGateway(Gateway):
     cdef object template_server     # the "server" in it
     cdef dict asgi                  # the "asgi" dictionary, likewise
     cdef dict extensions, extensions_1_0    # the "extensions" by HTTP version, likewise
+    cdef bint early_hints           # are among them
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future

@@ -15,7 +15,8 @@ class AsgiGateway(Gateway):
         root_path: str = "",
         root_path_kept: bool = False,
         mount: str = "",
-        sendfile: bool = True,
+        sendfile: bool = False,
+        early_hints: bool = False,
         open_websocket: Callable[[Request], AsgiExchange | None] | None = None,
         state: dict[str, Any] | None = None,
     ) -> None: ...

@@ -54,15 +54,15 @@ cdef class AsgiGateway(Gateway):
 
     app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
     puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
-    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. open_websocket:
-    makes the exchange of a request that asks for another protocol, or returns None (gateway/websocket); without it
+    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. early_hints: offer
+    those. open_websocket: makes the exchange of a request that asks for another protocol, or returns None (gateway/websocket); without it
     those are requests like any other.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 
     def __init__(
         self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
-        str mount="", bint sendfile=True, open_websocket=None, dict state=None,
+        str mount="", bint sendfile=False, bint early_hints=False, open_websocket=None, dict state=None,
     ):
         self.app = app
         self.name = name
@@ -97,7 +97,10 @@ cdef class AsgiGateway(Gateway):
         }
         # RFC 9110 section 15.2, RFC 9112 section 7.1: 1.0 has no interim responses and no chunks.
         self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
-        self.extensions = {"http.response.early_hint": {}, "http.response.trailers": {}, **self.extensions_1_0}
+        self.extensions = {"http.response.trailers": {}, **self.extensions_1_0}
+        if early_hints:
+            self.extensions["http.response.early_hint"] = {}
+        self.early_hints = early_hints
         if state is not None:
             self.scope_template["state"] = None
 
@@ -335,7 +338,9 @@ cdef class AsgiExchange(Exchange):
         # Before anything is done with the codec: nobody may be there any more.
         if self.disconnected:
             raise ClientDisconnected
-        return self.send_hints(build_hints(self.session.codec, [(b"link", link) for link in links]))
+        head = build_hints(self.session.codec, [(b"link", link) for link in links])
+        # Without the extension, an application that sends them all the same hears of its mistakes and nothing leaves.
+        return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
 
     cdef bint needs_file(self) except -1:
         """Whether a file that the application lent us has not left yet. The end of the response waits for that."""

@@ -11,7 +11,8 @@ cdef class Environs:
     cdef bint keep_underscores
 
     cdef int expect(self, object server) except -1
-    # server: the address that the client connected to. body: wsgi.input; body_size: its bytes.
+    # server: the address that the client connected to. body: wsgi.input; body_size: its bytes. early_hints:
+    # wsgi.early_hints, or None.
     cdef dict make(self, Exchange exchange, object server, object body, long long body_size, object early_hints)
     cdef object key_of(self, bytes name)
     cdef str path_info(self, Request request, dict environ)

@@ -84,6 +84,8 @@ cdef class Environs:
             # The dictionary has room for 40 keys when it has more than 21: headers fit without making it grow.
             EARLY_HINTS: None,
         }
+        # Copies keep the room.
+        del self.template[EARLY_HINTS]
 
     cdef int expect(self, object server) except -1:
         """The first address that clients connect to is in the template: mostly it is the only one."""
@@ -114,11 +116,10 @@ cdef class Environs:
             target = latin1(request.target)
         environ[RAW_URI] = target
         environ[REQUEST_URI] = target
-        if request.http_version is HTTP_1_1:
-            environ[EARLY_HINTS] = early_hints
-        else:
+        if request.http_version is not HTTP_1_1:
             environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
-            del environ[EARLY_HINTS]
+        if early_hints is not None:
+            environ[EARLY_HINTS] = early_hints
         if server is not self.server:
             set_server(environ, server)
         if exchange.client is not None:

@@ -34,7 +34,7 @@ cdef class WsgiGateway(Gateway):
     cdef object spool               # gateway/spool.Spool
     cdef object errors              # gateway/error_stream.ErrorStream
     cdef Py_ssize_t request_buffer, response_buffer
-    cdef bint sendfile
+    cdef bint sendfile, early_hints
     cdef Environs environs
     cdef dict statuses              # (code, reason phrase) by status string
 

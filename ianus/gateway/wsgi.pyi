@@ -22,6 +22,7 @@ class WsgiGateway(Gateway):
         response_buffer: int = 1048576,
         spool: Spool,
         sendfile: bool = True,
+        early_hints: bool = False,
         keep_underscores: bool = False,
     ) -> None: ...
 

@@ -14,6 +14,7 @@ Compiled because every WSGI request passes here.
 cimport cython
 import contextvars
 import logging
+import sys
 
 from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_Check, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE,
@@ -46,6 +47,9 @@ logger = logging.getLogger("ianus.error")
 cdef enum:
     JOINED = 65536      # bytes of several blocks that are joined to one
     STATUSES = 256      # status strings that are remembered
+
+
+cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
 
 
 cdef extern from *:
@@ -90,7 +94,7 @@ cdef class WsgiGateway(Gateway):
     prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
     request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
     bytes of a response that wait for a slow client before its thread does. sendfile: the kernel sends the files of
-    wsgi.file_wrapper. keep_underscores: field names with an underscore reach the environ, where they look like those
+    wsgi.file_wrapper. early_hints: offer wsgi.early_hints. keep_underscores: field names with an underscore reach the environ, where they look like those
     with a hyphen.
     """
 
@@ -98,7 +102,7 @@ cdef class WsgiGateway(Gateway):
         self, app not None, *, Threads crew not None, str name="application", str root_path="",
         bint root_path_kept=False, str mount="", bint multithread=True, bint multiprocess=False,
         Py_ssize_t request_buffer=262144, Py_ssize_t response_buffer=1048576, spool not None,
-        bint sendfile=True, bint keep_underscores=False,
+        bint sendfile=True, bint early_hints=False, bint keep_underscores=False,
     ):
         self.app = app
         self.threads = crew
@@ -111,6 +115,7 @@ cdef class WsgiGateway(Gateway):
         self.response_buffer = max(response_buffer, <Py_ssize_t>JOINED)
         self.spool = spool
         self.sendfile = sendfile
+        self.early_hints = early_hints
         self.statuses = {}
         self.errors = ErrorStream()
         self.environs = Environs(
@@ -368,14 +373,15 @@ cdef class WsgiExchange(Exchange):
         return 0
 
     cdef dict environ(self):
-        cdef object body
+        cdef object body, hints = None
         if self.spool is not None:
             body = self.spool.rewind()
         else:
             body = BytesIO(self.take_body())
-        return (<WsgiGateway>self.gateway).environs.make(
-            self, self.server, body, self.body_size, bind(EARLY_HINTS, self)
-        )
+        # RFC 9110 section 15.2: a client of 1.0 would take interim responses for the response.
+        if (<WsgiGateway>self.gateway).early_hints and self.request.http_version is HTTP_1_1:
+            hints = bind(EARLY_HINTS, self)
+        return (<WsgiGateway>self.gateway).environs.make(self, self.server, body, self.body_size, hints)
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable". Returns write()."""

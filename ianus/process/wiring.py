@@ -129,7 +129,8 @@ def _asgi_gateway(
         root_path=settings.root_path or settings.root_path_kept,
         root_path_kept=bool(settings.root_path_kept),
         mount=app.prefix,
-        sendfile=settings.sendfile,
+        sendfile=settings.asgi_sendfile,
+        early_hints=settings.early_hints,
         open_websocket=_open_websocket if settings.ws == "auto" else None,
         state=state,
     )
@@ -167,6 +168,7 @@ def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[di
             response_buffer=settings.response_buffer,
             spool=spool,
             sendfile=settings.sendfile,
+            early_hints=settings.early_hints,
             keep_underscores=settings.header_map == "dangerous",
         )
     return gateways, crew

@@ -371,10 +371,15 @@ class Settings:
         metavar="NAME",
     )
 
-    sendfile: bool = flag(
-        True,
+    sendfile: bool = flag(True, RESPONSES, "Have the kernel send the files of WSGI applications (wsgi.file_wrapper).")
+    asgi_sendfile: bool = flag(
+        False,
         RESPONSES,
-        "Have the kernel send files for applications (wsgi.file_wrapper; ASGI's pathsend and zerocopysend).",
+        "Offer ASGI applications to have the kernel send files (pathsend and zerocopysend); their middleware has to"
+        " know these messages.",
+    )
+    early_hints: bool = flag(
+        False, RESPONSES, "Offer early hints (status 103) to applications; clients and proxies have to know them."
     )
 
     access_log: bool = flag(True, LOGGING, "Write a line for each response.")

@@ -168,11 +168,19 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _without_effect(merged: Layer) -> Iterator[str]:
-    """Jitters of limits that nobody has set. One that is turned off (0) may keep its jitter."""
+    """Jitters of limits that nobody has set, and a switch that once did more.
+
+    A limit that is turned off (0) may keep its jitter.
+    """
     for name, given in merged.items():
         limit = name.removesuffix("_jitter")
         if limit != name and limit not in merged:
             yield f"{_as_written(given)} changes nothing without {limit.replace('_', '-')}."
+    if "sendfile" in merged and merged["sendfile"].value and "asgi_sendfile" not in merged:
+        yield (
+            f"{_as_written(merged['sendfile'])} is for WSGI applications. ASGI applications send files with the kernel"
+            " after --asgi-sendfile."
+        )
 
 
 def _explain_variable(name: str) -> str:

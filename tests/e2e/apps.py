@@ -72,12 +72,16 @@ async def answer(send: Send, body: bytes, status: int = 200, headers: tuple[tupl
     await send({"type": "http.response.body", "body": body})
 
 
+class ClientDisconnect(Exception):  # noqa: N818
+    """By this name, as that of Starlette, the server knows that a framework speaks of `http.disconnect`."""
+
+
 async def body_of(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("the client left inside its request")
+            raise ClientDisconnect("the client left inside its request")
         body += message.get("body", b"")
         if not message.get("more_body"):
             return bytes(body)

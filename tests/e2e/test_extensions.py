@@ -6,11 +6,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import requests
 
 from tests.e2e.test_responses import body, played, start
 from tests.helpers import Client, Server, until
 
 TE = b"TE: trailers"
+
+
+@pytest.fixture
+def server(shared: Callable[..., Server]) -> Server:
+    return shared("--asgi-sendfile", "--early-hints")
 
 
 def hint(*links: bytes) -> dict[str, Any]:
@@ -61,6 +67,13 @@ def test_no_hints_for_1_0(server: Server) -> None:
         assert client.get(played(hint(b"<a>"), start(), body(b"text")), version="1.0").status == 200
 
 
+def test_no_hints_unless_the_operator_wants_them(shared: Callable[..., Server]) -> None:
+    """An application that sends them all the same need not know."""
+    with shared().connect() as client:
+        assert client.get(played(hint(b"<a>"), start(), hint(b"<b>"), body(b"text"))).body == b"text"
+        assert client.get(played(hint(b"<a>\n"), start(), body())).status == 500
+
+
 def test_hints_behind_the_head_are_refused(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
@@ -80,6 +93,15 @@ def test_hints_cannot_split_the_response(server: Server, link: bytes) -> None:
 @pytest.mark.parametrize("message", [{"type": "http.response.early_hint"}, hint("<a>")])  # type: ignore[arg-type]
 def test_malformed_hints(server: Server, message: dict[str, Any]) -> None:
     assert server.get(played(message, start(), body())).status == 500
+
+
+def test_python_requests_gets_the_response_of_an_application_that_gives_hints(shared: Callable[..., Server]) -> None:
+    """It takes a 103 for the response."""
+    address = shared().address
+    assert isinstance(address, tuple)
+    path = played(hint(b"</a.css>; rel=preload"), start(), body(b"text"))
+    response = requests.get(f"http://{address[0]}:{address[1]}{path}", timeout=20)
+    assert (response.status_code, response.content) == (200, b"text")
 
 
 # --- Trailers (RFC 9110 6.5) ---

@@ -36,27 +36,34 @@ def test_scope(server: Server) -> None:
             "client": client.sock.getsockname(),
             "server": server.address,
             "state": {"given": "by lifespan"},
-            "extensions": {
-                "http.response.early_hint": {},
-                "http.response.trailers": {},
-                "http.response.pathsend": {},
-                "http.response.zerocopysend": {},
-            },
+            "extensions": {"http.response.trailers": {}},
         }
 
 
-def test_scope_without_sendfile(shared: Callable[..., Server]) -> None:
-    with shared("--no-sendfile").connect() as client:
+FILES: dict[str, object] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+HINTS: dict[str, object] = {"http.response.early_hint": {}}
+
+
+@pytest.mark.parametrize(
+    ("options", "extensions", "extensions_1_0"),
+    [
+        (["--no-sendfile"], {}, {}),
+        (["--asgi-sendfile"], FILES, FILES),
+        (["--early-hints"], HINTS, {}),
+        (["--early-hints", "--asgi-sendfile"], FILES | HINTS, FILES),
+    ],
+)
+def test_scope_has_what_an_option_offers_and_1_0_knows(
+    shared: Callable[..., Server],
+    options: list[str],
+    extensions: dict[str, object],
+    extensions_1_0: dict[str, object],
+) -> None:
+    """RFC 9110 15.2 and RFC 9112 7.1: 1.0 has no interim responses and no chunks."""
+    with shared(*options).connect() as client:
         scope = scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")
-        assert scope["extensions"] == {"http.response.early_hint": {}, "http.response.trailers": {}}
-        assert scope_of(client, b"GET /scope HTTP/1.0")["extensions"] == {}
-
-
-def test_scope_of_1_0_has_no_extension_that_needs_1_1(server: Server) -> None:
-    """RFC 9110 15.2 and RFC 9112 7.1: no interim responses and no chunks."""
-    with server.connect() as client:
-        scope = scope_of(client, b"GET /scope HTTP/1.0")
-    assert scope["extensions"] == {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+        assert scope["extensions"] == {"http.response.trailers": {}} | extensions
+        assert scope_of(client, b"GET /scope HTTP/1.0")["extensions"] == extensions_1_0
 
 
 def test_scope_of_an_absolute_target(server: Server) -> None:

@@ -608,8 +608,9 @@ def test_application_changes_what_it_gave_and_was_given(start_wsgi: Callable[...
     assert '"GET /mutate HTTP/1.1" 200 5 "sent"' in server.output.text
 
 
-def test_application_keeps_what_belongs_to_a_request(wsgi: Server) -> None:
+def test_application_keeps_what_belongs_to_a_request(shared_wsgi: Callable[..., Server]) -> None:
     """Nobody gets anything of it, and nothing crashes."""
+    wsgi = shared_wsgi("--early-hints")
     with wsgi.connect() as client, wsgi.connect() as other:
         assert client.post("/keep", b"body").body == b"kept"
         other.request("/wait?kept")
@@ -643,9 +644,19 @@ def test_write_inside_the_iteration(wsgi: Server) -> None:
 # --- wsgi.early_hints ---
 
 
-def test_early_hints(wsgi: Server) -> None:
-    """RFC 8297: 103 with Link fields, before the response."""
+@pytest.fixture
+def hinting(shared_wsgi: Callable[..., Server]) -> Server:
+    return shared_wsgi("--early-hints")
+
+
+def test_no_early_hints_unless_the_operator_wants_them(wsgi: Server) -> None:
     with wsgi.connect() as client:
+        assert client.get("/hints").body == b"not hinted\n"
+
+
+def test_early_hints(hinting: Server) -> None:
+    """RFC 8297: 103 with Link fields, before the response."""
+    with hinting.connect() as client:
         client.request("/hints")
         hints = []
         while (response := client.response()).status == 103:
@@ -655,14 +666,14 @@ def test_early_hints(wsgi: Server) -> None:
         assert client.get("/hello").body == b"hello\n"
 
 
-def test_no_early_hints_for_1_0(wsgi: Server) -> None:
+def test_no_early_hints_for_1_0(hinting: Server) -> None:
     """RFC 9110 15.2: no interim responses to a client of 1.0."""
-    with wsgi.connect() as client:
+    with hinting.connect() as client:
         assert client.get("/hints", version="1.0").body == b"not hinted\n"
 
 
 @pytest.mark.parametrize("hints", [None, [("Link", "a\r\nb: c")], [("Link", b"a")], [("Link\n", "a")], ["Link"], [1]])
-def test_hints_that_are_refused(wsgi: Server, hints: object) -> None:
-    with wsgi.connect() as client:
+def test_hints_that_are_refused(hinting: Server, hints: object) -> None:
+    with hinting.connect() as client:
         assert client.get(f"/bad-hint?{quote(repr(hints), safe='')}").status == 500
         assert client.get("/hello").body == b"hello\n"

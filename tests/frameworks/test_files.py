@@ -24,7 +24,7 @@ FIELDS = pytest.mark.parametrize("fields", [(), (WITHOUT,)], ids=["with", "witho
 
 @pytest.fixture
 def files_server(serve: Callable[..., Server], loop: str) -> Server:
-    return serve("files_app:app", "--loop", loop)
+    return serve("files_app:app", "--loop", loop, "--asgi-sendfile", "--early-hints")
 
 
 def content(response: Response) -> bytes:

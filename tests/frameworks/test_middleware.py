@@ -1,7 +1,8 @@
-"""FastAPI below two or more BaseHTTPMiddleware, which raise an exception of the endpoint anew `from` itself."""
+"""FastAPI below middleware: several BaseHTTPMiddleware, which raise an exception of the endpoint again `from` itself,
+and middleware that compresses or captures the bodies of files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,42 @@ def test_an_exception_closes_a_websocket(server: Server) -> None:
     with upgraded(server, "/fail-in-websocket") as client:
         assert client.exactly(4) == b"\x88\x02\x03\xf3"
     one_report(server, mark, "GET /fail-in-websocket")
+
+
+# --- Files through middleware that knows only bodies ---
+
+TEXT = b"a line of text that can be compressed\n" * 1000
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path) -> Iterator[Callable[[str], Server]]:
+    (folder / "text.txt").write_bytes(TEXT)
+    servers: dict[str, Server] = {}
+
+    def get(name: str) -> Server:
+        if name not in servers:
+            servers[name] = Server(f"middleware_app:{name}", cwd=folder, app_dir=APPS)
+        return servers[name]
+
+    yield get
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.mark.parametrize("path", ["/file", "/static/text.txt"])
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [("brotli", b"br"), ("zstd", b"zstd"), ("gzip", b"gzip"), ("capturing", None), ("capturing_base", None)],
+)
+def test_middleware_gets_the_bodies_of_files(
+    files: Callable[[str], Server], name: str, coding: bytes | None, path: str
+) -> None:
+    with files(name).connect() as client:
+        response = client.get(path, b"Accept-Encoding: br, gzip, zstd")
+        assert (response.status, response.header(b"content-encoding")) == (200, coding)
+        if coding is None:
+            assert response.header(b"x-captured") == b"yes"
+            assert response.body == TEXT
+        else:
+            assert 0 < len(response.body) < len(TEXT) / 10
+        assert client.get("/hello").status == 200
