@@ -55,8 +55,8 @@ cdef class AsgiGateway(Gateway):
     app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
     puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
     mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. early_hints: offer
-    those. open_websocket: makes the exchange of a request that asks for another protocol, or returns None (gateway/websocket); without it
-    those are requests like any other.
+    those. open_websocket: makes the exchange of a request that asks for another protocol, or returns None
+    (gateway/websocket); without it those are requests like any other.
     state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
     """
 

@@ -94,8 +94,8 @@ cdef class WsgiGateway(Gateway):
     prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
     request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
     bytes of a response that wait for a slow client before its thread does. sendfile: the kernel sends the files of
-    wsgi.file_wrapper. early_hints: offer wsgi.early_hints. keep_underscores: field names with an underscore reach the environ, where they look like those
-    with a hyphen.
+    wsgi.file_wrapper. early_hints: offer wsgi.early_hints. keep_underscores: field names with an underscore reach
+    the environ, where they look like those with a hyphen.
     """
 
     def __init__(
