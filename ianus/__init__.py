@@ -36,9 +36,9 @@ def run(app: Any, **settings: Any) -> None:
     try:
         code = start(app, chosen)
     except StartupError as error:
-        import sys
+        from ianus.process.failures import write_failed_command
 
-        sys.stderr.write(error.report())
+        write_failed_command(error, chosen)
         raise SystemExit(error.exit_code) from None
     if code:
         raise SystemExit(code)

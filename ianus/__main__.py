@@ -20,7 +20,12 @@ def serve(app: str, settings: Settings, reader: Reader) -> int:
 
         return supervise(app, settings, reader)
 
-    return _reported(run)
+    def report(error: StartupError) -> None:
+        from ianus.process.failures import write_failed_command
+
+        write_failed_command(error, settings)
+
+    return _reported(run, report)
 
 
 def check(app: str, settings: Settings, reader: Reader) -> int:
@@ -35,11 +40,15 @@ def check(app: str, settings: Settings, reader: Reader) -> int:
     return _reported(run)
 
 
-def _reported(act: Callable[[], int]) -> int:
+def _print(error: StartupError) -> None:
+    sys.stderr.write(error.report())
+
+
+def _reported(act: Callable[[], int], report: Callable[[StartupError], None] = _print) -> int:
     try:
         return act()
     except StartupError as error:
-        sys.stderr.write(error.report())
+        report(error)
         return error.exit_code
     except KeyboardInterrupt:  # ^C before the signal handlers stand
         return 130

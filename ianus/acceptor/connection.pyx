@@ -13,7 +13,6 @@ Rules:
 Compiled because every request passes here.
 """
 cimport cython
-import logging
 
 from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
 from libc.stdlib cimport free, realloc
@@ -30,7 +29,7 @@ from ianus.codec.output cimport Output, iovec
 from ianus.exchange.base cimport Poller, Transport
 from ianus.telemetry.clock cimport monotonic
 
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 cdef enum:

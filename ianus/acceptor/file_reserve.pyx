@@ -7,13 +7,12 @@ below the reserve shows that all lower numbers are taken, without counting.
 Strategy: as long as that has not happened, a connection costs one comparison. From then on, until a quarter of the
 connections has ended, the lowest free number is asked for before each accept().
 """
-import logging
 import resource
 
 from ianus.acceptor.socket_api cimport F_DUPFD_CLOEXEC, c_close, fcntl
 from ianus.telemetry.clock cimport monotonic
 
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 cdef enum:

@@ -17,7 +17,6 @@ Compiled because every event passes here.
 """
 import contextvars
 import functools
-import logging
 import os
 import socket
 import weakref
@@ -41,7 +40,7 @@ from ianus.exchange.base cimport SessionFactory
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 from ianus.telemetry.waker cimport Waker, put
 
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 cdef enum:

@@ -10,7 +10,6 @@ what is said to it; a disconnected one raises.
 Compiled because every request passes here.
 """
 cimport cython
-import logging
 import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -27,8 +26,7 @@ from ianus.telemetry.clock cimport monotonic
 
 from ianus.errors import has_regular_links, whole_traceback
 from ianus.exchange.disconnect import ClientDisconnected
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
@@ -370,17 +368,13 @@ cdef class Exchange:
 
     cdef int report(self, str what, object error) except -1:
         """Logs a mistake of the application's."""
-        try:
-            if error is None:
-                logger.error("%s: %s", what, self.request_line())
-            elif has_regular_links(error):
-                logger.error("%s: %s", what, self.request_line(), exc_info=(type(error), error, error.__traceback__))
-            else:
-                # Handlers format what they get as exc_info, some for ever.
-                logger.error("%s: %s\n%s", what, self.request_line(), whole_traceback(error).rstrip())
-        except BaseException:
-            # A filter or handler of the application's. What is to come behind must come.
-            pass
+        if error is None:
+            logger.error("%s: %s", what, self.request_line())
+        elif has_regular_links(error):
+            logger.error("%s: %s", what, self.request_line(), exc_info=(type(error), error, error.__traceback__))
+        else:
+            # Handlers format what they get as exc_info, some for ever.
+            logger.error("%s: %s\n%s", what, self.request_line(), whole_traceback(error).rstrip())
         return 0
 
     cdef str request_line(self):

@@ -1,5 +1,4 @@
 """Shared state of a worker's connections. One instance a reactor, so there is no lock."""
-import logging
 from time import gmtime
 
 from posix.time cimport time_t
@@ -9,6 +8,8 @@ from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
 from ianus.telemetry.clock cimport monotonic
 from ianus.telemetry.in_flight cimport InFlight
+
+from ianus.telemetry.logger import logger
 
 
 cdef extern from "<time.h>" nogil:
@@ -161,5 +162,5 @@ cdef class Service:
     cdef int warn_once(self, str message) except -1:
         if message not in self.warned:
             self.warned.add(message)
-            logging.getLogger("ianus.error").warning("%s", message)
+            logger.warning("%s", message)
         return 0

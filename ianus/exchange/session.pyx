@@ -6,7 +6,6 @@ the conversation is read any more; an unread request body is thrown away up to 6
 Compiled because every request passes here.
 """
 cimport cython
-import logging
 
 from ianus.codec.base cimport Request
 from ianus.exchange.answers cimport send_answer
@@ -16,8 +15,8 @@ from ianus.exchange.service cimport Deadlines, Service
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
 from ianus.exchange.request_id import request_id
+from ianus.telemetry.logger import logger
 
-logger = logging.getLogger("ianus.error")
 
 # Idle connections that were used this recently get the chance of one more request when the server stops for good.
 cdef double DRAIN_IDLE = 1.0

@@ -13,7 +13,6 @@ Compiled because every request passes here.
 cimport cython
 
 import asyncio
-import logging
 import sys
 
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -29,8 +28,8 @@ from ianus.gateway.message cimport Message, read_message, required, search_messa
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
 from ianus.gateway.files import open_whole, part_of
 from ianus.gateway.run import run
+from ianus.telemetry.logger import logger
 
-logger = logging.getLogger("ianus.error")
 
 cdef object Task = asyncio.Task
 cdef object CancelledError = asyncio.CancelledError

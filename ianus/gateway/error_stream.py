@@ -3,17 +3,24 @@ Streams").
 
 One stream serves all threads, so what each has begun to write is its own: lines of two requests never mix. What
 several lines arrive in one write() stay together in one record, as a traceback does.
+
+Frameworks have handlers of Python's logging that write here (Flask's default one does). The text of a handler has a
+stamp and a level already: it is written as it came, at the level of its record.
 """
 
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Iterable
 
-logger = logging.getLogger("ianus.app")
+from ianus.telemetry.logger import app_logger
 
 # Characters that a line may have before it is logged in parts: what never ends must not fill the memory.
 _LONGEST = 65536
+
+# Frames between a handler and this stream that are looked at: rich's handler, which writes through a console, has ten.
+_MAX_FRAMES = 16
 
 
 class _Begun(threading.local):
@@ -21,6 +28,7 @@ class _Begun(threading.local):
 
     text = ""
     is_logging = False
+    text_as_it_came = ""
 
 
 class ErrorStream:
@@ -36,14 +44,18 @@ class ErrorStream:
         if begun.is_logging:
             # Flask's documentation gives the root logger a handler that writes here. Where our records reach it
             # they come back, and would for ever.
-            return sys.stderr.write(text)
+            sys.stderr.write(begun.text_as_it_came or text)
+            return len(text)
+        level, is_formatted = _origin()
+        if is_formatted and begun.text:
+            self.flush()  # Text that the application has begun before is not the handler's.
         whole, newline, rest = (begun.text + text).rpartition("\n")
         if len(rest) > _LONGEST:
             whole, rest = whole + newline + rest, ""
         begun.text = rest
         if rest:
             self.has_begun_lines = True
-        self._log(whole)
+        self._log(whole, level, is_formatted)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -55,13 +67,33 @@ class ErrorStream:
         begun = self._begun
         if begun.text and not begun.is_logging:  # Behind each call there is mostly nothing.
             rest, begun.text = begun.text, ""
-            self._log(rest)
+            self._log(rest, logging.ERROR, False)
 
-    def _log(self, text: str) -> None:
+    def _log(self, text: str, level: int, is_formatted: bool) -> None:
         text = text.strip("\n")
         if text:
-            self._begun.is_logging = True
+            begun = self._begun
+            begun.is_logging = True
+            begun.text_as_it_came = f"{text}\n" if is_formatted else ""
             try:
-                logger.error("%s", text)
+                app_logger.pass_text(level, text, as_it_came=is_formatted)
             finally:
-                self._begun.is_logging = False
+                begun.is_logging = False
+
+
+def _origin() -> tuple[int, bool]:
+    """The level of what is being written, and whether a handler of Python's logging has formatted it.
+
+    The stream is given text alone, so the callers are looked at: a handler has the record in a local variable.
+    """
+    frame = sys._getframe(2)
+    for _ in range(_MAX_FRAMES):
+        names = frame.f_code.co_varnames
+        if "record" in names and isinstance(record := frame.f_locals.get("record"), logging.LogRecord):
+            return record.levelno, True
+        if "msg" in names and isinstance(frame.f_locals.get("msg"), warnings.WarningMessage):
+            return logging.WARNING, False
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return logging.ERROR, False

@@ -16,7 +16,6 @@ Rules:
 
 Compiled because every WSGI request passes here.
 """
-import logging
 import threading
 
 from libc.stdint cimport uint64_t
@@ -33,7 +32,8 @@ from ianus.gateway.watchdog cimport CALL, IN_CALL, begin_call, end_call, start_w
 from ianus.gateway.wsgi cimport Threads, WsgiExchange
 from ianus.telemetry.clock cimport monotonic
 
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
+
 
 cdef double TOGETHER = 0.001    # seconds that a finished response may wait for others to be sent with
 cdef int MANY = 16              # events that were ready at once, where that is worth while
@@ -535,11 +535,8 @@ cdef class Crew(Threads):
 
 
 cdef int complain(str what) noexcept:
-    """Logs what is being handled. A filter or handler of the application's may raise, where the lock is held."""
-    try:
-        logger.exception(what)
-    except BaseException:
-        pass
+    """Logs the exception that is being handled."""
+    logger.exception(what)
     return 0
 
 

@@ -13,13 +13,11 @@ silent one.
 """
 
 import asyncio
-import logging
 from typing import Any, Literal
 
 from ianus.errors import StartupError, one_line, user_traceback
 from ianus.gateway.loader import Application
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 Mode = Literal["auto", "on", "off"]
 

@@ -13,7 +13,6 @@ Compiled because every WSGI request passes here.
 """
 cimport cython
 import contextvars
-import logging
 import sys
 
 from cpython.bytes cimport (
@@ -40,8 +39,7 @@ from ianus.gateway.error_stream import ErrorStream
 from ianus.gateway.file_wrapper import FileWrapper, file_part
 from ianus.gateway.run import end_child
 from ianus.gateway.spool import SpoolError
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 cdef enum:

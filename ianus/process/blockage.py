@@ -10,7 +10,6 @@ Nothing is done about it, and a system call that the signal interrupts is starte
 import asyncio
 import faulthandler
 import itertools
-import logging
 import os
 import re
 import signal
@@ -18,9 +17,8 @@ from time import monotonic
 from traceback import FrameSummary, StackSummary, format_list
 
 from ianus.errors import is_own
+from ianus.telemetry.logger import logger
 from ianus.telemetry.pulse import Pulse
-
-logger = logging.getLogger("ianus.error")
 
 # A line that faulthandler writes of a frame.
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)

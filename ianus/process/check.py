@@ -1,5 +1,9 @@
 """What --check-config does: a start without the sockets, of the supervisor and of one worker."""
 
+# ruff: noqa: PTH109  (pathlib takes 5 ms to import)
+
+import os
+
 from ianus.process.hooks import Hooks
 from ianus.process.main import new_loop
 from ianus.process.privileges import resolve
@@ -24,8 +28,10 @@ def check(app: str, settings: Settings) -> str:
     resolve(settings.user, settings.group)
     Hooks.load(settings.hooks, settings.app_dir)
     if settings.log_config:
-        apply_config(settings.log_config)
+        apply_config(settings.log_config, settings.app_dir)
+    directory = os.getcwd()
     apps = load_applications(app, settings)
+    os.chdir(directory)  # An application may have changed it; paths are relative to where the command was given.
     if serves_wsgi(apps):
         check_spool(settings)
     open_log(settings).close()

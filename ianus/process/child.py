@@ -91,9 +91,12 @@ def main(pipe: int) -> NoReturn:
         sys.argv, app, texts = json.loads(file.readline())
     from ianus.process.start import supervise
 
+    settings = Settings.from_values(texts)
     try:
-        code = supervise(app, Settings.from_values(texts), lifeline=pipe)
+        code = supervise(app, settings, lifeline=pipe)
     except StartupError as error:
-        sys.stderr.write(error.report())
+        from ianus.process.failures import write_failed_command
+
+        write_failed_command(error, settings)
         code = error.exit_code
     sys.exit(code)

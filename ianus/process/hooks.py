@@ -5,7 +5,6 @@ names that may be misspelt, parameters that do not fit.
 """
 # ruff: noqa: PTH100  (pathlib takes 5 ms to import)
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 
 from ianus.errors import StartupError, one_line, user_traceback
 from ianus.hooks import HooksModule, ServerInfo, WorkerInfo
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 Hook = Callable[..., object]
 

@@ -16,6 +16,7 @@ from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.board import Board
+from ianus.process.failures import write_crash, write_failed_start
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
 from ianus.process.title import name_process
@@ -70,7 +71,7 @@ def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[A
     if identity is not None:
         assume(identity)
     if settings.log_config:
-        apply_config(settings.log_config)
+        apply_config(settings.log_config, settings.app_dir)
     from ianus.process import main, wiring
     from ianus.process.worker import load_applications
 
@@ -106,7 +107,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 
 
 def serve(task: Task) -> int:
-    """The life of a worker. Returns its exit code; what prevents a start is printed."""
+    """The life of a worker. Returns its exit code; why it could not start is logged."""
     name_process(task.settings, f"worker {task.supervised.slot + 1}")
     try:
         if task.identity is not None:
@@ -120,8 +121,11 @@ def serve(task: Task) -> int:
             raise _explain(error, task.settings) from None
         code = main.serve(task)
     except StartupError as error:
-        sys.stderr.write(error.report())
+        write_failed_start(error, task.settings, f"worker {task.supervised.slot + 1}")
         return error.exit_code
+    except Exception as error:
+        write_crash(error, task.settings, f"worker {task.supervised.slot + 1} (pid {os.getpid()})")
+        return 1
     task.end()
     # It is on its way out: a signal that comes once more must not change its exit code.
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):

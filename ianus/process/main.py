@@ -31,9 +31,8 @@ from ianus.process.worker import (
     serves_wsgi,
 )
 from ianus.settings.schema import Settings
+from ianus.telemetry.logger import fallback, logger
 from ianus.telemetry.logs import apply_config
-
-logger = logging.getLogger("ianus.error")
 
 
 def run(app: Any, settings: Settings) -> int:
@@ -43,7 +42,7 @@ def run(app: Any, settings: Settings) -> int:
     """
     raise_limit()
     if settings.log_config:
-        apply_config(settings.log_config)
+        apply_config(settings.log_config, settings.app_dir)
     return _serve_on(open_listeners(settings), app, settings, None)
 
 
@@ -54,7 +53,7 @@ def serve(task: Task) -> int:
     Raises StartupError where serving cannot begin.
     """
     if task.settings.log_config and not task.apps:  # else that was done before they were loaded
-        apply_config(task.settings.log_config)
+        apply_config(task.settings.log_config, task.settings.app_dir)
     return _serve_on(task.listeners, task.app, task.settings, task)
 
 
@@ -123,8 +122,27 @@ def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoo
                     "uvloop is not installed. Install it (pip install uvloop), or use --loop asyncio."
                 ) from None
         else:
-            return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
+            return _with_safe_log(uvloop.new_event_loop())
+    return _with_safe_log(asyncio.new_event_loop())
+
+
+def _with_safe_log(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    # An exception in a callback is logged by the loop, and what a filter or handler raises then would end it.
+    loop.set_exception_handler(_log_loop_exception)
+    return loop
+
+
+def _log_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Does what the loop does by default, but lets nothing pass that logging raises."""
+    try:
+        loop.default_exception_handler(context)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as failure:
+        exception = context.get("exception")
+        handled = None if exception is None else (type(exception), exception, exception.__traceback__)
+        message = str(context.get("message") or "unhandled exception in the event loop")
+        fallback.write(logging.LogRecord("asyncio", logging.ERROR, "", 0, "%s", (message,), handled), failure)
 
 
 def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:

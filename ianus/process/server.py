@@ -14,7 +14,6 @@ returns or raises, nothing of the server is left. What it has to say goes to the
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -25,9 +24,9 @@ from ianus.gateway.loader import Application
 from ianus.process.resources import open_listeners
 from ianus.process.signals import StopRequest, Urgency
 from ianus.process.worker import Worker, load_applications
+from ianus.settings.paths import resolve_paths, resolve_sockets
 from ianus.settings.schema import Settings
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 class Server:
@@ -52,6 +51,7 @@ class Server:
             )
         self.app = app
         self.settings = settings
+        self._resolved = resolve_paths(settings)
         self.started = False
         self._stop = StopRequest()
         self._asked = Urgency.NONE  # before the loop has heard of it
@@ -68,7 +68,9 @@ class Server:
         database. Raises StartupError.
         """
         if not self._apps:
-            self._apps = load_applications(self.app, self.settings)
+            if self._loop is None:
+                self._resolved = resolve_sockets(self._resolved)
+            self._apps = load_applications(self.app, self._resolved)
         return self._apps
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
@@ -92,7 +94,7 @@ class Server:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
                 apps = self.load()
-                self._worker = Worker(apps, self.settings, listeners, self._stop, say=self._hear)
+                self._worker = Worker(apps, self._resolved, listeners, self._stop, say=self._hear)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
                 self._worker.close()  # Its last lines come before ours.
@@ -156,7 +158,7 @@ class Server:
 
     def _listen(self, sockets: Sequence[socket.socket] | None) -> list[Listener]:
         if sockets is None:
-            return open_listeners(self.settings)
+            return open_listeners(self._resolved)
         if not sockets:
             raise StartupError("There is no socket to listen on; give serve() at least one, or leave them out.")
         for sock in sockets:

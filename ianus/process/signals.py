@@ -14,7 +14,6 @@ watches (wake_by_signals).
 
 import asyncio
 import enum
-import logging
 import signal
 import socket
 import threading
@@ -22,9 +21,8 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 
 from ianus.process.after_fork import set_handler
+from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
-
-logger = logging.getLogger("ianus.error")
 
 
 class Urgency(enum.IntEnum):

@@ -6,6 +6,7 @@ from ianus.errors import StartupError
 from ianus.process.fork import Forked
 from ianus.process.streams import open_standard_streams
 from ianus.process.supervisor import Supervisor
+from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
 from ianus.settings.sources import Reader
 
@@ -22,7 +23,7 @@ def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeli
     """
     open_standard_streams()
     try:
-        return Supervisor(app, settings, reader, lifeline).run()
+        return Supervisor(app, resolve_paths(settings), reader, lifeline).run()
     except Forked as forked:
         go_on = forked.go_on
     return go_on()
@@ -44,7 +45,7 @@ def start(app: Any, settings: Settings) -> int:
     if not needing:
         from ianus.process import main
 
-        return main.run(app, settings)
+        return main.run(app, resolve_paths(settings))
     if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
         raise StartupError(f'With {needing[0]} applications are given by name, as in ianus.run("main:app").')
     from ianus.process import child

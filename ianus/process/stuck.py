@@ -6,7 +6,6 @@ server whose threads run out wants to know in which line they are.
 
 import asyncio
 import itertools
-import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,11 +15,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ianus.errors import is_own
+from ianus.telemetry.logger import logger
 
 if TYPE_CHECKING:
     from ianus.gateway.leader import Crew
 
-logger = logging.getLogger("ianus.error")
 
 # Seconds between two looks at most.
 LONGEST_PERIOD = 5.0

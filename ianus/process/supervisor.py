@@ -6,16 +6,16 @@ Facts and rules:
 - Whatever wakes it (a signal, the end of a process, what a worker says, the time), it does the same: it notes what has
   happened, and then lets workers.py do what is due.
 """
-# ruff: noqa: PTH109, PTH121  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH100, PTH109, PTH118, PTH121  (pathlib takes 5 ms to import)
 
 import contextlib
-import logging
 import os
 import select
 import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from enum import IntEnum
 from functools import partial
@@ -27,6 +27,7 @@ from ianus.hooks import ServerInfo
 from ianus.process import upgrade
 from ianus.process.after_fork import close_in_children, set_handler
 from ianus.process.board import Board
+from ianus.process.failures import write_failed_start
 from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
 from ianus.process.launch import Supervised, Task, preload, serve, serve_preloaded
@@ -41,11 +42,11 @@ from ianus.process.template import Template, become_subreaper
 from ianus.process.title import name_process
 from ianus.process.watcher import Watcher, impatient, prepare
 from ianus.process.workers import Workers
+from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
+from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import ErrorLog, apply_config
-
-logger = logging.getLogger("ianus.error")
 
 
 class Urgency(IntEnum):
@@ -337,6 +338,7 @@ class Supervisor:
             app, settings = before.app, before.settings
             if self.reader is not None:
                 app, settings = self.reader.read()[:2]
+            settings = resolve_paths(settings)
             settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
                 settings = impatient(settings)
@@ -472,6 +474,7 @@ class Supervisor:
                 self._leave,
                 partial(preload, plan.app, settings, plan.identity),
                 partial(serve_preloaded, plan.app, settings, plan.hooks, self.info()),
+                partial(write_failed_start, settings=settings, process="template"),
             )
             self.templates[plan.number] = template
             self._watch(template.fd, partial(self._on_template, plan.number))
@@ -536,8 +539,18 @@ class Supervisor:
 
 def _open_log(settings: Settings) -> ErrorLog:
     if settings.log_config:
-        apply_config(settings.log_config)
+        before = set(sys.modules)
+        apply_config(settings.log_config, settings.app_dir)
+        _unload(set(sys.modules) - before, settings.app_dir)
     return open_log(settings)
+
+
+def _unload(names: Iterable[str], app_dir: str) -> None:
+    """Has workers import these modules again, if they are the application's: here they would stay as they are now."""
+    folder = os.path.join(os.path.abspath(app_dir), "")
+    for name in names:
+        if (getattr(sys.modules.get(name), "__file__", None) or "").startswith(folder):
+            del sys.modules[name]
 
 
 def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:

@@ -1,9 +1,8 @@
 """Tells systemd how things are, where it wants to know (Type=notify, or Type=notify-reload): sd_notify(3)."""
 
-import logging
 import os
 
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 def notify(state: str) -> None:

@@ -10,7 +10,6 @@ worker's pid. Only the supervisor ends the template: by closing the socket, or b
 
 import contextlib
 import gc
-import logging
 import os
 import signal
 import socket
@@ -23,12 +22,12 @@ from typing import NoReturn, TypeVar
 from ianus.errors import StartupError
 from ianus.process.after_fork import close_in_children, own_fork
 from ianus.process.fork import fork, heed_no_stop, heed_stops
-from ianus.telemetry.logs import escape
+from ianus.telemetry.formatters import escape
+from ianus.telemetry.logger import logger
 
 Loaded = TypeVar("Loaded")
 Work = Callable[[Loaded, int, list[int]], int]
 
-logger = logging.getLogger("ianus.error")
 
 # Seconds in which a fork is answered, unless something has stopped the template.
 PATIENCE = 10.0
@@ -56,12 +55,19 @@ class Template:
     """The process, as the supervisor sees it.
 
     leave: called in it first; lets go of all that is the supervisor's.
-    load: called next, for what workers need. A StartupError is printed, and its code the exit code of the process.
+    load: called next, for what workers need. A StartupError ends the process with its code.
     work: called in each worker with that, its slot and its descriptors; returns its exit code.
+    report: called with that error, to write it; without it, that goes to standard error.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
     """
 
-    def __init__(self, leave: Callable[[], None], load: Callable[[], Loaded], work: Work[Loaded]) -> None:
+    def __init__(
+        self,
+        leave: Callable[[], None],
+        load: Callable[[], Loaded],
+        work: Work[Loaded],
+        report: Callable[[StartupError], None] | None = None,
+    ) -> None:
         """In the process, and in workers, it raises Forked."""
         self._socket, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(PATIENCE)
@@ -71,7 +77,7 @@ class Template:
             leave()
             self.leave()
 
-        self.pid = fork(partial(_run, requests, load, work), leave_all)
+        self.pid = fork(partial(_run, requests, load, work, report or _print), leave_all)
         requests.close()
 
     def read(self) -> bool:
@@ -121,14 +127,19 @@ class Template:
 # --- The process ---
 
 
-def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]) -> int:
+def _run(
+    requests: socket.socket,
+    load: Callable[[], Loaded],
+    work: Work[Loaded],
+    report: Callable[[StartupError], None],
+) -> int:
     """Forks workers as long as there is a supervisor. Returns in workers only, their exit code."""
     heed_no_stop()
     close_in_children(requests.close)
     try:
         loaded = load()
     except StartupError as error:
-        sys.stderr.write(error.report())
+        report(error)
         _end(error.exit_code)
     gc.collect()
     gc.freeze()  # A worker that collects garbage would copy the pages that all share.
@@ -142,6 +153,10 @@ def _run(requests: socket.socket, load: Callable[[], Loaded], work: Work[Loaded]
         for fd in fds:
             os.close(fd)
         _send(requests, answer)
+
+
+def _print(error: StartupError) -> None:
+    sys.stderr.write(error.report())
 
 
 def _end(code: int) -> NoReturn:

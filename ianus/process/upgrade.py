@@ -9,6 +9,7 @@ import sys
 from typing import NamedTuple
 
 from ianus.process.sockets import Handed, Sockets
+from ianus.telemetry.logger import logger
 
 VARIABLE = "IANUS_HANDOVER"
 
@@ -45,5 +46,5 @@ def start_anew(sockets: Sockets, alive: int, environ: dict[str, str]) -> int:
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     except OSError as error:
-        sys.stderr.write(f"Error: the new server cannot be started: {error}.\n")
+        logger.error("the new server cannot be started: %s", error)
     return 3

@@ -18,7 +18,7 @@ from functools import partial
 from ianus.errors import StartupError, one_line
 from ianus.process.fork import fork, heed_no_stop
 from ianus.settings.schema import Settings
-from ianus.telemetry.logs import escape
+from ianus.telemetry.formatters import escape
 
 # Directories in which nobody edits the application, beside those whose names begin with a dot.
 IGNORED = ("__pycache__", "node_modules", "site-packages")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loader import Application
 from ianus.settings.schema import Settings
-from ianus.telemetry.logs import LogFile
+from ianus.telemetry.logs import LogFile, access_logger
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
@@ -66,13 +66,8 @@ def wire(
     from ianus.codec.limits import Limits
     from ianus.exchange.service import Service, WebSocketRules
     from ianus.exchange.session import HttpSessionFactory
-    from ianus.telemetry.access_log import AccessLog
-    from ianus.telemetry.line_format import LineFormat
 
-    access_log = None
-    if access_file is not None:
-        line_format = LineFormat(settings.access_log_format, json=settings.log_format == "json")
-        access_log = AccessLog(access_file.fd, line_format, exclude=settings.access_log_exclude)
+    access_log = None if access_file is None else _access_log(access_file, settings)
     asgi = {
         app.prefix: _asgi_gateway(app, settings, loop, state)
         for app, state in zip(apps, states, strict=True)
@@ -115,6 +110,29 @@ def wire(
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
     return Wired(reactor, service, access_log, tuple(asgi.values()), crew)
+
+
+def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
+    """Writes to the file, or through Python's logging if --log-config names an access logger; then to a file if one was
+    named.
+    """
+    from ianus.telemetry.access_log import AccessLog
+
+    as_json = settings.log_format == "json"
+    if name := access_logger():
+        from ianus.telemetry.access_records import INTERVAL_SECONDS, AccessRecords
+
+        records = AccessRecords(name, settings.access_log_format, as_json=as_json)
+        return AccessLog(
+            -1 if settings.access_logfile == "-" else file.fd,
+            records.line_format,
+            exclude=settings.access_log_exclude,
+            interval=INTERVAL_SECONDS,
+            sink=records,
+        )
+    from ianus.telemetry.line_format import LineFormat
+
+    return AccessLog(file.fd, LineFormat(settings.access_log_format, json=as_json), exclude=settings.access_log_exclude)
 
 
 def _asgi_gateway(

@@ -30,9 +30,8 @@ from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
 from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
+from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
-
-logger = logging.getLogger("ianus.error")
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0

@@ -8,7 +8,6 @@ Facts and rules:
 - A worker that ends by itself is replaced at once; one that does so soon after its start, behind a pause that grows.
 """
 
-import logging
 import os
 import signal
 from collections import deque
@@ -18,8 +17,7 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process.slot import ABORTING, QUICK, Plan, Process, Slot, Stage
 from ianus.process.sockets import Sockets
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 # Seconds from one look at the memory of workers to the next.
 MEMORY_PERIOD = 5.0

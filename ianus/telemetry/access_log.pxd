@@ -12,6 +12,12 @@ cdef class AccessLog:
     cdef long long dropped          # lines that found the buffer full, not reported yet
     cdef object wake                # threading.Event: something waits to be written
     cdef object hurry               # threading.Event: much waits, or close() was called
+    cdef bytes unwritten            # lines that the thread is writing
+    cdef long long lost             # lines that could not be written, not reported yet
+    cdef object reason              # why
+    cdef double reported_at         # CLOCK_MONOTONIC seconds; 0 for never
+    cdef bint is_torn               # the last line in the file has no end
+    cdef object sink                # or None
     cdef bint stopping
     cdef object thread
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ianus.telemetry.line_format import LineFormat
 
@@ -11,6 +11,7 @@ class AccessLog:
         exclude: Iterable[str] = (),
         capacity: int = 4194304,
         interval: float = 0.5,
+        sink: Callable[[bytes], bytes] | None = None,
     ) -> None: ...
     def start(self) -> None: ...
     def close(self) -> None: ...

@@ -2,12 +2,11 @@
 
 Facts: a write to a pipe or terminal may block for as long as its reader likes. Strategy: lines are formatted into
 one buffer; a thread that sleeps while there is nothing takes the whole buffer every half second, or as soon as it
-is large, and writes it without the GIL. Rules: the server never waits for the log; when the buffer is full lines
-are dropped, counted, and the count is written to the error log.
+is large, and writes it without the GIL. Rules: the server never waits for the log; when the buffer is full, or the
+file cannot be written, lines are lost, counted, and the count is written to the error log.
 
 Compiled because every request passes here.
 """
-import logging
 import os
 import threading
 import time
@@ -17,29 +16,35 @@ from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
+from ianus.telemetry.clock cimport monotonic
 from ianus.telemetry.line_format cimport Entry, LineFormat
+
+from ianus.telemetry.logger import logger
 
 
 cdef enum:
     EARLY = 262144      # bytes that wake the writer before its time
 
-logger = logging.getLogger("ianus.error")
+cdef double REPORT_SECONDS = 10.0       # between two reports of lines that could not be written
 
 
 cdef class AccessLog:
     """Writes one line for each response to a file descriptor.
 
-    fd: where to. line_format: what a line looks like. exclude: paths whose responses of status 2xx are left out,
-    also all that begin with one that ends in `*`. capacity: bytes that may wait; more lines are dropped and counted.
-    interval: seconds between writes.
+    fd: where to, -1 for nowhere. sink: is given lines, and returns them as the file has them. line_format: what a line
+    looks like. exclude: paths whose responses of status 2xx are left out, also all that begin with one ending in `*`.
+    capacity: bytes that may wait; more lines are dropped and counted. interval: seconds between writes.
 
     start() begins the writer thread, which must be after a fork; close() writes what is left.
     """
 
     def __init__(
-        self, int fd=1, LineFormat line_format=None, *, exclude=(), Py_ssize_t capacity=4 << 20, double interval=0.5
+        self, int fd=1, LineFormat line_format=None, *, exclude=(), Py_ssize_t capacity=4 << 20, double interval=0.5,
+        sink=None,
     ):
         self.fd = fd
+        self.sink = sink
+        self.unwritten = b""
         self.format = LineFormat() if line_format is None else line_format
         self.shows_response = self.format.shows_response
         if exclude:
@@ -66,9 +71,13 @@ cdef class AccessLog:
         self.wake.set()
         if self.thread is not None:
             self.thread.join(2.0)
+            if self.thread.is_alive():
+                # Its reader takes nothing.
+                self.dropped += self.unwritten.count(b"\n") + self.take().count(b"\n")
             self.thread = None
         else:
             self.write_all(self.take())
+        self.report_losses(0.0)
 
     def write_lines(self) -> None:
         """The thread: sleeps until there is a line, collects for an interval, writes."""
@@ -79,11 +88,20 @@ cdef class AccessLog:
             if not self.stopping:
                 self.hurry.clear()
             self.write_all(self.take())
-            if self.dropped:
-                dropped = self.dropped
-                self.dropped -= dropped
-                logger.warning("access log is not read fast enough: %d line(s) dropped", dropped)
+            self.report_losses(REPORT_SECONDS)
         self.write_all(self.take())
+
+    def report_losses(self, double interval) -> None:
+        """Logs how many lines were lost since the last report. interval: seconds since one about the same file."""
+        cdef double now = monotonic()
+        dropped = self.dropped
+        if dropped:
+            self.dropped -= dropped
+            logger.warning("access log is not read fast enough: %d line(s) dropped", dropped)
+        if self.lost and (not self.reported_at or now - self.reported_at >= interval):
+            self.reported_at = now
+            lost, self.lost = self.lost, 0
+            logger.error("access log cannot be written (%s): %d line(s) lost", self.reason, lost)
 
     cdef int forget(self) except -1:
         """In a forked child, where the thread does not exist and may have held the locks of its events."""
@@ -99,15 +117,27 @@ cdef class AccessLog:
         return lines
 
     def write_all(self, bytes lines not None) -> None:
-        """Writes lines; whatever the descriptor makes of it is not the server's concern."""
+        """Writes lines, or counts those that cannot be written."""
+        if self.sink is not None and lines:
+            lines = self.sink(lines)
+        if self.fd < 0 or not lines:
+            return
+        if self.is_torn:
+            lines = b"\n" + lines
+        self.unwritten = lines
         view = memoryview(lines)
         while view:
             try:
                 view = view[os.write(self.fd, view):]
+                self.is_torn = bool(view)
             except BlockingIOError:
                 time.sleep(0.05)
-            except OSError:
-                return
+            except OSError as error:
+                # A line of which a part was written is lost too.
+                self.lost += bytes(view).count(b"\n")
+                self.reason = error.strerror or str(error)
+                break
+        self.unwritten = b""
 
     cdef int record(
         self, object client, str method, bytes target, str http_version, list headers, int status, long long size,

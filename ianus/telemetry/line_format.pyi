@@ -1,3 +1,5 @@
+DEFAULT: str
+
 class LineFormat:
     longest: int
     shows_response: bool

@@ -4,8 +4,6 @@ Facts and rules:
 - Everything is said to the logger `ianus.error`; what WSGI applications write to `wsgi.errors`, to `ianus.app`. Where
   it goes is decided here, or by the user's own configuration, which always wins: handlers of `ianus` or of the logger,
   or any that --log-config sets up.
-- A record begins a line and its further lines (tracebacks) are indented, and what is not printable is written as an
-  escape. So no text that a client has chosen can look like a record of its own, or drive a terminal.
 - Files are opened for appending by a descriptor that stays the same for ever: when a log was rotated, another file
   is put behind its number, whoever is writing to it.
 - json and logging.config are imported where they are asked for; they take 5 and 20 ms.
@@ -17,11 +15,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from ianus.errors import StartupError, whole_traceback
+from ianus.errors import StartupError
 from ianus.safe_paths import Parent, UnsafePathError
+from ianus.telemetry.formatters import JsonFormatter, TextFormatter
+from ianus.telemetry.handler import LineHandler, standard_error_handler
+from ianus.telemetry.logger import fallback
 
 if TYPE_CHECKING:
     from configparser import ConfigParser
+
+# Those whose name in a configuration sends the access log there; the first that it names.
+ACCESS_LOGGERS = ("ianus.access", "uvicorn.access", "gunicorn.access")
 
 _LOGGERS = (logging.getLogger("ianus.error"), logging.getLogger("ianus.app"))
 
@@ -52,10 +56,6 @@ class LogFile:
             os.dup2(fd, self.fd, inheritable=False)
             os.close(fd)
 
-    def text(self) -> TextIO:
-        """A text stream into the file, which closing the stream leaves open."""
-        return open(self.fd, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-
     def close(self) -> None:
         """May be called twice."""
         if not self._is_standard:
@@ -81,80 +81,43 @@ def _append(path: str) -> int:
         return parent.append()[0]
 
 
-# --- Lines ---
-
-
-class _Formatter(logging.Formatter):
-    """Formats the exception of a record, however it is made."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        """The traceback, without a newline at the end."""
-        return whole_traceback(ei[1]).rstrip("\n") if ei[1] is not None else super().formatException(ei)
-
-
-class TextFormatter(_Formatter):
-    """2026-01-31 23:59:59 +0000 INFO message"""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S %z")
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The text of a record, every line but the first indented."""
-        return "\n    ".join(map(escape, super().format(record).split("\n")))
-
-
-class JsonFormatter(_Formatter):
-    """An object with time, level, logger and message, and exception where there is one. Always one line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON in ASCII."""
-        import json
-
-        line = {
-            "time": self.formatTime(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line).replace("\x7f", "\\u007f")  # json escapes all controls but this one
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """ISO 8601 in UTC, with milliseconds."""
-        import time
-
-        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z"
-
-
-def escape(text: str) -> str:
-    """The text with everything that is not printable written as Python would: \\n, \\x1b, \\u202e."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 # --- Configuration ---
 
 
-def apply_config(path: str) -> None:
+_named: set[str] = set()  # loggers that the configuration names
+
+
+def access_logger() -> str:
+    """The access logger that the configuration of this process names; "" is none."""
+    return next((name for name in ACCESS_LOGGERS if name in _named), "")
+
+
+def apply_config(path: str, app_dir: str = ".") -> None:
     """Configures Python's logging from a file in the format of its name: .json, .yaml, .yml, or else .ini.
+
+    app_dir: where modules are looked for first, such as one with a formatter; it is put in front of sys.path.
 
     Raises StartupError that tells what is wrong with the file.
     """
     from logging import config
 
+    directory = os.path.abspath(app_dir)  # noqa: PTH100
+    if directory not in sys.path[:1]:
+        sys.path.insert(0, directory)
+    _named.clear()
     kind = os.path.splitext(path)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             if kind == ".json":
                 import json
 
-                config.dictConfig(_dictionary(json.load(file)))
+                _apply_dictionary(json.load(file))
             elif kind in (".yaml", ".yml"):
-                config.dictConfig(_dictionary(_load_yaml(file)))
+                _apply_dictionary(_load_yaml(file))
             else:
-                config.fileConfig(_sections(file), disable_existing_loggers=False)
+                sections = _sections(file)
+                config.fileConfig(sections, disable_existing_loggers=False)
+                _named.update(each["qualname"] for each in sections.values() if "qualname" in each)
     except StartupError:
         raise
     except _ShapeError as error:
@@ -174,6 +137,14 @@ def apply_config(path: str) -> None:
 
 class _ShapeError(Exception):
     """What is wrong with the whole of a configuration, behind its name."""
+
+
+def _apply_dictionary(content: object) -> None:
+    from logging import config
+
+    dictionary = _dictionary(content)
+    config.dictConfig(dictionary)
+    _named.update(dictionary.get("loggers") or ())
 
 
 def _dictionary(content: object) -> dict[str, Any]:
@@ -227,8 +198,11 @@ class ErrorLog:
         self.file = LogFile(path, "--error-logfile", 2)
         self._before = [(logger, logger.level, logger.propagate) for logger in _LOGGERS]
         # Standard error is what Python calls so now: tests replace it.
-        self._handler = logging.StreamHandler(sys.stderr if path == "-" else self.file.text())
+        self._handler = LineHandler(self.file.fd) if path != "-" else standard_error_handler()
         self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+        self._fallback = fallback.formatter, fallback.handler
+        fallback.formatter = self._handler.formatter or fallback.formatter
+        fallback.handler = None if path == "-" else self._handler
         parent = logging.getLogger("ianus")
         for logger in _LOGGERS:
             # logging.config disables every logger that exists by default; that a server should be silent about its
@@ -248,4 +222,6 @@ class ErrorLog:
             logger.removeHandler(self._handler)
             logger.setLevel(level)
             logger.propagate = propagate
+        if fallback.formatter is self._handler.formatter:
+            fallback.formatter, fallback.handler = self._fallback
         self.file.close()

@@ -139,15 +139,21 @@ def test_records_that_come_back_go_to_standard_error(
     assert log.texts == ["around", "half"]
 
 
-def test_a_handler_that_raises_does_not_silence_the_stream(stream: ErrorStream, log: Records) -> None:
+def test_a_filter_that_raises_neither_silences_the_stream_nor_reaches_the_application(
+    stream: ErrorStream, log: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Broken(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             raise RuntimeError("broken filter")
 
     broken = Broken()
     logger.addFilter(broken)
-    with pytest.raises(RuntimeError):
-        stream.write("lost\n")
+    stream.write("rescued\n")
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first.endswith(" ERROR rescued")
+    assert second.endswith(
+        " ERROR logging failed, the server wrote the record above itself: RuntimeError: broken filter"
+    )
     logger.removeFilter(broken)
     stream.write("kept\n")
     assert log.texts == ["kept"]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ianus.errors import StartupError
-from ianus.telemetry.logs import ErrorLog, JsonFormatter, LogFile, TextFormatter, apply_config
+from ianus.telemetry.formatters import JsonFormatter, TextFormatter
+from ianus.telemetry.logs import ErrorLog, LogFile, apply_config
 
 logger = logging.getLogger("ianus.error")
 

@@ -1,0 +1,54 @@
+"""Why a process could not start, or has crashed: written to where the server's own log goes.
+
+At that moment the log may not be open yet, or not any more. If the log is text on standard error, the reason is plain
+text for the person who has started the server, and not a record.
+"""
+
+import sys
+
+from ianus.errors import StartupError
+from ianus.process.resources import open_log
+from ianus.settings.schema import Settings
+from ianus.telemetry.logger import logger
+
+
+def write_failed_start(error: StartupError, settings: Settings, process: str) -> None:
+    """Writes why a process of the server could not start. process: its name, such as "worker 1"."""
+    if _is_plain(settings) or not _log(error, settings, process):
+        sys.stderr.write(error.report())
+
+
+def write_failed_command(error: StartupError, settings: Settings) -> None:
+    """Writes why the command, or ianus.run(), could not start: for the person who has started it, and into the log."""
+    is_logged = not settings.log_config and not _is_plain(settings) and _log(error, settings, "server")
+    if not is_logged or settings.error_logfile != "-":
+        sys.stderr.write(error.report())
+
+
+def write_crash(error: BaseException, settings: Settings, process: str) -> None:
+    """Writes the traceback of an exception that ends a process."""
+    try:
+        log = open_log(settings)
+    except StartupError as failure:
+        sys.stderr.write(failure.report())
+        log = None
+    logger.error("%s crashed", process, exc_info=error)
+    if log is not None:
+        log.close()
+
+
+def _is_plain(settings: Settings) -> bool:
+    """Whether the log is text on standard error."""
+    return settings.error_logfile == "-" and settings.log_format == "text" and not settings.log_config
+
+
+def _log(error: StartupError, settings: Settings, process: str) -> bool:
+    """Logs why a process could not start. Returns whether there is a log that takes it."""
+    try:
+        log = open_log(settings)
+    except StartupError:
+        return False
+    details = f"\n{error.details.rstrip()}" if error.details else ""
+    logger.critical("%s failed to start: %s%s", process, error.message, details)
+    log.close()
+    return True

@@ -1,0 +1,54 @@
+"""Relative paths of settings, resolved when the server starts.
+
+An application may change the current directory (os.chdir()) while it is loaded or later, and log files are opened after
+that. What the user wrote is meant relative to the directory in which the server was started.
+"""
+# ruff: noqa: PTH109, PTH117, PTH118  (pathlib takes 5 ms to import)
+
+import dataclasses
+import os
+
+from ianus.settings import values
+from ianus.settings.schema import Settings, table
+
+# Linux: 108 bytes with the final NUL (unix(7)).
+MAX_SOCKET_PATH_BYTES = 107
+
+_PATH_KINDS = (values.path, values.log_file)
+
+
+def resolve_paths(settings: Settings) -> Settings:
+    """The settings with every path absolute, but for those of sockets.
+
+    A socket's path has at most 107 bytes, so it is used as it was written; the listener resolves it when it is opened.
+    """
+    changes: dict[str, object] = {}
+    for name, setting, _ in table():
+        if setting.kind in _PATH_KINDS:
+            value = getattr(settings, name)
+            resolved = tuple(map(_resolve, value)) if setting.many else _resolve(value)
+            if resolved != value:
+                changes[name] = resolved
+    return dataclasses.replace(settings, **changes) if changes else settings  # type: ignore[arg-type]
+
+
+def resolve_sockets(settings: Settings) -> Settings:
+    """The settings with paths of sockets absolute too, if they are not too long then."""
+    bind = tuple(
+        values.UnixBind(path)
+        if isinstance(each, values.UnixBind) and len(os.fsencode(path := _resolve(each.path))) <= MAX_SOCKET_PATH_BYTES
+        else each
+        for each in settings.bind
+    )
+    return settings if bind == settings.bind else dataclasses.replace(settings, bind=bind)
+
+
+def _resolve(path: str) -> str:
+    if path in ("", "-") or os.path.isabs(path):
+        return path
+    try:
+        joined = os.path.join(os.getcwd(), path)
+    except OSError:
+        return path  # The current directory was removed.
+    # Behind a link, `..` is not the directory that the text says.
+    return joined if ".." in path.split("/") else os.path.normpath(joined)

@@ -1,0 +1,71 @@
+"""Lines of the server's own log: text, or one JSON object for each record.
+
+Rule: a record begins a line, further lines are indented, and characters that are not printable are escaped. So text
+that a client has chosen cannot look like a record of its own, or drive a terminal.
+"""
+
+import logging
+import re
+from typing import Any
+
+from ianus.errors import whole_traceback
+
+# The attribute of a record whose text a handler of the application has formatted already.
+AS_IT_CAME = "ianus_as_it_came"
+
+# How a line of TextFormatter begins.
+_RECORD_START = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} ")
+
+
+class _Formatter(logging.Formatter):
+    """Formats the exception of a record, however it is made."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback, without a newline at the end."""
+        return whole_traceback(ei[1]).rstrip("\n") if ei[1] is not None else super().formatException(ei)
+
+
+class TextFormatter(_Formatter):
+    """2026-01-31 23:59:59 +0000 INFO message"""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S %z")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record, every line but the first indented."""
+        text = record.getMessage() if getattr(record, AS_IT_CAME, False) else ""
+        # Text that came with a stamp of its own gets no second one, unless that would be taken for one of ours.
+        if not text or _RECORD_START.match(text):
+            text = super().format(record)
+        return "\n    ".join(map(escape, text.split("\n")))
+
+
+class JsonFormatter(_Formatter):
+    """An object with time, level, logger and message, and exception where there is one. Always one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON in ASCII."""
+        import json
+
+        line = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line).replace("\x7f", "\\u007f")  # json escapes all controls but this one
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """ISO 8601 in UTC, with milliseconds."""
+        import time
+
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z"
+
+
+def escape(text: str) -> str:
+    """The text with everything that is not printable written as Python would: \\n, \\x1b, \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
