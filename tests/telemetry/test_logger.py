@@ -4,6 +4,7 @@ import logging
 import logging.config
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,3 +205,14 @@ def test_a_record_names_the_line_that_has_logged(server_log: logging.Logger, cap
     server_log.propagate = True
     SafeLogger(NAME).info("here")
     assert caplog.records[0].funcName == "test_a_record_names_the_line_that_has_logged"
+
+
+def test_no_module_of_the_server_logs_in_another_way() -> None:
+    """A log call of Python's own may raise."""
+    package = Path(__file__).parents[2] / "ianus"
+    sources = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py*")
+               if path.suffix in {".py", ".pyx"}}  # fmt: skip
+    assert len(sources) > 20
+    found = {name for name, text in sources.items() if 'getLogger("ianus' in text}
+    # The first configures the logger, the second hands it to the user's hooks.
+    assert found == {"telemetry/logs.py", "hooks.py"}
