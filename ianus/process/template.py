@@ -221,11 +221,9 @@ def _fork_orphan() -> str:
 
 
 def _threads() -> str:
-    """The names of the threads beside this one: those of Python by their own, others by the system's."""
-    ours = {thread.native_id: thread.name for thread in threading.enumerate()}
-    names = []
-    for task in sorted(map(int, os.listdir("/proc/self/task"))):  # noqa: PTH208  (pathlib takes 5 ms to import)
-        if task != threading.get_native_id():
-            with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as file:  # noqa: PTH123
-                names.append(ours.get(task) or file.read().strip())
+    """The names of Python's threads beside this one. Libraries in C see to their own threads (numpy's OpenBLAS starts
+    them again in a forked process)."""
+    known = {thread.ident: thread.name for thread in threading.enumerate()}
+    others = [ident for ident in sys._current_frames() if ident != threading.get_ident()]
+    names = sorted(known.get(ident, "a thread without a name") for ident in others)
     return escape(", ".join(names[:5])) + (f" and {len(names) - 5} more" if names[5:] else "")
