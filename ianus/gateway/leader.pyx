@@ -167,6 +167,14 @@ cdef class Crew(Threads):
         """Threads alive."""
         return len(self.members)
 
+    def waiting(self):
+        """The request that waits first for a thread although another call may be made, or None."""
+        self.enter()
+        try:
+            return self.first if self.calls < self.limit else None
+        finally:
+            self.leave()
+
     def running_calls(self) -> list:
         """(request line, age in seconds, thread ident) of each application call."""
         cdef Member member

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ianus.process.queue_watch import QueueWatch
 from ianus.process.stuck import StuckReport
 
 if TYPE_CHECKING:
@@ -25,16 +26,31 @@ class Foreman:
         self._crew: Crew | None = None  # once it was started
         self._left: asyncio.Event | None = None  # once it was told to leave
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._report: asyncio.Task[None] | None = None
+        self._reports: list[asyncio.Task[None]] = []
 
-    def start(self, crew: "Crew", reactor: "Reactor", *, shared: bool, stuck_report_after: float) -> None:
-        """Has the crew serve. shared: the running loop drives the reactor, and else the crew does."""
+    def start(
+        self,
+        crew: "Crew",
+        reactor: "Reactor",
+        *,
+        shared: bool,
+        stuck_report_after: float,
+        timeout: float = 0.0,
+        on_stuck: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """Has the crew serve. shared: the running loop drives the reactor, and else the crew does.
+
+        on_stuck: called with the reason when no thread has taken a waiting request for `timeout` seconds; 0 is never.
+        """
         crew.start(reactor, shared=shared)
         self._crew = crew
         self._loop = asyncio.get_running_loop()
         if stuck_report_after:
             report = StuckReport(crew, stuck_report_after)
-            self._report = self._loop.create_task(report.run(), name="ianus stuck report")
+            self._reports.append(self._loop.create_task(report.run(), name="ianus stuck report"))
+        if shared and timeout:
+            watch = QueueWatch(crew, timeout, on_stuck)
+            self._reports.append(self._loop.create_task(watch.run(), name="ianus queue watch"))
 
     def exclusively(self, act: Callable[[], None]) -> None:
         """Does something to the reactor, which may be in the crew's hands."""
@@ -71,9 +87,11 @@ class Foreman:
 
     async def end_report(self) -> None:
         """No call is reported any more."""
-        if self._report is not None:
-            self._report.cancel()
-            await asyncio.wait({self._report})
+        for report in self._reports:
+            report.cancel()
+        if self._reports:
+            await asyncio.wait(self._reports)
+        self._reports.clear()
 
     def close(self) -> None:
         """Lets go of the reactor, which is closed, and of what calls have produced behind the end."""

@@ -16,6 +16,7 @@ the loop is for signals, stopping and reports alone: then it touches the reactor
 """
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from ianus.acceptor.listener import Listener
 from ianus.gateway.lifespan import Lifespan
 from ianus.gateway.loader import Application, load, load_mounted
 from ianus.process.foreman import Foreman, in_loop
+from ianus.process.patched import check_threads
 from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
 from ianus.process.wiring import Wired, wire
@@ -41,7 +43,8 @@ QUICK_CLEAN_UP = 5.0
 def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
     """The application that `app` names or is, and those that are mounted beside it. Raises StartupError."""
     main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
-    mounted = (load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount)
+    mounted = [load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount]
+    check_threads()
     return main, *mounted
 
 
@@ -196,6 +199,7 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
+        check_threads()  # A hook, or the lifespan, may have patched them.
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
         on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
         self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
@@ -212,6 +216,9 @@ class Worker:
                 wired.reactor,
                 shared=bool(wired.asgi),
                 stuck_report_after=self.settings.stuck_report_after,
+                # Without a supervisor there is nothing that would replace this process.
+                timeout=self.settings.timeout if self.slot is not None else 0.0,
+                on_stuck=functools.partial(self.say, "stuck"),
             )
         # Each of a supervisor's workers would say the same.
         if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):

@@ -9,10 +9,11 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Server, until
+from tests.helpers import APPS, PATIENCE, Client, Server, until
 
 Start = Callable[..., Server]
 
@@ -82,6 +83,34 @@ def test_a_process_that_is_stopped_gives_no_sign_of_life(start_server: Start) ->
     os.kill(pid, signal.SIGSTOP)
     assert replaced(server, pid)
     server.log.wait_for(rf"\(pid {pid}\) is stuck and will be killed: it has given no sign of life for \d s$")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [((), CREW), (("--mount", "/asgi=stuck_apps:asgi"), "no thread of it has taken a waiting request")],
+    ids=["led", "pool"],
+)
+def test_one_in_which_no_thread_serves_is_replaced(
+    start_server: Start, tmp_path: Path, options: tuple[str, ...], why: str
+) -> None:
+    """Once, it accepted connections for ever, and answered none."""
+    (tmp_path / "mute.py").write_text(
+        "import os, threading\n"
+        "from stuck_apps import wsgi\n"
+        "start = threading.Thread.start\n"
+        "def start_others(thread):\n"
+        "    if not thread.name.startswith('ianus-wsgi') or os.path.exists('mended'):\n"
+        "        start(thread)\n"
+        "threading.Thread.start = start_others\n"
+    )
+    (tmp_path / "stuck_apps.py").symlink_to(APPS / "stuck_apps.py")
+    server = start_server("--timeout", str(LIMIT), *options, app="mute:wsgi", app_dir=tmp_path)
+    server.may_lose_workers = True
+    with server.connect() as client:
+        client.request("/pid")
+        (tmp_path / "mended").touch()
+        pid = server.log.wait_for(rf"CRITICAL worker 1 \(pid (\d+)\) is stuck and will be killed: {why} for \d s$")[1]
+    assert replaced(server, int(pid))
 
 
 # --- Busy ---

@@ -1,0 +1,34 @@
+"""Refuses to serve where a library has replaced Python's threads by its own.
+
+Facts: gevent's monkey.patch_all() and eventlet's monkey_patch() replace functions of the standard library, so that
+`threading.Thread` starts a coroutine of theirs, which runs when the thread that started it waits in one of their
+functions. The server's threads wait in the kernel, and asyncio's executors wait for their threads. Unpatched threads
+for the server alone do not help: locks, events and thread-local data of the application would still belong to one
+thread, and logging, which all threads share, has such locks. (Tried with gevent 26.9 and eventlet 0.41: the start fails
+or hangs.)
+
+A patch that leaves threads alone, such as monkey.patch_all(thread=False) and that of grequests, does no harm.
+"""
+
+import _thread
+import threading
+
+from ianus.errors import StartupError
+
+# What leaves threads as they are, by library.
+WAYS_OUT = {
+    "gevent": "gevent.monkey.patch_all(thread=False)",
+    "eventlet": "eventlet.monkey_patch(thread=False)",
+}
+
+
+def check_threads() -> None:
+    """Raises StartupError if threads are none of the system's."""
+    for start in (getattr(threading, "_start_new_thread", None), _thread.start_new_thread):
+        library = (getattr(start, "__module__", None) or "").partition(".")[0]
+        if library in WAYS_OUT:
+            raise StartupError(
+                f"The application has {library} replace Python's threads, which the server needs. Remove the call that "
+                f"does this, or use {WAYS_OUT[library]}. An application that cannot do without needs a server with "
+                f"workers of {library}, such as gunicorn."
+            )

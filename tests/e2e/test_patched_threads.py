@@ -1,0 +1,89 @@
+"""Applications with gevent, eventlet and grequests, which replace parts of the standard library.
+
+Once, a server whose threads were replaced showed its banner, accepted connections and never answered one.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import PATIENCE, Server
+
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+}
+
+HARMLESS = {
+    "gevent": "from gevent import monkey; monkey.patch_all(thread=False)",
+    "grequests": "import grequests",
+}
+
+APP = """{patch}
+import threading, time
+
+def wsgi(environ, start_response):
+    time.sleep(0.01)
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        {late}
+        await send({{"type": "lifespan.startup.complete"}})
+        await receive()
+        await send({{"type": "lifespan.shutdown.complete"}})
+        return
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}})
+    await send({{"type": "http.response.body", "body": b"hello"}})
+"""
+
+
+def write_app(path: Path, patch: str, late: str = "pass") -> None:
+    (path / "main.py").write_text(APP.format(patch=patch, late=late))
+
+
+def refusal(path: Path, *options: str, app: str) -> str:
+    """What a server says that does not start."""
+    command = [sys.executable, "-W", "ignore", "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app]
+    ended = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.returncode == 3, ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",), ("--threads", "1"), ("--mount", "/other=main:asgi")])
+@pytest.mark.parametrize("app", ["main:wsgi", "main:asgi"])
+def test_a_patch_of_threads_prevents_the_start(tmp_path: Path, app: str, options: tuple[str, ...]) -> None:
+    write_app(tmp_path, PATCHES["gevent"])
+    message = refusal(tmp_path, *options, app=app)
+    assert message.startswith("Error: The application has gevent replace Python's threads, which the server needs.")
+    assert "monkey.patch_all(thread=False)" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_patch_of_threads_by_eventlet_prevents_the_start(tmp_path: Path) -> None:
+    write_app(tmp_path, PATCHES["eventlet"])
+    message = refusal(tmp_path, app="main:wsgi")
+    assert "Error: The application has eventlet replace Python's threads" in message
+    assert "Traceback" not in message
+
+
+def test_a_patch_of_threads_in_the_lifespan_prevents_the_start(tmp_path: Path) -> None:
+    write_app(tmp_path, "", PATCHES["gevent"])
+    assert "gevent replace Python's threads" in refusal(tmp_path, app="main:asgi")
+
+
+@pytest.mark.parametrize("library", HARMLESS)
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+@pytest.mark.parametrize("app", ["main:wsgi", "main:asgi"])
+def test_patches_that_leave_threads_alone_do_no_harm(
+    start_server: Callable[..., Server], tmp_path: Path, library: str, app: str, options: tuple[str, ...]
+) -> None:
+    write_app(tmp_path, HARMLESS[library])
+    server = start_server("--loop", "asyncio", *options, app=app, app_dir=tmp_path)
+    with server.connect() as client:
+        assert [client.get().body for _ in range(3)] == [b"hello"] * 3
