@@ -22,6 +22,7 @@ cdef class Request:
     cdef readonly bint keep_alive           # the client would go on after this request
     cdef readonly bint expect_continue      # it waits for 100 before it sends the body
     cdef readonly bint upgrade              # it asks for another protocol (RFC 9110 section 7.8)
+    cdef readonly bint websocket_key        # it has Sec-WebSocket-Key, as a handshake has whose upgrade a proxy removed
     cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
 
 

@@ -42,6 +42,7 @@ cdef enum FieldId:
     CONNECTION
     EXPECT
     UPGRADE
+    WEBSOCKET_KEY
     DATE
     SERVER
     HOP_BY_HOP          # keep-alive, proxy-connection, te, trailer: for one hop, never an application's

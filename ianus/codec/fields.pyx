@@ -142,6 +142,7 @@ for _name, _id in (
     (b"connection", CONNECTION),
     (b"expect", EXPECT),
     (b"upgrade", UPGRADE),
+    (b"sec-websocket-key", WEBSOCKET_KEY),
     (b"date", DATE),
     (b"server", SERVER),
     (b"keep-alive", HOP_BY_HOP),

@@ -123,7 +123,7 @@ cdef class AsgiGateway(Gateway):
 
     cdef Exchange open(self, Request request):
         cdef AsgiExchange exchange = None
-        if request.upgrade and self.open_websocket is not None:
+        if (request.upgrade or request.websocket_key) and self.open_websocket is not None:
             exchange = self.open_websocket(request)
         if exchange is None:
             exchange = AsgiExchange.__new__(AsgiExchange)

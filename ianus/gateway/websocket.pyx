@@ -6,6 +6,7 @@ response. One that ends without a word closes: 1000 behind a return, 1011 behind
 Compiled because every message passes here.
 """
 cimport cython
+import logging
 
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
 from cpython.object cimport PyObject
@@ -19,8 +20,12 @@ from ianus.gateway.asgi cimport AsgiExchange, AsgiGateway, wake
 from ianus.gateway.message cimport required, unexpected
 from ianus.telemetry.clock cimport monotonic
 
-from ianus.codec.websocket.handshake import HandshakeError, accept_value, asks_for_websocket, negotiate, subprotocols
+from ianus.codec.websocket.handshake import (
+    HandshakeError, accept_value, asks_for_websocket, is_downgraded, negotiate, subprotocols,
+)
 from ianus.exchange.disconnect import ClientDisconnected
+
+logger = logging.getLogger("ianus.error")
 
 cdef str SPEC_VERSION = "2.5"
 
@@ -30,6 +35,18 @@ cdef class AsgiWebSocket(AsgiExchange):
     """One WebSocket in its application."""
 
     cdef bint start(self) except -1:
+        # What answers the handshake instead of a 101 closes: a proxy may take the connection for a tunnel, and would let
+        # requests pass that it has not looked at.
+        self.close = True
+        if is_downgraded(self.request):
+            logger.warning(
+                "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to pass Upgrade and Connection on"
+                " (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection"
+                " upgrade): %s",
+                self.request_line(),
+            )
+            self.answer(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
+            return False
         try:
             self.accept = accept_value(self.request)
             self.offered = subprotocols(self.request)
@@ -126,7 +143,11 @@ cdef class AsgiWebSocket(AsgiExchange):
             if self.response_complete:
                 self.state = CLOSED
             return 0
-        if self.disconnected:
+        if name == "websocket.close":
+            # It asks for nothing but what has happened.
+            return 0
+        if self.client_left() or self.conversation is not None and name == "websocket.send":
+            # ASGI WebSocket, "Send": an OSError once the connection is closed.
             raise ClientDisconnected
         raise RuntimeError(f"unexpected ASGI message {name!r} behind 'websocket.close' or a complete response")
 
@@ -172,8 +193,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.client_left():
             raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
-        # A proxy that takes the connection for a tunnel would let requests pass that it has not looked at.
-        self.close = True
+        self.close = True   # not as the headers of the response say
         self.state = DENYING
         return 0
 
@@ -292,6 +312,12 @@ cdef object value_of(dict message, str key):
 
 def open_websocket(Request request not None):
     """The exchange of a request for a WebSocket, None for another."""
-    if not asks_for_websocket(request):
-        return None
-    return AsgiWebSocket.__new__(AsgiWebSocket)
+    if asks_for_websocket(request) or is_downgraded(request):
+        return AsgiWebSocket.__new__(AsgiWebSocket)
+    if request.websocket_key:
+        logger.warning(
+            "WebSocket handshake without an upgrade, served as a plain request: the proxy has to pass Upgrade and"
+            " Connection on (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade): %s %s",
+            request.method, request.target.decode("ascii"),
+        )
+    return None

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.e2e.test_extensions import hint
 from tests.e2e.test_responses import body, played, start
@@ -70,3 +72,28 @@ def test_an_application_that_gives_early_hints_answers(
     with Client(nginx(shared(app=app), f"proxy_http_version {version};")) as client:
         response = client.get(path)
         assert (response.status, response.body) == (200, b"not hinted\n" if app == "wsgi_apps:app" else b"text")
+
+
+UPGRADE = "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
+
+
+def test_a_websocket_through_nginx(shared: Callable[..., Server], nginx: Callable[..., tuple[str, int]]) -> None:
+    host, port = nginx(shared(app="websocket_apps:app"), f"proxy_http_version 1.1; {UPGRADE}")
+    with connect(f"ws://{host}:{port}/echo", proxy=None) as client:
+        client.send("hello")
+        assert client.recv() == "hello"
+
+
+@pytest.mark.parametrize("lines", ["proxy_http_version 1.0;", f"proxy_http_version 1.0; {UPGRADE}"])
+def test_a_websocket_through_nginx_without_http_1_1_names_the_setting(
+    shared: Callable[..., Server], nginx: Callable[..., tuple[str, int]], lines: str
+) -> None:
+    """1.0 is what nginx before 1.29 uses if nobody says otherwise."""
+    server = shared(app="websocket_apps:app")
+    mark = server.log.mark()
+    host, port = nginx(server, lines)
+    with pytest.raises(InvalidStatus) as caught, connect(f"ws://{host}:{port}/echo?nginx", proxy=None):
+        pass
+    assert caught.value.response.status_code == 400
+    assert b"HTTP/1.0" in (caught.value.response.body or b"")
+    server.log.wait_for(r" WARNING WebSocket .*proxy_http_version 1\.1.*: GET /echo\?nginx$", mark)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.websocket_client import CLOSE, PING, PONG, TEXT, close, frame, open_websocket, text
+from tests.e2e.websocket_client import CLOSE, HANDSHAKE, PING, PONG, TEXT, close, frame, open_websocket, text
 from tests.helpers import Server
 
 APP = "websocket_apps:app"
@@ -16,6 +16,30 @@ APP = "websocket_apps:app"
 @pytest.fixture
 def server(shared: Callable[..., Server]) -> Server:
     return shared(app=APP)
+
+
+# --- By the application ---
+
+
+def test_sending_after_its_own_close_is_an_oserror_and_no_error_in_the_log(server: Server) -> None:
+    mark = server.log.mark()
+    with open_websocket(server, "/send-after-close?accept") as client:
+        assert client.closed() == (1000, "")
+        client.send(close(1000))
+        assert client.nothing()
+    assert server.said("sent after close", mark) == "OSError OSError OSError none"
+    assert server.get().body == b"hello\n"
+    assert " ERROR " not in server.log.since(mark)
+
+
+def test_sending_after_its_own_refusal_is_an_oserror_once_it_hears_of_the_end(server: Server) -> None:
+    mark = server.log.mark()
+    with server.connect() as client:
+        client.request("/send-after-close", *HANDSHAKE)
+        assert client.response().status == 403
+    assert server.said("sent after close", mark) == "RuntimeError OSError OSError none"
+    assert server.get().body == b"hello\n"
+    assert " ERROR " not in server.log.since(mark)
 
 
 # --- By the client ---

@@ -169,8 +169,29 @@ def test_what_does_not_ask_for_a_websocket_is_a_request(server: Server, fields: 
     assert handshake(server, "/hello", *fields).body == b"hello\n"
 
 
-def test_http_1_0_has_no_upgrade(server: Server) -> None:
-    assert handshake(server, "/hello", *HANDSHAKE, version="1.0").body == b"hello\n"
+@pytest.mark.parametrize("fields", [HANDSHAKE, replaced(b"Upgrade"), replaced(b"Connection", b"close")])
+def test_a_handshake_over_http_1_0_is_refused_and_the_log_names_the_setting(
+    server: Server, fields: list[bytes]
+) -> None:
+    """It comes through a proxy that was not told otherwise."""
+    mark = server.log.mark()
+    answer = handshake(server, "/hello?a", *fields, version="1.0")
+    assert (answer.status, answer.closing) == (400, True)
+    assert b"WebSocket handshake over HTTP/1.0" in answer.body
+    server.log.wait_for(
+        r" WARNING WebSocket handshake over HTTP/1\.0: .*proxy_http_version 1\.1.*: GET /hello\?a$", mark
+    )
+
+
+def test_a_plain_request_over_http_1_0_is_served(server: Server) -> None:
+    fields = [b"Upgrade: websocket", b"Connection: upgrade"]
+    assert handshake(server, "/hello", *fields, version="1.0").body == b"hello\n"
+
+
+def test_the_log_tells_of_a_handshake_whose_upgrade_a_proxy_has_removed(server: Server) -> None:
+    mark = server.log.mark()
+    assert handshake(server, "/hello?b", *replaced(b"Upgrade")).body == b"hello\n"
+    server.log.wait_for(r" WARNING WebSocket handshake without an upgrade.*proxy_set_header.*: GET /hello\?b$", mark)
 
 
 def test_where_websockets_are_not_wanted_it_is_a_request(shared: Callable[..., Server]) -> None:
@@ -226,6 +247,18 @@ def test_an_application_that_ends_without_an_answer(server: Server, path: str) -
     mark = server.log.mark()
     assert handshake(server, path, *HANDSHAKE).status == 500
     server.log.wait_for("RuntimeError: early" if path == "/raise-early" else "without answering", mark)
+
+
+@pytest.mark.parametrize("path", ["/no-answer", "/raise-early", "/refuse", "/deny"])
+def test_every_answer_in_place_of_a_websocket_closes_the_connection(server: Server, path: str) -> None:
+    """A proxy may take the connection for a tunnel."""
+    with server.connect() as client:
+        client.request(path, *HANDSHAKE)
+        client.request("/hello")
+        response = client.response()
+        assert response.status in (401, 403, 500)
+        assert response.closing
+        assert client.nothing()
 
 
 @pytest.mark.parametrize("how", ["finish", "reset"])

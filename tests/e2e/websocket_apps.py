@@ -206,6 +206,33 @@ async def errors(scope: Scope, receive: Receive, send: Send) -> None:
     say("errors", " ".join(got))
 
 
+@path("/send-after-close")
+async def send_after_close(scope: Scope, receive: Receive, send: Send) -> None:
+    """Closes, before or after it has accepted, and sends before and after it hears of the end."""
+    got: list[str] = []
+
+    async def attempt(message: dict[str, Any]) -> None:
+        try:
+            await send(message)
+        except Exception as error:
+            got.append("OSError" if isinstance(error, OSError) else type(error).__name__)
+        else:
+            got.append("none")
+
+    await receive()
+    if scope["query_string"] == b"accept":
+        await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close"})
+    await attempt({"type": "websocket.send", "text": "too late"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+    await attempt({"type": "websocket.send", "text": "too late"})
+    await attempt({"type": "websocket.send", "bytes": b"too late"})
+    await attempt({"type": "websocket.close"})
+    say("sent after close", " ".join(got))
+    await send({"type": "websocket.send", "text": "and does not look"})
+
+
 # --- What is slow ---
 
 

@@ -16,7 +16,7 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, KNOWN_SIZE, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
-    FieldId, find_name, has_token, is_field_value, is_host, is_token,
+    WEBSOCKET_KEY, FieldId, find_name, has_token, is_field_value, is_host, is_token,
 )
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
@@ -119,6 +119,8 @@ cdef int note_field(
         facts.close = facts.close or has_token(value, size, b"close", 5)
         facts.keep_alive = facts.keep_alive or has_token(value, size, b"keep-alive", 10)
         facts.upgrade = facts.upgrade or has_token(value, size, b"upgrade", 7)
+    elif field_id == WEBSOCKET_KEY:
+        facts.websocket_key = True
     elif field_id == EXPECT:
         # RFC 9110 section 10.1.1: the one expectation that is defined, in any case.
         if size == 12 and has_token(value, size, b"100-continue", 12):
@@ -198,6 +200,8 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
         return 400
     else:
         request.content_length = facts.content_length
+
+    request.websocket_key = facts.websocket_key
 
     # RFC 9112 section 9.3; `close` wins over `keep-alive`.
     request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)

@@ -16,6 +16,7 @@ cdef struct HeadFacts:
     bint close                      # Connection: close
     bint keep_alive                 # Connection: keep-alive
     bint upgrade                    # Connection: upgrade
+    bint websocket_key              # Sec-WebSocket-Key
     bint expect_continue
     bint expect_other               # an expectation that nobody can meet
 

@@ -51,6 +51,11 @@ def asks_for_websocket(request: Request) -> bool:
     return request.upgrade and b"websocket" in (protocol.lower() for protocol in _listed(request, b"upgrade"))
 
 
+def is_downgraded(request: Request) -> bool:
+    """Whether the request is a handshake that a proxy has passed on over HTTP/1.0, which has no upgrade."""
+    return request.websocket_key and request.http_version == "1.0"
+
+
 def accept_value(request: Request) -> bytes:
     """The value of Sec-WebSocket-Accept. Raises HandshakeError."""
     if request.method != "GET":
