@@ -61,6 +61,7 @@ cdef class Exchange:
     cdef long long sent             # bytes of the body so far
 
     cdef readonly bint disconnected  # nobody can be answered any more
+    cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef double started             # for the access log
     cdef bytes request_id           # None unless there is a field for it

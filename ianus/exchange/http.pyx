@@ -79,8 +79,9 @@ cdef class Exchange:
         self.disconnected = True
         self.session = None
         self.head = None
-        self.notify_readable()
+        # In this order (gateway/asgi): a task that waits in send() goes on before another one cancels it.
         self.notify_writable()
+        self.notify_readable()
         # nginx's code for a client that left before its answer.
         return self.log_access(self.status if self.head_sent else 499)
 

@@ -1,6 +1,7 @@
 """The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): scopes, receive and send."""
 cimport cython
 from ianus.codec.file_range cimport FileRange
+from ianus.exchange.base cimport flag
 from ianus.exchange.http cimport Exchange, Gateway
 
 
@@ -34,10 +35,12 @@ cdef class AsgiExchange(Exchange):
     cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
+    cdef flag senders_first         # the client has left, and `readers` are to be told after `writers`
     cdef long long given            # bytes of bodies so far, also of one that is thrown away
     cdef long long rested           # ... when the loop was last let run
     cdef FileRange file             # sent by zerocopysend, until it has left
     cdef bint file_is_last          # ... and ends the body
+    cdef object discarded           # decides about send() (gateway/discarding) from the first one without a client on
 
     cdef dict scope(self)
     cdef int count(self, int calls) except -1       # application calls that begin or, below 0, end
@@ -48,6 +51,8 @@ cdef class AsgiExchange(Exchange):
     cdef int handle_extension(self, str kind, dict message) except -1
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
+    cdef object discard(self, object message)
+    cdef int lost_client(self) except -1
     cdef int ended(self) except -1
     cdef int report_raised(self, object error) except -1
     cdef bint client_left(self) noexcept

@@ -26,6 +26,7 @@ from ianus.exchange.http cimport Exchange, Gateway
 from ianus.gateway.message cimport Message, read_message, required, search_message, unexpected
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
+from ianus.gateway.discarding import DiscardedSends
 from ianus.gateway.files import open_whole, part_of
 from ianus.gateway.run import run
 from ianus.telemetry.logger import logger
@@ -34,14 +35,20 @@ from ianus.telemetry.logger import logger
 cdef object Task = asyncio.Task
 cdef object CancelledError = asyncio.CancelledError
 
-# HTTP spec version 2.3, deliberately: from 2.4 on Starlette stops to listen for http.disconnect and waits for
-# send() to fail, so an event stream that is idle would outlive its client.
+# HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
+# fails, so an idle event stream would outlive its client. What send() does instead is in gateway/discarding.
 cdef str SPEC_VERSION = "2.3"
 
 # What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
 cdef str HTTP_1_1 = sys.intern("1.1")
 cdef str GET = sys.intern("GET")
 cdef bytes NO_QUERY = b""
+
+
+# Seconds between the return of a send() that waited for a client that has left, and the http.disconnect for another
+# task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
+# would be left behind without its `finally`; behind several middlewares it takes some turns of the loop to get there.
+cdef double SENDERS_FIRST_SECONDS = 0.02
 
 
 cdef enum:
@@ -203,7 +210,7 @@ cdef class AsgiExchange(Exchange):
         """The awaitable that sends one message.
 
         Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
-        comes out of order; ClientDisconnected, an OSError, when nobody can be reached.
+        comes out of order. What it does after the client has left is in gateway/discarding.
         """
         cdef Send awaitable = Send.__new__(Send)
         awaitable.exchange = self
@@ -242,7 +249,15 @@ cdef class AsgiExchange(Exchange):
         return {"type": "http.disconnect"}
 
     cdef bint notify_readable(self) except -1:
+        if self.senders_first:
+            self.senders_first = False
+            (<AsgiGateway>self.gateway).loop.call_later(SENDERS_FIRST_SECONDS, self.wake_readers)
+            return False
         return wake(self.readers)
+
+    def wake_readers(self) -> None:
+        """Lets receive() calls return that wait."""
+        wake(self.readers)
 
     # ---------------------------------------------------------------- send
 
@@ -334,9 +349,6 @@ cdef class AsgiExchange(Exchange):
         raise unexpected(kind, "http.response.body")
 
     cdef int send_links(self, object links) except -1:
-        # Before anything is done with the codec: nobody may be there any more.
-        if self.disconnected:
-            raise ClientDisconnected
         head = build_hints(self.session.codec, [(b"link", link) for link in links])
         # Without the extension, an application that sends them all the same hears of its mistakes and nothing leaves.
         return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
@@ -348,7 +360,7 @@ cdef class AsgiExchange(Exchange):
         if self.disconnected:
             # Perhaps by this very send(); nobody would wake a future that is made now.
             self.file = None
-            raise ClientDisconnected
+            return False
         if self.file.left and not self.bodiless:
             return True
         self.file = None
@@ -358,7 +370,21 @@ cdef class AsgiExchange(Exchange):
         return False
 
     cdef int notify_writable(self) except -1:
-        wake(self.writers)
+        if wake(self.writers) and self.disconnected and self.readers:
+            self.senders_first = True
+        return 0
+
+    cdef object discard(self, object message):
+        """Takes a message after the client has left. Returns None, or what send() has to await before it returns."""
+        cdef object loop = (<AsgiGateway>self.gateway).loop
+        if self.discarded is None:
+            self.discarded = DiscardedSends(loop, finite=self.declared >= 0)
+        return self.discarded.send(
+            message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
+        )
+
+    cdef int lost_client(self) except -1:
+        """The client has left while send() waited for it, which is no error before spec version 2.4."""
         return 0
 
     # ---------------------------------------------------------------- the end
@@ -515,7 +541,12 @@ cdef class Send:
         message = self.message
         if message is not None:
             self.message = None
-            exchange.handle(message)
+            if not exchange.disconnected:
+                exchange.handle(message)
+            else:
+                self.waiting = exchange.discard(message)
+                if self.waiting is None:
+                    raise StopIteration
         while True:
             if self.waiting is not None:
                 step = next(self.waiting, DONE)
@@ -523,9 +554,10 @@ cdef class Send:
                     return step
                 self.waiting = None
                 if exchange.disconnected:
-                    raise ClientDisconnected
+                    exchange.lost_client()
+                    raise StopIteration
             if not exchange.needs_file() and not exchange.congested():
-                if exchange.given - exchange.rested >= BURST and not exchange.response_complete:
+                if exchange.given - exchange.rested >= BURST and exchange.session is not None:
                     # A client that takes everything must not keep the loop from the others.
                     exchange.rested = exchange.given
                     return None

@@ -151,6 +151,15 @@ cdef class AsgiWebSocket(AsgiExchange):
             raise ClientDisconnected
         raise RuntimeError(f"unexpected ASGI message {name!r} behind 'websocket.close' or a complete response")
 
+    # Spec version 2.5: send() raises once the client has left.
+
+    cdef object discard(self, object message):
+        self.handle(message)
+        return None
+
+    cdef int lost_client(self) except -1:
+        raise ClientDisconnected
+
     cdef int accept_connection(self, dict message) except -1:
         """RFC 6455 section 4.2.2."""
         cdef ResponseFacts facts

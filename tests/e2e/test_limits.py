@@ -37,9 +37,10 @@ def test_requests_over_the_limit_are_answered_503(start_server: Callable[..., Se
         server.log.wait_for("limit-concurrency")
         busy[0].finish()
         assert busy[0].response().body == b"farewell\n"
+        mark = server.log.mark()
         assert server.get().status == 200
         busy[1].reset()
-        server.said("nobody there")
+        server.said("answered nobody", mark)
     with many(2, server.connect) as busy:
         for client in busy:
             occupy(client, server)

@@ -1,0 +1,83 @@
+"""What `send()` does for an ASGI application whose client has left: the rule for HTTP spec version 2.3.
+
+Before version 2.4 of the specification, `send()` on a closed connection is no error, and frameworks rely on that: an
+exception would skip the background tasks of a response, and would end a2wsgi's sender, for which one of its threads
+then waits forever. So `send()` discards what it is given, and the application learns of the end from `receive()`.
+
+- `send()` returns at once, without suspending. A task that is cancelled because another one received
+  `http.disconnect` is therefore cancelled where it awaits something of its own, so that `finally` blocks of generators
+  run. Only an application that does not let the event loop run is suspended in `send()`.
+- A fast sender is slowed down, so that it does not use a whole CPU for nobody.
+- An application that still sends parts of a body of unknown length after a limit gets ClientDisconnected, an OSError.
+  The limit is short in the task of the request, where the exception ends the whole call. It is long in other
+  tasks: other code may wait for them. A body with a Content-Length has an end, and so no limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ianus.exchange.disconnect import ClientDisconnected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Seconds during which parts of a body are discarded, in the task of the request and in other tasks.
+REQUEST_TASK_SECONDS = 2.0
+OTHER_TASK_SECONDS = 600.0
+
+# Seconds after which an application that has not let the event loop run has to.
+LOOP_SECONDS = 0.005
+
+# A pause of PAUSE_SECONDS follows each PAUSE_MESSAGES messages.
+PAUSE_MESSAGES = 512
+PAUSE_SECONDS = 0.01
+
+
+class DiscardedSends:
+    """Decides what each `send()` of one request does after its client has left.
+
+    finite: the response has a Content-Length.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, finite: bool) -> None:
+        self._loop = loop
+        self._finite = finite
+        self._since = monotonic()
+        self._messages = 0
+        self._loop_has_run = True
+        self._not_run_since = 0.0
+
+    def send(self, message: dict[str, Any], *, in_request_task: bool, stopping: bool) -> Iterator[Any] | None:
+        """Discards one message. Returns None, or what `send()` has to await before it returns.
+
+        stopping: the server has ended this response because it stops; there is no other way to tell the application.
+
+        Raises ClientDisconnected when the application has been sending for too long.
+        """
+        now = monotonic()
+        if message.get("type") == "http.response.start":
+            self._finite = has_length(message)
+        limit = 0.0 if stopping else REQUEST_TASK_SECONDS if in_request_task else OTHER_TASK_SECONDS
+        if message.get("more_body") and not self._finite and now - self._since >= limit:
+            raise ClientDisconnected
+        self._messages += 1
+        if self._messages % PAUSE_MESSAGES == 0:
+            return asyncio.sleep(PAUSE_SECONDS).__await__()
+        if self._loop_has_run:
+            self._loop_has_run = False
+            self._not_run_since = now
+            self._loop.call_soon(self._on_loop)
+        elif now - self._not_run_since > LOOP_SECONDS:
+            return asyncio.sleep(0).__await__()
+        return None
+
+    def _on_loop(self) -> None:
+        self._loop_has_run = True
+
+
+def has_length(message: dict[str, Any]) -> bool:
+    """Whether this `http.response.start` has a Content-Length."""
+    return any(bytes(name).lower() == b"content-length" for name, _ in message.get("headers", ()))
