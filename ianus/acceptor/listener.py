@@ -2,8 +2,8 @@
 
 Facts and rules:
 - A host name may have several addresses (`localhost` has 127.0.0.1 and ::1), so opening one address may give
-  several listeners. IPv6 sockets are IPv6 only: "every interface" is two sockets, never one that is both,
-  whose IPv4 peers would have addresses like ::ffff:127.0.0.1.
+  several listeners. "Every interface" is two sockets. Only `[::]` is one for both families, as users of other servers
+  expect; the reactor shows its IPv4 peers as 127.0.0.1, not as ::ffff:127.0.0.1.
 - A socket file outlives the process that made it. It is replaced only when nobody answers on it, and removed
   at the end only while it is still the file that we made.
 - Its folder may belong to another user (safe_paths.py), so what is done with the file is done in the opened folder.
@@ -80,10 +80,11 @@ class Listener:
 # --- TCP ---
 
 
-def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False) -> list[Listener]:
+def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False, dual_stack: bool = True) -> list[Listener]:
     """Listens on every address that `host` has; "" is every interface.
 
-    Port 0 is any free port, the same for all of them. shared: siblings may come. Raises StartupError.
+    Port 0 is any free port, the same for all of them. shared: siblings may come. dual_stack: [::] takes IPv4 too.
+    Raises StartupError.
     """
     listeners: list[Listener] = []
     missing: OSError | None = None
@@ -92,7 +93,8 @@ def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False) -> l
             if port == 0 and listeners:
                 address = (address[0], listeners[0].sock.getsockname()[1], *address[2:])
             try:
-                listeners.append(_open_tcp(family, address, backlog, shared))
+                is_dual = dual_stack and bool(host) and address[0] == "::"
+                listeners.append(_open_tcp(family, address, backlog, shared, is_dual=is_dual))
             except OSError as error:
                 # localhost is ::1 too, by /etc/hosts, on machines whose kernel has no IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -132,21 +134,27 @@ def listen_beside(listener: Listener, *, backlog: int) -> Listener:
     """
     sock = listener.sock
     try:
-        return _open_tcp(sock.family, sock.getsockname(), backlog, shared=True, beside=True)
+        is_dual = sock.family == socket.AF_INET6 and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        return _open_tcp(sock.family, sock.getsockname(), backlog, shared=True, beside=True, is_dual=is_dual)
     except OSError as error:
         host, port = sock.getsockname()[:2]
         raise StartupError(_explain_tcp(error, sock.family, host, port)) from None
 
 
 def _open_tcp(
-    family: int, address: SocketAddress, backlog: int, shared: bool = False, beside: bool = False
+    family: int,
+    address: SocketAddress,
+    backlog: int,
+    shared: bool = False,
+    beside: bool = False,
+    is_dual: bool = False,
 ) -> Listener:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without it a restarted server would have to wait for the TIME_WAIT of its predecessor's connections.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual)
         sock.setblocking(False)
         if beside:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -290,8 +298,8 @@ def _remove(path: str, inode: tuple[int, int]) -> None:
         with Parent(path) as parent:
             if _inode_in(parent) == inode:
                 os.unlink(parent.name, dir_fd=parent.fd)
-    except UnsafePathError:
-        pass  # Its folder is not the one that it was made in.
+    except OSError:
+        pass  # Its folder is gone, or is another one now.
 
 
 def _chmod(parent: Parent, permissions: int) -> None:

@@ -24,7 +24,7 @@ import weakref
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
 from ianus.acceptor.connection cimport Connection, Owner, open_connection
@@ -50,6 +50,9 @@ cdef enum:
     TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
     WAKER_SLOT = 0xFFFFFFFD         # ... or the waker
     ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
+
+# RFC 4291 section 2.5.5.2: the first bytes of an IPv4 address in an IPv6 socket.
+cdef const char* V4_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 cdef double TURN_SECONDS = 0.001
 cdef double ACCEPT_PAUSE = 1.0      # seconds, when the process has no fd left
@@ -627,11 +630,16 @@ cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slo
 cdef object format_address(sockaddr_storage* address):
     """(host, port), or None for what has neither."""
     cdef char text[64]
+    cdef unsigned char* ipv6
     if address.ss_family == AF_INET:
         inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
         return (text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port))
     if address.ss_family == AF_INET6:
-        inet_ntop(AF_INET6, &(<sockaddr_in6*>address).sin6_addr, text, sizeof(text))
+        ipv6 = (<sockaddr_in6*>address).sin6_addr.s6_addr
+        if memcmp(ipv6, V4_MAPPED, 12) == 0:
+            inet_ntop(AF_INET, ipv6 + 12, text, sizeof(text))
+        else:
+            inet_ntop(AF_INET6, ipv6, text, sizeof(text))
         return (text.decode("ascii"), ntohs((<sockaddr_in6*>address).sin6_port))
     return None
 

@@ -6,7 +6,7 @@ import os
 from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
 from ianus.errors import StartupError
 from ianus.settings.schema import Settings
-from ianus.settings.values import Bind, FdBind, UnixBind
+from ianus.settings.values import Bind, FdBind, TcpBind, UnixBind
 from ianus.telemetry.logs import ErrorLog
 
 
@@ -26,10 +26,26 @@ def open_listeners(settings: Settings) -> list[Listener]:
 def listen_on(bind: Bind, settings: Settings, *, shared: bool = False) -> list[Listener]:
     """Listens on everything that `bind` stands for. shared: workers may each have a socket. Raises StartupError."""
     if isinstance(bind, UnixBind):
-        return [listen_unix(bind.path, backlog=settings.backlog, permissions=settings.uds_permissions)]
+        return [listen_unix(bind.path, backlog=settings.backlog, permissions=_permissions(settings))]
     if isinstance(bind, FdBind):
         return [listen_fd(bind.fd)]
-    return listen_tcp(bind.host, bind.port, backlog=settings.backlog, shared=shared)
+    # [::] would take the place of an IPv4 address with the same port.
+    dual_stack = not any(
+        isinstance(each, TcpBind) and each.port == bind.port and _is_ipv4(each) for each in settings.bind
+    )
+    return listen_tcp(bind.host, bind.port, backlog=settings.backlog, shared=shared, dual_stack=dual_stack)
+
+
+def _permissions(settings: Settings) -> int:
+    """Of Unix sockets. A proxy is another user as a rule, so only settings restrict who can connect, not the umask that
+    the server was started with."""
+    if settings.uds_permissions is not None:
+        return settings.uds_permissions
+    return 0o666 & ~(settings.umask or 0)
+
+
+def _is_ipv4(bind: TcpBind) -> bool:
+    return bool(bind.port) and ":" not in bind.host
 
 
 def open_log(settings: Settings) -> ErrorLog:

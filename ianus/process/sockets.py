@@ -8,6 +8,7 @@ Facts and rules:
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
+import logging
 import os
 import socket
 import struct
@@ -17,6 +18,8 @@ from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_ove
 from ianus.process.resources import listen_on
 from ianus.settings.schema import Settings
 from ianus.settings.values import Bind, FdBind, UnixBind
+
+logger = logging.getLogger("ianus.error")
 
 # By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
 Handed = Mapping[str, Sequence[Sequence[int]]]
@@ -92,6 +95,10 @@ class Sockets:
         for key in _keys(settings):
             if key not in self._open:
                 self._open[key] = self._listen(key, settings)
+            elif (lost := self._open[key][0].listeners[0]).has_lost_file():
+                self._open[key] = self._listen(key, settings)
+                logger.warning("the Unix socket was removed, created it again: %s", lost.path)
+                lost.close()
 
     def keep(self, settings: Iterable[Settings], slots: int) -> None:
         """Closes what none of these `settings` needs, nor the first so many slots."""

@@ -40,6 +40,7 @@ from ianus.process.sockets import Sockets
 from ianus.process.systemd import notify
 from ianus.process.template import Template, become_subreaper
 from ianus.process.title import name_process
+from ianus.process.unix_access import log_restrictions
 from ianus.process.watcher import Watcher, impatient, prepare
 from ianus.process.workers import Workers
 from ianus.settings.paths import resolve_paths
@@ -224,6 +225,7 @@ class Supervisor:
         logger.info(
             "Ianus %s serves %s on %s; %s", __version__, facts[0], ", ".join(self.addresses), ", ".join(facts[1:])
         )
+        log_restrictions(self.sockets.listeners())
         self._notify_ready()
         self.workers.plan.hooks.call("when_ready", self.info())
 

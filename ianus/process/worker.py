@@ -30,6 +30,7 @@ from ianus.process.foreman import Foreman, in_loop
 from ianus.process.patched import check_threads
 from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
+from ianus.process.unix_access import log_restrictions
 from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
@@ -237,6 +238,7 @@ class Worker:
                 ", ".join(facts[1:]),
                 os.getpid(),
             )
+            log_restrictions(self.listeners)
         self.say("ready", *facts)
 
     # --- Stopping ---

@@ -48,7 +48,7 @@ class Settings:
         values.bind,
         LISTENING,
         "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. PORT alone is 127.0.0.1:PORT, an empty"
-        " HOST every interface, port 0 any free one.",
+        " HOST every interface, port 0 any free one. [::] takes IPv4 connections too.",
         metavar="ADDRESS",
         short="-b",
         many=True,
@@ -63,7 +63,8 @@ class Settings:
         None,
         values.permissions,
         LISTENING,
-        "Permissions of Unix sockets, such as 660; without it the umask decides.",
+        "Permissions of Unix sockets, such as 660; without it 666, so that every user can connect, less --umask if"
+        " that is set.",
         metavar="OCTAL",
         show="{:o}".format,
     )

@@ -139,7 +139,7 @@ def test_a_failure_closes_what_was_opened_before_it(opened: list[Listener], monk
 def test_what_the_system_refuses_is_explained(
     code: int, host: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> Listener:
+    def refuse(*_: object, **__: object) -> Listener:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(module, "_open_tcp", refuse)

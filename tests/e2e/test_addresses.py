@@ -1,8 +1,13 @@
 """Where a server listens: TCP of both kinds, Unix sockets, descriptors that it was given."""
 
 import json
+import os
+import re
+import shutil
 import socket
 import stat
+import subprocess
+import tempfile
 from ast import literal_eval
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import Client, Server
+from tests.helpers import PATIENCE, Client, Server, until
 
 
 def scope_of(client: Client) -> dict[str, Any]:
@@ -52,6 +57,62 @@ def test_unix_socket(start_server: Callable[..., Server], folder: Path) -> None:
     assert not path.exists()
     assert server.output is not None
     assert "- - - [" in server.output.text
+    assert re.search(r"unix:app.sock: only .* and group \S+ can connect \(permissions 660\); see", server.log.text)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [((), 0o666), (("--umask", "007"), 0o660), (("--uds-permissions", "777"), 0o777)]
+)
+def test_permissions_of_a_unix_socket_do_not_depend_on_who_starts_the_server(
+    options: tuple[str, ...], expected: int, start_server: Callable[..., Server], folder: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        start_server(*options, bind=["unix:app.sock"])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "app.sock").stat().st_mode) == expected
+
+
+NGINX = """
+daemon off;
+master_process on;
+user {user};
+error_log stderr;
+pid {folder}/nginx.pid;
+events {{}}
+http {{
+    access_log off;
+    server {{
+        listen unix:{folder}/nginx.sock;
+        location / {{ proxy_pass http://unix:{folder}/app.sock; }}
+    }}
+}}
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nginx") is None, reason="nginx changes its user as root alone")
+def test_nginx_as_its_own_user_reaches_a_unix_socket(start_server: Callable[..., Server]) -> None:
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own are closed to others.
+        folder = Path(directory)
+        folder.chmod(0o755)
+        server = start_server(bind=[f"unix:{folder}/app.sock"])
+        (folder / "nginx.conf").write_text(NGINX.format(user="nobody nogroup", folder=folder))
+        nginx = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder], stderr=subprocess.PIPE)
+        try:
+            until((folder / "nginx.sock").exists, "nginx")
+            with Client(str(folder / "nginx.sock")) as client:
+                assert client.get("/hello").status == 200
+            assert "can connect" not in server.log.text
+        finally:
+            nginx.terminate()
+            nginx.communicate(timeout=PATIENCE)
+
+
+def test_a_folder_that_is_closed_to_the_proxy_is_told(start_server: Callable[..., Server], folder: Path) -> None:
+    (folder / "run").mkdir(mode=0o750)
+    server = start_server(bind=["unix:run/app.sock"])
+    server.log.wait_for(rf"unix:run/app.sock: only .* and group .* can connect; for others, chmod o\+x {folder}/run$")
 
 
 @pytest.mark.usefixtures("folder")
@@ -89,6 +150,45 @@ def test_ipv6(start_server: Callable[..., Server]) -> None:
     server.stop()
     assert server.output is not None
     assert server.output.text.startswith("::1 - - [")
+
+
+def reach(host: str, port: int) -> tuple[dict[str, Any], str]:
+    """The scope of a request to this address, and the address that the client had."""
+    with Client((host, port)) as client:
+        return scope_of(client), client.sock.getsockname()[0]
+
+
+@needs_ipv6
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_ipv6_of_every_interface_takes_ipv4_too(workers: str, start_server: Callable[..., Server]) -> None:
+    server = start_server("--workers", workers, bind=["[::]:0"])
+    port = server.address[1]
+    for host in ("127.0.0.1", "::1"):
+        for _ in range(5):
+            scope, own = reach(host, int(port))
+            assert (scope["client"][0], own) == (host, host)
+            assert tuple(scope["server"]) == (host, int(port))
+    server.stop()
+    assert server.output is not None
+    assert server.output.text.startswith("127.0.0.1 - - [")
+
+
+def free_port() -> int:
+    """A port that was free this moment on every interface."""
+    with socket.socket(socket.AF_INET6) as sock:
+        sock.bind(("::", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@needs_ipv6
+@pytest.mark.parametrize("hosts", [("[::]", "0.0.0.0"), ("0.0.0.0", "[::]"), ("127.0.0.1", "[::]")])
+def test_both_families_may_be_bound_by_themselves(hosts: tuple[str, str], start_server: Callable[..., Server]) -> None:
+    port = free_port()
+    server = start_server("--workers", "2", bind=[f"{host}:{port}" for host in hosts])
+    assert len(server.addresses) == 2
+    for host in ("127.0.0.1", "::1"):
+        assert reach(host, port)[0]["client"][0] == host
 
 
 @pytest.mark.usefixtures("folder")

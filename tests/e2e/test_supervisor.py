@@ -633,12 +633,28 @@ def test_the_umask_is_that_of_all_processes(start: Callable[..., Site], tmp_path
 
     site = start(bind=("unix:app.sock",), workers=1, umask="027")
     assert umasks() == {"0027"}
-    assert (tmp_path / "app.sock").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "app.sock").stat().st_mode & 0o777 == 0o640
     site.configure(workers=1, umask="077")
     mark = site.signal(signal.SIGHUP)
     site.replaced(1, mark)
     until(lambda: len(site.server.children()) == 1, "the end of the worker before")
     assert umasks() == {"0077"}
+
+
+def test_a_unix_socket_that_was_removed_is_made_again_at_hup(
+    start: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    site = start(bind=("unix:app.sock",), workers=2)
+    path = tmp_path / "app.sock"
+    for _ in range(2):
+        path.unlink()
+        mark = site.signal(signal.SIGHUP)
+        site.log.wait_for("the Unix socket was removed, created it again: .*/app.sock", mark)
+        site.replaced(2, mark)
+        assert site.answer()[0] == "one"
+    site.server.stop()
+    assert not path.exists()
 
 
 # --- Users ---
