@@ -17,7 +17,7 @@ from ianus.settings.schema import Settings
 if TYPE_CHECKING:
     from ianus.process.server import Server
 
-__all__ = ["Server", "SettingError", "Settings", "StartupError", "__version__", "run"]
+__all__ = ["Server", "SettingError", "Settings", "StartupError", "__version__", "freeze_support", "run"]
 
 
 def run(app: Any, **settings: Any) -> None:
@@ -28,10 +28,13 @@ def run(app: Any, **settings: Any) -> None:
 
     Raises SettingError (a ValueError) for a value that a setting cannot have and TypeError for a setting that
     does not exist. A server that cannot start prints its one message and raises SystemExit(3), as the command
-    does.
+    does. One that is loading the calling module raises StartupError, since that would start servers without end.
     """
     chosen = Settings.from_values(settings)
-    from ianus.process.start import start  # Late: importing the package must stay cheap.
+    from ianus.process.run_guard import check_call  # Late: importing the package must stay cheap.
+    from ianus.process.start import start
+
+    check_call()
 
     try:
         code = start(app, chosen)
@@ -42,6 +45,19 @@ def run(app: Any, **settings: Any) -> None:
         raise SystemExit(error.exit_code) from None
     if code:
         raise SystemExit(code)
+
+
+def freeze_support() -> None:
+    """Becomes the supervisor if this process is a frozen program (PyInstaller) that ianus.run() has started as that.
+
+    To be called first under `if __name__ == "__main__":`. In other processes it does nothing.
+    """
+    import sys
+
+    if getattr(sys, "frozen", False):
+        from ianus.process import child
+
+        child.freeze_support()
 
 
 def __getattr__(name: str) -> Any:

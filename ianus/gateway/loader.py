@@ -128,6 +128,8 @@ def _import(name: str, directory: str) -> ModuleType:
         if _is_about(error, name):
             raise StartupError(_explain_missing_module(name, str(error.name), directory)) from None
         raise _import_failed(name, error) from None
+    except StartupError:
+        raise  # by a server that the module starts
     except (Exception, SystemExit) as error:
         raise _import_failed(name, error) from None
     return sys.modules[name]

@@ -20,8 +20,12 @@ from typing import NoReturn
 
 from ianus.errors import StartupError
 from ianus.process.after_fork import set_handler
+from ianus.process.run_guard import VARIABLE, check_interpreter
 from ianus.settings.schema import Settings, table
 from ianus.settings.values import FdBind
+
+# The first argument of a frozen program that is to become a supervisor; the second one is the pipe.
+FROZEN_ARGUMENT = "--ianus-supervisor"
 
 COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.child import main; main({pipe})"
 
@@ -29,14 +33,15 @@ COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.child import m
 def run(app: str, settings: Settings) -> int:
     """Serves `app`, a "MODULE:ATTR", until a signal asks to stop. Returns the exit code.
 
-    Raises OSError where the system starts no process.
+    Raises OSError where the system starts no process, and StartupError if that would run the calling program again.
     """
+    check_interpreter(has_freeze_support=_freezing.is_supported)
     handed = [each.fd for each in settings.bind if isinstance(each, FdBind)]
     reading, lifeline = os.pipe()
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    command = COMMAND.format(path=sys.path, pipe=reading)
     try:
-        process = subprocess.Popen([sys.executable, *flags, "-c", command], pass_fds=[reading, *handed])
+        process = subprocess.Popen(
+            [sys.executable, *_arguments(reading)], pass_fds=[reading, *handed], env={**os.environ, VARIABLE: "1"}
+        )
     except OSError:
         os.close(lifeline)
         raise
@@ -52,6 +57,13 @@ def run(app: str, settings: Settings) -> int:
     finally:
         restore()
         os.close(lifeline)
+
+
+def _arguments(pipe: int) -> list[str]:
+    if getattr(sys, "frozen", False):
+        return [FROZEN_ARGUMENT, str(pipe)]
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [*flags, "-c", COMMAND.format(path=sys.path, pipe=pipe)]
 
 
 def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
@@ -84,9 +96,24 @@ def _as_texts(settings: Settings) -> dict[str, list[str] | str]:
 # --- The child's side ---
 
 
+class _Freezing:
+    is_supported = False  # freeze_support() was called
+
+
+_freezing = _Freezing()
+
+
+def freeze_support() -> None:
+    """In a frozen program: serves and does not return, if run() has started it for that."""
+    _freezing.is_supported = True
+    if sys.argv[1:2] == [FROZEN_ARGUMENT]:
+        main(int(sys.argv[2]))
+
+
 def main(pipe: int) -> NoReturn:
     """Serves as the caller at the other end of `pipe` says. Exits with the code that the command would have."""
     os.set_inheritable(pipe, False)
+    os.environ.pop(VARIABLE, None)
     with open(pipe, "rb", buffering=0, closefd=False) as file:
         sys.argv, app, texts = json.loads(file.readline())
     from ianus.process.start import supervise

@@ -99,6 +99,8 @@ def _import(name: str, directory: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         if before is not None:
             sys.modules[name] = before
+        if isinstance(error, StartupError):
+            raise  # by a server that the module starts
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             raise StartupError(
                 f"There is no module {error.name!r} in {directory} or elsewhere on the path; see --hooks and --app-dir."
