@@ -1,5 +1,6 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
+from ianus.acceptor.lingering cimport Lingering
 from ianus.codec.output cimport Output
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
@@ -10,6 +11,7 @@ cdef class Owner(Poller):
     cdef Py_ssize_t receive_size
     # A codec is on the stack and reads the receive buffer or a connection's leftovers: nobody else may.
     cdef bint parsing
+    cdef Lingering lingering
 
     cdef int watch(self, Connection connection, unsigned int events) except -1
     cdef int schedule(self, Connection connection, double when) except -1
@@ -34,23 +36,25 @@ cdef class Connection(Transport):
 
     cdef double deadline                # when the timer comes by at the latest, 0 = not at all
     cdef double write_deadline          # while output waits for the peer, 0 = none
-    cdef double linger_until            # end of a lingering close
-    cdef int linger_left                # bytes that it may still throw away
+    cdef double linger_since            # start of a lingering close
+    cdef double linger_last             # ... and its last byte received
+    cdef long long linger_bytes         # ... and all of them
 
     cdef flag in_turn                   # turn() is on the stack
     cdef flag listed                    # the reactor will call resume()
     cdef flag eof                       # FIN was read
     cdef flag fin_seen                  # FIN was reported, perhaps behind unread bytes
     cdef flag unread                    # bytes wait in the socket that nobody wants now
-    cdef flag closing                   # to be closed when the output has left
+    cdef flag pipelined                 # an answer has not left whose request came together with the one before it
+    cdef flag closing                   # to be closed when the output has left; input is discarded
+    cdef flag throttled                 # input waits to be discarded when there is a share of it again
     cdef flag resetting                 # to be closed with RST
-    cdef flag lingering                 # our side is shut down, the peer's bytes are thrown away
+    cdef flag lingering                 # our side is shut down, input is discarded until the peer closes
 
     # From the reactor
     cdef int on_events(self, unsigned int events) except -1
     cdef int on_timer(self, double now) except -1
     cdef int resume(self) except -1             # behind the loop's callbacks, after later()
-    cdef int close(self) except -1              # at once
     cdef int forget(self) except -1             # in the child of a fork: without a trace on the wire
     # Reading
     cdef bint may_read(self) noexcept
@@ -65,6 +69,8 @@ cdef class Connection(Transport):
     # Bookkeeping
     cdef int update(self) except -1
     cdef int linger(self) except -1
+    cdef bint has_input(self) noexcept
+    cdef double linger_deadline(self) noexcept
     cdef int release(self) except -1
 
 

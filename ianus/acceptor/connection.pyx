@@ -20,8 +20,8 @@ from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
 from ianus.acceptor.socket_api cimport (
-    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_MORE, MSG_NOSIGNAL, SHUT_RDWR, SHUT_WR, SO_LINGER,
-    SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
+    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR,
+    SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.ledger cimport CONNECTIONS, count
@@ -37,9 +37,8 @@ cdef enum:
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE = 65536        # bytes of output that wait for more at the most
     LOW_WATER = 16384       # bytes of output below which who waits may go on
-    LINGER_BYTES = 262144   # what a lingering close throws away
 
-cdef double LINGER_SECONDS = 2.0
+cdef double THROTTLE_SECONDS = 0.1
 cdef double TURN_SECONDS = 0.001
 
 
@@ -87,7 +86,7 @@ cdef class Connection(Transport):
             if self.fd < 0:
                 return 0
         if events & EPOLLIN:
-            if self.lingering:
+            if self.closing:
                 return self.discard()
             if self.may_read():
                 return self.read()
@@ -108,10 +107,13 @@ cdef class Connection(Transport):
             return 0
         # The wheel has forgotten this connection; update() puts it in again.
         self.deadline = 0
+        self.throttled = False
         if self.lingering:
-            if now >= self.linger_until:
-                return self.close()
-            return self.update()
+            # A loop that was blocked must not cut a client off whose bytes have arrived meanwhile.
+            self.discard()
+            if self.fd < 0:
+                return 0
+            return self.close() if now >= self.linger_deadline() else self.update()
         if self.write_deadline and now >= self.write_deadline:
             self.flush()
             if self.fd < 0:
@@ -197,6 +199,7 @@ cdef class Connection(Transport):
                     owner.parsing = False
                 if used == 0:
                     break
+                self.pipelined = True
                 self.left_start += <int>used
         finally:
             self.in_turn = False
@@ -250,22 +253,31 @@ cdef class Connection(Transport):
         return 0
 
     cdef int discard(self) except -1:
-        """A lingering close throws away what still comes, so that no reset destroys the answer."""
+        """Discards input of a closing connection, so that no reset destroys the answer.
+
+        No more than the reactor allows: clients that send without end must not take the others' time. TCP does not even
+        copy it (MSG_TRUNC).
+        """
+        cdef double now
+        cdef Py_ssize_t share
         cdef ssize_t n
         if self.owner.parsing:
             return 0
-        while self.linger_left > 0:
-            n = recv(self.fd, self.owner.receive_buffer, self.owner.receive_size, 0)
-            if n < 0:
-                if errno == EINTR:
-                    continue
-                if errno == EAGAIN:
-                    return 0
-                return self.close()
-            if n == 0:
-                return self.close()
-            self.linger_left -= <int>n
-        return self.close()
+        now = monotonic()
+        share = min(self.owner.lingering.share(now), self.owner.receive_size)
+        if share == 0:
+            self.throttled = True
+            return self.update()
+        n = recv(self.fd, self.owner.receive_buffer, share, MSG_TRUNC)
+        if n < 0:
+            return 0 if errno == EAGAIN or errno == EINTR else self.close()
+        if n == 0:
+            self.eof = self.fin_seen = True
+            # The answer is still leaving, unless this is a lingering close.
+            return self.close() if self.lingering else self.update()
+        self.linger_bytes += n
+        self.linger_last = now
+        return 0
 
     # ---------------------------------------------------------------- writing
 
@@ -349,6 +361,7 @@ cdef class Connection(Transport):
         self.write_deadline = 0
         if self.closing:
             return 0 if self.in_turn else self.linger()
+        self.pipelined = False
         # Whoever waits may have filled the output in this very turn.
         self.session.writable()
         if waited and not self.in_turn:
@@ -389,19 +402,32 @@ cdef class Connection(Transport):
         return 0
 
     cdef int linger(self) except -1:
-        """RFC 9112 section 9.6: half-close, then wait for the client to close."""
+        """RFC 9112 section 9.6: half-closes, then discards input until the client closes, too.
+
+        With everything received and nothing expected there is nothing to lose: then it closes at once, as nginx does.
+        """
+        cdef bint expected = self.left_start < self.left_end or self.pipelined
         if self.lingering or self.fd < 0:
             return 0
-        if self.eof:
-            return self.close()
-        self.lingering = True
-        self.linger_left = LINGER_BYTES
-        self.linger_until = monotonic() + LINGER_SECONDS
         free(self.leftover)
         self.leftover = NULL
         self.left_start = self.left_end = self.left_room = 0
+        if self.eof or not (expected or self.session.expects_input() or self.has_input()):
+            return self.close()
+        self.lingering = True
+        self.linger_bytes = 0
+        self.linger_since = self.linger_last = monotonic()
         shutdown(self.fd, SHUT_WR)
+        self.owner.lingering.add(self.slot, self)
         return self.update()
+
+    cdef bint has_input(self) noexcept:
+        """Whether bytes wait in the socket: closing it would send RST in place of FIN."""
+        cdef char byte
+        return recv(self.fd, &byte, 1, MSG_PEEK) > 0
+
+    cdef double linger_deadline(self) noexcept:
+        return self.session.discard_deadline(self.linger_since, self.linger_last, self.linger_bytes)
 
     cdef int abort(self) except -1:
         cdef linger_option reset = linger_option(l_onoff=1, l_linger=0)
@@ -447,21 +473,27 @@ cdef class Connection(Transport):
         """Watches for what is wanted now, and has the timer come by for the next deadline."""
         cdef unsigned int events = 0
         cdef double deadline
-        if self.lingering:
-            events = EPOLLIN
-            deadline = self.linger_until
+        if self.closing:
+            # Input is discarded while the answer leaves, too: some clients send all of a body before they read.
+            if not self.eof and not self.throttled:
+                events = EPOLLIN
+            if self.blocked:
+                events |= EPOLLOUT
+            deadline = self.linger_deadline() if self.lingering else self.write_deadline
+            if self.throttled:
+                deadline = monotonic() + THROTTLE_SECONDS
         else:
             if self.may_read():
                 self.unread = False
                 events = EPOLLIN
-            elif not self.unread and not self.eof and not self.closing:
+            elif not self.unread and not self.eof:
                 # Not wanted, but nothing has come either: most clients wait, and changing epoll costs a call.
                 events = self.events & EPOLLIN
             if not self.fin_seen:
                 events |= EPOLLRDHUP
             if self.blocked:
                 events |= EPOLLOUT
-            deadline = 0 if self.closing else self.session.read_deadline()
+            deadline = self.session.read_deadline()
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
                 deadline = self.write_deadline
         if events != self.events:

@@ -29,6 +29,7 @@ from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
 from ianus.acceptor.connection cimport Connection, Owner, open_connection
 from ianus.acceptor.file_reserve cimport FileReserve
+from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.socket_api cimport (
     AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
     SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
@@ -77,6 +78,7 @@ cdef class Reactor(Owner):
         self.sessions = sessions
         self.limit_connections = limit_connections
         self.reserve = FileReserve()
+        self.lingering = Lingering(limit_connections)
         self.slots = []
         self.free_slots = []
         self.closed = []
@@ -216,6 +218,7 @@ cdef class Reactor(Owner):
                 connection.forget()
         self.slots = []
         self.waiting = []
+        self.lingering.clear()
         for acceptor in self.acceptors:
             acceptor.sock.close()
         self.acceptors = []
@@ -477,6 +480,8 @@ cdef class Reactor(Owner):
 
     cdef int remove(self, Connection connection, int fd) except -1:
         cdef epoll_event event
+        if connection.lingering:
+            self.lingering.remove(connection.slot)
         # An error means that fd is not there any more, which is what is wanted.
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
         self.wheel.cancel(connection.slot)

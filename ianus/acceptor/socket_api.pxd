@@ -58,6 +58,8 @@ cdef extern from "<sys/socket.h>" nogil:
         AF_INET6
         MSG_MORE
         MSG_NOSIGNAL
+        MSG_PEEK
+        MSG_TRUNC
         SHUT_RDWR
         SHUT_WR
         SOCK_CLOEXEC

@@ -61,6 +61,7 @@ cdef class Codec:
     cdef bint wants_input(self) noexcept        # feed() would make progress with more bytes
     cdef bint in_message(self) noexcept         # a request has begun and has not ended
     cdef int next_message(self) except -1       # the response is complete: go on parsing
+    cdef int discard_body(self) except -1       # the rest of the body is discarded: its size is not limited any more
 
     # Writing
     # Encodes status and validated fields; what it returns is passed to send_head(). It changes nothing, so threads may

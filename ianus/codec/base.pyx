@@ -43,6 +43,9 @@ cdef class Codec:
     cdef int next_message(self) except -1:
         raise NotImplementedError
 
+    cdef int discard_body(self) except -1:
+        return 0
+
     cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
         raise NotImplementedError
 

@@ -21,6 +21,7 @@ cdef class Transport:
     cdef int resume_soon(self) except -1     # the same, and go on with the input, when others have had their turn
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
     cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
+    cdef int close(self) except -1      # close at once, whatever is left to send or to receive
     cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
 
 
@@ -29,6 +30,7 @@ cdef class Session(Sink):
     """What a connection drives: one conversation, whatever protocol it is in."""
     cdef Codec codec
     cdef Transport transport            # None once the connection is gone
+    cdef flag input_cut                 # the conversation ended while the peer was perhaps still sending
 
     # The codec is on the stack during received(): it takes bytes, says how many, and runs no application code.
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1
@@ -48,6 +50,10 @@ cdef class Session(Sink):
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int expired(self) except -1            # it has passed, and the socket was drained first
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
+    # Whether the peer may still send something, which would reset a closed connection and destroy the answer.
+    cdef bint expects_input(self) noexcept
+    # Until when input is discarded: its start, its last byte, the bytes so far. CLOCK_MONOTONIC seconds.
+    cdef double discard_deadline(self, double since, double last, long long received) noexcept
 
 
 cdef class Poller:

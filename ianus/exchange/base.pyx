@@ -17,6 +17,9 @@ cdef class Transport:
     cdef int finish(self) except -1:
         raise NotImplementedError
 
+    cdef int close(self) except -1:
+        raise NotImplementedError
+
     cdef int abort(self) except -1:
         raise NotImplementedError
 
@@ -67,6 +70,12 @@ cdef class Session(Sink):
 
     cdef double write_timeout(self) noexcept:
         return 0
+
+    cdef bint expects_input(self) noexcept:
+        return self.input_cut
+
+    cdef double discard_deadline(self, double since, double last, long long received) noexcept:
+        return since
 
 
 cdef class Poller:

@@ -10,7 +10,7 @@ from ianus.exchange.service cimport Service
 cdef enum:
     HIGH_WATER = 65536      # bytes buffered in one direction at which the faster side has to wait
     GATHER = 262144         # bytes of a response that leave in one call, for a client that takes everything
-    DISCARDED = 65536       # bytes of an unread request body that are thrown away to keep a connection
+    DISCARDED = 65536       # bytes that are left of a request body up to which its connection is kept for them
 
 
 cdef class Gateway:

@@ -326,8 +326,8 @@ cdef class Exchange:
         if self.awaits_continue:
             # The client may send the body or not, which nobody can tell from a next request.
             return True
-        # More of the request body is coming than we would throw away.
-        return whole and not self.request_complete and self.request.content_length > DISCARDED
+        # So much of the request body is left that its client had better stop sending (RFC 9112 section 9.5).
+        return whole and not self.request_complete and self.request.content_length - self.body_received > DISCARDED
 
     cdef int complete(self) except -1:
         cdef Session session = self.session

@@ -15,6 +15,9 @@ cdef class Deadlines:
     cdef readonly double write              # without progress while output waits
     cdef readonly double drain_idle         # without a request, and of a WebSocket, when a successor takes over
 
+    # When so many bytes since then will be too few for body_rate, which is not 0
+    cdef double by_rate(self, double since, long long received) noexcept
+
 
 cdef class WebSocketRules:
     """What holds for every WebSocket. Immutable."""

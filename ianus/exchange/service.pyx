@@ -55,6 +55,9 @@ cdef class Deadlines:
         self.write = write
         self.drain_idle = drain_idle
 
+    cdef double by_rate(self, double since, long long received) noexcept:
+        return since + max(self.body_rate_grace, received / self.body_rate)
+
 
 cdef class WebSocketRules:
     """max_size: bytes of a message, 0 for no limit. max_queue: messages that wait for the application. Seconds:

@@ -1,7 +1,7 @@
 """The life of one HTTP/1 conversation, in the order in which it happens.
 
 Rules: sink calls only note what happened, run() acts on it when no codec is on the stack; after an error nothing of
-the conversation is read any more; an unread request body is thrown away up to 64 KiB, else the connection closes.
+the conversation is read any more; the rest of a request whose answer is complete is discarded, for a limited time.
 
 Compiled because every request passes here.
 """
@@ -10,7 +10,7 @@ cimport cython
 from ianus.codec.base cimport Request
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.http cimport DISCARDED, HIGH_WATER, Exchange, Gateway
+from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.telemetry.clock cimport monotonic, monotonic_coarse
 
@@ -20,6 +20,13 @@ from ianus.telemetry.logger import logger
 
 # Idle connections that were used this recently get the chance of one more request when the server stops for good.
 cdef double DRAIN_IDLE = 1.0
+# Maximum time for which the rest of an upload is discarded (RFC 9112 section 9.6): without a byte, and in total.
+# nginx has the same for lingering_timeout and lingering_time.
+cdef double DISCARD_IDLE_SECONDS = 5.0
+cdef double DISCARD_SECONDS = 30.0
+# ... while the server stops
+cdef double STOPPING_IDLE_SECONDS = 1.0
+cdef double STOPPING_SECONDS = 1.5
 cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
 
 
@@ -99,7 +106,7 @@ cdef class HttpSession(Session):
                             self.service.on_spent()
                         self.scheduled = exchange.start()
             elif exchange.response_complete:
-                if exchange.request_complete or exchange.body_received > DISCARDED:
+                if exchange.request_complete:
                     self.end_exchange()
             elif exchange.news:
                 exchange.news = False
@@ -152,6 +159,9 @@ cdef class HttpSession(Session):
     cdef int writable(self) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is not None:
+            if exchange.response_complete:
+                # Only now its client can have the whole answer.
+                exchange.body_since = exchange.body_last = monotonic()
             exchange.notify_writable()
         return 0
 
@@ -200,13 +210,15 @@ cdef class HttpSession(Session):
             return exchange.tunnel_deadline()
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
             return 0
+        if exchange.response_complete:
+            # A client that sends all of its body before it reads is waited for by the deadline of the output.
+            if self.transport.blocked:
+                return 0
+            return self.discard_deadline(exchange.body_since, exchange.body_last, exchange.body_received)
         if deadlines.request_body:
             deadline = exchange.body_last + deadlines.request_body
         if deadlines.body_rate:
-            # The moment at which what has come is too little for the time it took.
-            by_rate = exchange.body_since + max(
-                deadlines.body_rate_grace, exchange.body_received / deadlines.body_rate
-            )
+            by_rate = deadlines.by_rate(exchange.body_since, exchange.body_received)
             if deadline == 0 or by_rate < deadline:
                 deadline = by_rate
         return deadline
@@ -221,18 +233,36 @@ cdef class HttpSession(Session):
         if exchange.tunnel:
             return exchange.tunnel_expired()
         if exchange.response_complete:
-            return self.transport.finish()
+            return self.transport.close()
         return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
 
     cdef double write_timeout(self) noexcept:
         return self.service.deadlines.write
+
+    cdef double discard_deadline(self, double since, double last, long long received) noexcept:
+        cdef Deadlines deadlines = self.service.deadlines
+        cdef double idle = DISCARD_IDLE_SECONDS, deadline = since + DISCARD_SECONDS
+        # An upload may outlast a reload. All other connections linger there only for requests that were on their way.
+        if self.service.draining and not (self.service.handover and (self.input_cut or self.exchange is not None)):
+            idle = STOPPING_IDLE_SECONDS
+            deadline = min(deadline, max(since, self.service.drains_since) + STOPPING_SECONDS)
+        if deadlines.request_body:
+            idle = min(idle, deadlines.request_body)
+        if deadlines.body_rate:
+            deadline = min(deadline, deadlines.by_rate(since, received))
+        return min(deadline, last + idle)
+
+    cdef bint expects_input(self) noexcept:
+        # A reload resets no connection, so a next request that is on its way must not cause a reset either.
+        return self.input_cut or self.service.handover
 
     # ---------------------------------------------------------------- ends
 
     cdef int response_complete(self, int stream) except -1:
         """The exchange has queued its last byte."""
         if not self.exchange.request_complete and self.codec.persists():
-            # The rest of the request body is thrown away, within the deadlines of a body and up to a limit.
+            # The rest of the request body is discarded, within discard_deadline().
+            self.codec.discard_body()
             self.exchange.body_received = 0
             self.exchange.body_since = self.exchange.body_last = monotonic()
         else:
@@ -247,11 +277,13 @@ cdef class HttpSession(Session):
         self.exchange = None
         if not whole or not self.codec.persists():
             self.ending = True
+            self.input_cut = self.input_cut or not whole
             return self.transport.finish()
         self.since = monotonic_coarse()
         return self.codec.next_message()
 
     cdef int broken_off(self, int stream) except -1:
+        self.input_cut = not self.exchange.request_complete
         self.exchange = None
         self.ending = True
         if self.codec.close_delimited():
@@ -269,6 +301,7 @@ cdef class HttpSession(Session):
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
         self.log_refusal(status, reason)
+        self.input_cut = True
         if self.ending and exchange is None:
             # The last answer is out already.
             return self.transport.finish()

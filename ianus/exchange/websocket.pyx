@@ -79,6 +79,7 @@ cdef class WebSocket(WebSocketSink):
         return 0
 
     cdef int on_close(self, int code, str reason) except -1:
+        self.peer_closed = True
         # RFC 6455 section 5.5.1: the code is echoed.
         return self.end(code, "", code, reason)
 

@@ -279,6 +279,8 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int finish(self) except -1:
         """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
+        if self.session is not None:
+            self.session.input_cut = not self.conversation.peer_closed
         self.end_tunnel()
         wake(self.writers)
         return self.complete() if self.session is not None else 0

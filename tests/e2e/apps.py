@@ -414,6 +414,15 @@ async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, b"ignored\n")
 
 
+@path("/ignore-the-rest")
+async def ignore_the_rest(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads as many bytes of the body as the query says, and answers."""
+    left = number(scope)
+    while left > 0:
+        left -= len((await receive())["body"])
+    await answer(send, b"ignored\n")
+
+
 @path("/raise")
 async def raise_first(scope: Scope, receive: Receive, send: Send) -> None:
     raise LookupError("raised on purpose")

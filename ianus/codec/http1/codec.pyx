@@ -27,6 +27,9 @@ from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output, OutputPool
 
 
+cdef long long UNLIMITED = 0x7FFFFFFFFFFFFFFF
+
+
 @cython.no_gc
 cdef class Http1Codec(Codec):
     # ---------------------------------------------------------------- reading
@@ -69,6 +72,11 @@ cdef class Http1Codec(Codec):
         self.skipped_line = False
         # RFC 9112 section 9.6: nothing is read behind a request or response that closes.
         self.state = START if self.keep_alive else ENDED
+        return 0
+
+    cdef int discard_body(self) except -1:
+        if self.state == BODY_CHUNKED:
+            self.body_left = UNLIMITED
         return 0
 
     cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept:
@@ -149,7 +157,7 @@ cdef class Http1Codec(Codec):
         if request.content_length < 0:
             self.state = BODY_CHUNKED
             self.chunked = ChunkedDecoder.__new__(ChunkedDecoder)
-            self.body_left = limit if limit else <long long>0x7FFFFFFFFFFFFFFF
+            self.body_left = limit if limit else UNLIMITED
         elif request.content_length:
             self.state = BODY_LENGTH
             self.body_left = request.content_length

@@ -1,0 +1,65 @@
+"""What lingering connections may take from others.
+
+Facts: an honest client that lingers sends the rest of an upload, and is gone in a second or two. An attacker can linger
+on purpose, with many connections, sending nothing or as much as the network carries. Strategy: the number of lingering
+connections is limited, and so is the rate at which the input of all of them is discarded; how long each may take is
+the session's to say.
+
+Compiled because it handles connections.
+"""
+import resource
+from collections import OrderedDict
+
+from ianus.exchange.base cimport Transport
+
+
+cdef enum:
+    MAX_LINGERING = 1024            # connections
+    PIECE_BYTES = 65536             # discarded by one connection in a turn
+    TURN_BYTES = 4194304            # discarded by all connections in one turn of each
+    WINDOW_BYTES = 33554432         # discarded by all connections in WINDOW_SECONDS
+
+cdef double WINDOW_SECONDS = 0.1
+
+
+cdef class Lingering:
+    """limit_connections: maximum number of open connections, 0 for no limit."""
+
+    def __init__(self, int limit_connections):
+        self.connections = OrderedDict()
+        self.limit = max_lingering(limit_connections)
+
+    cdef int add(self, int slot, Transport connection) except -1:
+        # At the limit the oldest one is closed, so that attackers who keep theirs open do not deprive other clients.
+        self.connections[slot] = connection
+        if len(self.connections) > self.limit:
+            (<Transport>next(iter(self.connections.values()))).close()
+        return 0
+
+    cdef int remove(self, int slot) except -1:
+        del self.connections[slot]
+        return 0
+
+    cdef Py_ssize_t share(self, double now) except -1:
+        cdef Py_ssize_t size = TURN_BYTES // (<Py_ssize_t>len(self.connections) + 1)
+        if now - self.window_start >= WINDOW_SECONDS:
+            self.window_start = now
+            self.window_left = WINDOW_BYTES
+        size = min(size, PIECE_BYTES, self.window_left)
+        self.window_left -= size
+        return size
+
+    cdef int clear(self) except -1:
+        self.connections.clear()
+        return 0
+
+
+cdef Py_ssize_t max_lingering(int limit_connections) except -1:
+    """At most a quarter of the connections that may be open, by limit_connections and by the limit of open files."""
+    cdef Py_ssize_t limit = MAX_LINGERING
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files != resource.RLIM_INFINITY:
+        limit = min(limit, files // 4)
+    if limit_connections:
+        limit = min(limit, limit_connections // 4)
+    return max(limit, 1)
