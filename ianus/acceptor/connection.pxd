@@ -60,6 +60,7 @@ cdef class Connection(Transport):
     cdef bint may_read(self) noexcept
     cdef int read(self) except -1
     cdef int discard(self) except -1
+    cdef int discard_rest(self) except -1
     cdef int keep(self, const char* data, Py_ssize_t size) except -1
     cdef int turn(self) except -1
     cdef int end_turn(self) except -1

@@ -80,7 +80,7 @@ cdef class Connection(Transport):
     cdef int on_events(self, unsigned int events) except -1:
         if events & (EPOLLERR | EPOLLHUP):
             # Reset, or both sides shut down: no answer can reach anybody.
-            return self.close()
+            return self.close() if events & EPOLLERR or not self.lingering else self.discard_rest()
         if events & EPOLLOUT:
             self.flush()
             if self.fd < 0:
@@ -278,6 +278,14 @@ cdef class Connection(Transport):
         self.linger_bytes += n
         self.linger_last = now
         return 0
+
+    cdef int discard_rest(self) except -1:
+        """The client has finished while this connection lingers. What it sent before, unread, would send RST."""
+        if self.owner.parsing:
+            return 0
+        while recv(self.fd, self.owner.receive_buffer, self.owner.receive_size, MSG_TRUNC) > 0:
+            pass
+        return self.close()
 
     # ---------------------------------------------------------------- writing
 
