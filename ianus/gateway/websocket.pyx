@@ -6,7 +6,6 @@ response. One that ends without a word closes: 1000 behind a return, 1011 behind
 Compiled because every message passes here.
 """
 cimport cython
-import logging
 
 from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
 from cpython.object cimport PyObject
@@ -24,8 +23,8 @@ from ianus.codec.websocket.handshake import (
     HandshakeError, accept_value, asks_for_websocket, is_downgraded, negotiate, subprotocols,
 )
 from ianus.exchange.disconnect import ClientDisconnected
+from ianus.telemetry.logger import logger
 
-logger = logging.getLogger("ianus.error")
 
 cdef str SPEC_VERSION = "2.5"
 
@@ -35,8 +34,8 @@ cdef class AsgiWebSocket(AsgiExchange):
     """One WebSocket in its application."""
 
     cdef bint start(self) except -1:
-        # What answers the handshake instead of a 101 closes: a proxy may take the connection for a tunnel, and would let
-        # requests pass that it has not looked at.
+        # What answers the handshake instead of a 101 closes: a proxy may take the connection for a tunnel, and would
+        # let requests pass that it has not looked at.
         self.close = True
         if is_downgraded(self.request):
             logger.warning(
@@ -328,7 +327,8 @@ def open_websocket(Request request not None):
     if request.websocket_key:
         logger.warning(
             "WebSocket handshake without an upgrade, served as a plain request: the proxy has to pass Upgrade and"
-            " Connection on (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade): %s %s",
+            " Connection on (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade):"
+            " %s %s",
             request.method, request.target.decode("ascii"),
         )
     return None

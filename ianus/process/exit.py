@@ -30,8 +30,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from ianus.process.grace import ATEXIT_SECONDS
 from ianus.process.stacks import application_stack, stacks_of
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 # Maximum time for threads that were started before the first connection was accepted. A thread that serves the
 # application all the time has no natural end, so nothing is gained by a longer wait.

@@ -5,7 +5,6 @@ the system gives none or a library has replaced Python's threads, WSGI requests 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ianus.gateway.leader import Crew
 
-logger = logging.getLogger("ianus.error")
 
 REASON = "no thread of it has taken a waiting request"
 
