@@ -290,6 +290,9 @@ cdef class Crew(Threads):
     def run(self, Member me not None, int order) -> None:
         """A thread's life: it parks, leads, parks, until it is told to leave."""
         cdef Order told = <Order>order
+        # Python does not wait for it at its end, as it waits for no daemon. But the application's own threads inherit
+        # the property from the thread that starts them, and those are waited for.
+        threading.current_thread()._daemonic = False
         me.ident = PyThread_get_thread_ident()
         me.place.clock = thread_clock()
         try:

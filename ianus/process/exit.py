@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from ianus.process.grace import ATEXIT_SECONDS
-from ianus.process.stacks import application_stack, stacks_of
+from ianus.process.stacks import application_stack, current_frames, stacks_of
 from ianus.telemetry.logger import logger
 
 # Maximum time for threads that were started before the first connection was accepted. A thread that serves the
@@ -201,7 +201,7 @@ class Exit:
             self._is_done.wait(TICK_SECONDS)
 
     def _give_up(self) -> NoReturn:
-        frame = sys._current_frames().get(self._main)
+        frame = current_frames().get(self._main)
         logger.error(
             "process does not end, abandoned while its main thread was here:\n%s",
             application_stack(frame) or "  (no Python code)",

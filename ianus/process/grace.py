@@ -2,8 +2,11 @@
 
 from ianus.settings.schema import Settings
 
-# Seconds beside the limits that the settings have: each of what a stop breaks off (tasks, the crew, its calls) gets
-# CANCEL_GRACE seconds to leave (worker.py).
+# Seconds for the functions that the application has registered with atexit (exit.py).
+ATEXIT_SECONDS = 5.0
+
+# Seconds beside the limits that the settings have: each of what a stop breaks off (tasks, the crew, its calls, threads)
+# gets CANCEL_GRACE seconds to leave (worker.py).
 MARGIN = 8.0
 
 
@@ -19,7 +22,13 @@ def of_closing(settings: Settings) -> float:
     return limit + MARGIN if limit else 0.0
 
 
+def of_exiting(seconds: float) -> float:
+    """Seconds from the clean-up of the applications to the end of the process, if threads of the application may take
+    so many; 0.0 is no limit."""
+    return seconds + ATEXIT_SECONDS + MARGIN if seconds else 0.0
+
+
 def of_all(settings: Settings) -> float:
-    """Seconds for both; 0.0 is no limit."""
+    """Seconds for the whole stop; 0.0 is no limit. Threads get the time that requests have left."""
     parts = until_closing(settings), of_closing(settings)
-    return sum(parts) if all(parts) else 0.0
+    return sum(parts) + ATEXIT_SECONDS + MARGIN if all(parts) else 0.0

@@ -1,8 +1,10 @@
 """Where a worker's process begins: what it is given, and what it says to the supervisor.
 
-It speaks in lines of words with tabs between them: `ready FACT ...` once connections are accepted; `recycle REASON`
-when it wants a successor; `leaving` when it stops to accept connections; `closing` when requests are done and the
-application cleans up; `stuck REASON` from a thread of its own (vigil.py) when nothing else in it runs any more.
+It speaks in lines of words with tabs between them: `starting SECONDS` before the applications are started, with the
+time for that; `ready FACT ...` once connections are accepted; `recycle REASON` when it wants a successor; `leaving`
+when it stops to accept connections; `closing` when requests are done and the application cleans up; `exiting SECONDS`
+when it has cleaned up, with the time for its threads; `stuck REASON` from a thread of its own (vigil.py) when nothing
+else in it runs any more.
 """
 
 import os
@@ -25,6 +27,10 @@ from ianus.telemetry.logs import apply_config
 
 if TYPE_CHECKING:
     from ianus.gateway.loader import Application
+
+
+# Maximum time for threads of an application that could not be started, or has ended its worker.
+FAILED_SECONDS = 2.0
 
 
 class Supervised(NamedTuple):
@@ -109,6 +115,8 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 def serve(task: Task) -> int:
     """The life of a worker. Returns its exit code; why it could not start is logged."""
     name_process(task.settings, f"worker {task.supervised.slot + 1}")
+    from ianus.process.exit import Ending, Exit  # The supervisor does not load it.
+
     try:
         if task.identity is not None:
             assume(task.identity)
@@ -119,15 +127,17 @@ def serve(task: Task) -> int:
             if not task.settings.user:
                 raise
             raise _explain(error, task.settings) from None
-        code = main.serve(task)
+        ending = main.serve(task)
+        task.end()
     except StartupError as error:
         write_failed_start(error, task.settings, f"worker {task.supervised.slot + 1}")
-        return error.exit_code
+        ending = Ending(error.exit_code, FAILED_SECONDS)
+    except SystemExit as error:  # of the application, in a callback of the loop
+        ending = Ending(error.code if isinstance(error.code, int) else bool(error.code), FAILED_SECONDS)
     except Exception as error:
         write_crash(error, task.settings, f"worker {task.supervised.slot + 1} (pid {os.getpid()})")
-        return 1
-    task.end()
+        ending = Ending(1, FAILED_SECONDS)
     # It is on its way out: a signal that comes once more must not change its exit code.
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    return code
+    return Exit(ending).run()

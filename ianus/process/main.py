@@ -7,9 +7,7 @@ loaded, the applications are loaded before a loop exists; worker.py goes on from
 import asyncio
 import contextlib
 import logging
-import os
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
 from ianus.process.after_fork import close_in_children
+from ianus.process.exit import Ending
 from ianus.process.launch import Task
 from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
@@ -43,12 +42,11 @@ def run(app: Any, settings: Settings) -> int:
     raise_limit()
     if settings.log_config:
         apply_config(settings.log_config, settings.app_dir)
-    return _serve_on(open_listeners(settings), app, settings, None)
+    return _serve_on(open_listeners(settings), app, settings, None).code
 
 
-def serve(task: Task) -> int:
-    """The same in a process that a supervisor has made for it. Where threads of the application are still busy after a
-    stop that was quick or ran out of time, it ends without waiting for them, as Python itself would without limit.
+def serve(task: Task) -> Ending:
+    """The same in a process that a supervisor has made for it. The log stays open for the end of the process.
 
     Raises StartupError where serving cannot begin.
     """
@@ -57,7 +55,7 @@ def serve(task: Task) -> int:
     return _serve_on(task.listeners, task.app, task.settings, task)
 
 
-def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Task | None) -> int:
+def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Task | None) -> Ending:
     supervised = task.supervised if task is not None else None
     with contextlib.ExitStack() as stack:
         for listener in listeners:
@@ -69,7 +67,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             task.hooks.call("post_worker_init", task.info())
         check_worker()
         log = open_log(settings)
-        stack.callback(log.close)
+        if task is None:
+            stack.callback(log.close)
         if settings.switch_interval and serves_wsgi(apps):
             stack.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(settings.switch_interval)
@@ -91,18 +90,11 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         code = _run_to_end(loop, worker)
-        leaves_threads = task is not None and worker.hurried and (worker.calls() or _has_busy_threads())
+        ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
         worker.close()  # Its last lines come before ours.
-        if leaves_threads:
-            logger.warning("leaving threads of the application behind that are still busy")
-            logging.shutdown()
-            sys.stdout.flush()
-            if task is not None:
-                task.end()
-            os._exit(code)
         if task is None:
             logger.info("stopped")
-    return code
+    return ending
 
 
 def load_loop(name: str, apps: Sequence[Application]) -> None:
@@ -155,7 +147,6 @@ def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
         except KeyboardInterrupt:
             # The last resort of signals.py: it has broken off what blocked the loop, and the quick stop that
             # was asked for long ago can go on.
-            worker.hurried = True
             code = 130  # what shells make of a process that INT has ended
             if serving.done():
                 return code
@@ -167,16 +158,9 @@ async def _serve(worker: Worker) -> None:
         await worker.serve()
     finally:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
+        seconds = worker.time_left()
+        worker.say("exiting", f"{seconds:g}")
         await cancel([task for task in asyncio.all_tasks() if task is not own])
-        await loop.shutdown_asyncgens()
-        limit = CANCEL_GRACE if worker.hurried else worker.settings.timeout_graceful_shutdown
+        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
         threads = asyncio.create_task(loop.shutdown_default_executor())
-        if not await worker.until(threads, Urgency.QUICK, limit):
-            worker.hurried = True
-        worker.hurried |= worker.stop.urgency >= Urgency.QUICK
-
-
-def _has_busy_threads() -> bool:
-    """Whether there are threads that the interpreter would wait for at its end."""
-    own = threading.current_thread()
-    return any(thread is not own and not thread.daemon for thread in threading.enumerate())
+        await worker.until(threads, Urgency.QUICK, seconds)

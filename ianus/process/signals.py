@@ -18,6 +18,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from time import monotonic
 from types import FrameType
 
 from ianus.process.after_fork import set_handler
@@ -35,15 +36,20 @@ class Urgency(enum.IntEnum):
 
 
 class StopRequest:
-    """What was asked for so far, and a way to wait for it."""
+    """What was asked for so far, and a way to wait for it.
+
+    since: when a stop was asked for first, in CLOCK_MONOTONIC seconds; 0.0 if it was not.
+    """
 
     def __init__(self) -> None:
         self.urgency = Urgency.NONE
+        self.since = 0.0
         self._events = {urgency: asyncio.Event() for urgency in Urgency if urgency > Urgency.NONE}
 
     def ask(self, urgency: Urgency) -> None:
         """Raises the urgency; it never falls. To be called in the loop's thread."""
         self.urgency = max(self.urgency, urgency)
+        self.since = self.since or monotonic()
         for level, event in self._events.items():
             if level <= self.urgency:
                 event.set()

@@ -9,17 +9,28 @@ from typing import NamedTuple
 
 from ianus.hooks import WorkerInfo
 from ianus.process.board import Board
-from ianus.process.grace import of_closing, until_closing
+from ianus.process.grace import of_closing, of_exiting, until_closing
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.settings.schema import Settings
+from ianus.telemetry.logger import logger
 
-# Seconds to obey QUIT, and ABRT, before KILL comes.
+# Seconds to obey QUIT before ABRT is sent, and ABRT before KILL. ABRT has the worker write down its stacks.
 QUICK = 10.0
 ABORTING = 2.0
 
-# Seconds behind which KILL comes if QUIT, sent because TERM had no effect, has none either.
+# Seconds after which ABRT is sent if QUIT, sent because TERM had no effect, has none either.
 SILENT = 5.0
+
+# Seconds to obey TERM for a worker that is starting, which has no request to finish.
+STARTING_SECONDS = 3.0
+
+# Seconds that a start may last beside --timeout-lifespan-startup.
+START_MARGIN_SECONDS = 3.0
+
+# The signals that end a worker, each more urgent than the one before it.
+NEXT_SIGNAL = {signal.SIGQUIT: signal.SIGABRT, signal.SIGABRT: signal.SIGKILL}
+FORCED = (signal.SIGABRT, signal.SIGKILL)
 
 
 class Plan(NamedTuple):
@@ -61,6 +72,7 @@ class Process:
         self.since = time.time()
         self.pid = 0
         self.stage = Stage.STARTING
+        self.start_until = 0.0  # when its applications have to be started, 0 for no limit
         self.untold: list[signal.Signals] = []  # what it is told once it has started
         self.is_aborted = False
         self.in_order = {0}  # exit codes that surprise nobody
@@ -68,6 +80,7 @@ class Process:
         self.lives_until = 0.0  # when it has served long enough, 0 for never
         self.heartbeat = 0.0  # the last one that was seen,
         self.heard = now  # and when
+        self._was_starting = False  # when it was asked to stop
         self._next: tuple[signal.Signals, float] | None = None  # the signal that comes next, and when
         self._rest = b""
 
@@ -98,8 +111,8 @@ class Process:
         self.tell(number)
         if number == signal.SIGKILL:
             self._next = None
-        elif self._next is None or self._next[0] != signal.SIGKILL:  # which is not put off
-            urgent = signal.SIGKILL if number in (signal.SIGQUIT, signal.SIGABRT) else signal.SIGQUIT
+        elif self._next is None or self._next[0] not in FORCED or number == signal.SIGABRT:  # which are not put off
+            urgent = NEXT_SIGNAL.get(number, signal.SIGQUIT)
             self._next = (urgent, now + patience) if patience else None
 
     def tell(self, number: signal.Signals) -> None:
@@ -115,24 +128,38 @@ class Process:
         if self.stage is Stage.STARTING:  # It has no handlers yet, and nothing to finish.
             first = signal.SIGTERM
             self.in_order.add(-first)
+            self._was_starting = True
         self.stage = Stage.LEAVING
-        self.ask(first, now, until_closing(self.plan.settings))
+        self.ask(first, now, STARTING_SECONDS if self._was_starting else until_closing(self.plan.settings))
 
     def hasten(self, now: float) -> None:
         """Sends what is due."""
         if self._next is not None and now >= self._next[1]:
             number = self._next[0]
-            self.ask(number, now, SILENT)
+            logger.warning("worker does not stop in time, sending %s: %s", number.name, self)
+            self.ask(number, now, ABORTING if self._was_starting or number == signal.SIGABRT else SILENT)
+
+    def start_within(self, seconds: float, now: float) -> None:
+        """Its application starts, and has so many seconds, 0 for no limit. It keeps that limit itself, unless the
+        application blocks its event loop."""
+        self.start_until = now + seconds + START_MARGIN_SECONDS if seconds else 0.0
 
     def on_closing(self, now: float) -> None:
         """It has obeyed, and its application cleans up."""
+        self.start_until = 0.0
         if self._next is not None:
             number = self._next[0]
-            if number == signal.SIGKILL:
+            if number in FORCED:
                 self._next = (number, now + QUICK)
             else:
                 limit = of_closing(self.plan.settings)
                 self._next = (number, now + limit) if limit else None
+
+    def on_exiting(self, now: float, seconds: float) -> None:
+        """Its application has cleaned up. seconds: that its threads may take, 0 for no limit."""
+        if self._next is not None:
+            limit = of_exiting(seconds)
+            self._next = (self._next[0], now + limit) if limit else None
 
     def due(self) -> float:
         """When there is something to send, 0 for never."""
@@ -151,6 +178,7 @@ class Slot:
     """A place for a worker, with the sockets that belong to it (sockets.py).
 
     serving: who accepts connections; starting: who is to. leaving: those before.
+    unasked: the last one, if it stopped without being asked by this process.
     failures: how many in a row have ended soon; not_before: when the next one may start.
     """
 
@@ -159,6 +187,7 @@ class Slot:
         self.serving: Process | None = None
         self.starting: Process | None = None
         self.leaving: list[Process] = []
+        self.unasked: Process | None = None
         self.failures = 0
         self.not_before = 0.0
 
@@ -185,8 +214,9 @@ class Slot:
 
     def leave(self, now: float) -> None:
         """The one that serves has stopped to accept connections by itself."""
-        self.not_before = now + FIRST_PAUSE
+        self.not_before = now + UNASKED_PAUSE
         assert self.serving is not None
+        self.unasked = self.serving
         self.serving.stage = Stage.LEAVING
         self.leaving.append(self.serving)
         self.serving = None
@@ -212,6 +242,9 @@ class Slot:
         self.not_before = now + min(FIRST_PAUSE * 2**self.failures, LONGEST_PAUSE)
         self.failures += 1
 
+
+# Seconds after which a worker is started in place of one that stopped without being asked by this process.
+UNASKED_PAUSE = 0.25
 
 # Seconds between two starts that fail.
 FIRST_PAUSE = 0.1

@@ -23,9 +23,17 @@ def application_stack(frame: FrameType | None) -> str:
     return "".join(format_list(kept)).rstrip()
 
 
+def current_frames() -> dict[int, FrameType]:
+    """Returns the frames of the other threads, by thread. With its own a caller would make a reference cycle, which
+    keeps everything in all stacks alive until the next garbage collection."""
+    frames = sys._current_frames()
+    del frames[threading.get_ident()]
+    return frames
+
+
 def stacks_of(threads: Iterable[threading.Thread]) -> str:
     """Formats the name and the stack of each thread."""
-    frames = sys._current_frames()
+    frames = current_frames()
     lines = []
     for thread in threads:
         stack = application_stack(frames.get(thread.ident or 0)) or "  (no Python code)"

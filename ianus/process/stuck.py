@@ -5,16 +5,12 @@ server whose threads run out wants to know in which line they are.
 """
 
 import asyncio
-import itertools
-import sys
-import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from traceback import FrameSummary, StackSummary, format_list, walk_stack
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ianus.errors import is_own
+from ianus.process.stacks import application_stack, current_frames
 from ianus.telemetry.logger import logger
 
 if TYPE_CHECKING:
@@ -45,7 +41,7 @@ class StuckReport:
     def look(self) -> None:
         """Reports the calls that are stuck now."""
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
-        frames = sys._current_frames()
+        frames = current_frames()
         now = monotonic()
         stuck = [(line, age, thread) for line, age, thread in self.crew.running_calls() if age >= self.limit]
         reported = self._reported
@@ -63,14 +59,12 @@ class StuckReport:
                 )
 
 
+def show_calls(calls: "list[tuple[str, float, int]]") -> str:
+    """Formats calls that have not returned (Crew.running_calls), each with the stack of its thread."""
+    frames = current_frames()
+    return "\n".join(f"{line} ({age:.1f} s):\n{_stack(frames.get(thread))}" for line, age, thread in calls)
+
+
 def _stack(frame: FrameType | None) -> str:
-    """The stack as in a traceback, without the server's own frames and those of the thread's start."""
-    stack = StackSummary.extract(walk_stack(frame) if frame is not None else ())
-    stack.reverse()
-    kept = [each for each in itertools.dropwhile(_is_start, stack) if not is_own(each.filename)]
     # A response that waits for its client is in none of the application's functions.
-    return "".join(format_list(kept)).rstrip() or "  (no Python code, as while it waits for its client)"
-
-
-def _is_start(frame: FrameSummary) -> bool:
-    return frame.filename == threading.__file__
+    return application_stack(frame) or "  (no Python code, as while it waits for its client)"

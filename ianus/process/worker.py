@@ -19,7 +19,9 @@ import asyncio
 import functools
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 from ianus._version import __version__
@@ -30,6 +32,7 @@ from ianus.process.foreman import Foreman, in_loop
 from ianus.process.patched import check_threads
 from ianus.process.resources import check_spool
 from ianus.process.signals import StopRequest, Urgency
+from ianus.process.stuck import show_calls
 from ianus.process.unix_access import log_restrictions
 from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
@@ -84,12 +87,13 @@ class Worker:
     listeners: their owner's; closed early when a graceful stop begins.
     stop: how a stop is asked for.
     say: called with what there is to say to whoever looks after it, in words: "ready" once connections are accepted,
-        with the applications, the loop, the threads; "recycle" and the reason, once, when another is to take over,
+        with the applications, the loop, the threads; "starting" when applications are about to be started, with the
+        seconds that they may take (0: no limit); "recycle" and the reason, once, when another is to take over,
         while this one serves on until it is told to stop; "leaving" when it stops to accept connections; "closing"
         when they are done and the applications clean up.
     slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
     on_wired: called before the first connection is accepted, with what will serve it.
-    hurried: the stop was quick, or time ran out, so that something of the application may be unfinished.
+    early_threads: those that there were before the first connection was accepted.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
     """
@@ -112,7 +116,7 @@ class Worker:
         self.say = say or (lambda *words: None)
         self.slot = slot
         self.on_wired = on_wired
-        self.hurried = False
+        self.early_threads: frozenset[threading.Thread] = frozenset()
         self.lifespans = {
             app.prefix: Lifespan(
                 app,
@@ -172,6 +176,14 @@ class Worker:
         """Likewise of WSGI applications: request line, age in seconds, thread."""
         return self.foreman.calls()
 
+    def time_left(self) -> float:
+        """Seconds that threads of the application may take: those that a stop leaves them, 0 for no limit."""
+        limit = self.settings.timeout_graceful_shutdown
+        if self.stop.urgency >= Urgency.QUICK:
+            return CANCEL_GRACE
+        passed = monotonic() - self.stop.since if self.stop.since else 0.0
+        return max(limit - passed, min(limit, CANCEL_GRACE))
+
     async def wait_calls(self) -> None:
         """Until all calls have returned that there are."""
         while tasks := self.requests():
@@ -182,6 +194,8 @@ class Worker:
 
     async def _start_applications(self) -> bool:
         """Whether they have started; not so if a stop was asked for meanwhile."""
+        if self.settings.lifespan != "off":
+            self.say("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
         starting = asyncio.create_task(self._startup())
         try:
             if await self.until(starting, Urgency.HANDOVER):
@@ -201,6 +215,7 @@ class Worker:
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
         check_threads()  # A hook, or the lifespan, may have patched them.
+        self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
         on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
         self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
@@ -270,7 +285,6 @@ class Worker:
         await self.foreman.wait_idle(CANCEL_GRACE)
         self.foreman.exclusively(wired.reactor.close)
         if connections or abandoned:
-            self.hurried = True
             why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
             logger.log(
                 logging.WARNING if abandoned else logging.INFO,
@@ -318,7 +332,8 @@ class Worker:
             async with asyncio.timeout(CANCEL_GRACE):
                 await self.foreman.dismiss().wait()
         except TimeoutError:
-            logger.warning("calls of WSGI applications that have not returned: %d", len(self.calls()))
+            calls = self.calls()
+            logger.warning("calls of WSGI applications that have not returned: %d\n%s", len(calls), show_calls(calls))
 
     async def _end_applications(self) -> None:
         """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""

@@ -140,11 +140,15 @@ class Workers:
         elif what == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more)
         elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
-            # Somebody else has told it to stop, and us in a moment if that was for all. Nobody accepts there now.
-            logger.info("%s leaves, for which it was not asked here", process)
+            # It was asked by another process, which may have signalled all processes of the group. Then the signal to
+            # this one is on its way, and no worker is started (_fill).
             self._slots[process.slot].leave(now)
+        elif what == "starting" and process.stage is Stage.STARTING:
+            process.start_within(_seconds(more), now)
         elif what == "closing":
             process.on_closing(now)
+        elif what == "exiting":
+            process.on_exiting(now, _seconds(more))
         elif what == "stuck" and process.stage is not Stage.STARTING:
             self._abort(process, more, now)
 
@@ -305,14 +309,22 @@ class Workers:
                     times.append(process.heard + settings.timeout * PATIENCE)
                 if process.memory_limit:
                     times.append(self._memory_look)
+            times += [process.start_until for process in self._starting()]
         self._planned = min((each for each in times if each), default=0.0)
         return self._planned
 
     def _serving(self) -> Iterator[Process]:
         return (slot.serving for slot in self._slots if slot.serving is not None)
 
+    def _starting(self) -> Iterator[Process]:
+        return (slot.starting for slot in self._slots if slot.starting is not None)
+
     def _judge(self, now: float) -> None:
         """Who has served long enough, or takes too much memory, or gives no sign of life."""
+        for process in self._starting():
+            if process.start_until and now >= process.start_until:
+                process.start_until = 0.0
+                self._abort(process, "its event loop is blocked, and --timeout-lifespan-startup is over", now)
         look = now >= self._memory_look
         for process in self._serving():
             if process.lives_until and now >= process.lives_until:
@@ -379,6 +391,9 @@ class Workers:
         plan = self.plan if any(self._serving()) else self.candidate or self.plan
         for slot in wanted:
             if slot.is_vacant() and now >= slot.not_before and slot.number not in self._spared:
+                if slot.unasked is not None:
+                    logger.warning("worker was stopped by another process, starting a replacement: %s", slot.unasked)
+                    slot.unasked = None
                 slot.starting = self._start(plan, slot, now)
 
     def _replace(self, now: float) -> None:
@@ -408,6 +423,14 @@ class Workers:
 
 # A heart beats three times in the time after which it counts as stopped; the supervisor gives one beat more.
 PATIENCE = 4 / 3
+
+
+def _seconds(text: str) -> float:
+    """A number that a worker says; 0.0 if it is not one."""
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        return 0.0
 
 
 def _how(code: int) -> str:

@@ -186,7 +186,7 @@ def test_a_worker_that_somebody_else_tells_to_stop_is_replaced(start: Callable[.
         client.head()
         assert client.chunk() == b"one %d" % second
         os.kill(second, signal.SIGTERM)
-        site.log.wait_for(rf"worker 2 \(pid {second}\) leaves, for which it was not asked here")
+        site.log.wait_for(rf"worker was stopped by another process, starting a replacement: worker 2 \(pid {second}\)")
         third = site.served(2)
         site.wait_for_workers({first, third})
         assert is_running(second), "until the request is done"

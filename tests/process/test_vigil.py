@@ -23,7 +23,7 @@ from ianus.process.launch import Supervised
 from ianus.process.vigil import Vigil
 from ianus.settings.schema import Settings
 
-grace.MARGIN = 0.005
+grace.MARGIN = grace.ATEXIT_SECONDS = 0.005
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
 board, lifeline, channel = map(int, sys.argv[1:])

@@ -1,7 +1,9 @@
 """The order of starting and stopping, with stand-ins for the compiled part."""
 
 import asyncio
+import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +21,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process import main as module
 from ianus.process import worker
 from ianus.process.board import Board
+from ianus.process.exit import Ending
 from ianus.process.hooks import Hooks
 from ianus.process.launch import Supervised, Task
 from ianus.process.resources import open_listeners
@@ -534,13 +537,6 @@ def test_calls_in_threads_that_take_too_long_are_left_behind(
 ) -> None:
     monkeypatch.setattr(worker, "CANCEL_GRACE", 0.01)
     release = threading.Event()
-    exits: list[int] = []
-
-    def leave(code: int) -> None:
-        exits.append(code)
-        release.set()
-
-    monkeypatch.setattr(os, "_exit", leave)
 
     async def script(stand_in: StandIn) -> None:
         call(stand_in, release)
@@ -548,16 +544,19 @@ def test_calls_in_threads_that_take_too_long_are_left_behind(
 
     monkeypatch.setattr(worker, "wire", StandIn(notes, script).wire)
     settings = Settings.from_values({"bind": "127.0.0.1:0", "timeout_graceful_shutdown": 0.01})
-    assert run_supervised(wsgi, settings) == 0
-    assert exits == [0]
+    ending = run_supervised(wsgi, settings)
+    release.set()
+    assert (ending.code, ending.seconds, ending.has_abandoned_calls) == (0, 0.01, True)
     assert notes[3:] == ["drain", "stop crew", "close", "close", "close"]
     log = capsys.readouterr().err
     assert "requests abandoned: 1, connections closed: 0, after 0.01 s" in log
-    assert "calls of WSGI applications that have not returned: 1" in log
-    assert "leaving threads of the application behind" in log
+    assert re.search(
+        r"calls of WSGI applications that have not returned: 1\n    GET / \(1\.0 s\):\n(.*\n)+ +until\.wait\(20\)\n",
+        log,
+    )
 
 
-def run_supervised(app: Any, settings: Settings) -> int:
+def run_supervised(app: Any, settings: Settings) -> Ending:
     """As a worker that a supervisor has made."""
     (lifeline, held), (heard, channel) = os.pipe(), os.pipe()
     board = Board()
@@ -572,6 +571,9 @@ def run_supervised(app: Any, settings: Settings) -> int:
         board.close()
         for fd in (lifeline, held, heard, channel):
             os.close(fd)
+        for name in ("ianus.error", "ianus.app"):  # The log stays open for the end of the process.
+            logging.getLogger(name).handlers.clear()
+            logging.getLogger(name).propagate = True
 
 
 def named(name: str, notes: Notes) -> Any:
@@ -790,29 +792,18 @@ def test_auto_takes_uvloop_where_it_is_installed_and_asyncio_elsewhere(
     assert not is_uvloop("auto", APPS)
 
 
-# --- Threads that nothing can cancel ---
+# --- Threads of the application ---
 
 
-def test_a_hurried_stop_leaves_busy_threads_behind_when_it_may(
-    serve: Callable[..., int], notes: Notes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release = threading.Event()
-    thread = threading.Thread(target=release.wait)
-    exits: list[int] = []
-    monkeypatch.setattr(os, "_exit", exits.append)
-    monkeypatch.setattr(worker, "wire", StandIn(notes, ask(signal.SIGQUIT)).wire)
-    settings = Settings.from_values({"bind": "127.0.0.1:0", "loop": "asyncio"})
-    thread.start()
-    try:
-        run_supervised(application_of(notes), settings)
-        assert exits == [0]
-        module.run(application_of(notes), settings)
-        assert exits == [0]
-    finally:
-        release.set()
-        thread.join()
-    run_supervised(application_of(notes), settings)
-    assert exits == [0]
+def test_threads_have_what_the_stop_has_left_of_its_time(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = threading.current_thread()
+    for number, limit, expected in ((signal.SIGTERM, 30, 30.0), (signal.SIGTERM, 0, 0.0), (signal.SIGQUIT, 30, 2.0)):
+        monkeypatch.setattr(worker, "wire", StandIn(notes, ask(number)).wire)
+        settings = {"bind": "127.0.0.1:0", "loop": "asyncio", "timeout_graceful_shutdown": limit}
+        ending = run_supervised(application_of(notes), Settings.from_values(settings))
+        assert max(expected - 20, 0.0) <= ending.seconds <= expected
+        assert early in ending.early_threads
+        assert not ending.has_abandoned_calls
 
 
 # --- Logging ---

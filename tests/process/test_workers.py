@@ -17,9 +17,21 @@ import pytest
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process import workers as module
-from ianus.process.grace import MARGIN
+from ianus.process.grace import ATEXIT_SECONDS, MARGIN
 from ianus.process.hooks import Hooks
-from ianus.process.slot import ABORTING, FIRST_PAUSE, LONGEST_PAUSE, QUICK, SILENT, Plan, Process, Stage
+from ianus.process.slot import (
+    ABORTING,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    QUICK,
+    SILENT,
+    START_MARGIN_SECONDS,
+    STARTING_SECONDS,
+    UNASKED_PAUSE,
+    Plan,
+    Process,
+    Stage,
+)
 from ianus.process.workers import MEMORY_PERIOD, PATIENCE, SOON, SPARED, Workers
 from ianus.settings.schema import Settings
 from ianus.settings.values import Mount
@@ -382,21 +394,26 @@ def test_whoever_is_told_to_stop_by_somebody_else_has_a_successor_soon(caplog: p
     world = served(1)
     first = world.last()
     world.say(first, "leaving")
-    assert "worker 1 (pid 100) leaves, for which it was not asked here" in caplog.text
     assert world.by(Stage.LEAVING) == [(0, 1)]
     assert world.starting() == []
     world.end(first)
-    world.step(FIRST_PAUSE)
+    assert caplog.text == ""
+    world.step(UNASKED_PAUSE)
     assert world.starting() == [(0, 1)]
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["worker was stopped by another process, starting a replacement: worker 1 (pid 100)"]
 
 
-def test_whoever_is_told_to_stop_with_all_others_has_none() -> None:
+def test_a_signal_to_the_whole_group_is_no_surprise(caplog: pytest.LogCaptureFixture) -> None:
+    """As `timeout` and Heroku send it. The workers may be faster than the supervisor."""
+    caplog.set_level("INFO")
     world = served(1)
     world.say(world.last(), "leaving")
     world.workers.stop(world.now, successor=False)
     world.end(world.last())
     world.step(10)
     assert len(world.launched) == 1
+    assert caplog.text == ""
 
 
 def test_signals_without_a_name(caplog: pytest.LogCaptureFixture) -> None:
@@ -849,7 +866,7 @@ def test_when_nobody_serves_connections_wait_everywhere() -> None:
 
 
 @pytest.mark.parametrize("has_successor", [False, True])
-def test_a_stop_grows_more_urgent(has_successor: bool) -> None:
+def test_a_stop_grows_more_urgent(has_successor: bool, caplog: pytest.LogCaptureFixture) -> None:
     world = served(1, timeout_graceful_shutdown=30.0)
     process = world.last()
     world.workers.stop(world.now, successor=has_successor)
@@ -862,12 +879,23 @@ def test_a_stop_grows_more_urgent(has_successor: bool) -> None:
     world.step(SILENT - 0.1)
     assert process.told == []
     world.step(0.1)
+    assert process.heard_signals() == [ABRT]
+    world.step(ABORTING - 0.1)
+    assert process.told == []
+    world.step(0.1)
     assert process.heard_signals() == [KILL]
     world.step(100)
     assert process.told == []
+    process.memory.written = "File main.py"
     world.end(process, code=-9)
     assert list(world.workers) == []
     assert len(world.launched) == 1
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:3] == [
+        f"worker does not stop in time, sending {name}: worker 1 (pid 100)"
+        for name in ("SIGQUIT", "SIGABRT", "SIGKILL")
+    ]
+    assert told[-1] == "the Python stacks of worker 1 (pid 100) were:\nFile main.py"
 
 
 def test_a_stop_without_a_limit() -> None:
@@ -907,8 +935,73 @@ def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
     world.step(5)
     world.say(process, "closing")
     assert process.heard_signals() == [QUIT]
-    world.step(QUICK)
-    assert process.heard_signals() == [KILL]
+    world.step(QUICK - 1)
+    world.say(process, "exiting\t2")
+    world.step(2 + ATEXIT_SECONDS + MARGIN - 0.1)
+    assert process.told == []
+    world.step(0.1)
+    assert process.heard_signals() == [ABRT]
+
+
+def test_threads_have_the_time_that_the_worker_says() -> None:
+    world = served(1, timeout_graceful_shutdown=30.0, timeout_lifespan_shutdown=20.0)
+    process = world.last()
+    world.workers.stop(world.now, successor=False)
+    world.say(process, "closing")
+    world.say(process, "exiting\t12.5")
+    assert process.heard_signals() == [TERM]
+    world.step(12.5 + ATEXIT_SECONDS + MARGIN - 0.1)
+    assert process.told == []
+    world.step(0.1)
+    assert process.heard_signals() == [QUIT]
+
+
+def test_threads_may_have_no_limit() -> None:
+    world = served(1, timeout_graceful_shutdown=0.0)
+    world.workers.stop(world.now, successor=False)
+    world.say(world.last(), "closing")
+    world.say(world.last(), "exiting\t0")
+    world.step(10000)
+    assert world.last().told == [TERM]
+
+
+def test_a_worker_that_is_starting_and_does_not_react_is_killed_soon(caplog: pytest.LogCaptureFixture) -> None:
+    """Its startup may block the event loop, as a call of time.sleep() or a database that is not there does."""
+    world = World(1)
+    world.step()
+    process = world.last()
+    world.workers.stop(world.now, successor=False)
+    world.step(STARTING_SECONDS)
+    assert process.heard_signals() == [TERM, QUIT]
+    world.step(2 * ABORTING)
+    assert process.heard_signals() == [ABRT, KILL]
+    world.end(process, code=-9)
+    assert list(world.workers) == []
+
+
+def test_a_startup_that_blocks_the_loop_ends_with_its_time_limit(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(1)
+    world.step()
+    process = world.last()
+    world.say(process, "starting\t4")
+    world.step(4 + START_MARGIN_SECONDS - 0.1)
+    assert process.told == []
+    world.step(0.1)
+    assert process.heard_signals() == [ABRT]
+    process.memory.written = "File main.py"
+    world.end(process, code=-6)
+    assert world.workers.failed
+    assert "its event loop is blocked, and --timeout-lifespan-startup is over" in caplog.text
+    assert "the Python stacks of worker 1 (pid 100) were:\nFile main.py" in caplog.text
+
+
+@pytest.mark.parametrize("line", ["starting\t0", "starting\tlong", "starting"])
+def test_a_startup_may_have_no_limit(line: str) -> None:
+    world = World(1)
+    world.step()
+    world.say(world.last(), line)
+    world.step(10000)
+    assert world.last().told == []
 
 
 def test_nobody_starts_while_all_leave() -> None:
@@ -945,7 +1038,7 @@ def test_hurry() -> None:
     world.workers.stop(world.now, successor=False)
     world.workers.hurry(QUIT, world.now)
     world.step(QUICK)
-    assert [each.heard_signals() for each in world.launched] == [[TERM, QUIT, KILL]] * 2
+    assert [each.heard_signals() for each in world.launched] == [[TERM, QUIT, ABRT]] * 2
     world.workers.hurry(KILL, world.now)
     world.step(100)
     assert [each.heard_signals() for each in world.launched] == [[KILL]] * 2
