@@ -28,6 +28,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
+from ianus.process.after_fork import set_handler
 from ianus.process.grace import ATEXIT_SECONDS
 from ianus.process.stacks import application_stack, current_frames, stacks_of
 from ianus.telemetry.logger import logger
@@ -85,14 +86,13 @@ class Exit:
         the process; if something of the application still runs, does not return."""
         # Python collects garbage again at its end, over everything that a large application has loaded.
         gc.freeze()
-        signal.signal(signal.SIGQUIT, self._on_quit)
+        set_handler([signal.SIGQUIT], self._on_quit)
         clock = threading.Thread(target=self._watch, name="ianus exit", daemon=True)
         with contextlib.suppress(RuntimeError):  # The system gives no thread.
             clock.start()
         _wait_for_threads()
         self._call_atexit()
         self._is_done.set()
-        signal.signal(signal.SIGQUIT, signal.SIG_IGN)
         if self._ending.has_abandoned_calls:
             self._leave()
         if clock.ident is not None:

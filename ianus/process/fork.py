@@ -62,7 +62,7 @@ def fork(go_on: Callable[[], int], leave: Callable[[], None] = lambda: None) -> 
                     signal.signal(number, signal.SIG_DFL)
             # What a terminal sends to all processes that belong to it is for the supervisor to decide about. No
             # SIG_IGN: programs that the application starts would inherit it.
-            set_handler(OF_TERMINALS, _ignore)
+            set_handler(OF_TERMINALS, ignore)
             signal.set_wakeup_fd(-1)
             _or_end(leave)
     finally:
@@ -82,13 +82,13 @@ def _or_end(leave: Callable[[], None]) -> None:
         os._exit(StartupError.exit_code)
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
-    pass
+def ignore(number: int, frame: FrameType | None) -> None:
+    """Handles a signal that is to have no effect here, but its own one on programs that are started."""
 
 
 def heed_no_stop() -> None:
     """Has this process end with the supervisor and not before: managers send TERM to every process, terminals QUIT."""
-    set_handler((signal.SIGTERM, signal.SIGQUIT), _ignore)
+    set_handler((signal.SIGTERM, signal.SIGQUIT), ignore)
 
 
 def heed_stops() -> None:

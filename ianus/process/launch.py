@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo, WorkerInfo
+from ianus.process.after_fork import set_handler
 from ianus.process.board import Board
 from ianus.process.failures import write_crash, write_failed_start
+from ianus.process.fork import ignore
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
 from ianus.process.title import name_process
@@ -138,6 +140,5 @@ def serve(task: Task) -> int:
         write_crash(error, task.settings, f"worker {task.supervised.slot + 1} (pid {os.getpid()})")
         ending = Ending(1, FAILED_SECONDS)
     # It is on its way out: a signal that comes once more must not change its exit code.
-    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    set_handler((signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2), ignore)
     return Exit(ending).run()
