@@ -40,6 +40,9 @@ EARLY_THREADS_SECONDS = 5.0
 # Time after which the threads that are waited for are logged.
 ANNOUNCE_SECONDS = 1.0
 
+# The signals that a worker handles.
+HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
 # Time from one check of the clock to the next.
 TICK_SECONDS = 0.05
 
@@ -97,6 +100,9 @@ class Exit:
             self._leave()
         if clock.ident is not None:
             clock.join(REACTION_SECONDS)
+        # Python's own end gives these signals their default effect, which would change the exit code.
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         return self._ending.code
 
     # --- In the main thread ---

@@ -8,7 +8,6 @@ else in it runs any more.
 """
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -117,7 +116,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 def serve(task: Task) -> int:
     """The life of a worker. Returns its exit code; why it could not start is logged."""
     name_process(task.settings, f"worker {task.supervised.slot + 1}")
-    from ianus.process.exit import Ending, Exit  # The supervisor does not load it.
+    from ianus.process.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
 
     try:
         if task.identity is not None:
@@ -140,5 +139,5 @@ def serve(task: Task) -> int:
         write_crash(error, task.settings, f"worker {task.supervised.slot + 1} (pid {os.getpid()})")
         ending = Ending(1, FAILED_SECONDS)
     # It is on its way out: a signal that comes once more must not change its exit code.
-    set_handler((signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2), ignore)
+    set_handler(HANDLED_SIGNALS, ignore)
     return Exit(ending).run()

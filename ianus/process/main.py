@@ -67,8 +67,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             task.hooks.call("post_worker_init", task.info())
         check_worker()
         log = open_log(settings)
-        if task is None:
-            stack.callback(log.close)
+        stack.push(lambda failure, *_: log.close() if task is None or failure is not None else None)
         if settings.switch_interval and serves_wsgi(apps):
             stack.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(settings.switch_interval)
