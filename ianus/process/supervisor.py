@@ -115,7 +115,8 @@ class Supervisor:
             if settings.reload:
                 self.watcher = Watcher(watched, settings.reload_delay, self._leave_to_watch)
                 self._watch(self.watcher.fd, self._on_change)
-                logger.info("watching %s for changes, pid %d", ", ".join(watched.directories), os.getpid())
+                how = "polling" if self.watcher.is_polling else "watching"
+                logger.info("%s %s for changes, pid %d", how, ", ".join(watched.directories), os.getpid())
         except Forked:
             raise
         except BaseException:
@@ -260,6 +261,11 @@ class Supervisor:
         for text in changes:
             logger.info("changed: %s", text)
         if changes and not self.urgency:
+            try:
+                os.chdir(self.directory)  # It may have been removed and made again.
+            except OSError as error:
+                logger.error("cannot reload, the next change tries again: %s", error)
+                return
             self.workers.renew()
 
     def _on_template(self, number: int) -> None:

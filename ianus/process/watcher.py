@@ -2,32 +2,34 @@
 
 watchfiles has threads, and a process with threads must not fork workers; so it is imported in a child of its own. What
 that has to say are lines in a pipe: `watching`, then `changed main.py, views.py and 3 more` each time nothing has
-changed for --reload-delay seconds after a change, and at the end, where it comes to that, `failed` and why. Only the
+changed for --reload-delay seconds after a change; `polling` and why, when the system's limits leave no other way; and
+at the end, where it comes to that, `failed` and why. Only the
 supervisor ends the process: by closing the pipe, or by its own end, however that came.
 """
-# ruff: noqa: PTH100, PTH112, PTH116  (pathlib takes 5 ms to import)
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from fnmatch import fnmatch
 from functools import partial
+from typing import Any
 
 from ianus.errors import StartupError, one_line
 from ianus.process.fork import fork, heed_no_stop
+from ianus.process.watched import Tree, Watched, editable_directories
 from ianus.settings.schema import Settings
 from ianus.telemetry.formatters import escape
 
-# Directories in which nobody edits the application, beside those whose names begin with a dot.
-IGNORED = ("__pycache__", "node_modules", "site-packages")
+logger = logging.getLogger("ianus.error")
 
 # Seconds that requests in flight get: a developer waits for the next start.
 GRACE = 1.0
 
-# Seconds between two looks at what has changed.
+# Seconds between two looks at what has changed; and when all files are looked at each time.
 STEP = 0.05
+POLL_SECONDS = 0.3
 
 
 def prepare(settings: Settings) -> "Watched":
@@ -38,54 +40,14 @@ def prepare(settings: Settings) -> "Watched":
         raise StartupError(
             "--reload needs watchfiles. Install it (pip install watchfiles), or restart the server yourself."
         )
-    return Watched(settings.reload_dir or (settings.app_dir,), settings.reload_include, settings.reload_exclude)
+    directories = settings.reload_dir or (settings.app_dir, *editable_directories())
+    return Watched(directories, settings.reload_include, settings.reload_exclude)
 
 
 def impatient(settings: Settings) -> Settings:
     """The settings of workers that are replaced whenever a file is saved, and in which somebody may be debugging."""
     grace = min(settings.timeout_graceful_shutdown or GRACE, GRACE)
     return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
-
-
-class Watched:
-    """Which files count.
-
-    directories: searched with all below. include, exclude: globs of names, or of paths relative to one of them;
-    one that excludes a directory excludes what is in it.
-
-    Raises StartupError for a directory that does not exist.
-    """
-
-    def __init__(self, directories: Iterable[str], include: Iterable[str], exclude: Iterable[str]) -> None:
-        self.directories = [os.path.abspath(each) for each in directories]
-        self.include = tuple(include)
-        self.exclude = tuple(each.rstrip("/") for each in exclude)
-        for each in self.directories:
-            if not os.path.isdir(each):
-                raise StartupError(f"The directory {each} does not exist, and cannot be watched (--reload-dir).")
-
-    def identities(self) -> list[tuple[int, int] | None]:
-        """What has each directory's name now: None is nothing."""
-        found: list[tuple[int, int] | None] = []
-        for each in self.directories:
-            try:
-                status = os.stat(each)
-                found.append((status.st_dev, status.st_ino))
-            except OSError:
-                found.append(None)
-        return found
-
-    def counts(self, path: str) -> bool:
-        """Whether a change of `path` matters."""
-        within = max((each for each in self.directories if path.startswith(each + "/")), key=len, default="/")
-        parts = os.path.relpath(path, within).split("/")
-        # The names of the file and of the directories above it, and their paths.
-        names = [*parts, *("/".join(parts[: end + 1]) for end in range(1, len(parts)))]
-        if any(part.startswith(".") or part in IGNORED for part in parts[:-1]):
-            return False
-        if any(fnmatch(name, pattern) for name in names for pattern in self.exclude):
-            return False
-        return any(fnmatch(name, pattern) for name in (parts[-1], "/".join(parts)) for pattern in self.include)
 
 
 # --- The supervisor's side ---
@@ -96,6 +58,7 @@ class Watcher:
 
     leave: called in it first; lets go of all that is the supervisor's.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
+    is_polling: it looks at all files time and again, since the system tells of no changes.
     """
 
     def __init__(self, watched: Watched, delay: float, leave: Callable[[], None]) -> None:
@@ -103,6 +66,7 @@ class Watcher:
         self.fd, told = os.pipe()
         self._rest = b""
         self._is_open = True
+        self.is_polling = False
 
         def leave_all() -> None:
             leave()
@@ -126,6 +90,14 @@ class Watcher:
         *lines, self._rest = (self._rest + data).split(b"\n")
         told = [line.decode().partition(" ") for line in lines]
         for kind, _, text in told:
+            if kind == "polling":
+                self.is_polling = True
+                logger.warning(
+                    "cannot watch files, polling them every %g s: %s. Watch fewer directories with --reload-dir, or "
+                    "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl",
+                    POLL_SECONDS,
+                    text,
+                )
             if kind == "failed":
                 raise StartupError(
                     f"The files cannot be watched: {text}. Watch fewer directories with --reload-dir, or let "
@@ -158,7 +130,11 @@ def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
     heed_no_stop()
     try:
         is_told = False
-        for changed in settled(_watch(watched), delay, time.monotonic):
+
+        def report_polling(error: Exception) -> None:
+            os.write(pipe, f"polling {_told(error)}\n".encode())
+
+        for changed in settled(_watch(watched, report_polling), delay, time.monotonic):
             if os.getppid() != supervisor:
                 break
             if not is_told:
@@ -168,35 +144,72 @@ def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
     except BrokenPipeError:
         pass  # The supervisor wants to know no more.
     except Exception as error:  # OSError: of the system's limit on watches, for example.
-        os.write(pipe, f"failed {escape(str(error) if isinstance(error, OSError) else one_line(error))}\n".encode())
+        os.write(pipe, f"failed {_told(error)}\n".encode())
     return 0
 
 
-def _watch(watched: Watched) -> Iterator[set[str]]:
-    """The files that have changed, every now and then; an empty set where none has.
+def _told(error: Exception) -> str:
+    return escape(str(error) if isinstance(error, OSError) else one_line(error))
 
-    The system watches a directory, not its name: when another one has got the name, as some version control systems
-    and build tools do it, that one is watched from then on, and counts as changed.
+
+def _watch(watched: Watched, report_polling: Callable[[Exception], None]) -> Iterator[set[str]]:
+    """The files that have changed, every now and then; an empty set if none has.
+
+    The system watches directories, not names. So when a directory or the target of a link is another one than before,
+    as after `git checkout` or the update of a Kubernetes ConfigMap, that counts as a change and is watched from then.
     """
-    from watchfiles import watch
+    # Each directory by itself: watchfiles reports no error for those that it finds by itself.
+    from watchfiles import Change, watch
 
-    milliseconds = int(STEP * 1000)
+    polls = False
+    changed: set[str] = set()
     replaced: set[str] = set()
+    tree = watched.tree()
+    roots = dict(tree.roots)
     while True:
-        seen = watched.identities()
-        for several in watch(
-            *watched.directories,
-            watch_filter=None,  # Those that do not count must not hold up the others.
-            step=milliseconds,
-            rust_timeout=milliseconds,
-            yield_on_timeout=True,
-            ignore_permission_denied=True,
-        ):
-            yield replaced | {path for _, path in several if watched.counts(path)}
-            replaced = set()
-            if not several and (now := watched.identities()) != seen and None not in now:
-                break
-        replaced = set(watched.directories)
+        if not tree.directories:
+            time.sleep(STEP)
+            yield set()
+        try:
+            for several in _events(watch, tree, polls=polls):
+                yield changed | {path for _, path in several if watched.counts(path)}
+                changed = set()
+                touched = {path for change, path in several if change != Change.modified}
+                # A new directory may have the number of the one that it replaces.
+                replaced = touched & tree.directories.keys()
+                if replaced or ((touched or watched.roots() != tree.roots) and watched.tree() != tree):
+                    break
+        except FileNotFoundError:
+            if all(map(os.path.isdir, tree.directories)):
+                raise  # It is no directory that was removed this moment.
+        except Exception as error:  # OSError, and the library's own class
+            if polls:
+                raise
+            polls = True
+            report_polling(error)
+        before, tree = tree, watched.tree()
+        changed |= tree.differences(before, replaced)
+        # A directory that was removed counts once there is another one in its place.
+        changed |= {root for root, identity in tree.roots.items() if roots.get(root) != identity}
+        roots |= tree.roots
+
+
+def _events(
+    watch: Callable[..., Iterator[set[tuple[Any, str]]]], tree: Tree, *, polls: bool
+) -> Iterator[set[tuple[Any, str]]]:
+    milliseconds = int(STEP * 1000)
+    if not tree.directories:
+        return iter(())
+    return watch(
+        *tree.directories,
+        recursive=False,
+        watch_filter=None,  # Those that do not count must not hold up the others.
+        step=milliseconds,
+        rust_timeout=milliseconds,
+        yield_on_timeout=True,
+        force_polling=True if polls else None,
+        poll_delay_ms=int(POLL_SECONDS * 1000),
+    )
 
 
 def settled(changes: Iterable[set[str]], delay: float, clock: Callable[[], float]) -> Iterator[set[str]]:

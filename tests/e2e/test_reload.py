@@ -2,10 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,161 @@ def test_a_directory_that_is_replaced_is_watched_on(reloading: Reloading, tmp_pa
     reloading.wait_for_body(b"number two")
     path.write_text(APP.format(text="the third"))
     reloading.wait_for_body(b"the third")
+
+
+@pytest.fixture
+def in_project(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
+    """in_project(*options): a server that was started in the project's folder, of an application that says `one`."""
+    servers: list[Server] = []
+
+    def start(*options: str) -> Reloading:
+        path = tmp_path / "project" / "editable.py"
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            path.write_text(APP.format(text="one"))
+        servers.append(Server("editable:app", *OPTIONS, *options, cwd=path.parent, app_dir=Path()))
+        return Reloading(servers[-1], path)
+
+    yield start
+    for each in servers:
+        each.stop()
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_a_project_folder_that_was_removed_and_made_again(
+    preload: tuple[str, ...], in_project: Callable[..., Reloading]
+) -> None:
+    reloading = in_project(*preload)
+    for text in ("two", "three"):
+        shutil.rmtree(reloading.path.parent)
+        reloading.path.parent.mkdir()
+        reloading.path.write_text(APP.format(text=text))
+        reloading.wait_for_body(text.encode())
+        reloading.path.write_text(APP.format(text=f"{text} edited"))
+        reloading.wait_for_body(f"{text} edited".encode())
+
+
+def test_a_package_that_was_removed_and_made_again(reloading: Reloading) -> None:
+    package = reloading.path.parent / "package" / "inner"
+    app = APP.format(text="one").replace("TEXT = 'one'", "from package.inner.text import TEXT")
+    for text in ("two", "three"):
+        shutil.rmtree(package.parent, ignore_errors=True)
+        package.mkdir(parents=True)
+        (package / "text.py").write_text(f"TEXT = {text!r}\n")
+        reloading.path.write_text(app)
+        reloading.wait_for_body(text.encode())
+    (package / "text.py").write_text("TEXT = 'four'\n")
+    reloading.wait_for_body(b"four")
+
+
+def test_the_links_of_a_kubernetes_config_map_are_swapped(in_project: Callable[..., Reloading], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+
+    def update(text: str) -> None:
+        """As kubelet does it (AtomicWriter)."""
+        version = project / f"..{text}"
+        version.mkdir()
+        (version / "editable.py").write_text(APP.format(text=text))
+        (project / "..data_tmp").symlink_to(version.name)
+        (project / "..data_tmp").rename(project / "..data")
+
+    update("one")
+    (project / "editable.py").symlink_to("..data/editable.py")
+    reloading = in_project()
+    for before, text in (("one", "two"), ("two", "three")):
+        mark = reloading.server.log.mark()
+        update(text)
+        shutil.rmtree(project / f"..{before}")
+        reloading.server.log.wait_for(r"changed: editable\.py$", mark)
+        reloading.wait_for_body(text.encode())
+
+
+def test_a_link_to_a_directory_is_swapped(reloading: Reloading) -> None:
+    folder = reloading.path.parent
+    for text in ("two", "three"):
+        (folder / text).mkdir()
+        (folder / text / "text.py").write_text(f"TEXT = {text!r}\n")
+    (folder / "current").symlink_to("two")
+    reloading.path.write_text(APP.format(text="").replace("TEXT = ''", "from current.text import TEXT"))
+    reloading.wait_for_body(b"two")
+    (folder / "next").symlink_to("three")
+    (folder / "next").rename(folder / "current")
+    reloading.wait_for_body(b"three")
+
+
+LIMITED = """
+echo {limit} > /proc/sys/user/{name} || exit 99
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(("name", "limit"), [("max_inotify_watches", 1), ("max_inotify_instances", 0)])
+def test_without_watches_of_the_system_files_are_polled(name: str, limit: int, tmp_path: Path) -> None:
+    path = tmp_path / "editable.py"
+    path.write_text(APP.format(text="one"))
+    (tmp_path / "package").mkdir()
+    script = LIMITED.format(name=name, limit=limit)
+    command = [sys.executable, "-P", "-m", "ianus", *OPTIONS, "-b", "127.0.0.1:0", "editable:app"]
+    process = subprocess.Popen(
+        ["unshare", "-Ur", "/bin/sh", "-c", script, "sh", *command],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    log = Output(process.stderr)
+    try:
+        if until(lambda: log.text or process.poll() is not None) and process.poll() is not None:
+            pytest.skip("limits cannot be set here")
+        log.wait_for(r"WARNING cannot watch files, polling them every 0\.3 s: .*fs\.inotify\.max_user_watches")
+        log.wait_for(r"INFO polling .* for changes")
+        log.wait_for(" serves editable:app")
+        (tmp_path / "package" / "new.py").touch()
+        log.wait_for(r"changed: package/new\.py$")
+        log.wait_for(" serves in place of ")
+        assert " watching " not in log.text
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+        log.join()
+
+
+PYPROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "elsewhere"
+version = "1"
+[tool.setuptools]
+packages = ["elsewhere"]
+{more}
+"""
+
+
+@pytest.mark.parametrize("layout", ["src", "."])
+def test_a_change_in_an_editable_package_elsewhere_is_seen(
+    layout: str, start: Callable[..., Reloading], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, prefix, site = (tmp_path / name for name in ("elsewhere", "prefix", "site"))
+    package = project / layout / "elsewhere"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("TEXT = 'one'\n")
+    (project / "pyproject.toml").write_text(
+        PYPROJECT.format(more='package-dir = {"" = "src"}' if layout == "src" else "")
+    )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--prefix", prefix, "--ignore-installed", "--editable", project], check=True)
+    (packages,) = prefix.glob("**/site-packages")
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(packages)!r})\n")
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{os.environ['PYTHONPATH']}")
+    reloading = start()
+    reloading.edit(APP.format(text="").replace("TEXT = ''", "from elsewhere import TEXT"))
+    reloading.wait_for_body(b"one")
+    (package / "__init__.py").write_text("TEXT = 'two'\n")
+    reloading.wait_for_body(b"two")
 
 
 def test_an_application_that_does_not_start_at_first(tmp_path: Path) -> None:

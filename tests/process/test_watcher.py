@@ -12,7 +12,8 @@ import pytest
 
 import ianus
 from ianus.errors import StartupError
-from ianus.process.watcher import Watched, impatient, prepare, settled, shown
+from ianus.process.watched import Watched
+from ianus.process.watcher import impatient, prepare, settled, shown
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE, Output, is_running, until
 
@@ -98,7 +99,8 @@ SUPERVISOR = """
 import os, signal, sys
 from ianus.errors import StartupError
 from ianus.process.fork import Forked
-from ianus.process.watcher import Watched, Watcher
+from ianus.process.watched import Watched
+from ianus.process.watcher import Watcher
 
 def leave():
     print("child", os.getppid() == parent, flush=True)
