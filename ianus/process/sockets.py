@@ -8,7 +8,6 @@ Facts and rules:
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
-import logging
 import os
 import socket
 import struct
@@ -18,8 +17,7 @@ from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_ove
 from ianus.process.resources import listen_on
 from ianus.settings.schema import Settings
 from ianus.settings.values import Bind, FdBind, UnixBind
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 # By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
 Handed = Mapping[str, Sequence[Sequence[int]]]

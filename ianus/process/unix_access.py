@@ -4,14 +4,12 @@ Connecting takes write permission for the socket file and search permission for 
 """
 # ruff: noqa: PTH116, PTH120  (pathlib takes 5 ms to import)
 
-import logging
 import os
 import stat
 from collections.abc import Iterable
 
 from ianus.acceptor.listener import Listener
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 
 def log_restrictions(listeners: Iterable[Listener]) -> None:

@@ -7,7 +7,6 @@ at the end, where it comes to that, `failed` and why. Only the
 supervisor ends the process: by closing the pipe, or by its own end, however that came.
 """
 
-import logging
 import os
 import signal
 import time
@@ -21,8 +20,7 @@ from ianus.process.fork import fork, heed_no_stop
 from ianus.process.watched import Tree, Watched, editable_directories
 from ianus.settings.schema import Settings
 from ianus.telemetry.formatters import escape
-
-logger = logging.getLogger("ianus.error")
+from ianus.telemetry.logger import logger
 
 # Seconds that requests in flight get: a developer waits for the next start.
 GRACE = 1.0

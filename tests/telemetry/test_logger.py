@@ -215,4 +215,4 @@ def test_no_module_of_the_server_logs_in_another_way() -> None:
     assert len(sources) > 20
     found = {name for name, text in sources.items() if 'getLogger("ianus' in text}
     # The first configures the logger, the second hands it to the user's hooks.
-    assert found == {"telemetry/logs.py", "hooks.py"}
+    assert found == {"telemetry/logs.py", "hooks.py"}, "write: from ianus.telemetry.logger import logger"
