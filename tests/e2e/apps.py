@@ -124,6 +124,17 @@ async def target(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, scope["query_string"])
 
 
+@path("/coroutine-functions")
+async def coroutine_functions(scope: Scope, receive: Receive, send: Send) -> None:
+    """Whether those who look take receive() and send() for what they are."""
+    import inspect
+
+    import asgiref.sync
+
+    asked = (inspect.iscoroutinefunction, asgiref.sync.iscoroutinefunction)
+    await answer(send, repr([[ask(each) for ask in asked] for each in (receive, send)]).encode())
+
+
 @path("*")
 @path("/scope")
 async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:

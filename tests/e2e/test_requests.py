@@ -436,3 +436,8 @@ def test_error_answers_are_told_in_the_log(server: Server) -> None:
         client.response()
         host, port = client.sock.getsockname()
     assert "Host" in server.log.wait_for(rf"\b400 to {host}:{port}: (.*)", mark)[1]
+
+
+def test_receive_and_send_are_coroutine_functions(server: Server) -> None:
+    """Else asgiref's async_to_sync() warns of them, in every synchronous consumer of Channels."""
+    assert server.get("/coroutine-functions").body == b"[[True, True], [True, True]]"

@@ -23,12 +23,11 @@ WSGI_MODULES = ["flask_app", "django_site", "pyramid_app", "bottle_app", "falcon
 
 EXPECTED_LINE = re.compile(r"app: |\S+ \S+ \S+ INFO ")
 # Warnings that are expected, with the line of code below them:
-# - asgiref's that `send` is not marked as a coroutine function, which no compiled method can be;
 # - Django's that a stream is not asynchronous, which those of its own FileResponse never are;
 # - Starlette's to Connexion, which imports its test client;
 # - setuptools' to Pyramid, which imports pkg_resources.
 EXPECTED_WARNING = re.compile(
-    r"^.*(async_to_sync was passed|must consume synchronous iterators|StarletteDeprecationWarning"
+    r"^.*(must consume synchronous iterators|StarletteDeprecationWarning"
     r"|pkg_resources is deprecated).*\n(  .*\n)?",
     re.MULTILINE,
 )
