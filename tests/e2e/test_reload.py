@@ -289,7 +289,7 @@ def test_a_change_in_an_editable_package_elsewhere_is_seen(
     project, prefix, site = (tmp_path / name for name in ("elsewhere", "prefix", "site"))
     package = project / layout / "elsewhere"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("TEXT = 'one'\n")
+    (package / "__init__.py").write_text("TEXT = 'of the package'\n")
     (project / "pyproject.toml").write_text(
         PYPROJECT.format(more='package-dir = {"" = "src"}' if layout == "src" else "")
     )
@@ -301,7 +301,7 @@ def test_a_change_in_an_editable_package_elsewhere_is_seen(
     monkeypatch.setenv("PYTHONPATH", f"{site}:{os.environ['PYTHONPATH']}")
     reloading = start()
     reloading.edit(APP.format(text="").replace("TEXT = ''", "from elsewhere import TEXT"))
-    reloading.wait_for_body(b"one")
+    reloading.wait_for_body(b"of the package")
     (package / "__init__.py").write_text("TEXT = 'two'\n")
     reloading.wait_for_body(b"two")
 
