@@ -119,7 +119,8 @@ def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
     from ianus.telemetry.access_log import AccessLog
 
     as_json = settings.log_format == "json"
-    if name := access_logger():
+    # Where HUP has dropped --log-config, the supervisor still knows what it named.
+    if settings.log_config and (name := access_logger()):
         from ianus.telemetry.access_records import INTERVAL_SECONDS, AccessRecords
 
         records = AccessRecords(name, settings.access_log_format, as_json=as_json)

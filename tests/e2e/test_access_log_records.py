@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -131,3 +132,19 @@ def test_the_error_log_on_a_full_disk_goes_to_standard_error(start_server: Calla
     assert server.get("/raise").status == 500
     server.log.wait_for(r" ERROR exception in application: GET /raise\n    Traceback")
     until(lambda: server.get("/hello").status == 200)
+
+
+def test_a_reload_without_the_configuration(tmp_path: Path, start_server: Callable[..., Server]) -> None:
+    configure(tmp_path, "ianus.access")
+    (tmp_path / "ianus.toml").write_text('log_config = "log.json"\n')
+    server = start_server(app="main:app", app_dir=tmp_path)
+    server.get("/one")
+    until(lambda: "/one" in (tmp_path / "access.txt").read_text(), "a record")
+    (tmp_path / "ianus.toml").write_text("")
+    mark = server.log.mark()
+    server.signal(signal.SIGHUP)
+    server.log.wait_for(r"worker 1 \(pid \d+\) serves in place of ", mark)
+    output = server.output
+    assert output is not None
+    # The worker before may still take a few.
+    until(lambda: server.get("/two").status == 200 and '"GET /two HTTP/1.1" 200 5 ' in output.text, "a line on stdout")

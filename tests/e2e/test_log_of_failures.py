@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ianus.process.failures import write_crash
+from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE, Server
 
 BROKEN = "import no_such_library\n"
@@ -115,3 +117,14 @@ def test_a_reload_that_fails(start_server: Callable[..., Server], tmp_path: Path
     records = [json.loads(line) for line in server.log.since(mark).splitlines()]
     assert sum("no_such_library" in record["message"] for record in records) == 1
     (tmp_path / "main.py").write_text(APPLICATION)
+
+
+def test_a_worker_that_crashes(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    try:
+        raise RuntimeError("a defect")
+    except RuntimeError as error:
+        write_crash(error, Settings(error_logfile=str(path)), "worker 1")
+    first, *_, last = path.read_text().splitlines()
+    assert first.endswith(" ERROR worker 1 crashed")
+    assert last == "    RuntimeError: a defect"
