@@ -54,6 +54,12 @@ def set_handler(numbers: Iterable[signal.Signals], handler: Handler) -> Callable
     return restore
 
 
+def has_own_handler(number: signal.Signals) -> bool:
+    """Whether the handler of this signal is one that set_handler() has set."""
+    known = _handlers.get(number)
+    return known is not None and signal.getsignal(number) == known[0]
+
+
 def close_in_children(close: Callable[[], None]) -> Callable[[], None]:
     """Has `close` called in each child that the application forks. Returns a function that undoes this."""
     _closers.append(close)

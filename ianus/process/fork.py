@@ -92,6 +92,7 @@ def heed_no_stop() -> None:
 
 
 def heed_stops() -> None:
-    """Undoes heed_no_stop()."""
+    """Undoes heed_no_stop(). A handler that the application has set since stays."""
     for number in (signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is ignore:
+            signal.signal(number, signal.SIG_DFL)

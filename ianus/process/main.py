@@ -7,6 +7,7 @@ loaded, the applications are loaded before a loop exists; worker.py goes on from
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +16,14 @@ from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loader import Application
 from ianus.process.after_fork import close_in_children
-from ianus.process.exit import Ending
+from ianus.process.application_signals import ApplicationSignals
+from ianus.process.exit import HANDLED_SIGNALS, Ending
 from ianus.process.launch import Task
 from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
 from ianus.process.vigil import Vigil
+from ianus.process.wiring import Wired
 from ianus.process.worker import (
     CANCEL_GRACE,
     Worker,
@@ -77,7 +80,13 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
 
         say = supervised.say if supervised is not None else None
         slot = supervised.slot if supervised is not None else None
-        worker = Worker(apps, settings, listeners, StopRequest(), on_wired=vigil.start, say=say, slot=slot)
+        signals = ApplicationSignals(HANDLED_SIGNALS if task is not None else (*HANDLED_SIGNALS, signal.SIGINT))
+
+        def on_wired(wired: Wired) -> None:
+            signals.reclaim()
+            vigil.start(wired)
+
+        worker = Worker(apps, settings, listeners, StopRequest(), on_wired=on_wired, say=say, slot=slot)
         stack.callback(worker.close)
         asyncio.set_event_loop(loop)
         stack.callback(asyncio.set_event_loop, None)
@@ -88,7 +97,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
-        code = _run_to_end(loop, worker)
+        signals.note_ours()
+        code = _run_to_end(loop, worker, signals)
         ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
         worker.close()  # Its last lines come before ours.
         if task is None:
@@ -136,8 +146,8 @@ def _log_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
         fallback.write(logging.LogRecord("asyncio", logging.ERROR, "", 0, "%s", (message,), handled), failure)
 
 
-def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
-    serving = loop.create_task(_serve(worker))
+def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, signals: ApplicationSignals) -> int:
+    serving = loop.create_task(_serve(worker, signals))
     code = 0
     while True:
         try:
@@ -151,14 +161,16 @@ def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker) -> int:
                 return code
 
 
-async def _serve(worker: Worker) -> None:
+async def _serve(worker: Worker, signals: ApplicationSignals) -> None:
     """Serves, then does what asyncio.run() does at its end, but within limits."""
+    calling = asyncio.create_task(signals.call_at_stop(worker.stop))
     try:
         await worker.serve()
     finally:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         seconds = worker.time_left()
         worker.say("exiting", f"{seconds:g}")
+        calling.cancel()
         await cancel([task for task in asyncio.all_tasks() if task is not own])
         await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
         threads = asyncio.create_task(loop.shutdown_default_executor())
