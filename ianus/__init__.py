@@ -3,7 +3,7 @@
     $ ianus main:app                          the command
     >>> ianus.run("main:app", bind="127.0.0.1:8000")     the same from Python
     >>> await ianus.Server(app).serve()                  inside a running event loop
-    >>> with ianus.testing.serve(app) as url: ...        for tests (import ianus.testing)
+    >>> with ianus.testing.serve(app) as url: ...        for tests
 
 The rooms of the house, in the order in which a request passes them, are described in docs/architecture.md.
 """
@@ -15,6 +15,8 @@ from ianus.errors import SettingError, StartupError
 from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
+    from ianus import hooks as hooks
+    from ianus import testing as testing
     from ianus.process.server import Server
 
 __all__ = ["Server", "SettingError", "Settings", "StartupError", "__version__", "freeze_support", "run"]
@@ -30,8 +32,11 @@ def run(app: Any, **settings: Any) -> None:
     does not exist. A server that cannot start prints its one message and raises SystemExit(3), as the command
     does. One that is loading the calling module raises StartupError, since that would start servers without end.
     """
-    chosen = Settings.from_values(settings)
-    from ianus.process.run_guard import check_call  # Late: importing the package must stay cheap.
+    # Late: importing the package must stay cheap.
+    from ianus.settings.sources import settings_from
+
+    chosen = settings_from(settings, to_serve=True)
+    from ianus.process.run_guard import check_call
     from ianus.process.start import start
 
     check_call()
@@ -61,8 +66,21 @@ def freeze_support() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Server":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ianus.process.server import Server  # Late, as above.
+    # Late, as above.
+    if name == "Server":
+        from ianus.process.server import Server
 
-    return Server
+        return Server
+    if name == "testing":
+        import ianus.testing
+
+        return ianus.testing
+    if name == "hooks":
+        import ianus.hooks
+
+        return ianus.hooks
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "Server", "hooks", "testing"})

@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 # A module obeys the rule with the longest matching room. A room may always import itself; "" is
 # the whole package.
 RULES = (
-    Rule("ianus", ("errors", "settings", "process"), "The front door hands over to the worker."),
+    Rule("ianus", ("errors", "hooks", "settings", "process", "testing"), "The front door hands over to the worker."),
     Rule("ianus.errors", (), "Every room may raise these, so they know none."),
     Rule("ianus.hooks", (), "What hooks are written against; the supervisor and type checkers load it."),
     Rule("ianus.pytest_plugin", ("testing",), "A fixture around what any test can use."),

@@ -1,5 +1,6 @@
 """Where the command and ianus.run() begin: in the process that is to serve, or in the one that looks after others."""
 
+import sys
 from typing import Any
 
 from ianus.errors import StartupError
@@ -29,6 +30,16 @@ def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeli
     return go_on()
 
 
+def _refuse_running_loop() -> None:
+    """Raises StartupError inside a running event loop, which serving in this thread would block."""
+    asyncio = sys.modules.get("asyncio")  # Without it there is no loop.
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise StartupError(
+            "ianus.run() was called inside a running event loop, such as that of a coroutine or a notebook. "
+            "There it is written: await ianus.Server(app).serve()"
+        )
+
+
 def start(app: Any, settings: Settings) -> int:
     """Serves `app` ("MODULE:ATTR" or the application) until asked to stop. Returns the exit code.
 
@@ -43,6 +54,7 @@ def start(app: Any, settings: Settings) -> int:
     if settings.reload:
         needing.append("reload")
     if not needing:
+        _refuse_running_loop()
         from ianus.process import main
 
         return main.run(app, resolve_paths(settings))

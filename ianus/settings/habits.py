@@ -116,6 +116,20 @@ ELSEWHERE = {
 HINTS = {flag: hint for flags, hint in ELSEWHERE.items() for flag in flags.split()}
 
 
+BY_NAME = {
+    flag[2:].replace("-", "_"): habit for habit in ACCEPTED for flag in habit.names.split() if flag.startswith("--")
+}
+
+
+def ignored(name: str, value: object) -> str:
+    """The warning about an option, by its name with underscores, that changes nothing; "" if it is not accepted so."""
+    habit = BY_NAME.get(name)
+    if habit is None or (habit.values and value not in habit.values):
+        return ""
+    shown = name if habit.values is None else f"{name}={value!r}"
+    return f"{shown} changes nothing: {habit.because}."
+
+
 def hint(name: str) -> str:
     """What is to be said about a name, written with underscores, that is no setting; "" is nothing."""
     flag = "--" + name.replace("_", "-")

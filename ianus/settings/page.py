@@ -38,6 +38,7 @@ A setting that may be repeated is taken whole from the first place that gives it
 `0.0.0.0:5000` and counts where nothing else says where to listen. `--host` and `--port` make up one address; where
 one place gives only one of them, the other is that of the next place, or of the default.
 
+From Python, options of other servers that change nothing here are warned of (`UserWarning`), as on the command line.
 From Python only what is given counts, and `None` is not given: neither file nor environment is read. What the command
 would find there, `ianus.settings.sources.read_sources()` returns.
 

@@ -528,6 +528,21 @@ class Settings:
         return settings_from(given)
 
 
+_init = Settings.__init__
+
+
+def _init_by_any_name(self: Settings, *values: Any, **given: Any) -> None:
+    """Settings(...): by the names that other servers use, too."""
+    if not given.keys() <= Settings.__dataclass_fields__.keys():
+        from ianus.settings.sources import values_from  # Late: it reads this table.
+
+        given = {name: each.value for name, each in values_from(given).items()}
+    _init(self, *values, **given)
+
+
+Settings.__init__ = _init_by_any_name  # type: ignore[method-assign]
+
+
 # What is said beside the settings proper: halves of an address, what to serve, and where the rest is said.
 BESIDE = {
     "host": Setting(

@@ -8,12 +8,13 @@ upper one counts: the command line, variables IANUS_*, the file, and last the va
 
 import os
 import re
+import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from ianus.errors import ConflictError, SettingError, StartupError, nearest
-from ianus.settings.habits import hint
+from ianus.settings.habits import hint, ignored
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
 from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, permissions
@@ -116,15 +117,44 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
     return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ), *_without_effect(merged)))
 
 
-def settings_from(given: Mapping[str, object]) -> Settings:
-    """What Settings.from_values() gives: settings and nothing else, from no source but the caller."""
+def settings_from(given: Mapping[str, object], *, to_serve: bool = False) -> Settings:
+    """What Settings.from_values() gives: settings and nothing else, from no source but the caller.
+
+    to_serve: a server is started with them, so values that change nothing without others are warned of.
+    """
+    merged = values_from(given)
+    if to_serve:
+        for warning in _without_effect(merged):
+            _warn(warning)
+    return _settings(merged)
+
+
+def values_from(given: Mapping[str, object]) -> Layer:
+    """The values that a caller in Python gives, by the settings' own names. Warns of options that change nothing.
+
+    Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.
+    """
+    told = {name: ignored(name, value) for name, value in given.items()}
+    given = {name: value for name, value in given.items() if not told[name]}
     known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
             raise TypeError(f"there is no setting {name!r}{_explain_name(name, known)}")
     # Callers with a signature of their own hand on None for what they were not given.
     said = (Given(name, value, name, "") for name, value in given.items() if value is not None)
-    return _settings(_merge([_layer(said)]))
+    for warning in filter(None, told.values()):
+        _warn(warning)
+    return _merge([_layer(said)])
+
+
+def _warn(text: str) -> None:
+    """Warns about the line outside of this package that has led here."""
+    import warnings  # Only on this way.
+
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ianus":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 def _explain_name(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import ianus
 from ianus.errors import SettingError
 from ianus.settings.habits import HINTS
 from ianus.settings.schema import Settings, described, table
@@ -192,3 +193,32 @@ def test_no_setting_is_without_effect() -> None:
     package = Path(__file__).parents[2] / "ianus"
     source = "".join(path.read_text() for path in package.rglob("*.py") if path.parent.name != "settings")
     assert {name for name, _, _ in table() if not re.search(rf"settings\.{name}\b", source)} == set()
+
+
+def test_names_of_other_servers_are_understood_by_the_constructor_too() -> None:
+    given: dict[str, Any] = {"host": "0.0.0.0", "port": 80, "keep_alive": 5, "processes": 3}
+    assert Settings(**given) == Settings.from_values(given)
+    with pytest.raises(TypeError, match=r"there is no setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
+        Settings(time_keep_alive=3)  # type: ignore[call-arg]
+    with pytest.raises(SettingError, match="give one of them"):
+        Settings(bind="a:1", host="b")  # type: ignore[arg-type, call-arg]
+
+
+@pytest.mark.parametrize("make", [Settings, lambda **given: Settings.from_values(given)], ids=["Settings", "run"])
+def test_options_that_change_nothing_are_warned_of_from_python_too(make: Any) -> None:
+    with pytest.warns(
+        UserWarning, match="^worker_class='uvloop' changes nothing: there is one kind of worker.$"
+    ) as told:
+        assert make(worker_class="uvloop", backlog=3).backlog == 3
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match="^die_on_term changes nothing"):
+        make(die_on_term=True)
+
+
+def test_run_warns_of_what_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ianus.process.start.start", lambda app, settings: 0)
+    with pytest.warns(UserWarning, match="^max_requests_jitter changes nothing without max-requests.$") as told:
+        ianus.run("main:app", max_requests_jitter=3)
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match="^sendfile is for WSGI applications"):
+        ianus.run("main:app", sendfile=True)
