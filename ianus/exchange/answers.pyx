@@ -1,11 +1,11 @@
 """Error answers. They go through build_head() like an application's, so they carry the same fields."""
-from http import HTTPStatus
-
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from ianus.codec.base cimport FRAMING_LENGTH, Codec
 from ianus.exchange.head cimport ResponseFacts, build_head
 from ianus.exchange.service cimport Service
+
+from ianus.codec.reasons import REASONS
 
 
 cdef Py_ssize_t send_answer(
@@ -13,7 +13,7 @@ cdef Py_ssize_t send_answer(
     bint bodiless, bint close,
 ) except -1:
     cdef ResponseFacts facts
-    cdef str text = f"{status} {HTTPStatus(status).phrase}"
+    cdef str text = f"{status} {REASONS[status]}"
     cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
     cdef object head = build_head(
         service, codec, status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False, request_id,

@@ -43,6 +43,7 @@ cdef str SPEC_VERSION = "2.3"
 # What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
 cdef str HTTP_1_1 = sys.intern("1.1")
 cdef str GET = sys.intern("GET")
+cdef str POST = sys.intern("POST")
 cdef bytes NO_QUERY = b""
 
 
@@ -156,7 +157,8 @@ cdef class AsgiGateway(Gateway):
         else:
             scope["extensions"] = PyDict_Copy(self.extensions)
         if request.method is not GET:
-            scope["method"] = request.method
+            # In upper case, by ASGI. The response is framed by the method as it was sent.
+            scope["method"] = request.method if request.method is POST else request.method.upper()
         if self.stripped and request.path != "*":
             scope["path"] = self.stripped + request.path
         else:

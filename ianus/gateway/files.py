@@ -7,6 +7,7 @@ the client is still reading: at the latest when its task is cancelled.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import stat
 
@@ -16,12 +17,14 @@ _LARGEST = 2**63 - 1  # off_t
 def open_whole(path: object) -> tuple[int, int]:
     """Opens a file. Returns a descriptor, which the caller owns, and the size in bytes.
 
-    The path should be absolute, by the ASGI extension, but Starlette passes on what its own applications give it.
-
-    Raises ValueError for what is no regular file, OSError for what cannot be opened.
+    Raises TypeError or ValueError for a path that is not absolute or not of a regular file, OSError if it cannot be
+    opened.
     """
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"the path of a file is a string, not {type(path).__name__}")
+    if not os.path.isabs(path):  # noqa: PTH117  # It may be bytes.
+        # The working folder of a server is not the application's to rely on.
+        raise ValueError(f"'http.response.pathsend' needs an absolute path (os.path.abspath), not {path!r}")
     # O_NONBLOCK: a FIFO would keep us waiting for its other end.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -39,7 +42,7 @@ def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]
 
     Raises TypeError or ValueError for what cannot be meant, OSError for a file that cannot be used.
     """
-    fd = file if isinstance(file, int) else _descriptor(file)
+    fd = file if isinstance(file, int) and not isinstance(file, bool) else _descriptor(file)
     size = _size(fd, file)
     for value, name in ((offset, "offset"), (count, "count")):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
@@ -65,9 +68,13 @@ def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]
 
 def _descriptor(file: object) -> int:
     fileno = getattr(file, "fileno", None)
-    if fileno is None:
-        raise TypeError(f"{type(file).__name__} has no file descriptor")
-    return int(fileno())
+    try:
+        fd = fileno() if fileno is not None else None
+    except io.UnsupportedOperation:
+        fd = None  # io.BytesIO
+    if type(fd) is not int:
+        raise TypeError(f"'http.response.zerocopysend' needs a file with a descriptor, not {type(file).__name__}")
+    return fd
 
 
 def _size(fd: int, what: object) -> int:

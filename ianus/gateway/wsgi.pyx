@@ -31,9 +31,9 @@ from ianus.gateway.environ cimport Environs
 from ianus.gateway.predictor cimport Predictor
 from ianus.telemetry.clock cimport monotonic
 
-from http import HTTPStatus
 from io import BytesIO
 
+from ianus.codec.reasons import REASONS
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
 from ianus.gateway.error_stream import ErrorStream
 from ianus.gateway.file_wrapper import FileWrapper, file_part
@@ -140,7 +140,7 @@ cdef class WsgiGateway(Gateway):
         reason = status[4:].encode("latin-1")
         if not is_field_value(PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason)):
             raise ValueError(f"response status {status!r} has a control character")
-        if not reason or int(code) in HTTPStatus._value2member_map_ and HTTPStatus(int(code)).phrase == status[4:]:
+        if not reason or REASONS.get(int(code)) == status[4:]:
             reason = None
         parsed = (int(code), reason)
         if len(self.statuses) < STATUSES:

@@ -225,6 +225,8 @@ def test_two_hosts(data: bytes, expected: int, version: bytes) -> None:
         "plain": b"100-continue",
         "any case": b"100-CONTINUE",
         "blanks around": b" \t100-Continue ",
+        "twice in a line": b"100-continue, 100-continue",
+        "empty elements": b", 100-continue,,",
     }
 )
 def test_expect_100_continue(data: bytes) -> None:
@@ -235,6 +237,27 @@ def test_expect_100_continue(data: bytes) -> None:
             ("body", b"ab"),
             END,
         ],
+    )
+
+
+@named({"equal": b"100-continue", "in other case": b"100-Continue", "empty": b"", "empty elements": b", ,"})
+def test_expect_in_two_lines(data: bytes) -> None:
+    """Two lines are one list (RFC 9110 5.3)."""
+    for lines in ([b"100-continue", data], [data, b"100-continue"]):
+        check(
+            post(*[b"Expect: " + line for line in lines], b"Content-Length: 2") + b"ab",
+            [
+                posted(*[(b"expect", line) for line in lines], (b"content-length", b"2"), expect_continue=True),
+                ("body", b"ab"),
+                END,
+            ],
+        )
+
+
+def test_empty_expect() -> None:
+    check(
+        post(b"Expect:", b"Content-Length: 2") + b"ab",
+        [posted((b"expect", b""), (b"content-length", b"2")), ("body", b"ab"), END],
     )
 
 

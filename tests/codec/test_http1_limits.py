@@ -25,10 +25,16 @@ def test_default_request_line() -> None:
     rejects(head(b"GET " + target + b"a HTTP/1.1", HOST), 414)
 
 
-@pytest.mark.parametrize("data", [b"GET /" + b"a" * 9000, b"A" * 9000], ids=["target", "method"])
+@pytest.mark.parametrize("data", [b"GET /" + b"a" * 9000, b"A" * 8000 + b" " * 1000], ids=["target", "blanks"])
 def test_endless_request_line(data: bytes) -> None:
     """Refused before its end has come."""
     rejects(data, 414)
+
+
+@pytest.mark.parametrize("rest", [b"", b" / HTTP/1.1\r\n", b"\r\n"])
+def test_endless_method(rest: bytes) -> None:
+    """RFC 9112 3: 501 for a method that is longer than any."""
+    rejects(b"A" * 9000 + rest, 501)
 
 
 def test_empty_line_before_a_request_line_of_the_limit() -> None:

@@ -95,11 +95,6 @@ def test_scope_of_a_root_path(shared: Callable[..., Server]) -> None:
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/scope", b"/scope")
 
 
-def test_method_is_kept_as_sent(server: Server) -> None:
-    with server.connect() as client:
-        assert scope_of(client, b"propFind /scope HTTP/1.1", b"Host: test")["method"] == "propFind"
-
-
 def test_upgrade_is_ignored(server: Server) -> None:
     """h2c, and whatever else we do not speak (RFC 9110 7.8)."""
     with server.connect() as client:
@@ -259,7 +254,34 @@ def test_broken_rest_of_an_unread_body(server: Server) -> None:
         assert client.nothing()
 
 
+@pytest.mark.parametrize("method", ["get", "Post", "delete", "propFind"])
+def test_method_of_the_scope_is_in_upper_case(server: Server, method: str) -> None:
+    """By ASGI; the response is framed by the method that was sent."""
+    with server.connect() as client:
+        assert scope_of(client, f"{method} /scope HTTP/1.1".encode(), b"Host: test")["method"] == method.upper()
+        client.request("/hello", method="head")
+        assert client.response().body == b"hello\n"
+
+
+def test_method_of_a_hundred_kilobytes(server: Server) -> None:
+    with server.connect() as client:
+        client.send(b"A" * 100_000 + b" / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.response().status == 501
+
+
 # --- Expect: 100-continue (RFC 9110 10.1.1) ---
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(b"Expect: 100-continue",) * 2, (b"Expect: 100-continue, 100-continue",), (b"Expect:", b"Expect: 100-continue")],
+)
+def test_expect_continue_as_a_list(server: Server, fields: tuple[bytes, ...]) -> None:
+    with server.connect() as client:
+        client.request("/echo", *fields, b"Content-Length: 5", method="POST")
+        assert client.response().status == 100
+        client.send(b"hello")
+        assert client.response().body == b"hello"
 
 
 def test_expect_continue(server: Server) -> None:

@@ -118,6 +118,15 @@ def test_reason(server: Server, status: int, reason: str) -> None:
     assert server.get(played(start(status), body())).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(413, "Content Too Large"), (414, "URI Too Long"), (416, "Range Not Satisfiable"), (422, "Unprocessable Content")],
+)
+def test_reason_of_rfc_9110(server: Server, status: int, reason: str) -> None:
+    """Python's own phrases are those of RFC 2616 up to 3.12."""
+    assert server.get(played(start(status), body())).reason == reason
+
+
 @pytest.mark.parametrize("status", [299, 418, 599, 999])
 def test_any_final_status(server: Server, status: int) -> None:
     assert server.get(played(start(status), body())).status == status

@@ -16,7 +16,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
 from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Codec, CodecFactory, Framing
-from ianus.codec.fields cimport TOKEN, Field
+from ianus.codec.fields cimport TOKEN, Field, is_token
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
 from ianus.codec.http1.head cimport finish_head, parse_field_line
@@ -99,6 +99,9 @@ cdef class Http1Codec(Codec):
         known = size if line < 0 else line
         # A CR may be among them and is not counted.
         if known > self.limits.request_line + 1:
+            # RFC 9112 section 3: a method that is longer than any that there is.
+            if is_token(data, self.limits.request_line + 1):
+                return self.fail(501, "method over limit-request-line")
             return self.fail(414, "request line over limit-request-line")
         if line < 0:
             return 0

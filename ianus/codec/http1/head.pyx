@@ -122,11 +122,7 @@ cdef int note_field(
     elif field_id == WEBSOCKET_KEY:
         facts.websocket_key = True
     elif field_id == EXPECT:
-        # RFC 9110 section 10.1.1: the one expectation that is defined, in any case.
-        if size == 12 and has_token(value, size, b"100-continue", 12):
-            facts.expect_continue = True
-        else:
-            facts.expect_other = True
+        note_expectations(value, size, facts)
     return 0
 
 
@@ -165,6 +161,26 @@ cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noe
         facts.chunked += facts.last_is_chunked
         start = end + 1
     return True
+
+
+cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts) noexcept:
+    """A list (RFC 9110 section 5.6.1) of the one expectation that is defined, in any case (section 10.1.1)."""
+    cdef Py_ssize_t start = 0, end, stop
+    while start < size:
+        end = start
+        while end < size and value[end] != c',':
+            end += 1
+        stop = end
+        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
+            start += 1
+        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
+            stop -= 1
+        if stop - start == 12 and has_token(value + start, 12, b"100-continue", 12):
+            facts.expect_continue = True
+        elif stop > start:
+            facts.expect_other = True
+        start = end + 1
+    return 0
 
 
 cdef int finish_head(Http1Request request, const char** reason) except -1:

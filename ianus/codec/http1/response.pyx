@@ -2,10 +2,10 @@
 
 Compiled because every response passes here.
 """
-from http import HTTPStatus
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
+
+from ianus.codec.reasons import REASONS
 
 
 # Status lines by status, 100 to 999; made once, constant afterwards.
@@ -14,8 +14,7 @@ cdef tuple STATUS_LINES
 
 def _status_line(int status) -> bytes:
     # RFC 9112 section 4: the space stays when there is no reason phrase.
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+    return f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode("ascii")
 
 
 STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
