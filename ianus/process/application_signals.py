@@ -10,9 +10,11 @@ Facts and rules:
 - Handlers of other signals that the server uses are replaced, and the log says so.
 - A handler that is set while the application starts (lifespan) would take SIGTERM away from the server. It is treated
   in the same way, once the application has started.
-- Callbacks of loop.add_signal_handler() are called by the loop, whatever handler there is.
+- loop.add_signal_handler() replaces the handler too, and libraries call it with their first request. The server's is
+  set again at once; the loop calls the callback, whatever handler there is.
 """
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -47,6 +49,18 @@ class ApplicationSignals:
             if signal.getsignal(number) != ours:
                 self._take(number)
                 set_handler([number], ours)
+
+    def keep_beside(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has loop.add_signal_handler() leave the server's handlers in place."""
+        add: Callable[..., None] = loop.add_signal_handler
+
+        def add_signal_handler(*arguments: Any) -> None:
+            add(*arguments)
+            for number, ours in self._ours.items():
+                if signal.getsignal(number) != ours:
+                    set_handler([number], ours)
+
+        loop.add_signal_handler = add_signal_handler  # type: ignore[assignment, method-assign]
 
     async def call_at_stop(self, stop: StopRequest) -> None:
         """Waits for a stop and calls the handler of SIGTERM."""

@@ -98,6 +98,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         signals.note_ours()
+        signals.keep_beside(loop)
         code = _run_to_end(loop, worker, signals)
         ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
         worker.close()  # Its last lines come before ours.

@@ -99,9 +99,16 @@ def test_so_it_is_when_a_worker_is_replaced(interface: str, start: Callable[...,
     assert server.get("/").body == b"hello"
 
 
-def test_a_callback_of_the_loop_is_called(start: Callable[..., Server]) -> None:
-    callback = "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, say, 'callback')"
-    server = start("asgi", f"def on_start(): {callback}", "--loop", "asyncio")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("when", ["on_start", "wait"])
+def test_a_callback_of_the_loop_is_called(when: str, loop: str, start: Callable[..., Server], tmp_path: Path) -> None:
+    """restate-sdk adds one with the first request. Under uvicorn the process then ignores SIGTERM."""
+    add = "loop.add_signal_handler(signal.SIGTERM, loop.call_soon, say, 'callback')"
+    code = "def on_start():\n    global loop\n    loop = asyncio.get_running_loop()\n"
+    code += f"    {add}\n" if when == "on_start" else ""
+    server = start("asgi", code + f"def wait(): loop.call_soon_threadsafe(lambda: {add})", "--loop", loop)
+    (tmp_path / "go").touch()
+    assert server.get("/wait").body == b"hello"
     server.stop()
     assert server.log.text.count("app: callback") == 1
 
