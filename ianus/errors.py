@@ -45,6 +45,16 @@ class StartupError(Exception):
         return (f"{details}\n\n" if details else "") + f"Error: {self.message}\n"
 
 
+class ThreadLimitError(StartupError):
+    """The system gives the process no thread that it cannot serve without."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(
+            f"The system gives no thread ({error}). Raise the limit on processes and threads, which is that of the "
+            "user (ulimit -u), of the service (TasksMax=) or of the container (pids limit)."
+        )
+
+
 class SettingError(StartupError, ValueError):
     """A setting has a value that it cannot have."""
 

@@ -36,6 +36,7 @@ cdef class Crew(Threads):
     cdef int asked                  # ... at most, as the crew was made
     cdef int limit                  # ... and as many as the system gives threads for
     cdef double again               # when it is asked for more, 0 = it gave what was wanted
+    cdef double complained_at       # when that was logged last, 0 = never
     cdef int most                   # threads at most: one more than calls, which polls
     cdef list members
     cdef list leavers               # threads of members that have left since it is stopping

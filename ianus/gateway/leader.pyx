@@ -39,6 +39,7 @@ cdef double TOGETHER = 0.001    # seconds that a finished response may wait for 
 cdef int MANY = 16              # events that were ready at once, where that is worth while
 cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
 cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
+cdef double COMPLAIN_AGAIN = 60.0    # seconds between two messages about that
 
 
 cdef class Member:
@@ -521,10 +522,13 @@ cdef class Crew(Threads):
             # One of them is still to poll.
             self.limit = max(self.most - 1, 1)
             self.again = monotonic() + HIRE_AGAIN
-            logger.error(
-                "cannot start another thread (%s): WSGI applications go on with %d calls at once",
-                error, self.limit,
-            )
+            # Without any thread the start fails, which tells why.
+            if self.members and (not self.complained_at or monotonic() >= self.complained_at + COMPLAIN_AGAIN):
+                self.complained_at = monotonic()
+                logger.error(
+                    "cannot start another thread (%s): WSGI applications go on with %d calls at once",
+                    error, self.limit,
+                )
             return False
         self.hired += 1
         self.members.append(member)

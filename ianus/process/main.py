@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ianus.acceptor.listener import Listener
-from ianus.errors import StartupError
+from ianus.errors import StartupError, ThreadLimitError
 from ianus.gateway.loader import Application
 from ianus.process.after_fork import close_in_children
 from ianus.process.application_signals import ApplicationSignals
 from ianus.process.exit import HANDLED_SIGNALS, Ending
-from ianus.process.launch import Task
+from ianus.process.launch import Supervised, Task
 from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
 from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
@@ -64,7 +64,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         for listener in listeners:
             stack.callback(listener.close)
             stack.callback(close_in_children(listener.close))
-        vigil = Vigil(supervised, settings)
+        vigil = _watch(supervised, settings)
         apps = (task.apps if task is not None else ()) or load_applications(app, settings)
         if task is not None:
             task.hooks.call("post_worker_init", task.info())
@@ -105,6 +105,14 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         if task is None:
             logger.info("stopped")
     return ending
+
+
+def _watch(supervised: Supervised | None, settings: Settings) -> Vigil:
+    """Raises StartupError where the system gives no thread."""
+    try:
+        return Vigil(supervised, settings)
+    except RuntimeError as error:
+        raise ThreadLimitError(error) from None
 
 
 def load_loop(name: str, apps: Sequence[Application]) -> None:

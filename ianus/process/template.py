@@ -9,6 +9,7 @@ worker's pid. Only the supervisor ends the template: by closing the socket, or b
 """
 
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -107,6 +108,8 @@ class Template:
             if self.pid:
                 os.kill(self.pid, signal.SIGKILL)
             raise
+        if answer.startswith(f"[Errno {errno.EAGAIN}]"):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         if not answer.isdigit():
             raise OSError(answer or "the process has ended")
         return int(answer)

@@ -26,6 +26,7 @@ from typing import Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
+from ianus.errors import ThreadLimitError
 from ianus.gateway.lifespan import Lifespan
 from ianus.gateway.loader import Application, load, load_mounted
 from ianus.process.foreman import Foreman, in_loop
@@ -144,7 +145,7 @@ class Worker:
         try:
             if await self._start_applications():
                 try:
-                    self._open(loop)
+                    self._open_or_explain(loop)
                     await self.stop.wait(Urgency.HANDOVER)
                     await self._drain(loop)
                 except asyncio.CancelledError:
@@ -211,6 +212,15 @@ class Worker:
     async def _startup(self) -> None:
         for lifespan in self.lifespans.values():
             await lifespan.startup()
+
+    def _open_or_explain(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._open(loop)
+        except RuntimeError as error:
+            # The words of Python and of the server's own modules.
+            if "start new thread" in str(error) or "gives no thread" in str(error):
+                raise ThreadLimitError(error) from None
+            raise
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""

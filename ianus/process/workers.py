@@ -25,6 +25,9 @@ MEMORY_PERIOD = 5.0
 # Seconds that connections get to arrive at a slot that is to go, from the moment when new ones go to others.
 SPARED = 1.0
 
+# A start may take so many times as long as the longest one that succeeded.
+START_FACTOR = 3.0
+
 # Seconds that a step may come late at most for hearts to be judged.
 LATE = 1.0
 
@@ -65,6 +68,7 @@ class Workers:
         self._is_stopping = False
         self._memory_look = 0.0
         self._planned = 0.0  # when the next step was due
+        self._longest_start = 0.0  # seconds that a worker took to become ready
 
     # --- What there should be ---
 
@@ -156,6 +160,7 @@ class Workers:
         self.facts = facts
         slot = self._slots[process.slot]
         before = slot.promote()
+        self._longest_start = max(self._longest_start, now - process.started)
         process.heard = now
         for number in process.untold:
             process.tell(number)
@@ -291,6 +296,7 @@ class Workers:
         if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots[: self.count]):
             self.has_started = True
         self._judge(now)
+        self._limit_starts(now)
         self._retire(now)
         self._fill(now)
         self._replace(now)
@@ -302,6 +308,9 @@ class Workers:
         if not self._is_stopping and not self._is_wound_down:
             times += self._spared.values()
             times += [slot.not_before for slot in self._slots if slot.not_before > now]
+            for slot in self._slots:
+                if (starting := slot.starting) and not starting.is_aborted and (limit := self._start_limit(starting)):
+                    times.append(starting.heard + limit)
             for process in self._serving():
                 settings = process.plan.settings
                 times.append(process.lives_until)
@@ -335,6 +344,23 @@ class Workers:
             self._listen(process, now)
         if look:
             self._memory_look = now + MEMORY_PERIOD
+
+    def _limit_starts(self, now: float) -> None:
+        """Ends starts that take too long."""
+        for slot in self._slots:
+            process = slot.starting
+            if process is None or process.is_aborted:
+                continue
+            if (limit := self._start_limit(process)) and now >= process.heard + limit:
+                self._abort(process, f"it has not started within {limit:.0f} s", now)
+
+    def _start_limit(self, process: Process) -> float:
+        """Seconds that a start may take, 0 for no limit: an import may hang while others serve. At first there is none,
+        and what took long then may take long later."""
+        settings = process.plan.settings
+        if not self.has_started or not settings.timeout or not settings.timeout_lifespan_startup:
+            return 0.0
+        return max(settings.timeout + settings.timeout_lifespan_startup, START_FACTOR * self._longest_start)
 
     def _listen(self, process: Process, now: float) -> None:
         """Hears whether its heart beats; that is written into shared memory by a thread that needs nothing else."""
@@ -415,6 +441,14 @@ class Workers:
         try:
             return self._launch(plan, slot.number, now)
         except (OSError, StartupError) as error:
+            if not self.has_started and isinstance(error, BlockingIOError):  # EAGAIN of fork()
+                logger.error(
+                    "cannot start a worker (%s): raise the limit on processes, which is that of the user (ulimit -u), "
+                    "of the service (TasksMax=) or of the container (pids limit)",
+                    error,
+                )
+                self._fail()
+                return None
             slot.punish(now)
             pause = slot.not_before - now
             logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error, pause)

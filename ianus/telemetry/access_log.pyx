@@ -61,8 +61,9 @@ cdef class AccessLog:
 
     def start(self) -> None:
         """Starts the writer thread."""
-        self.thread = threading.Thread(target=self.write_lines, name="ianus-access-log", daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self.write_lines, name="ianus-access-log", daemon=True)
+        thread.start()
+        self.thread = thread  # Only then close() can wait for it.
 
     def close(self) -> None:
         """Writes what is left, for at most two seconds."""

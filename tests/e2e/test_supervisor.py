@@ -777,3 +777,22 @@ def test_the_end_of_a_terminal_is_a_stop(
         os.close(terminal)
     assert process.wait(PATIENCE) == 0
     log.wait_for("the terminal is gone$")
+
+
+def test_an_import_that_hangs_at_a_reload_is_ended_and_shown(start: Callable[..., Site]) -> None:
+    """Once, it was never noticed, and no later reload had any effect."""
+    site = start(timeout=1, timeout_lifespan_startup=1)
+    site.server.may_lose_workers = True
+    before = site.answer()
+    (site.path / "main.py").write_text(
+        "import time\n\ndef wait_for_database():\n    time.sleep(3600)\n\nwait_for_database()\n"
+    )
+    mark = site.signal(signal.SIGHUP)
+    site.log.wait_for(r"CRITICAL .* is stuck and will be killed: it has not started within \d+ s$", mark)
+    site.log.wait_for(r"a worker could not be started as configured now \(killed by SIGABRT\); the old ones", mark)
+    site.log.wait_for(r"File \".*main.py\", line 4 in wait_for_database$", mark)
+    assert site.answer() == before
+    site.change_to("two")
+    mark = site.signal(signal.SIGHUP)
+    site.replaced(1, mark)
+    assert site.answer()[0] == "two"

@@ -316,7 +316,7 @@ def test_nothing_starts_before_there_is_what_to_fork() -> None:
     assert world.starting() == [(0, 1)]
 
 
-@pytest.mark.parametrize("error", [OSError(11, "Resource temporarily unavailable"), StartupError("No more sockets.")])
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), StartupError("No more sockets.")])
 def test_what_the_system_does_not_give_is_asked_for_again(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     world = World(1)
     world.refusal = error
@@ -326,6 +326,14 @@ def test_what_the_system_does_not_give_is_asked_for_again(error: Exception, capl
     world.step(FIRST_PAUSE)
     world.ready(world.last())
     assert world.serving() == [(0, 1)]
+
+
+def test_a_start_without_processes_fails_with_one_message(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(2)
+    world.refusal = BlockingIOError(11, "Resource temporarily unavailable")
+    world.step(60)
+    assert world.workers.failed
+    assert caplog.text.count("cannot start a worker") == 1
 
 
 # --- Ends ---
@@ -1168,7 +1176,7 @@ class Chaos:
         elif kind == "wind_down" and self.random.random() < 0.2:
             workers.wind_down(world.now)
         elif kind == "refuse":
-            world.refusal = OSError(11, "no") if world.refusal is None and self.random.random() < 0.5 else None
+            world.refusal = OSError(24, "no") if world.refusal is None and self.random.random() < 0.5 else None
         elif kind == "tell":
             workers.tell(REOPEN)
         elif process is not None and kind == "ready":
@@ -1224,3 +1232,47 @@ def test_anything_in_any_order(seed: int) -> None:
     except Exception as error:
         error.add_note("\n".join(chaos.trace))
         raise
+
+
+# --- Starts that take too long ---
+
+
+def start_limit(world: World) -> float:
+    settings = world.settings
+    return settings.timeout + settings.timeout_lifespan_startup
+
+
+def test_a_new_configuration_that_hangs_is_ended_while_the_old_one_serves() -> None:
+    world = served(1)
+    old = world.launched[-1]
+    world.change()
+    hanging = world.launched[-1]
+    assert hanging is not old
+    world.step(start_limit(world) - 1)
+    assert hanging.heard_signals() == []
+    world.step(2)
+    assert hanging.heard_signals() == [ABRT]
+    assert old.heard_signals() == []
+    world.end(hanging, code=-ABRT)
+    assert world.workers.candidate is None
+    assert list(world.workers) == [old]
+
+
+def test_a_change_is_tried_once_a_start_that_hangs_was_ended() -> None:
+    world = served(1)
+    world.change()
+    hanging = world.launched[-1]
+    world.change()
+    world.step(start_limit(world) + 1)
+    assert hanging.heard_signals() == [ABRT]
+    world.end(hanging, code=-ABRT)
+    world.step(1)
+    assert world.launched[-1] is not hanging
+    assert world.starting() == [(0, 3)]
+
+
+def test_the_first_start_may_take_as_long_as_it_likes() -> None:
+    world = World(1)
+    world.step()
+    world.step(10 * start_limit(world))
+    assert world.launched[-1].heard_signals() == []
