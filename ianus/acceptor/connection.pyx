@@ -326,8 +326,11 @@ cdef class Connection(Transport):
             if pieces:
                 out.sent(n)
             total += n
+            self.taken += n
         if out.size == 0:
             return self.drained()
+        if total:
+            self.session.output_taken()
         if total or not self.blocked:
             self.write_deadline = self.session.write_timeout()
             if self.write_deadline:
@@ -367,11 +370,11 @@ cdef class Connection(Transport):
         self.session.codec.pool.release(out)
         self.blocked = False
         self.write_deadline = 0
+        # An application that waits for this may have filled the output in this very turn.
+        self.session.writable()
         if self.closing:
             return 0 if self.in_turn else self.linger()
         self.pipelined = False
-        # Whoever waits may have filled the output in this very turn.
-        self.session.writable()
         if waited and not self.in_turn:
             if self.left_start < self.left_end:
                 # Requests were not read while the client did not take its answers.
@@ -468,12 +471,16 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int release(self) except -1:
-        """Gives back what was not sent; the session lets go of the connection, which keeps it to its own end."""
-        cdef Output out = self.session.codec.out
-        if out is not None:
-            self.session.codec.out = None
-            self.session.codec.pool.release(out)
-        return self.session.lost()
+        """The session lets go of the connection, which keeps it to its own end; unsent output is given back."""
+        cdef Output out
+        try:
+            self.session.lost()
+        finally:
+            out = self.session.codec.out
+            if out is not None:
+                self.session.codec.out = None
+                self.session.codec.pool.release(out)
+        return 0
 
     # ---------------------------------------------------------------- bookkeeping
 

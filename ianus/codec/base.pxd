@@ -62,6 +62,7 @@ cdef class Codec:
     cdef bint in_message(self) noexcept         # a request has begun and has not ended
     cdef int next_message(self) except -1       # the response is complete: go on parsing
     cdef int discard_body(self) except -1       # the rest of the body is discarded: its size is not limited any more
+    cdef Request unfinished(self)               # a request whose head is incomplete or refused, None without its target
 
     # Writing
     # Encodes status and validated fields; what it returns is passed to send_head(). It changes nothing, so threads may

@@ -46,6 +46,9 @@ cdef class Codec:
     cdef int discard_body(self) except -1:
         return 0
 
+    cdef Request unfinished(self):
+        return None
+
     cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
         raise NotImplementedError
 

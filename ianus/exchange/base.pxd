@@ -16,6 +16,7 @@ cdef class Transport:
     cdef readonly object client         # (host, port) of the peer, or None
     cdef readonly object server         # (host, port) or (path, None) that it connected to
     cdef flag blocked                   # the peer does not take more output now
+    cdef long long taken                # bytes of output that the kernel has taken so far
 
     cdef int flush(self) except -1      # send what is queued, as far as the peer takes it
     cdef int resume_soon(self) except -1     # the same, and go on with the input, when others have had their turn
@@ -42,10 +43,12 @@ cdef class Session(Sink):
     cdef bint wants_read(self) noexcept         # should the socket be read?
     cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
     cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps behind bytes not read yet
-    cdef int writable(self) except -1           # the output has drained below the low watermark
+    cdef int output_taken(self) except -1       # the kernel has taken some of the output, not all of it
+    cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
+    cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
     cdef int response_complete(self, int stream) except -1
     cdef int broken_off(self, int stream) except -1     # a response that began cannot be finished
-    cdef int lost(self) except -1               # the connection is gone
+    cdef int lost(self) except -1               # the connection is gone; the codec still has the unsent output
     cdef int drain(self) except -1              # the server stops, as its factory was told
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int expired(self) except -1            # it has passed, and the socket was drained first

@@ -47,8 +47,14 @@ cdef class Session(Sink):
     cdef int peer_finished(self, bint behind_unread) except -1:
         raise NotImplementedError
 
+    cdef int output_taken(self) except -1:
+        return 0
+
     cdef int writable(self) except -1:
         return 0
+
+    cdef int response_queued(self, int stream) except -1:
+        raise NotImplementedError
 
     cdef int response_complete(self, int stream) except -1:
         raise NotImplementedError

@@ -63,7 +63,13 @@ cdef class Exchange:
     cdef readonly bint disconnected  # nobody can be answered any more
     cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
-    cdef double started             # for the access log
+    cdef flag left                  # ... which was seen before the response began
+    cdef flag cut                   # break_off() was called
+    # For the access log. Positions count the bytes of the connection's output.
+    cdef double started             # CLOCK_MONOTONIC seconds of the first byte of the request
+    cdef long long head_end         # position behind the head of a body of unknown length, else 0
+    cdef long long end              # position behind the last byte of the response, 0 = it is not queued yet
+    cdef Exchange following         # the next response of the connection that has ended and not left
     cdef bytes request_id           # None unless there is a field for it
     cdef list response_headers      # (lower-case name, value), if the access log shows any
 
@@ -84,6 +90,8 @@ cdef class Exchange:
     cdef bint notify_readable(self) except -1
     cdef int notify_writable(self) except -1
     cdef int settle(self) except -1                 # behind the loop's callbacks: the application may have suspended
+    # The last word about it. unsent: bytes of the response that the kernel did not take
+    cdef int log_access(self, long long unsent) except -1
     # From the gateway
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
@@ -115,4 +123,6 @@ cdef class Exchange:
     cdef int send_head(self, Framing framing, long long length, bint whole) except -1
     cdef int complete(self) except -1
     cdef int break_length(self, long long size) except -1
-    cdef int log_access(self, int status) except -1
+    cdef int note_head_end(self) except -1
+    cdef int status_for_log(self, long long unsent) noexcept
+    cdef long long body_taken(self, long long unsent) noexcept

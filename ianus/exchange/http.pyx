@@ -82,8 +82,7 @@ cdef class Exchange:
         # In this order (gateway/asgi): a task that waits in send() goes on before another one cancels it.
         self.notify_writable()
         self.notify_readable()
-        # nginx's code for a client that left before its answer.
-        return self.log_access(self.status if self.head_sent else 499)
+        return 0
 
     cdef str over_limit(self):
         cdef Service service = self.service
@@ -267,6 +266,7 @@ cdef class Exchange:
             self.session.codec.send_end(self.stream)
             if self.holds and self.session.codec.persists():
                 self.held = True
+                self.session.response_queued(self.stream)
                 return self.session.transport.resume_soon()
             return self.complete()
         self.body_complete = not more
@@ -294,6 +294,12 @@ cdef class Exchange:
         self.session.codec.send_head(self.stream, self.head, framing, length, self.must_close(whole))
         self.head = None
         self.head_sent = True
+        if framing == FRAMING_STREAM:
+            self.note_head_end()
+        return 0
+
+    cdef int note_head_end(self) except -1:
+        self.head_end = self.session.transport.taken + self.session.codec.out.size
         return 0
 
     cdef int send_head_now(self) except -1:
@@ -335,10 +341,12 @@ cdef class Exchange:
         self.body = None
         self.buffered = 0
         self.session = None
+        if self.service.access_log is not None and not self.held:
+            session.response_queued(self.stream)
         session.response_complete(self.stream)
         # An application that still listens learns that it is over.
         self.notify_readable()
-        return self.log_access(self.status)
+        return 0
 
     cdef bint congested(self) noexcept:
         return (
@@ -358,6 +366,7 @@ cdef class Exchange:
         cdef Session session = self.session
         if session is None:
             return 0
+        self.cut = True
         self.disconnect()
         return session.broken_off(self.stream)
 
@@ -382,11 +391,43 @@ cdef class Exchange:
         """The codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
         return f"{self.request.method} {self.request.target.decode('ascii')}"
 
-    cdef int log_access(self, int status) except -1:
-        if self.service.access_log is not None:
-            self.service.access_log.record(
-                self.client, self.request.method, self.request.target, self.request.http_version,
-                self.request.headers, status, self.sent, self.response_headers, self.request_id,
-                monotonic() - self.started,
-            )
-        return 0
+    # ---------------------------------------------------------------- the end
+
+    cdef int log_access(self, long long unsent) except -1:
+        cdef Request request = self.request
+        if self.service.access_log is None:
+            return 0
+        return self.service.access_log.record(
+            self.client, request.method, request.target, request.http_version, request.headers,
+            self.status_for_log(unsent), self.sent if unsent == 0 else self.body_taken(unsent),
+            self.response_headers, self.request_id, monotonic() - self.started,
+        )
+
+    cdef int status_for_log(self, long long unsent) noexcept:
+        """The status that was sent, or nginx's 499 for a client that left before it had its response.
+
+        A stream of unknown length keeps its status: an event stream always ends like that.
+        """
+        if self.status == 101:
+            return 101
+        if not self.head_sent or self.left:
+            return 499
+        if self.cut and not self.peer_finished:
+            return self.status
+        if self.response_complete or self.held:
+            return 499 if unsent else self.status
+        if self.declared >= 0 and not self.bodiless or self.end - unsent < self.head_end:
+            return 499
+        return self.status
+
+    cdef long long body_taken(self, long long unsent) noexcept:
+        """Bytes of the body that the kernel has taken.
+
+        In a stream the framing of chunks or WebSocket frames takes its share of the unsent bytes.
+        """
+        cdef long long framed = self.end - self.head_end if self.head_end else self.sent
+        if unsent >= framed:
+            return 0
+        if framed == self.sent:
+            return self.sent - unsent
+        return self.sent - <long long>(<double>unsent * self.sent / framed)

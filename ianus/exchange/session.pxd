@@ -1,5 +1,6 @@
 """An HTTP conversation in which one exchange follows the other: HTTP/1."""
 cimport cython
+from ianus.codec.base cimport Request
 from ianus.exchange.base cimport Session, SessionFactory, flag
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.service cimport Service
@@ -13,17 +14,26 @@ cdef class HttpSession(Session):
     cdef flag unstarted             # ... and its application was not called yet
     cdef flag scheduled             # ... or was put to the loop in this turn
     cdef flag ending                # no further request is wanted
+    cdef flag head_begun            # a part of a head has come, at `since`
     # A protocol error that run() has to answer
     cdef int error_status           # 0 = none
     cdef str error_reason
     cdef double since               # the first byte of a head, or the end of the last exchange
 
+    # Exchanges that have ended and are logged when their output has left; the first one, linked by `following`
+    cdef Exchange leaving
+
     cdef bint congested(self) noexcept
+    cdef double request_start(self) noexcept
+    cdef int log_when_taken(self, Exchange exchange) except -1
+    cdef int note_end(self, Exchange exchange) except -1
+    cdef int log_first(self, long long taken) except -1
     cdef int answer_error(self) except -1
     cdef int refuse(self, str limit) except -1
     cdef int end_exchange(self) except -1
     cdef int give_up(self, int status, str reason) except -1
-    cdef int log_refusal(self, int status, str reason) except -1
+    cdef int answer_unread(self, Request request, int status, str reason) except -1
+    cdef int log_refusal(self, int status, str reason, Request request) except -1
 
 
 cdef class HttpSessionFactory(SessionFactory):

@@ -8,6 +8,7 @@ Compiled because every request passes here.
 cimport cython
 
 from ianus.codec.base cimport Request
+from ianus.codec.output cimport Output
 from ianus.exchange.answers cimport send_answer
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
@@ -44,7 +45,7 @@ cdef class HttpSession(Session):
         exchange.client = self.transport.client
         exchange.stream = stream
         if self.service.access_log is not None:
-            exchange.started = monotonic()
+            exchange.started = self.request_start()
         if self.service.request_id_header is not None:
             exchange.request_id = request_id(request.headers, self.service.request_id_header)
         if request.content_length != 0:
@@ -81,7 +82,15 @@ cdef class HttpSession(Session):
         if not began and self.exchange is None and self.codec.in_message():
             # The head is not complete: its deadline counts from here, its first byte.
             self.since = monotonic_coarse()
+            self.head_begun = True
         return used
+
+    cdef double request_start(self) noexcept:
+        """The moment of the first byte of the request whose head has just been read."""
+        if not self.head_begun:
+            return monotonic()
+        self.head_begun = False
+        return self.since
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
@@ -145,6 +154,8 @@ cdef class HttpSession(Session):
         if exchange.tunnel and behind_unread:
             # What was said before the end may be how it ends.
             return 0
+        if not exchange.head_sent:
+            exchange.left = True
         if exchange.request_complete:
             # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
             exchange.peer_finished = True
@@ -158,6 +169,8 @@ cdef class HttpSession(Session):
 
     cdef int writable(self) except -1:
         cdef Exchange exchange = self.exchange
+        if self.leaving is not None:
+            self.output_taken()
         if exchange is not None:
             if exchange.response_complete:
                 # Only now its client can have the whole answer.
@@ -167,12 +180,17 @@ cdef class HttpSession(Session):
 
     cdef int lost(self) except -1:
         cdef Exchange exchange = self.exchange
+        cdef long long taken = self.transport.taken
+        if exchange is not None:
+            self.note_end(exchange)
         self.transport = None
         self.codec.sink = None
         self.ending = True
         if exchange is not None:
             self.exchange = None
             exchange.disconnect()
+        while self.leaving is not None:
+            self.log_first(taken)
         return 0
 
     cdef int drain(self) except -1:
@@ -256,6 +274,42 @@ cdef class HttpSession(Session):
         # A reload resets no connection, so a next request that is on its way must not cause a reset either.
         return self.input_cut or self.service.handover
 
+    # ---------------------------------------------------------------- the access log
+
+    cdef int response_queued(self, int stream) except -1:
+        return self.log_when_taken(self.exchange)
+
+    cdef int log_when_taken(self, Exchange exchange) except -1:
+        """Nothing more of the response comes: it is logged when the kernel has taken all of it, or never will."""
+        self.note_end(exchange)
+        return 0 if self.codec.out is not None else self.output_taken()
+
+    cdef int note_end(self, Exchange exchange) except -1:
+        cdef Output out = self.codec.out
+        cdef Exchange last = self.leaving
+        if self.service.access_log is None or exchange.end:
+            return 0
+        exchange.end = self.transport.taken + (0 if out is None else out.size)
+        if last is None:
+            self.leaving = exchange
+            return 0
+        while last.following is not None:
+            last = last.following
+        last.following = exchange
+        return 0
+
+    cdef int output_taken(self) except -1:
+        while self.leaving is not None and self.leaving.end <= self.transport.taken:
+            self.log_first(self.leaving.end)
+        return 0
+
+    cdef int log_first(self, long long taken) except -1:
+        """Logs the first of the exchanges that leave, of whose response the kernel has taken all before a position."""
+        cdef Exchange exchange = self.leaving
+        self.leaving = exchange.following
+        exchange.following = None
+        return exchange.log_access(max(<long long>0, exchange.end - taken))
+
     # ---------------------------------------------------------------- ends
 
     cdef int response_complete(self, int stream) except -1:
@@ -283,6 +337,7 @@ cdef class HttpSession(Session):
         return self.codec.next_message()
 
     cdef int broken_off(self, int stream) except -1:
+        self.log_when_taken(self.exchange)
         self.input_cut = not self.exchange.request_complete
         self.exchange = None
         self.ending = True
@@ -300,23 +355,32 @@ cdef class HttpSession(Session):
     cdef int give_up(self, int status, str reason) except -1:
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
-        self.log_refusal(status, reason)
+        cdef Request request = exchange.request if exchange is not None else self.codec.unfinished()
+        self.log_refusal(status, reason, request)
         self.input_cut = True
         if self.ending and exchange is None:
             # The last answer is out already.
             return self.transport.finish()
         self.ending = True
         if exchange is None:
-            sent = send_answer(self.service, self.codec, 0, status, reason, [], None, False, True)
-            if self.service.access_log is not None:
-                self.service.access_log.record(
-                    self.transport.client, None, None, None, [], status, sent, None, None, monotonic() - self.since
-                )
+            self.answer_unread(request, status, reason)
         elif exchange.head_sent:
             return exchange.break_off() if not exchange.response_complete else self.transport.finish()
         else:
             return exchange.answer(status, reason, [], True)
         return self.transport.finish()
+
+    cdef int answer_unread(self, Request request, int status, str reason) except -1:
+        """Answers a request that was not read to its end, so that no application has it."""
+        cdef Exchange exchange = Exchange.__new__(Exchange)
+        exchange.service = self.service
+        exchange.request = request if request is not None else no_request()
+        exchange.client = self.transport.client
+        exchange.started = self.request_start()
+        exchange.status = status
+        exchange.sent = send_answer(self.service, self.codec, 0, status, reason, [], None, False, True)
+        exchange.head_sent = exchange.response_complete = True
+        return self.log_when_taken(exchange)
 
     cdef int refuse(self, str limit) except -1:
         """Too many application calls: 503, and the connection lives on."""
@@ -332,10 +396,24 @@ cdef class HttpSession(Session):
         # Behind an upgrade that is refused a proxy may still take the connection for a tunnel.
         return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
-    cdef int log_refusal(self, int status, str reason) except -1:
+    cdef int log_refusal(self, int status, str reason, Request request) except -1:
         client = self.transport.client
-        logger.info("%d to %s: %s", status, f"{client[0]}:{client[1]}" if client else "unix socket", reason)
+        name = f"{client[0]}:{client[1]}" if client else "unix socket"
+        if request is None:
+            logger.info("rejected request: status %d, client %s: %s", status, name, reason)
+        else:
+            logger.info(
+                "rejected request: status %d, client %s: %s: %s %s",
+                status, name, reason, request.method, request.target.decode("ascii"),
+            )
         return 0
+
+
+cdef Request no_request():
+    """The request of a client that did not send a request line."""
+    cdef Request request = Request.__new__(Request)
+    request.headers = []
+    return request
 
 
 cdef class HttpSessionFactory(SessionFactory):

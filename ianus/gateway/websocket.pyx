@@ -186,6 +186,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         self.status = 101
         self.session.codec.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
+        self.note_head_end()
         self.head_sent = True
         self.tunnel = True
         self.state = OPEN

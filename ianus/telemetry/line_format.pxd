@@ -37,7 +37,7 @@ cdef struct Part:
 # One response. The session or exchange that reports it owns the objects meanwhile.
 cdef struct Entry:
     PyObject* client            # (host, port), or None
-    PyObject* method            # str; None for a request that could not be read
+    PyObject* method            # str; None for a request that could not be read, whose version is None too
     PyObject* target            # bytes as received
     PyObject* http_version      # str
     PyObject* headers           # list of the request's (lower-case name, value)

@@ -141,11 +141,13 @@ cdef class LineFormat:
         at = self.write_text(at, <str>entry.method)
         at = put(at, b" ", 1)
         at = self.write_path(at, entry, TARGET)
+        if <object>entry.http_version is None:
+            return at
         at = put(at, b" HTTP/", 6)
         return self.write_text(at, <str>entry.http_version)
 
     cdef char* write_protocol(self, char* at, const Entry* entry) except NULL:
-        if <object>entry.method is None:
+        if <object>entry.http_version is None:
             return self.write_none(at)
         return self.write_text(at, "HTTP/" + <str>entry.http_version)
 

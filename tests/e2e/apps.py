@@ -241,6 +241,14 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, b"x" * int(number(scope)))
 
 
+@path("/large-piece")
+async def large_piece(scope: Scope, receive: Receive, send: Send) -> None:
+    """As many bytes as the query says, in one piece of a stream that has no end."""
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"x" * int(number(scope)), "more_body": True})
+    await until_disconnect(receive)
+
+
 @path("/slow-pieces")
 async def slow_pieces(scope: Scope, receive: Receive, send: Send) -> None:
     """A piece whenever the test says so: what it sends of a body is sent back at once."""

@@ -83,7 +83,7 @@ def check_malformed_request(server: Server) -> None:
     with server.connect(timeout=PATIENCE / 2) as client:
         client.send(b"BAD\r\n\r\n")
         assert client.response().status == 400
-    server.log.wait_for(r" INFO 400 to 127.0.0.1:\d+: ")
+    server.log.wait_for(r" INFO rejected request: status 400, client 127.0.0.1:\d+: ")
 
 
 def test_asgi(folder: Path, start_server: Callable[..., Server]) -> None:

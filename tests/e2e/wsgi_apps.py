@@ -202,6 +202,18 @@ def large(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return answer(start_response, b"x" * int(environ["QUERY_STRING"]))
 
 
+@path("/slow-close")
+def slow_close(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Its close() waits at a gate."""
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            hold_at(query(environ))
+
+    answer(start_response, b"body\n")
+    return Body([b"body\n"])
+
+
 @bare("/own-fields")
 def own_fields(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     own = (("Date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("Server", "own"))

@@ -258,7 +258,7 @@ def test_loguru(site: Callable[..., Server]) -> None:
     with server.connect() as client:
         client.send(b"BAD\r\n\r\n")
         assert client.response().status == 400
-    server.log.wait_for(r"^loguru INFO 400 to ")
+    server.log.wait_for(r"^loguru INFO rejected request: status 400, ")
     server.stop()
     assert "logging failed" not in server.log.text
 

@@ -15,13 +15,13 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
-from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Codec, CodecFactory, Framing
+from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Codec, CodecFactory, Framing, Request
 from ianus.codec.fields cimport TOKEN, Field, is_token
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
 from ianus.codec.http1.head cimport finish_head, parse_field_line
 from ianus.codec.http1.request cimport Http1Request
-from ianus.codec.http1.request_line cimport parse_request_line
+from ianus.codec.http1.request_line cimport parse_beginning, parse_request_line
 from ianus.codec.http1.response cimport encode_fields, encode_head, write_chunk_size, write_length
 from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output, OutputPool
@@ -79,6 +79,10 @@ cdef class Http1Codec(Codec):
             self.body_left = UNLIMITED
         return 0
 
+    cdef Request unfinished(self):
+        cdef Http1Request request = self.request
+        return None if request is None or request.target is None else request
+
     cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept:
         """Size of the line at data without its LF, or -1 when it is not complete."""
         cdef const char* end = <const char*>memchr(data + self.searched, c'\n', size - self.searched)
@@ -102,6 +106,8 @@ cdef class Http1Codec(Codec):
             # RFC 9112 section 3: a method that is longer than any that there is.
             if is_token(data, self.limits.request_line + 1):
                 return self.fail(501, "method over limit-request-line")
+            # For the logs.
+            self.request = parse_beginning(data, known)
             return self.fail(414, "request line over limit-request-line")
         if line < 0:
             return 0

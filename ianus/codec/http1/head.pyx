@@ -6,8 +6,6 @@ with Content-Length or in HTTP/1.0.
 
 Compiled because every field of every request passes here.
 """
-import sys
-
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_Append
 from cpython.object cimport PyObject
@@ -20,9 +18,6 @@ from ianus.codec.fields cimport (
 )
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
-
-# Interned, so that others can tell it by identity.
-cdef str VERSION_1_1 = sys.intern("1.1")
 
 cdef int parse_field_line(
     const char* line, Py_ssize_t size, list headers, HeadFacts* facts, const char** reason
@@ -185,8 +180,6 @@ cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts)
 
 cdef int finish_head(Http1Request request, const char** reason) except -1:
     cdef HeadFacts* facts = &request.facts
-    request.http_version = VERSION_1_1 if request.minor else "1.0"
-
     if facts.hosts > 1:
         reason[0] = "more than one Host"
         return 400

@@ -6,6 +6,8 @@ Rule: the path is decoded, never rewritten; dot segments and doubled slashes are
 
 Compiled because every request passes here.
 """
+import sys
+
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
@@ -13,6 +15,13 @@ from libc.string cimport memchr, memcmp
 
 from ianus.codec.fields cimport TOKEN, hex_value, is_host
 from ianus.codec.http1.request cimport Http1Request
+
+
+cdef enum:
+    SHOWN = 2048    # bytes of a target that is too long which logs get to see
+
+# Interned, so that others can compare it by identity.
+cdef str VERSION_1_1 = sys.intern("1.1")
 
 
 cdef str decode_path(const char* path, Py_ssize_t size):
@@ -65,6 +74,10 @@ cdef bint is_http_scheme(const char* target, Py_ssize_t size, Py_ssize_t* author
     return True
 
 
+cdef inline bint is_target_byte(unsigned char c) noexcept:
+    return 0x21 <= c <= 0x7E and c != c'#'
+
+
 cdef int parse_version(const char* version, int* minor, const char** reason) noexcept:
     """HTTP-version = "HTTP/" DIGIT "." DIGIT, case-sensitive (RFC 9112 section 2.3)."""
     if (
@@ -99,20 +112,28 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     target = line + i + 1
     target_size = size - 9 - (i + 1)
     status = parse_version(line + size - 8, &request.minor, reason)
-    if status:
+    if status == 400:
         return status
 
     path_end = -1
     for i in range(target_size):
         c = <unsigned char>target[i]
-        if c < 0x21 or c > 0x7E or c == c'#':
-            reason[0] = "invalid byte in request target"
-            return 400
+        if not is_target_byte(c):
+            if status == 0:
+                reason[0] = "invalid byte in request target"
+                status = 400
+            return status
         if c == c'?':
             if path_end < 0:
                 path_end = i
         elif c == c'%':
             escaped = True
+    # Set before the checks that follow: logs name what was refused.
+    request.target = PyBytes_FromStringAndSize(target, target_size)
+    if status:
+        request.http_version = PyUnicode_DecodeASCII(line + size - 3, 3, NULL)
+        return status
+    request.http_version = VERSION_1_1 if request.minor else "1.0"
     if path_end < 0:
         path_end = target_size
         request.query_string = b""
@@ -144,7 +165,6 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         reason[0] = "CONNECT is not supported"
         return 501
 
-    request.target = PyBytes_FromStringAndSize(target, target_size)
     if path_start == path_end:
         # An absolute-form without a path is the same as "/" (RFC 9110 section 4.2.3), but for OPTIONS, where it
         # means the server itself (RFC 9112 section 3.2.4).
@@ -160,3 +180,20 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     else:
         request.path = PyUnicode_DecodeASCII(target + path_start, path_end - path_start, NULL)
     return 0
+
+
+cdef Http1Request parse_beginning(const char* line, Py_ssize_t size):
+    cdef Http1Request request
+    cdef Py_ssize_t start, end, i = 0
+    while i < size and TOKEN[<unsigned char>line[i]]:
+        i += 1
+    if i == 0 or i == size or line[i] != c' ':
+        return None
+    start = end = i + 1
+    while end < size and end < start + SHOWN and is_target_byte(<unsigned char>line[end]):
+        end += 1
+    request = Http1Request.__new__(Http1Request)
+    request.headers = []
+    request.method = method_name(line, i)
+    request.target = PyBytes_FromStringAndSize(line + start, end - start)
+    return request
