@@ -35,8 +35,8 @@ cdef class Exchange:
     # Request body: what has arrived and was not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
     cdef readonly bint request_complete     # the whole request has arrived
-    cdef bint news                  # something arrived since the gateway was told
-    cdef bint awaits_continue       # the client waits for 100
+    cdef flag news                  # something arrived since the gateway was told
+    cdef flag awaits_continue       # the client waits for 100
     cdef double body_since          # when we began to be willing to read the body
     cdef double body_last           # when bytes of it came last
     cdef long long body_received    # bytes since body_since
@@ -46,15 +46,15 @@ cdef class Exchange:
     cdef readonly int status        # 0 = not started
     cdef object head                # prepared by the codec, until it is sent
     cdef flag tunnel                # behind a 101: what comes is not of HTTP
-    cdef bint bodiless              # HEAD, 204, 304: the application's body is thrown away
-    cdef bint close                 # the application asked for Connection: close
-    cdef bint direct                # each piece of the body leaves at once, not together with the next ones
+    cdef flag bodiless              # HEAD, 204, 304: the application's body is thrown away
+    cdef flag close                 # the application asked for Connection: close
+    cdef flag direct                # each piece of the body leaves at once, not together with the next ones
     cdef readonly bint head_sent
-    cdef bint trailing              # trailers follow the body, and end the response
-    cdef bint body_complete         # ... whose last piece was there
+    cdef flag trailing              # trailers follow the body, and end the response
+    cdef flag body_complete         # ... whose last piece was there
     cdef list trailers              # those of them that are to be sent, or None when the client gets none
-    cdef bint holds                 # the next request of the connection is to wait for more than the end of the response
-    cdef bint held                  # ... which has been sent: complete() is the gateway's to call
+    cdef flag holds                 # the next request of the connection is to wait for more than the end of the response
+    cdef flag held                  # ... which has been sent: complete() is the gateway's to call
     cdef readonly bint response_complete
     cdef long long declared         # Content-Length, -1 = not declared
     cdef long long known            # bytes of a body whose Content-Length we declare ourselves, -1 = not known

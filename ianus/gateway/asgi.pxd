@@ -63,10 +63,10 @@ cdef bint wake(list futures) except -1
 
 
 cdef class Receive:
-    cdef AsgiExchange exchange
+    cdef AsgiExchange exchange      # None once it has been awaited
     cdef object waiting             # iterator of the future that this call waits for
 
 cdef class Send:
-    cdef AsgiExchange exchange
+    cdef AsgiExchange exchange      # None once it has been awaited
     cdef object message             # until it was handled
     cdef object waiting

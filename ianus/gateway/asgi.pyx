@@ -521,11 +521,17 @@ cdef object throw(object kind, object value):
     return kind() if isinstance(kind, type) else kind
 
 
+cdef object reused(str name):
+    return RuntimeError(f"cannot reuse already awaited {name}()")
+
+
 @cython.freelist(64)
 cdef class Receive:
     """Awaitable of one message; steps like a coroutine."""
 
     def __await__(self):
+        if self.waiting is not None:
+            raise RuntimeError("receive() is being awaited already")
         return self
 
     def __iter__(self):
@@ -533,27 +539,34 @@ cdef class Receive:
 
     def __next__(self):
         cdef dict message
+        cdef AsgiExchange exchange = self.exchange
+        if exchange is None:
+            raise reused("receive")
+        # However this step ends, unless it suspends, it is the last one.
+        self.exchange = None
         while True:
             if self.waiting is not None:
                 step = next(self.waiting, DONE)
                 if step is not DONE:
+                    self.exchange = exchange
                     return step
                 self.waiting = None
-            message = self.exchange.next_message()
+            message = exchange.next_message()
             if message is not None:
                 raise StopIteration(message)
-            future = (<AsgiGateway>self.exchange.gateway).create_future()
-            self.exchange.readers = with_waiter(self.exchange.readers, future)
+            future = (<AsgiGateway>exchange.gateway).create_future()
+            exchange.readers = with_waiter(exchange.readers, future)
             self.waiting = iter(future)
 
     def send(self, value):
         return self.__next__()
 
     def throw(self, kind, value=None, traceback=None):
+        self.close()
         raise throw(kind, value)
 
     def close(self):
-        self.waiting = None
+        self.exchange = self.waiting = None
 
 
 @cython.freelist(64)
@@ -561,6 +574,8 @@ cdef class Send:
     """Awaitable that sends one message, then waits while the client does not read; steps like a coroutine."""
 
     def __await__(self):
+        if self.waiting is not None:
+            raise RuntimeError("send() is being awaited already")
         return self
 
     def __iter__(self):
@@ -569,6 +584,10 @@ cdef class Send:
     def __next__(self):
         cdef AsgiExchange exchange = self.exchange
         message = self.message
+        if exchange is None:
+            raise reused("send")
+        # However this step ends, unless it suspends, it is the last one.
+        self.exchange = None
         if message is not None:
             self.message = None
             if not exchange.disconnected:
@@ -581,6 +600,7 @@ cdef class Send:
             if self.waiting is not None:
                 step = next(self.waiting, DONE)
                 if step is not DONE:
+                    self.exchange = exchange
                     return step
                 self.waiting = None
                 if exchange.disconnected:
@@ -590,6 +610,7 @@ cdef class Send:
                 if exchange.given - exchange.rested >= BURST and exchange.session is not None:
                     # A client that takes everything must not keep the loop from the others.
                     exchange.rested = exchange.given
+                    self.exchange = exchange
                     return None
                 raise StopIteration
             future = (<AsgiGateway>exchange.gateway).create_future()
@@ -600,7 +621,8 @@ cdef class Send:
         return self.__next__()
 
     def throw(self, kind, value=None, traceback=None):
+        self.close()
         raise throw(kind, value)
 
     def close(self):
-        self.waiting = None
+        self.exchange = self.message = self.waiting = None

@@ -515,6 +515,30 @@ async def messages(scope: Scope, receive: Receive, send: Send) -> None:
             return await answer(send, b"told\n")
 
 
+@path("/await-twice")
+async def await_twice(scope: Scope, receive: Receive, send: Send) -> None:
+    """Awaits what receive() and send() have returned once more, also while a task waits for it."""
+    received, sent = receive(), send({"type": "http.response.start", "status": 200})
+    await received
+    await sent
+    waiting = receive()
+    task: asyncio.Task[Any] = asyncio.create_task(waiting)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    refused = []
+    for again in (received, sent, waiting):
+        try:
+            await again
+        except RuntimeError as error:
+            refused.append(str(error))
+    task.cancel()
+    await asyncio.wait([task])
+    try:
+        await waiting
+    except RuntimeError as error:
+        refused.append(str(error))
+    await send({"type": "http.response.body", "body": "\n".join(refused).encode()})
+
+
 gates: dict[bytes, asyncio.Event] = {}
 
 

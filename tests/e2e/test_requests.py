@@ -457,9 +457,19 @@ def test_error_answers_are_told_in_the_log(server: Server) -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
         client.response()
         host, port = client.sock.getsockname()
-    assert "Host" in server.log.wait_for(rf"\b400 to {host}:{port}: (.*)", mark)[1]
+    assert "Host" in server.log.wait_for(rf"rejected request: status 400, client {host}:{port}: (.*)", mark)[1]
 
 
 def test_receive_and_send_are_coroutine_functions(server: Server) -> None:
     """Else asgiref's async_to_sync() warns of them, in every synchronous consumer of Channels."""
     assert server.get("/coroutine-functions").body == b"[[True, True], [True, True]]"
+
+
+def test_awaiting_the_same_receive_or_send_twice_is_an_error(server: Server) -> None:
+    """As with a coroutine; it waited for ever, or did nothing without a word."""
+    assert server.get("/await-twice").body.decode().splitlines() == [
+        "cannot reuse already awaited receive()",
+        "cannot reuse already awaited send()",
+        "receive() is being awaited already",
+        "cannot reuse already awaited receive()",
+    ]
