@@ -68,6 +68,7 @@ cdef class Connection(Transport):
     cdef ssize_t send_file(self, Output out, Py_ssize_t most) except? -2
     cdef int drained(self) except -1
     # Bookkeeping
+    cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef int update(self) except -1
     cdef int linger(self) except -1
     cdef bint has_input(self) noexcept

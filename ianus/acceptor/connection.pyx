@@ -412,6 +412,16 @@ cdef class Connection(Transport):
             return self.linger()
         return 0
 
+    cdef int leave(self) except -1:
+        return self.close() if self.fd >= 0 and self.session.codec.out is None else self.finish()
+
+    cdef bint is_busy(self) noexcept:
+        if self.fd < 0 or self.lingering:
+            return False
+        if self.closing:
+            return self.session.codec.out is not None
+        return self.session.is_busy()
+
     cdef int linger(self) except -1:
         """RFC 9112 section 9.6: half-closes, then discards input until the client closes, too.
 

@@ -179,6 +179,30 @@ cdef class Reactor(Owner):
             self.drained = None
             on_drained()
 
+    def end_streams(self) -> None:
+        """Behind drain(): event streams and requests that only wait end, too."""
+        cdef Connection connection
+        self.sessions.end_streams()
+        for connection in list(self.slots):
+            if connection is not None and connection.fd >= 0:
+                connection.session.drain()
+
+    def busy(self) -> bool:
+        """Whether a stop has to wait for a connection. Of the others it is only the client's close that is missing."""
+        cdef Connection connection
+        for connection in self.slots:
+            if connection is not None and connection.is_busy():
+                return True
+        return False
+
+    def close_rest(self, bint lingering) -> None:
+        """Closes the connections that are not busy. lingering: only those whose client has the whole answer."""
+        cdef Connection connection
+        self.closed.clear()
+        for connection in list(self.slots):
+            if connection is not None and not connection.is_busy() and (connection.lingering or not lingering):
+                connection.close()
+
     def close(self) -> None:
         """Closes every connection at once and leaves the loop. The listeners are their owner's to close."""
         cdef Connection connection

@@ -23,6 +23,7 @@ cdef class Transport:
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
     cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
     cdef int close(self) except -1      # close at once, whatever is left to send or to receive
+    cdef int leave(self) except -1      # close at once, without lingering where no output waits: nothing can be lost
     cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
 
 
@@ -47,9 +48,10 @@ cdef class Session(Sink):
     cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
     cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
     cdef int response_complete(self, int stream) except -1
-    cdef int broken_off(self, int stream) except -1     # a response that began cannot be finished
+    cdef int broken_off(self, int stream, bint partial) except -1   # a response ends early; partial: a part of a whole
     cdef int lost(self) except -1               # the connection is gone; the codec still has the unsent output
     cdef int drain(self) except -1              # the server stops, as its factory was told
+    cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int expired(self) except -1            # it has passed, and the socket was drained first
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
@@ -77,4 +79,5 @@ cdef class SessionFactory:
     cdef Session create(self, Transport transport)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1
+    cdef int end_streams(self) except -1    # event streams and requests that only wait are to end, too
     cdef int forget(self) except -1     # this is the child of a fork: nothing here is served or logged any more

@@ -20,6 +20,9 @@ cdef class Transport:
     cdef int close(self) except -1:
         raise NotImplementedError
 
+    cdef int leave(self) except -1:
+        raise NotImplementedError
+
     cdef int abort(self) except -1:
         raise NotImplementedError
 
@@ -59,7 +62,7 @@ cdef class Session(Sink):
     cdef int response_complete(self, int stream) except -1:
         raise NotImplementedError
 
-    cdef int broken_off(self, int stream) except -1:
+    cdef int broken_off(self, int stream, bint partial) except -1:
         raise NotImplementedError
 
     cdef int lost(self) except -1:
@@ -67,6 +70,9 @@ cdef class Session(Sink):
 
     cdef int drain(self) except -1:
         raise NotImplementedError
+
+    cdef bint is_busy(self) noexcept:
+        return False
 
     cdef double read_deadline(self) except -1:
         return 0
@@ -112,6 +118,9 @@ cdef class SessionFactory:
         raise NotImplementedError
 
     cdef int drain(self, bint handover) except -1:
+        return 0
+
+    cdef int end_streams(self) except -1:
         return 0
 
     cdef int forget(self) except -1:

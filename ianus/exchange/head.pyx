@@ -18,7 +18,8 @@ from posix.strings cimport strncasecmp
 
 from ianus.codec.base cimport Codec
 from ianus.codec.fields cimport (
-    CONNECTION, CONTENT_LENGTH, DATE, HOP_BY_HOP, KNOWN_SIZE, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+    DATE, HOP_BY_HOP, KNOWN_SIZE, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
     Field, FieldId, find_name, has_token, is_field_value,
 )
 from ianus.exchange.service cimport Service
@@ -74,7 +75,7 @@ cdef object fill_head(
     cdef FieldId field_id
     cdef bytes date
     facts.content_length = -1
-    facts.close = False
+    facts.close = facts.events = False
 
     for pair in headers:
         if not PyTuple_CheckExact(pair):
@@ -108,6 +109,8 @@ cdef object fill_head(
         elif field_id == CONNECTION and has_token(field.value, field.value_size, b"close", 5):
             facts.close = True
             continue
+        elif field_id == CONTENT_TYPE:
+            facts.events = field.value_size >= 17 and strncasecmp(field.value, b"text/event-stream", 17) == 0
         elif field_id == DATE:
             has_date = True
         elif field_id == SERVER:

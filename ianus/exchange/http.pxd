@@ -61,6 +61,7 @@ cdef class Exchange:
     cdef long long sent             # bytes of the body so far
 
     cdef readonly bint disconnected  # nobody can be answered any more
+    cdef flag events                # the response is an event stream, as an EventSource asks for one: by GET
     cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef flag left                  # ... which was seen before the response began
@@ -80,6 +81,11 @@ cdef class Exchange:
     cdef str over_limit(self)                       # the setting that keeps its application from being called, or None
     cdef int drain(self) except -1                  # the server stops
     cdef bint asks_for_events(self) except -1       # as an EventSource does
+    cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
+    cdef int end_events(self) except -1             # ends an event stream before its application does
+    cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was told
+    cdef bint awaits_body(self) noexcept            # nothing happens before more of the request's body arrives
+    cdef bint is_busy(self) noexcept                # the stop has to wait for it
     # ... of a tunnel
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
     cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none

@@ -91,7 +91,35 @@ cdef class Exchange:
         return None
 
     cdef int drain(self) except -1:
+        if self.service.ends_streams and (self.events or not self.status and self.asks_for_events()):
+            return self.stop_stream()
         return 0
+
+    cdef int stop_stream(self) except -1:
+        self.stopped = True
+        return self.end_events()
+
+    cdef int end_events(self) except -1:
+        """What was sent is a stream of whole events, of which a client discards an unfinished one: it is no error."""
+        cdef Session session = self.session
+        if session is None:
+            return 0
+        self.send_head_now()
+        if not self.head_sent or self.declared >= 0:
+            return self.break_off()
+        if not self.bodiless:
+            session.codec.send_end(self.stream)
+        self.disconnect()
+        return session.broken_off(self.stream, False)
+
+    cdef double stop_deadline(self) noexcept:
+        return 0
+
+    cdef bint awaits_body(self) noexcept:
+        return True
+
+    cdef bint is_busy(self) noexcept:
+        return True
 
     cdef bint asks_for_events(self) except -1:
         """By the one value that EventSource gives the field (HTML, "Server-sent events")."""
@@ -204,6 +232,8 @@ cdef class Exchange:
         self.close = facts.close
         self.bodiless = self.has_no_body(status)
         self.declared = facts.content_length
+        if facts.events and self.request.method == "GET":
+            self.events = True
         return 0
 
     cdef bint accepts_trailers(self) except -1:
@@ -368,7 +398,7 @@ cdef class Exchange:
             return 0
         self.cut = True
         self.disconnect()
-        return session.broken_off(self.stream)
+        return session.broken_off(self.stream, True)
 
     cdef int fail(self) except -1:
         """The application ended without a whole response."""

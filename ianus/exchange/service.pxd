@@ -44,6 +44,8 @@ cdef class Service:
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drains_since                # CLOCK_MONOTONIC seconds
+    cdef readonly bint ends_streams         # event streams and requests that only wait are told of the stop
+    cdef double streams_end_since           # ... since then
     cdef readonly bint forked               # this is a child that an application has forked
     cdef long long requests_left            # until on_spent() is called; at and below 0 it never is
     cdef object on_spent
@@ -58,6 +60,7 @@ cdef class Service:
     cdef long long refusals                 # 503 answers since then
 
     cdef int drain(self, bint handover) except -1
+    cdef int end_streams(self) except -1
     cdef bytes date_value(self)
     cdef int warn_once(self, str message) except -1
     cdef int forget(self) except -1

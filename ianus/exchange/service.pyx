@@ -145,6 +145,11 @@ cdef class Service:
         self.drains_since = monotonic()
         return 0
 
+    cdef int end_streams(self) except -1:
+        self.ends_streams = True
+        self.streams_end_since = monotonic()
+        return 0
+
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""
         cdef long second = <long>time(NULL)

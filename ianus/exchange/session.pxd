@@ -15,6 +15,7 @@ cdef class HttpSession(Session):
     cdef flag scheduled             # ... or was put to the loop in this turn
     cdef flag ending                # no further request is wanted
     cdef flag head_begun            # a part of a head has come, at `since`
+    cdef flag used                  # a request was answered
     # A protocol error that run() has to answer
     cdef int error_status           # 0 = none
     cdef str error_reason
@@ -28,6 +29,7 @@ cdef class HttpSession(Session):
     cdef int log_when_taken(self, Exchange exchange) except -1
     cdef int note_end(self, Exchange exchange) except -1
     cdef int log_first(self, long long taken) except -1
+    cdef bint stops(self) noexcept
     cdef int answer_error(self) except -1
     cdef int refuse(self, str limit) except -1
     cdef int end_exchange(self) except -1

@@ -28,6 +28,10 @@ cdef double DISCARD_SECONDS = 30.0
 # ... while the server stops
 cdef double STOPPING_IDLE_SECONDS = 1.0
 cdef double STOPPING_SECONDS = 1.5
+# ... and those that were never used and are this new.
+cdef double DRAIN_UNUSED = 0.25
+# A head, or a body that the application waits for, of which nothing arrives for this long is then given up.
+cdef double DRAIN_STALLED = 0.75
 cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
 
 
@@ -201,17 +205,29 @@ cdef class HttpSession(Session):
             exchange.drain()
         return self.transport.reconsider() if self.transport is not None else 0
 
+    cdef bint is_busy(self) noexcept:
+        return self.exchange.is_busy() if self.exchange is not None else not self.ending
+
     # ---------------------------------------------------------------- deadlines
+
+    cdef bint stops(self) noexcept:
+        """Whether the server stops for good, and no other one serves on."""
+        return self.service.draining and not self.service.handover
 
     cdef double read_deadline(self) except -1:
         cdef Deadlines deadlines = self.service.deadlines
         cdef Exchange exchange = self.exchange
-        cdef double deadline = 0, drained, by_rate
+        cdef double deadline = 0, drained, by_rate, stalled
         if exchange is None:
             if self.ending:
                 return 0
             if self.codec.in_message():
-                return self.since + deadlines.request_header if deadlines.request_header else 0
+                deadline = self.since + deadlines.request_header if deadlines.request_header else 0
+                if self.stops():
+                    stalled = max(self.since, self.service.drains_since) + DRAIN_STALLED
+                    if deadline == 0 or stalled < deadline:
+                        deadline = stalled
+                return deadline
             if deadlines.keep_alive:
                 deadline = self.since + deadlines.keep_alive
             if self.service.draining:
@@ -220,12 +236,14 @@ cdef class HttpSession(Session):
                 if self.service.handover:
                     drained = max(self.since, self.service.drains_since) + deadlines.drain_idle
                 else:
-                    drained = self.since + DRAIN_IDLE
+                    drained = self.since + (DRAIN_IDLE if self.used else DRAIN_UNUSED)
                 if deadline == 0 or drained < deadline:
                     deadline = drained
             return deadline
         if exchange.tunnel:
             return exchange.tunnel_deadline()
+        if exchange.stopped:
+            return exchange.stop_deadline()
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
             return 0
         if exchange.response_complete:
@@ -239,17 +257,25 @@ cdef class HttpSession(Session):
             by_rate = deadlines.by_rate(exchange.body_since, exchange.body_received)
             if deadline == 0 or by_rate < deadline:
                 deadline = by_rate
+        if self.stops() and exchange.awaits_body():
+            stalled = max(exchange.body_last, self.service.drains_since) + DRAIN_STALLED
+            if deadline == 0 or stalled < deadline:
+                deadline = stalled
         return deadline
 
     cdef int expired(self) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None:
+            if self.stops():
+                return self.transport.leave()
             if self.codec.in_message():
                 return self.give_up(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
         if exchange.tunnel:
             return exchange.tunnel_expired()
+        if exchange.stopped:
+            return exchange.end_events()
         if exchange.response_complete:
             return self.transport.close()
         return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
@@ -329,6 +355,7 @@ cdef class HttpSession(Session):
         """Both sides of the exchange are complete, or the connection ends with what was said."""
         cdef bint whole = self.exchange.request_complete
         self.exchange = None
+        self.used = True
         if not whole or not self.codec.persists():
             self.ending = True
             self.input_cut = self.input_cut or not whole
@@ -336,12 +363,12 @@ cdef class HttpSession(Session):
         self.since = monotonic_coarse()
         return self.codec.next_message()
 
-    cdef int broken_off(self, int stream) except -1:
+    cdef int broken_off(self, int stream, bint partial) except -1:
         self.log_when_taken(self.exchange)
         self.input_cut = not self.exchange.request_complete
         self.exchange = None
         self.ending = True
-        if self.codec.close_delimited():
+        if partial and self.codec.close_delimited():
             return self.transport.abort()
         return self.transport.finish()
 
@@ -433,6 +460,9 @@ cdef class HttpSessionFactory(SessionFactory):
 
     cdef int drain(self, bint handover) except -1:
         return self.service.drain(handover)
+
+    cdef int end_streams(self) except -1:
+        return self.service.end_streams()
 
     cdef int forget(self) except -1:
         return self.service.forget()

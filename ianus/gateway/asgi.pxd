@@ -46,6 +46,9 @@ cdef class AsgiExchange(Exchange):
     cdef int count(self, int calls) except -1       # application calls that begin or, below 0, end
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
+    cdef dict message_of_stop(self)
+    cdef bint only_waits(self) except -1
+    cdef int end_stopped(self) except -1
     cdef int handle(self, object message) except -1
     cdef int start_response(self, int status, object headers, bint trailing) except -1
     cdef int handle_extension(self, str kind, dict message) except -1

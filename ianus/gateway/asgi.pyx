@@ -51,6 +51,8 @@ cdef bytes NO_QUERY = b""
 # task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
 # would be left behind without its `finally`; behind several middlewares it takes some turns of the loop to get there.
 cdef double SENDERS_FIRST_SECONDS = 0.02
+# Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
+cdef double DEAF_SECONDS = 0.5
 
 
 cdef enum:
@@ -254,6 +256,40 @@ cdef class AsgiExchange(Exchange):
         self.disconnect_told = True
         return {"type": "http.disconnect"}
 
+    cdef dict message_of_stop(self):
+        """What a receive() that would wait gets while the server stops: http.disconnect, or None to wait on."""
+        if not self.stopped and not self.status and self.request_complete:
+            # The application waits for nothing but its client.
+            self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
+        return self.disconnect_message() if self.stopped else None
+
+    cdef bint only_waits(self) except -1:
+        """Whether the task of the request waits in receive(), and has not answered: a long poll.
+
+        A receive() of another task says nothing: frameworks have one beside each request.
+        """
+        if self.status or not self.request_complete or not self.readers or self.task is None:
+            return False
+        return getattr(self.task, "_fut_waiter", None) in self.readers
+
+    cdef int drain(self) except -1:
+        Exchange.drain(self)
+        if self.service.ends_streams and not self.stopped and self.only_waits():
+            self.stop_stream()
+        return 0
+
+    cdef int stop_stream(self) except -1:
+        # The application ends it, if it listens (stop_deadline).
+        self.stopped = True
+        wake(self.readers)
+        return 0
+
+    cdef double stop_deadline(self) noexcept:
+        return 0 if self.disconnect_told else self.service.streams_end_since + DEAF_SECONDS
+
+    cdef bint awaits_body(self) noexcept:
+        return self.readers is not None and len(self.readers) > 0
+
     cdef bint notify_readable(self) except -1:
         if self.senders_first:
             self.senders_first = False
@@ -318,6 +354,8 @@ cdef class AsgiExchange(Exchange):
         self.begin_response(
             status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
         )
+        if self.service.ends_streams:
+            self.drain()
         self.trailing = trailing
         if wanted and not self.bodiless and self.declared < 0:
             self.trailers = []
@@ -328,6 +366,9 @@ cdef class AsgiExchange(Exchange):
         """The messages behind the start that only extensions have."""
         cdef FileRange part
         cdef bint more
+        if self.events and self.service.draining and kind == "http.response.start":
+            # mcp answers once more after the stream has ended because of the stop.
+            return self.end_stopped()
         if self.body_complete:
             if kind != "http.response.trailers":
                 raise unexpected(kind, "http.response.trailers")
@@ -400,6 +441,9 @@ cdef class AsgiExchange(Exchange):
         self.ended()
         if self.response_complete or self.disconnected:
             return self.service.forked
+        if self.stopped or self.status and self.service.draining:
+            self.end_stopped()
+            return False
         if self.disconnect_told:
             # It was told that nobody listens and took the hint.
             self.break_off()
@@ -410,6 +454,15 @@ cdef class AsgiExchange(Exchange):
             self.report("application returned without completing its response", None)
         self.fail()
         return False
+
+    cdef int end_stopped(self) except -1:
+        """The application has ended a stream, or has not begun a response, because the server stops."""
+        if not self.status:
+            return self.answer(503, "the server is stopping", [(b"retry-after", b"1")], True)
+        if self.events:
+            return self.end_events()
+        logger.info("response ended early, the server is stopping: %s", self.request_line())
+        return self.break_off()
 
     def application_raised(self, error) -> bool:
         """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child."""
@@ -432,7 +485,9 @@ cdef class AsgiExchange(Exchange):
         """Logs what the application has raised, unless it says no more than that the client has left."""
         meaning = meaning_of(error)
         if meaning is Meaning.CANCELLATION:
-            if not self.client_left() and not self.response_complete:
+            if self.service.draining:
+                logger.info("application was cancelled, the server is stopping: %s", self.request_line())
+            elif not self.client_left() and not self.response_complete:
                 self.report("application was cancelled", None)
         elif issubclass(type(error), KeyboardInterrupt):
             self.report("application was interrupted", None)
@@ -450,7 +505,8 @@ cdef class AsgiExchange(Exchange):
     cdef int end_failed(self) except -1:
         """The client gets no more from the application."""
         if not self.response_complete and not self.disconnected:
-            self.fail()
+            # Frameworks turn http.disconnect into exceptions and cancellations.
+            return self.end_stopped() if self.stopped else self.fail()
         return 0
 
     cdef int ended(self) except -1:
@@ -552,6 +608,8 @@ cdef class Receive:
                     return step
                 self.waiting = None
             message = exchange.next_message()
+            if message is None and exchange.service.ends_streams:
+                message = exchange.message_of_stop()
             if message is not None:
                 raise StopIteration(message)
             future = (<AsgiGateway>exchange.gateway).create_future()

@@ -94,6 +94,13 @@ cdef class AsgiWebSocket(AsgiExchange):
             return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
         return None
 
+    cdef dict message_of_stop(self):
+        # drain() tells it, by a close.
+        return None
+
+    cdef bint is_busy(self) noexcept:
+        return not self.tunnel or not self.conversation.code
+
     cdef bint notify_readable(self) except -1:
         if self.tunnel:
             if self.peer_finished and not self.conversation.over:

@@ -197,6 +197,9 @@ cdef class WsgiExchange(Exchange):
                 self.news = True
         return 0
 
+    cdef bint awaits_body(self) noexcept:
+        return not self.submitted
+
     cdef bint accepts_body(self) noexcept:
         return not self.request_complete and self.spool_error is None
 
@@ -281,6 +284,10 @@ cdef class WsgiExchange(Exchange):
                     return 0
         if head is not None:
             self.begin_response(self.prepared_status, head, &self.facts)
+            if self.service.ends_streams:
+                self.drain()
+                if self.session is None:
+                    return 0
         if pieces is not None:
             left = len(pieces)
             for piece in pieces:

@@ -14,6 +14,7 @@ watches (wake_by_signals).
 
 import asyncio
 import enum
+import math
 import signal
 import socket
 import threading
@@ -44,6 +45,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.urgency = Urgency.NONE
         self.since = 0.0
+        self.looked_at = -math.inf  # when somebody has looked at should_exit (SignalHandler), by time.monotonic()
         self._events = {urgency: asyncio.Event() for urgency in Urgency if urgency > Urgency.NONE}
 
     def ask(self, urgency: Urgency) -> None:
@@ -59,6 +61,36 @@ class StopRequest:
         await self._events[urgency].wait()
 
 
+class SignalHandler:
+    """The object whose method handles SIGTERM, SIGINT, SIGQUIT and SIGUSR2.
+
+    should_exit: one of them has asked for a stop. sse-starlette looks for an object with this name behind the handler
+    of SIGTERM, to end its event streams.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+        self._loop = loop
+        self._stop = stop
+        self._seen = Urgency.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
+
+    @property
+    def should_exit(self) -> bool:
+        self._stop.looked_at = monotonic()
+        return self._seen > Urgency.NONE
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Passes the request to the loop."""
+        if self._loop.is_closed():
+            return  # There is nothing left to stop.
+        if number == signal.SIGINT and self._seen == Urgency.QUICK:
+            raise KeyboardInterrupt
+        if number == signal.SIGQUIT or (number == signal.SIGINT and self._seen == Urgency.GRACEFUL):
+            self._seen = Urgency.QUICK
+        else:
+            self._seen = max(self._seen, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
+        self._loop.call_soon_threadsafe(self._stop.ask, self._seen)
+
+
 def handle_signals(
     loop: asyncio.AbstractEventLoop, stop: StopRequest, *, interrupts: bool = True
 ) -> Callable[[], None]:
@@ -70,22 +102,8 @@ def handle_signals(
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    seen = Urgency.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        if loop.is_closed():
-            return  # There is nothing left to stop.
-        if number == signal.SIGINT and seen == Urgency.QUICK:
-            raise KeyboardInterrupt
-        if number == signal.SIGQUIT or (number == signal.SIGINT and seen == Urgency.GRACEFUL):
-            seen = Urgency.QUICK
-        else:
-            seen = max(seen, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
-        loop.call_soon_threadsafe(stop.ask, seen)
-
     handled = [signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, *([signal.SIGINT] if interrupts else [])]
-    return set_handler(handled, on_signal)
+    return set_handler(handled, SignalHandler(loop, stop).on_signal)
 
 
 def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) -> Callable[[], None]:

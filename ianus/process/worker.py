@@ -42,6 +42,17 @@ from ianus.telemetry.logs import LogFile
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0
+
+# Seconds after the last request in flight: until lingering connections are closed, and until WebSockets are whose
+# clients have not answered the close.
+LINGER_SECONDS = 0.25
+CLOSE_SECONDS = 1.0
+LOOK_SECONDS = 0.05
+
+# An application that has looked at should_exit (signals.py) within LOOKS_SECONDS ends its event streams itself, and
+# may say farewell. The others are told of the stop after FAREWELL_SECONDS then.
+LOOKS_SECONDS = 2.0
+FAREWELL_SECONDS = 1.0
 QUICK_CLEAN_UP = 5.0
 
 
@@ -282,10 +293,12 @@ class Worker:
             self.foreman.exclusively(lambda: wired.reactor.drain(on_drained, handover=handover))
             for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
                 listener.close()
-            finishing = asyncio.create_task(self._finish(drained))
+            ending = asyncio.create_task(self._end_streams(wired))
+            finishing = asyncio.create_task(self._finish(drained, wired))
             hastening = asyncio.create_task(self._hasten(lambda: wired.reactor.drain(on_drained))) if handover else None
             if not await self.until(finishing, Urgency.QUICK, limit):
                 finishing.cancel()
+            ending.cancel()
             if hastening is not None:
                 hastening.cancel()
         connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
@@ -329,9 +342,39 @@ class Worker:
         await self.stop.wait(Urgency.GRACEFUL)
         self.foreman.exclusively(drain)
 
-    async def _finish(self, drained: asyncio.Event) -> None:
+    async def _end_streams(self, wired: Wired) -> None:
+        """Tells event streams and requests that only wait, at once unless the application looks for the stop itself."""
+        if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
+            await asyncio.sleep(FAREWELL_SECONDS)
+        self.foreman.exclusively(wired.reactor.end_streams)
+
+    async def _close_rest(self, wired: Wired) -> None:
+        """Closes connections on which nothing is in flight any more, when their clients do not close them."""
+        busy = True
+
+        def look() -> None:
+            nonlocal busy
+            busy = wired.service.in_flight > 0 or wired.reactor.busy()
+
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.foreman.exclusively(look)
+            if busy:
+                since = loop.time()
+            elif loop.time() - since >= CLOSE_SECONDS:
+                self.foreman.exclusively(lambda: wired.reactor.close_rest(False))
+            elif loop.time() - since >= LINGER_SECONDS:
+                self.foreman.exclusively(lambda: wired.reactor.close_rest(True))
+
+    async def _finish(self, drained: asyncio.Event, wired: Wired) -> None:
         """Until the last connection is gone and the last application call has returned."""
-        await drained.wait()
+        closing = asyncio.create_task(self._close_rest(wired))
+        try:
+            await drained.wait()
+        finally:
+            closing.cancel()
         while tasks := self.requests():  # A response may be complete while background work goes on.
             await asyncio.wait(tasks)
         await self.foreman.dismiss().wait()

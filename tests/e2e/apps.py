@@ -505,6 +505,14 @@ async def leave(scope: Scope, receive: Receive, send: Send) -> None:
     say("answered nobody")
 
 
+@path("/poll")
+async def poll(scope: Scope, receive: Receive, send: Send) -> None:
+    """Waits for its client to leave, and returns without an answer."""
+    await body_of(receive)
+    say("polling")
+    await until_disconnect(receive)
+
+
 @path("/messages")
 async def messages(scope: Scope, receive: Receive, send: Send) -> None:
     """Tells every message that it receives, until the request is whole or broken off."""

@@ -146,13 +146,44 @@ def test_graceful_stop_has_an_end(start_server: Callable[..., Server]) -> None:
 
 
 def test_event_stream_does_not_hold_the_server_up(start_server: Callable[..., Server]) -> None:
-    """Kludex/uvicorn#2943 and many others: it hangs for ever with one client that listens."""
-    server = start_server("--timeout-graceful-shutdown", "0.3")
+    """Kludex/uvicorn#2943 and many others: it hangs for ever with one client that listens. It has no limit here."""
+    server = start_server("--timeout-graceful-shutdown", "0")
     with server.connect() as client:
         client.request("/events")
         client.head()
         stopping(server)
         assert client.gone()
+        assert server.wait() == 0
+    assert "app: events closed" in server.log.text
+    assert " ERROR " not in server.log.text
+
+
+def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
+    """Its application is told that it need not wait, and returns without an answer."""
+    server = start_server("--timeout-graceful-shutdown", "0")
+    with server.connect() as client:
+        mark = server.log.mark()
+        client.request("/poll")
+        server.said("polling", mark)
+        stopping(server)
+        response = client.response()
+        assert (response.status, response.closing) == (503, True)
+        assert server.wait() == 0
+    assert " ERROR " not in server.log.text
+
+
+def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_server: Callable[..., Server]) -> None:
+    """Half a head, half a body, and nobody closes its side."""
+    server = start_server("--timeout-graceful-shutdown", "0")
+    with server.connect() as head, server.connect() as body, server.connect() as unused:
+        head.send(b"GET / HT")
+        body.request("/size", b"Content-Length: 10", method="POST")
+        body.send(b"hello")
+        assert server.get().status == 200
+        stopping(server)
+        assert body.response().status == 408
+        assert head.nothing()
+        assert unused.nothing()
         assert server.wait() == 0
 
 
