@@ -1,11 +1,13 @@
-"""Refuses to serve where a library has replaced Python's threads by its own.
+"""Refuses to serve WSGI applications where a library has replaced Python's threads by its own.
 
 Facts: gevent's monkey.patch_all() and eventlet's monkey_patch() replace functions of the standard library, so that
 `threading.Thread` starts a coroutine of theirs, which runs when the thread that started it waits in one of their
-functions. The server's threads wait in the kernel, and asyncio's executors wait for their threads. Unpatched threads
-for the server alone do not help: locks, events and thread-local data of the application would still belong to one
-thread, and logging, which all threads share, has such locks. (Tried with gevent 26.9 and eventlet 0.41: the start fails
-or hangs.)
+functions. The threads of the server's pool wait in the kernel. Unpatched threads for the server alone do not help:
+locks, events and thread-local data of the application would still belong to one thread, and logging, which all threads
+share, has such locks. (Tried with gevent 26.9 and eventlet 0.41: the start fails or hangs.)
+
+ASGI applications run in the event loop and need no thread of the server, so they are served. Their own calls of
+asyncio.to_thread() and the like, synchronous endpoints of FastAPI among them, wait for ever: here as in other servers.
 
 A patch that leaves threads alone, such as monkey.patch_all(thread=False) and that of grequests, does no harm.
 """
@@ -22,13 +24,23 @@ WAYS_OUT = {
 }
 
 
-def check_threads() -> None:
-    """Raises StartupError if threads are none of the system's."""
+def check_threads(*, wsgi: bool) -> str:
+    """Returns a warning if a library has replaced Python's threads, else "". wsgi: a WSGI application is served.
+
+    Raises StartupError if that keeps the application from being served.
+    """
     for start in (getattr(threading, "_start_new_thread", None), _thread.start_new_thread):
         library = (getattr(start, "__module__", None) or "").partition(".")[0]
-        if library in WAYS_OUT:
-            raise StartupError(
-                f"The application has {library} replace Python's threads, which the server needs. Remove the call that "
-                f"does this, or use {WAYS_OUT[library]}. An application that cannot do without needs a server with "
-                f"workers of {library}, such as gunicorn."
+        if library not in WAYS_OUT:
+            continue
+        if not wsgi:
+            return (
+                f"the application has {library} replace Python's threads: asyncio.to_thread() and functions that a "
+                f"framework runs in threads will not return; use {WAYS_OUT[library]}"
             )
+        raise StartupError(
+            f"The application has {library} replace Python's threads, which the server needs. Remove the call that "
+            f"does this, or use {WAYS_OUT[library]}. An application that cannot do without needs a server with "
+            f"workers of {library}, such as gunicorn."
+        )
+    return ""

@@ -60,8 +60,9 @@ def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
     """The application that `app` names or is, and those that are mounted beside it. Raises StartupError."""
     main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
     mounted = [load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount]
-    check_threads()
-    return main, *mounted
+    apps = main, *mounted
+    check_threads(wsgi=serves_wsgi(apps))
+    return apps
 
 
 def serves_wsgi(apps: Sequence[Application]) -> bool:
@@ -235,7 +236,10 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
-        check_threads()  # A hook, or the lifespan, may have patched them.
+        # Again: a hook, or the lifespan, may have patched them.
+        patched = check_threads(wsgi=serves_wsgi(self.apps))
+        if patched and not self.slot:
+            logger.warning("%s", patched)
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
         on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
