@@ -9,11 +9,13 @@ Facts and rules:
   The functions of atexit are called all the same and streams are flushed. Then the process ends without the rest of
   Python's clean-up: threads that run during it can crash the process.
 - A function of atexit that does not return is interrupted by an exception, and the next one is called.
+- Files that the application has left open are flushed in any case.
 - The clock is a thread. It interrupts the main thread by SIGQUIT, whose handler does the rest: functions of atexit
   expect to run in the main thread. A SIGQUIT from outside, for a quick stop, has the same effect.
 - If the main thread does not run the handler because it executes C code, the clock ends the process itself.
 """
 
+import _io
 import atexit
 import contextlib
 import gc
@@ -87,8 +89,6 @@ class Exit:
     def run(self) -> int:
         """Waits for threads and calls the functions of atexit. Returns the exit code, with which the caller has to end
         the process; if something of the application still runs, does not return."""
-        # Python collects garbage again at its end, over everything that a large application has loaded.
-        gc.freeze()
         set_handler([signal.SIGQUIT], self._on_quit)
         clock = threading.Thread(target=self._watch, name="ianus exit", daemon=True)
         with contextlib.suppress(RuntimeError):  # The system gives no thread.
@@ -96,10 +96,13 @@ class Exit:
         _wait_for_threads()
         self._call_atexit()
         self._is_done.set()
-        if self._ending.has_abandoned_calls:
-            self._leave()
+        if self._ending.has_abandoned_calls or self._interrupts:
+            self._leave()  # Python's end could block in the same file, without a limit.
         if clock.ident is not None:
             clock.join(REACTION_SECONDS)
+        # Python collects garbage again at its end, over everything that a large application has loaded. Not frozen
+        # earlier: threads and functions of atexit may depend on the collection.
+        gc.freeze()
         # Python's own end gives these signals their default effect, which would change the exit code.
         for number in HANDLED_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -115,6 +118,9 @@ class Exit:
             limit = self._ending.seconds
             self._atexit_until = max(self._atexit_until, self._started + limit) if limit else math.inf
         self._gives_up_at = self._atexit_until + 2 * REACTION_SECONDS
+        atexit._run_exitfuncs()
+        # As a function of atexit, so that the clock watches it too.
+        atexit.register(_flush_files)
         atexit._run_exitfuncs()
 
     def _on_quit(self, number: int, frame: FrameType | None) -> None:
@@ -244,6 +250,18 @@ def _wait_for_threads() -> None:
     """Waits as Python itself does at its end; a second call of the function, which is then Python's own, does
     nothing. Executors end their idle threads here."""
     threading._shutdown()  # type: ignore[attr-defined]
+
+
+def _flush_files() -> None:
+    """Writes the buffered data of the files that the application has left open.
+
+    Python does this when it destroys a file. It destroys none after os._exit(), and not all if objects are frozen.
+    """
+    # io.IOBase has a metaclass that makes this slow.
+    files = [each for each in gc.get_objects() if issubclass(type(each), _io._IOBase)]
+    for file in files:
+        with contextlib.suppress(BaseException):
+            file.flush()
 
 
 def _without_interrupts(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:

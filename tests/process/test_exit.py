@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +70,52 @@ def test_nothing_to_wait_for(end: Callable[..., str]) -> None:
 
 def test_python_does_not_collect_garbage_at_its_end(end: Callable[..., str]) -> None:
     """Over all that mlflow or Airflow load it takes seconds."""
-    assert "frozen\n" in end("atexit.register(lambda: print('frozen' if gc.get_freeze_count() > 1000 else 'not'))")
+    text = end(
+        "class Last:\n"
+        "    def __del__(self, count=gc.get_freeze_count, write=os.write):\n"
+        "        write(1, b'frozen' if count() > 1000 else b'not')\n"
+        "sys.last = Last()"
+    )
+    assert text.endswith("frozen")
+
+
+def test_the_application_collects_garbage_in_functions_of_atexit(end: Callable[..., str]) -> None:
+    """What counts its objects there, or closes connections in __del__, finds no garbage from before."""
+    text = end(
+        "import weakref\n"
+        "thing = type('Thing', (), {})()\n"
+        "thing.itself = thing\n"
+        "seen = weakref.ref(thing)\n"
+        "del thing\n"
+        "atexit.register(lambda: (gc.collect(), print('collected' if seen() is None else 'left')))"
+    )
+    assert text == "ends collected\natexit\n"
+
+
+JOURNAL = """
+class Journal:
+    def __init__(self):
+        self.file = open({path!r}, "w")
+        self.put = self.write
+
+    def write(self, line):
+        self.file.write(line)
+
+journal = Journal()
+journal.put("the last line")
+"""
+
+
+@pytest.mark.parametrize("rest", ["", "start(forever)"])
+def test_files_that_are_open_at_the_end_are_complete(rest: str, end: Callable[..., str], tmp_path: Path) -> None:
+    """Also in a reference cycle, and if Python's end is skipped because a thread still runs."""
+    end(JOURNAL.format(path=str(tmp_path / "journal")) + rest)
+    assert (tmp_path / "journal").read_text() == "the last line"
+
+
+def test_a_file_that_nobody_reads_does_not_hold_the_end_up(end: Callable[..., str]) -> None:
+    fill = "reader, writer = os.pipe()\npipe = open(writer, 'wb', 1 << 20)\npipe.write(bytes(1 << 19))"
+    assert "WARNING atexit function interrupted after " in end(fill)
 
 
 @pytest.mark.parametrize(
