@@ -7,7 +7,9 @@ then waits forever. So `send()` discards what it is given, and the application l
 - `send()` returns at once, without suspending. A task that is cancelled because another one received
   `http.disconnect` is therefore cancelled where it awaits something of its own, so that `finally` blocks of generators
   run. Only an application that does not let the event loop run is suspended in `send()`.
-- A fast sender is slowed down, so that it does not use a whole CPU for nobody.
+- A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That begins
+  FREE_SECONDS after the client has left, when a task that waits in `receive()` has been told: the cancellation that
+  follows must not find the sender in `send()`.
 - An application that still sends parts of a body of unknown length after a limit gets ClientDisconnected, an OSError.
   The limit is short in the task of the request, where the exception ends the whole call. It is long in other
   tasks: other code may wait for them. A body with a Content-Length has an end, and so no limit.
@@ -31,7 +33,8 @@ OTHER_TASK_SECONDS = 600.0
 # Seconds after which an application that has not let the event loop run has to.
 LOOP_SECONDS = 0.005
 
-# A pause of PAUSE_SECONDS follows each PAUSE_MESSAGES messages.
+# A pause of PAUSE_SECONDS follows each PAUSE_MESSAGES messages, once the client has left FREE_SECONDS ago.
+FREE_SECONDS = 0.25
 PAUSE_MESSAGES = 512
 PAUSE_SECONDS = 0.01
 
@@ -64,7 +67,7 @@ class DiscardedSends:
         if message.get("more_body") and not self._finite and now - self._since >= limit:
             raise ClientDisconnected
         self._messages += 1
-        if self._messages % PAUSE_MESSAGES == 0:
+        if self._messages % PAUSE_MESSAGES == 0 and now - self._since >= FREE_SECONDS:
             return asyncio.sleep(PAUSE_SECONDS).__await__()
         if self._loop_has_run:
             self._loop_has_run = False

@@ -72,9 +72,21 @@ def test_stream_that_the_stop_has_ended_hears_of_it_at_once() -> None:
     asyncio.run(main())
 
 
+def test_sender_whose_client_has_just_left_is_not_suspended(clock: Clock) -> None:
+    """A cancellation has to find it where it awaits something of its own, or its generator is not closed."""
+
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        for _ in range(2 * discarding.PAUSE_MESSAGES):
+            assert sends.send(PART, in_request_task=False, stopping=False) is None
+
+    asyncio.run(main())
+
+
 def test_busy_sender_lets_the_loop_run_and_pauses(clock: Clock) -> None:
     async def main() -> None:
         sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        clock.now += discarding.FREE_SECONDS
         waits = []
         for number in range(1, 2 * discarding.PAUSE_MESSAGES + 1):
             clock.now += 0.0001
