@@ -1,4 +1,5 @@
 """The reactor: one epoll instance with all client sockets, watched by an event loop or blocking by itself."""
+from ianus.acceptor.addresses cimport Addresses
 from ianus.acceptor.connection cimport Connection, Owner
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
@@ -45,7 +46,7 @@ cdef class Reactor(Owner):
     cdef list acceptors
     cdef double accept_again        # accepting is suspended until then, 0 = not suspended
     cdef bint accept_failed         # which was logged
-    cdef dict shared                # hosts and local addresses that connections have in common
+    cdef Addresses addresses
 
     cdef list waiting               # connections for resume(), listed by applications; resume_all() takes them
     cdef bint resuming              # resume_all() is scheduled
@@ -72,6 +73,3 @@ cdef class Reactor(Owner):
     cdef int pause_accepting(self) except -1
     cdef int resume_accepting(self) except -1
     cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1
-    cdef object local_address(self, Acceptor acceptor, int fd)
-    cdef object share(self, object address)
-    cdef object share_host(self, object client)

@@ -24,17 +24,17 @@ import weakref
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
+from ianus.acceptor.addresses cimport Addresses, server_address
 from ianus.acceptor.connection cimport Connection, Owner, open_connection
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.socket_api cimport (
-    AF_INET, AF_INET6, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC,
-    SOCK_NONBLOCK, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
-    accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait, getsockname, inet_ntop, ntohs,
-    sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK, TFD_CLOEXEC,
+    TFD_NONBLOCK, TFD_TIMER_ABSTIME, accept4, c_close, c_read, epoll_create1, epoll_ctl, epoll_event, epoll_wait,
+    sockaddr, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
@@ -47,13 +47,9 @@ from ianus.telemetry.logger import logger
 cdef enum:
     RECEIVE_BYTES = 262144  # the shared receive buffer
     ACCEPTS = 64            # connections accepted in one turn
-    SHARED = 1024           # addresses that connections share
     TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
     WAKER_SLOT = 0xFFFFFFFD         # ... or the waker
     ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
-
-# RFC 4291 section 2.5.5.2: the first bytes of an IPv4 address in an IPv6 socket.
-cdef const char* V4_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 cdef double TURN_SECONDS = 0.001
 cdef double ACCEPT_PAUSE = 1.0      # seconds, when the process has no fd left
@@ -83,7 +79,7 @@ cdef class Reactor(Owner):
         self.free_slots = []
         self.closed = []
         self.acceptors = []
-        self.shared = {}
+        self.addresses = Addresses()
         self.waiting = []
         self.behind = []
         self.wheel = TimerWheel(monotonic())
@@ -582,8 +578,8 @@ cdef class Reactor(Owner):
 
     cdef int adopt(self, Connection connection, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
         cdef int slot
-        connection.client = self.share_host(format_address(address))
-        connection.server = self.local_address(acceptor, fd)
+        connection.client = self.addresses.of_client(address)
+        connection.server = acceptor.server if acceptor.server is not None else self.addresses.of_server(fd)
         if self.free_slots:
             slot = self.free_slots.pop()
         else:
@@ -626,26 +622,6 @@ cdef class Reactor(Owner):
         acceptor.watched = watched
         return 0
 
-    cdef object local_address(self, Acceptor acceptor, int fd):
-        """The address that a client connected to; asked of the socket where the listener is on all of them."""
-        cdef sockaddr_storage address
-        cdef socklen_t size = sizeof(address)
-        if acceptor.server is not None:
-            return acceptor.server
-        if getsockname(fd, <sockaddr*>&address, &size) < 0:
-            return None
-        return self.share(format_address(&address))
-
-    cdef object share(self, object address):
-        """One object for all connections that have an equal one."""
-        if len(self.shared) >= SHARED:
-            self.shared.clear()
-        return self.shared.setdefault(address, address)
-
-    cdef object share_host(self, object client):
-        """Behind a proxy, or from one client, many connections come from the same host."""
-        return None if client is None else (self.share(client[0]), client[1])
-
 
 cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slot, uint32_t generation) except -1:
     cdef epoll_event event
@@ -654,31 +630,3 @@ cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slo
     if epoll_ctl(epoll, operation, fd, &event) < 0:
         raise OSError(errno, os.strerror(errno))
     return 0
-
-
-cdef object format_address(sockaddr_storage* address):
-    """(host, port), or None for what has neither."""
-    cdef char text[64]
-    cdef unsigned char* ipv6
-    if address.ss_family == AF_INET:
-        inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
-        return (text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port))
-    if address.ss_family == AF_INET6:
-        ipv6 = (<sockaddr_in6*>address).sin6_addr.s6_addr
-        if memcmp(ipv6, V4_MAPPED, 12) == 0:
-            inet_ntop(AF_INET, ipv6 + 12, text, sizeof(text))
-        else:
-            inet_ntop(AF_INET6, ipv6, text, sizeof(text))
-        return (text.decode("ascii"), ntohs((<sockaddr_in6*>address).sin6_port))
-    return None
-
-
-cdef object server_address(object sock):
-    """The scope's "server" for a listener, None when it listens on all addresses."""
-    name = sock.getsockname()
-    if sock.family == socket.AF_UNIX:
-        # Abstract names are bytes that begin with a NUL.
-        return (name if isinstance(name, str) else "@" + name[1:].decode("utf-8", "replace"), None)
-    if name[0] in ("0.0.0.0", "::"):
-        return None
-    return (name[0], name[1])

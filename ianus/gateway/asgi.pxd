@@ -63,13 +63,3 @@ cdef class AsgiExchange(Exchange):
 
 
 cdef bint wake(list futures) except -1
-
-
-cdef class Receive:
-    cdef AsgiExchange exchange      # None once it has been awaited
-    cdef object waiting             # iterator of the future that this call waits for
-
-cdef class Send:
-    cdef AsgiExchange exchange      # None once it has been awaited
-    cdef object message             # until it was handled
-    cdef object waiting

@@ -1,12 +1,9 @@
-"""ASGI on top of exchanges.
+"""ASGI on top of exchanges: scopes, messages, and the end of application calls.
 
-Facts: receive() and send() are awaited once each in the usual request and nearly always have their answer at once.
-Strategy: both return a small awaitable that does its work when it is first stepped, without a coroutine or future;
-only who has to wait gets a future. The awaitables look like coroutines, so create_task() takes them, and since
-nothing happens before the loop steps them, they may be made in other threads.
+receive() and send() return objects of gateway/awaitables, which call back into this module.
 
-Rule: the application's task is a plain asyncio.Task with its own context, and nobody but its application or the
-end of the server cancels it.
+Rule: the application's task is a plain asyncio.Task with its own context. Only its application, or the end of the
+server, cancels it.
 
 Compiled because every request passes here.
 """
@@ -24,6 +21,7 @@ from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.awaitables cimport Receive, Send
 from ianus.gateway.message cimport Message, read_message, required, search_message, unexpected
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
@@ -46,17 +44,12 @@ cdef str GET = sys.intern("GET")
 cdef str POST = sys.intern("POST")
 cdef bytes NO_QUERY = b""
 
-
 # Seconds between the return of a send() that waited for a client that has left, and the http.disconnect for another
 # task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
 # would be left behind without its `finally`; behind several middlewares it takes some turns of the loop to get there.
 cdef double SENDERS_FIRST_SECONDS = 0.02
 # Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
 cdef double DEAF_SECONDS = 0.5
-
-
-cdef enum:
-    BURST = 1048576     # bytes of a response behind which its application lets the loop run
 
 
 cdef class AsgiGateway(Gateway):
@@ -209,7 +202,7 @@ cdef class AsgiExchange(Exchange):
     @cython.binding(True)
     def receive(self):
         """The awaitable of the next message (ASGI HTTP, "receive events")."""
-        cdef Receive awaitable = Receive.__new__(Receive)
+        cdef Receive awaitable = <Receive>Receive.__new__(Receive)
         awaitable.exchange = self
         return awaitable
 
@@ -220,7 +213,7 @@ cdef class AsgiExchange(Exchange):
         Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
         comes out of order. What it does after the client has left is in gateway/discarding.
         """
-        cdef Send awaitable = Send.__new__(Send)
+        cdef Send awaitable = <Send>Send.__new__(Send)
         awaitable.exchange = self
         awaitable.message = message
         return awaitable
@@ -535,14 +528,6 @@ cdef bint wake(list futures) except -1:
     return True
 
 
-cdef list with_waiter(list futures, object future):
-    """Adds a future, without those that were cancelled: who polls with a time limit leaves one each time."""
-    cdef list waiting = [future]
-    if futures:
-        waiting += [other for other in futures if not other.done()]
-    return waiting
-
-
 cdef extern from *:
     """
     #define ianus_set_code(function, code) \\
@@ -565,122 +550,3 @@ cdef int mark_as_coroutine_function(object function) except -1:
 
 mark_as_coroutine_function(AsgiExchange.receive)
 mark_as_coroutine_function(AsgiExchange.send)
-
-
-cdef object DONE = object()
-
-
-cdef object throw(object kind, object value):
-    """What the throw() of a coroutine raises for its arguments."""
-    if value is not None:
-        return value
-    return kind() if isinstance(kind, type) else kind
-
-
-cdef object reused(str name):
-    return RuntimeError(f"cannot reuse already awaited {name}()")
-
-
-@cython.freelist(64)
-cdef class Receive:
-    """Awaitable of one message; steps like a coroutine."""
-
-    def __await__(self):
-        if self.waiting is not None:
-            raise RuntimeError("receive() is being awaited already")
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        cdef dict message
-        cdef AsgiExchange exchange = self.exchange
-        if exchange is None:
-            raise reused("receive")
-        # However this step ends, unless it suspends, it is the last one.
-        self.exchange = None
-        while True:
-            if self.waiting is not None:
-                step = next(self.waiting, DONE)
-                if step is not DONE:
-                    self.exchange = exchange
-                    return step
-                self.waiting = None
-            message = exchange.next_message()
-            if message is None and exchange.service.ends_streams:
-                message = exchange.message_of_stop()
-            if message is not None:
-                raise StopIteration(message)
-            future = (<AsgiGateway>exchange.gateway).create_future()
-            exchange.readers = with_waiter(exchange.readers, future)
-            self.waiting = iter(future)
-
-    def send(self, value):
-        return self.__next__()
-
-    def throw(self, kind, value=None, traceback=None):
-        self.close()
-        raise throw(kind, value)
-
-    def close(self):
-        self.exchange = self.waiting = None
-
-
-@cython.freelist(64)
-cdef class Send:
-    """Awaitable that sends one message, then waits while the client does not read; steps like a coroutine."""
-
-    def __await__(self):
-        if self.waiting is not None:
-            raise RuntimeError("send() is being awaited already")
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        cdef AsgiExchange exchange = self.exchange
-        message = self.message
-        if exchange is None:
-            raise reused("send")
-        # However this step ends, unless it suspends, it is the last one.
-        self.exchange = None
-        if message is not None:
-            self.message = None
-            if not exchange.disconnected:
-                exchange.handle(message)
-            else:
-                self.waiting = exchange.discard(message)
-                if self.waiting is None:
-                    raise StopIteration
-        while True:
-            if self.waiting is not None:
-                step = next(self.waiting, DONE)
-                if step is not DONE:
-                    self.exchange = exchange
-                    return step
-                self.waiting = None
-                if exchange.disconnected:
-                    exchange.lost_client()
-                    raise StopIteration
-            if not exchange.needs_file() and not exchange.congested():
-                if exchange.given - exchange.rested >= BURST and exchange.session is not None:
-                    # A client that takes everything must not keep the loop from the others.
-                    exchange.rested = exchange.given
-                    self.exchange = exchange
-                    return None
-                raise StopIteration
-            future = (<AsgiGateway>exchange.gateway).create_future()
-            exchange.writers = with_waiter(exchange.writers, future)
-            self.waiting = iter(future)
-
-    def send(self, value):
-        return self.__next__()
-
-    def throw(self, kind, value=None, traceback=None):
-        self.close()
-        raise throw(kind, value)
-
-    def close(self):
-        self.exchange = self.message = self.waiting = None

@@ -1,0 +1,65 @@
+"""Addresses of sockets as the scope and the logs have them: (host, port), or (path, None) for a Unix socket."""
+import socket
+
+from libc.string cimport memcmp
+
+from ianus.acceptor.socket_api cimport (
+    AF_INET, AF_INET6, getsockname, inet_ntop, ntohs, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t,
+)
+
+
+cdef enum:
+    MAX_SHARED = 1024       # addresses that connections share
+
+# RFC 4291 section 2.5.5.2: the first bytes of an IPv4 address in an IPv6 socket.
+cdef const char* V4_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
+
+
+cdef class Addresses:
+    """The addresses of one reactor's connections. Equal ones are one object: many connections come from one host."""
+
+    def __cinit__(self):
+        self.shared = {}
+
+    cdef object of_client(self, sockaddr_storage* address):
+        cdef object client = format_address(address)
+        return None if client is None else (self.share(client[0]), client[1])
+
+    cdef object of_server(self, int fd):
+        cdef sockaddr_storage address
+        cdef socklen_t size = sizeof(address)
+        if getsockname(fd, <sockaddr*>&address, &size) < 0:
+            return None
+        return self.share(format_address(&address))
+
+    cdef object share(self, object address):
+        if len(self.shared) >= MAX_SHARED:
+            self.shared.clear()
+        return self.shared.setdefault(address, address)
+
+
+cdef object format_address(sockaddr_storage* address):
+    """Returns (host, port), or None for a Unix socket."""
+    cdef char text[64]
+    cdef unsigned char* ipv6
+    if address.ss_family == AF_INET:
+        inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
+        return (text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port))
+    if address.ss_family == AF_INET6:
+        ipv6 = (<sockaddr_in6*>address).sin6_addr.s6_addr
+        if memcmp(ipv6, V4_MAPPED, 12) == 0:
+            inet_ntop(AF_INET, ipv6 + 12, text, sizeof(text))
+        else:
+            inet_ntop(AF_INET6, ipv6, text, sizeof(text))
+        return (text.decode("ascii"), ntohs((<sockaddr_in6*>address).sin6_port))
+    return None
+
+
+cdef object server_address(object sock):
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        # Abstract names are bytes that begin with a NUL.
+        return (name if isinstance(name, str) else "@" + name[1:].decode("utf-8", "replace"), None)
+    if name[0] in ("0.0.0.0", "::"):
+        return None
+    return (name[0], name[1])
