@@ -2,6 +2,7 @@
 
 
 cdef class FileReserve:
+    cdef int size                   # descriptors that are the application's, and connections that are always accepted
     cdef int first                  # descriptors from this number on are the application's; 0 = no reserve
     cdef readonly bint is_short     # connections have all the others, or have had
     cdef int crowd                  # how many connections there were then

@@ -2,10 +2,11 @@
 
 Facts: idle connections can take all descriptors that a process may have. Then the application cannot open a file, or
 connect to its database (EMFILE). The kernel always gives the lowest free number, so a connection with the last number
-below the reserve shows that all lower numbers are taken, without counting.
+below the reserve shows that all lower numbers are taken, without counting. They may be the application's own.
 
 Strategy: as long as that has not happened, a connection costs one comparison. From then on, until a quarter of the
-connections has ended, the lowest free number is asked for before each accept().
+connections has ended, the lowest free number is asked for before each accept(). As many connections as the reserve has
+descriptors are accepted in any case: an application that has opened more files than the reserve must still be served.
 """
 import resource
 
@@ -27,7 +28,8 @@ cdef class FileReserve:
     def __init__(self):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit != resource.RLIM_INFINITY:
-            self.first = <int>min(limit - min(limit // 4, MAX_RESERVE), 1 << 30)
+            self.size = <int>min(limit // 4, MAX_RESERVE)
+            self.first = <int>min(limit - self.size, 1 << 30)
 
     cdef int note(self, int fd, int connections) noexcept:
         if self.first and fd >= self.first - 1 and not self.is_short:
@@ -37,13 +39,13 @@ cdef class FileReserve:
 
     cdef bint admits(self, int any_fd, int connections) except -1:
         cdef int fd
-        if not self.is_short:
+        if not self.is_short or connections < self.size:
             return True
         fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)
         if fd >= 0:
             c_close(fd)
             if fd < self.first:
-                if connections < self.crowd // 4 * 3:
+                if connections <= self.crowd * 3 // 4:
                     self.is_short = False
                 return True
         cdef double now = monotonic()

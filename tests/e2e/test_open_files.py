@@ -77,6 +77,17 @@ def test_a_spooled_body_gets_a_descriptor_beside_idle_connections(
         assert idle[0].post("/", b"x" * 1_000_000).body == b"opened 1000000"
 
 
+@pytest.mark.parametrize("app", ["main:app", "main:wsgi"])
+def test_an_application_that_has_opened_most_descriptors_itself_is_served(
+    app: str, folder: Path, start_server: Callable[..., Server]
+) -> None:
+    (folder / "main.py").write_text(APP.format(kept=95))
+    server = start_server(app=app, app_dir=folder, files=256)
+    with many(5, server.connect) as clients:
+        for client in clients:
+            assert client.get("/").status == 200
+
+
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4096, reason="the hard limit is low")
 def test_the_soft_limit_is_raised_at_the_start(folder: Path, start_server: Callable[..., Server]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
