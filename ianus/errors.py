@@ -1,4 +1,4 @@
-"""What stops the server from starting, told in one message; and the text of any exception, however it is made.
+"""Errors that prevent a start, each one message; and the text of any exception, however it is made.
 
 A person who starts a server wants to read what is wrong and what to do about it, never a traceback of the
 server. So everything that is foreseen raises a StartupError whose text names the cause and the fix; the

@@ -69,7 +69,7 @@ class Parent:
         in a shared folder. Raises OSError."""
         if not self.is_shared:
             return os.open(self.name, _APPEND | os.O_CREAT, 0o644, dir_fd=self.fd), False
-        for _ in range(_MAX_LINKS):  # Somebody may create and remove it all the time.
+        for _ in range(_MAX_LINKS):  # Another user may create and remove it all the time.
             try:
                 # O_EXCL follows no link.
                 return os.open(self.name, _APPEND | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=self.fd), True

@@ -280,7 +280,7 @@ cdef class Connection(Transport):
         return 0
 
     cdef int discard_rest(self) except -1:
-        """The client has finished while this connection lingers. What it sent before, unread, would send RST."""
+        """Discards all input and closes: the client has finished. Unread input would cause a reset."""
         if self.owner.parsing:
             return 0
         while recv(self.fd, self.owner.receive_buffer, self.owner.receive_size, MSG_TRUNC) > 0:

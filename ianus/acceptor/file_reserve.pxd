@@ -5,7 +5,7 @@ cdef class FileReserve:
     cdef int size                   # descriptors that are the application's, and connections that are always accepted
     cdef int first                  # descriptors from this number on are the application's; 0 = no reserve
     cdef readonly bint is_short     # connections have all the others, or have had
-    cdef int crowd                  # how many connections there were then
+    cdef int connections_at_limit   # number of connections then
     cdef double reported            # when that was logged, 0 = never
 
     # Called with the descriptor of each new connection, the last one counted in `connections`.

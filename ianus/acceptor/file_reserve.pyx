@@ -23,7 +23,7 @@ cdef double REPORT_SECONDS = 60.0   # between two messages
 
 
 cdef class FileReserve:
-    """A quarter of the descriptors that this process may have, but at most MAX_RESERVE."""
+    """Reserves a quarter of the descriptors that this process may have, but at most MAX_RESERVE."""
 
     def __init__(self):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -34,7 +34,7 @@ cdef class FileReserve:
     cdef int note(self, int fd, int connections) noexcept:
         if self.first and fd >= self.first - 1 and not self.is_short:
             self.is_short = True
-            self.crowd = connections
+            self.connections_at_limit = connections
         return 0
 
     cdef bint admits(self, int any_fd, int connections) except -1:
@@ -45,7 +45,7 @@ cdef class FileReserve:
         if fd >= 0:
             c_close(fd)
             if fd < self.first:
-                if connections <= self.crowd * 3 // 4:
+                if connections <= self.connections_at_limit * 3 // 4:
                     self.is_short = False
                 return True
         cdef double now = monotonic()

@@ -1,9 +1,9 @@
-"""What lingering connections may take from others.
+"""Limits of lingering connections.
 
 Facts: an honest client that lingers sends the rest of an upload, and is gone in a second or two. An attacker can linger
 on purpose, with many connections, sending nothing or as much as the network carries. Strategy: the number of lingering
-connections is limited, and so is the rate at which the input of all of them is discarded; how long each may take is
-the session's to say.
+connections is limited, and so is the rate at which the input of all of them is discarded; the session
+limits how long each may take.
 
 Compiled because it handles connections.
 """
@@ -55,7 +55,7 @@ cdef class Lingering:
 
 
 cdef Py_ssize_t max_lingering(int limit_connections) except -1:
-    """At most a quarter of the connections that may be open, by limit_connections and by the limit of open files."""
+    """Returns a quarter of the connections that may be open, by limit_connections and by the limit of open files."""
     cdef Py_ssize_t limit = MAX_LINGERING
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files != resource.RLIM_INFINITY:

@@ -222,7 +222,7 @@ def _bind_unix(parent: Parent, backlog: int, permissions: int | None) -> Listene
     listener = Listener(sock, _describe(sock), parent.path)
     try:
         if permissions is not None:
-            _chmod(parent, permissions)  # Nobody can connect before the next line.
+            _chmod(parent, permissions)  # No client can connect before the next line.
         sock.listen(backlog)
     except BaseException:
         listener.close()

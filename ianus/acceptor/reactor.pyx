@@ -176,7 +176,7 @@ cdef class Reactor(Owner):
             on_drained()
 
     def end_streams(self) -> None:
-        """Behind drain(): event streams and requests that only wait end, too."""
+        """Ends event streams and requests that only wait, after drain()."""
         cdef Connection connection
         self.sessions.end_streams()
         for connection in list(self.slots):
@@ -184,7 +184,7 @@ cdef class Reactor(Owner):
                 connection.session.drain()
 
     def busy(self) -> bool:
-        """Whether a stop has to wait for a connection. Of the others it is only the client's close that is missing."""
+        """Whether a stop has to wait for a connection. All others wait only for their clients to close."""
         cdef Connection connection
         for connection in self.slots:
             if connection is not None and connection.is_busy():
@@ -594,7 +594,7 @@ cdef class Reactor(Owner):
         return connection.update()
 
     cdef int pause_for_files(self) except -1:
-        """Until the application, or a connection, has closed a file."""
+        """Pauses accepting until the application, or a connection, has closed a file."""
         self.pause_accepting()
         self.accept_again = monotonic() + ACCEPT_PAUSE
         return self.arm()

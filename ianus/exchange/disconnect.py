@@ -21,7 +21,7 @@ class ClientDisconnected(OSError):  # noqa: N818 - the event is named "Disconnec
 
 
 class Meaning(enum.Enum):
-    """What an exception that leaves an application stands for.
+    """The meaning of an exception that an application has raised.
 
     DISCONNECT: a ClientDisconnected. NOTICE: the exception that a framework makes of `http.disconnect` or
     `websocket.disconnect`. CANCELLATION: of the task. ERROR: everything else.
@@ -77,7 +77,7 @@ def meaning_of(error: BaseException) -> Meaning:
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """The exception that `error` says in other words, or None."""
+    """Returns the exception that `error` stands for, or None."""
     cause = cause_of(error)
     if cause is None and (_is_cancellation(error) or _is_notice(error)):
         return context_of(error)

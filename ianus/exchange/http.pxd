@@ -68,8 +68,8 @@ cdef class Exchange:
     cdef flag cut                   # break_off() was called
     # For the access log. Positions count the bytes of the connection's output.
     cdef double started             # CLOCK_MONOTONIC seconds of the first byte of the request
-    cdef long long head_end         # position behind the head of a body of unknown length, else 0
-    cdef long long end              # position behind the last byte of the response, 0 = it is not queued yet
+    cdef long long head_end         # position of the first byte of a body of unknown length, else 0
+    cdef long long end              # position after the last byte of the response, 0 = it is not queued yet
     cdef Exchange following         # the next response of the connection that has ended and not left
     cdef bytes request_id           # None unless there is a field for it
     cdef list response_headers      # (lower-case name, value), if the access log shows any
@@ -83,7 +83,7 @@ cdef class Exchange:
     cdef bint asks_for_events(self) except -1       # as an EventSource does
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
     cdef int end_events(self) except -1             # ends an event stream before its application does
-    cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was told
+    cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was notified
     cdef bint awaits_body(self) noexcept            # nothing happens before more of the request's body arrives
     cdef bint is_busy(self) noexcept                # the stop has to wait for it
     # ... of a tunnel

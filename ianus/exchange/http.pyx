@@ -79,7 +79,7 @@ cdef class Exchange:
         self.disconnected = True
         self.session = None
         self.head = None
-        # In this order (gateway/asgi): a task that waits in send() goes on before another one cancels it.
+        # In this order (gateway/asgi): a task that waits in send() continues before another one cancels it.
         self.notify_writable()
         self.notify_readable()
         return 0
@@ -100,7 +100,7 @@ cdef class Exchange:
         return self.end_events()
 
     cdef int end_events(self) except -1:
-        """What was sent is a stream of whole events, of which a client discards an unfinished one: it is no error."""
+        """Ends an event stream before its application does: not an error, as clients discard an unfinished event."""
         cdef Session session = self.session
         if session is None:
             return 0

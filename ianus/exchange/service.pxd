@@ -44,7 +44,7 @@ cdef class Service:
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drains_since                # CLOCK_MONOTONIC seconds
-    cdef readonly bint ends_streams         # event streams and requests that only wait are told of the stop
+    cdef readonly bint ends_streams         # event streams and requests that only wait are notified of the stop
     cdef double streams_end_since           # ... since then
     cdef readonly bint forked               # this is a child that an application has forked
     cdef long long requests_left            # until on_spent() is called; at and below 0 it never is

@@ -211,7 +211,7 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- deadlines
 
     cdef bint stops(self) noexcept:
-        """Whether the server stops for good, and no other one serves on."""
+        """Whether the server stops and has no successor."""
         return self.service.draining and not self.service.handover
 
     cdef double read_deadline(self) except -1:

@@ -17,7 +17,7 @@ cdef class WebSocket(WebSocketSink):
     cdef readonly int code          # 0 = it has not ended for the application
     cdef readonly str reason
     cdef bint close_sent
-    cdef readonly bint peer_closed  # the peer has sent its close frame, and nothing behind it
+    cdef readonly bint peer_closed  # the peer has sent its close frame, and nothing after it
     cdef readonly bint over         # nothing can come or go any more: the connection is to be closed
     # Times of CLOCK_MONOTONIC_COARSE, in seconds
     cdef double heard               # when bytes came last

@@ -35,7 +35,7 @@ cdef class AsgiExchange(Exchange):
     cdef bint disconnect_told       # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
-    cdef flag senders_first         # the client has left, and `readers` are to be told after `writers`
+    cdef flag senders_first         # the client has left, and `readers` are to be woken after `writers`
     cdef long long given            # bytes of bodies so far, also of one that is thrown away
     cdef long long rested           # ... when the loop was last let run
     cdef FileRange file             # sent by zerocopysend, until it has left

@@ -35,7 +35,7 @@ cdef object Task = asyncio.Task
 cdef object CancelledError = asyncio.CancelledError
 
 # HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
-# fails, so an idle event stream would outlive its client. What send() does instead is in gateway/discarding.
+# fails, so an idle event stream would outlive its client. Our send() is in gateway/discarding.
 cdef str SPEC_VERSION = "2.3"
 
 # What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
@@ -46,7 +46,7 @@ cdef bytes NO_QUERY = b""
 
 # Seconds between the return of a send() that waited for a client that has left, and the http.disconnect for another
 # task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
-# would be left behind without its `finally`; behind several middlewares it takes some turns of the loop to get there.
+# would be abandoned without its `finally`; through several middlewares it takes some turns of the loop to get there.
 cdef double SENDERS_FIRST_SECONDS = 0.02
 # Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
 cdef double DEAF_SECONDS = 0.5
@@ -211,7 +211,7 @@ cdef class AsgiExchange(Exchange):
         """The awaitable that sends one message.
 
         Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
-        comes out of order. What it does after the client has left is in gateway/discarding.
+        comes out of order. After the client has left, see gateway/discarding.
         """
         cdef Send awaitable = <Send>Send.__new__(Send)
         awaitable.exchange = self
@@ -250,7 +250,7 @@ cdef class AsgiExchange(Exchange):
         return {"type": "http.disconnect"}
 
     cdef dict message_of_stop(self):
-        """What a receive() that would wait gets while the server stops: http.disconnect, or None to wait on."""
+        """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
         if not self.stopped and not self.status and self.request_complete:
             # The application waits for nothing but its client.
             self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
@@ -259,7 +259,7 @@ cdef class AsgiExchange(Exchange):
     cdef bint only_waits(self) except -1:
         """Whether the task of the request waits in receive(), and has not answered: a long poll.
 
-        A receive() of another task says nothing: frameworks have one beside each request.
+        A receive() of another task does not count: frameworks have one beside each request.
         """
         if self.status or not self.request_complete or not self.readers or self.task is None:
             return False
@@ -415,7 +415,7 @@ cdef class AsgiExchange(Exchange):
         return 0
 
     cdef object discard(self, object message):
-        """Takes a message after the client has left. Returns None, or what send() has to await before it returns."""
+        """Takes a message after the client has left. Returns None, or an iterator that send() has to finish first."""
         cdef object loop = (<AsgiGateway>self.gateway).loop
         if self.discarded is None:
             self.discarded = DiscardedSends(loop, finite=self.declared >= 0)
@@ -424,7 +424,7 @@ cdef class AsgiExchange(Exchange):
         )
 
     cdef int lost_client(self) except -1:
-        """The client has left while send() waited for it, which is no error before spec version 2.4."""
+        """Called when the client has left while send() waited: not an error before spec version 2.4."""
         return 0
 
     # ---------------------------------------------------------------- the end
@@ -475,7 +475,7 @@ cdef class AsgiExchange(Exchange):
         return False
 
     cdef int report_raised(self, object error) except -1:
-        """Logs what the application has raised, unless it says no more than that the client has left."""
+        """Logs an exception of the application, unless it only means that the client has left."""
         meaning = meaning_of(error)
         if meaning is Meaning.CANCELLATION:
             if self.service.draining:
@@ -518,7 +518,7 @@ cdef class AsgiExchange(Exchange):
 
 
 cdef bint wake(list futures) except -1:
-    """Lets everybody go on who waits; each looks again for what he waits for. Whether there was anybody."""
+    """Wakes all waiting calls, which check their condition again. Returns whether there was one."""
     if not futures:
         return False
     for future in futures:

@@ -1,14 +1,14 @@
-"""What `send()` does for an ASGI application whose client has left: the rule for HTTP spec version 2.3.
+"""The `send()` of an ASGI application whose client has left: the rule for HTTP spec version 2.3.
 
-Before version 2.4 of the specification, `send()` on a closed connection is no error, and frameworks rely on that: an
+Before version 2.4 of the specification, `send()` on a closed connection is not an error, and frameworks rely on it: an
 exception would skip the background tasks of a response, and would end a2wsgi's sender, for which one of its threads
-then waits forever. So `send()` discards what it is given, and the application learns of the end from `receive()`.
+then waits forever. So `send()` discards its messages, and the application learns of the end from `receive()`.
 
 - `send()` returns at once, without suspending. A task that is cancelled because another one received
   `http.disconnect` is therefore cancelled where it awaits something of its own, so that `finally` blocks of generators
   run. Only an application that does not let the event loop run is suspended in `send()`.
 - A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That begins
-  FREE_SECONDS after the client has left, when a task that waits in `receive()` has been told: the cancellation that
+  FREE_SECONDS after the client has left, when a task that waits in `receive()` has been notified: the cancellation that
   follows must not find the sender in `send()`.
 - An application that still sends parts of a body of unknown length after a limit gets ClientDisconnected, an OSError.
   The limit is short in the task of the request, where the exception ends the whole call. It is long in other
@@ -40,7 +40,7 @@ PAUSE_SECONDS = 0.01
 
 
 class DiscardedSends:
-    """Decides what each `send()` of one request does after its client has left.
+    """Handles each `send()` of one request after its client has left.
 
     finite: the response has a Content-Length.
     """
@@ -54,9 +54,9 @@ class DiscardedSends:
         self._not_run_since = 0.0
 
     def send(self, message: dict[str, Any], *, in_request_task: bool, stopping: bool) -> Iterator[Any] | None:
-        """Discards one message. Returns None, or what `send()` has to await before it returns.
+        """Discards one message. Returns None, or an iterator that `send()` has to finish before it returns.
 
-        stopping: the server has ended this response because it stops; there is no other way to tell the application.
+        stopping: the server has ended this response because it stops; there is no other way to notify the application.
 
         Raises ClientDisconnected when the application has been sending for too long.
         """

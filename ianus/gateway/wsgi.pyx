@@ -624,7 +624,7 @@ cdef class WsgiExchange(Exchange):
         return 0
 
     cdef int report_raised(self, str phrase, object error) except -1:
-        """Logs what the application has raised, unless it says no more than that the client has left."""
+        """Logs an exception of the application, unless it only means that the client has left."""
         try:
             if meaning_of(error) is not Meaning.DISCONNECT:
                 self.report(phrase, error)

@@ -54,7 +54,7 @@ REACTION_SECONDS = 1.0
 
 
 class Ending(NamedTuple):
-    """How a worker has ended, and what of the application may still run.
+    """The exit code of a worker, and the parts of the application that may still run.
 
     code: the exit code.
     seconds: maximum time for threads of the application, 0 for no limit.

@@ -1,4 +1,4 @@
-"""Why a process could not start, or has crashed: written to where the server's own log goes.
+"""Writes why a process could not start, or has crashed, to the destination of the server's own log.
 
 At that moment the log may not be open yet, or not any more. If the log is text on standard error, the reason is plain
 text for the person who has started the server, and not a record.

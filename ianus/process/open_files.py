@@ -61,14 +61,14 @@ def check_worker() -> None:
     _check(used + SERVING_FILES, f"With {used} files open once the application is loaded, a worker needs", "")
 
 
-def _check(needed: int, who: str, remedy: str) -> None:
+def _check(needed: int, subject: str, remedy: str) -> None:
     if 0 <= _limit() < needed:
-        raise StartupError(_too_low(f"{who} at least {needed} open files, but", remedy))
+        raise StartupError(_too_low(f"{subject} at least {needed} open files, but", remedy))
 
 
-def _too_low(what: str, remedy: str) -> str:
+def _too_low(subject: str, remedy: str) -> str:
     return (
-        f"{what} the limit is {_limit()}. Raise the hard limit of open files (ulimit -n, LimitNOFILE= of systemd, "
+        f"{subject} the limit is {_limit()}. Raise the hard limit of open files (ulimit -n, LimitNOFILE= of systemd, "
         f"--ulimit nofile= of Docker){remedy}."
     )
 

@@ -17,7 +17,7 @@ import threading
 
 from ianus.errors import StartupError
 
-# What leaves threads as they are, by library.
+# The call that does not patch threads, by library.
 WAYS_OUT = {
     "gevent": "gevent.monkey.patch_all(thread=False)",
     "eventlet": "eventlet.monkey_patch(thread=False)",

@@ -100,7 +100,7 @@ def _check_stale(parent: Parent) -> None:
 
 
 def _read(parent: Parent) -> tuple[str, float]:
-    """What is in the file, and when it was written."""
+    """Returns the content of the file, and its modification time."""
     data, status = parent.read(64)
     return data.decode("latin-1").strip(), status.st_mtime
 

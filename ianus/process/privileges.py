@@ -64,7 +64,7 @@ def give_log(identity: Identity, path: str, setting: str) -> None:
     """Makes `identity` the owner of the log file at `path`, which is created if there is none. Raises StartupError.
 
     Terminals, pipes and devices are left alone, and so is a file that has a second name. In a folder that others can
-    write to, somebody may have moved a file of root's there: only a file that was created here is given away.
+    write to, another user may have moved a file of root's there: only a file that was created here is given away.
     """
     try:
         _give_log(identity, path)

@@ -37,8 +37,8 @@ def listen_on(bind: Bind, settings: Settings, *, shared: bool = False) -> list[L
 
 
 def _permissions(settings: Settings) -> int:
-    """Of Unix sockets. A proxy is another user as a rule, so only settings restrict who can connect, not the umask that
-    the server was started with."""
+    """Returns the permissions of Unix sockets. A proxy is usually another user, so only settings restrict access, not
+    the umask that the server was started with."""
     if settings.uds_permissions is not None:
         return settings.uds_permissions
     return 0o666 & ~(settings.umask or 0)

@@ -44,11 +44,11 @@ def check_interpreter(*, has_freeze_support: bool) -> None:
         if not has_freeze_support:
             raise StartupError(
                 "A frozen program starts itself again as the supervisor of its workers. Call ianus.freeze_support() "
-                "first under `if __name__ == '__main__':`, or leave out workers and what else needs a supervisor."
+                "first under `if __name__ == '__main__':`, or remove workers and other settings that need a supervisor."
             )
     elif VARIABLE in os.environ:
         raise StartupError(
-            f"{sys.executable} is no Python interpreter but this program, which would start itself without end. Let "
+            f"{sys.executable} is not a Python interpreter but this program, which would start itself without end. Let "
             "sys.executable be the path of an interpreter, or serve without workers and other settings that need a "
             "supervisor."
         )

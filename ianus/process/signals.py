@@ -37,7 +37,7 @@ class Urgency(enum.IntEnum):
 
 
 class StopRequest:
-    """What was asked for so far, and a way to wait for it.
+    """The most urgent stop requested so far, and a way to wait for it.
 
     since: when a stop was asked for first, in CLOCK_MONOTONIC seconds; 0.0 if it was not.
     """
@@ -45,7 +45,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.urgency = Urgency.NONE
         self.since = 0.0
-        self.looked_at = -math.inf  # when somebody has looked at should_exit (SignalHandler), by time.monotonic()
+        self.looked_at = -math.inf  # last read of should_exit (SignalHandler), by time.monotonic()
         self._events = {urgency: asyncio.Event() for urgency in Urgency if urgency > Urgency.NONE}
 
     def ask(self, urgency: Urgency) -> None:

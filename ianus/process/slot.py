@@ -156,7 +156,7 @@ class Process:
                 self._next = (number, now + limit) if limit else None
 
     def on_exiting(self, now: float, seconds: float) -> None:
-        """Its application has cleaned up. seconds: that its threads may take, 0 for no limit."""
+        """Notes that the application has cleaned up. seconds: maximum time for its threads, 0 for no limit."""
         if self._next is not None:
             limit = of_exiting(seconds)
             self._next = (self._next[0], now + limit) if limit else None

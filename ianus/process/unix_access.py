@@ -1,4 +1,4 @@
-"""Who can connect to a Unix socket: for the log, since a proxy that cannot answers 502 and does not say why.
+"""The users that can connect to a Unix socket: for the log, since a proxy without access only answers 502.
 
 Connecting takes write permission for the socket file and search permission for all folders above it (unix(7)).
 """

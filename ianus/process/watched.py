@@ -1,6 +1,6 @@
-"""Which files --reload watches: directories, what counts in them, and what has taken the place of what.
+"""The files that --reload watches: directories, the files that count in them, and replaced links.
 
-Directories are listed here, and not by watchfiles, so that large ones in which nobody edits the application take none
+Directories are listed here, and not by watchfiles, so that large ones without files of the application take none
 of the system's watches, and so that links and directories that were replaced are noticed.
 """
 # ruff: noqa: PTH100, PTH112, PTH116, PTH120  (pathlib takes 5 ms to import)
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ianus.errors import StartupError
 
-# Directories in which nobody edits the application, beside those whose names begin with a dot.
+# Directories without files that users edit, beside those whose names begin with a dot.
 IGNORED = ("__pycache__", "node_modules", "site-packages")
 
 # Device and inode.
@@ -43,7 +43,7 @@ class Watched:
         return {each: identity for each, identity in found if identity is not None}
 
     def tree(self) -> "Tree":
-        """What there is to watch now."""
+        """The directories and links to watch now."""
         roots = self.roots()
         tree = Tree(roots, {}, {}, {})
         pending = [*reversed(roots)]
@@ -163,4 +163,4 @@ def _editable_projects() -> Iterator[str]:
             if is_editable and each.metadata["Name"] != "ianus":  # which a reload does not renew
                 yield unquote(urlsplit(source["url"]).path)
         except (OSError, ValueError, KeyError):
-            continue  # Somebody's broken installation
+            continue  # A broken installation

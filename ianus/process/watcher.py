@@ -56,7 +56,7 @@ class Watcher:
 
     leave: called in it first; lets go of all that is the supervisor's.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
-    is_polling: it looks at all files time and again, since the system tells of no changes.
+    is_polling: it looks at all files periodically, since the system does not report changes.
     """
 
     def __init__(self, watched: Watched, delay: float, leave: Callable[[], None]) -> None:
@@ -179,7 +179,7 @@ def _watch(watched: Watched, report_polling: Callable[[Exception], None]) -> Ite
                     break
         except FileNotFoundError:
             if all(map(os.path.isdir, tree.directories)):
-                raise  # It is no directory that was removed this moment.
+                raise  # The cause is not a directory that was removed at this moment.
         except Exception as error:  # OSError, and the library's own class
             if polls:
                 raise

@@ -50,7 +50,7 @@ CLOSE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 
 # An application that has looked at should_exit (signals.py) within LOOKS_SECONDS ends its event streams itself, and
-# may say farewell. The others are told of the stop after FAREWELL_SECONDS then.
+# may send a last event. The others are told of the stop after FAREWELL_SECONDS then.
 LOOKS_SECONDS = 2.0
 FAREWELL_SECONDS = 1.0
 QUICK_CLEAN_UP = 5.0
@@ -347,7 +347,7 @@ class Worker:
         self.foreman.exclusively(drain)
 
     async def _end_streams(self, wired: Wired) -> None:
-        """Tells event streams and requests that only wait, at once unless the application looks for the stop itself."""
+        """Notifies event streams and requests that only wait, at once unless the application watches for the stop."""
         if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
             await asyncio.sleep(FAREWELL_SECONDS)
         self.foreman.exclusively(wired.reactor.end_streams)

@@ -118,7 +118,7 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
 
 
 def settings_from(given: Mapping[str, object], *, to_serve: bool = False) -> Settings:
-    """What Settings.from_values() gives: settings and nothing else, from no source but the caller.
+    """Makes the settings that Settings.from_values() returns, from the values of the caller alone.
 
     to_serve: a server is started with them, so values that change nothing without others are warned of.
     """
@@ -134,17 +134,17 @@ def values_from(given: Mapping[str, object]) -> Layer:
 
     Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.
     """
-    told = {name: ignored(name, value) for name, value in given.items()}
-    given = {name: value for name, value in given.items() if not told[name]}
+    warnings = {name: ignored(name, value) for name, value in given.items()}
+    given = {name: value for name, value in given.items() if not warnings[name]}
     known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
             raise TypeError(f"there is no setting {name!r}{_explain_name(name, known)}")
     # Callers with a signature of their own hand on None for what they were not given.
-    said = (Given(name, value, name, "") for name, value in given.items() if value is not None)
-    for warning in filter(None, told.values()):
+    values = (Given(name, value, name, "") for name, value in given.items() if value is not None)
+    for warning in filter(None, warnings.values()):
         _warn(warning)
-    return _merge([_layer(said)])
+    return _merge([_layer(values)])
 
 
 def _warn(text: str) -> None:
@@ -198,7 +198,7 @@ def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _without_effect(merged: Layer) -> Iterator[str]:
-    """Jitters of limits that nobody has set, and a switch that once did more.
+    """Yields warnings of jitters without their limit, and of a switch that had more effect once.
 
     A limit that is turned off (0) may keep its jitter.
     """

@@ -3,8 +3,8 @@
 Facts: filters and formatters that people have for other servers look into `record.args`: Uvicorn's is a tuple,
 Gunicorn's a dictionary of its atoms. JSON formatters show attributes of the record.
 
-Strategy: a line begins with the fields that records have, with tabs between them, which no field can contain; behind
-them is the line of --access-log-format, which is the message.
+Strategy: a line begins with the fields that records have, with tabs between them, which no field can contain. Then
+follows the line of --access-log-format, which is the message.
 """
 
 import json
@@ -25,7 +25,8 @@ INTERVAL_SECONDS = 0.1
 class AccessRecords:
     """Makes a record of each line.
 
-    name: of the logger, whose habits `args` follows. text: what --access-log-format says. as_json: lines are JSON.
+    name: of the logger; `args` are those of the server that uses it. text: the value of --access-log-format. as_json:
+    lines are JSON.
     """
 
     def __init__(self, name: str, text: str, *, as_json: bool) -> None:

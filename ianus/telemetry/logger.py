@@ -4,9 +4,9 @@ Facts: for each record Python's logging runs code of the application: filters, h
 of Logger, methods that an error tracker has patched. Any of them may raise.
 
 Rules:
-- Nothing raised there passes on to the server: a log call must not change what becomes of a connection, a response, a
+- Nothing raised there passes on to the server: a log call must not change the course of a connection, a response, a
   worker or a stop.
-- Nothing that was to be logged is lost by it: the record goes to standard error (and to --error-logfile), followed by
+- No record is lost by it: the record goes to standard error (and to --error-logfile), followed by
   the reason why logging failed.
 """
 

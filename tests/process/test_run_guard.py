@@ -94,7 +94,7 @@ def test_a_program_that_embeds_python_is_refused(path: Path) -> None:
     executable = program(path, SERVE)
     ended = subprocess.run([executable], cwd=path, capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == 3
-    assert ended.stderr.startswith(f"Error: {executable} is no Python interpreter but this program")
+    assert ended.stderr.startswith(f"Error: {executable} is not a Python interpreter but this program")
 
 
 def test_a_frozen_program_with_freeze_support_serves(path: Path) -> None:
