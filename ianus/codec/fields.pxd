@@ -64,6 +64,9 @@ cdef enum:
 # module, which keeps it for ever) or NULL for a name that is not known.
 cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept
 cdef bint is_host(const char* value, Py_ssize_t size) noexcept
+# One element of a comma-separated list (RFC 9110 section 5.6.1): from the position `start` it finds the element without
+# the white space around it, and returns the position of the comma after it, or size.
+cdef Py_ssize_t next_element(const char* value, Py_ssize_t size, Py_ssize_t* start, Py_ssize_t* stop) noexcept
 cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ssize_t token_size) noexcept
 
 

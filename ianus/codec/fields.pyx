@@ -58,18 +58,23 @@ cdef int add_name(bytes name, FieldId field_id) except -1:
     return 0
 
 
+cdef Py_ssize_t next_element(const char* value, Py_ssize_t size, Py_ssize_t* start, Py_ssize_t* stop) noexcept:
+    cdef Py_ssize_t end = start[0]
+    while end < size and value[end] != c',':
+        end += 1
+    stop[0] = end
+    while start[0] < stop[0] and (value[start[0]] == c' ' or value[start[0]] == c'\t'):
+        start[0] += 1
+    while stop[0] > start[0] and (value[stop[0] - 1] == c' ' or value[stop[0] - 1] == c'\t'):
+        stop[0] -= 1
+    return end
+
+
 cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ssize_t token_size) noexcept:
     """Whether a comma-separated list (RFC 9110 section 5.6.1) has this lower-case token, in any case."""
     cdef Py_ssize_t start = 0, end, stop, i
     while start < size:
-        end = start
-        while end < size and value[end] != c',':
-            end += 1
-        stop = end
-        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
-            start += 1
-        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
-            stop -= 1
+        end = next_element(value, size, &start, &stop)
         if stop - start == token_size:
             i = 0
             while i < token_size and TOKEN[<unsigned char>value[start + i]] == <unsigned char>token[i]:

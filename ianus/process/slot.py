@@ -140,8 +140,9 @@ class Process:
             self.ask(number, now, ABORTING if self._was_starting or number == signal.SIGABRT else SILENT)
 
     def start_within(self, seconds: float, now: float) -> None:
-        """Its application starts, and has so many seconds, 0 for no limit. It keeps that limit itself, unless the
-        application blocks its event loop."""
+        """Limits the start of the application, 0 for no limit. The worker keeps the limit itself, unless the
+        application blocks its event loop.
+        """
         self.start_until = now + seconds + START_MARGIN_SECONDS if seconds else 0.0
 
     def on_closing(self, now: float) -> None:

@@ -86,8 +86,8 @@ class Watcher:
         """
         data = os.read(self.fd, 65536)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        told = [line.decode().partition(" ") for line in lines]
-        for kind, _, text in told:
+        reports = [line.decode().partition(" ") for line in lines]
+        for kind, _, text in reports:
             if kind == "polling":
                 self.is_polling = True
                 logger.warning(
@@ -99,11 +99,11 @@ class Watcher:
             if kind == "failed":
                 raise StartupError(
                     f"The files cannot be watched: {text}. Watch fewer directories with --reload-dir, or let "
-                    "watchfiles look at them time and again with WATCHFILES_FORCE_POLLING=1 in the environment."
+                    "watchfiles poll them with WATCHFILES_FORCE_POLLING=1 in the environment."
                 )
         if not data:
             raise StartupError("The files are not watched any more: the process that did it was killed.")
-        return [text for kind, _, text in told if kind == "changed"]
+        return [text for kind, _, text in reports if kind == "changed"]
 
     def leave(self) -> None:
         """In a process that was forked since: lets go of the pipe."""

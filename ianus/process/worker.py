@@ -50,9 +50,9 @@ CLOSE_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 
 # An application that has looked at should_exit (signals.py) within LOOKS_SECONDS ends its event streams itself, and
-# may send a last event. The others are told of the stop after FAREWELL_SECONDS then.
+# may send a last event. The others are notified of the stop after LAST_EVENT_SECONDS then.
 LOOKS_SECONDS = 2.0
-FAREWELL_SECONDS = 1.0
+LAST_EVENT_SECONDS = 1.0
 QUICK_CLEAN_UP = 5.0
 
 
@@ -236,7 +236,7 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
-        # Again: a hook, or the lifespan, may have patched them.
+        # Checked again: a hook, or the lifespan, may have patched them.
         patched = check_threads(wsgi=serves_wsgi(self.apps))
         if patched and not self.slot:
             logger.warning("%s", patched)
@@ -349,7 +349,7 @@ class Worker:
     async def _end_streams(self, wired: Wired) -> None:
         """Notifies event streams and requests that only wait, at once unless the application watches for the stop."""
         if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
-            await asyncio.sleep(FAREWELL_SECONDS)
+            await asyncio.sleep(LAST_EVENT_SECONDS)
         self.foreman.exclusively(wired.reactor.end_streams)
 
     async def _close_rest(self, wired: Wired) -> None:

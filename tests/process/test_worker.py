@@ -574,6 +574,7 @@ def run_supervised(app: Any, settings: Settings) -> Ending:
         for name in ("ianus.error", "ianus.app"):  # The log stays open for the end of the process.
             logging.getLogger(name).handlers.clear()
             logging.getLogger(name).propagate = True
+            logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def named(name: str, notes: Notes) -> Any:

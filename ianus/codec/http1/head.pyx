@@ -14,7 +14,7 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, KNOWN_SIZE, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
-    WEBSOCKET_KEY, FieldId, find_name, has_token, is_field_value, is_host, is_token,
+    WEBSOCKET_KEY, FieldId, find_name, has_token, is_field_value, is_host, is_token, next_element,
 )
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
@@ -141,14 +141,7 @@ cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noe
     """A list of transfer codings (RFC 9112 section 6.1); parameters and empty elements are not accepted."""
     cdef Py_ssize_t start = 0, end, stop
     while start <= size:
-        end = start
-        while end < size and value[end] != c',':
-            end += 1
-        stop = end
-        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
-            start += 1
-        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
-            stop -= 1
+        end = next_element(value, size, &start, &stop)
         if not is_token(value + start, stop - start):
             return False
         facts.codings += 1
@@ -162,14 +155,7 @@ cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts)
     """A list (RFC 9110 section 5.6.1) of the one expectation that is defined, in any case (section 10.1.1)."""
     cdef Py_ssize_t start = 0, end, stop
     while start < size:
-        end = start
-        while end < size and value[end] != c',':
-            end += 1
-        stop = end
-        while start < stop and (value[start] == c' ' or value[start] == c'\t'):
-            start += 1
-        while stop > start and (value[stop - 1] == c' ' or value[stop - 1] == c'\t'):
-            stop -= 1
+        end = next_element(value, size, &start, &stop)
         if stop - start == 12 and has_token(value + start, 12, b"100-continue", 12):
             facts.expect_continue = True
         elif stop > start:
