@@ -29,7 +29,7 @@ class Served:
 
     def __init__(self, app: App, *, access_log: AccessLog | None = None, request_id_header: str = "") -> None:
         self._loop = asyncio.new_event_loop()
-        self._gateway = AsgiGateway(app, loop=self._loop)
+        self._gateway = AsgiGateway(app, loop=self._loop, early_hints=True)
         self._service = Service(
             self._gateway,
             Http1Factory(Limits()),

@@ -91,8 +91,8 @@ async def send_file(request: Request) -> Response:
     return FileResponse(FILES / "large.bin", background=BackgroundTask(say, "behind the file"))
 
 
-async def send_relative_file(request: Request) -> Response:
-    return FileResponse("small.txt")
+async def send_small_file(request: Request) -> Response:
+    return FileResponse(FILES / "small.txt")
 
 
 async def send_hints(request: Request) -> Response:
@@ -111,7 +111,7 @@ async def stream(request: Request) -> Response:
 answers = Router(
     [
         Route("/file", send_file),
-        Route("/relative", send_relative_file),
+        Route("/small", send_small_file),
         Route("/hints", send_hints),
         Route("/stream", stream),
         Mount("/static", StaticFiles(directory=FILES)),

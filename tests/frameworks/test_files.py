@@ -56,10 +56,10 @@ def test_file(files_server: Server, stack: str, fields: tuple[bytes, ...], codin
         assert response.header(b"content-encoding") == (b"gzip" if compressed else None)
         assert response.framing == ("chunked" if compressed else "length")
         assert response.header(b"x-seen") == (b"yes" if "base" in stack else None)
-        assert client.get(f"/{stack}/relative", *fields).body == b"small\n"
+        assert client.get(f"/{stack}/small", *fields).body == b"small\n"
     sent = "http.response.body" if fields else PATHSEND
     told(files_server, "sent", f"/{stack}/file http.response.start {sent}", mark)
-    told(files_server, "sent", f"/{stack}/relative http.response.start {sent}", mark)
+    told(files_server, "sent", f"/{stack}/small http.response.start {sent}", mark)
     assert files_server.log.since(mark).count("app: behind the file\n") == 1
 
 
@@ -70,7 +70,7 @@ def test_head_of_a_file(files_server: Server, stack: str, fields: tuple[bytes, .
         client.request(f"/{stack}/file", b"Accept-Encoding: gzip", *fields, method="HEAD")
         response = client.response("HEAD")
         assert (response.status, response.header(b"content-length")) == (200, b"%d" % len(LARGE))
-        assert client.get(f"/{stack}/relative", *fields).body == b"small\n"
+        assert client.get(f"/{stack}/small", *fields).body == b"small\n"
 
 
 @STACKS
@@ -109,14 +109,14 @@ def test_empty_file(files_server: Server, folder: Path, fields: tuple[bytes, ...
     with files_server.connect() as client:
         response = client.get("/plain/static/empty.txt", *fields)
         assert (response.status, response.framing, response.body) == (200, "length", b"")
-        assert client.get("/plain/relative", *fields).body == b"small\n"
+        assert client.get("/plain/small", *fields).body == b"small\n"
 
 
 @FIELDS
 def test_pipelined_files(files_server: Server, fields: tuple[bytes, ...]) -> None:
     """Each behind the other, though all were asked for at once."""
     with files_server.connect() as client:
-        for path in ("file", "relative", "file", "stream", "relative"):
+        for path in ("file", "small", "file", "stream", "small"):
             client.request(f"/base/{path}", *fields)
         assert client.response().body == LARGE
         assert client.response().body == b"small\n"
@@ -149,7 +149,7 @@ def test_client_leaves_inside_a_file(
     assert client.exactly(100_000) == bytes(100_000)
     leave(client)
     until(lambda: not holds(files_server, endless), "the file is closed")
-    assert files_server.get(f"/{stack}/relative").body == b"small\n"
+    assert files_server.get(f"/{stack}/small").body == b"small\n"
     assert "Traceback" not in files_server.log.since(mark)
 
 

@@ -175,8 +175,10 @@ def wsgi(environ, start_response):
 
 
 @pytest.fixture
-def site(tmp_path: Path, start_server: Callable[..., Server]) -> Callable[..., Server]:
+def site(tmp_path: Path, start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
     """site(text, *options): a server of this module."""
+    # Sentry imports eventlet if it is installed, whose resolver imports HTTP clients that it cannot patch.
+    monkeypatch.setenv("EVENTLET_NO_GREENDNS", "yes")
 
     def start(text: str, *options: str, app: str = "main:app") -> Server:
         (tmp_path / "main.py").write_text(text)

@@ -185,14 +185,18 @@ def notes() -> Notes:
 
 
 @pytest.fixture
-def serve(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def serve(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    # Another test may have left a handler, of which the server would warn.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def run(script: Callable[[StandIn], Any], app: Any = None, **settings: Any) -> int:
         stand_in = StandIn(notes, script)
         monkeypatch.setattr(worker, "wire", stand_in.wire)
         given = {"bind": "127.0.0.1:0", "loop": "asyncio"} | settings
         return module.run(app or application_of(notes), Settings.from_values(given))
 
-    return run
+    yield run
+    signal.signal(signal.SIGINT, before)
 
 
 def application_of(notes: Notes) -> Any:
