@@ -62,7 +62,8 @@ def test_preload_without_proc_serves(tmp_path: Path) -> None:
     script = (
         "mount -t tmpfs none /proc || exit 77; "
         f'timeout 20 "{sys.executable}" -P -m ianus -b 127.0.0.1:0 --preload main:app 2>log & server=$!; '
-        "for turn in $(seq 190); do grep -q ' serves ' log && break; sleep 0.1; done; kill $server; wait; cat log >&2; exit 0"
+        "for turn in $(seq 190); do grep -q ' serves ' log && break; sleep 0.1; done; "
+        "kill $server; wait; cat log >&2; exit 0"
     )
     ended = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
