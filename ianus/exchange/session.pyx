@@ -278,6 +278,8 @@ cdef class HttpSession(Session):
             return exchange.end_events()
         if exchange.response_complete:
             return self.transport.close()
+        if self.stops():
+            return self.give_up(408, "request body not complete while the server stops")
         return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
 
     cdef double write_timeout(self) noexcept:

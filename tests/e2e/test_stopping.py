@@ -185,6 +185,7 @@ def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_
         assert head.nothing()
         assert unused.nothing()
         assert server.wait() == 0
+    assert "request body not complete while the server stops: POST /size" in server.log.text
 
 
 def test_event_source_that_comes_back_is_not_answered(start_server: Callable[..., Server]) -> None:
