@@ -103,8 +103,8 @@ dist: $(VENV)/.installed
 
 # $(call suite,DIRECTORY): runs pytest on the build in DIRECTORY; tests/test_build.py looks that it is that one.
 # Each worker takes one file after the other, so that the servers which tests of a file share are started once;
-# WORKERS=0 is none, as a debugger wants it.
-WORKERS ?= 2
+# WORKERS=0 is none, as a debugger wants it. Three use two cores well, since many tests wait.
+WORKERS ?= 3
 suite = IANUS_BUILD=$(abspath $(1)) PYTHONPATH=$(abspath $(1)):$(CURDIR) PYTHONSAFEPATH=1 \
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

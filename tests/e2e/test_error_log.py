@@ -67,6 +67,8 @@ def test_both_logs_go_to_files(start: Start) -> None:
     server = start("--error-logfile", "error.log", "--access-logfile", "access.log")
     with server.connect() as client:
         assert client.get("/hello").status == 200
+    # Requests may be served before the supervisor logs that.
+    until(lambda: " INFO Ianus " in server.read("error.log"), "the banner")
     out, err = server.end()
     assert out == own(err) == ""
     assert '"GET /hello HTTP/1.1" 200 ' in server.read("access.log")

@@ -8,7 +8,8 @@ import pytest
 
 from tests.helpers import Server
 
-# Sentry with a transport that prints a line for each event.
+# Sentry with a transport that prints a line for each event, and the integration of one framework: by default it would
+# import each framework that is installed, which takes seconds.
 SENTRY = """
 import sys
 import sentry_sdk
@@ -22,11 +23,15 @@ class Printed(Transport):
             sys.stdout.write(f"event: {exception[-1].get('type', '')} {message}".strip() + "\\n")
             sys.stdout.flush()
 
-sentry_sdk.init(dsn="http://key@127.0.0.1:1/1", transport=Printed, default_integrations=True)
+sentry_sdk.init(
+    dsn="http://key@127.0.0.1:1/1", transport=Printed, auto_enabling_integrations=False, integrations=integrations
+)
 """
 
 FLASK = (
-    SENTRY
+    "from sentry_sdk.integrations.flask import FlaskIntegration\n"
+    "integrations = [FlaskIntegration()]\n"
+    + SENTRY
     + """
 import logging, warnings
 from flask import Flask, request
@@ -96,7 +101,9 @@ def captured():
 )
 
 BOTTLE = (
-    SENTRY
+    "from sentry_sdk.integrations.bottle import BottleIntegration\n"
+    "integrations = [BottleIntegration()]\n"
+    + SENTRY
     + """
 from bottle import Bottle
 
@@ -109,7 +116,10 @@ def failing():
 )
 
 FASTAPI = (
-    SENTRY
+    "from sentry_sdk.integrations.fastapi import FastApiIntegration\n"
+    "from sentry_sdk.integrations.starlette import StarletteIntegration\n"
+    "integrations = [StarletteIntegration(), FastApiIntegration()]\n"
+    + SENTRY
     + """
 import logging
 from fastapi import FastAPI
