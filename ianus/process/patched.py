@@ -8,6 +8,7 @@ share, has such locks. (Tried with gevent 26.9 and eventlet 0.41: the start fail
 
 ASGI applications run in the event loop and need no thread of the server, so they are served. Their own calls of
 asyncio.to_thread() and the like, synchronous endpoints of FastAPI among them, wait for ever: here as in other servers.
+With --preload they are refused: these libraries have native threads of their own, which a fork does not copy.
 
 A patch that leaves threads alone, such as monkey.patch_all(thread=False) and that of grequests, does no harm.
 """
@@ -24,8 +25,8 @@ WAYS_OUT = {
 }
 
 
-def check_threads(*, wsgi: bool) -> str:
-    """Returns a warning if a library has replaced Python's threads, else "". wsgi: a WSGI application is served.
+def check_threads(*, needed: bool) -> str:
+    """Returns a warning if a library has replaced Python's threads, else "". needed: the server cannot do without.
 
     Raises StartupError if that keeps the application from being served.
     """
@@ -33,7 +34,7 @@ def check_threads(*, wsgi: bool) -> str:
         library = (getattr(start, "__module__", None) or "").partition(".")[0]
         if library not in WAYS_OUT:
             continue
-        if not wsgi:
+        if not needed:
             return (
                 f"the application has {library} replace Python's threads: asyncio.to_thread() and functions that a "
                 f"framework runs in threads will not return; use {WAYS_OUT[library]}"

@@ -61,7 +61,7 @@ def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
     main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
     mounted = [load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount]
     apps = main, *mounted
-    check_threads(wsgi=serves_wsgi(apps))
+    check_threads(needed=serves_wsgi(apps) or settings.preload)
     return apps
 
 
@@ -237,7 +237,7 @@ class Worker:
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Lets the connections in."""
         # Checked again: a hook, or the lifespan, may have patched them.
-        patched = check_threads(wsgi=serves_wsgi(self.apps))
+        patched = check_threads(needed=serves_wsgi(self.apps) or self.settings.preload)
         if patched and not self.slot:
             logger.warning("%s", patched)
         self.early_threads = frozenset(threading.enumerate())

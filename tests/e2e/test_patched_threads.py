@@ -79,7 +79,12 @@ def test_a_patch_of_threads_in_the_lifespan_prevents_the_start(tmp_path: Path) -
     assert "gevent replace Python's threads" in refusal(tmp_path, "--mount", "/other=main:wsgi", app="main:asgi")
 
 
-@pytest.mark.parametrize("options", [(), ("--preload",), ("--loop", "asyncio")])
+def test_a_patch_of_threads_prevents_preloading(tmp_path: Path) -> None:
+    write_app(tmp_path, PATCHES["gevent"])
+    assert "gevent replace Python's threads" in refusal(tmp_path, "--preload", app="main:asgi")
+
+
+@pytest.mark.parametrize("options", [(), ("--loop", "asyncio")])
 def test_an_asgi_application_that_patches_threads_is_served_with_a_warning(
     start_server: Callable[..., Server], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
