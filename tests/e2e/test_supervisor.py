@@ -794,5 +794,6 @@ def test_an_import_that_hangs_at_a_reload_is_ended_and_shown(start: Callable[...
     assert site.answer() == before
     site.change_to("two")
     mark = site.signal(signal.SIGHUP)
-    site.replaced(1, mark)
-    assert site.answer()[0] == "two"
+    after = site.replaced(1, mark)
+    site.wait_for_workers({after})  # The one before accepts connections until it has heard of its successor.
+    assert site.answer() == ("two", after)
