@@ -26,7 +26,7 @@ CC ?= cc
 ARGS ?=
 
 BIN := $(VENV)/bin
-SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.py[xdi]' -o -name py.typed))
+SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.p[xy][xdi]' -o -name py.typed))
 MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 

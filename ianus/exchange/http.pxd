@@ -53,7 +53,7 @@ cdef class Exchange:
     cdef flag trailing              # trailers follow the body, and end the response
     cdef flag body_complete         # ... whose last piece was there
     cdef list trailers              # those of them that are to be sent, or None when the client gets none
-    cdef flag holds                 # the next request of the connection is to wait for more than the end of the response
+    cdef flag holds                 # the next request of the connection waits for more than the end of the response
     cdef flag held                  # ... which has been sent: complete() is the gateway's to call
     cdef readonly bint response_complete
     cdef long long declared         # Content-Length, -1 = not declared

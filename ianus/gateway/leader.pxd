@@ -1,7 +1,7 @@
 """The threads that call WSGI applications, and which of them leads.
 
-Every lock and shared word is named here. `lock` is the one big one: whoever holds it has the reactor, its connections and
-exchanges, the queue and all counts to himself. It is held while the reactor is served and not while an application
+Every lock and shared word is named here. `lock` is the one big one: its holder alone uses the reactor, its connections
+and exchanges, the queue and all counts. It is held while the reactor is served and not while an application
 runs or a thread sleeps; nobody waits for the GIL with it. With an event loop, which owns the reactor, it guards the
 queue and the outboxes only. Below it come the parking's lock and the leader's word (watchdog.pxd), in that order.
 """

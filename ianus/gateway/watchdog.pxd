@@ -1,8 +1,8 @@
 """Leadership, and the native thread that takes it from a leader whose call lasts.
 
-Leadership is one atomic word: a number that grows with every call, and a state. A thread leads from its LEAD order until
-it hands the lead over or finds that it was deposed; between the two it alone writes the word, but for the watchdog's
-one exchange of IN_CALL for DEPOSED.
+Leadership is one atomic word: a number that grows with every call, and a state. A thread leads from its LEAD order
+until it hands the lead over or finds that it was deposed; between the two it alone writes the word, but for the
+watchdog's one exchange of IN_CALL for DEPOSED.
 """
 from libc.stdint cimport uint64_t
 
