@@ -9,6 +9,7 @@
 #   make browser     the example pages in a browser; screenshots in build/browser
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
+#   make format      format the Python files, and correct what the linter can correct
 #   make bench       side by side with other servers                       ARGS='--help'
 #   make instructions  how many a request takes, by callgrind
 #   make build       compile the package in place; .venv/bin/ianus runs it
@@ -31,7 +32,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test test-all asan stress conformance browser fuzz fuzz-corpus check bench instructions build dist clean venv always
+.PHONY: serve test test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -65,7 +66,7 @@ venv: $(VENV)/.installed
 
 # The generated C files do not notice changed directives or another Cython.
 build/.generator: pyproject.toml setup.py
-	rm -rf build/cython
+	rm -rf build/cython build/check
 	@mkdir -p build && touch $@
 
 # Changes when a file comes or goes: make alone does not notice that one went.
@@ -182,19 +183,25 @@ fuzz-corpus: $(BUILD)/fuzz/.built
 		$(fuzzer) $$target -merge=1 $$kept $$corpus 2>&1 | tail -n 1; \
 	done
 
-check: export PATH := $(abspath $(BIN)):$(PATH)
-check: $(VENV)/.installed $(MODULES:%.pyx=build/check/%.c)
+# The cheap checks come first. Each step repeats only the work that a change makes necessary.
+check: build/.generator | $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint $(MODULES) $(DECLARATIONS)
-	$(BIN)/mypy
 	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py
+	$(BIN)/python setup.py --quiet translate
+	@$(MAKE) --no-print-directory build/check/.linted
+	$(BIN)/mypy
 
-# Cython's warnings are errors here, not in a build, where a newer Cython may have new ones. Of -Wextra all but
-# maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
-build/check/%.c: %.pyx $(DECLARATIONS) pyproject.toml | $(VENV)/.installed
-	@mkdir -p $(@D)
-	$(BIN)/cython -Werror -X warn.unused=True -X warn.unreachable=True -o $@ $<
+# cython-lint takes a second for 10 files, so it gets those that are newer than its last success.
+build/check/.linted: export PATH := $(abspath $(BIN)):$(PATH)
+build/check/.linted: build/.generator $(MODULES) $(DECLARATIONS) | $(VENV)/.installed
+	@echo cython-lint
+	@$(BIN)/cython-lint $(filter-out build/.generator,$(if $(filter build/.generator,$?),$^,$?))
+	@mkdir -p $(@D) && touch $@
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: build
 	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1 && echo '#include <ev.h>' | $(CC) -E -,wrk libuv1 libev-dev)

@@ -7,16 +7,20 @@ IANUS_DEBUG=1    counts live objects and checks assertions (the C macro ``IANUS_
 IANUS_ASAN=1     AddressSanitizer and UndefinedBehaviorSanitizer; implies the debug flavour
 IANUS_FUZZ=1     the same instrumented for libFuzzer, which takes clang: CC=clang
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
+
+``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing.
 """
 
 import os
 import sys
 import sysconfig
 from pathlib import Path
+from typing import ClassVar
 
 from Cython.Build import cythonize
+from Cython.Compiler import Options
 from Cython.Compiler.Errors import CompileError
-from setuptools import Extension, setup
+from setuptools import Command, Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FUZZ = os.environ.get("IANUS_FUZZ") == "1"
@@ -26,7 +30,7 @@ JOBS = min(os.cpu_count() or 1, 4)
 
 # The one place for directives. What is switched off here are checks that the code makes itself where a
 # value comes from a peer; `binding` would make every method a Python function object with its own overhead.
-DIRECTIVES = {
+DIRECTIVES: dict[str, int] = {
     "language_level": 3,
     "binding": False,
     "boundscheck": False,
@@ -36,6 +40,12 @@ DIRECTIVES = {
     "initializedcheck": False,
     "wraparound": False,
 }
+
+# Cython's warnings are errors in `make check`, but not in a build: a newer Cython may have new ones. Of -Wextra all
+# but maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
+WARNINGS: dict[str, int] = {"warn.unused": True, "warn.unreachable": True}
+# Set here because Python 3.14 translates in processes that import this file.
+Options.warning_errors = "translate" in sys.argv
 
 COMPILE_ARGS = [
     "-O3",
@@ -78,15 +88,7 @@ class BuildExt(build_ext):
     def build_extensions(self) -> None:
         # Translated here and not on the way into setup(), so that a source distribution needs none of it. The
         # C files stay out of the source tree. All flavours share them; each Python has its own Cython.
-        try:
-            translated = cythonize(
-                self.extensions,
-                build_dir=f"build/cython/{sys.implementation.cache_tag}",
-                nthreads=JOBS,
-                compiler_directives=DIRECTIVES,
-            )
-        except CompileError as error:
-            raise SystemExit(f"error: {error} was not translated; see above") from None
+        translated = translate(self.extensions, f"build/cython/{sys.implementation.cache_tag}", DIRECTIVES)
         for extension, module in zip(self.extensions, translated, strict=True):
             extension.sources, extension.depends = module.sources, module.depends
         super().build_extensions()
@@ -99,6 +101,32 @@ class BuildExt(build_ext):
         for module in (root / "ianus").rglob("*" + suffix):
             if module not in built:
                 module.unlink()
+
+
+class Translate(Command):
+    """Translates the modules to C, which `make check` does for the warnings."""
+
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
+
+    def initialize_options(self) -> None:
+        pass
+
+    def finalize_options(self) -> None:
+        pass
+
+    def run(self) -> None:
+        translate(modules(), "build/check", DIRECTIVES | WARNINGS)
+
+
+def translate(extensions: list[Extension], build_dir: str, directives: dict[str, int]) -> list[Extension]:
+    """Translates modules whose C file is older than the source or than a .pxd that the source depends on."""
+    try:
+        translated: list[Extension] = cythonize(
+            extensions, build_dir=build_dir, nthreads=JOBS, compiler_directives=directives
+        )
+    except CompileError as error:
+        raise SystemExit(f"error: {error} was not translated; see above") from None
+    return translated
 
 
 def modules() -> list[Extension]:
@@ -120,6 +148,6 @@ def modules() -> list[Extension]:
 if __name__ == "__main__":
     setup(
         ext_modules=modules(),
-        cmdclass={"build_ext": BuildExt},
+        cmdclass={"build_ext": BuildExt, "translate": Translate},
         options={"build_ext": {"parallel": str(JOBS)}},
     )
