@@ -10,6 +10,8 @@ import pytest
 
 from tests.helpers import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 # The limits are short here, and long where the test would otherwise fail on a slow machine.
 PROGRAM = """
 import atexit, ctypes, gc, logging, multiprocessing, os, signal, sys, threading, time

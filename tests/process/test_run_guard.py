@@ -8,6 +8,8 @@ import pytest
 
 from tests.helpers import PATIENCE, Client, Output
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import ianus, sys
 def app(environ, start_response):

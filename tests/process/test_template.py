@@ -14,7 +14,10 @@ from ianus.errors import StartupError
 from ianus.process import template
 from tests.helpers import PATIENCE, Output, is_running, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="--preload needs Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="--preload needs Linux"),
+]
 
 # A supervisor does what standard input says, and tells what came of it. Its worker writes into one descriptor what it
 # has got, and ends with the exit code that it reads from another one.

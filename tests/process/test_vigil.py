@@ -14,6 +14,8 @@ from ianus.process.vigil import Vigil
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 # A worker that says on its standard output what signals it gets, in place of obeying them.
 WORKER = """
 import os, signal, sys, time

@@ -17,6 +17,8 @@ from ianus.process.watcher import impatient, prepare, settled, shown
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE, Output, is_running, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
