@@ -12,7 +12,7 @@ APPLICATION = """
 import asyncio, os, signal, sys, threading, time
 
 def say(text):
-    print("app:", text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"app: {{text}}\\n")
 
 def leave(number, frame):
     say(f"handler {{number}} in {{threading.current_thread().name}}")
