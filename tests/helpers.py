@@ -173,7 +173,7 @@ class Server:
         except AssertionError:
             self.kill()
             raise
-        self.addresses = [_parse_address(text) for text in banner[1].split(", ")]
+        self.addresses = [parse_address(text) for text in banner[1].split(", ")]
 
     @property
     def address(self) -> Address:
@@ -273,7 +273,7 @@ def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None
         raise ExceptionGroup("servers ended badly", problems)
 
 
-def _parse_address(text: str) -> Address:
+def parse_address(text: str) -> Address:
     if text.startswith("unix:"):
         return text.removeprefix("unix:")
     found = re.fullmatch(r"http://(?:\[([^]]+)\]|([^:]+)):(\d+)", text)

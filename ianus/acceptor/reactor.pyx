@@ -338,7 +338,7 @@ cdef class Reactor(Owner):
         self.index = 0
         # A signal, and any other reason to look up, is as good as an event.
         self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, -1), 0)
-        return 0
+        return self.ready
 
     cdef int wake(self) noexcept nogil:
         self.waker.wake()

@@ -70,7 +70,8 @@ cdef class Poller:
     cdef int batch_size(self) noexcept nogil    # events that it found when it last asked
     cdef bint peek(self) except -1          # serve_one() for another thread while the one that polls is in sleep()
     cdef int settle(self) except -1         # goes on with connections that listed themselves outside of that
-    cdef int sleep(self) noexcept nogil     # until there is an event; meanwhile nobody calls serve_one()
+    # Until there is an event, or a signal: then 0. Meanwhile no thread calls serve_one().
+    cdef int sleep(self) noexcept nogil
     cdef int wake(self) noexcept nogil      # ends a sleep, or has on_wake() called; from any thread
 
 

@@ -44,6 +44,8 @@ cdef class Crew(Threads):
     cdef Place* leader              # of who took the lead last and has not handed it over; it may have been deposed
     cdef double settled             # when what the leader's calls had produced was sent last
     cdef Place* home                # where all calls are made when there is to be one at a time, else NULL
+    cdef bint pinned                # ... which is the thread that called serve_pinned(), not one of the crew's
+    cdef bint has_signals           # ... and has to run Python's signal handlers
     cdef bint sleeping              # the leader waits for something to do
     cdef bint stopping
     cdef bint closed                # there is no reactor any more
@@ -63,7 +65,8 @@ cdef class Crew(Threads):
     cdef int put_back(self, WsgiExchange exchange) except -1
     cdef bint serve(self) except -1
     cdef int sleep(self) except -1
-    cdef void doze(self) noexcept nogil
+    cdef int doze(self) noexcept nogil
+    cdef int run_signal_handlers(self, bint in_call) except -1
     cdef int wake(self) except -1
     cdef bint hand_over(self) except -1
     cdef bint hire(self, Order order) except -1

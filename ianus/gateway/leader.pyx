@@ -18,15 +18,17 @@ Compiled because every WSGI request passes here.
 """
 import threading
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
 from ianus.exchange.base cimport Poller
 from ianus.gateway.chaos cimport pause
 from ianus.gateway.thread_api cimport (
-    NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
-    new_lock, new_signal, seconds_of, store, thread_clock, waits,
+    NOWAIT_LOCK, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
+    PyThread_get_thread_ident, PyThread_release_lock, free_lock, new_lock, new_signal, seconds_of, store,
+    thread_clock, waits,
 )
-from ianus.gateway.parking cimport LEAD, LEAVE, NONE, WATCH, Order, close_parking, park, tell, tell_top
+from ianus.gateway.parking cimport LEAD, LEAVE, NONE, SIGNALS, WATCH, Order, close_parking, park, tell, tell_top
 from ianus.gateway.predictor cimport learn, likely_blocks, worth_measuring
 from ianus.gateway.watchdog cimport CALL, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog
 from ianus.gateway.wsgi cimport Threads, WsgiExchange
@@ -85,8 +87,9 @@ cdef class Crew(Threads):
 
     # ---------------------------------------------------------------- the owner's side
 
-    def start(self, Poller reactor not None, *, bint shared) -> None:
-        """Begins to serve. shared: an event loop serves the reactor; else the crew does.
+    def start(self, Poller reactor not None, *, bint shared, bint pinned=False) -> None:
+        """Begins to serve. shared: an event loop serves the reactor; else the crew does. pinned: the application is
+        called in the thread that calls serve_pinned() (pinned.pyx), and in no other.
 
         Must come after any fork of the server's own. Raises RuntimeError when the system gives no threads.
         """
@@ -97,7 +100,10 @@ cdef class Crew(Threads):
         start_watchdog(&self.watchdog)
         self.enter()
         try:
-            if not self.hire(LEAD):
+            if pinned:
+                self.pinned = True
+                self.members.append(Member())
+            elif not self.hire(LEAD):
                 raise RuntimeError("the system gives no thread to call the application in")
             if self.asked == 1:
                 self.home = &(<Member>self.members[0]).place
@@ -279,18 +285,23 @@ cdef class Crew(Threads):
 
     cdef int wait_for_room(self, WsgiExchange exchange) except -1:
         cdef PyThread_type_lock room = exchange.place.room
+        cdef bint interrupted, is_pinned = self.pinned and exchange.place == self.home
         exchange.waiting = True
         self.leave()
         pause()
         with nogil:
-            PyThread_acquire_lock(room, WAIT_LOCK)
-        return self.enter()
+            interrupted = PyThread_acquire_lock_timed(room, -1, is_pinned) == PY_LOCK_INTR
+        self.enter()
+        if is_pinned and (interrupted or self.has_signals):
+            self.run_signal_handlers(True)
+        return 0
 
     # ---------------------------------------------------------------- the threads
 
     def run(self, Member me not None, int order) -> None:
         """A thread's life: it parks, leads, parks, until it is told to leave."""
         cdef Order told = <Order>order
+        cdef bint is_pinned = self.pinned and &me.place == self.home
         # Python does not wait for it at its end, as it waits for no daemon. But the application's own threads inherit
         # the property from the thread that starts them, and those are waited for.
         threading.current_thread()._daemonic = False
@@ -312,10 +323,14 @@ cdef class Crew(Threads):
                     break
                 pause()
                 with nogil:
-                    told = park(&self.parking, &me.place, PATIENCE)
+                    told = park(&self.parking, &me.place, PATIENCE, is_pinned)
                     if told == WATCH:
                         # Who handed the lead over has the GIL, so it is not asked for before there is a reason.
                         self.doze()
+                if told == SIGNALS:
+                    self.enter()
+                    self.run_signal_handlers(False)
+                    self.leave()
         finally:
             self.depart(me)
 
@@ -418,10 +433,10 @@ cdef class Crew(Threads):
             blocked = duration - (seconds_of(me.place.clock) - computed) if waits() != waited else 0
         learn(exchange.evidence, duration, blocked)
         me.exchange = None
+        self.calls -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
         exchange.put_rest()
         exchange.out_returned = True
         self.pass_on(exchange)
-        self.calls -= 1
         return 0
 
     cdef WsgiExchange next_call(self):
@@ -465,24 +480,44 @@ cdef class Crew(Threads):
 
     cdef int sleep(self) except -1:
         """Until there is something to do. The lock is held before and behind, not meanwhile."""
+        cdef int events
         self.settle()
         if self.first is not None and self.calls < self.limit:
             return 0
+        if self.has_signals and self.leader == self.home:
+            return self.run_signal_handlers(False)
         self.sleeping = True
         self.leave()
         pause()
         with nogil:
-            self.doze()
+            events = self.doze()
         self.enter()
         self.sleeping = False
+        if events == 0:
+            self.has_signals = self.pinned
         return 0
 
-    cdef void doze(self) noexcept nogil:
-        """The leader's sleep itself, with `sleeping` set."""
-        if self.shared:
-            PyThread_acquire_lock(self.work, WAIT_LOCK)
-        else:
-            self.poller.sleep()
+    cdef int run_signal_handlers(self, bint in_call) except -1:
+        """Runs Python's signal handlers in the main thread. The lock is held before and after, not meanwhile.
+
+        in_call: what a handler raises is for the application that is being called.
+        """
+        self.has_signals = False
+        self.leave()
+        try:
+            PyErr_CheckSignals()
+        except BaseException:
+            if in_call:
+                raise
+            complain("exception in a signal handler of the application")
+            self.has_signals = True  # Python has not run the others yet.
+        finally:
+            self.enter()
+        return 0
+
+    cdef int doze(self) noexcept nogil:
+        """The leader's sleep itself, with `sleeping` set. 0: a signal has ended it."""
+        return PyThread_acquire_lock(self.work, WAIT_LOCK) if self.shared else self.poller.sleep()
 
     cdef int wake(self) except -1:
         """Lets the leader look again; the lock is held."""
@@ -538,7 +573,7 @@ cdef class Crew(Threads):
         cdef bint last
         self.enter()
         self.members.remove(me)
-        if self.stopping:
+        if self.stopping and me.thread is not None:
             self.leavers.append(me.thread)
         last = self.stopping and not self.members
         self.leave()

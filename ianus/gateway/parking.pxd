@@ -12,6 +12,7 @@ cdef enum Order:
     LEAD        # to take the lead
     WATCH       # the same, but there is nothing to do yet: it sleeps on, as the leader
     LEAVE       # to end
+    SIGNALS     # to run Python's signal handlers; only the main thread
 
 
 cdef struct Place:                  # a thread's; owned by its Member (leader.pxd)
@@ -30,12 +31,15 @@ cdef struct Parking:
 
 
 # Parks the calling thread until it is told something, or `patience` seconds have passed and it is not the last one.
-cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil
+# interruptible: a signal ends it, too (SIGNALS).
+cdef Order park(Parking* parking, Place* place, double patience, bint interruptible) noexcept nogil
 # Tells all to leave, also those who come to park later.
 cdef void close_parking(Parking* parking) noexcept nogil
 # Wakes the most recently parked thread, if there is one; whether there was.
 cdef bint tell_top(Parking* parking, Order order) noexcept nogil
 # The same without waking it, for who holds the lock already, when somebody is parked.
 cdef Place* take_top(Parking* parking, Order order) noexcept nogil
-# Wakes a certain thread, or lets it not sleep next time. It must not have an order already.
+# Wakes a certain thread, or lets it not sleep next time. It must not have an order already, except SIGNALS.
 cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil
+# Does this for SIGNALS, unless the thread has an order.
+cdef void tell_signals(Parking* parking, Place* place) noexcept nogil

@@ -3,14 +3,15 @@
 Compiled because threads that hold no GIL wake others here.
 """
 from ianus.gateway.thread_api cimport (
-    WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock,
+    PY_LOCK_ACQUIRED, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
+    PyThread_release_lock,
 )
 
 
-cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil:
+cdef Order park(Parking* parking, Place* place, double patience, bint interruptible) noexcept nogil:
     """The bottom one waits for as long as it takes: an idle server does not wake."""
     cdef Order order
-    cdef bint told
+    cdef int outcome
     cdef long long microseconds = <long long>(patience * 1e6)
     PyThread_acquire_lock(parking.lock, WAIT_LOCK)
     if parking.closed:
@@ -24,11 +25,14 @@ cdef Order park(Parking* parking, Place* place, double patience) noexcept nogil:
             microseconds = -1
     PyThread_release_lock(parking.lock)
     while True:
-        told = PyThread_acquire_lock_timed(place.signal, microseconds, 0) == 1
+        outcome = PyThread_acquire_lock_timed(place.signal, microseconds, interruptible)
         PyThread_acquire_lock(parking.lock, WAIT_LOCK)
         order = place.order
-        if told:
+        if outcome == PY_LOCK_ACQUIRED:
             place.order = NONE
+        elif outcome == PY_LOCK_INTR and order == NONE:
+            unlink(parking, place)
+            order = SIGNALS
         elif order != NONE or place.below == NULL:
             # It was told just now, so the signal is about to come; or those below it have left meanwhile.
             PyThread_release_lock(parking.lock)
@@ -81,9 +85,22 @@ cdef Place* take_top(Parking* parking, Order order) noexcept nogil:
 
 
 cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil:
+    cdef bint is_signalled
     PyThread_acquire_lock(parking.lock, WAIT_LOCK)
     if place.parked:
         unlink(parking, place)
+    is_signalled = place.order != NONE
     place.order = order
     PyThread_release_lock(parking.lock)
-    PyThread_release_lock(place.signal)
+    if not is_signalled:
+        PyThread_release_lock(place.signal)
+
+
+cdef void tell_signals(Parking* parking, Place* place) noexcept nogil:
+    cdef bint has_order
+    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
+    has_order = place.order != NONE
+    PyThread_release_lock(parking.lock)
+    # Another order can be given meanwhile by another thread only with the crew's lock, which the caller has.
+    if not has_order:
+        tell(parking, place, SIGNALS)

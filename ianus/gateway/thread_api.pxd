@@ -42,6 +42,8 @@ cdef extern from "pythread.h" nogil:
     enum:
         WAIT_LOCK
         NOWAIT_LOCK
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR    # by a signal
     PyThread_type_lock PyThread_allocate_lock()
     void PyThread_free_lock(PyThread_type_lock lock)
     int PyThread_acquire_lock(PyThread_type_lock lock, int wait)

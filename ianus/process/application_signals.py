@@ -65,6 +65,10 @@ class ApplicationSignals:
     async def call_at_stop(self, stop: StopRequest) -> None:
         """Waits for a stop and calls the handler of SIGTERM."""
         await stop.wait(Urgency.HANDOVER)
+        self.call_on_term()
+
+    def call_on_term(self) -> None:
+        """Calls the handler of SIGTERM, if there is one. For the main thread."""
         if self._on_term is None:
             return
         try:

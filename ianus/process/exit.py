@@ -159,11 +159,7 @@ class Exit:
 
     def _leave(self) -> NoReturn:
         self._is_done.set()
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-        os._exit(self._ending.code)
+        _end_process(self._ending.code)
 
     # --- In the clock's thread ---
 
@@ -213,12 +209,26 @@ class Exit:
             self._is_done.wait(TICK_SECONDS)
 
     def _give_up(self) -> NoReturn:
-        frame = current_frames().get(self._main)
-        logger.error(
-            "process does not end, abandoned while its main thread was here:\n%s",
-            application_stack(frame) or "  (no Python code)",
-        )
-        self._leave()
+        self._is_done.set()
+        abandon_main_thread(self._main, self._ending.code)
+
+
+def abandon_main_thread(ident: int, code: int) -> NoReturn:
+    """Ends the process from another thread, as the main thread does not react."""
+    frame = current_frames().get(ident)
+    logger.error(
+        "process does not end, abandoned while its main thread was here:\n%s",
+        application_stack(frame) or "  (no Python code)",
+    )
+    _end_process(code)
+
+
+def _end_process(code: int) -> NoReturn:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 def application_threads() -> list[threading.Thread]:

@@ -37,13 +37,17 @@ class Foreman:
         stuck_report_after: float,
         timeout: float = 0.0,
         on_stuck: Callable[[str], None] = lambda reason: None,
+        call_in_main: "Callable[[Crew], None] | None" = None,
     ) -> None:
         """Has the crew serve. shared: the running loop drives the reactor, and else the crew does.
 
         on_stuck: called with the reason when no thread has taken a waiting request for `timeout` seconds; 0 is never.
+        call_in_main: called with the crew; another thread then has to call serve_pinned().
         """
-        crew.start(reactor, shared=shared)
+        crew.start(reactor, shared=shared, pinned=call_in_main is not None)
         self._crew = crew
+        if call_in_main is not None:
+            call_in_main(crew)
         self._loop = asyncio.get_running_loop()
         if stuck_report_after:
             report = StuckReport(crew, stuck_report_after)

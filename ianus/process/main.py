@@ -9,7 +9,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from ianus.acceptor.listener import Listener
@@ -19,9 +20,17 @@ from ianus.process.after_fork import close_in_children
 from ianus.process.application_signals import ApplicationSignals
 from ianus.process.exit import HANDLED_SIGNALS, Ending
 from ianus.process.launch import Supervised, Task
+from ianus.process.main_thread import MainThread
 from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
-from ianus.process.signals import StopRequest, Urgency, handle_signals, reopen_by_signal, wake_by_signals
+from ianus.process.signals import (
+    SignalHandler,
+    StopRequest,
+    Urgency,
+    handle_signals,
+    reopen_by_signal,
+    wake_by_signals,
+)
 from ianus.process.vigil import Vigil
 from ianus.process.wiring import Wired
 from ianus.process.worker import (
@@ -35,6 +44,9 @@ from ianus.process.worker import (
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import fallback, logger
 from ianus.telemetry.logs import apply_config
+
+# The exit code that shells make of a process that SIGINT has ended.
+INTERRUPTED = 130
 
 
 def run(app: Any, settings: Settings) -> int:
@@ -82,29 +94,61 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, task: Tas
         slot = supervised.slot if supervised is not None else None
         signals = ApplicationSignals(HANDLED_SIGNALS if task is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
+        stop = StopRequest()
+        main = MainThread() if _calls_in_main_thread(apps, settings) else None
+        handler = SignalHandler(loop, stop)
+        if main is not None:
+            handler = SignalHandler(loop, stop, on_stop=signals.call_on_term, may_interrupt=main.has_call)
+
         def on_wired(wired: Wired) -> None:
-            signals.reclaim()
+            if main is None:  # else no lifespan has run, which could have replaced them
+                signals.reclaim()
             vigil.start(wired)
 
-        worker = Worker(apps, settings, listeners, StopRequest(), on_wired=on_wired, say=say, slot=slot)
+        def on_numbers(numbers: bytes) -> None:
+            if main is not None:
+                handler.on_numbers(numbers)
+                main.on_signal()
+
+        worker = Worker(
+            apps,
+            settings,
+            listeners,
+            stop,
+            on_wired=on_wired,
+            say=say,
+            slot=slot,
+            call_in_main=main.call_in_main if main is not None else None,
+        )
         stack.callback(worker.close)
-        asyncio.set_event_loop(loop)
-        stack.callback(asyncio.set_event_loop, None)
-        stack.callback(wake_by_signals(loop))
-        restore_signals = handle_signals(loop, worker.stop, interrupts=task is None)
+        if main is None:
+            asyncio.set_event_loop(loop)
+            stack.callback(asyncio.set_event_loop, None)
+        stack.callback(wake_by_signals(loop, on_numbers))
+        restore_signals = handle_signals(loop, stop, interrupts=task is None, handler=handler)
         restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
         if task is None:
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         signals.note_ours()
-        signals.keep_beside(loop)
-        code = _run_to_end(loop, worker, signals)
+        if main is None:
+            signals.keep_beside(loop)
+            code = _run_to_end(loop, worker, signals.call_at_stop(stop))
+        else:
+            main.run(loop, lambda: _run_beside(loop, worker), handler)
+            code = INTERRUPTED if handler.has_interrupted else 0
         ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
         worker.close()  # Its last lines come before ours.
         if task is None:
             logger.info("stopped")
     return ending
+
+
+def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bool:
+    # An ASGI application needs the main thread for its event loop.
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and settings.threads == 1 and not serves_asgi(apps)
 
 
 def _watch(supervised: Supervised | None, settings: Settings) -> Vigil:
@@ -155,8 +199,16 @@ def _log_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]
         fallback.write(logging.LogRecord("asyncio", logging.ERROR, "", 0, "%s", (message,), handled), failure)
 
 
-def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, signals: ApplicationSignals) -> int:
-    serving = loop.create_task(_serve(worker, signals))
+def _run_beside(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    """Runs the loop in another thread than the main one, to its end."""
+    try:
+        loop.run_until_complete(_serve(worker))
+    finally:
+        worker.close()
+
+
+def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, at_stop: Coroutine[Any, Any, None]) -> int:
+    serving = loop.create_task(_serve(worker, at_stop))
     code = 0
     while True:
         try:
@@ -165,21 +217,22 @@ def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, signals: Applic
         except KeyboardInterrupt:
             # The last resort of signals.py: it has broken off what blocked the loop, and the quick stop that
             # was asked for long ago can go on.
-            code = 130  # what shells make of a process that INT has ended
+            code = INTERRUPTED
             if serving.done():
                 return code
 
 
-async def _serve(worker: Worker, signals: ApplicationSignals) -> None:
-    """Serves, then does what asyncio.run() does at its end, but within limits."""
-    calling = asyncio.create_task(signals.call_at_stop(worker.stop))
+async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = None) -> None:
+    """Serves, then does what asyncio.run() does at its end, but within limits. at_stop: runs beside."""
+    calling = asyncio.create_task(at_stop) if at_stop is not None else None
     try:
         await worker.serve()
     finally:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         seconds = worker.time_left()
         worker.say("exiting", f"{seconds:g}")
-        calling.cancel()
+        if calling is not None:
+            calling.cancel()
         await cancel([task for task in asyncio.all_tasks() if task is not own])
         await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
         threads = asyncio.create_task(loop.shutdown_default_executor())

@@ -18,13 +18,16 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from types import FrameType
 
 from ianus.process.after_fork import set_handler
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
+
+# The signals that ask for a stop.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
 
 
 class Urgency(enum.IntEnum):
@@ -61,17 +64,45 @@ class StopRequest:
         await self._events[urgency].wait()
 
 
+class CallInterrupted(BaseException):
+    """Raised in a WSGI application whose call in the main thread has not returned when the worker ends."""
+
+
+def _after_signal(urgency: Urgency, number: int) -> Urgency:
+    """Returns what is asked for once this signal has arrived, too."""
+    if number == signal.SIGQUIT or (number == signal.SIGINT and urgency >= Urgency.GRACEFUL):
+        return Urgency.QUICK
+    return max(urgency, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
+
+
 class SignalHandler:
     """The object whose method handles SIGTERM, SIGINT, SIGQUIT and SIGUSR2.
 
     should_exit: one of them has asked for a stop. sse-starlette looks for an object with this name behind the handler
     of SIGTERM, to end its event streams.
+
+    on_stop: called in the main thread with the first one. may_interrupt: returns whether KeyboardInterrupt may be
+    raised now, and CallInterrupted if `interrupts_calls` is set. has_interrupted: KeyboardInterrupt was raised.
+    handled: the signals that handle_signals() has set it for.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        stop: StopRequest,
+        *,
+        on_stop: Callable[[], None] = lambda: None,
+        may_interrupt: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._loop = loop
         self._stop = stop
+        self._on_stop = on_stop
+        self._may_interrupt = may_interrupt
+        self.handled: Sequence[int] = ()
+        self.interrupts_calls = False
+        self.has_interrupted = False
         self._seen = Urgency.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
+        self._read = Urgency.NONE  # the same for the numbers of signals that the loop reads
 
     @property
     def should_exit(self) -> bool:
@@ -82,17 +113,40 @@ class SignalHandler:
         """Passes the request to the loop."""
         if self._loop.is_closed():
             return  # There is nothing left to stop.
+        if self.interrupts_calls and number == signal.SIGQUIT:
+            if self._may_interrupt():
+                raise CallInterrupted
+            return
         if number == signal.SIGINT and self._seen == Urgency.QUICK:
-            raise KeyboardInterrupt
-        if number == signal.SIGQUIT or (number == signal.SIGINT and self._seen == Urgency.GRACEFUL):
-            self._seen = Urgency.QUICK
-        else:
-            self._seen = max(self._seen, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
+            if self._may_interrupt():
+                self.has_interrupted = True
+                raise KeyboardInterrupt
+            return
+        is_first = self._seen == Urgency.NONE
+        self._seen = _after_signal(self._seen, number)
         self._loop.call_soon_threadsafe(self._stop.ask, self._seen)
+        if is_first:
+            self._on_stop()
+
+    def on_numbers(self, numbers: bytes) -> None:
+        """Passes on the stop that these signals ask for, if they do. For the loop's thread.
+
+        The main thread may not have run the handler yet, or a view may have replaced it by one of its own, which is
+        called as well.
+        """
+        for number in numbers:
+            if number in self.handled:
+                self._read = _after_signal(self._read, number)
+        if self._read:
+            self._stop.ask(self._read)
 
 
 def handle_signals(
-    loop: asyncio.AbstractEventLoop, stop: StopRequest, *, interrupts: bool = True
+    loop: asyncio.AbstractEventLoop,
+    stop: StopRequest,
+    *,
+    interrupts: bool = True,
+    handler: SignalHandler | None = None,
 ) -> Callable[[], None]:
     """Lets TERM, INT, QUIT and USR2 speak to `stop`. Returns a function that restores the handlers of before.
 
@@ -102,8 +156,10 @@ def handle_signals(
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
-    handled = [signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, *([signal.SIGINT] if interrupts else [])]
-    return set_handler(handled, SignalHandler(loop, stop).on_signal)
+    handled = [number for number in STOP_SIGNALS if interrupts or number != signal.SIGINT]
+    handler = handler or SignalHandler(loop, stop)
+    handler.handled = handled
+    return set_handler(handled, handler.on_signal)
 
 
 def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) -> Callable[[], None]:
@@ -129,15 +185,24 @@ def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) 
     return set_handler([signal.SIGUSR1], on_signal)
 
 
-def wake_by_signals(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
-    """Lets every signal wake the loop, as uvloop does by itself. Returns what undoes it, while the loop is open."""
+def wake_by_signals(
+    loop: asyncio.AbstractEventLoop, on_numbers: Callable[[bytes], None] = lambda numbers: None
+) -> Callable[[], None]:
+    """Lets every signal wake the loop, as uvloop does by itself. Returns what undoes it, while the loop is open.
+
+    on_numbers: called in the loop with the numbers of the signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
     waking, written = socket.socketpair()
     waking.setblocking(False)
     written.setblocking(False)
     before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
-    loop.add_reader(waking, waking.recv, 4096)
+
+    def read() -> None:
+        on_numbers(waking.recv(4096))
+
+    loop.add_reader(waking, read)
 
     def undo() -> None:
         signal.set_wakeup_fd(before)

@@ -30,6 +30,7 @@ def load_rooms(apps: Sequence[Application]) -> None:
 
     if any(app.interface == "wsgi" for app in apps):
         import ianus.gateway.leader
+        import ianus.gateway.pinned
         import ianus.gateway.spool
     if any(app.interface != "wsgi" for app in apps):
         import ianus.gateway.asgi  # noqa: F401

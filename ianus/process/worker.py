@@ -22,7 +22,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
@@ -39,6 +39,9 @@ from ianus.process.wiring import Wired, wire
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
+
+if TYPE_CHECKING:
+    from ianus.gateway.leader import Crew
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0
@@ -106,6 +109,8 @@ class Worker:
         when they are done and the applications clean up.
     slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
     on_wired: called before the first connection is accepted, with what will serve it.
+    call_in_main: called with the threads of a WSGI application once they have started. The application is then called
+        in the thread that calls serve_pinned().
     early_threads: those that there were before the first connection was accepted.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -121,6 +126,7 @@ class Worker:
         say: Callable[..., None] | None = None,
         slot: int | None = None,
         on_wired: Callable[[Wired], None] = lambda wired: None,
+        call_in_main: "Callable[[Crew], None] | None" = None,
     ) -> None:
         self.apps = apps
         self.settings = settings
@@ -129,6 +135,7 @@ class Worker:
         self.say = say or (lambda *words: None)
         self.slot = slot
         self.on_wired = on_wired
+        self.call_in_main = call_in_main
         self.early_threads: frozenset[threading.Thread] = frozenset()
         self.lifespans = {
             app.prefix: Lifespan(
@@ -260,6 +267,7 @@ class Worker:
                 # Without a supervisor there is nothing that would replace this process.
                 timeout=self.settings.timeout if self.slot is not None else 0.0,
                 on_stuck=functools.partial(self.say, "stuck"),
+                call_in_main=self.call_in_main,
             )
         # Each of a supervisor's workers would say the same.
         if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):

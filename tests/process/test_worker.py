@@ -118,7 +118,8 @@ class StandInCrew:
     def __init__(self, stand_in: StandIn) -> None:
         self.stand_in = stand_in
 
-    def start(self, reactor: Any, *, shared: bool) -> None:
+    def start(self, reactor: Any, *, shared: bool, pinned: bool) -> None:
+        assert not pinned
         assert reactor is self.stand_in
         assert shared is not self.stand_in.led
         self.stand_in.notes.append("start crew")
