@@ -11,11 +11,11 @@ from typing import Any
 
 from ianus.acceptor.reactor import Reactor
 from ianus.codec.http1.codec import Http1Factory
-from ianus.codec.ledger import ledger
 from ianus.codec.limits import Limits
+from ianus.exchange.http1_session import HttpSessionFactory
 from ianus.exchange.service import Deadlines, Service
-from ianus.exchange.session import HttpSessionFactory
-from ianus.gateway.asgi import AsgiGateway
+from ianus.gateway.asgi.gateway import AsgiGateway
+from ianus.runtime.live_objects import ledger
 from ianus.telemetry.access_log import AccessLog
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]

@@ -17,7 +17,7 @@ from ianus.settings.schema import Settings
 if TYPE_CHECKING:
     from ianus import hooks as hooks
     from ianus import testing as testing
-    from ianus.process.server import Server
+    from ianus.process.worker.server import Server
 
 __all__ = ["Server", "SettingError", "Settings", "StartupError", "__version__", "freeze_support", "run"]
 
@@ -60,15 +60,15 @@ def freeze_support() -> None:
     import sys
 
     if getattr(sys, "frozen", False):
-        from ianus.process import child
+        from ianus.process import spawned
 
-        child.freeze_support()
+        spawned.freeze_support()
 
 
 def __getattr__(name: str) -> Any:
     # Late, as above.
     if name == "Server":
-        from ianus.process.server import Server
+        from ianus.process.worker.server import Server
 
         return Server
     if name == "testing":

@@ -16,7 +16,7 @@ def serve(app: str, settings: Settings, reader: Reader) -> int:
     """Serves until asked to stop. Returns the exit code; what prevents the start is printed."""
 
     def run() -> int:
-        from ianus.process.start import supervise  # Late: `ianus --help` needs no server.
+        from ianus.process.supervise import supervise  # Late: `ianus --help` needs no server.
 
         return supervise(app, settings, reader)
 

@@ -227,5 +227,5 @@ def _hide_own_frames(report: TracebackException) -> None:
 
 def is_own(filename: str) -> bool:
     """Whether a source file, as a frame names it, is one of this package."""
-    # Compiled modules name their source relative to the project (`ianus/gateway/asgi.pyx`).
+    # Compiled modules name their source relative to the project (`ianus/gateway/asgi/gateway.pyx`).
     return filename.startswith(PACKAGE_DIR) or (filename.startswith("ianus/") and filename.endswith(".pyx"))

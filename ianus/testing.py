@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from ianus.process.main import new_loop
-from ianus.process.server import Server
+from ianus.process.serve import new_loop
+from ianus.process.worker.server import Server
 from ianus.settings.schema import Settings
 
 # Seconds that application calls get to finish when the test is done with the server, and its thread to end.

@@ -1,4 +1,4 @@
-"""Imports run one way through the house; this reads the `import` and `cimport` lines and holds it.
+"""Imports run one way through the package; this reads the `import` and `cimport` lines and holds it.
 
 Every import counts, wherever it stands, those under `if TYPE_CHECKING` included: what a module knows of, it
 depends on. Only the last rule, on what is loaded when the supervisor starts, looks at unindented ones alone.
@@ -15,41 +15,58 @@ ROOT = Path(__file__).parents[1]
 
 
 class Rule(NamedTuple):
-    """What the modules of one room may import of the rest of the package."""
+    """The parts of the package that the modules of a folder may import."""
 
-    room: str
+    folder: str
     may_import: tuple[str, ...]
     because: str
 
 
-# A module obeys the rule with the longest matching room. A room may always import itself; "" is
-# the whole package.
+# A module obeys the rule with the longest matching folder. A folder may always import itself; "" is the whole package.
 RULES = (
-    Rule("ianus", ("errors", "hooks", "settings", "process", "testing"), "The front door hands over to the worker."),
-    Rule("ianus.errors", (), "Every room may raise these, so they know none."),
-    Rule("ianus.hooks", (), "What hooks are written against; the supervisor and type checkers load it."),
+    Rule("ianus", ("errors", "hooks", "settings", "process", "testing"), "The public functions start a process."),
+    Rule("ianus.errors", (), "Every folder may raise these, so this module imports none of them."),
+    Rule("ianus.hooks", (), "Hooks are written against it; the supervisor and type checkers load it."),
     Rule("ianus.pytest_plugin", ("testing",), "A fixture around what any test can use."),
     Rule("ianus._version", (), "A build reads it before anything is compiled."),
-    Rule("ianus.safe_paths", (), "It opens files for whoever has a path."),
+    Rule("ianus.safe_paths", (), "It opens files safely, given a path."),
     Rule("ianus.acceptor",
-         ("errors", "safe_paths", "codec.base", "codec.file_range", "codec.ledger", "codec.output", "exchange.base",
-          "telemetry.clock", "telemetry.logger", "telemetry.waker"),
-         "A connection moves bytes between a socket and any codec: it sees their bases, the clock, the log."),
-    Rule("ianus.codec", (), "A protocol is bytes in, calls out: no socket, no loop, no application."),
+         ("errors", "safe_paths", "codec.base", "codec.file_range", "codec.output", "exchange.base", "runtime",
+          "telemetry.logger"),
+         "A connection moves bytes between a socket and any codec: it uses their abstract bases."),
+    Rule("ianus.acceptor.listener", ("errors", "safe_paths", "telemetry.logger"), "The supervisor loads it."),
+    Rule("ianus.codec", ("runtime.live_objects",), "Bytes in, calls out: no socket, no event loop, no application."),
     Rule("ianus.exchange",
-         ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.ledger", "codec.output", "codec.reasons",
+         ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.output", "codec.reasons", "runtime",
           "telemetry"),
-         "A request and its response, in any protocol: it knows none of them."),
+         "A request and its response, in any protocol: it imports no codec."),
     Rule("ianus.exchange.websocket",
-         ("codec.base", "codec.output", "codec.websocket", "exchange", "telemetry.clock"),
-         "One conversation is the same over every HTTP, and WebSocket in all of them."),
-    Rule("ianus.gateway",
+         ("codec.base", "codec.output", "codec.websocket", "exchange", "runtime.clock"),
+         "A WebSocket is the same over every HTTP, and WebSocket's codec is the one for all of them."),
+    Rule("ianus.gateway", ("codec.base", "exchange"), "The modules beside the wings choose a gateway."),
+    Rule("ianus.gateway.files", (), "Both gateways send files."),
+    Rule("ianus.gateway.forked_child", (), "Calls of both gateways may fork."),
+    Rule("ianus.gateway.asgi",
          ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.reasons", "codec.websocket", "exchange",
-          "telemetry.clock", "telemetry.logger"),
-         "The application's side, whatever the socket."),
-    Rule("ianus.process", ("",), "The worker alone wires all rooms together."),
+          "gateway.files", "gateway.forked_child", "gateway.loading", "runtime", "telemetry.logger"),
+         "ASGI knows nothing of WSGI and its threads."),
+    Rule("ianus.gateway.wsgi",
+         ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.reasons", "exchange", "gateway.files",
+          "gateway.forked_child", "gateway.threads", "runtime", "telemetry.logger"),
+         "WSGI knows nothing of ASGI."),
+    Rule("ianus.gateway.threads", ("errors", "codec.base", "exchange", "gateway.wsgi", "runtime", "telemetry.logger"),
+         "Threads that call applications, without an event loop."),
+    Rule("ianus.gateway.loading", ("errors",), "Finding an application starts nothing."),
+    Rule("ianus.process", ("",), "The worker's stack alone joins all folders."),
+    Rule("ianus.process.supervisor",
+         ("_version", "acceptor.listener", "errors", "hooks", "safe_paths", "process.after_fork", "process.failures",
+          "process.fork", "process.hooks", "process.open_files", "process.privileges", "process.resources",
+          "process.scoreboard", "process.stop_limits", "process.title", "process.unix_access", "process.worker_spec",
+          "settings", "telemetry.formatters", "telemetry.logger", "telemetry.logs", "telemetry.system"),
+         "The supervisor outlives every crash of a worker: it imports no module of the worker and nothing compiled."),
+    Rule("ianus.runtime", (), "All folders stand on it, so it imports none of them."),
     Rule("ianus.settings", ("errors",), "Plain values that are passed down; reading them starts nothing."),
-    Rule("ianus.telemetry", ("errors", "safe_paths"), "Whoever has something to report calls it; it calls nobody."),
+    Rule("ianus.telemetry", ("errors", "runtime", "safe_paths"), "Every folder reports to it; it calls none of them."),
 )  # fmt: skip
 
 # What must start without loading one compiled module, directly or through others.
@@ -57,9 +74,9 @@ PLAIN = {
     "ianus": "Importing the package and `ianus --help` load nothing of the server.",
     "ianus.__main__": "Importing the package and `ianus --help` load nothing of the server.",
     "ianus.pytest_plugin": "pytest loads it in every run, before coverage is measured.",
-    "ianus.process.supervisor": "The process that watches the workers stays small and outlives any crash.",
-    "ianus.process.template": "The supervisor forks it.",
-    "ianus.process.watcher": "The supervisor forks it.",
+    "ianus.process.supervisor.supervisor": "The process that watches the workers stays small and outlives any crash.",
+    "ianus.process.supervisor.template": "The supervisor forks it.",
+    "ianus.process.supervisor.watcher": "The supervisor forks it.",
 }
 
 IMPORT = re.compile(
@@ -78,7 +95,7 @@ class Import(NamedTuple):
     on_load: bool
 
 
-class House:
+class SourceTree:
     """The package as text: a mapping from path relative to its parent folder to the file's contents."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -109,12 +126,12 @@ class House:
         """The imports that a rule forbids, and the compiled modules that load where none may."""
         found = []
         for module in self.sources:
-            rule = max((rule for rule in RULES if _within(module, rule.room)), key=lambda rule: len(rule.room))
-            allowed = [f"ianus.{room}".rstrip(".") for room in rule.may_import]
-            # The package itself is no room of its modules: `ianus` would allow everything.
-            allowed += [rule.room] if rule.room != "ianus" else ["ianus.__main__", "ianus._version"]
+            rule = max((rule for rule in RULES if _within(module, rule.folder)), key=lambda rule: len(rule.folder))
+            allowed = [f"ianus.{folder}".rstrip(".") for folder in rule.may_import]
+            # The package itself is not a folder that its modules may import: `ianus` would allow everything.
+            allowed += [rule.folder] if rule.folder != "ianus" else ["ianus.__main__", "ianus._version"]
             for target, _ in self.imports(module):
-                if not any(_within(target, room) for room in allowed):
+                if not any(_within(target, folder) for folder in allowed):
                     found.append(f"{module} imports {target}. {rule.because}")
         for module, because in PLAIN.items():
             for loaded in sorted(self.loaded(module) & self.compiled):
@@ -134,8 +151,8 @@ class House:
         return found
 
 
-def _within(module: str, room: str) -> bool:
-    return module == room or module.startswith(room + ".")
+def _within(module: str, folder: str) -> bool:
+    return module == folder or module.startswith(folder + ".")
 
 
 def test_the_package_keeps_its_layers() -> None:
@@ -145,11 +162,11 @@ def test_the_package_keeps_its_layers() -> None:
         if path.suffix in {".py", ".pyx", ".pxd", ".pyi"}
     }
     assert len(files) > 20, "the package was not found"
-    violations = House(files).violations()
+    violations = SourceTree(files).violations()
     assert not violations, "\n".join(violations)
 
 
-HOUSE = {
+TREE = {
     "ianus/__init__.py": "from ianus._version import __version__\n",
     "ianus/_version.py": "",
     "ianus/errors.py": "",
@@ -159,13 +176,13 @@ HOUSE = {
     "ianus/codec/http1/codec.pyx": "from ianus.codec cimport base\n",
     "ianus/exchange/__init__.py": "",
     "ianus/exchange/base.pyx": "cimport ianus.codec.base\n",
-    "ianus/process/worker.py": "from ianus.acceptor.connection import Connection\n",
+    "ianus/process/worker/worker.py": "from ianus.acceptor.connection import Connection\n",
     "ianus/settings/schema.py": "import ianus.errors as errors\n",
 }
 
 
-def test_a_house_in_order_has_no_violations() -> None:
-    assert House(HOUSE).violations() == []
+def test_a_tree_in_order_has_no_violations() -> None:
+    assert SourceTree(TREE).violations() == []
 
 
 @pytest.mark.parametrize(
@@ -184,16 +201,18 @@ def test_a_house_in_order_has_no_violations() -> None:
     ],
 )
 def test_a_violation_is_seen(path: str, line: str) -> None:
-    files = HOUSE | {path: HOUSE.get(path, "") + line + "\n"}
-    assert len(House(files).violations()) >= 1
+    files = TREE | {path: TREE.get(path, "") + line + "\n"}
+    assert len(SourceTree(files).violations()) >= 1
 
 
 def test_a_compiled_module_behind_the_supervisor_is_seen() -> None:
-    supervisor = {"ianus/process/supervisor.py": "from ianus.process.worker import run\n"}
-    (violation,) = House(HOUSE | supervisor).violations()[:1]
-    assert violation.startswith("ianus.process.supervisor loads the compiled ianus.acceptor.connection.")
+    supervisor = {"ianus/process/supervisor/supervisor.py": "from ianus.process.worker.worker import run\n"}
+    violation = next(text for text in SourceTree(TREE | supervisor).violations() if " loads " in text)
+    assert violation.startswith("ianus.process.supervisor.supervisor loads the compiled ianus.acceptor.connection.")
 
 
 def test_an_import_inside_a_function_loads_nothing_at_the_start() -> None:
-    supervisor = {"ianus/process/supervisor.py": "def work():\n    from ianus.process.worker import run\n"}
-    assert House(HOUSE | supervisor).violations() == []
+    supervisor = {
+        "ianus/process/supervisor/supervisor.py": "def work():\n    from ianus.process.worker.worker import run\n"
+    }
+    assert not [text for text in SourceTree(TREE | supervisor).violations() if " loads " in text]

@@ -9,7 +9,7 @@ import pytest
 
 from ianus.acceptor.listener import listen_unix
 from ianus.errors import StartupError
-from ianus.process.pid_file import PidFile
+from ianus.process.supervisor.pid_file import PidFile
 from ianus.safe_paths import Parent, UnsafePathError
 from ianus.telemetry.logs import LogFile
 

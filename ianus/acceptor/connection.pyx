@@ -24,10 +24,10 @@ from ianus.acceptor.socket_api cimport (
     SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
-from ianus.codec.ledger cimport CONNECTIONS, count
+from ianus.runtime.live_objects cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
 from ianus.exchange.base cimport Poller, Transport
-from ianus.telemetry.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
 

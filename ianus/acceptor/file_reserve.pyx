@@ -11,7 +11,7 @@ descriptors are accepted in any case: an application that has opened more files 
 import resource
 
 from ianus.acceptor.socket_api cimport F_DUPFD_CLOEXEC, c_close, fcntl
-from ianus.telemetry.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
 

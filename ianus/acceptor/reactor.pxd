@@ -5,7 +5,7 @@ from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.socket_api cimport epoll_event, sockaddr_storage
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
-from ianus.telemetry.waker cimport Waker
+from ianus.runtime.waker cimport Waker
 
 
 cdef enum:

@@ -3,7 +3,7 @@ import socket
 from collections.abc import Callable
 
 from ianus.exchange.base import Poller, SessionFactory
-from ianus.telemetry.waker import Waker
+from ianus.runtime.waker import Waker
 
 class Reactor(Poller):
     waker: Waker

@@ -38,8 +38,8 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
-from ianus.telemetry.clock cimport monotonic, monotonic_coarse
-from ianus.telemetry.waker cimport Waker, put
+from ianus.runtime.clock cimport monotonic, monotonic_coarse
+from ianus.runtime.waker cimport Waker, put
 
 from ianus.telemetry.logger import logger
 
@@ -392,7 +392,7 @@ cdef class Reactor(Owner):
         cdef uint32_t generation = <uint32_t>event.data.u64
         cdef Connection connection
         cdef uint64_t expirations
-        # Whoever looks at an event looks after the connections (telemetry/pulse).
+        # Whoever looks at an event looks after the connections (telemetry/liveness).
         put(&self.waker.served, self.waker.served + 1)
         if slot == TIMER_SLOT:
             c_read(self.timer, &expirations, sizeof(expirations))

@@ -12,7 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from ianus.codec.file_range cimport FileRange
-from ianus.codec.ledger cimport BUFFERS, count
+from ianus.runtime.live_objects cimport BUFFERS, count
 
 
 cdef enum:

@@ -3,7 +3,7 @@ cimport cython
 from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session, flag
-from ianus.exchange.head cimport ResponseFacts
+from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
 

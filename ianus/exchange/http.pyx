@@ -17,12 +17,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Codec, Framing, Request
 from ianus.codec.fields cimport has_token
 from ianus.codec.file_range cimport FileRange
-from ianus.codec.ledger cimport EXCHANGES, count
-from ianus.exchange.answers cimport send_answer
+from ianus.runtime.live_objects cimport EXCHANGES, count
+from ianus.exchange.error_response cimport send_answer
 from ianus.exchange.base cimport Session
-from ianus.exchange.head cimport ResponseFacts, build_head, write_trailers
+from ianus.exchange.response_head cimport ResponseFacts, build_head, write_trailers
 from ianus.exchange.service cimport Service
-from ianus.telemetry.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic
 
 from ianus.errors import has_regular_links, whole_traceback
 from ianus.exchange.disconnect import ClientDisconnected
@@ -79,7 +79,7 @@ cdef class Exchange:
         self.disconnected = True
         self.session = None
         self.head = None
-        # In this order (gateway/asgi): a task that waits in send() continues before another one cancels it.
+        # In this order (gateway/asgi/gateway): a task that waits in send() continues before another one cancels it.
         self.notify_writable()
         self.notify_readable()
         return 0

@@ -6,7 +6,7 @@ from posix.time cimport time_t
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
-from ianus.telemetry.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.in_flight cimport InFlight
 
 from ianus.telemetry.logger import logger

@@ -25,7 +25,7 @@ from ianus.codec.websocket.codec cimport (
 from ianus.codec.websocket.deflate cimport SMALL, Deflate
 from ianus.exchange.http cimport GATHER, HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
-from ianus.telemetry.clock cimport monotonic_coarse
+from ianus.runtime.clock cimport monotonic_coarse
 
 
 cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate):

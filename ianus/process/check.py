@@ -5,11 +5,11 @@
 import os
 
 from ianus.process.hooks import Hooks
-from ianus.process.main import new_loop
 from ianus.process.privileges import resolve
 from ianus.process.resources import check_spool, open_log
-from ianus.process.template import become_subreaper
-from ianus.process.worker import describe, load_applications, serves_wsgi
+from ianus.process.serve import new_loop
+from ianus.process.supervisor.template import become_subreaper
+from ianus.process.worker.worker import describe, load_applications, serves_wsgi
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, apply_config
 
@@ -20,7 +20,7 @@ def check(app: str, settings: Settings) -> str:
     Raises StartupError for what would prevent a start.
     """
     if settings.reload:
-        from ianus.process.watcher import prepare
+        from ianus.process.supervisor.watcher import prepare
 
         prepare(settings)
     if settings.preload:

@@ -15,7 +15,7 @@ from ianus.errors import PACKAGE_DIR, StartupError
 VARIABLE = "_IANUS_SUPERVISOR"
 
 # Modules of the server that load modules of users.
-LOADERS = (f"{PACKAGE_DIR}gateway/loader.py", f"{PACKAGE_DIR}process/hooks.py")
+LOADERS = (f"{PACKAGE_DIR}gateway/loading/loader.py", f"{PACKAGE_DIR}process/hooks.py")
 
 GUARD = "Put the call under `if __name__ == '__main__':`."
 

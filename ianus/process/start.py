@@ -4,30 +4,12 @@ import sys
 from typing import Any
 
 from ianus.errors import StartupError
-from ianus.process.fork import Forked
 from ianus.process.streams import open_standard_streams
-from ianus.process.supervisor import Supervisor
 from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
-from ianus.settings.sources import Reader
 
 # Groups of settings that only a supervisor heeds.
 SUPERVISED = (WORKERS, SYSTEM)
-
-
-def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeline: int = -1) -> int:
-    """Looks after processes that serve `app`, until asked to stop. Returns the exit code: also in each of them.
-
-    reader: what reads them anew at HUP. lifeline: a pipe whose end asks to stop too.
-
-    Raises StartupError where serving cannot begin.
-    """
-    open_standard_streams()
-    try:
-        return Supervisor(app, resolve_paths(settings), reader, lifeline).run()
-    except Forked as forked:
-        go_on = forked.go_on
-    return go_on()
 
 
 def _refuse_running_loop() -> None:
@@ -55,11 +37,11 @@ def start(app: Any, settings: Settings) -> int:
         needing.append("reload")
     if not needing:
         _refuse_running_loop()
-        from ianus.process import main
+        from ianus.process import serve
 
-        return main.run(app, resolve_paths(settings))
+        return serve.run(app, resolve_paths(settings))
     if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
         raise StartupError(f'With {needing[0]} applications are given by name, as in ianus.run("main:app").')
-    from ianus.process import child
+    from ianus.process import spawned
 
-    return child.run(app, settings)
+    return spawned.run(app, settings)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ianus.errors import SettingError, StartupError
-from ianus.settings.habits import ACCEPTED, HINTS, Habit
+from ianus.settings.foreign_options import ACCEPTED, HINTS, Habit
 from ianus.settings.schema import BESIDE, SOURCES, Settings, described, table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration, Given, Reader, read_sources
@@ -60,7 +60,7 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
         for warning in configuration.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
-            from ianus.settings.printing import as_toml  # For this answer only.
+            from ianus.settings.toml_dump import as_toml  # For this answer only.
 
             click.echo(as_toml(configuration), nl=False)
             return

@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from ianus.errors import ConflictError, SettingError, StartupError, nearest
-from ianus.settings.habits import hint, ignored
+from ianus.settings.foreign_options import hint, ignored
 from ianus.settings.schema import BESIDE, Settings, described, table
 from ianus.settings.setting import Alias, Setting
 from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, permissions

@@ -416,7 +416,7 @@ Header = tuple[bytes, bytes]
 _FIELD = r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)"
 
 # They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6): the server's own matter.
-# The same fields as exchange/head.pyx drops from applications.
+# The same fields as exchange/response_head.pyx drops from applications.
 _OWN_FIELDS = {
     "connection",
     "content-length",

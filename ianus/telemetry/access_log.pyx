@@ -16,7 +16,7 @@ from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
-from ianus.telemetry.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.line_format cimport Entry, LineFormat
 
 from ianus.telemetry.logger import logger

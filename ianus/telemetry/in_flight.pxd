@@ -1,6 +1,6 @@
 """The requests in flight, where the supervisor can read them.
 
-The layout is that of process/board.py, which reads it.
+The layout is that of process/scoreboard.py, which reads it.
 """
 from libc.stdint cimport uint16_t, uint32_t
 

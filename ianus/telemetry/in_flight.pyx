@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from ianus.telemetry.clock cimport monotonic_coarse
+from ianus.runtime.clock cimport monotonic_coarse
 
 
 cdef extern from * nogil:

@@ -10,11 +10,11 @@ import pytest
 
 from ianus.acceptor.reactor import Reactor
 from ianus.codec.http1.codec import Http1Factory
-from ianus.codec.ledger import ledger
 from ianus.codec.limits import Limits
+from ianus.exchange.http1_session import HttpSessionFactory
 from ianus.exchange.service import Deadlines, Service
-from ianus.exchange.session import HttpSessionFactory
-from ianus.gateway.asgi import AsgiGateway
+from ianus.gateway.asgi.gateway import AsgiGateway
+from ianus.runtime.live_objects import ledger
 
 REQUEST = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
 

@@ -60,7 +60,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
 
 def alive() -> dict[str, int]:
     """What a debug build counts: connections and exchanges that are still there."""
-    from ianus.codec.ledger import ledger
+    from ianus.runtime.live_objects import ledger
 
     gc.collect()
     return ledger() or {}

@@ -251,7 +251,8 @@ class Unmeant(Exception):  # noqa: N818
 def sabotage() -> None:
     """Breaks what the server does about an Unmeant."""
     from ianus.exchange import disconnect
-    from ianus.gateway import asgi, wsgi
+    from ianus.gateway.asgi import gateway as asgi
+    from ianus.gateway.wsgi import gateway as wsgi
 
     meant = disconnect.meaning_of
 

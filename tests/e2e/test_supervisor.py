@@ -663,7 +663,7 @@ NOBODY = 65534
 
 
 def nobody_can_load_python() -> bool:
-    command = ["/bin/sh", "-c", f"exec {sys.executable} -c 'import ianus.process.main'"]
+    command = ["/bin/sh", "-c", f"exec {sys.executable} -c 'import ianus.process.serve'"]
     return subprocess.run(command, user=NOBODY, group=NOBODY, cwd="/", stderr=subprocess.DEVNULL).returncode == 0
 
 

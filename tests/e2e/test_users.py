@@ -32,7 +32,7 @@ MODULES = os.pathsep.join(each for each in sys.path if not each.startswith(sys.b
 def python() -> str:
     """An interpreter that another user can run, with the modules of this one."""
     for each in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
-        command = ["/bin/sh", "-c", f"exec {each} -P -c 'import ianus.process.main, ianus.acceptor.reactor'"]
+        command = ["/bin/sh", "-c", f"exec {each} -P -c 'import ianus.process.serve, ianus.acceptor.reactor'"]
         environ = os.environ | {"PYTHONPATH": MODULES}
         run = subprocess.run(command, env=environ, user=STRANGER, group=STRANGER, cwd="/", stderr=subprocess.DEVNULL)
         if not run.returncode:

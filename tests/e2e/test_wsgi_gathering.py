@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.test_wsgi_responses import ITERATE, OK, played
 from tests.helpers import Client, Gate, Server, many, until
 
-# So many requests at once are enough for that (MANY in gateway/leader).
+# So many requests at once are enough for that (MANY in gateway/threads/pool).
 CROWD = 20
 
 

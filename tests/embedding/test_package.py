@@ -6,11 +6,11 @@ import sys
 PROGRAM = """
 import sys
 import ianus
-assert not {"asyncio", "ianus.testing", "ianus.hooks", "ianus.process.server"} & sys.modules.keys()
+assert not {"asyncio", "ianus.testing", "ianus.hooks", "ianus.process.worker.server"} & sys.modules.keys()
 assert {"Server", "Settings", "hooks", "run", "testing"} <= set(dir(ianus))
 assert ianus.testing.serve.__module__ == "ianus.testing"
 assert ianus.hooks.WorkerInfo.__module__ == "ianus.hooks"
-assert ianus.Server.__module__ == "ianus.process.server"
+assert ianus.Server.__module__ == "ianus.process.worker.server"
 try:
     ianus.nothing
 except AttributeError as error:

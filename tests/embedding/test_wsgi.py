@@ -91,7 +91,7 @@ def test_a_call_that_does_not_return_is_left_behind(
     mount: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ianus.testing, "GRACE", 0.01)
-    monkeypatch.setattr("ianus.process.worker.CANCEL_GRACE", 0.01)
+    monkeypatch.setattr("ianus.process.worker.worker.CANCEL_GRACE", 0.01)
     app = App()
     before = threading.enumerate()
 

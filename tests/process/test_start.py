@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ianus.errors import StartupError
-from ianus.process import child, main
+from ianus.process import serve, spawned
 from ianus.process.start import start
 from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
 
@@ -23,8 +23,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return run
 
-    monkeypatch.setattr(main, "run", note("here"))
-    monkeypatch.setattr(child, "run", note("in a child"))
+    monkeypatch.setattr(serve, "run", note("here"))
+    monkeypatch.setattr(spawned, "run", note("in a child"))
     return served
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ianus.process.resources import open_listeners
-from ianus.process.signals import StopRequest, Urgency
-from ianus.process.wiring import most_requests
-from ianus.process.worker import Worker, load_applications
+from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.worker.stack import most_requests
+from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.schema import Settings
 from tests.helpers import PATIENCE
 

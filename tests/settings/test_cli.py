@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from ianus.errors import StartupError
 from ianus.settings.cli import build_command, subcommand
-from ianus.settings.habits import ACCEPTED, HINTS
+from ianus.settings.foreign_options import ACCEPTED, HINTS
 from ianus.settings.schema import Settings, described, table
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind

@@ -9,7 +9,7 @@ import pytest
 
 import ianus
 from ianus.errors import SettingError
-from ianus.settings.habits import HINTS
+from ianus.settings.foreign_options import HINTS
 from ianus.settings.schema import Settings, described, table
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ianus.process.board import ENTRIES, ENTRY, SIZE, Board
+from ianus.process.scoreboard import ENTRIES, ENTRY, SIZE, Board
 from ianus.telemetry.in_flight import InFlight, Shared
 
 

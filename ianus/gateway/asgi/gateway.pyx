@@ -1,0 +1,552 @@
+"""ASGI on top of exchanges: scopes, messages, and the end of application calls.
+
+receive() and send() return objects of gateway/asgi/awaitables, which call back into this module.
+
+Rule: the application's task is a plain asyncio.Task with its own context. Only its application, or the end of the
+server, cancels it.
+
+Compiled because every request passes here.
+"""
+cimport cython
+
+import asyncio
+import inspect
+import sys
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy
+from cpython.object cimport PyObject_Call
+
+from ianus.codec.base cimport Request
+from ianus.codec.file_range cimport FileRange, file_range
+from ianus.exchange.response_head cimport ResponseFacts, build_hints
+from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.asgi.awaitables cimport Receive, Send
+from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
+
+from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
+from ianus.gateway.asgi.discarding import DiscardedSends
+from ianus.gateway.files import open_whole, part_of
+from ianus.gateway.asgi.run import run
+from ianus.telemetry.logger import logger
+
+
+cdef object Task = asyncio.Task
+cdef object CancelledError = asyncio.CancelledError
+
+# HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
+# fails, so an idle event stream would outlive its client. Our send() is in gateway/asgi/discarding.
+cdef str SPEC_VERSION = "2.3"
+
+# What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
+cdef str HTTP_1_1 = sys.intern("1.1")
+cdef str GET = sys.intern("GET")
+cdef str POST = sys.intern("POST")
+cdef bytes NO_QUERY = b""
+
+# Seconds between the return of a send() that waited for a client that has left, and the http.disconnect for another
+# task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
+# would be abandoned without its `finally`; through several middlewares it takes some turns of the loop to get there.
+cdef double SENDERS_FIRST_SECONDS = 0.02
+# Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
+cdef double DEAF_SECONDS = 0.5
+
+
+cdef class AsgiGateway(Gateway):
+    """Runs requests in an ASGI 3 application.
+
+    app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
+    puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
+    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. early_hints: offer
+    those. open_websocket: makes the exchange of a request that asks for another protocol, or returns None
+    (gateway/asgi/websocket); without it those are requests like any other.
+    state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
+    """
+
+    def __init__(
+        self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
+        str mount="", bint sendfile=False, bint early_hints=False, open_websocket=None, dict state=None,
+    ):
+        self.app = app
+        self.name = name
+        self.loop = loop
+        self.open_websocket = open_websocket
+        self.create_future = loop.create_future
+        self.state = state
+        # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
+        self.stripped = "" if root_path_kept else root_path
+        # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
+        self.eager = sys.version_info >= (3, 12)
+        # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
+        # for all: it would be made anew by every call with keywords.
+        self.task_options = {"loop": loop, "name": "ianus-request"}
+        if self.eager:
+            self.task_options["eager_start"] = True
+        self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
+        self.scope_template = {
+            "type": "http",
+            "asgi": None,
+            "http_version": HTTP_1_1,
+            "method": GET,
+            "scheme": "http",
+            "path": None,
+            "raw_path": None,
+            "query_string": NO_QUERY,
+            "root_path": root_path + mount,
+            "headers": None,
+            "client": None,
+            "server": None,
+            "extensions": None,
+        }
+        # RFC 9110 section 15.2, RFC 9112 section 7.1: 1.0 has no interim responses and no chunks.
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
+        self.extensions = {"http.response.trailers": {}, **self.extensions_1_0}
+        if early_hints:
+            self.extensions["http.response.early_hint"] = {}
+        self.early_hints = early_hints
+        if state is not None:
+            self.scope_template["state"] = None
+
+    def tasks(self) -> list:
+        """The tasks of the application calls that have not returned."""
+        cdef AsgiExchange exchange = self.first
+        tasks = []
+        while exchange is not None:
+            if exchange.task is not None:
+                tasks.append(exchange.task)
+            exchange = exchange.next
+        return tasks
+
+    def end_cancelled(self) -> None:
+        """Ends exchanges whose tasks were cancelled before their first step, when no connection will settle them."""
+        cdef AsgiExchange exchange = self.first, following
+        while exchange is not None:
+            following = exchange.next
+            exchange.settle()
+            exchange = following
+
+    cdef Exchange open(self, Request request):
+        cdef AsgiExchange exchange = None
+        if (request.upgrade or request.websocket_key) and self.open_websocket is not None:
+            exchange = self.open_websocket(request)
+        if exchange is None:
+            exchange = AsgiExchange.__new__(AsgiExchange)
+        exchange.gateway = self
+        return exchange
+
+    cdef dict build_scope(self, Exchange exchange):
+        cdef Request request = exchange.request
+        cdef dict scope
+        cdef object server = exchange.session.transport.server
+        if server is not self.template_server:
+            # Nearly always that of the last request, so it is part of the template.
+            self.scope_template["server"] = self.template_server = server
+        scope = PyDict_Copy(self.scope_template)
+        # Copies, because an application may write into what it is given.
+        scope["asgi"] = PyDict_Copy(self.asgi)
+        if self.state is not None:
+            scope["state"] = PyDict_Copy(self.state)
+        if request.http_version is not HTTP_1_1:
+            scope["http_version"] = request.http_version
+            scope["extensions"] = PyDict_Copy(self.extensions_1_0)
+        else:
+            scope["extensions"] = PyDict_Copy(self.extensions)
+        if request.method is not GET:
+            # In upper case, by ASGI. The response is framed by the method as it was sent.
+            scope["method"] = request.method if request.method is POST else request.method.upper()
+        if self.stripped and request.path != "*":
+            scope["path"] = self.stripped + request.path
+        else:
+            scope["path"] = request.path
+        scope["raw_path"] = request.raw_path
+        if request.query_string is not NO_QUERY:
+            scope["query_string"] = request.query_string
+        # The access log still reads ours when the response is complete.
+        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
+        scope["client"] = exchange.client
+        return scope
+
+
+@cython.no_gc
+cdef class AsgiExchange(Exchange):
+    """One request in its application; `receive` and `send` are what the application is given."""
+
+    cdef bint start(self) except -1:
+        cdef AsgiGateway gateway = <AsgiGateway>self.gateway
+        cdef dict scope = self.scope()
+        self.count(1)
+        self.running = True
+        self.next = gateway.first
+        if gateway.first is not None:
+            gateway.first.previous = self
+        gateway.first = self
+        coroutine = run(gateway.app, scope, self, self.receive, self.send)
+        try:
+            task = PyObject_Call(Task, (coroutine,), gateway.task_options)
+        except BaseException:
+            self.ended()
+            raise
+        if self.running:
+            self.task = task
+        if gateway.eager:
+            self.send_head_now()
+        return not gateway.eager
+
+    cdef dict scope(self):
+        return (<AsgiGateway>self.gateway).build_scope(self)
+
+    cdef int count(self, int calls) except -1:
+        return self.into_flight() if calls > 0 else self.out_of_flight()
+
+    # Binding: only so can they be marked as coroutine functions, see below.
+    @cython.binding(True)
+    def receive(self):
+        """The awaitable of the next message (ASGI HTTP, "receive events")."""
+        cdef Receive awaitable = <Receive>Receive.__new__(Receive)
+        awaitable.exchange = self
+        return awaitable
+
+    @cython.binding(True)
+    def send(self, message):
+        """The awaitable that sends one message.
+
+        Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
+        comes out of order. After the client has left, see gateway/asgi/discarding.
+        """
+        cdef Send awaitable = <Send>Send.__new__(Send)
+        awaitable.exchange = self
+        awaitable.message = message
+        return awaitable
+
+    cdef int settle(self) except -1:
+        if self.running and self.task is not None and self.task.done():
+            # Cancelled before its first step, so `run` never ran.
+            self.application_raised(CancelledError())
+            return 0
+        return self.send_head_now()
+
+    # ---------------------------------------------------------------- receive
+
+    cdef dict next_message(self):
+        """The next message, or None when there is nothing to say yet."""
+        if self.response_complete or self.disconnected:
+            return self.disconnect_message()
+        if self.buffered:
+            self.end_told = self.request_complete
+            return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
+        if not self.request_complete:
+            if self.peer_finished:
+                return self.disconnect_message()
+            self.want_body()
+            # Sending 100 may have shown that nobody is there; nobody would wake a future that is made now.
+            return self.disconnect_message() if self.disconnected else None
+        if not self.end_told:
+            self.end_told = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return self.disconnect_message() if self.peer_finished else None
+
+    cdef dict disconnect_message(self):
+        self.disconnect_told = True
+        return {"type": "http.disconnect"}
+
+    cdef dict message_of_stop(self):
+        """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
+        if not self.stopped and not self.status and self.request_complete:
+            # The application waits for nothing but its client.
+            self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
+        return self.disconnect_message() if self.stopped else None
+
+    cdef bint only_waits(self) except -1:
+        """Whether the task of the request waits in receive(), and has not answered: a long poll.
+
+        A receive() of another task does not count: frameworks have one beside each request.
+        """
+        if self.status or not self.request_complete or not self.readers or self.task is None:
+            return False
+        return getattr(self.task, "_fut_waiter", None) in self.readers
+
+    cdef int drain(self) except -1:
+        Exchange.drain(self)
+        if self.service.ends_streams and not self.stopped and self.only_waits():
+            self.stop_stream()
+        return 0
+
+    cdef int stop_stream(self) except -1:
+        # The application ends it, if it listens (stop_deadline).
+        self.stopped = True
+        wake(self.readers)
+        return 0
+
+    cdef double stop_deadline(self) noexcept:
+        return 0 if self.disconnect_told else self.service.streams_end_since + DEAF_SECONDS
+
+    cdef bint awaits_body(self) noexcept:
+        return self.readers is not None and len(self.readers) > 0
+
+    cdef bint notify_readable(self) except -1:
+        if self.senders_first:
+            self.senders_first = False
+            (<AsgiGateway>self.gateway).loop.call_later(SENDERS_FIRST_SECONDS, self.wake_readers)
+            return False
+        return wake(self.readers)
+
+    def wake_readers(self) -> None:
+        """Lets receive() calls return that wait."""
+        wake(self.readers)
+
+    # ---------------------------------------------------------------- send
+
+    cdef int handle(self, object message) except -1:
+        """Acts on one message from the application."""
+        cdef object body, status, headers
+        cdef str kind
+        cdef bint more
+        cdef Message m
+        if self.response_complete or self.file_is_last:
+            # ASGI HTTP: further messages are ignored.
+            return 0
+        if type(message) is not dict:
+            message = dict(message)
+        if not read_message(<dict>message, &m):
+            # Comparing keys that are no plain strings may run code that changes the message, of which `m` borrows.
+            message = PyDict_Copy(<dict>message)
+            search_message(<dict>message, &m)
+        if m.kind == NULL or not isinstance(<object>m.kind, str):
+            raise ValueError("ASGI message has no 'type' string")
+        kind = <str>m.kind
+        if not self.status:
+            if kind != "http.response.start":
+                if kind == "http.response.early_hint":
+                    return self.send_links(required(<dict>message, "links"))
+                raise unexpected(kind, "http.response.start")
+            if m.status == NULL or not isinstance(<object>m.status, int):
+                raise TypeError("response status is an int")
+            # bool() and bytes() may run code that changes the message: what is used behind them is held.
+            status = <object>m.status
+            headers = () if m.headers == NULL else <object>m.headers
+            more = m.trailers != NULL and bool(<object>m.trailers)
+            return self.start_response(status, headers, more)
+        if kind != "http.response.body" or self.body_complete:
+            return self.handle_extension(kind, <dict>message)
+        body = b"" if m.body == NULL else <object>m.body
+        more = m.more_body != NULL and bool(<object>m.more_body)
+        if type(body) is not bytes:
+            if not isinstance(body, (bytes, bytearray, memoryview)):
+                raise TypeError(f"response body is bytes, not {type(body).__name__}")
+            body = bytes(body)
+        self.given += PyBytes_GET_SIZE(body)
+        return self.send_body(<bytes>body, more)
+
+    cdef int start_response(self, int status, object headers, bint trailing) except -1:
+        cdef ResponseFacts facts
+        cdef bint wanted
+        if self.disconnected:
+            raise ClientDisconnected
+        self.check_final(status)
+        wanted = trailing and self.accepts_trailers()
+        self.begin_response(
+            status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
+        )
+        if self.service.ends_streams:
+            self.drain()
+        self.trailing = trailing
+        if wanted and not self.bodiless and self.declared < 0:
+            self.trailers = []
+        # Should the application suspend now, the head leaves behind the callbacks that are ready.
+        return self.session.transport.resume_soon()
+
+    cdef int handle_extension(self, str kind, dict message) except -1:
+        """The messages behind the start that only extensions have."""
+        cdef FileRange part
+        cdef bint more
+        if self.events and self.service.draining and kind == "http.response.start":
+            # mcp answers once more after the stream has ended because of the stop.
+            return self.end_stopped()
+        if self.body_complete:
+            if kind != "http.response.trailers":
+                raise unexpected(kind, "http.response.trailers")
+            return self.send_trailers(message.get("headers", ()), bool(message.get("more_trailers")))
+        if kind == "http.response.zerocopysend":
+            fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
+            part = file_range(fd, offset, count)
+            more = bool(message.get("more_body"))
+            self.given += part.left
+            self.send_file(part, more, True)
+            # Only now: what was refused is not waited for.
+            self.file = part
+            self.file_is_last = not more
+            return 0
+        if kind == "http.response.pathsend":
+            if self.sent:
+                raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
+            fd, count = open_whole(required(message, "path"))
+            if 0 <= self.declared < count:
+                # It has grown since the application looked.
+                count = self.declared
+            return self.send_file(file_range(fd, 0, count), False, False)
+        if kind == "http.response.early_hint":
+            return self.send_links(required(message, "links"))
+        raise unexpected(kind, "http.response.body")
+
+    cdef int send_links(self, object links) except -1:
+        head = build_hints(self.session.codec, [(b"link", link) for link in links])
+        # Without the extension, an application that sends them all the same hears of its mistakes and nothing leaves.
+        return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
+
+    cdef bint needs_file(self) except -1:
+        """Whether a file that the application lent us has not left yet. The end of the response waits for that."""
+        if self.file is None:
+            return False
+        if self.disconnected:
+            # Perhaps by this very send(); nobody would wake a future that is made now.
+            self.file = None
+            return False
+        if self.file.left and not self.bodiless:
+            return True
+        self.file = None
+        if self.file_is_last:
+            self.file_is_last = False
+            self.piece_sent(False)
+        return False
+
+    cdef int notify_writable(self) except -1:
+        if wake(self.writers) and self.disconnected and self.readers:
+            self.senders_first = True
+        return 0
+
+    cdef object discard(self, object message):
+        """Takes a message after the client has left. Returns None, or an iterator that send() has to finish first."""
+        cdef object loop = (<AsgiGateway>self.gateway).loop
+        if self.discarded is None:
+            self.discarded = DiscardedSends(loop, finite=self.declared >= 0)
+        return self.discarded.send(
+            message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
+        )
+
+    cdef int lost_client(self) except -1:
+        """Called when the client has left while send() waited: not an error before spec version 2.4."""
+        return 0
+
+    # ---------------------------------------------------------------- the end
+
+    def application_returned(self) -> bool:
+        """The application's coroutine has returned; called by `run`, once. Returns whether this is a forked child."""
+        self.ended()
+        if self.response_complete or self.disconnected:
+            return self.service.forked
+        if self.stopped or self.status and self.service.draining:
+            self.end_stopped()
+            return False
+        if self.disconnect_told:
+            # It was told that nobody listens and took the hint.
+            self.break_off()
+            return False
+        if not self.status:
+            self.report("application returned without starting a response", None)
+        else:
+            self.report("application returned without completing its response", None)
+        self.fail()
+        return False
+
+    cdef int end_stopped(self) except -1:
+        """The application has ended a stream, or has not begun a response, because the server stops."""
+        if not self.status:
+            return self.answer(503, "the server is stopping", [(b"retry-after", b"1")], True)
+        if self.events:
+            return self.end_events()
+        logger.info("response ended early, the server is stopping: %s", self.request_line())
+        return self.break_off()
+
+    def application_raised(self, error) -> bool:
+        """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child."""
+        self.ended()
+        if self.service.forked:
+            return True
+        try:
+            self.report_raised(error)
+        except BaseException:
+            # The exception is the application's and may do anything; its exchange has to end all the same.
+            self.report("exception in application", error)
+        try:
+            self.end_failed()
+        except BaseException:
+            logger.exception("internal error; the connection is closed: %s", self.request_line())
+            self.break_off()
+        return False
+
+    cdef int report_raised(self, object error) except -1:
+        """Logs an exception of the application, unless it only means that the client has left."""
+        meaning = meaning_of(error)
+        if meaning is Meaning.CANCELLATION:
+            if self.service.draining:
+                logger.info("application was cancelled, the server is stopping: %s", self.request_line())
+            elif not self.client_left() and not self.response_complete:
+                self.report("application was cancelled", None)
+        elif issubclass(type(error), KeyboardInterrupt):
+            self.report("application was interrupted", None)
+        elif meaning is Meaning.NOTICE and self.client_left():
+            logger.info("client disconnected, application raised %s: %s", type(error).__name__, self.request_line())
+        elif meaning is not Meaning.DISCONNECT:
+            # Also after the client has left: a clean-up that fails is a mistake like any other.
+            self.report("exception in application", error)
+        return 0
+
+    cdef bint client_left(self) noexcept:
+        """Whether the application could know that the client has left."""
+        return self.disconnected or self.disconnect_told
+
+    cdef int end_failed(self) except -1:
+        """The client gets no more from the application."""
+        if not self.response_complete and not self.disconnected:
+            # Frameworks turn http.disconnect into exceptions and cancellations.
+            return self.end_stopped() if self.stopped else self.fail()
+        return 0
+
+    cdef int ended(self) except -1:
+        """Leaves the gateway's list; nothing keeps the task any more."""
+        self.running = False
+        if self.previous is not None:
+            self.previous.next = self.next
+        else:
+            (<AsgiGateway>self.gateway).first = self.next
+        if self.next is not None:
+            self.next.previous = self.previous
+        self.previous = self.next = None
+        self.task = None
+        self.count(-1)
+        return 0
+
+
+cdef bint wake(list futures) except -1:
+    """Wakes all waiting calls, which check their condition again. Returns whether there was one."""
+    if not futures:
+        return False
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+    futures.clear()
+    return True
+
+
+cdef extern from *:
+    """
+    #define ianus_set_code(function, code) \\
+        Py_XSETREF(((__pyx_CyFunctionObject *)(function))->func_code, Py_NewRef(code))
+    """
+    void set_code "ianus_set_code"(object function, object code)
+
+
+cdef int mark_as_coroutine_function(object function) except -1:
+    """Lets inspect.iscoroutinefunction() answer yes. asgiref's async_to_sync(), for example, warns of other functions.
+
+    Python 3.11 has no mark; there the answer is in the flags of the code object, which nothing else reads.
+    """
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(function)
+    else:
+        set_code(function, function.__code__.replace(co_flags=function.__code__.co_flags | inspect.CO_COROUTINE))
+    return 0
+
+
+mark_as_coroutine_function(AsgiExchange.receive)
+mark_as_coroutine_function(AsgiExchange.send)

@@ -1,0 +1,6 @@
+from ianus.codec.base import Request
+from ianus.gateway.asgi.gateway import AsgiExchange
+
+class AsgiWebSocket(AsgiExchange): ...
+
+def open_websocket(request: Request) -> AsgiWebSocket | None: ...

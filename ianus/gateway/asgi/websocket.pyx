@@ -1,0 +1,342 @@
+"""ASGI's WebSocket messages on top of the conversation in exchange/websocket.
+
+Rules: the handshake is answered when the application has accepted it, never before; what it gives instead is an HTTP
+response. One that ends without a word closes: 1000 behind a return, 1011 behind an error.
+
+Compiled because every message passes here.
+"""
+cimport cython
+
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+from ianus.codec.base cimport FRAMING_TUNNEL, Request
+from ianus.codec.websocket.codec cimport GOING_AWAY, INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
+from ianus.codec.websocket.deflate cimport Deflate
+from ianus.exchange.response_head cimport ResponseFacts
+from ianus.exchange.websocket cimport open_conversation
+from ianus.gateway.asgi.gateway cimport AsgiExchange, AsgiGateway, wake
+from ianus.gateway.asgi.messages cimport required, unexpected
+from ianus.runtime.clock cimport monotonic
+
+from ianus.codec.websocket.handshake import (
+    HandshakeError, accept_value, asks_for_websocket, is_downgraded, negotiate, subprotocols,
+)
+from ianus.exchange.disconnect import ClientDisconnected
+from ianus.telemetry.logger import logger
+
+
+cdef str SPEC_VERSION = "2.5"
+
+
+@cython.no_gc
+cdef class AsgiWebSocket(AsgiExchange):
+    """One WebSocket in its application."""
+
+    cdef bint start(self) except -1:
+        # What answers the handshake instead of a 101 closes: a proxy may take the connection for a tunnel, and would
+        # let requests pass that it has not looked at.
+        self.close = True
+        if is_downgraded(self.request):
+            logger.warning(
+                "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to pass Upgrade and Connection on"
+                " (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection"
+                " upgrade): %s",
+                self.request_line(),
+            )
+            self.answer(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
+            return False
+        try:
+            self.accept = accept_value(self.request)
+            self.offered = subprotocols(self.request)
+            self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
+        except HandshakeError as error:
+            self.answer(error.status, error.detail, error.fields, True)
+            return False
+        return AsgiExchange.start(self)
+
+    cdef str over_limit(self):
+        cdef Py_ssize_t limit = self.service.websocket_rules.limit
+        return f"limit-websockets ({limit})" if limit and self.service.websockets >= limit else None
+
+    cdef dict scope(self):
+        cdef dict scope = (<AsgiGateway>self.gateway).build_scope(self)
+        scope["type"] = "websocket"
+        scope["scheme"] = "ws"
+        scope["asgi"]["spec_version"] = SPEC_VERSION
+        scope["subprotocols"] = self.offered
+        scope["extensions"] = {"websocket.http.response": {}}
+        del scope["method"]
+        return scope
+
+    cdef int count(self, int calls) except -1:
+        self.service.websockets += calls
+        return 0
+
+    # ---------------------------------------------------------------- receive
+
+    cdef dict next_message(self):
+        cdef object message
+        if not self.connect_told:
+            self.connect_told = True
+            return {"type": "websocket.connect"}
+        if self.conversation is not None:
+            message = self.conversation.take()
+            if message is not None:
+                return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
+            if self.conversation.code:
+                self.disconnect_told = True
+                return {
+                    "type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason
+                }
+        elif self.state == CLOSED or self.disconnected or self.peer_finished:
+            self.disconnect_told = True
+            return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
+        return None
+
+    cdef dict message_of_stop(self):
+        # drain() tells it, by a close.
+        return None
+
+    cdef bint is_busy(self) noexcept:
+        return not self.tunnel or not self.conversation.code
+
+    cdef bint notify_readable(self) except -1:
+        if self.tunnel:
+            if self.peer_finished and not self.conversation.over:
+                self.conversation.lose(LOST, "")
+            if self.conversation.over:
+                self.finish()
+        return wake(self.readers)
+
+    cdef int notify_writable(self) except -1:
+        if self.conversation is not None:
+            self.conversation.read_on()
+        return wake(self.writers)
+
+    # ---------------------------------------------------------------- send
+
+    cdef int handle(self, object message) except -1:
+        cdef PyObject* kind
+        if type(message) is not dict:
+            message = dict(message)
+        kind = PyDict_GetItemWithError(<dict>message, "type")
+        if kind == NULL or not isinstance(<object>kind, str):
+            raise ValueError("ASGI message has no 'type' string")
+        # Comparing keys may run code that changes the message.
+        name = <object>kind
+        if self.state == OPEN:
+            if name == "websocket.send":
+                return self.handle_send(<dict>message)
+            if name == "websocket.close":
+                return self.handle_close(<dict>message)
+            raise unexpected(name, "websocket.send' or 'websocket.close")
+        if self.state == CONNECTING:
+            if name == "websocket.accept":
+                return self.accept_connection(<dict>message)
+            if name == "websocket.close":
+                self.state = CLOSED
+                return self.answer(403, None, [], True)
+            if name == "websocket.http.response.start":
+                return self.deny(<dict>message)
+            raise unexpected(name, "websocket.accept', 'websocket.close' or 'websocket.http.response.start")
+        if self.state == DENYING:
+            if name != "websocket.http.response.body":
+                raise unexpected(name, "websocket.http.response.body")
+            body = PyDict_Copy(<dict>message)
+            body["type"] = "http.response.body"
+            AsgiExchange.handle(self, body)
+            if self.response_complete:
+                self.state = CLOSED
+            return 0
+        if name == "websocket.close":
+            # It asks for nothing but what has happened.
+            return 0
+        if self.client_left() or self.conversation is not None and name == "websocket.send":
+            # ASGI WebSocket, "Send": an OSError once the connection is closed.
+            raise ClientDisconnected
+        raise RuntimeError(f"unexpected ASGI message {name!r} behind 'websocket.close' or a complete response")
+
+    # Spec version 2.5: send() raises once the client has left.
+
+    cdef object discard(self, object message):
+        self.handle(message)
+        return None
+
+    cdef int lost_client(self) except -1:
+        raise ClientDisconnected
+
+    cdef int accept_connection(self, dict message) except -1:
+        """RFC 6455 section 4.2.2."""
+        cdef ResponseFacts facts
+        cdef list fields
+        # All that may run code of the application's comes first.
+        given = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
+        subprotocol = message.get("subprotocol")
+        if self.client_left():
+            raise ClientDisconnected
+        if self.state != CONNECTING:
+            raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
+        fields = [(b"sec-websocket-accept", self.accept)]
+        if subprotocol is not None:
+            if subprotocol not in self.offered:
+                raise ValueError(f"subprotocol {subprotocol!r} is not among those that the client offers")
+            fields.append((b"sec-websocket-protocol", (<str?>subprotocol).encode("ascii")))
+        if self.negotiated is not None:
+            fields.append((b"sec-websocket-extensions", self.negotiated[0]))
+        for name, value in given:
+            if name.lower().startswith(b"sec-websocket-"):
+                raise ValueError(f"header {name!r} is the server's to send")
+            fields.append((name, value))
+        head = self.prepare_response(self.session.codec, 101, None, fields, False, False, &facts)
+        if facts.content_length >= 0:
+            raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
+        self.status = 101
+        self.session.codec.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
+        self.note_head_end()
+        self.head_sent = True
+        self.tunnel = True
+        self.state = OPEN
+        self.conversation = open_conversation(
+            self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
+        )
+        # With what the client has sent already, and with its deadlines.
+        self.session.transport.resume_soon()
+        return self.drain() if self.service.draining else 0
+
+    cdef int deny(self, dict message) except -1:
+        """The extension websocket.http.response: an HTTP response in place of the handshake's."""
+        if self.client_left():
+            raise ClientDisconnected
+        self.start_response(required(message, "status"), message.get("headers", ()), False)
+        self.close = True   # not as the headers of the response say
+        self.state = DENYING
+        return 0
+
+    cdef int handle_send(self, dict message) except -1:
+        cdef object text = value_of(message, "text")
+        cdef object data = value_of(message, "bytes")
+        cdef object content
+        if (text is None) == (data is None):
+            raise ValueError("'websocket.send' has either 'text' or 'bytes'")
+        if text is not None:
+            content = text
+            if type(content) is not str:
+                if not isinstance(content, str):
+                    raise TypeError(f"'text' is a str, not {type(content).__name__}")
+                content = str.__str__(content)
+        else:
+            content = data
+            if type(content) is not bytes:
+                if not isinstance(content, (bytes, bytearray, memoryview)):
+                    raise TypeError(f"'bytes' is bytes, not {type(content).__name__}")
+                content = bytes(content)
+        if self.disconnected or self.conversation.code:
+            raise ClientDisconnected
+        self.given += len(content)
+        return self.conversation.send(content)
+
+    cdef int handle_close(self, dict message) except -1:
+        code = message.get("code")
+        reason = message.get("reason")
+        self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
+        self.state = CLOSED
+        return 0
+
+    cdef int close_open(self, int code, str reason) except -1:
+        """Begins the closing handshake, unless it has begun or there is nobody."""
+        if self.tunnel and not self.conversation.code:
+            self.conversation.close(code, reason)
+            wake(self.readers)
+        return 0
+
+    # ---------------------------------------------------------------- the tunnel
+
+    cdef bint accepts_body(self) noexcept:
+        return self.conversation.accepts() if self.tunnel else AsgiExchange.accepts_body(self)
+
+    cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
+        return self.conversation.received(data, size)
+
+    cdef double tunnel_deadline(self) noexcept:
+        cdef double stop = self.stop_time()
+        cdef double deadline = self.conversation.deadline()
+        return stop if stop and (deadline == 0 or stop < deadline) else deadline
+
+    cdef int tunnel_expired(self) except -1:
+        cdef double stop = self.stop_time()
+        if stop and monotonic() >= stop:
+            self.close_by_stop()
+        else:
+            self.conversation.expired()
+        self.notify_readable()
+        return 0
+
+    cdef int drain(self) except -1:
+        # A successor lets us take the time in which answers that are on their way can be given.
+        return 0 if self.service.handover else self.close_by_stop()
+
+    cdef double stop_time(self) noexcept:
+        if not self.service.handover or self.conversation.code:
+            return 0
+        return self.service.drains_since + self.service.deadlines.drain_idle
+
+    cdef int close_by_stop(self) except -1:
+        return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
+
+    cdef int finish(self) except -1:
+        """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
+        if self.session is not None:
+            self.session.input_cut = not self.conversation.peer_closed
+        self.end_tunnel()
+        wake(self.writers)
+        return self.complete() if self.session is not None else 0
+
+    cdef int disconnect(self) except -1:
+        if self.tunnel:
+            self.end_tunnel()
+        return AsgiExchange.disconnect(self)
+
+    cdef int end_tunnel(self) except -1:
+        self.tunnel = False
+        return self.conversation.lose(LOST, "")
+
+    # ---------------------------------------------------------------- the end
+
+    def application_returned(self) -> bool:
+        self.ended()
+        if self.conversation is not None:
+            if not self.service.forked:
+                self.close_open(NORMAL, "")
+        elif self.disconnect_told and not self.response_complete:
+            # It was told that nobody listens and took the hint.
+            self.break_off()
+        elif not self.response_complete and not self.disconnected:
+            self.report("application returned without answering a WebSocket handshake", None)
+            self.fail()
+        return self.service.forked
+
+    cdef int end_failed(self) except -1:
+        if self.conversation is None:
+            return AsgiExchange.end_failed(self)
+        return self.close_by_stop() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
+
+
+cdef object value_of(dict message, str key):
+    """The value, held: the next look at the message may run code that removes it. None where there is none."""
+    cdef PyObject* value = PyDict_GetItemWithError(message, key)
+    return <object>value if value != NULL else None
+
+
+def open_websocket(Request request not None):
+    """The exchange of a request for a WebSocket, None for another."""
+    if asks_for_websocket(request) or is_downgraded(request):
+        return AsgiWebSocket.__new__(AsgiWebSocket)
+    if request.websocket_key:
+        logger.warning(
+            "WebSocket handshake without an upgrade, served as a plain request: the proxy has to pass Upgrade and"
+            " Connection on (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade):"
+            " %s %s",
+            request.method, request.target.decode("ascii"),
+        )
+    return None

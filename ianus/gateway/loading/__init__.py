@@ -1,0 +1,1 @@
+"""Finding an application and its interface."""

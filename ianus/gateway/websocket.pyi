@@ -1,6 +1,0 @@
-from ianus.codec.base import Request
-from ianus.gateway.asgi import AsgiExchange
-
-class AsgiWebSocket(AsgiExchange): ...
-
-def open_websocket(request: Request) -> AsgiWebSocket | None: ...

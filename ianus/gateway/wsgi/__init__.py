@@ -1,0 +1,1 @@
+"""WSGI 1.0.1 (PEP 3333): environ, bodies, responses."""

@@ -1,0 +1,191 @@
+"""Environs of WSGI applications (PEP 3333, "environ Variables").
+
+Facts: most of an environ is the same for all requests, and so are the names of fields. Strategy: an environ is the copy
+of a template, and its keys are ready-made strings; a value equal to that of the template is left alone.
+
+Compiled because every WSGI request passes here.
+"""
+import sys
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError, PyDict_SetDefault, PyDict_Size
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+
+from ianus.codec.base cimport Request
+from ianus.exchange.http cimport Exchange
+
+from ianus.gateway.wsgi.file_wrapper import FileWrapper
+
+
+cdef enum:
+    KEYS = 1024         # field names whose keys are remembered
+
+# Interned, as literals in the applications are, and hashed once.
+cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
+cdef str PATH_INFO = sys.intern("PATH_INFO")
+cdef str QUERY_STRING = sys.intern("QUERY_STRING")
+cdef str RAW_URI = sys.intern("RAW_URI")
+cdef str REQUEST_URI = sys.intern("REQUEST_URI")
+cdef str SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
+cdef str REMOTE_ADDR = sys.intern("REMOTE_ADDR")
+cdef str REMOTE_PORT = sys.intern("REMOTE_PORT")
+cdef str CONTENT_LENGTH = sys.intern("CONTENT_LENGTH")
+cdef str CONTENT_TYPE = sys.intern("CONTENT_TYPE")
+cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
+cdef str WSGI_INPUT = sys.intern("wsgi.input")
+cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
+
+cdef str GET = sys.intern("GET")        # the objects of the codecs (codec/base), told by identity
+cdef str HTTP_1_1 = sys.intern("1.1")
+cdef bytes NO_QUERY = b""
+
+
+cdef class Environs:
+    """Makes the environs of one application.
+
+    script_name: what comes before the application's own part of the URL; prefix: as much of that as the paths received
+    have. errors: wsgi.errors. keep_underscores: field names with an underscore have keys too.
+    """
+
+    def __init__(
+        self, *, str script_name, str prefix, errors, bint multithread, bint multiprocess, bint keep_underscores
+    ):
+        self.prefix = native(prefix)
+        self.keep_underscores = keep_underscores
+        self.keys = {
+            b"content-length": CONTENT_LENGTH,
+            b"content-type": CONTENT_TYPE,
+            b"transfer-encoding": None,     # bodies are not chunked any more
+            b"proxy": None,                 # CVE-2016-5385: HTTP_PROXY is somebody else's
+        }
+        self.template = {
+            REQUEST_METHOD: GET,
+            "SCRIPT_NAME": native(script_name),
+            PATH_INFO: "/",
+            QUERY_STRING: "",
+            RAW_URI: "/",
+            REQUEST_URI: "/",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            SERVER_PROTOCOL: "HTTP/1.1",
+            "SERVER_SOFTWARE": "ianus",
+            REMOTE_ADDR: "",
+            REMOTE_PORT: "",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            WSGI_INPUT: None,
+            "wsgi.errors": errors,
+            "wsgi.multithread": bool(multithread),
+            "wsgi.multiprocess": bool(multiprocess),
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            # The dictionary has room for 40 keys when it has more than 21: headers fit without making it grow.
+            EARLY_HINTS: None,
+        }
+        # Copies keep the room.
+        del self.template[EARLY_HINTS]
+
+    cdef int expect(self, object server) except -1:
+        """The first address that clients connect to is in the template: mostly it is the only one."""
+        if self.server is None:
+            self.server = server
+            set_server(self.template, server)
+        return 0
+
+    cdef dict make(self, Exchange exchange, object server, object body, long long body_size, object early_hints):
+        """The environ of one request, headers in one pass."""
+        cdef Request request = exchange.request
+        cdef dict environ = PyDict_Copy(self.template)
+        cdef object key, value
+        cdef str target
+        cdef PyObject* found
+        cdef PyObject* present
+        cdef Py_ssize_t keys
+        cdef tuple field
+        if request.method is not GET:
+            environ[REQUEST_METHOD] = request.method
+        environ[PATH_INFO] = self.path_info(request, environ)
+        if request.query_string is not NO_QUERY:
+            environ[QUERY_STRING] = latin1(request.query_string)
+        # Mostly the target is the path.
+        if PyBytes_GET_SIZE(request.target) == len(request.path) and request.path.isascii():
+            target = request.path
+        else:
+            target = latin1(request.target)
+        environ[RAW_URI] = target
+        environ[REQUEST_URI] = target
+        if request.http_version is not HTTP_1_1:
+            environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
+        if early_hints is not None:
+            environ[EARLY_HINTS] = early_hints
+        if server is not self.server:
+            set_server(environ, server)
+        if exchange.client is not None:
+            environ[REMOTE_ADDR] = exchange.client[0]
+            environ[REMOTE_PORT] = str(exchange.client[1])
+        else:
+            del environ[REMOTE_PORT]
+        environ[WSGI_INPUT] = body
+        if request.content_length < 0:
+            # The body was chunked and is complete. Django reads nothing without this.
+            environ[CONTENT_LENGTH] = str(body_size)
+        for field in request.headers:
+            found = PyDict_GetItemWithError(self.keys, <object>field[0])
+            key = <object>found if found != NULL else self.key_of(<bytes>field[0])
+            if key is None:
+                continue
+            value = latin1(<bytes>field[1])
+            keys = PyDict_Size(environ)
+            present = PyDict_SetDefault(environ, key, value)
+            if PyDict_Size(environ) == keys:
+                # RFC 9110 section 5.3; of cookies section 4.2.3 of RFC 6265bis.
+                environ[key] = <object>present + ("; " if key is HTTP_COOKIE else ",") + value
+        return environ
+
+    cdef object key_of(self, bytes name):
+        """The key for a field name that was not met yet, None for one that is to be dropped."""
+        cdef object key = None
+        if self.keep_underscores or b"_" not in name:
+            key = sys.intern("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
+        # Peers choose the names, so that not all can be remembered.
+        if len(self.keys) < KEYS:
+            self.keys[name] = key
+        return key
+
+    cdef str path_info(self, Request request, dict environ):
+        """The path as native string, without the prefix that SCRIPT_NAME has."""
+        cdef str path = request.path
+        if not path.isascii():
+            from urllib.parse import unquote_to_bytes  # Few need it, and it is dear to import.
+            path = unquote_to_bytes(request.raw_path).decode("latin-1")
+        elif path == "*":
+            # OPTIONS * (RFC 9112 section 3.2.4) is about the server; RAW_URI tells it from OPTIONS /.
+            return "/"
+        if self.prefix:
+            if path == self.prefix or path.startswith(self.prefix + "/"):
+                return path[len(self.prefix):]
+            # A proxy that keeps the prefix has let something else pass.
+            environ["SCRIPT_NAME"] = ""
+        return path
+
+
+cdef inline str latin1(bytes text):
+    return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), NULL)
+
+
+cdef str native(str text):
+    """PEP 3333, "Unicode Issues": bytes as a string of Latin-1."""
+    return text.encode("utf-8").decode("latin-1")
+
+
+cdef int set_server(dict environ, object server) except -1:
+    """SERVER_NAME and SERVER_PORT, which cannot be empty (PEP 3333, "environ Variables")."""
+    if server is not None and server[1] is not None:
+        environ["SERVER_NAME"] = server[0]
+        environ["SERVER_PORT"] = str(server[1])
+    else:
+        environ["SERVER_NAME"] = "localhost"
+        environ["SERVER_PORT"] = "80"
+    return 0

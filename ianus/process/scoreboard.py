@@ -1,0 +1,82 @@
+"""What a worker leaves where its supervisor can read it, whatever becomes of the worker.
+
+Facts and rules:
+- It is a file in memory, inherited by fork. The worker writes to it as to its own memory (telemetry/in_flight,
+  telemetry/liveness), without a system call; what was written there is there after any crash and after KILL.
+- Behind it in the same file comes what faulthandler writes when the worker crashes. For that the descriptor appends.
+- The supervisor reads while the worker writes, so an entry may be half the one before and half the next. It shows
+  something odd then, once in a blue moon, and nothing worse: whoever reads believes no number and no byte.
+
+The layout is written down here and in telemetry/in_flight.pxd; tests hold the two together.
+"""
+
+import fcntl
+import os
+import struct
+from time import monotonic
+
+# The header: when the worker's heart beat last; how many requests in flight have no entry because there was no room.
+HEADER = struct.Struct("=dI52x")
+
+# An entry: when the request came (0.0: there is none), in CLOCK_MONOTONIC seconds; bytes of its line; the line.
+ENTRY = struct.Struct("=dH118s")
+ENTRIES = 64
+SIZE = HEADER.size + ENTRIES * ENTRY.size
+
+# Bytes of stacks that are shown; a hundred threads with deep ones have as many.
+STACKS_SHOWN = 256 * 1024
+
+
+class Board:
+    """The memory that one worker process shares with its supervisor.
+
+    fd: of the file; programs that the application executes do not get it. Without one, a new file is made. Raises
+    OSError where the system gives none.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            fd = os.memfd_create("ianus-board")
+            os.ftruncate(fd, SIZE)
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+        self.fd = fd
+
+    def beat(self) -> float:
+        """When the worker's heart beat last, in CLOCK_MONOTONIC seconds; 0.0 is never."""
+        seconds: float = HEADER.unpack(self._read(0, HEADER.size))[0]
+        return seconds
+
+    def requests(self) -> list[tuple[str, float]]:
+        """The requests in flight: line, printable and cut to the size of an entry, and age in seconds. Oldest first."""
+        now = monotonic()
+        found = []
+        for since, size, line in ENTRY.iter_unpack(self._read(HEADER.size, ENTRIES * ENTRY.size)):
+            if 0.0 < since <= now:
+                found.append((_printable(line[:size]), now - since))
+        return sorted(found, key=lambda request: -request[1])
+
+    def unlisted(self) -> int:
+        """How many requests are in flight besides these."""
+        count: int = HEADER.unpack(self._read(0, HEADER.size))[1]
+        return count
+
+    def stacks(self) -> str:
+        """What faulthandler has written, "" for nothing; it is forgotten then."""
+        data = os.pread(self.fd, STACKS_SHOWN, SIZE)
+        os.ftruncate(self.fd, SIZE)
+        return data.decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Lets go of the file; may be called twice."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _read(self, offset: int, size: int) -> bytes:
+        # A worker that has cut its board short gets zeros for it.
+        return os.pread(self.fd, size, offset).ljust(size, b"\0")
+
+
+def _printable(line: bytes) -> str:
+    text = line.decode("latin-1")
+    return text if text.isascii() and text.isprintable() else text.encode("unicode_escape").decode("ascii")

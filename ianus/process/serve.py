@@ -1,0 +1,239 @@
+"""A process that serves and does nothing else: its loop, its signals, its log, its exit code.
+
+The order of a start is chosen by what fails soonest and is told best: addresses are bound before the applications are
+loaded, the applications are loaded before a loop exists; worker.py goes on from there.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from ianus.acceptor.listener import Listener
+from ianus.errors import StartupError, ThreadLimitError
+from ianus.gateway.loading.loader import Application
+from ianus.process.after_fork import close_in_children
+from ianus.process.open_files import check_worker, raise_limit
+from ianus.process.resources import open_listeners, open_log
+from ianus.process.worker.application_signals import ApplicationSignals
+from ianus.process.worker.exit import HANDLED_SIGNALS, Ending
+from ianus.process.worker.liveness import Vigil
+from ianus.process.worker.main_thread import MainThread
+from ianus.process.worker.signals import (
+    SignalHandler,
+    StopRequest,
+    Urgency,
+    handle_signals,
+    reopen_by_signal,
+    wake_by_signals,
+)
+from ianus.process.worker.stack import Wired
+from ianus.process.worker.worker import (
+    CANCEL_GRACE,
+    Worker,
+    cancel,
+    load_applications,
+    serves_asgi,
+    serves_wsgi,
+)
+from ianus.process.worker_spec import SupervisorLink, WorkerSpec
+from ianus.settings.schema import Settings
+from ianus.telemetry.logger import fallback, logger
+from ianus.telemetry.logs import apply_config
+
+# The exit code that shells make of a process that SIGINT has ended.
+INTERRUPTED = 130
+
+
+def run(app: Any, settings: Settings) -> int:
+    """Serves `app` ("MODULE:ATTR" or the application) until a signal asks to stop. Returns the exit code.
+
+    Raises StartupError where serving cannot begin.
+    """
+    raise_limit()
+    if settings.log_config:
+        apply_config(settings.log_config, settings.app_dir)
+    return _serve_on(open_listeners(settings), app, settings, None).code
+
+
+def serve(spec: WorkerSpec) -> Ending:
+    """The same in a process that a supervisor has made for it. The log stays open for the end of the process.
+
+    Raises StartupError where serving cannot begin.
+    """
+    if spec.settings.log_config and not spec.apps:  # else that was done before they were loaded
+        apply_config(spec.settings.log_config, spec.settings.app_dir)
+    return _serve_on(spec.listeners, spec.app, spec.settings, spec)
+
+
+def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: WorkerSpec | None) -> Ending:
+    supervised = spec.supervised if spec is not None else None
+    with contextlib.ExitStack() as stack:
+        for listener in listeners:
+            stack.callback(listener.close)
+            stack.callback(close_in_children(listener.close))
+        vigil = _watch(supervised, settings)
+        apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
+        if spec is not None:
+            spec.hooks.call("post_worker_init", spec.info())
+        check_worker()
+        log = open_log(settings)
+        stack.push(lambda failure, *_: log.close() if spec is None or failure is not None else None)
+        if settings.switch_interval and serves_wsgi(apps):
+            stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(settings.switch_interval)
+        loop = new_loop(settings.loop, apps)
+        stack.callback(loop.close)
+        stack.callback(vigil.stop)
+
+        say = supervised.say if supervised is not None else None
+        slot = supervised.slot if supervised is not None else None
+        signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
+
+        stop = StopRequest()
+        main = MainThread() if _calls_in_main_thread(apps, settings) else None
+        handler = SignalHandler(loop, stop)
+        if main is not None:
+            handler = SignalHandler(loop, stop, on_stop=signals.call_on_term, may_interrupt=main.has_call)
+
+        def on_wired(wired: Wired) -> None:
+            if main is None:  # else no lifespan has run, which could have replaced them
+                signals.reclaim()
+            vigil.start(wired)
+
+        def on_numbers(numbers: bytes) -> None:
+            if main is not None:
+                handler.on_numbers(numbers)
+                main.on_signal()
+
+        worker = Worker(
+            apps,
+            settings,
+            listeners,
+            stop,
+            on_wired=on_wired,
+            say=say,
+            slot=slot,
+            call_in_main=main.call_in_main if main is not None else None,
+        )
+        stack.callback(worker.close)
+        if main is None:
+            asyncio.set_event_loop(loop)
+            stack.callback(asyncio.set_event_loop, None)
+        stack.callback(wake_by_signals(loop, on_numbers))
+        restore_signals = handle_signals(loop, stop, interrupts=spec is None, handler=handler)
+        restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
+        if spec is None:
+            # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
+            stack.callback(restore_signals)
+            stack.callback(restore_usr1)
+        signals.note_ours()
+        if main is None:
+            signals.keep_beside(loop)
+            code = _run_to_end(loop, worker, signals.call_at_stop(stop))
+        else:
+            main.run(loop, lambda: _run_beside(loop, worker), handler)
+            code = INTERRUPTED if handler.has_interrupted else 0
+        ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
+        worker.close()  # Its last lines come before ours.
+        if spec is None:
+            logger.info("stopped")
+    return ending
+
+
+def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bool:
+    # An ASGI application needs the main thread for its event loop.
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and settings.threads == 1 and not serves_asgi(apps)
+
+
+def _watch(supervised: SupervisorLink | None, settings: Settings) -> Vigil:
+    """Raises StartupError where the system gives no thread."""
+    try:
+        return Vigil(supervised, settings)
+    except RuntimeError as error:
+        raise ThreadLimitError(error) from None
+
+
+def load_loop(name: str, apps: Sequence[Application]) -> None:
+    """Loads what new_loop() will need."""
+    new_loop(name, apps).close()
+
+
+def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoop:
+    """A new event loop of the kind that --loop names, for these applications. Raises StartupError."""
+    # Where there is no ASGI application the loop does next to nothing, and uvloop takes time to import.
+    if name == "uvloop" or (name == "auto" and serves_asgi(apps)):
+        try:
+            import uvloop
+        except ImportError:
+            if name == "uvloop":
+                raise StartupError(
+                    "uvloop is not installed. Install it (pip install uvloop), or use --loop asyncio."
+                ) from None
+        else:
+            return _with_safe_log(uvloop.new_event_loop())
+    return _with_safe_log(asyncio.new_event_loop())
+
+
+def _with_safe_log(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+    # An exception in a callback is logged by the loop, and what a filter or handler raises then would end it.
+    loop.set_exception_handler(_log_loop_exception)
+    return loop
+
+
+def _log_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Does what the loop does by default, but lets nothing pass that logging raises."""
+    try:
+        loop.default_exception_handler(context)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as failure:
+        exception = context.get("exception")
+        handled = None if exception is None else (type(exception), exception, exception.__traceback__)
+        message = str(context.get("message") or "unhandled exception in the event loop")
+        fallback.write(logging.LogRecord("asyncio", logging.ERROR, "", 0, "%s", (message,), handled), failure)
+
+
+def _run_beside(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    """Runs the loop in another thread than the main one, to its end."""
+    try:
+        loop.run_until_complete(_serve(worker))
+    finally:
+        worker.close()
+
+
+def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, at_stop: Coroutine[Any, Any, None]) -> int:
+    serving = loop.create_task(_serve(worker, at_stop))
+    code = 0
+    while True:
+        try:
+            loop.run_until_complete(serving)
+            return code
+        except KeyboardInterrupt:
+            # The last resort of signals.py: it has broken off what blocked the loop, and the quick stop that
+            # was asked for long ago can go on.
+            code = INTERRUPTED
+            if serving.done():
+                return code
+
+
+async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = None) -> None:
+    """Serves, then does what asyncio.run() does at its end, but within limits. at_stop: runs beside."""
+    calling = asyncio.create_task(at_stop) if at_stop is not None else None
+    try:
+        await worker.serve()
+    finally:
+        loop, own = asyncio.get_running_loop(), asyncio.current_task()
+        seconds = worker.time_left()
+        worker.say("exiting", f"{seconds:g}")
+        if calling is not None:
+            calling.cancel()
+        await cancel([spec for spec in asyncio.all_tasks() if spec is not own])
+        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
+        threads = asyncio.create_task(loop.shutdown_default_executor())
+        await worker.until(threads, Urgency.QUICK, seconds)

@@ -1,0 +1,26 @@
+"""Runs a supervisor in this process, and in each process forked from it the function that belongs there."""
+
+from ianus.process.fork import Forked
+from ianus.process.streams import open_standard_streams
+from ianus.process.supervisor.supervisor import Supervisor
+from ianus.process.worker.entry import preload, serve, serve_preloaded
+from ianus.process.worker_spec import WorkerEntry
+from ianus.settings.paths import resolve_paths
+from ianus.settings.schema import Settings
+from ianus.settings.sources import Reader
+
+
+def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeline: int = -1) -> int:
+    """Looks after processes that serve `app`, until asked to stop. Returns the exit code: also in each of them.
+
+    reader: what reads them anew at HUP. lifeline: a pipe whose end asks to stop too.
+
+    Raises StartupError where serving cannot begin.
+    """
+    open_standard_streams()
+    entry = WorkerEntry(serve, preload, serve_preloaded)
+    try:
+        return Supervisor(app, resolve_paths(settings), entry, reader, lifeline).run()
+    except Forked as forked:
+        go_on = forked.go_on
+    return go_on()

@@ -1,0 +1,594 @@
+"""The process that looks after the workers: their sockets, and what signals ask for.
+
+Facts and rules:
+- It serves nothing, and loads neither the application nor anything compiled, nor an event loop: so it stays small, and
+  survives whatever ends a worker. It has one thread, since it forks.
+- Whatever wakes it (a signal, the end of a process, what a worker says, the time), it does the same: it notes what has
+  happened, and then lets workers.py do what is due.
+"""
+# ruff: noqa: PTH100, PTH109, PTH118, PTH121  (pathlib takes 5 ms to import)
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Container, Iterable
+from dataclasses import replace
+from enum import IntEnum
+from functools import partial
+from types import FrameType
+
+from ianus._version import __version__
+from ianus.errors import StartupError
+from ianus.hooks import ServerInfo
+from ianus.process.after_fork import close_in_children, set_handler
+from ianus.process.failures import write_failed_start
+from ianus.process.fork import HANDLED, Forked, fork
+from ianus.process.hooks import Hooks
+from ianus.process.open_files import check_supervisor, raise_limit
+from ianus.process.privileges import give_log, resolve
+from ianus.process.resources import open_log
+from ianus.process.scoreboard import Board
+from ianus.process.supervisor import upgrade
+from ianus.process.supervisor.pid_file import PidFile
+from ianus.process.supervisor.slot import Plan, Process
+from ianus.process.supervisor.sockets import Sockets
+from ianus.process.supervisor.systemd import notify
+from ianus.process.supervisor.template import Template, become_subreaper
+from ianus.process.supervisor.watcher import Watcher, impatient, prepare
+from ianus.process.supervisor.workers import Workers
+from ianus.process.title import name_process
+from ianus.process.unix_access import log_restrictions
+from ianus.process.worker_spec import SupervisorLink, WorkerEntry, WorkerSpec
+from ianus.settings.paths import resolve_paths
+from ianus.settings.schema import Settings
+from ianus.settings.sources import Reader
+from ianus.telemetry.logger import logger
+from ianus.telemetry.logs import ErrorLog, apply_config
+
+
+class Urgency(IntEnum):
+    """How a stop was asked for. Each includes the one before it."""
+
+    NONE = 0
+    GRACEFUL = 1  # what is in flight may finish
+    QUICK = 2  # nothing is waited for
+    FORCED = 3  # nor the application's clean-up
+
+
+class Supervisor:
+    """One server.
+
+    app: "MODULE:ATTR". entry: the functions that run in worker processes. reader: reads the settings again at HUP; None
+    if they come from a program, which then also has the other end of the pipe `lifeline`.
+
+    Raises StartupError where serving cannot begin.
+    """
+
+    def __init__(
+        self, app: str, settings: Settings, entry: WorkerEntry, reader: Reader | None = None, lifeline: int = -1
+    ) -> None:
+        self.entry = entry
+        self.reader = reader
+        self.lifeline = lifeline
+        self.urgency = Urgency.NONE
+        self.code = 0
+        self.is_ready = False
+        self.directory = _logical_directory()
+        self.terminal = os.isatty(0)
+        self.successor = 0  # the pid of the server that USR2 has started
+        self.held = -1  # what it knows us by: the end of a pipe
+        self.signals: deque[int] = deque()
+        self.readers: dict[int, Callable[[], object]] = {}
+        self.poll = select.poll()
+        self.log: ErrorLog | None = None
+        self.pid_file: PidFile | None = None
+        self.watcher: Watcher | None = None
+        self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
+        self.loaded: set[int] = set()
+        raise_limit()
+        if settings.reload:
+            watched = prepare(settings)
+            settings = impatient(settings)
+        if settings.preload:
+            become_subreaper()
+        plan = _plan(app, settings)
+        if settings.umask is not None:
+            os.umask(settings.umask)
+        handover = upgrade.take_over()
+        self.predecessor = -1 if handover is None else handover.alive
+        self.sockets = Sockets(settings, None if handover is None else handover.sockets)
+        self.addresses = tuple(self.sockets.addresses(settings))
+        self.workers = Workers(plan, self.sockets, self._launch, self.info)
+        try:
+            self._give_files(plan)
+            self.log = _open_log(settings)
+            plan.hooks.call("on_starting", self.info())
+            if settings.pid_file:
+                self.pid_file = PidFile(settings.pid_file + (".2" if self._succeeds() else ""))
+            name_process(settings, "supervisor")
+            self._listen_to_signals()
+            if self._succeeds():
+                self._watch(self.predecessor, self._on_predecessor_gone)
+            if lifeline >= 0:
+                self._watch(lifeline, self._on_caller_gone)
+            if settings.reload:
+                self.watcher = Watcher(watched, settings.reload_delay, self._leave_to_watch)
+                self._watch(self.watcher.fd, self._on_change)
+                how = "polling" if self.watcher.is_polling else "watching"
+                logger.info("%s %s for changes, pid %d", how, ", ".join(watched.directories), os.getpid())
+        except Forked:
+            raise
+        except BaseException:
+            self._close()
+            raise
+
+    def run(self) -> int:
+        """Serves until it was asked to stop and every worker has ended. Returns the exit code.
+
+        In a new process it raises Forked.
+        """
+        while True:
+            now = time.monotonic()
+            # Before what has ended: somebody may have told all processes to stop.
+            while self.signals:
+                self._on_signal(signal.Signals(self.signals.popleft()), now)
+            self._reap(now)
+            self.workers.step(now)
+            if self.workers.failed and not self.workers.plan.settings.reload:
+                self.code = StartupError.exit_code
+                self._stop(Urgency.GRACEFUL, now)
+            if self.workers.has_started and not self.is_ready:
+                self._on_ready()
+            if self.urgency and not any(self.workers):
+                break
+            self._prune_templates()
+            self._sleep(now)
+        if not self.code:
+            logger.info("stopped")
+        self.workers.plan.hooks.call("on_exit", self.info())
+        self._close()
+        return self.code
+
+    def info(self) -> ServerInfo:
+        """What hooks are told."""
+        return ServerInfo(pid=os.getpid(), workers=self.workers.count, addresses=self.addresses)
+
+    # --- What happens ---
+
+    def _listen_to_signals(self) -> None:
+        self.woken, self.waking = os.pipe()
+        for fd in (self.woken, self.waking):
+            os.set_blocking(fd, False)
+        self._watch(self.woken, lambda: os.read(self.woken, 65536))
+        signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
+        set_handler(HANDLED, self._note_signal)
+        close_in_children(self._leave_files)
+
+    def _watch(self, fd: int, act: Callable[[], object]) -> None:
+        self.readers[fd] = act
+        self.poll.register(fd, select.POLLIN)
+
+    def _forget(self, fd: int) -> None:
+        del self.readers[fd]
+        self.poll.unregister(fd)
+
+    def _sleep(self, now: float) -> None:
+        """Until something happens, or is due."""
+        due = self.workers.due(now)
+        # Rounded up, so that it is due then.
+        for fd, _ in self.poll.poll(max(int((due - now) * 1000) + 1, 0) if due else None):
+            if fd in self.readers:
+                self.readers[fd]()
+
+    def _hear(self, process: Process) -> None:
+        lines = process.read()
+        if lines is None and process.channel in self.readers:
+            # It is about to end, unless its application has closed what it does not know.
+            self._forget(process.channel)
+        for line in lines or ():
+            self.workers.on_line(process, line, time.monotonic())
+
+    def _reap(self, now: float) -> None:
+        """Takes notice of processes that have ended; where this is the first of a container, of strangers too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for number, template in self.templates.items():
+                if template.pid == pid:
+                    template.pid = 0
+                    self.workers.reject(number, os.waitstatus_to_exitcode(status), now)
+            if self.watcher is not None and self.watcher.pid == pid:
+                self.watcher.pid = 0
+            if pid == self.successor:
+                self.successor = 0
+                self.sockets.forget_steering()
+                os.close(self.held)
+                self.held = -1
+                logger.error("the new server (pid %d) has ended; this one goes on", pid)
+                if not self.urgency:
+                    self._notify_ready()
+            for process in self.workers:
+                if process.pid == pid:
+                    self._hear(process)  # its last words
+                    if process.channel in self.readers:
+                        self._forget(process.channel)
+                    self.workers.on_exit(process, status, now)
+
+    def _on_ready(self) -> None:
+        self.is_ready = True
+        count = self.workers.count
+        facts = [*self.workers.facts, f"{count} worker{'s' if count > 1 else ''}", f"pid {os.getpid()}"]
+        logger.info(
+            "Ianus %s serves %s on %s; %s", __version__, facts[0], ", ".join(self.addresses), ", ".join(facts[1:])
+        )
+        log_restrictions(self.sockets.listeners())
+        self._notify_ready()
+        self.workers.plan.hooks.call("when_ready", self.info())
+
+    def _notify_ready(self) -> None:
+        notify(f"READY=1\nMAINPID={os.getpid()}")
+
+    def _on_predecessor_gone(self) -> None:
+        self._forget(self.predecessor)
+        os.close(self.predecessor)
+        self.predecessor = -1
+        self.sockets.forget_steering()
+        self.workers.keep_sockets()  # It may have had more workers.
+        logger.info("the server before this one has ended")
+        if self.pid_file is not None:
+            try:
+                self.pid_file.move(self.workers.plan.settings.pid_file)
+            except OSError as error:
+                logger.error("the pid file stays %s: %s", self.pid_file.path, error)
+
+    def _on_caller_gone(self) -> None:
+        self._forget(self.lifeline)
+        self._stop(Urgency.GRACEFUL, time.monotonic())
+
+    def _on_change(self) -> None:
+        assert self.watcher is not None
+        try:
+            changes = self.watcher.read()
+        except StartupError as error:
+            logger.error("%s", error.message)
+            self._forget(self.watcher.fd)
+            return
+        for text in changes:
+            logger.info("changed: %s", text)
+        if changes and not self.urgency:
+            try:
+                os.chdir(self.directory)  # It may have been removed and made again.
+            except OSError as error:
+                logger.error("cannot reload, the next change tries again: %s", error)
+                return
+            self.workers.renew()
+
+    def _on_template(self, number: int) -> None:
+        template = self.templates[number]
+        if template.read():
+            self.loaded.add(number)
+        else:
+            self._forget(template.fd)  # Its exit code tells more.
+
+    def _succeeds(self) -> bool:
+        return self.predecessor >= 0
+
+    def _shares_sockets(self) -> bool:
+        """Whether there is another server, on the same ones."""
+        return self._succeeds() or bool(self.successor)
+
+    # --- What signals ask for ---
+
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals.append(number)
+
+    def _on_signal(self, number: signal.Signals, now: float) -> None:
+        if number == signal.SIGCHLD:
+            return  # It has woken us.
+        if number == signal.SIGTERM:
+            self._stop(Urgency.GRACEFUL, now)
+        elif number == signal.SIGINT:
+            self._stop(Urgency(min(self.urgency + 1, Urgency.FORCED)), now)
+        elif number == signal.SIGQUIT:
+            self._stop(Urgency.QUICK, now)
+        elif self.urgency:
+            logger.info("%s changes nothing: the server is stopping", number.name)
+        elif number == signal.SIGHUP:
+            self._on_hangup(now)
+        elif number == signal.SIGUSR1:
+            self._reopen_logs()
+        elif number == signal.SIGUSR2:
+            self._upgrade()
+        elif number in (signal.SIGTTIN, signal.SIGTTOU):
+            self.workers.resize(1 if number == signal.SIGTTIN else -1)
+        elif number == signal.SIGWINCH and not self.terminal:
+            # A terminal sends it whenever its window changes.
+            logger.info("the workers leave; HUP brings others")
+            self.workers.wind_down(now)
+
+    def _stop(self, urgency: Urgency, now: float) -> None:
+        if urgency <= self.urgency:
+            return
+        first, self.urgency = not self.urgency, urgency
+        if first:
+            if not self.code:
+                logger.info("stopping")
+            if self._succeeds():
+                notify(f"MAINPID={os.getppid()}")  # It goes on, as before us.
+            elif not self.successor:
+                notify("STOPPING=1")
+            # Before the workers, which take what waits and close theirs: from then on clients are refused.
+            self.sockets.close(leave_files=self._shares_sockets())
+        if urgency == Urgency.GRACEFUL:
+            self.workers.stop(now, successor=self._shares_sockets())
+        else:
+            # Without TERM before: who has nothing to finish would be at its end, and deaf, when this comes.
+            self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
+
+    def _on_hangup(self, now: float) -> None:
+        if self.terminal and not os.isatty(0):
+            logger.info("the terminal is gone")
+            self._stop(Urgency.GRACEFUL, now)
+            return
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._reload()
+        notify("READY=1")
+
+    def _reload(self) -> None:
+        try:
+            os.chdir(self.directory)  # It may be a link that leads elsewhere now.
+            before = self.workers.plan
+            app, settings = before.app, before.settings
+            if self.reader is not None:
+                app, settings = self.reader.read()[:2]
+            settings = resolve_paths(settings)
+            settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
+            if settings.reload:
+                settings = impatient(settings)
+            if settings.preload:
+                become_subreaper()
+            plan = _plan(app, settings)
+            self.sockets.require(settings)
+            self._give_files(plan)
+            self._change_log(settings)
+        except (StartupError, OSError) as error:
+            message = error.message if isinstance(error, StartupError) else str(error)
+            logger.error("the settings cannot be used, everything stays as it was: %s", message)
+            self.workers.keep_sockets()
+            return
+        if settings.umask is not None:
+            os.umask(settings.umask)
+        logger.info("settings and application are loaded anew")
+        self.addresses = tuple(self.sockets.addresses(settings))
+        plan.hooks.call("on_reload", self.info())
+        self.workers.change(plan)
+
+    def _change_log(self, settings: Settings) -> None:
+        """Raises StartupError; then the log is the old one."""
+        assert self.log is not None
+        self.log.close()
+        try:
+            self.log = _open_log(settings)
+        except StartupError:
+            self.log = _open_log(self.workers.plan.settings)
+            raise
+
+    def _reopen_logs(self) -> None:
+        assert self.log is not None
+        try:
+            self._give_files(self.workers.plan)
+        except StartupError as error:
+            logger.error("cannot prepare the files of the workers: %s", error)
+        try:
+            self.log.file.reopen()
+        except OSError as error:
+            logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
+        self.workers.tell(signal.SIGUSR1)
+
+    def _upgrade(self) -> None:
+        if self.successor or self._succeeds() or self.reader is None:
+            why = "the settings come from a program" if self.reader is None else "two servers run already"
+            logger.warning("USR2 changes nothing: %s", why)
+            return
+        self.workers.plan.hooks.call("pre_exec", self.info())
+        try:
+            os.chdir(self.directory)
+            alive, held = os.pipe()
+            try:
+                self.successor = fork(partial(upgrade.start_anew, self.sockets, alive, self.reader.environment()))
+            except OSError:
+                os.close(alive)
+                os.close(held)
+                raise
+        except OSError as error:
+            logger.error("another server cannot be started: %s", error)
+            return
+        os.close(alive)
+        self.held = held
+        logger.info("another server was started (pid %d); TERM ends this one", self.successor)
+
+    def _give_files(self, plan: Plan) -> None:
+        """Workers reopen the log files, and connect to nothing, as --user. Raises StartupError."""
+        if plan.identity is None:
+            return
+        settings = plan.settings
+        logs = {"--error-logfile": settings.error_logfile}
+        if settings.access_log:
+            logs["--access-logfile"] = settings.access_logfile
+        for name, path in logs.items():
+            if path != "-":
+                give_log(plan.identity, path, name)
+        for listener in self.sockets.listeners():
+            listener.give(*plan.identity[:2])
+
+    # --- Processes ---
+
+    def _launch(self, plan: Plan, slot: int, now: float) -> Process | None:
+        template = self._template(plan) if plan.settings.preload else None
+        if plan.settings.preload and template is None:
+            return None
+        listeners = self.sockets.of(slot, plan.settings)
+        with contextlib.ExitStack() as opened:  # all of it, or nothing where the system has no more
+            board = Board()
+            opened.callback(board.close)
+            heard, said = _pipe(opened)
+            lifeline, held = _pipe(opened)
+            opened.pop_all()
+        os.set_blocking(heard, False)
+        process = Process(plan, slot, board, held, heard, now)
+        spec = WorkerSpec(
+            plan.app,
+            self._settings(plan),
+            listeners,
+            SupervisorLink(slot, board, lifeline, said),
+            plan.identity,
+            plan.hooks,
+            self.info(),
+            process.info,
+        )
+        plan.hooks.call("pre_fork", self.info(), process.info())
+        try:
+            if template is not None:
+                process.pid = template.fork(
+                    slot, [board.fd, lifeline, said, *(each.sock.fileno() for each in listeners)]
+                )
+            else:
+                process.pid = fork(partial(self.entry.serve, spec), partial(self._become, process, listeners))
+        except OSError:
+            process.close()
+            raise
+        else:
+            self._watch(heard, partial(self._hear, process))
+            return process
+        finally:
+            if process.pid != os.getpid():
+                os.close(lifeline)
+                os.close(said)
+
+    def _settings(self, plan: Plan) -> Settings:
+        """Those that a worker is given: as configured, but for the number of workers."""
+        return replace(plan.settings, workers=self.workers.count_with(plan))
+
+    def _template(self, plan: Plan) -> Template | None:
+        """What has loaded the application for this plan; None while it does."""
+        if plan.number not in self.templates:
+            settings = self._settings(plan)
+            template = Template(
+                self._leave,
+                partial(self.entry.preload, plan.app, settings, plan.identity),
+                partial(self.entry.serve_preloaded, plan.app, settings, plan.hooks, self.info()),
+                partial(write_failed_start, settings=settings, process="template"),
+            )
+            self.templates[plan.number] = template
+            self._watch(template.fd, partial(self._on_template, plan.number))
+        return self.templates[plan.number] if plan.number in self.loaded else None
+
+    def _prune_templates(self) -> None:
+        """Those go that have ended, and those of plans that nobody is started with any more."""
+        needed = {plan.number for plan in (self.workers.plan, self.workers.candidate) if plan is not None}
+        for number, template in list(self.templates.items()):
+            if number not in needed or not template.pid or self.urgency:
+                if template.fd in self.readers:
+                    self._forget(template.fd)
+                template.close()
+                del self.templates[number]
+                self.loaded.discard(number)
+
+    def _become(self, process: Process, listeners: Container[object]) -> None:
+        """In a worker: makes it one."""
+        process.pid = os.getpid()
+        for fd in (process.lifeline, process.channel):
+            os.close(fd)
+        self._leave(listeners)
+
+    def _leave_to_watch(self) -> None:
+        """In the process that watches files."""
+        name_process(self.workers.plan.settings, "watcher")
+        self._leave()
+
+    def _leave(self, but: Container[object] = ()) -> None:
+        """In a new process: lets go of all that is the supervisor's and other workers', but for these listeners."""
+        self._leave_files(but)
+        if self.log is not None:
+            self.log.close()
+
+    def _leave_files(self, but: Container[object] = ()) -> None:
+        """Closes, in a forked process, the files of the supervisor but for its log."""
+        for listener in self.sockets.listeners():
+            if listener not in but:
+                listener.close()
+        for each in self.workers:
+            each.close()
+        for fd in (self.woken, self.waking):
+            os.close(fd)
+        for template in self.templates.values():
+            template.leave()
+        if self.watcher is not None:
+            self.watcher.leave()
+        for fd in (self.predecessor, self.held, self.lifeline):
+            if fd >= 0:
+                os.close(fd)
+
+    def _close(self) -> None:
+        self._prune_templates()
+        if self.watcher is not None:
+            self.watcher.close()
+        self.sockets.close(leave_files=self._shares_sockets())
+        if self.pid_file is not None:
+            self.pid_file.remove()
+        if self.log is not None:
+            self.log.close()
+
+
+def _open_log(settings: Settings) -> ErrorLog:
+    if settings.log_config:
+        before = set(sys.modules)
+        apply_config(settings.log_config, settings.app_dir)
+        _unload(set(sys.modules) - before, settings.app_dir)
+    return open_log(settings)
+
+
+def _unload(names: Iterable[str], app_dir: str) -> None:
+    """Has workers import these modules again, if they are the application's: here they would stay as they are now."""
+    folder = os.path.join(os.path.abspath(app_dir), "")
+    for name in names:
+        if (getattr(sys.modules.get(name), "__file__", None) or "").startswith(folder):
+            del sys.modules[name]
+
+
+def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for fd in ends:
+        opened.callback(os.close, fd)
+    return ends
+
+
+def _plan(app: str, settings: Settings) -> Plan:
+    """The first one; the number of others does not matter. Raises StartupError."""
+    count = settings.workers
+    if count == "auto":
+        from ianus.process.supervisor.cpus import cpus  # For this answer only.
+
+        count = cpus()
+    check_supervisor(settings, count)
+    hooks = Hooks.load(settings.hooks, settings.app_dir)
+    return Plan(1, app, settings, count, hooks, resolve(settings.user, settings.group))
+
+
+def _logical_directory() -> str:
+    """The current directory as the shell calls it: a deployment may have made a link lead elsewhere since."""
+    logical = os.environ.get("PWD", "")
+    try:
+        if logical and os.path.samefile(logical, "."):
+            return logical
+    except OSError:
+        pass
+    return os.getcwd()

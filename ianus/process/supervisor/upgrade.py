@@ -1,0 +1,50 @@
+"""Another server in place of this one, on the same sockets: after an update of Ianus, or of Python.
+
+USR2 starts it as this one was started. Both serve until this one is told to stop (TERM), or the new one, if it is not
+what was hoped for. The new one is given the sockets, and a pipe that ends with this one.
+"""
+
+import os
+import sys
+from typing import NamedTuple
+
+from ianus.process.supervisor.sockets import Handed, Sockets
+from ianus.telemetry.logger import logger
+
+VARIABLE = "IANUS_HANDOVER"
+
+
+class Handover(NamedTuple):
+    """What a server gets from the one before it. alive: readable once that has ended."""
+
+    sockets: Handed
+    alive: int
+
+
+def take_over() -> Handover | None:
+    """What this process was given, if it was; once."""
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    import json
+
+    given = json.loads(text)
+    os.set_inheritable(given["alive"], False)
+    return Handover(given["sockets"], given["alive"])
+
+
+def start_anew(sockets: Sockets, alive: int, environ: dict[str, str]) -> int:
+    """Becomes another server, with this environment: does not return unless that fails.
+
+    alive: the end of a pipe that it is to have.
+    """
+    import json
+
+    environ |= {VARIABLE: json.dumps({"sockets": sockets.handed(), "alive": alive})}
+    for fd in (alive, *(listener.sock.fileno() for listener in sockets.listeners())):
+        os.set_inheritable(fd, True)
+    try:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
+    except OSError as error:
+        logger.error("the new server cannot be started: %s", error)
+    return 3

@@ -1,0 +1,239 @@
+"""--reload: a process that watches files, and tells the supervisor what has changed.
+
+watchfiles has threads, and a process with threads must not fork workers; so it is imported in a child of its own. What
+that has to say are lines in a pipe: `watching`, then `changed main.py, views.py and 3 more` each time nothing has
+changed for --reload-delay seconds after a change; `polling` and why, when the system's limits leave no other way; and
+at the end, where it comes to that, `failed` and why. Only the
+supervisor ends the process: by closing the pipe, or by its own end, however that came.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ianus.errors import StartupError, one_line
+from ianus.process.fork import fork, heed_no_stop
+from ianus.process.supervisor.watched import Tree, Watched, editable_directories
+from ianus.settings.schema import Settings
+from ianus.telemetry.formatters import escape
+from ianus.telemetry.logger import logger
+
+# Seconds that requests in flight get: a developer waits for the next start.
+GRACE = 1.0
+
+# Seconds between two looks at what has changed; and when all files are looked at each time.
+STEP = 0.05
+POLL_SECONDS = 0.3
+
+
+def prepare(settings: Settings) -> "Watched":
+    """What is to be watched. Raises StartupError where that cannot be done."""
+    import importlib.util
+
+    if importlib.util.find_spec("watchfiles") is None:
+        raise StartupError(
+            "--reload needs watchfiles. Install it (pip install watchfiles), or restart the server yourself."
+        )
+    directories = settings.reload_dir or (settings.app_dir, *editable_directories())
+    return Watched(directories, settings.reload_include, settings.reload_exclude)
+
+
+def impatient(settings: Settings) -> Settings:
+    """The settings of workers that are replaced whenever a file is saved, and in which somebody may be debugging."""
+    grace = min(settings.timeout_graceful_shutdown or GRACE, GRACE)
+    return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
+
+
+# --- The supervisor's side ---
+
+
+class Watcher:
+    """The process, which watches when this object is there. Raises StartupError where that cannot be.
+
+    leave: called in it first; lets go of all that is the supervisor's.
+    fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
+    is_polling: it looks at all files periodically, since the system does not report changes.
+    """
+
+    def __init__(self, watched: Watched, delay: float, leave: Callable[[], None]) -> None:
+        """delay: seconds without a change until the ones before it are told. In the process it raises Forked."""
+        self.fd, told = os.pipe()
+        self._rest = b""
+        self._is_open = True
+        self.is_polling = False
+
+        def leave_all() -> None:
+            leave()
+            self.leave()
+
+        self.pid = fork(partial(_run, watched, delay, told, os.getpid()), leave_all)
+        os.close(told)
+        try:
+            # What is changed from here on is noticed: nothing of the application has been loaded yet.
+            self.read()
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> list[str]:
+        """What has changed, a text for people each time; waits for a line if there is none.
+
+        Raises StartupError when nothing is watched any more.
+        """
+        data = os.read(self.fd, 65536)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        reports = [line.decode().partition(" ") for line in lines]
+        for kind, _, text in reports:
+            if kind == "polling":
+                self.is_polling = True
+                logger.warning(
+                    "cannot watch files, polling them every %g s: %s. Watch fewer directories with --reload-dir, or "
+                    "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl",
+                    POLL_SECONDS,
+                    text,
+                )
+            if kind == "failed":
+                raise StartupError(
+                    f"The files cannot be watched: {text}. Watch fewer directories with --reload-dir, or let "
+                    "watchfiles poll them with WATCHFILES_FORCE_POLLING=1 in the environment."
+                )
+        if not data:
+            raise StartupError("The files are not watched any more: the process that did it was killed.")
+        return [text for kind, _, text in reports if kind == "changed"]
+
+    def leave(self) -> None:
+        """In a process that was forked since: lets go of the pipe."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self.fd)
+
+    def close(self) -> None:
+        """Ends the process. May be called twice."""
+        if self._is_open:
+            self.leave()
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+
+
+# --- The process ---
+
+
+def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
+    """Watches as long as the supervisor, a pid, is there. Returns the exit code."""
+    heed_no_stop()
+    try:
+        is_told = False
+
+        def report_polling(error: Exception) -> None:
+            os.write(pipe, f"polling {_told(error)}\n".encode())
+
+        for changed in settled(_watch(watched, report_polling), delay, time.monotonic):
+            if os.getppid() != supervisor:
+                break
+            if not is_told:
+                is_told = bool(os.write(pipe, b"watching\n"))
+            if changed:
+                os.write(pipe, f"changed {shown(changed)}\n".encode())
+    except BrokenPipeError:
+        pass  # The supervisor wants to know no more.
+    except Exception as error:  # OSError: of the system's limit on watches, for example.
+        os.write(pipe, f"failed {_told(error)}\n".encode())
+    return 0
+
+
+def _told(error: Exception) -> str:
+    return escape(str(error) if isinstance(error, OSError) else one_line(error))
+
+
+def _watch(watched: Watched, report_polling: Callable[[Exception], None]) -> Iterator[set[str]]:
+    """The files that have changed, every now and then; an empty set if none has.
+
+    The system watches directories, not names. So when a directory or the target of a link is another one than before,
+    as after `git checkout` or the update of a Kubernetes ConfigMap, that counts as a change and is watched from then.
+    """
+    # Each directory by itself: watchfiles reports no error for those that it finds by itself.
+    from watchfiles import Change, watch
+
+    polls = False
+    changed: set[str] = set()
+    replaced: set[str] = set()
+    tree = watched.tree()
+    roots = dict(tree.roots)
+    while True:
+        if not tree.directories:
+            time.sleep(STEP)
+            yield set()
+        try:
+            for several in _events(watch, tree, polls=polls):
+                yield changed | {path for _, path in several if watched.counts(path)}
+                changed = set()
+                touched = {path for change, path in several if change != Change.modified}
+                # A new directory may have the number of the one that it replaces.
+                replaced = touched & tree.directories.keys()
+                if replaced or ((touched or watched.roots() != tree.roots) and watched.tree() != tree):
+                    break
+        except FileNotFoundError:
+            if all(map(os.path.isdir, tree.directories)):
+                raise  # The cause is not a directory that was removed at this moment.
+        except Exception as error:  # OSError, and the library's own class
+            if polls:
+                raise
+            polls = True
+            report_polling(error)
+        before, tree = tree, watched.tree()
+        changed |= tree.differences(before, replaced)
+        # A directory that was removed counts once there is another one in its place.
+        changed |= {root for root, identity in tree.roots.items() if roots.get(root) != identity}
+        roots |= tree.roots
+
+
+def _events(
+    watch: Callable[..., Iterator[set[tuple[Any, str]]]], tree: Tree, *, polls: bool
+) -> Iterator[set[tuple[Any, str]]]:
+    milliseconds = int(STEP * 1000)
+    if not tree.directories:
+        return iter(())
+    return watch(
+        *tree.directories,
+        recursive=False,
+        watch_filter=None,  # Those that do not count must not hold up the others.
+        step=milliseconds,
+        rust_timeout=milliseconds,
+        yield_on_timeout=True,
+        force_polling=True if polls else None,
+        poll_delay_ms=int(POLL_SECONDS * 1000),
+    )
+
+
+def settled(changes: Iterable[set[str]], delay: float, clock: Callable[[], float]) -> Iterator[set[str]]:
+    """As `changes`, but those that follow each other within `delay` seconds of the clock come together, after them."""
+    changed: set[str] = set()
+    last = 0.0
+    for several in changes:
+        now = clock()
+        if several:
+            changed |= several  # There may be more, of an editor or of a version control system.
+            last = now
+        if changed and now - last >= delay:
+            yield changed
+            changed = set()
+        else:
+            yield set()
+
+
+def shown(changed: set[str]) -> str:
+    """Names for people: `main.py, views.py, urls.py and 2 more`."""
+    names = sorted(map(_relative, changed))
+    return escape(", ".join(names[:3])) + (f" and {len(names) - 3} more" if names[3:] else "")
+
+
+def _relative(path: str) -> str:
+    try:
+        return os.path.relpath(path)
+    except OSError:  # The current directory was removed.
+        return path

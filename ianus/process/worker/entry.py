@@ -1,0 +1,99 @@
+"""The entry points of a worker process, which the supervisor calls in a forked child."""
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ianus.acceptor.listener import listen_fd
+from ianus.errors import StartupError
+from ianus.hooks import ServerInfo, WorkerInfo
+from ianus.process.after_fork import set_handler
+from ianus.process.failures import write_crash, write_failed_start
+from ianus.process.fork import ignore
+from ianus.process.hooks import Hooks
+from ianus.process.privileges import Identity, assume
+from ianus.process.scoreboard import Board
+from ianus.process.title import name_process
+from ianus.process.worker_spec import SupervisorLink, WorkerSpec
+from ianus.settings.schema import Settings
+from ianus.telemetry.logs import apply_config
+
+if TYPE_CHECKING:
+    from ianus.gateway.loading.loader import Application
+
+
+# Maximum time for threads of an application that could not be started, or has ended its worker.
+FAILED_SECONDS = 2.0
+
+
+def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[Application, ...]":
+    """Loads what workers have in common, in the process that they are forked from. Raises StartupError."""
+    name_process(settings, "template")
+    if identity is not None:
+        assume(identity)
+    if settings.log_config:
+        apply_config(settings.log_config, settings.app_dir)
+    from ianus.process import serve
+    from ianus.process.worker import stack
+    from ianus.process.worker.worker import load_applications
+
+    apps = load_applications(app, settings)
+    stack.load_rooms(apps)
+    serve.load_loop(settings.loop, apps)
+    return apps
+
+
+def serve_preloaded(
+    app: str,
+    settings: Settings,
+    hooks: Hooks,
+    server: ServerInfo,
+    apps: "tuple[Application, ...]",
+    slot: int,
+    fds: list[int],
+) -> int:
+    """The life of a worker that was forked from what preload() has loaded. fds: board, lifeline, channel, listeners."""
+    board, lifeline, channel, *listening = fds
+    listeners = [listen_fd(fd) for fd in listening]
+    info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
+    supervised = SupervisorLink(slot, Board(board), lifeline, channel)
+    return serve(WorkerSpec(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
+
+
+def _explain(error: ImportError, settings: Settings) -> StartupError:
+    """Why the server's own modules cannot be loaded."""
+    return StartupError(
+        f"The user {settings.user} cannot load Python's modules ({error}). Let that user read {sys.prefix} and "
+        f"{sys.base_prefix}, with all directories above them."
+    )
+
+
+def serve(spec: WorkerSpec) -> int:
+    """The life of a worker. Returns its exit code; why it could not start is logged."""
+    name_process(spec.settings, f"worker {spec.supervised.slot + 1}")
+    from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
+
+    try:
+        if spec.identity is not None:
+            assume(spec.identity)
+        spec.hooks.call("post_fork", spec.server, spec.info())
+        try:
+            from ianus.process import serve as serving  # Here begins what the supervisor does not load.
+        except ImportError as error:
+            if not spec.settings.user:
+                raise
+            raise _explain(error, spec.settings) from None
+        ending = serving.serve(spec)
+        spec.end()
+    except StartupError as error:
+        write_failed_start(error, spec.settings, f"worker {spec.supervised.slot + 1}")
+        ending = Ending(error.exit_code, FAILED_SECONDS)
+    except SystemExit as error:  # of the application, in a callback of the loop
+        ending = Ending(error.code if isinstance(error.code, int) else bool(error.code), FAILED_SECONDS)
+    except Exception as error:
+        write_crash(error, spec.settings, f"worker {spec.supervised.slot + 1} (pid {os.getpid()})")
+        ending = Ending(1, FAILED_SECONDS)
+    # It is on its way out: a signal that comes once more must not change its exit code.
+    set_handler(HANDLED_SIGNALS, ignore)
+    return Exit(ending).run()

@@ -1,0 +1,116 @@
+"""A worker's side of liveness: it notices its supervisor's end, and tells what it is at when it is stuck.
+
+The supervisor's side is process/scoreboard and process/supervisor/workers, which reads it. The watching is done by a
+native thread (telemetry/liveness), since Python code could not notice that Python makes no progress.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from ianus.process.scoreboard import SIZE
+from ianus.process.stop_limits import of_all
+from ianus.process.worker_spec import SupervisorLink
+from ianus.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from ianus.exchange.service import Service
+    from ianus.process.worker.loop_blocks import Blockage
+    from ianus.process.worker.stack import Wired
+    from ianus.telemetry.in_flight import Shared
+    from ianus.telemetry.liveness import Pulse
+
+# What the supervisor is told of a worker that is stuck; the seconds come behind it.
+LOOP_STUCK = b"stuck\tits event loop has run no callback"
+CREW_STUCK = b"stuck\tno thread of it has looked at its connections"
+
+
+class Vigil:
+    """Watches over this process from now on; where it has a supervisor, also over that.
+
+    supervised: None where there is no supervisor.
+
+    When the supervisor has gone, the worker is told to stop by TERM, by QUIT when the limits of a graceful stop have
+    passed, and by KILL. Raises RuntimeError when the system gives no thread, and OSError when it gives no file.
+    """
+
+    def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None:
+        self._supervised = supervised
+        self._settings = settings
+        self._pulse: Pulse | None = None
+        self._blockage: Blockage | None = None
+        if supervised is None:
+            return
+        # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
+        faulthandler.enable(supervised.board.fd, all_threads=True)
+        self._run(supervised.lifeline)
+        # It keeps this object, too: until the very end something of the application may hold the process up.
+        os.register_at_fork(after_in_child=self._forget_in_child)
+
+    def start(self, wired: Wired) -> None:
+        """Connections are about to be accepted, and have to be served. In the thread of the running loop.
+
+        Raises RuntimeError and OSError as above.
+        """
+        milliseconds = self._settings.watch_loop if wired.asgi else 0
+        shared = self._show_in_flight(wired.service)
+        if milliseconds and self._pulse is None:
+            self._run()
+        if self._pulse is None:
+            return
+        if milliseconds:
+            from ianus.process.worker.loop_blocks import Blockage
+
+            self._blockage = Blockage(self._pulse, milliseconds)
+        self._pulse.judge(
+            wired.reactor.waker,
+            shared=shared,
+            timeout=self._settings.timeout if self._supervised is not None else 0.0,
+            channel=self._supervised.channel if self._supervised is not None else -1,
+            complaint=LOOP_STUCK if wired.asgi else CREW_STUCK,
+            limit=milliseconds / 1000,
+            thread=threading.get_ident(),
+            signal=self._blockage.signal if self._blockage is not None else 0,
+            alarm=self._blockage.alarm if self._blockage is not None else -1,
+        )
+
+    def stop(self) -> None:
+        """Nothing is served any more. Whether the supervisor is there is watched on."""
+        if self._pulse is not None:
+            self._pulse.rest()
+            if self._supervised is None:
+                self._pulse.close()
+        if self._blockage is not None:
+            self._blockage.close()
+            self._blockage = None
+
+    def _run(self, lifeline: int = -1) -> None:
+        from ianus.telemetry.liveness import Pulse  # Compiled; the supervisor's process loads none of that.
+
+        self._pulse = Pulse(lifeline, grace=of_all(self._settings))
+        self._pulse.run()
+
+    def _show_in_flight(self, service: Service) -> Shared | None:
+        """Lets the supervisor see which requests are in flight. Returns the memory that it reads."""
+        if self._supervised is None:
+            return None
+        import mmap
+
+        from ianus.telemetry.in_flight import InFlight, Shared
+
+        shared = Shared(mmap.mmap(self._supervised.board.fd, SIZE))
+        service.show_in_flight(InFlight(shared))
+        return shared
+
+    def _forget_in_child(self) -> None:
+        """After fork() in the application: the child is nobody's worker, and its crash nobody's but its own."""
+        supervised, self._supervised = self._supervised, None
+        if supervised is None:
+            return  # A child of a child: the numbers are other files by now.
+        faulthandler.enable(2)
+        os.close(supervised.lifeline)
+        os.close(supervised.channel)
+        supervised.board.close()

@@ -1,0 +1,83 @@
+"""Tells who blocks the event loop (--watch-loop): for how long, and in which line.
+
+Facts: the loop cannot tell while it is blocked; the interpreter cannot either, where C code holds its lock. So a native
+thread notices (telemetry/liveness) and asks the loop's thread for its stack, by a signal that faulthandler answers:
+that needs no lock, but can do no more than write a text. When the loop runs again, it logs that.
+
+Nothing is done about it, and a system call that the signal interrupts is started again.
+"""
+
+import asyncio
+import faulthandler
+import itertools
+import os
+import re
+import signal
+from time import monotonic
+from traceback import FrameSummary, StackSummary, format_list
+
+from ianus.errors import is_own
+from ianus.telemetry.liveness import Pulse
+from ianus.telemetry.logger import logger
+
+# A line that faulthandler writes of a frame.
+FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+
+# Bytes of a stack that are read; it has a hundred frames at most.
+LONGEST = 64 * 1024
+
+
+class Blockage:
+    """Logs what the pulse finds, until close(). For the thread of a running loop.
+
+    milliseconds: the limit, for messages. signal: what asks for a stack. alarm: the eventfd that tells of one.
+
+    Raises OSError where the system gives no files, and RuntimeError where no signal is free.
+    """
+
+    def __init__(self, pulse: Pulse, milliseconds: int) -> None:
+        self._pulse = pulse
+        self._milliseconds = milliseconds
+        self._loop = asyncio.get_running_loop()
+        self.signal = _free_signal()
+        self._stack = os.memfd_create("ianus-stack")
+        self.alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        faulthandler.register(self.signal, self._stack, all_threads=False)
+        signal.siginterrupt(self.signal, False)
+        self._loop.add_reader(self.alarm, self._tell)
+
+    def close(self) -> None:
+        """The pulse is at rest."""
+        self._loop.remove_reader(self.alarm)
+        faulthandler.unregister(self.signal)
+        os.close(self._stack)
+        os.close(self.alarm)
+
+    def _tell(self) -> None:
+        os.eventfd_read(self.alarm)
+        seconds = monotonic() - self._pulse.caught_since()
+        text = os.pread(self._stack, LONGEST, 0).decode("utf-8", "replace")
+        os.lseek(self._stack, 0, os.SEEK_SET)
+        os.ftruncate(self._stack, 0)
+        logger.warning(
+            "the event loop was blocked for %.2f s (--watch-loop %d); it was here:\n%s",
+            seconds,
+            self._milliseconds,
+            readable(text),
+        )
+
+
+def readable(text: str) -> str:
+    """What faulthandler has written of a thread, as a traceback has it, but for the server's own frames."""
+    frames = [FrameSummary(file, int(line), name) for file, line, name in FRAME.findall(text)]
+    of_application = list(itertools.takewhile(lambda frame: not is_own(frame.filename), frames))
+    of_application.reverse()
+    # Such as while another thread's C code holds Python's lock, or nobody gets the processor.
+    return "".join(format_list(StackSummary.from_list(of_application))).rstrip() or "  (in no code of the application)"
+
+
+def _free_signal() -> signal.Signals | int:
+    for number in range(signal.SIGRTMAX, signal.SIGRTMIN - 1, -1):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            return number
+    raise RuntimeError("--watch-loop needs a real-time signal, and every one is in use")

@@ -1,0 +1,70 @@
+"""Tells where a WSGI application is stuck: the request, how long it has been running, the Python stack.
+
+Nothing is done about it. Python cannot end a thread, and what the call waits for may come yet; but whoever looks at a
+server whose threads run out wants to know in which line they are.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ianus.process.worker.stacks import application_stack, current_frames
+from ianus.telemetry.logger import logger
+
+if TYPE_CHECKING:
+    from ianus.gateway.threads.pool import Crew
+
+
+# Seconds between two looks at most.
+LONGEST_PERIOD = 5.0
+
+
+class StuckReport:
+    """Reports each call once that has not returned after `limit` seconds."""
+
+    def __init__(self, crew: "Crew", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.crew = crew
+        self.limit = limit
+        self.sleep = sleep
+        # By thread, when a call began that was reported.
+        self._reported: dict[int, float] = {}
+
+    async def run(self) -> None:
+        """Looks time and again, until it is cancelled."""
+        period = min(self.limit / 4, LONGEST_PERIOD)
+        while True:
+            await self.sleep(period)
+            self.look()
+
+    def look(self) -> None:
+        """Reports the calls that are stuck now."""
+        # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
+        frames = current_frames()
+        now = monotonic()
+        stuck = [(line, age, thread) for line, age, thread in self.crew.running_calls() if age >= self.limit]
+        reported = self._reported
+        self._reported = {thread: now - age for _, age, thread in stuck}
+        for line, age, thread in stuck:
+            began = reported.get(thread)
+            # A thread's next call begins after the one that was reported had run for the limit.
+            if began is None or now - age - began > self.limit / 2:
+                logger.warning(
+                    "%s has not returned after %.1f s (--stuck-report-after %g); it is here now:\n%s",
+                    line,
+                    age,
+                    self.limit,
+                    _stack(frames.get(thread)),
+                )
+
+
+def show_calls(calls: "list[tuple[str, float, int]]") -> str:
+    """Formats calls that have not returned (Crew.running_calls), each with the stack of its thread."""
+    frames = current_frames()
+    return "\n".join(f"{line} ({age:.1f} s):\n{_stack(frames.get(thread))}" for line, age, thread in calls)
+
+
+def _stack(frame: FrameType | None) -> str:
+    # A response that waits for its client is in none of the application's functions.
+    return application_stack(frame) or "  (no Python code, as while it waits for its client)"

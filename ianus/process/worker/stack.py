@@ -1,0 +1,229 @@
+"""The rooms of the house wired together: from the sockets to the applications."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ianus.gateway.loading.loader import Application
+from ianus.settings.schema import Settings
+from ianus.telemetry.logs import LogFile, access_logger
+
+if TYPE_CHECKING:
+    from ianus.acceptor.reactor import Reactor
+    from ianus.codec.base import Request
+    from ianus.exchange.http import Gateway
+    from ianus.exchange.service import Deadlines, Service
+    from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
+    from ianus.gateway.threads.pool import Crew
+    from ianus.telemetry.access_log import AccessLog
+
+# The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
+RECEIVE_BYTES = 256 * 1024
+
+
+def load_rooms(apps: Sequence[Application]) -> None:
+    """Loads what wire() will need, for processes that are forked later."""
+    import ianus.acceptor.reactor
+    import ianus.codec.http1.codec
+    import ianus.exchange.http1_session
+    import ianus.telemetry.access_log
+
+    if any(app.interface == "wsgi" for app in apps):
+        import ianus.gateway.threads.pinned
+        import ianus.gateway.threads.pool
+        import ianus.gateway.wsgi.spool
+    if any(app.interface != "wsgi" for app in apps):
+        import ianus.gateway.asgi.gateway  # noqa: F401
+
+
+class Wired(NamedTuple):
+    """The compiled part: what accepts, counts, logs and calls.
+
+    asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
+    crew: the threads that call WSGI applications, if any is served.
+    """
+
+    reactor: "Reactor"
+    service: "Service"
+    access_log: "AccessLog | None"
+    asgi: "tuple[AsgiGateway, ...]"
+    crew: "Crew | None"
+
+
+def wire(
+    apps: Sequence[Application],
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    states: Sequence[dict[str, Any] | None],
+    access_file: LogFile | None,
+    on_spent: Callable[[], None],
+) -> Wired:
+    """Nothing is started yet. states: what the lifespan of each application has left for its requests. on_spent: called
+    once behind --max-requests, in the thread that serves the reactor.
+    """
+    # Loaded here, after all that can fail for reasons worth a message.
+    from ianus.acceptor.reactor import Reactor
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.codec.limits import Limits
+    from ianus.exchange.http1_session import HttpSessionFactory
+    from ianus.exchange.service import Service, WebSocketRules
+
+    access_log = None if access_file is None else _access_log(access_file, settings)
+    asgi = {
+        app.prefix: _asgi_gateway(app, settings, loop, state)
+        for app, state in zip(apps, states, strict=True)
+        if app.interface != "wsgi"
+    }
+    wsgi, crew = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
+    limits = Limits(
+        request_line=settings.limit_request_line,
+        field_size=settings.limit_request_field_size,
+        fields_size=settings.limit_request_fields_size,
+        fields=settings.limit_request_fields,
+        body_size=settings.max_request_body_size,
+    )
+    service = Service(
+        _router({**asgi, **wsgi}, settings.root_path_kept),
+        Http1Factory(limits),
+        deadlines=_deadlines(settings),
+        websocket_rules=WebSocketRules(
+            max_size=settings.ws_max_size,
+            max_queue=settings.ws_max_queue,
+            ping_interval=settings.ws_ping_interval,
+            ping_timeout=settings.ws_ping_timeout,
+            close_timeout=settings.ws_close_timeout,
+            deflate_level=settings.ws_deflate_level if settings.ws_per_message_deflate else 0,
+            limit=settings.limit_websockets,
+        ),
+        access_log=access_log,
+        date_header=settings.date_header,
+        server_header=settings.server_header,
+        headers=settings.header,
+        limit_concurrency=settings.limit_concurrency,
+        request_id_header=settings.request_id_header,
+        max_requests=most_requests(settings),
+        on_spent=on_spent,
+    )
+    longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
+    reactor = Reactor(
+        HttpSessionFactory(service),
+        limit_connections=settings.limit_connections,
+        receive_size=max(RECEIVE_BYTES, 2 * longest_line),
+    )
+    return Wired(reactor, service, access_log, tuple(asgi.values()), crew)
+
+
+def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
+    """Writes to the file, or through Python's logging if --log-config names an access logger; then to a file if one was
+    named.
+    """
+    from ianus.telemetry.access_log import AccessLog
+
+    as_json = settings.log_format == "json"
+    # Where HUP has dropped --log-config, the supervisor still knows what it named.
+    if settings.log_config and (name := access_logger()):
+        from ianus.telemetry.access_records import INTERVAL_SECONDS, AccessRecords
+
+        records = AccessRecords(name, settings.access_log_format, as_json=as_json)
+        return AccessLog(
+            -1 if settings.access_logfile == "-" else file.fd,
+            records.line_format,
+            exclude=settings.access_log_exclude,
+            interval=INTERVAL_SECONDS,
+            sink=records,
+        )
+    from ianus.telemetry.line_format import LineFormat
+
+    return AccessLog(file.fd, LineFormat(settings.access_log_format, json=as_json), exclude=settings.access_log_exclude)
+
+
+def _asgi_gateway(
+    app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, state: dict[str, Any] | None
+) -> "AsgiGateway":
+    from ianus.gateway.asgi.gateway import AsgiGateway
+
+    return AsgiGateway(
+        app.callable,
+        loop=loop,
+        name=app.name,
+        root_path=settings.root_path or settings.root_path_kept,
+        root_path_kept=bool(settings.root_path_kept),
+        mount=app.prefix,
+        sendfile=settings.asgi_sendfile,
+        early_hints=settings.early_hints,
+        open_websocket=_open_websocket if settings.ws == "auto" else None,
+        state=state,
+    )
+
+
+def _open_websocket(request: "Request") -> "AsgiExchange | None":
+    # Loaded with the first handshake: many applications never see one.
+    from ianus.gateway.asgi.websocket import open_websocket
+
+    return open_websocket(request)
+
+
+def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], Crew | None]":
+    """By prefix, and the threads that they share."""
+    if not apps:
+        return {}, None
+    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.wsgi.gateway import WsgiGateway
+    from ianus.gateway.wsgi.spool import Spool
+
+    crew = Crew(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
+    spool = Spool(settings.spool_dir, settings.limit_spool)
+    gateways: dict[str, Gateway] = {}
+    for app in apps:
+        gateways[app.prefix] = WsgiGateway(
+            app.callable,
+            crew=crew,
+            name=app.name,
+            root_path=settings.root_path or settings.root_path_kept,
+            root_path_kept=bool(settings.root_path_kept),
+            mount=app.prefix,
+            multithread=settings.threads != 1,
+            multiprocess=settings.workers != 1,
+            request_buffer=settings.request_buffer,
+            response_buffer=settings.response_buffer,
+            spool=spool,
+            sendfile=settings.sendfile,
+            early_hints=settings.early_hints,
+            keep_underscores=settings.header_map == "dangerous",
+        )
+    return gateways, crew
+
+
+def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
+    """The gateway for all requests."""
+    if len(gateways) == 1:
+        return gateways[""]
+    from ianus.gateway.mounts import Mounts
+
+    # What a proxy has left in the path stands before the path of the mount.
+    return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
+
+
+def most_requests(settings: Settings) -> int:
+    """This worker's own number, 0 for no limit: workers that were started together are not replaced together."""
+    if not settings.max_requests or not settings.max_requests_jitter:
+        return settings.max_requests
+    import random
+
+    return settings.max_requests + random.randint(0, settings.max_requests_jitter)
+
+
+def _deadlines(settings: Settings) -> "Deadlines":
+    from ianus.exchange.service import Deadlines
+
+    # Behind it WebSockets are closed, for which there has to be time as well.
+    most = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
+    return Deadlines(
+        request_header=settings.timeout_request_header,
+        keep_alive=settings.timeout_keep_alive,
+        request_body=settings.timeout_request_body,
+        body_rate=settings.limit_body_rate,
+        body_rate_grace=settings.limit_body_rate_grace,
+        write=settings.timeout_write,
+        drain_idle=min(settings.timeout_drain_idle, most),
+    )

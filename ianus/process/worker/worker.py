@@ -1,0 +1,439 @@
+"""Applications, served in one process: the house is opened, and closed again.
+
+It knows nothing of signals, of logging's configuration or of where the loop comes from, so it is the same in a
+process of its own (main.py) and inside somebody else's loop (server.py): it cancels the tasks of requests and of
+the lifespans, and no others.
+
+ASGI applications are started (lifespan), one after the other, before the first connection is accepted, and the banner
+appears when all this is done. A graceful stop goes the same way back: no new connections; requests in flight, and
+application calls that outlive their response, may finish within --timeout-graceful-shutdown; what remains is
+cancelled; the applications are told to clean up (lifespan), the last one first; logs are flushed. A quick stop is the
+same without the waiting, and gives the clean-up a few seconds only. A call of a WSGI application cannot be cancelled:
+its client is gone, and its thread is left behind where it does not return.
+
+The loop drives the reactor if there is an ASGI application. If there is none the crew does (gateway/threads/pool),
+and the loop is for signals, stopping and reports alone: then it touches the reactor only while the crew stands back.
+"""
+
+import asyncio
+import functools
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ianus._version import __version__
+from ianus.acceptor.listener import Listener
+from ianus.errors import ThreadLimitError
+from ianus.gateway.asgi.lifespan import Lifespan
+from ianus.gateway.loading.loader import Application, load, load_mounted
+from ianus.process.resources import check_spool
+from ianus.process.unix_access import log_restrictions
+from ianus.process.worker.patched_threads import check_threads
+from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.worker.slow_calls import show_calls
+from ianus.process.worker.stack import Wired, wire
+from ianus.process.worker.thread_pool import Foreman, in_loop
+from ianus.settings.schema import Settings
+from ianus.telemetry.logger import logger
+from ianus.telemetry.logs import LogFile
+
+if TYPE_CHECKING:
+    from ianus.gateway.threads.pool import Crew
+
+# Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
+CANCEL_GRACE = 2.0
+
+# Seconds after the last request in flight: until lingering connections are closed, and until WebSockets are whose
+# clients have not answered the close.
+LINGER_SECONDS = 0.25
+CLOSE_SECONDS = 1.0
+LOOK_SECONDS = 0.05
+
+# An application that has looked at should_exit (signals.py) within LOOKS_SECONDS ends its event streams itself, and
+# may send a last event. The others are notified of the stop after LAST_EVENT_SECONDS then.
+LOOKS_SECONDS = 2.0
+LAST_EVENT_SECONDS = 1.0
+QUICK_CLEAN_UP = 5.0
+
+
+def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
+    """The application that `app` names or is, and those that are mounted beside it. Raises StartupError."""
+    main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
+    mounted = [load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount]
+    apps = main, *mounted
+    check_threads(needed=serves_wsgi(apps) or settings.preload)
+    return apps
+
+
+def serves_wsgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is a WSGI application."""
+    return any(app.interface == "wsgi" for app in apps)
+
+
+def serves_asgi(apps: Sequence[Application]) -> bool:
+    """Whether one of them is an ASGI application."""
+    return any(app.interface != "wsgi" for app in apps)
+
+
+def describe(apps: Sequence[Application]) -> str:
+    """For people: names, interfaces, where they are mounted."""
+    return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
+
+
+def explain_unheeded(settings: Settings, *, wsgi: bool) -> str:
+    """What is to be said of numbers of threads, other than the defaults, that nothing heeds; "" is nothing.
+
+    wsgi: a WSGI application is served.
+    """
+    fixed = settings.threads != "auto"
+    bounded = settings.max_threads != Settings().max_threads
+    if wsgi:
+        return f"--max-threads has no effect beside --threads {settings.threads}" if fixed and bounded else ""
+    given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
+    return f"no WSGI application is served; without effect: {', '.join(given)}" if given else ""
+
+
+class Worker:
+    """Applications, served on listening sockets, with the running loop at hand.
+
+    apps: the one that has all paths but those of mounts comes first.
+    listeners: their owner's; closed early when a graceful stop begins.
+    stop: how a stop is asked for.
+    say: called with what there is to say to whoever looks after it, in words: "ready" once connections are accepted,
+        with the applications, the loop, the threads; "starting" when applications are about to be started, with the
+        seconds that they may take (0: no limit); "recycle" and the reason, once, when another is to take over,
+        while this one serves on until it is told to stop; "leaving" when it stops to accept connections; "closing"
+        when they are done and the applications clean up.
+    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
+    on_wired: called before the first connection is accepted, with what will serve it.
+    call_in_main: called with the threads of a WSGI application once they have started. The application is then called
+        in the thread that calls serve_pinned().
+    early_threads: those that there were before the first connection was accepted.
+
+    Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
+    """
+
+    def __init__(
+        self,
+        apps: Sequence[Application],
+        settings: Settings,
+        listeners: list[Listener],
+        stop: StopRequest,
+        *,
+        say: Callable[..., None] | None = None,
+        slot: int | None = None,
+        on_wired: Callable[[Wired], None] = lambda wired: None,
+        call_in_main: "Callable[[Crew], None] | None" = None,
+    ) -> None:
+        self.apps = apps
+        self.settings = settings
+        self.listeners = listeners
+        self.stop = stop
+        self.say = say or (lambda *words: None)
+        self.slot = slot
+        self.on_wired = on_wired
+        self.call_in_main = call_in_main
+        self.early_threads: frozenset[threading.Thread] = frozenset()
+        self.lifespans = {
+            app.prefix: Lifespan(
+                app,
+                mode=settings.lifespan,
+                startup_timeout=settings.timeout_lifespan_startup,
+                shutdown_timeout=settings.timeout_lifespan_shutdown,
+            )
+            for app in apps
+            if app.interface != "wsgi"
+        }
+        self.wired: Wired | None = None
+        self.access_file: LogFile | None = None
+        self.foreman = Foreman()
+        if serves_wsgi(apps):
+            check_spool(settings)
+        if settings.access_log:
+            self.access_file = LogFile(settings.access_logfile, "--access-logfile", 1)
+
+    async def serve(self) -> None:
+        """Starts, serves until asked to stop, and stops. Raises StartupError.
+
+        Cancelling it is the stop that waits for nothing but the application's clean-up.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            if await self._start_applications():
+                try:
+                    self._open_or_explain(loop)
+                    await self.stop.wait(Urgency.HANDOVER)
+                    await self._drain(loop)
+                except asyncio.CancelledError:
+                    self.stop.ask(Urgency.QUICK)
+                    await self._drain(loop)
+                    raise
+        finally:
+            await self.foreman.end_report()
+            await self._end_applications()
+
+    def close(self) -> None:
+        """Releases everything that the worker holds, however serve() ended."""
+        if self.wired is not None:
+            self.foreman.dismiss()
+            self.foreman.exclusively(self.wired.reactor.close)
+            self.foreman.close()
+            if self.wired.access_log is not None:
+                self.wired.access_log.close()
+            self.wired = None
+        if self.access_file is not None:
+            self.access_file.close()
+            self.access_file = None
+
+    def requests(self) -> "list[asyncio.Task[None]]":
+        """The calls of ASGI applications that have not returned."""
+        return [task for gateway in self.wired.asgi for task in gateway.tasks()] if self.wired is not None else []
+
+    def calls(self) -> list[tuple[str, float, int]]:
+        """Likewise of WSGI applications: request line, age in seconds, thread."""
+        return self.foreman.calls()
+
+    def time_left(self) -> float:
+        """Seconds that threads of the application may take: those that a stop leaves them, 0 for no limit."""
+        limit = self.settings.timeout_graceful_shutdown
+        if self.stop.urgency >= Urgency.QUICK:
+            return CANCEL_GRACE
+        passed = monotonic() - self.stop.since if self.stop.since else 0.0
+        return max(limit - passed, min(limit, CANCEL_GRACE))
+
+    async def wait_calls(self) -> None:
+        """Until all calls have returned that there are."""
+        while tasks := self.requests():
+            await asyncio.wait(tasks)
+        await self.foreman.wait_calls()
+
+    # --- Starting ---
+
+    async def _start_applications(self) -> bool:
+        """Whether they have started; not so if a stop was asked for meanwhile."""
+        if self.settings.lifespan != "off":
+            self.say("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
+        starting = asyncio.create_task(self._startup())
+        try:
+            if await self.until(starting, Urgency.HANDOVER):
+                starting.result()
+                return True
+            logger.info("asked to stop while the application was starting")
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting}, timeout=CANCEL_GRACE)
+        return False
+
+    async def _startup(self) -> None:
+        for lifespan in self.lifespans.values():
+            await lifespan.startup()
+
+    def _open_or_explain(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._open(loop)
+        except RuntimeError as error:
+            # The words of Python and of the server's own modules.
+            if "start new thread" in str(error) or "gives no thread" in str(error):
+                raise ThreadLimitError(error) from None
+            raise
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Lets the connections in."""
+        # Checked again: a hook, or the lifespan, may have patched them.
+        patched = check_threads(needed=serves_wsgi(self.apps) or self.settings.preload)
+        if patched and not self.slot:
+            logger.warning("%s", patched)
+        self.early_threads = frozenset(threading.enumerate())
+        states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
+        on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
+        self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
+        if wired.access_log is not None:
+            wired.access_log.start()
+        self.on_wired(wired)
+        for listener in self.listeners:
+            wired.reactor.listen(listener.sock)
+        if wired.asgi:
+            wired.reactor.attach(loop)
+        if wired.crew is not None:
+            self.foreman.start(
+                wired.crew,
+                wired.reactor,
+                shared=bool(wired.asgi),
+                stuck_report_after=self.settings.stuck_report_after,
+                # Without a supervisor there is nothing that would replace this process.
+                timeout=self.settings.timeout if self.slot is not None else 0.0,
+                on_stuck=functools.partial(self.say, "stuck"),
+                call_in_main=self.call_in_main,
+            )
+        # Each of a supervisor's workers would say the same.
+        if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):
+            logger.warning(unheeded)
+        facts = [describe(self.apps)]
+        if wired.asgi:
+            facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
+        if wired.crew is not None:
+            facts.append(f"threads {self.settings.threads}")
+        if self.slot is None:
+            logger.info(
+                "Ianus %s serves %s on %s; %s, pid %d",
+                __version__,
+                facts[0],
+                ", ".join(listener.address for listener in self.listeners),
+                ", ".join(facts[1:]),
+                os.getpid(),
+            )
+            log_restrictions(self.listeners)
+        self.say("ready", *facts)
+
+    # --- Stopping ---
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends the connections: gracefully while there is time, then all at once."""
+        wired = self.wired
+        assert wired is not None
+        limit = self.settings.timeout_graceful_shutdown
+        self.say("leaving")
+        if self.stop.urgency < Urgency.QUICK:
+            self._announce_stop(wired)
+            drained = asyncio.Event()
+            on_drained = in_loop(loop, drained.set)
+            handover = self.stop.urgency == Urgency.HANDOVER
+            self.foreman.exclusively(lambda: wired.reactor.drain(on_drained, handover=handover))
+            for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
+                listener.close()
+            ending = asyncio.create_task(self._end_streams(wired))
+            finishing = asyncio.create_task(self._finish(drained, wired))
+            hastening = asyncio.create_task(self._hasten(lambda: wired.reactor.drain(on_drained))) if handover else None
+            if not await self.until(finishing, Urgency.QUICK, limit):
+                finishing.cancel()
+            ending.cancel()
+            if hastening is not None:
+                hastening.cancel()
+        connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
+        # Some requests wait for a thread, and some calls outlive their request.
+        abandoned = max(wired.service.in_flight, len(requests) + len(calls))
+        self.foreman.dismiss()
+        await self.foreman.wait_idle(CANCEL_GRACE)
+        self.foreman.exclusively(wired.reactor.close)
+        if connections or abandoned:
+            why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
+            logger.log(
+                logging.WARNING if abandoned else logging.INFO,
+                "requests abandoned: %d, connections closed: %d, %s",
+                abandoned,
+                connections,
+                why,
+            )
+        await cancel(requests)
+        for gateway in wired.asgi:
+            gateway.end_cancelled()
+        await self._wait_for_crew()
+        self.foreman.close()
+
+    def _announce_stop(self, wired: Wired) -> None:
+        in_flight, websockets = wired.service.in_flight, wired.service.websockets
+        if self.slot is not None and not in_flight and not websockets:
+            return  # The supervisor has said why.
+        limit = self.settings.timeout_graceful_shutdown
+        logger.info(
+            "%sstopping; requests in flight: %d%s%s",
+            "" if self.slot is None else f"worker {self.slot + 1} (pid {os.getpid()}) is ",
+            in_flight,
+            f", WebSockets: {websockets}" if websockets else "",
+            f" (for up to {limit:g} s{'; INT again does not wait' if self.slot is None else ''})"
+            if limit and (in_flight or websockets)
+            else "",
+        )
+
+    async def _hasten(self, drain: Callable[[], None]) -> None:
+        """When those stop too who had taken over, nobody need be waited for who might come again."""
+        await self.stop.wait(Urgency.GRACEFUL)
+        self.foreman.exclusively(drain)
+
+    async def _end_streams(self, wired: Wired) -> None:
+        """Notifies event streams and requests that only wait, at once unless the application watches for the stop."""
+        if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
+            await asyncio.sleep(LAST_EVENT_SECONDS)
+        self.foreman.exclusively(wired.reactor.end_streams)
+
+    async def _close_rest(self, wired: Wired) -> None:
+        """Closes connections on which nothing is in flight any more, when their clients do not close them."""
+        busy = True
+
+        def look() -> None:
+            nonlocal busy
+            busy = wired.service.in_flight > 0 or wired.reactor.busy()
+
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.foreman.exclusively(look)
+            if busy:
+                since = loop.time()
+            elif loop.time() - since >= CLOSE_SECONDS:
+                self.foreman.exclusively(lambda: wired.reactor.close_rest(False))
+            elif loop.time() - since >= LINGER_SECONDS:
+                self.foreman.exclusively(lambda: wired.reactor.close_rest(True))
+
+    async def _finish(self, drained: asyncio.Event, wired: Wired) -> None:
+        """Until the last connection is gone and the last application call has returned."""
+        closing = asyncio.create_task(self._close_rest(wired))
+        try:
+            await drained.wait()
+        finally:
+            closing.cancel()
+        while tasks := self.requests():  # A response may be complete while background work goes on.
+            await asyncio.wait(tasks)
+        await self.foreman.dismiss().wait()
+
+    async def _wait_for_crew(self) -> None:
+        """Until those are gone whose calls have lost their clients."""
+        try:
+            async with asyncio.timeout(CANCEL_GRACE):
+                await self.foreman.dismiss().wait()
+        except TimeoutError:
+            calls = self.calls()
+            logger.warning("calls of WSGI applications that have not returned: %d\n%s", len(calls), show_calls(calls))
+
+    async def _end_applications(self) -> None:
+        """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
+        self.say("closing")
+        cleaning = asyncio.create_task(self._shutdown())
+        if await self.until(cleaning, Urgency.QUICK):
+            return
+        await asyncio.wait({cleaning}, timeout=QUICK_CLEAN_UP)
+        if not cleaning.done():
+            logger.warning("the application's shutdown was broken off after %g s", QUICK_CLEAN_UP)
+            await cancel([cleaning])
+            for lifespan in self.lifespans.values():
+                await lifespan.abandon()
+
+    async def _shutdown(self) -> None:
+        """In reverse, because an application may use what those before it have started."""
+        for lifespan in reversed(self.lifespans.values()):
+            await lifespan.shutdown()
+
+    async def until(self, task: "asyncio.Task[None]", urgency: Urgency, limit: float = 0.0) -> bool:
+        """Whether `task` is done within `limit` seconds (0: no limit) and before a stop this urgent."""
+        asked = asyncio.create_task(self.stop.wait(urgency))
+        try:
+            await asyncio.wait({task, asked}, timeout=limit or None, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        return task.done()
+
+
+async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
+    """Cancels `tasks` and gives them CANCEL_GRACE seconds to leave."""
+    if not tasks:
+        return
+    for task in tasks:
+        task.cancel()
+    _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_GRACE)
+    if stubborn:
+        logger.warning("%d tasks of the application ignore their cancellation", len(stubborn))

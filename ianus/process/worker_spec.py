@@ -1,0 +1,71 @@
+"""The data that a supervisor gives to a worker, and the functions that run in one.
+
+A worker writes lines to its supervisor, words separated by tabs: `starting SECONDS` before the applications start, with
+the limit for that; `ready FACT ...` once connections are accepted; `recycle REASON` to ask for a replacement; `leaving`
+when it stops accepting connections; `closing` when all requests are done and the application shuts down; `exiting
+SECONDS` after that, with the limit for the threads; `stuck REASON` from a native thread when nothing else in the worker
+runs any more.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ianus.acceptor.listener import Listener
+from ianus.hooks import ServerInfo, WorkerInfo
+from ianus.process.hooks import Hooks
+from ianus.process.privileges import Identity
+from ianus.process.scoreboard import Board
+from ianus.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from ianus.gateway.loading.loader import Application
+
+
+class SupervisorLink(NamedTuple):
+    """What a worker has of its supervisor, as descriptors.
+
+    slot: its number, from 0. board: memory that the supervisor reads. lifeline: ends when the supervisor ends.
+    channel: what is written to it, the supervisor hears.
+    """
+
+    slot: int
+    board: Board
+    lifeline: int
+    channel: int
+
+    def say(self, *words: str) -> None:
+        """One line. Where the supervisor is gone, nobody hears it."""
+        try:
+            os.write(self.channel, "\t".join(words).replace("\n", " ").encode() + b"\n")
+        except OSError:
+            pass
+
+
+class WorkerSpec(NamedTuple):
+    """What a worker is to do. listeners: its own from here on. identity: who it is to become. apps: loaded already."""
+
+    app: Any
+    settings: Settings
+    listeners: list[Listener]
+    supervised: SupervisorLink
+    identity: Identity | None
+    hooks: Hooks
+    server: ServerInfo
+    info: Callable[[], WorkerInfo]
+    apps: "tuple[Application, ...]" = ()
+
+    def end(self) -> None:
+        """The worker is about to end."""
+        self.hooks.call("worker_exit", self.server, self.info())
+
+
+class WorkerEntry(NamedTuple):
+    """The functions of process/worker/entry.py, which run in processes of their own.
+
+    The supervisor is given them, since it imports no module of a worker.
+    """
+
+    serve: Callable[[WorkerSpec], int]
+    preload: "Callable[[str, Settings, Identity | None], tuple[Application, ...]]"
+    serve_preloaded: "Callable[[str, Settings, Hooks, ServerInfo, tuple[Application, ...], int, list[int]], int]"

@@ -1,0 +1,157 @@
+"""Makes docs/settings.md of the table: `python -m ianus.settings.docs_page > docs/settings.md`."""
+
+from collections.abc import Iterable, Iterator
+
+from ianus.settings.foreign_options import ACCEPTED, ELSEWHERE
+from ianus.settings.schema import BESIDE, described, table
+from ianus.settings.setting import Setting
+
+HEAD = """\
+# Settings
+
+<!-- Made of the table in ianus/settings/schema.py by `python -m ianus.settings.docs_page`; change that. -->
+
+Each setting can be given in four places, under one name:
+
+| place | written |
+| --- | --- |
+| command line | `--timeout-write 30`; also `--timeout_write 30` |
+| environment | `IANUS_TIMEOUT_WRITE=30` |
+| file | `timeout_write = 30`; also `timeout-write = 30` |
+| Python | `ianus.run("main:app", timeout_write=30)`, `ianus.Settings(timeout_write=30)` |
+
+`ianus --print-config` prints every setting and where it came from, in a form that could be an `ianus.toml`.
+`ianus --check-config` does everything of a start but the sockets and the lifespan: it checks all settings, loads the
+application and says what is wrong. Its exit code is 0 if nothing is, 2 for a setting, 3 for what would prevent a start.
+
+What these settings are called by other servers is understood too: [other names](#other-names).
+
+## Which one counts
+
+1. the command line
+2. variables that begin with `IANUS_`
+3. the file
+4. `PORT` and `WEB_CONCURRENCY`, which platforms set
+5. the default
+
+A setting that may be repeated is taken whole from the first place that gives it. `PORT=5000` means
+`0.0.0.0:5000` and counts where nothing else says where to listen. `--host` and `--port` make up one address; where
+one place gives only one of them, the other is that of the next place, or of the default.
+
+From Python, options of other servers that change nothing here are warned of (`UserWarning`), as on the command line.
+From Python only what is given counts, and `None` is not given: neither file nor environment is read. What the command
+would find there, `ianus.settings.sources.read_sources()` returns.
+
+## The file
+
+It is `ianus.toml` in the current directory, or else the table `[tool.ianus]` in its `pyproject.toml`, or what
+`--config` names. An unknown name in it is an error. Octal digits stand in quotes: `uds-permissions = "660"`.
+
+```toml
+app = "main:app"                         # `ianus` alone serves it
+bind = ["0.0.0.0:8000", "unix:/run/app.sock"]
+max-request-body-size = "10M"
+timeout-graceful-shutdown = "1m"
+header = ["X-Frame-Options: DENY"]
+mount = ["/api=api:app", "/ws=realtime.asgi:create_app()"]
+```
+
+Paths are relative to the current directory, wherever the file is. `factory` and `interface` are about the application
+at `/`; a mounted one that a function makes is written as a call.
+
+## The environment
+
+An empty variable counts as one that is not set. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.
+Several values are separated by commas, those of `IANUS_HEADER` by line ends. A variable `IANUS_...` that is no
+setting is warned of; what Kubernetes sets for a service of the name `ianus` is not taken for settings.
+
+`--env-file .env` sets the variables of a file before anything else looks at the environment, unless they are set
+(`pip install python-dotenv`). It may be repeated; of two files the later one counts.
+
+## Times and sizes
+
+A time is a number of seconds (`10`, `0.5`) or has a unit: `500ms`, `30s`, `5m`, `1h`. A size is a number of bytes or
+has a unit, of either case: `K`, `M`, `G`, also written `KB` or `KiB`; all are powers of 1024.
+
+"""
+
+COMPLETION = """\
+## Shell completion
+
+`eval "$(ianus completion bash)"`, also for `zsh` and `fish`, makes the shell complete options and their values.
+`completion` is a sub-command only as the first word with another one behind it; `ianus completion` alone, or
+`ianus completion:app`, serves the module of that name.
+"""
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    return HEAD + "\n".join([*_groups(), COMPLETION, *_aliases(), *_habits()])
+
+
+def _groups() -> Iterator[str]:
+    rows = [*table(), *((name, setting, None) for name, setting in BESIDE.items())]
+    groups = dict.fromkeys(setting.group for _, setting, _ in rows)
+    for group in groups:
+        lines = (_row(name, setting, default) for name, setting, default in rows if setting.group == group)
+        yield f"## {group}\n\n" + _table(["option", "variable", "default", "meaning"], lines)
+
+
+def _row(name: str, setting: Setting, default: object) -> list[str]:
+    option = f"--{name.replace('_', '-')}"
+    flags = {"app": "`APP`"}.get(name, f"`{option}`" if not setting.short else f"`{setting.short}` `{option}`")
+    if isinstance(default, bool):
+        flags += f" `--no-{option[2:]}`"
+    variable = f"`IANUS_{name.upper()}`" + (f", `{setting.variable}`" if setting.variable else "")
+    shown = ", ".join(f"`{text}`" for text in setting.texts(default) if text)
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    notes = [
+        f"One of {', '.join(setting.choices)}." if setting.choices else "",
+        f"In {setting.unit}." if setting.unit else "",
+    ]
+    notes.append(f"0: {setting.zero}." if setting.zero else "")
+    return [flags, variable, shown, " ".join([setting.summary, *filter(None, notes)])]
+
+
+def _aliases() -> Iterator[str]:
+    yield "## Other names\n\nWhat other servers call these settings is understood in all places.\n"
+    lines = [
+        [f"`--{alias.name.replace('_', '-')}`", f"`--{name.replace('_', '-')}`" + EXPLAINED.get(alias.name, "")]
+        for name, setting in described()
+        for alias in setting.aliases
+    ]
+    yield _table(["name", "setting"], sorted(lines))
+
+
+# Where the value changes on the way.
+EXPLAINED = {
+    "uds": " `unix:PATH`",
+    "unix_socket": " `unix:PATH`",
+    "fd": " `fd://N`",
+    "http1_header_read_timeout": ", in milliseconds",
+    "reload_tick": ", in milliseconds",
+}
+
+
+def _habits() -> Iterator[str]:
+    yield "On the command line these are accepted with a warning, because they change nothing.\n"
+    lines = (
+        [_flags(each.names), ", ".join(f"`{value}`" for value in each.values or ()), each.because] for each in ACCEPTED
+    )
+    yield _table(["option", "values", "because"], lines)
+    yield "These are refused.\n"
+    yield _table(["option", "instead"], ([_flags(names), instead] for names, instead in ELSEWHERE.items()))
+
+
+def _flags(names: str) -> str:
+    return " ".join(f"`{name}`" for name in names.split())
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,107 @@
+"""What send() does after the client has left: how long it may be called, and that it does not keep the loop."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ianus.exchange.disconnect import ClientDisconnected
+from ianus.gateway.asgi import discarding
+from ianus.gateway.asgi.discarding import DiscardedSends
+
+PART = {"type": "http.response.body", "body": b"x", "more_body": True}
+LAST = {"type": "http.response.body", "body": b"x"}
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(discarding, "monotonic", clock)
+    return clock
+
+
+def raises(sends: DiscardedSends, message: dict[str, Any] = PART, *, own: bool = True, stopping: bool = False) -> bool:
+    try:
+        wait = sends.send(message, in_request_task=own, stopping=stopping)
+        if wait is not None:
+            wait.close()  # type: ignore[attr-defined]
+    except ClientDisconnected:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("own", "limit"), [(True, 2.0), (False, 600.0)])
+def test_parts_are_discarded_for_a_limited_time(clock: Clock, own: bool, limit: float) -> None:
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        assert not raises(sends, own=own)
+        clock.now += limit - 0.1
+        assert not raises(sends, own=own)
+        clock.now += 0.2
+        assert not raises(sends, LAST, own=own), "the last part ends the response anyway"
+        assert raises(sends, own=own)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_body_with_a_length_is_discarded_to_its_end(clock: Clock, begun: bool) -> None:
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=begun)
+        if not begun:
+            headers = [(b"Content-Length", b"10")]
+            assert not raises(sends, {"type": "http.response.start", "status": 200, "headers": headers})
+        clock.now += 10000
+        assert not raises(sends)
+
+    asyncio.run(main())
+
+
+def test_stream_that_the_stop_has_ended_hears_of_it_at_once() -> None:
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        assert raises(sends, own=False, stopping=True)
+
+    asyncio.run(main())
+
+
+def test_sender_whose_client_has_just_left_is_not_suspended(clock: Clock) -> None:
+    """A cancellation has to find it where it awaits something of its own, or its generator is not closed."""
+
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        for _ in range(2 * discarding.PAUSE_MESSAGES):
+            assert sends.send(PART, in_request_task=False, stopping=False) is None
+
+    asyncio.run(main())
+
+
+def test_busy_sender_lets_the_loop_run_and_pauses(clock: Clock) -> None:
+    async def main() -> None:
+        sends = DiscardedSends(asyncio.get_running_loop(), finite=False)
+        clock.now += discarding.FREE_SECONDS
+        waits = []
+        for number in range(1, 2 * discarding.PAUSE_MESSAGES + 1):
+            clock.now += 0.0001
+            wait = sends.send(PART, in_request_task=True, stopping=False)
+            if wait is not None:
+                waits.append(number)
+                await asyncio.ensure_future(finished(wait))
+        assert discarding.PAUSE_MESSAGES in waits
+        assert len(waits) > 10
+
+    async def finished(steps: Any) -> None:
+        class Steps:
+            def __await__(self) -> Any:
+                return steps
+
+        await Steps()
+
+    asyncio.run(main())

@@ -1,0 +1,177 @@
+"""A worker and its supervisor's end: how it hears of it, and what a child that an application forks makes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from ianus.process.scoreboard import Board
+from ianus.process.worker.liveness import Vigil
+from ianus.settings.schema import Settings
+from tests.helpers import PATIENCE
+
+pytestmark = pytest.mark.slow
+
+# A worker that says on its standard output what signals it gets, in place of obeying them.
+WORKER = """
+import os, signal, sys, time
+from ianus.process.scoreboard import Board
+from ianus.process import stop_limits
+from ianus.process.worker_spec import SupervisorLink
+from ianus.process.worker.liveness import Vigil
+from ianus.settings.schema import Settings
+
+stop_limits.MARGIN = stop_limits.ATEXIT_SECONDS = 0.005
+for number in (signal.SIGTERM, signal.SIGQUIT):
+    signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
+board, lifeline, channel = map(int, sys.argv[1:])
+vigil = Vigil(SupervisorLink(0, Board(board), lifeline, channel), Settings(**{settings}))
+os.write(1, b"ready\\n")
+{then}
+while True:
+    signal.pause()
+"""
+
+
+class Worker(NamedTuple):
+    """The test plays its supervisor: lifeline is the end to hold, channel the one to read."""
+
+    process: "subprocess.Popen[bytes]"
+    board: Board
+    lifeline: int
+    channel: int
+
+    def line(self) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def start_worker(then: str = "", **settings: float) -> Worker:
+        board = Board()
+        lifeline, held = os.pipe()
+        heard, channel = os.pipe()
+        code = WORKER.format(settings=settings, then=then)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, (board.fd, lifeline, channel))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(board.fd, lifeline, channel),
+        )
+        os.close(lifeline)
+        os.close(channel)
+        workers.append(Worker(process, board, held, heard))
+        assert workers[-1].line() == b"ready"
+        return workers[-1]
+
+    yield start_worker
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+        worker.board.close()
+        os.close(worker.channel)
+
+
+def test_the_supervisors_end_is_a_request_to_stop(start: Callable[..., Worker]) -> None:
+    worker = start()
+    os.close(worker.lifeline)
+    assert worker.line() == b"SIGTERM"
+
+
+def test_who_does_not_stop_in_time_is_told_again(start: Callable[..., Worker]) -> None:
+    worker = start("", timeout_graceful_shutdown=0.005, timeout_lifespan_shutdown=0.005)
+    os.close(worker.lifeline)
+    assert worker.line() == b"SIGTERM"
+    assert worker.line() == b"SIGQUIT"
+
+
+def test_nothing_is_done_while_the_supervisor_lives(start: Callable[..., Worker]) -> None:
+    worker = start("os.kill(os.getpid(), signal.SIGQUIT)")
+    # Had TERM come, it would have come first.
+    assert worker.line() == b"SIGQUIT"
+    os.close(worker.lifeline)
+
+
+def test_a_worker_that_holds_pythons_lock_hears_of_it_too(start: Callable[..., Worker]) -> None:
+    # The signal's handler is C code here, since no Python code runs.
+    worker = start(
+        "import ctypes; signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "os.write(1, b'holds\\n'); ctypes.PyDLL(None).poll(None, 0, -1)"
+    )
+    assert worker.line() == b"holds"
+    os.close(worker.lifeline)
+    assert worker.process.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer has its own report of that")
+def test_a_crash_leaves_the_stacks_on_the_board(start: Callable[..., Worker]) -> None:
+    worker = start("def broken(): os.kill(os.getpid(), signal.SIGSEGV)\nbroken()")
+    assert worker.process.wait(PATIENCE) == -signal.SIGSEGV
+    stacks = worker.board.stacks()
+    assert stacks.startswith("Fatal Python error: Segmentation fault\n\n")
+    assert " in broken\n" in stacks
+    os.close(worker.lifeline)
+
+
+def test_a_child_of_such_a_child_keeps_its_own_files(start: Callable[..., Worker]) -> None:
+    """They have the numbers that the worker's descriptors had."""
+    worker = start(
+        "if os.fork() == 0:\n"
+        "    own = [os.open('/dev/null', os.O_RDONLY) for _ in range(300)]\n"
+        "    if os.fork() == 0:\n"
+        "        for fd in own: os.fstat(fd)\n"
+        "        os.write(1, b'kept %d\\n' % ({lifeline, channel} <= set(own)))\n"
+        "    os._exit(0)\n"
+    )
+    assert worker.line() == b"kept 1"
+    os.close(worker.lifeline)
+
+
+def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None:
+    worker = start(
+        "import threading\n"
+        "inside = threading.Event()\n"
+        "def wait_for_the_database(): inside.set(); threading.Event().wait()\n"
+        "threading.Thread(target=wait_for_the_database, daemon=True).start()\n"
+        "inside.wait(); os.write(1, b'waits\\n')"
+    )
+    assert worker.line() == b"waits"
+    worker.process.send_signal(signal.SIGABRT)
+    assert worker.process.wait(PATIENCE) == -signal.SIGABRT
+    assert " in wait_for_the_database\n" in worker.board.stacks()
+    os.close(worker.lifeline)
+
+
+def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worker]) -> None:
+    # It crashes, and it outlives the worker: neither is the supervisor's business.
+    worker = start(
+        "reading, writing = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.close(writing); os.read(reading, 1); vigil.stop()\n"
+        "    os.kill(os.getpid(), signal.SIGABRT)\n"
+        "os.write(1, b'forked\\n'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert worker.line() == b"forked"
+    assert worker.process.wait(PATIENCE) == -signal.SIGKILL
+    # The channel and the lifeline are at their ends, though the child lives.
+    assert os.read(worker.channel, 1) == b""
+    with pytest.raises(BrokenPipeError):
+        os.write(worker.lifeline, b"x")
+    os.close(worker.lifeline)
+    assert worker.process.stderr is not None
+    assert b"Fatal Python error: Aborted" in worker.process.stderr.read()
+    assert worker.board.stacks() == ""
+
+
+def test_without_a_supervisor_nothing_is_changed() -> None:
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    vigil = Vigil(None, Settings())
+    vigil.stop()
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

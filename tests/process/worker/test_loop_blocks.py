@@ -1,0 +1,124 @@
+"""What is told of who blocks the event loop: readable stacks, and one warning for each time."""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import re
+import signal
+import tempfile
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from ianus.errors import PACKAGE_DIR
+from ianus.process.worker.loop_blocks import Blockage, readable
+from tests.helpers import PATIENCE
+
+
+def dumped() -> str:
+    """The stack of here, as faulthandler writes it."""
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file, all_threads=False)
+        file.seek(0)
+        return file.read().decode()
+
+
+def test_the_innermost_line_is_the_last_one() -> None:
+    *_, place, line = readable(dumped()).splitlines()
+    assert place.endswith(", in dumped")
+    assert line.strip() == "faulthandler.dump_traceback(file, all_threads=False)"
+
+
+def test_what_calls_the_server_is_left_out() -> None:
+    text = (
+        "Stack (most recent call first):\n"
+        '  File "/srv/library.py", line 2 in deep\n'
+        '  File "/srv/app with spaces.py", line 1 in app\n'
+        f'  File "{PACKAGE_DIR}gateway/asgi/run.py", line 25 in run\n'
+        '  File "/usr/lib/python3/asyncio/base_events.py", line 607 in run_forever\n'
+        f'  File "{PACKAGE_DIR}__main__.py", line 59 in <module>\n'
+    )
+    assert readable(text).splitlines() == [
+        '  File "/srv/app with spaces.py", line 1, in app',
+        '  File "/srv/library.py", line 2, in deep',
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Stack (most recent call first):\n  <no Python frame>\n",
+        f'Stack (most recent call first):\n  File "{PACKAGE_DIR}gateway/asgi/run.py", line 25 in run\n',
+        "\0\xff nonsense",
+    ],
+)
+def test_there_may_be_nothing_of_the_application_in_it(text: str) -> None:
+    assert readable(text) == "  (in no code of the application)"
+
+
+class StandInPulse:
+    """Plays the native thread."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+
+    def catch(self, blockage: Blockage, since: float) -> None:
+        self.since = since
+        signal.raise_signal(blockage.signal)
+        os.eventfd_write(blockage.alarm, 1)
+
+    def caught_since(self) -> float:
+        return self.since
+
+
+def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixture) -> None:
+    pulse: Any = StandInPulse()
+
+    def first_culprit(blockage: Blockage) -> None:
+        pulse.catch(blockage, monotonic() - 2.0)
+
+    def second_culprit(blockage: Blockage) -> None:
+        pulse.catch(blockage, monotonic() - 0.25)
+
+    async def main() -> None:
+        blockage = Blockage(pulse, 100)
+        for culprit in (first_culprit, second_culprit):
+            before = len(caplog.records)
+            culprit(blockage)
+            assert len(caplog.records) == before
+            while len(caplog.records) == before:  # noqa: ASYNC110  (the log tells nobody)
+                await asyncio.sleep(0)
+        blockage.close()
+
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    asyncio.run(main())
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    first, second = caplog.records
+    assert (first.name, first.levelno) == ("ianus.error", logging.WARNING)
+    told = re.match(r"the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n", first.getMessage())
+    assert told is not None
+    assert 2.0 <= float(told[1]) < PATIENCE
+    assert "first_culprit" in first.getMessage()
+    assert second.getMessage().startswith("the event loop was blocked for ")
+    assert "first_culprit" not in second.getMessage()
+    assert ", in second_culprit\n" in second.getMessage()
+
+
+def test_signals_that_somebody_handles_are_left_alone() -> None:
+    handled: list[int] = []
+    taken = (signal.SIGRTMAX, signal.SIGRTMAX - 1)
+    before = {number: signal.signal(number, lambda number, frame: handled.append(number)) for number in taken}
+
+    async def main() -> None:
+        blockage = Blockage(StandInPulse(), 100)  # type: ignore[arg-type]
+        assert blockage.signal == signal.SIGRTMAX - 2
+        signal.raise_signal(signal.SIGRTMAX)
+        blockage.close()
+
+    asyncio.run(main())
+    assert handled == [signal.SIGRTMAX]
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -1,0 +1,159 @@
+"""Signals and what they ask for, on every loop."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ianus.process.worker.signals import StopRequest, Urgency, handle_signals, wake_by_signals
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
+
+
+def new_uvloop() -> asyncio.AbstractEventLoop:
+    uvloop = pytest.importorskip("uvloop")
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, new_uvloop], ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    loop = request.param()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def stop(loop: asyncio.AbstractEventLoop) -> Iterator[StopRequest]:
+    stop = StopRequest()
+    restore = handle_signals(loop, stop)
+    yield stop
+    restore()
+
+
+def urgency_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: signal.Signals) -> Urgency:
+    for number in signals:
+        os.kill(os.getpid(), number)
+    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.HANDOVER), 5))
+    return stop.urgency
+
+
+@pytest.mark.parametrize(
+    ("signals", "urgency"),
+    [
+        ([signal.SIGTERM], Urgency.GRACEFUL),
+        ([signal.SIGINT], Urgency.GRACEFUL),
+        ([signal.SIGQUIT], Urgency.QUICK),
+        ([signal.SIGINT, signal.SIGINT], Urgency.QUICK),
+        ([signal.SIGTERM, signal.SIGINT], Urgency.QUICK),
+        ([signal.SIGTERM, signal.SIGTERM], Urgency.GRACEFUL),
+        ([signal.SIGINT, signal.SIGTERM], Urgency.GRACEFUL),
+        ([signal.SIGQUIT, signal.SIGTERM], Urgency.QUICK),
+        ([signal.SIGUSR2], Urgency.HANDOVER),
+        ([signal.SIGUSR2, signal.SIGTERM], Urgency.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGINT], Urgency.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGQUIT], Urgency.QUICK),
+        ([signal.SIGTERM, signal.SIGUSR2], Urgency.GRACEFUL),
+    ],
+)
+def test_what_signals_ask_for(
+    signals: list[signal.Signals], urgency: Urgency, loop: asyncio.AbstractEventLoop, stop: StopRequest
+) -> None:
+    assert urgency_after(loop, stop, *signals) == urgency
+
+
+def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+    async def scenario() -> None:
+        # From another thread, so that it comes while the loop sleeps, or at the latest right before.
+        threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+        await asyncio.wait_for(stop.wait(Urgency.GRACEFUL), 5)
+
+    loop.run_until_complete(scenario())
+    assert stop.urgency == Urgency.GRACEFUL
+
+
+@pytest.mark.parametrize("first", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
+def test_one_more_int_breaks_off_code_that_blocks_the_loop(
+    first: list[signal.Signals], loop: asyncio.AbstractEventLoop, stop: StopRequest
+) -> None:
+    async def blocks() -> None:
+        for number in first:
+            os.kill(os.getpid(), number)
+        assert stop.urgency == Urgency.NONE  # The loop has had no chance to hear of them.
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    loop.run_until_complete(blocks())
+    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.QUICK), 5))
+
+
+def test_the_handlers_of_before_come_back(loop: asyncio.AbstractEventLoop) -> None:
+    before = [signal.getsignal(number) for number in HANDLED]
+    restore = handle_signals(loop, StopRequest())
+    assert all(signal.getsignal(number) != old for number, old in zip(HANDLED, before, strict=True))
+    restore()
+    assert [signal.getsignal(number) for number in HANDLED] == before
+
+
+def test_handlers_that_python_cannot_know_become_the_default(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_handlers: list[Any] = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_handlers.append(handler))
+    handle_signals(loop, StopRequest())()
+    assert set_handlers[4:] == [signal.SIG_DFL] * 4
+
+
+def test_outside_the_main_thread_signals_are_left_alone(loop: asyncio.AbstractEventLoop) -> None:
+    before = [signal.getsignal(number) for number in HANDLED]
+    restored: list[Callable[[], None]] = []
+    thread = threading.Thread(target=lambda: restored.append(handle_signals(loop, StopRequest())))
+    thread.start()
+    thread.join()
+    restored[0]()
+    assert [signal.getsignal(number) for number in HANDLED] == before
+
+
+def test_urgency_never_falls() -> None:
+    stop = StopRequest()
+    stop.ask(Urgency.QUICK)
+    stop.ask(Urgency.GRACEFUL)
+    assert stop.urgency == Urgency.QUICK
+
+
+def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:
+    """Process managers repeat TERM; one that comes last must not change the exit code."""
+    restore = handle_signals(loop, StopRequest())
+    try:
+        loop.close()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.raise_signal(number)
+    finally:
+        restore()
+
+
+def test_signals_wake_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """A handler that ran between Python's last look and the loop's sleep has left something to be read."""
+    before = signal.set_wakeup_fd(-1)
+    undo = wake_by_signals(loop)
+    assert signal.set_wakeup_fd(-1) != -1
+    undo()
+    assert signal.set_wakeup_fd(before) == -1
+
+
+def test_asyncio_reads_what_a_signal_writes() -> None:
+    loop = asyncio.new_event_loop()
+    undo = wake_by_signals(loop)
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The loop would sleep for ever, were it not for the byte: nothing is scheduled.
+        assert loop._selector.select(0)  # type: ignore[attr-defined]
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        undo()
+        loop.close()

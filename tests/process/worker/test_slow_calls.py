@@ -1,0 +1,136 @@
+"""What is told of calls that do not return: the request, its age, the stack; and each once."""
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ianus.process.worker import slow_calls
+from ianus.process.worker.slow_calls import StuckReport
+
+Call = tuple[str, float, int]
+
+
+class StandIn:
+    """Plays a crew."""
+
+    def __init__(self) -> None:
+        self.now: list[Call] = []
+        self.looks = 0
+
+    def running_calls(self) -> list[Call]:
+        self.looks += 1
+        return self.now
+
+
+@pytest.fixture
+def crew() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def report(crew: StandIn, monkeypatch: pytest.MonkeyPatch) -> StuckReport:
+    monkeypatch.setattr(slow_calls, "monotonic", lambda: clock[0])
+    clock[0] = 1000.0
+    return StuckReport(crew, 30.0)  # type: ignore[arg-type]
+
+
+clock = [0.0]
+
+
+@pytest.fixture
+def blocked() -> Iterator[int]:
+    """A thread that is in wait_for_the_database()."""
+    inside, release = threading.Event(), threading.Event()
+
+    def wait_for_the_database() -> None:
+        inside.set()
+        release.wait()
+
+    thread = threading.Thread(target=wait_for_the_database)
+    thread.start()
+    inside.wait()
+    assert thread.ident is not None
+    yield thread.ident
+    release.set()
+    thread.join()
+
+
+def test_the_request_its_age_and_the_stack_are_told(
+    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew.now = [("GET /report HTTP/1.1", 31.25, blocked)]
+    report.look()
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("ianus.error", logging.WARNING)
+    first, *stack = record.getMessage().splitlines()
+    assert first == ("GET /report HTTP/1.1 has not returned after 31.2 s (--stuck-report-after 30); it is here now:")
+    # Nothing of what starts a thread, which is the same in each report.
+    assert stack[0].startswith('  File "')
+    assert stack[0].endswith(", in wait_for_the_database")
+    assert stack[1].strip() == "release.wait()"
+
+
+def test_what_is_not_that_old_is_not_told(
+    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew.now = [("GET /", 29.9, blocked)]
+    report.look()
+    assert caplog.records == []
+
+
+def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
+    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for age in (30.0, 35.0, 100.0):
+        crew.now = [("GET /one", age, blocked)]
+        clock[0] = 1000.0 + age
+        report.look()
+    assert len(caplog.records) == 1
+    # It has returned at once behind the last look, and another one has begun.
+    crew.now = [("GET /two", 30.0, blocked)]
+    clock[0] = 1130.0
+    report.look()
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["/one", "/two"]
+    crew.now = []
+    report.look()
+    crew.now = [("GET /three", 30.0, blocked)]
+    report.look()
+    assert len(caplog.records) == 3
+
+
+def test_a_thread_without_python_code_is_told_too(
+    crew: StandIn, report: StuckReport, caplog: pytest.LogCaptureFixture
+) -> None:
+    crew.now = [("GET /", 30.0, max(sys._current_frames()) + 1)]
+    report.look()
+    assert (
+        caplog.records[0].getMessage().endswith("it is here now:\n  (no Python code, as while it waits for its client)")
+    )
+
+
+def test_it_looks_four_times_within_the_limit() -> None:
+    async def main() -> None:
+        crew = StandIn()
+        loop = asyncio.get_running_loop()
+        ten = loop.create_future()
+        naps: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            naps.append(seconds)
+            if len(naps) == 10:
+                ten.set_result(None)
+            await asyncio.sleep(0)
+
+        for limit, period in ((30.0, slow_calls.LONGEST_PERIOD), (2.0, 0.5)):
+            ten, naps = loop.create_future(), []
+            task = asyncio.create_task(StuckReport(crew, limit, sleep).run())  # type: ignore[arg-type]
+            await ten
+            task.cancel()
+            assert naps[:10] == [period] * 10
+        assert crew.looks >= 18
+
+    asyncio.run(main())

@@ -1,0 +1,40 @@
+"""What wakes a reactor: who closes its descriptor, and when."""
+
+import os
+import threading
+
+import pytest
+
+from ianus.runtime.waker import Waker
+from ianus.telemetry.liveness import Pulse
+
+
+def test_it_is_closed_with_its_reactor() -> None:
+    waker = Waker()
+    fd = waker.fd
+    assert not os.get_inheritable(fd)
+    waker.close()
+    waker.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_one_that_a_thread_writes_to_is_open_as_long_as_that_may() -> None:
+    waker, pulse = Waker(), Pulse()
+    fd = waker.fd
+    pulse.judge(waker, timeout=30.0, thread=threading.get_ident())
+    waker.close()
+    os.fstat(fd)
+    del waker
+    os.fstat(fd)
+    del pulse
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_a_forked_child_closes_its_own() -> None:
+    waker = Waker()
+    fd = waker.fd
+    waker.forget()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
