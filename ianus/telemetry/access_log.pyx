@@ -7,9 +7,7 @@ file cannot be written, lines are lost, counted, and the count is written to the
 
 Compiled because every request passes here.
 """
-import os
 import threading
-import time
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
@@ -20,6 +18,7 @@ from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.line_format cimport Entry, LineFormat
 
 from ianus.telemetry.logger import logger
+from ianus.telemetry.system import pause, write
 
 
 cdef enum:
@@ -129,10 +128,10 @@ cdef class AccessLog:
         view = memoryview(lines)
         while view:
             try:
-                view = view[os.write(self.fd, view):]
+                view = view[write(self.fd, view):]
                 self.is_torn = bool(view)
             except BlockingIOError:
-                time.sleep(0.05)
+                pause(0.05)
             except OSError as error:
                 # A line of which a part was written is lost too.
                 self.lost += bytes(view).count(b"\n")

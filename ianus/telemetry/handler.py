@@ -6,13 +6,14 @@ a file go to standard error.
 """
 
 import logging
-import os
 import sys
 
 from ianus.telemetry.logger import fallback, format_safely
+from ianus.telemetry.system import pause, write
 
-# Milliseconds that a reader gets to take something, if another process has made the pipe or terminal non-blocking.
-WRITABLE_MILLISECONDS = 500
+# Seconds that a reader gets to take something, if another process has made the pipe or terminal non-blocking.
+WRITABLE_SECONDS = 0.5
+RETRY_SECONDS = 0.01
 
 
 class LineHandler(logging.Handler):
@@ -50,13 +51,17 @@ class LineHandler(logging.Handler):
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
+        waited = 0.0
         while view:
             try:
-                written = os.write(self._fd, view)
+                written = write(self._fd, view)
             except BlockingIOError:
-                if not _is_writable(self._fd):
+                if waited >= WRITABLE_SECONDS:
                     raise
+                pause(RETRY_SECONDS)  # select.poll() does not exist where eventlet has patched it.
+                waited += RETRY_SECONDS
                 continue
+            waited = 0.0
             view = view[written:]
             self._is_torn = bool(view)
 
@@ -73,11 +78,3 @@ def standard_error_handler() -> logging.Handler:
     except Exception:  # None, closed, or any object of the program's
         is_own = False
     return LineHandler(2, sys.stderr.encoding) if is_own else logging.StreamHandler()
-
-
-def _is_writable(fd: int) -> bool:
-    import select
-
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(WRITABLE_MILLISECONDS))

@@ -11,7 +11,6 @@ Rules:
 """
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from ianus.telemetry.formatters import AS_IT_CAME, TextFormatter
+from ianus.telemetry.system import write
 
 ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | None
 
@@ -56,7 +56,7 @@ class Fallback:
             sys.stderr.write(text)
             sys.stderr.flush()
         except Exception:  # None, closed, or an object of the application's that writes to the log itself
-            os.write(2, text.encode("utf-8", "backslashreplace"))
+            write(2, text.encode("utf-8", "backslashreplace"))
 
     def _explain(self, failure: BaseException) -> logging.LogRecord:
         import traceback  # Servers whose logging works need none of it.

@@ -37,7 +37,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
             raise OSError(28, "No space left on device")
         return write(fd, data)
 
-    monkeypatch.setattr(os, "write", limited)
+    monkeypatch.setattr("ianus.telemetry.handler.write", limited)
 
     def fill(full: bool) -> None:
         nonlocal is_full
@@ -87,7 +87,7 @@ def test_a_line_that_was_cut_off_gets_an_end(
         return written
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", limited)
+        patch.setattr("ianus.telemetry.handler.write", limited)
         logger.info("one")
     logger.info("two")
     begun, loss, line = path.read_text().splitlines()
