@@ -55,6 +55,14 @@ class ThreadLimitError(StartupError):
         )
 
 
+class AddressInUseError(StartupError):
+    """A TCP address is in use. port: its number."""
+
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__(message)
+        self.port = port
+
+
 class SettingError(StartupError, ValueError):
     """A setting has a value that it cannot have."""
 

@@ -21,7 +21,7 @@ import socket
 import stat
 from typing import Any
 
-from ianus.errors import StartupError
+from ianus.errors import AddressInUseError, StartupError
 from ianus.safe_paths import Parent, UnsafePathError
 
 # Host and port, for IPv6 followed by two numbers more.
@@ -98,7 +98,10 @@ def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False, dual
             except OSError as error:
                 # localhost is ::1 too, by /etc/hosts, on machines whose kernel has no IPv6.
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise StartupError(_explain_tcp(error, family, host, address[1])) from None
+                    message = _explain_tcp(error, family, host, address[1])
+                    if error.errno == errno.EADDRINUSE:
+                        raise AddressInUseError(message, address[1]) from None
+                    raise StartupError(message) from None
                 missing = error
         if missing is not None and not listeners:
             raise StartupError(_explain_tcp(missing, family, host, port)) from None

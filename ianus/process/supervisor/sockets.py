@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_over
+from ianus.errors import AddressInUseError, StartupError
 from ianus.process.resources import listen_on
 from ianus.settings.schema import Settings
 from ianus.settings.values import Bind, FdBind, UnixBind
@@ -92,11 +93,25 @@ class Sockets:
         """Listens on those addresses of `settings` that are not listened on yet. Raises StartupError."""
         for key in _keys(settings):
             if key not in self._open:
-                self._open[key] = self._listen(key, settings)
+                self._open[key] = self._add(key, settings)
             elif (lost := self._open[key][0].listeners[0]).has_lost_file():
                 self._open[key] = self._listen(key, settings)
                 logger.warning("the Unix socket was removed, created it again: %s", lost.path)
                 lost.close()
+
+    def _add(self, key: Key, settings: Settings) -> list[Address]:
+        """Listens on an address while others are open. Raises StartupError."""
+        try:
+            return self._listen(key, settings)
+        except AddressInUseError as error:
+            for listener in self.listeners():
+                if listener.sock.family != socket.AF_UNIX and listener.sock.getsockname()[1] == error.port:
+                    raise StartupError(
+                        f"{key[0]} is in use by this server itself, which listens on {listener.address}"
+                        f"{' for IPv4 too' if listener.address.startswith('http://[::]:') else ''}. "
+                        "A reload cannot change that: restart the server, or leave out the new address."
+                    ) from None
+            raise
 
     def keep(self, settings: Iterable[Settings], slots: int) -> None:
         """Closes what none of these `settings` needs, nor the first so many slots."""

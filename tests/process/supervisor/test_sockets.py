@@ -337,3 +337,23 @@ def test_another_process_takes_over(listen: Callable[..., Sockets]) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    ("before", "added", "address"),
+    [
+        ("[::]:{}", "0.0.0.0:{}", r"http://\[::\]:\d+ for IPv4 too"),
+        ("[::]:{}", "127.0.0.1:{}", r"http://\[::\]:\d+ for IPv4 too"),
+        ("0.0.0.0:{}", "127.0.0.1:{}", r"http://0\.0\.0\.0:\d+"),
+    ],
+)
+def test_an_address_that_the_server_has_taken_itself_is_not_called_that_of_another_process(
+    listen: Callable[..., Sockets], before: str, added: str, address: str
+) -> None:
+    """Once, the message of a reload asked to stop "another process"."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    sockets = listen(before.format(number))
+    with pytest.raises(StartupError, match=f"in use by this server itself, which listens on {address}. .*restart"):
+        sockets.require(settings(before.format(number), added.format(number)))
+    assert len(list(sockets.listeners())) == 1
