@@ -48,10 +48,11 @@ class StartupError(Exception):
 class ThreadLimitError(StartupError):
     """The system gives the process no thread that it cannot serve without."""
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException | str, *, details: str = "") -> None:
         super().__init__(
             f"The system gives no thread ({error}). Raise the limit on processes and threads, which is that of the "
-            "user (ulimit -u), of the service (TasksMax=) or of the container (pids limit)."
+            "user (ulimit -u), of the service (TasksMax=) or of the container (pids limit).",
+            details=details,
         )
 
 
@@ -121,6 +122,20 @@ def whole_traceback(error: BaseException) -> str:
     if not has_regular_links(error):
         return _short_traceback(error, hide_own=False)
     return "".join(traceback.format_exception(error))
+
+
+def is_thread_limit(error: BaseException) -> bool:
+    """Whether `error`, or what it was raised from, is that the system has given no thread."""
+    pending, seen = [error], set[int]()
+    while pending and len(seen) < MAX_LINKED:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if type(current) is RuntimeError and "can't start new thread" in str(current):
+            return True
+        pending += [*_cause_and_context(current), *members_of(current)[:MAX_SHOWN]]
+    return False
 
 
 def has_regular_links(error: BaseException) -> bool:

@@ -1,13 +1,12 @@
 """The data that a supervisor gives to a worker, and the functions that run in one.
 
-A worker writes lines to its supervisor, words separated by tabs: `starting SECONDS` before the applications start, with
-the limit for that; `ready FACT ...` once connections are accepted; `recycle REASON` to ask for a replacement; `leaving`
-when it stops accepting connections; `closing` when all requests are done and the application shuts down; `exiting
-SECONDS` after that, with the limit for the threads; `stuck REASON` from a native thread when nothing else in the worker
-runs any more.
+A worker writes lines to its supervisor, words separated by tabs: `refused REASON` when the system gives it no threads;
+`starting SECONDS` before the applications start, with the limit for that; `ready FACT ...` once connections are
+accepted; `recycle REASON` to ask for a replacement; `leaving` when it stops accepting connections; `closing` when all
+requests are done and the application shuts down; `exiting SECONDS` after that, with the limit for the threads; `stuck
+REASON` from a native thread when nothing else in the worker runs any more.
 """
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.process.scoreboard import Board
 from ianus.settings.schema import Settings
+from ianus.telemetry.system import write
 
 if TYPE_CHECKING:
     from ianus.gateway.loading.loader import Application
@@ -37,7 +37,7 @@ class SupervisorLink(NamedTuple):
     def say(self, *words: str) -> None:
         """One line. Where the supervisor is gone, nobody hears it."""
         try:
-            os.write(self.channel, "\t".join(words).replace("\n", " ").encode() + b"\n")
+            write(self.channel, "\t".join(words).replace("\n", " ").encode() + b"\n")
         except OSError:
             pass
 
@@ -67,5 +67,5 @@ class WorkerEntry(NamedTuple):
     """
 
     serve: Callable[[WorkerSpec], int]
-    preload: "Callable[[str, Settings, Identity | None], tuple[Application, ...]]"
-    serve_preloaded: "Callable[[str, Settings, Hooks, ServerInfo, tuple[Application, ...], int, list[int]], int]"
+    preload: "Callable[[str, Settings, Identity | None, Board], tuple[Application, ...]]"
+    serve_preloaded: "Callable[[str, Settings, Hooks, ServerInfo, Board, tuple[Application, ...], int, list[int]], int]"

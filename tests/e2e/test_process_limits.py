@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE
+from tests.helpers import PATIENCE, until
 
 APPS = {
     "wsgi": 'def app(environ, start_response):\n    start_response("200 OK", [])\n    return []\n',
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(path: Path, limit: int, *options: str) -> tuple[int, list[str]]:
+def run(path: Path, limit: int, *options: str, app: str = "main:app") -> tuple[int, list[str]]:
     """The exit code of a server with so many processes and threads, and the lines that it has written."""
     user = ("setpriv", "--reuid", USER, "--regid", USER, "--clear-groups")
     command = (
         *(*user, "--inh-caps", CAPABILITIES, "--ambient-caps", CAPABILITIES, "prlimit", f"--nproc={limit}"),
-        *(sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, "main:app"),
+        *(sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app),
     )
     ended = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=PATIENCE)
     return ended.returncode, ended.stderr.splitlines()
@@ -43,6 +43,7 @@ def run(path: Path, limit: int, *options: str) -> tuple[int, list[str]]:
         ("wsgi", 1, ("--preload",)),
         ("wsgi", 2, ("--preload",)),
         ("wsgi", 2, ("--workers", "2")),
+        *(("wsgi", limit, ("--workers", "3", "--preload")) for limit in (3, 4)),
     ],
 )
 def test_too_few_processes_are_said_in_one_message(
@@ -54,6 +55,93 @@ def test_too_few_processes_are_said_in_one_message(
     assert code == 3, lines
     assert len(lines) == 1, lines
     assert "ulimit -u" in lines[0]
+
+
+THREADS_AT_START = """
+import threading
+from starlette.applications import Starlette
+
+def start_threads():
+    for _ in range(10):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+async def plain(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        start_threads()
+
+async def starlette(scope, receive, send):
+    await Starlette(lifespan=lifespan)(scope, receive, send)
+
+import contextlib
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    start_threads()
+    yield
+"""
+
+
+@pytest.mark.parametrize("options", [("--preload",), ()])
+@pytest.mark.parametrize("limit", [8, 9, 10, 12])
+def test_workers_that_cannot_start_for_a_limit_do_not_repeat_it(
+    tmp_path: Path, limit: int, options: tuple[str, ...]
+) -> None:
+    """Some lack a thread, and some cannot be forked: one message of each kind at most."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "main.py").write_text(APPS["wsgi"])
+    code, lines = run(tmp_path, limit, "--workers", "3", *options)
+    assert code == 3, lines
+    assert 1 <= len(lines) <= 2, lines
+    assert sum("gives no thread" in line for line in lines) <= 1
+    assert all("ulimit -u" in line for line in lines)
+
+
+@pytest.mark.parametrize("app", ["plain", "starlette"])
+def test_a_lifespan_that_gets_no_thread_ends_the_start_with_the_limits_name(tmp_path: Path, app: str) -> None:
+    """Once, the server went on without lifespan, or did not name the limit."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "main.py").write_text(THREADS_AT_START)
+    code, lines = run(tmp_path, 8, app=f"main:{app}")
+    assert code == 3, lines
+    assert lines[-1].startswith(f"Error: The system gives no thread (main:{app} failed"), lines
+    assert "ulimit -u" in lines[-1]
+    assert sum("Error: The" in line for line in lines) == 1
+
+
+PIDS = Path("/sys/fs/cgroup/pids")
+
+
+@pytest.mark.parametrize(
+    ("limit", "options"),
+    [
+        *((limit, ()) for limit in (2, 3)),
+        *((limit, ("--preload",)) for limit in (2, 3, 4)),
+        *((limit, ("--preload", "--workers", "3")) for limit in (3, 4, 5)),
+    ],
+)
+def test_too_few_processes_of_a_container_are_said_in_one_message(
+    tmp_path: Path, limit: int, options: tuple[str, ...]
+) -> None:
+    """A pids cgroup limits root, too."""
+    group = PIDS / f"ianus-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "pids.max").write_text(str(limit))
+    except OSError:
+        pytest.skip("no pids cgroup (version 1) can be made here")
+    (tmp_path / "main.py").write_text(APPS["wsgi"])
+    script = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+    command = ("sh", "-c", script, "sh", sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, "main:app")
+    try:
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text(), "the end of all processes")
+        group.rmdir()
+    lines = ended.stderr.splitlines()
+    assert ended.returncode == 3, lines
+    assert len(lines) == 1, lines
+    assert "pids limit" in lines[0]
 
 
 def test_preload_without_proc_serves(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ silent one.
 import asyncio
 from typing import Any, Literal
 
-from ianus.errors import StartupError, one_line, user_traceback
+from ianus.errors import StartupError, ThreadLimitError, is_thread_limit, one_line, user_traceback
+from ianus.gateway.asgi.suspended import task_stack
 from ianus.gateway.loading.loader import Application
 from ianus.telemetry.logger import logger
 
@@ -112,6 +113,10 @@ class Lifespan:
                 self.shutdown_timeout,
             )
 
+    def stack(self) -> str:
+        """Formats the frames of the application in its lifespan, "" if there are none."""
+        return task_stack(self._task) if self._task is not None else ""
+
     # --- The application's side ---
 
     async def _run(self, state: dict[str, Any]) -> None:
@@ -175,6 +180,8 @@ class Lifespan:
         """startup.failed: frameworks put a whole traceback into the message."""
         text = message.strip()
         name = self.app.name
+        if "can't start new thread" in text:
+            return ThreadLimitError(f"{name} failed to start: can't start new thread", details=text)
         if "\n" in text:
             return StartupError(f"{name} failed to start: {text.splitlines()[-1].strip()}", details=text)
         return StartupError(f"{name} failed to start: {text or 'it gives no reason (lifespan.startup.failed)'}")
@@ -185,6 +192,10 @@ class Lifespan:
         error = _error_of(task)
         if isinstance(error, _ExitError):
             raise StartupError(f"{name} called sys.exit({error.code!r}) in its lifespan.startup.")
+        if error is not None and is_thread_limit(error):
+            raise ThreadLimitError(
+                f"{name} failed in its lifespan.startup: can't start new thread", details=user_traceback(error)
+            )
         if self.mode == "on":
             if error is None:
                 raise StartupError(

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from ianus.errors import StartupError
 from ianus.hooks import WorkerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.process.scoreboard import Board
+from ianus.process.start_reports import STARTING, StartReport
 from ianus.process.stop_limits import of_closing, of_exiting, until_closing
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
@@ -72,6 +74,7 @@ class Process:
         self.since = time.time()
         self.pid = 0
         self.stage = Stage.STARTING
+        self.start = StartReport(board, now)
         self.start_until = 0.0  # when its applications have to be started, 0 for no limit
         self.untold: list[signal.Signals] = []  # what it is told once it has started
         self.is_aborted = False
@@ -127,7 +130,10 @@ class Process:
         first = signal.SIGUSR2 if successor else signal.SIGTERM
         if self.stage is Stage.STARTING:  # It has no handlers yet, and nothing to finish.
             first = signal.SIGTERM
-            self.in_order.add(-first)
+            self.in_order |= {
+                -first,
+                StartupError.exit_code,
+            }  # A process that exits with the latter has logged the reason.
             self._was_starting = True
         self.stage = Stage.LEAVING
         self.ask(first, now, STARTING_SECONDS if self._was_starting else until_closing(self.plan.settings))
@@ -143,6 +149,7 @@ class Process:
         """Limits the start of the application, 0 for no limit. The worker keeps the limit itself, unless the
         application blocks its event loop.
         """
+        self.start.activity = STARTING
         self.start_until = now + seconds + START_MARGIN_SECONDS if seconds else 0.0
 
     def on_closing(self, now: float) -> None:
@@ -180,6 +187,7 @@ class Slot:
 
     serving: who accepts connections; starting: who is to. leaving: those before.
     unasked: the last one, if it stopped without being asked by this process.
+    is_overtaken: a start was given up here for a newer configuration, whose next worker starts in this slot.
     failures: how many in a row have ended soon; not_before: when the next one may start.
     """
 
@@ -189,6 +197,7 @@ class Slot:
         self.starting: Process | None = None
         self.leaving: list[Process] = []
         self.unasked: Process | None = None
+        self.is_overtaken = False
         self.failures = 0
         self.not_before = 0.0
 
@@ -209,6 +218,7 @@ class Slot:
         before, self.serving, self.starting = self.serving, self.starting, None
         assert self.serving is not None
         self.serving.stage = Stage.SERVING
+        self.is_overtaken = False
         if before is not None:
             self.leaving.append(before)
         return before
@@ -221,6 +231,14 @@ class Slot:
         self.serving.stage = Stage.LEAVING
         self.leaving.append(self.serving)
         self.serving = None
+
+    def give_up_start(self, now: float) -> None:
+        """Stops the process that is starting, for a newer configuration."""
+        assert self.starting is not None
+        process, self.starting = self.starting, None
+        self.leaving.append(process)
+        process.stop(now)
+        self.is_overtaken = True
 
     def retire(self) -> list[Process]:
         """Nobody is to serve here any more. Returns those who do."""

@@ -25,7 +25,6 @@ from ianus._version import __version__
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process.after_fork import close_in_children, set_handler
-from ianus.process.failures import write_failed_start
 from ianus.process.fork import HANDLED, Forked, fork
 from ianus.process.hooks import Hooks
 from ianus.process.open_files import check_supervisor, raise_limit
@@ -37,7 +36,8 @@ from ianus.process.supervisor.pid_file import PidFile
 from ianus.process.supervisor.slot import Plan, Process
 from ianus.process.supervisor.sockets import Sockets
 from ianus.process.supervisor.systemd import notify
-from ianus.process.supervisor.template import Template, become_subreaper
+from ianus.process.supervisor.template import become_subreaper
+from ianus.process.supervisor.templates import Templates
 from ianus.process.supervisor.watcher import Watcher, impatient, prepare
 from ianus.process.supervisor.workers import Workers
 from ianus.process.title import name_process
@@ -87,8 +87,6 @@ class Supervisor:
         self.log: ErrorLog | None = None
         self.pid_file: PidFile | None = None
         self.watcher: Watcher | None = None
-        self.templates: dict[int, Template] = {}  # by the number of the plan that they have loaded
-        self.loaded: set[int] = set()
         raise_limit()
         if settings.reload:
             watched = prepare(settings)
@@ -103,6 +101,7 @@ class Supervisor:
         self.sockets = Sockets(settings, None if handover is None else handover.sockets)
         self.addresses = tuple(self.sockets.addresses(settings))
         self.workers = Workers(plan, self.sockets, self._launch, self.info)
+        self.templates = Templates(self.workers, entry, self._leave, self._watch, self._forget)
         try:
             self._give_files(plan)
             self.log = _open_log(settings)
@@ -137,6 +136,7 @@ class Supervisor:
             while self.signals:
                 self._on_signal(signal.Signals(self.signals.popleft()), now)
             self._reap(now)
+            self.templates.step(now)
             self.workers.step(now)
             if self.workers.failed and not self.workers.plan.settings.reload:
                 self.code = StartupError.exit_code
@@ -178,7 +178,7 @@ class Supervisor:
 
     def _sleep(self, now: float) -> None:
         """Until something happens, or is due."""
-        due = self.workers.due(now)
+        due = min((each for each in (self.workers.due(now), self.templates.due()) if each), default=0.0)
         # Rounded up, so that it is due then.
         for fd, _ in self.poll.poll(max(int((due - now) * 1000) + 1, 0) if due else None):
             if fd in self.readers:
@@ -201,10 +201,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            for number, template in self.templates.items():
-                if template.pid == pid:
-                    template.pid = 0
-                    self.workers.reject(number, os.waitstatus_to_exitcode(status), now)
+            self.templates.on_exit(pid, status, now)
             if self.watcher is not None and self.watcher.pid == pid:
                 self.watcher.pid = 0
             if pid == self.successor:
@@ -270,13 +267,6 @@ class Supervisor:
                 logger.error("cannot reload, the next change tries again: %s", error)
                 return
             self.workers.renew()
-
-    def _on_template(self, number: int) -> None:
-        template = self.templates[number]
-        if template.read():
-            self.loaded.add(number)
-        else:
-            self._forget(template.fd)  # Its exit code tells more.
 
     def _succeeds(self) -> bool:
         return self.predecessor >= 0
@@ -432,9 +422,11 @@ class Supervisor:
     # --- Processes ---
 
     def _launch(self, plan: Plan, slot: int, now: float) -> Process | None:
-        template = self._template(plan) if plan.settings.preload else None
-        if plan.settings.preload and template is None:
-            return None
+        template = None
+        if plan.settings.preload:
+            template = self.templates.loaded(plan, self._settings(plan), self.info(), now)
+            if template is None:
+                return None
         listeners = self.sockets.of(slot, plan.settings)
         with contextlib.ExitStack() as opened:  # all of it, or nothing where the system has no more
             board = Board()
@@ -477,30 +469,10 @@ class Supervisor:
         """Those that a worker is given: as configured, but for the number of workers."""
         return replace(plan.settings, workers=self.workers.count_with(plan))
 
-    def _template(self, plan: Plan) -> Template | None:
-        """What has loaded the application for this plan; None while it does."""
-        if plan.number not in self.templates:
-            settings = self._settings(plan)
-            template = Template(
-                self._leave,
-                partial(self.entry.preload, plan.app, settings, plan.identity),
-                partial(self.entry.serve_preloaded, plan.app, settings, plan.hooks, self.info()),
-                partial(write_failed_start, settings=settings, process="template"),
-            )
-            self.templates[plan.number] = template
-            self._watch(template.fd, partial(self._on_template, plan.number))
-        return self.templates[plan.number] if plan.number in self.loaded else None
-
     def _prune_templates(self) -> None:
         """Those go that have ended, and those of plans that nobody is started with any more."""
-        needed = {plan.number for plan in (self.workers.plan, self.workers.candidate) if plan is not None}
-        for number, template in list(self.templates.items()):
-            if number not in needed or not template.pid or self.urgency:
-                if template.fd in self.readers:
-                    self._forget(template.fd)
-                template.close()
-                del self.templates[number]
-                self.loaded.discard(number)
+        plans = (self.workers.plan, self.workers.candidate) if not self.urgency else ()
+        self.templates.keep({plan.number for plan in plans if plan is not None})
 
     def _become(self, process: Process, listeners: Container[object]) -> None:
         """In a worker: makes it one."""
@@ -529,8 +501,7 @@ class Supervisor:
             each.close()
         for fd in (self.woken, self.waking):
             os.close(fd)
-        for template in self.templates.values():
-            template.leave()
+        self.templates.leave()
         if self.watcher is not None:
             self.watcher.leave()
         for fd in (self.predecessor, self.held, self.lifeline):

@@ -17,6 +17,7 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process.supervisor.slot import ABORTING, QUICK, Plan, Process, Slot, Stage
 from ianus.process.supervisor.sockets import Sockets
+from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 
 # Seconds from one look at the memory of workers to the next.
@@ -27,6 +28,12 @@ SPARED = 1.0
 
 # A start may take so many times as long as the longest one that succeeded.
 START_FACTOR = 3.0
+
+# Minimum seconds of a start before a newer configuration overtakes it.
+OVERTAKE_SECONDS = 1.0
+
+# Seconds in which workers that lack threads are logged once.
+REFUSED_SECONDS = 60.0
 
 # Seconds that a step may come late at most for hearts to be judged.
 LATE = 1.0
@@ -69,6 +76,7 @@ class Workers:
         self._memory_look = 0.0
         self._planned = 0.0  # when the next step was due
         self._longest_start = 0.0  # seconds that a worker took to become ready
+        self._refused_at = -REFUSED_SECONDS  # when that was logged last
 
     # --- What there should be ---
 
@@ -149,6 +157,8 @@ class Workers:
             self._slots[process.slot].leave(now)
         elif what == "starting" and process.stage is Stage.STARTING:
             process.start_within(_seconds(more), now)
+        elif what == "refused":
+            self._on_refused(process, more, now)
         elif what == "closing":
             process.on_closing(now)
         elif what == "exiting":
@@ -180,6 +190,11 @@ class Workers:
             if settings.workers_max_rss:
                 mebibytes = settings.workers_max_rss + random.randint(0, settings.workers_max_rss_jitter)
                 process.memory_limit = mebibytes << 20
+
+    def _on_refused(self, process: Process, why: str, now: float) -> None:
+        if now - self._refused_at >= REFUSED_SECONDS:
+            self._refused_at = now
+            logger.critical("worker failed to start: %s: %s", process, why)
 
     def on_exit(self, process: Process, status: int, now: float) -> None:
         """A worker has ended. status: as of os.waitpid()."""
@@ -297,6 +312,7 @@ class Workers:
             self.has_started = True
         self._judge(now)
         self._limit_starts(now)
+        self._overtake(now)
         self._retire(now)
         self._fill(now)
         self._replace(now)
@@ -308,9 +324,12 @@ class Workers:
         if not self._is_stopping and not self._is_wound_down:
             times += self._spared.values()
             times += [slot.not_before for slot in self._slots if slot.not_before > now]
-            for slot in self._slots:
-                if (starting := slot.starting) and not starting.is_aborted and (limit := self._start_limit(starting)):
-                    times.append(starting.heard + limit)
+            for starting in self._starting():
+                if not starting.is_aborted:
+                    times.append(starting.start.due())
+                    if limit := self.start_limit(starting.plan.settings):
+                        times.append(starting.heard + limit)
+            times += [self._overtaken_at(process) for _, process in self._outdated()]
             for process in self._serving():
                 settings = process.plan.settings
                 times.append(process.lives_until)
@@ -346,21 +365,39 @@ class Workers:
             self._memory_look = now + MEMORY_PERIOD
 
     def _limit_starts(self, now: float) -> None:
-        """Ends starts that take too long."""
-        for slot in self._slots:
-            process = slot.starting
-            if process is None or process.is_aborted:
+        """Reports starts that take long, and ends those that take too long."""
+        for process in self._starting():
+            if process.is_aborted:
                 continue
-            if (limit := self._start_limit(process)) and now >= process.heard + limit:
+            process.start.step(process, process.tell, now)
+            if (limit := self.start_limit(process.plan.settings)) and now >= process.heard + limit:
                 self._abort(process, f"it has not started within {limit:.0f} s", now)
 
-    def _start_limit(self, process: Process) -> float:
+    def start_limit(self, settings: Settings) -> float:
         """Seconds that a start may take, 0 for no limit: an import may hang while others serve. At first there is none,
         and what took long then may take long later."""
-        settings = process.plan.settings
         if not self.has_started or not settings.timeout or not settings.timeout_lifespan_startup:
             return 0.0
         return max(settings.timeout + settings.timeout_lifespan_startup, START_FACTOR * self._longest_start)
+
+    def _overtake(self, now: float) -> None:
+        """Stops starts that delay a newer configuration, as they may hang."""
+        for slot, process in self._outdated():
+            if now >= self._overtaken_at(process):
+                logger.warning("worker stopped before it had started, starting the newer configuration: %s", process)
+                slot.give_up_start(now)
+
+    def _outdated(self) -> list[tuple[Slot, Process]]:
+        """Returns starts with an older configuration, none while one has the newest."""
+        newest = (self.candidate or self.plan).number
+        starting = [(slot, slot.starting) for slot in self._slots[: self.count] if slot.starting is not None]
+        if any(process.plan.number == newest for _, process in starting):
+            return []
+        return [(slot, process) for slot, process in starting if not process.is_aborted]
+
+    def _overtaken_at(self, process: Process) -> float:
+        """Each start has as long as the longest one took: frequent changes must not prevent all of them."""
+        return process.started + max(OVERTAKE_SECONDS, self._longest_start)
 
     def _listen(self, process: Process, now: float) -> None:
         """Hears whether its heart beats; that is written into shared memory by a thread that needs nothing else."""
@@ -414,13 +451,15 @@ class Workers:
             return
         wanted = self._slots[: self.count if self.has_started or self._slots[0].serving else 1]
         # Where nobody serves there is nothing to lose.
-        plan = self.plan if any(self._serving()) else self.candidate or self.plan
+        newest = self.candidate or self.plan
+        plan = self.plan if any(self._serving()) else newest
         for slot in wanted:
             if slot.is_vacant() and now >= slot.not_before and slot.number not in self._spared:
                 if slot.unasked is not None:
                     logger.warning("worker was stopped by another process, starting a replacement: %s", slot.unasked)
                     slot.unasked = None
-                slot.starting = self._start(plan, slot, now)
+                slot.starting = self._start(newest if slot.is_overtaken else plan, slot, now)
+                slot.is_overtaken = slot.is_overtaken and slot.starting is None
 
     def _replace(self, now: float) -> None:
         """Starts the successor of one who is to be replaced, if nobody is being replaced now."""

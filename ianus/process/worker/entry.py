@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ianus.acceptor.listener import listen_fd
-from ianus.errors import StartupError
+from ianus.errors import StartupError, ThreadLimitError
 from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.after_fork import set_handler
 from ianus.process.failures import write_crash, write_failed_start
@@ -14,6 +14,7 @@ from ianus.process.fork import ignore
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
 from ianus.process.scoreboard import Board
+from ianus.process.start_reports import record_stacks
 from ianus.process.title import name_process
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
 from ianus.settings.schema import Settings
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 FAILED_SECONDS = 2.0
 
 
-def preload(app: str, settings: Settings, identity: Identity | None) -> "tuple[Application, ...]":
-    """Loads what workers have in common, in the process that they are forked from. Raises StartupError."""
+def preload(app: str, settings: Settings, identity: Identity | None, board: Board) -> "tuple[Application, ...]":
+    """Loads what workers have in common, in the process that they are forked from. Raises StartupError.
+
+    board: of this process, for its stacks.
+    """
+    record_stacks(board)
     name_process(settings, "template")
     if identity is not None:
         assume(identity)
@@ -49,15 +54,21 @@ def serve_preloaded(
     settings: Settings,
     hooks: Hooks,
     server: ServerInfo,
+    template: Board,
     apps: "tuple[Application, ...]",
     slot: int,
     fds: list[int],
 ) -> int:
-    """The life of a worker that was forked from what preload() has loaded. fds: board, lifeline, channel, listeners."""
+    """The life of a worker that was forked from what preload() has loaded.
+
+    template: the board of that process. fds: board, lifeline, channel, listeners.
+    """
     board, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
     info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
     supervised = SupervisorLink(slot, Board(board), lifeline, channel)
+    record_stacks(supervised.board)
+    template.close()
     return serve(WorkerSpec(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
 
 
@@ -72,6 +83,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 def serve(spec: WorkerSpec) -> int:
     """The life of a worker. Returns its exit code; why it could not start is logged."""
     name_process(spec.settings, f"worker {spec.supervised.slot + 1}")
+    record_stacks(spec.supervised.board)
     from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
 
     try:
@@ -87,7 +99,11 @@ def serve(spec: WorkerSpec) -> int:
         ending = serving.serve(spec)
         spec.end()
     except StartupError as error:
-        write_failed_start(error, spec.settings, f"worker {spec.supervised.slot + 1}")
+        if isinstance(error, ThreadLimitError) and not error.details:
+            # The limit is that of all workers, so the supervisor logs this once.
+            spec.supervised.say("refused", error.message)
+        else:
+            write_failed_start(error, spec.settings, f"worker {spec.supervised.slot + 1}")
         ending = Ending(error.exit_code, FAILED_SECONDS)
     except SystemExit as error:  # of the application, in a callback of the loop
         ending = Ending(error.code if isinstance(error.code, int) else bool(error.code), FAILED_SECONDS)

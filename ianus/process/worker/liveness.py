@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 from ianus.process.scoreboard import SIZE
+from ianus.process.start_reports import LOOK_SIGNAL, record_stacks
 from ianus.process.stop_limits import of_all
 from ianus.process.worker_spec import SupervisorLink
 from ianus.settings.schema import Settings
@@ -45,7 +47,7 @@ class Vigil:
         if supervised is None:
             return
         # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
-        faulthandler.enable(supervised.board.fd, all_threads=True)
+        record_stacks(supervised.board)
         self._run(supervised.lifeline)
         # It keeps this object, too: until the very end something of the application may hold the process up.
         os.register_at_fork(after_in_child=self._forget_in_child)
@@ -55,6 +57,8 @@ class Vigil:
 
         Raises RuntimeError and OSError as above.
         """
+        if self._supervised is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
+            faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
         milliseconds = self._settings.watch_loop if wired.asgi else 0
         shared = self._show_in_flight(wired.service)
         if milliseconds and self._pulse is None:
@@ -111,6 +115,8 @@ class Vigil:
         if supervised is None:
             return  # A child of a child: the numbers are other files by now.
         faulthandler.enable(2)
+        if signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
+            faulthandler.unregister(LOOK_SIGNAL)
         os.close(supervised.lifeline)
         os.close(supervised.channel)
         supervised.board.close()

@@ -11,17 +11,14 @@ import asyncio
 import faulthandler
 import itertools
 import os
-import re
 import signal
 from time import monotonic
-from traceback import FrameSummary, StackSummary, format_list
+from traceback import StackSummary, format_list
 
 from ianus.errors import is_own
+from ianus.process.start_reports import frames_of
 from ianus.telemetry.liveness import Pulse
 from ianus.telemetry.logger import logger
-
-# A line that faulthandler writes of a frame.
-FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 
 # Bytes of a stack that are read; it has a hundred frames at most.
 LONGEST = 64 * 1024
@@ -69,8 +66,7 @@ class Blockage:
 
 def readable(text: str) -> str:
     """What faulthandler has written of a thread, as a traceback has it, but for the server's own frames."""
-    frames = [FrameSummary(file, int(line), name) for file, line, name in FRAME.findall(text)]
-    of_application = list(itertools.takewhile(lambda frame: not is_own(frame.filename), frames))
+    of_application = list(itertools.takewhile(lambda frame: not is_own(frame.filename), frames_of(text)))
     of_application.reverse()
     # Such as while another thread's C code holds Python's lock, or nobody gets the processor.
     return "".join(format_list(StackSummary.from_list(of_application))).rstrip() or "  (in no code of the application)"

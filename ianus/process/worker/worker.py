@@ -30,6 +30,7 @@ from ianus.errors import ThreadLimitError
 from ianus.gateway.asgi.lifespan import Lifespan
 from ianus.gateway.loading.loader import Application, load, load_mounted
 from ianus.process.resources import check_spool
+from ianus.process.start_reports import FIRST_REPORT_SECONDS, REPORT_FACTOR
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker.patched_threads import check_threads
 from ianus.process.worker.signals import StopRequest, Urgency
@@ -230,7 +231,11 @@ class Worker:
 
     async def _startup(self) -> None:
         for lifespan in self.lifespans.values():
-            await lifespan.startup()
+            report = asyncio.create_task(_report_startup(lifespan))
+            try:
+                await lifespan.startup()
+            finally:
+                report.cancel()
 
     def _open_or_explain(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -426,6 +431,21 @@ class Worker:
         finally:
             asked.cancel()
         return task.done()
+
+
+async def _report_startup(lifespan: Lifespan) -> None:
+    """Logs where a startup is that awaits something for long. One that blocks the loop is reported from outside it."""
+    passed, pause = 0.0, FIRST_REPORT_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        passed += pause
+        pause = passed * (REPORT_FACTOR - 1)
+        logger.warning(
+            "application is still starting after %.0f s (lifespan.startup): %s; it is here:\n%s",
+            passed,
+            lifespan.app.name,
+            lifespan.stack() or "  (in no Python code of the application)",
+        )
 
 
 async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:

@@ -17,6 +17,7 @@ import pytest
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process.hooks import Hooks
+from ianus.process.start_reports import FIRST_REPORT_SECONDS, LOOK_SIGNAL
 from ianus.process.stop_limits import ATEXIT_SECONDS, MARGIN
 from ianus.process.supervisor import workers as module
 from ianus.process.supervisor.slot import (
@@ -32,7 +33,7 @@ from ianus.process.supervisor.slot import (
     Process,
     Stage,
 )
-from ianus.process.supervisor.workers import MEMORY_PERIOD, PATIENCE, SOON, SPARED, Workers
+from ianus.process.supervisor.workers import MEMORY_PERIOD, OVERTAKE_SECONDS, PATIENCE, SOON, SPARED, Workers
 from ianus.settings.schema import Settings
 from ianus.settings.values import Mount
 
@@ -76,9 +77,13 @@ class Fake(Process):
         super().__init__(plan, slot, self.memory, -1, -1, now)  # type: ignore[arg-type]
         self.pid = pid
         self.told: list[signal.Signals] = []
+        self.looks = 0  # how often it was asked for its stack
 
     def tell(self, number: signal.Signals) -> None:
-        self.told.append(number)
+        if number == LOOK_SIGNAL:
+            self.looks += 1
+        else:
+            self.told.append(number)
 
     def heard_signals(self) -> list[signal.Signals]:
         told, self.told = self.told, []
@@ -1258,17 +1263,113 @@ def test_a_new_configuration_that_hangs_is_ended_while_the_old_one_serves() -> N
     assert list(world.workers) == [old]
 
 
-def test_a_change_is_tried_once_a_start_that_hangs_was_ended() -> None:
+def test_a_newer_change_overtakes_a_start_that_hangs() -> None:
+    """Once, it had to wait until the start was killed."""
     world = served(1)
     world.change()
     hanging = world.launched[-1]
     world.change()
-    world.step(start_limit(world) + 1)
-    assert hanging.heard_signals() == [ABRT]
-    world.end(hanging, code=-ABRT)
-    world.step(1)
-    assert world.launched[-1] is not hanging
+    world.step(OVERTAKE_SECONDS + 0.1)
+    assert hanging.heard_signals() == [TERM]
     assert world.starting() == [(0, 3)]
+    world.end(hanging, code=-TERM)
+    world.ready(world.last())
+    assert world.serving() == [(0, 3)]
+
+
+def test_a_fixed_file_overtakes_the_first_start_that_hangs() -> None:
+    world = World(1)
+    world.step(60)
+    hanging = world.last()
+    world.change()
+    assert hanging.heard_signals() == [TERM]
+    assert world.starting() == [(0, 2)]
+
+
+def test_a_start_that_takes_its_usual_time_is_not_overtaken() -> None:
+    """Or changes that come often would prevent every start."""
+    world = World(1)
+    world.step(20)
+    world.ready(world.last())
+    world.change()
+    starting = world.last()
+    world.change()
+    world.step(19)
+    assert starting.heard_signals() == []
+    world.ready(starting)
+    assert world.serving() == [(0, 2)]
+
+
+def test_a_respawn_that_hangs_is_overtaken_by_a_change_while_others_serve() -> None:
+    world = served(2)
+    world.step(SOON)
+    world.end(world.launched[1], code=-KILL)
+    hanging = world.last()
+    world.change()
+    world.step(OVERTAKE_SECONDS + 0.1)
+    assert hanging.heard_signals() == [TERM]
+    assert world.starting() == [(1, 2)]
+
+
+def test_what_overtakes_and_fails_too_leaves_the_old_configuration() -> None:
+    world = served(2)
+    world.step(SOON)
+    world.end(world.launched[1], code=-KILL)
+    hanging = world.last()
+    world.change()
+    world.step(OVERTAKE_SECONDS + 0.1)
+    world.end(hanging, code=-TERM)
+    world.end(world.last(), code=3)
+    world.step(1)
+    assert world.workers.candidate is None
+    assert world.starting() == [(1, 1)]
+
+
+def test_a_start_that_lasts_is_reported_at_growing_intervals(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, the first start could wait for a database for ever without a word."""
+    world = World(1)
+    world.step(FIRST_REPORT_SECONDS - 0.1)
+    process = world.last()
+    assert process.looks == 0
+    process.memory.written = (
+        'Stack (most recent call first):\n  File "/srv/main.py", line 4 in connect\n'
+        '  File "<frozen importlib._bootstrap>", line 241 in _call_with_frames_removed\n'
+        f'  File "{module.__file__}", line 1 in load\n  File "/usr/bin/ianus", line 9 in <module>\n'
+    )
+    world.step(90)
+    assert process.looks == 3
+    reports = [each.message for each in caplog.records if "still loading" in each.message]
+    assert [re.findall(r"after (\d+) s: worker 1 \(pid 100\); the main", each) for each in reports] == [
+        ["10"],
+        ["30"],
+        ["90"],
+    ]
+    assert reports[0].splitlines()[1:] == ['  File "/srv/main.py", line 4, in connect']
+
+
+def test_an_event_loop_that_waits_in_a_lifespan_is_not_reported_here(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(1)
+    world.step()
+    world.say(world.last(), "starting\t0")
+    world.last().memory.written = '  File "/usr/lib/python3/selectors.py", line 468 in select\n'
+    world.last().memory.written += '  File "/usr/lib/python3/asyncio/base_events.py", line 1898 in _run_once\n'
+    world.step(60)
+    assert "still" not in caplog.text
+    world.last().memory.written = '  File "/srv/main.py", line 7 in lifespan\n'
+    world.step(60)
+    assert "application is still starting after" in caplog.text
+
+
+def test_workers_that_lack_threads_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(3)
+    world.step()
+    world.ready(world.last())
+    for process in world.launched[1:]:
+        world.say(process, "refused\tThe system gives no thread (x).")
+    for process in world.launched[1:]:
+        world.end(process, code=3)
+    assert caplog.text.count("The system gives no thread (x).") == 1
+    assert world.workers.failed
 
 
 def test_the_first_start_may_take_as_long_as_it_likes() -> None:
