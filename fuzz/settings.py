@@ -30,12 +30,12 @@ def check(data: bytes) -> None:
     # As Python reads arguments and variables of the environment.
     text = data.decode("utf-8", "surrogateescape")
     for name, setting in SETTINGS:
-        value, refusal = read(setting.kind, text)
+        value, refusal = read(setting.parse, text)
         if refusal:
             assert refusal.endswith("."), f"{name}: {refusal}"
         elif value is not None:
-            shown = setting.show(value)
-            assert same(setting.kind(shown), value), f"{name}: {value!r} is shown as {shown!r}"
+            shown = setting.to_text(value)
+            assert same(setting.parse(shown), value), f"{name}: {value!r} is shown as {shown!r}"
     if not read(check_access_log_format, text)[1]:
         LineFormat(text)
 
@@ -47,9 +47,9 @@ def same(value: object, other: object) -> bool:
     return value == other
 
 
-def read(kind: Callable[[str], object], text: str) -> tuple[object, str]:
+def read(parse: Callable[[str], object], text: str) -> tuple[object, str]:
     """The value, or why there is none."""
     try:
-        return kind(text), ""
+        return parse(text), ""
     except ValueError as error:
         return None, str(error) or "no words"

@@ -33,9 +33,9 @@ def run(app: Any, **settings: Any) -> None:
     does. One that is loading the calling module raises StartupError, since that would start servers without end.
     """
     # Late: importing the package must stay cheap.
-    from ianus.settings.sources import settings_from
+    from ianus.settings.sources import settings_to_serve
 
-    chosen = settings_from(settings, to_serve=True)
+    chosen = settings_to_serve(settings)
     from ianus.process.run_guard import check_call
     from ianus.process.start import start
 

@@ -78,17 +78,17 @@ class SettingError(StartupError, ValueError):
 class ConflictError(SettingError):
     """Two settings have values that do not go together.
 
-    sentence: says so, with {} in place of either of the `settings`.
+    template: says so, with {} in place of either of the `settings`.
     """
 
-    def __init__(self, settings: tuple[str, str], sentence: str) -> None:
+    def __init__(self, settings: tuple[str, str], template: str) -> None:
         super().__init__(settings[0], "")
-        self.settings, self.sentence = settings, sentence
-        self.message = sentence.format(*settings)
+        self.settings, self.template = settings, template
+        self.message = template.format(*settings)
         self.args = (self.message,)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def closest_match(name: str, known: Iterable[str]) -> str:
     """The one of `known` that `name` may be a misspelling of; "" where there is none."""
     import difflib  # Only on the way out: start-up pays for no module that it does not need.
 

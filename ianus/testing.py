@@ -20,8 +20,8 @@ from ianus.process.worker.server import Server
 from ianus.settings.schema import Settings
 
 # Seconds that application calls get to finish when the test is done with the server, and its thread to end.
-GRACE = 1.0
-PATIENCE = 30.0
+CALLS_TIMEOUT_SECONDS = 1.0
+THREAD_TIMEOUT_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -55,9 +55,11 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
         yield server.url
     finally:
         end()
-        thread.join(PATIENCE)
+        thread.join(THREAD_TIMEOUT_SECONDS)
     if thread.is_alive():
-        raise RuntimeError(f"the application still blocks its event loop, {PATIENCE:g} s after the end of the test")
+        raise RuntimeError(
+            f"the application still blocks its event loop, {THREAD_TIMEOUT_SECONDS:g} s after the end of the test"
+        )
     ended.result()
 
 
@@ -70,6 +72,6 @@ async def _serve(server: Server, started: "Future[Callable[[], object]]") -> Non
         await over.wait()
         # Clients may keep connections open; only what the application is doing is waited for.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_calls(), GRACE)
+            await asyncio.wait_for(server.wait_calls(), CALLS_TIMEOUT_SECONDS)
         server.force_exit = True
     await serving

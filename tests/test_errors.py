@@ -8,8 +8,8 @@ from ianus import errors
 from ianus.errors import (
     SettingError,
     StartupError,
+    closest_match,
     has_regular_links,
-    nearest,
     one_line,
     user_traceback,
     whole_traceback,
@@ -46,8 +46,8 @@ def test_an_error_in_one_line() -> None:
 
 
 def test_the_nearest_name() -> None:
-    assert nearest("baklog", ["reload", "backlog"]) == "backlog"
-    assert nearest("xyzzy", ["reload", "backlog"]) == ""
+    assert closest_match("baklog", ["reload", "backlog"]) == "backlog"
+    assert closest_match("xyzzy", ["reload", "backlog"]) == ""
 
 
 def test_frames_of_other_files_stay() -> None:

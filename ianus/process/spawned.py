@@ -87,9 +87,9 @@ def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
 def _as_texts(settings: Settings) -> dict[str, list[str] | str]:
     texts = {name: (setting, setting.texts(getattr(settings, name))) for name, setting, _ in table()}
     return {
-        name: several if setting.many else several[0]
+        name: several if setting.repeatable else several[0]
         for name, (setting, several) in texts.items()
-        if several or setting.many
+        if several or setting.repeatable
     }
 
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ianus.errors import SettingError, StartupError
-from ianus.settings.foreign_options import ACCEPTED, HINTS, Habit
-from ianus.settings.schema import BESIDE, SOURCES, Settings, described, table
+from ianus.settings.foreign_options import HINTS, IGNORED_BY_NAME, IgnoredOption
+from ianus.settings.layers import Given
+from ianus.settings.schema import EXTRA_INPUTS, SOURCES, Settings, inputs, table
 from ianus.settings.setting import Setting
-from ianus.settings.sources import Configuration, Given, Reader, read_sources
-from ianus.settings.values import show_boolean
+from ianus.settings.sources import Configuration, Reader, read_sources
+from ianus.settings.values import boolean_to_text
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -60,9 +61,9 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
         for warning in configuration.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
-            from ianus.settings.toml_dump import as_toml  # For this answer only.
+            from ianus.settings.toml_dump import dump_toml  # For this answer only.
 
-            click.echo(as_toml(configuration), nl=False)
+            click.echo(dump_toml(configuration), nl=False)
             return
         if not configuration.app:
             raise click.UsageError(_explain_no_application())
@@ -86,17 +87,17 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
 
 def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
     """What the line and all other sources say. Raises StartupError."""
-    habits, line = [], [Given("app", word, "APP", "command line") for word in words]
+    ignored, line = [], [Given("app", word, "APP", "command line") for word in words]
     for name, value in given.items():
         label = "--" + name.replace("_", "-")
         if value is None or value == ():
             continue
-        if name in HABITS:
-            habits.append(_accept(HABITS[name], label, value))
+        if name in IGNORED_BY_NAME:
+            ignored.append(_ignore(IGNORED_BY_NAME[name], label, value))
         else:
             line.append(Given(name, value, label, f"command line {label}"))
     configuration = read_sources(line)
-    return configuration._replace(warnings=(*habits, *configuration.warnings))
+    return configuration._replace(warnings=(*ignored, *configuration.warnings))
 
 
 def _refuse(error: StartupError) -> NoReturn:
@@ -223,7 +224,7 @@ class _Option(click.Option):
         self.group = group
 
 
-class _Text(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+class _SettingType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A value as it stands on the line; whether it is a good one is seen later."""
 
     name = "value"
@@ -243,7 +244,7 @@ class _Text(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 def _options() -> Iterator[click.Option]:
     for name, setting, default in table():
         yield _option(name, setting, _describe(setting, default))
-    for name, setting in BESIDE.items():
+    for name, setting in EXTRA_INPUTS.items():
         if name != "app":
             yield _option(name, setting, setting.summary, hidden=setting.group != SOURCES)
     yield _Option(
@@ -252,25 +253,25 @@ def _options() -> Iterator[click.Option]:
         help="Print every setting, as for ianus.toml, and where it came from; then exit.",
     )
     yield _Option(["--check-config"], is_flag=True, help="Check all settings, load the application; then exit.")
-    for _, setting in described():
+    for _, setting in inputs():
         for alias in setting.aliases:
             yield _option(alias.name, setting._replace(short=""), "", hidden=True)
-    for name, habit in HABITS.items():
-        short = [flag for flag in habit.names.split() if not flag.startswith("--")]
+    for name, option in IGNORED_BY_NAME.items():
+        short = [flag for flag in option.flags.split() if not flag.startswith("--")]
         yield click.Option(
-            [*short, f"--{name.replace('_', '-')}", name], is_flag=habit.values is None, hidden=True, default=None
+            [*short, f"--{name.replace('_', '-')}", name], is_flag=option.values is None, hidden=True, default=None
         )
 
 
 def _option(name: str, setting: Setting, described: str, *, hidden: bool = False) -> click.Option:
     flag = "--" + name.replace("_", "-")
-    is_switch = setting.show is show_boolean
+    is_switch = setting.to_text is boolean_to_text
     return _Option(
         [*([setting.short] if setting.short else []), f"{flag}/--no-{flag[2:]}" if is_switch else flag, name],
-        type=None if is_switch else _Text(setting),
+        type=None if is_switch else _SettingType(setting),
         is_flag=is_switch,
         default=None,
-        multiple=setting.many,
+        multiple=setting.repeatable,
         metavar=setting.metavar or None,
         help=described,
         hidden=hidden,
@@ -282,9 +283,9 @@ def _describe(setting: Setting, default: Any) -> str:
     shown = ", ".join(setting.texts(default))
     if isinstance(default, bool):
         shown = "on" if default else ""
-    if default == 0 and setting.zero:
-        shown = f"0, {setting.zero}"
-    zero = f"0: {setting.zero}" if default and setting.zero else ""
+    if default == 0 and setting.zero_means:
+        shown = f"0, {setting.zero_means}"
+    zero = f"0: {setting.zero_means}" if default and setting.zero_means else ""
     notes = [setting.unit, zero, f"default: {shown}" if shown else ""]
     shown = "; ".join(note for note in notes if note)
     return f"{setting.summary}  [{shown}]" if shown else setting.summary
@@ -310,16 +311,12 @@ def _version_option(version: str) -> click.Option:
 
 # --- Options that change nothing ---
 
-HABITS = {
-    flag[2:].replace("-", "_"): habit for habit in ACCEPTED for flag in habit.names.split() if flag.startswith("--")
-}
 
-
-def _accept(habit: Habit, label: str, value: str) -> str:
+def _ignore(option: IgnoredOption, label: str, value: str) -> str:
     """The warning that this changes nothing."""
-    if habit.values is None:
-        return f"{label} changes nothing: {habit.because}."
-    if habit.values and value not in habit.values:
-        hints = (hint.format(value) for pattern, hint in habit.instead if re.fullmatch(pattern, value))
-        raise click.UsageError(f"{label} {value} cannot be had: {next(hints, habit.because)}.")
-    return f"{label} {value} changes nothing: {habit.because}."
+    if option.values is None:
+        return f"{label} changes nothing: {option.reason}."
+    if option.values and value not in option.values:
+        hints = (hint.format(value) for pattern, hint in option.remedies if re.fullmatch(pattern, value))
+        raise click.UsageError(f"{label} {value} cannot be had: {next(hints, option.reason)}.")
+    return f"{label} {value} changes nothing: {option.reason}."

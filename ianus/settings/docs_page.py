@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from ianus.settings.foreign_options import ACCEPTED, ELSEWHERE
-from ianus.settings.schema import BESIDE, described, table
+from ianus.settings.foreign_options import IGNORED_OPTIONS, REJECTED
+from ianus.settings.schema import EXTRA_INPUTS, inputs, table
 from ianus.settings.setting import Setting
 
 HEAD = """\
@@ -84,13 +84,13 @@ COMPLETION = """\
 """
 
 
-def page() -> str:
+def build_page() -> str:
     """The page, in Markdown."""
-    return HEAD + "\n".join([*_groups(), COMPLETION, *_aliases(), *_habits()])
+    return HEAD + "\n".join([*_groups(), COMPLETION, *_aliases(), *_ignored_and_rejected()])
 
 
 def _groups() -> Iterator[str]:
-    rows = [*table(), *((name, setting, None) for name, setting in BESIDE.items())]
+    rows = [*table(), *((name, setting, None) for name, setting in EXTRA_INPUTS.items())]
     groups = dict.fromkeys(setting.group for _, setting, _ in rows)
     for group in groups:
         lines = (_row(name, setting, default) for name, setting, default in rows if setting.group == group)
@@ -110,7 +110,7 @@ def _row(name: str, setting: Setting, default: object) -> list[str]:
         f"One of {', '.join(setting.choices)}." if setting.choices else "",
         f"In {setting.unit}." if setting.unit else "",
     ]
-    notes.append(f"0: {setting.zero}." if setting.zero else "")
+    notes.append(f"0: {setting.zero_means}." if setting.zero_means else "")
     return [flags, variable, shown, " ".join([setting.summary, *filter(None, notes)])]
 
 
@@ -118,7 +118,7 @@ def _aliases() -> Iterator[str]:
     yield "## Other names\n\nWhat other servers call these settings is understood in all places.\n"
     lines = [
         [f"`--{alias.name.replace('_', '-')}`", f"`--{name.replace('_', '-')}`" + EXPLAINED.get(alias.name, "")]
-        for name, setting in described()
+        for name, setting in inputs()
         for alias in setting.aliases
     ]
     yield _table(["name", "setting"], sorted(lines))
@@ -134,14 +134,15 @@ EXPLAINED = {
 }
 
 
-def _habits() -> Iterator[str]:
+def _ignored_and_rejected() -> Iterator[str]:
     yield "On the command line these are accepted with a warning, because they change nothing.\n"
     lines = (
-        [_flags(each.names), ", ".join(f"`{value}`" for value in each.values or ()), each.because] for each in ACCEPTED
+        [_flags(each.flags), ", ".join(f"`{value}`" for value in each.values or ()), each.reason]
+        for each in IGNORED_OPTIONS
     )
     yield _table(["option", "values", "because"], lines)
     yield "These are refused.\n"
-    yield _table(["option", "instead"], ([_flags(names), instead] for names, instead in ELSEWHERE.items()))
+    yield _table(["option", "instead"], ([_flags(names), instead] for names, instead in REJECTED.items()))
 
 
 def _flags(names: str) -> str:
@@ -154,4 +155,4 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    print(build_page(), end="")

@@ -8,7 +8,7 @@ What has the same meaning under another name is an alias, in the table of settin
 from typing import NamedTuple
 
 
-class Habit(NamedTuple):
+class IgnoredOption(NamedTuple):
     """An option that changes nothing.
 
     names: as flags.
@@ -17,14 +17,14 @@ class Habit(NamedTuple):
     instead: what is said of other values that are like the first of a pair, a pattern; `{}` is the value.
     """
 
-    names: str
+    flags: str
     values: tuple[str, ...] | None
-    because: str
-    instead: tuple[tuple[str, str], ...] = ()
+    reason: str
+    remedies: tuple[tuple[str, str], ...] = ()
 
 
-ACCEPTED = (
-    Habit(
+IGNORED_OPTIONS = (
+    IgnoredOption(
         "--worker-class -k",
         (
             "auto",
@@ -41,31 +41,31 @@ ACCEPTED = (
         "there is one kind of worker",
         ((r"gevent.*|eventlet|tornado", "leave it out; threads do this, see --threads"),),
     ),
-    Habit(
+    IgnoredOption(
         "--http",
         ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"),
         "there is one parser, of HTTP/1.1",
         ((r".*:[0-9]+", "where to listen is said with --bind {}"),),
     ),
-    Habit("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
-    Habit("--no-proxy-headers", None, "fields of proxies are not read yet"),
-    Habit("--master", None, "there is always a supervisor"),
-    Habit("--respawn-failed-workers", None, "workers that die are always replaced"),
-    Habit("--respawn-interval", (), "a worker that dies again and again is replaced after longer and longer pauses"),
-    Habit("--initgroups", None, "--user takes all groups of the user"),
-    Habit("--enable-threads", None, "an application may have threads of its own"),
-    Habit("--vacuum", None, "a Unix socket is removed at the end"),
-    Habit("--die-on-term", None, "TERM stops the server"),
-    Habit("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
-    Habit("--runtime-mode", (), "sockets are served by the threads that call the application"),
-    Habit("--runtime-threads", (), "sockets are served by the threads that call the application"),
-    Habit("--runtime-blocking-threads", (), "sockets are served by the threads that call the application"),
-    Habit("--blocking-threads-idle-timeout", (), "threads that are not needed leave"),
-    Habit("--manage-script-name", None, "SCRIPT_NAME is always right for a mounted application"),
-    Habit("--reload-engine", (), "there is one way of watching files"),
-    Habit("--worker-tmp-dir", (), "no files are used to watch workers"),
-    Habit("--use-colors --no-use-colors", None, "the log has no colours"),
-    Habit("--reset-contextvars", None, "every request has a context of its own"),
+    IgnoredOption("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken"),
+    IgnoredOption("--no-proxy-headers", None, "fields of proxies are not read yet"),
+    IgnoredOption("--master", None, "there is always a supervisor"),
+    IgnoredOption("--respawn-failed-workers", None, "workers that die are always replaced"),
+    IgnoredOption("--respawn-interval", (), "a worker that crashes repeatedly is replaced after increasing pauses"),
+    IgnoredOption("--initgroups", None, "--user takes all groups of the user"),
+    IgnoredOption("--enable-threads", None, "an application may have threads of its own"),
+    IgnoredOption("--vacuum", None, "a Unix socket is removed at the end"),
+    IgnoredOption("--die-on-term", None, "TERM stops the server"),
+    IgnoredOption("--task-impl", ("asyncio", "auto"), "tasks are those of asyncio"),
+    IgnoredOption("--runtime-mode", (), "sockets are served by the threads that call the application"),
+    IgnoredOption("--runtime-threads", (), "sockets are served by the threads that call the application"),
+    IgnoredOption("--runtime-blocking-threads", (), "sockets are served by the threads that call the application"),
+    IgnoredOption("--blocking-threads-idle-timeout", (), "threads that are not needed leave"),
+    IgnoredOption("--manage-script-name", None, "SCRIPT_NAME is always right for a mounted application"),
+    IgnoredOption("--reload-engine", (), "there is one way of watching files"),
+    IgnoredOption("--worker-tmp-dir", (), "no files are used to watch workers"),
+    IgnoredOption("--use-colors --no-use-colors", None, "the log has no colours"),
+    IgnoredOption("--reset-contextvars", None, "every request has a context of its own"),
 )
 
 _HARAKIRI = (
@@ -85,7 +85,7 @@ _METRICS = "There are no metrics yet; --log-format json makes lines that a progr
 _HTTP2 = "HTTP/2 is not spoken yet; put a proxy in front."
 _SYSLOG = "There is no syslog yet; --log-config can set up Python's handler for it."
 
-ELSEWHERE = {
+REJECTED = {
     "--no-respawn-failed-workers": "Workers that die are always replaced.",
     "--harakiri": _HARAKIRI,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
@@ -113,27 +113,30 @@ ELSEWHERE = {
     "--control-socket": "The server is controlled with signals; docs/operations.md has them.",
 }
 
-HINTS = {flag: hint for flags, hint in ELSEWHERE.items() for flag in flags.split()}
+HINTS = {flag: hint for flags, hint in REJECTED.items() for flag in flags.split()}
 
 
-BY_NAME = {
-    flag[2:].replace("-", "_"): habit for habit in ACCEPTED for flag in habit.names.split() if flag.startswith("--")
+IGNORED_BY_NAME = {
+    flag[2:].replace("-", "_"): option
+    for option in IGNORED_OPTIONS
+    for flag in option.flags.split()
+    if flag.startswith("--")
 }
 
 
-def ignored(name: str, value: object) -> str:
+def ignored_warning(name: str, value: object) -> str:
     """The warning about an option, by its name with underscores, that changes nothing; "" if it is not accepted so."""
-    habit = BY_NAME.get(name)
-    if habit is None or (habit.values and value not in habit.values):
+    option = IGNORED_BY_NAME.get(name)
+    if option is None or (option.values and value not in option.values):
         return ""
-    shown = name if habit.values is None else f"{name}={value!r}"
-    return f"{shown} changes nothing: {habit.because}."
+    shown = name if option.values is None else f"{name}={value!r}"
+    return f"{shown} changes nothing: {option.reason}."
 
 
 def hint(name: str) -> str:
     """What is to be said about a name, written with underscores, that is no setting; "" is nothing."""
     flag = "--" + name.replace("_", "-")
-    for habit in ACCEPTED:
-        if flag in habit.names.split():
-            return f"Leave it out: {habit.because}."
+    for option in IGNORED_OPTIONS:
+        if flag in option.flags.split():
+            return f"Leave it out: {option.reason}."
     return HINTS.get(flag, "")

@@ -14,7 +14,7 @@ from ianus.settings.schema import Settings, table
 # Linux: 108 bytes with the final NUL (unix(7)).
 MAX_SOCKET_PATH_BYTES = 107
 
-_PATH_KINDS = (values.path, values.log_file)
+_PATH_PARSERS = (values.path, values.log_file)
 
 
 def resolve_paths(settings: Settings) -> Settings:
@@ -24,9 +24,9 @@ def resolve_paths(settings: Settings) -> Settings:
     """
     changes: dict[str, object] = {}
     for name, setting, _ in table():
-        if setting.kind in _PATH_KINDS:
+        if setting.parse in _PATH_PARSERS:
             value = getattr(settings, name)
-            resolved = tuple(map(_resolve, value)) if setting.many else _resolve(value)
+            resolved = tuple(map(_resolve, value)) if setting.repeatable else _resolve(value)
             if resolved != value:
                 changes[name] = resolved
     return dataclasses.replace(settings, **changes) if changes else settings  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
+from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
 from ianus.settings.values import Bind, Header, Mount, TcpBind
 
@@ -51,7 +52,7 @@ class Settings:
         " HOST every interface, port 0 any free one. [::] takes IPv4 connections too.",
         metavar="ADDRESS",
         short="-b",
-        many=True,
+        repeatable=True,
         aliases=(
             Alias("listen"),
             Alias("uds", "unix:{}".format),
@@ -66,7 +67,7 @@ class Settings:
         "Permissions of Unix sockets, such as 660; without it 666, so that every user can connect, less --umask if"
         " that is set.",
         metavar="OCTAL",
-        show="{:o}".format,
+        to_text="{:o}".format,
     )
     backlog: int = count(
         2048, LISTENING, "How many connections may wait to be accepted; the system may allow fewer.", minimum=1
@@ -79,8 +80,8 @@ class Settings:
         "Serve another application under this path, such as /api=api:app. Of several the longest path counts;"
         " APP has the rest.",
         metavar="/PATH=APP",
-        many=True,
-        show=values.show_mount,
+        repeatable=True,
+        to_text=values.mount_to_text,
     )
     factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.", aliases="call")
     app_dir: str = path(
@@ -95,7 +96,7 @@ class Settings:
         APPLICATION,
         "What APP speaks; auto looks at its parameters, asgi is either version.",
         "auto asgi asgi3 asgi2 wsgi",
-        kind=values.interface,
+        parse=values.interface,
     )
     loop: Literal["auto", "asyncio", "uvloop"] = choice(
         "auto",
@@ -136,15 +137,15 @@ class Settings:
         metavar="auto|N",
         aliases="blocking_threads",
     )
-    max_threads: int = count(64, WSGI, "Most threads of --threads auto.", minimum=1, maximum=values.MOST_THREADS)
+    max_threads: int = count(64, WSGI, "Most threads of --threads auto.", minimum=1, maximum=values.MAX_THREADS)
     switch_interval: float = seconds(
         0.001,
         WSGI,
         "How long a thread may run Python code while another one waits to.",
-        zero="Python's own",
+        zero_means="Python's own",
     )
     stuck_report_after: float = seconds(
-        30.0, WSGI, "Log once where a call is that has not returned after this time.", zero="never"
+        30.0, WSGI, "Log once where a call is that has not returned after this time.", zero_means="never"
     )
     request_buffer: int = size(
         1 << 18,
@@ -162,7 +163,7 @@ class Settings:
         metavar="DIR",
     )
     limit_spool: int = size(
-        8 << 30, WSGI, "Largest sum of all temporary files; a request beyond it is answered 503.", zero="no limit"
+        8 << 30, WSGI, "Largest sum of all temporary files; a request beyond it is answered 503.", zero_means="no limit"
     )
     header_map: Literal["drop", "dangerous"] = choice(
         "drop",
@@ -178,13 +179,13 @@ class Settings:
         "Whether ASGI applications are asked for WebSockets; with none a handshake is a request like any other."
         " Names of libraries, as Uvicorn has them, are auto.",
         "auto none",
-        kind=values.websockets,
+        parse=values.websockets,
     )
     ws_max_size: int = size(
         16 << 20,
         WEBSOCKET,
         "Largest message, inflated; a larger one closes its connection with code 1009.",
-        zero="no limit",
+        zero_means="no limit",
         aliases="websocket_max_message_size",
     )
     ws_max_queue: int = count(
@@ -198,18 +199,18 @@ class Settings:
         20.0,
         WEBSOCKET,
         "How long nothing may come before a ping asks whether the client is there.",
-        zero="never",
+        zero_means="never",
         aliases="websocket_ping_interval",
     )
     ws_ping_timeout: float = seconds(
         20.0,
         WEBSOCKET,
         "How long nothing may come behind a ping before the connection is closed.",
-        zero="no limit",
+        zero_means="no limit",
         aliases="websocket_ping_timeout",
     )
     ws_close_timeout: float = seconds(
-        10.0, WEBSOCKET, "How long a client may take to answer a close.", zero="it is not waited for"
+        10.0, WEBSOCKET, "How long a client may take to answer a close.", zero_means="it is not waited for"
     )
     ws_per_message_deflate: bool = flag(
         True, WEBSOCKET, "Compress messages for clients that offer it.", aliases="websocket_per_message_deflate"
@@ -226,7 +227,7 @@ class Settings:
         WEBSOCKET,
         "Most WebSockets that applications serve at once; further ones are answered 503. They do not count for"
         " --limit-concurrency.",
-        zero="no limit",
+        zero_means="no limit",
     )
 
     workers: int | Literal["auto"] = field(
@@ -249,31 +250,31 @@ class Settings:
         30.0,
         WORKERS,
         "How long a worker may do nothing at all before it is replaced; a request may take longer.",
-        zero="never",
+        zero_means="never",
         short="-t",
         aliases="timeout_worker_healthcheck",
     )
     max_requests: int = count(
-        0, WORKERS, "Replace a worker after so many requests.", zero="never", aliases="limit_max_requests"
+        0, WORKERS, "Replace a worker after so many requests.", zero_means="never", aliases="limit_max_requests"
     )
     max_requests_jitter: int = count(
         0,
         WORKERS,
         "Most requests to add to that, at random for each worker.",
-        zero="none",
+        zero_means="none",
         aliases="limit_max_requests_jitter",
     )
     workers_lifetime: float = seconds(
-        0.0, WORKERS, "Replace a worker after this time.", zero="never", aliases="max_worker_lifetime"
+        0.0, WORKERS, "Replace a worker after this time.", zero_means="never", aliases="max_worker_lifetime"
     )
     workers_lifetime_jitter: float = seconds(
-        0.0, WORKERS, "Most time to add to that, at random for each worker.", zero="none"
+        0.0, WORKERS, "Most time to add to that, at random for each worker.", zero_means="none"
     )
     workers_max_rss: int = mebibytes(
-        0, WORKERS, "Replace a worker that has more memory resident.", zero="never", aliases="reload_on_rss"
+        0, WORKERS, "Replace a worker that has more memory resident.", zero_means="never", aliases="reload_on_rss"
     )
     workers_max_rss_jitter: int = mebibytes(
-        0, WORKERS, "Most memory to add to that, at random for each worker.", zero="none"
+        0, WORKERS, "Most memory to add to that, at random for each worker.", zero_means="none"
     )
     hooks: str = field(
         "",
@@ -295,7 +296,7 @@ class Settings:
         2.0,
         STOPPING,
         "How long an idle connection of a worker that is replaced is left for one more request.",
-        zero="it is closed at once",
+        zero_means="it is closed at once",
     )
 
     timeout_request_header: float = seconds(
@@ -328,27 +329,29 @@ class Settings:
         aliases="h11_max_incomplete_event_size",
     )
     limit_request_fields: int = count(100, LIMITS, "Most header fields of a request.", minimum=1, maximum=10000)
-    max_request_body_size: int = size(1 << 30, LIMITS, "Largest request body.", zero="no limit", aliases="limit_post")
+    max_request_body_size: int = size(
+        1 << 30, LIMITS, "Largest request body.", zero_means="no limit", aliases="limit_post"
+    )
     limit_body_rate: int = size(
         240,
         LIMITS,
         "Slowest average rate of a request body.",
         maximum=2**31 - 1,
         unit="bytes a second",
-        zero="no limit",
+        zero_means="no limit",
     )
     limit_body_rate_grace: float = seconds(
-        10.0, LIMITS, "How long after its start a body's average rate is not judged.", zero="no grace"
+        10.0, LIMITS, "How long after its start a body's average rate is not judged.", zero_means="no grace"
     )
     limit_concurrency: int = count(
         0,
         LIMITS,
         "Most requests in flight, with work behind a response; further ones are answered 503.",
-        zero="no limit",
+        zero_means="no limit",
         aliases="backpressure worker_connections connection_limit",
     )
     limit_connections: int = count(
-        0, LIMITS, "Most open connections; further ones wait in the backlog.", zero="no limit"
+        0, LIMITS, "Most open connections; further ones wait in the backlog.", zero_means="no limit"
     )
 
     date_header: bool = flag(True, RESPONSES, "Add a Date field.")
@@ -359,9 +362,9 @@ class Settings:
         RESPONSES,
         "Add this field to every response.",
         metavar="'NAME: VALUE'",
-        many=True,
+        repeatable=True,
         separator="\n",
-        show=values.show_header,
+        to_text=values.header_to_text,
         aliases="headers",
     )
     request_id_header: str = field(
@@ -385,7 +388,7 @@ class Settings:
 
     access_log: bool = flag(True, LOGGING, "Write a line for each response.")
     access_logfile: str = path(
-        "-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE", kind=values.log_file
+        "-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE", parse=values.log_file
     )
     access_log_format: str = field(
         "",
@@ -402,14 +405,14 @@ class Settings:
         LOGGING,
         "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an error.",
         metavar="PATH",
-        many=True,
+        repeatable=True,
     )
     error_logfile: str = path(
         "-",
         LOGGING,
         "Where the server's own messages go; - is standard error.",
         metavar="FILE",
-        kind=values.log_file,
+        parse=values.log_file,
         aliases="log_file error_log",
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = choice(
@@ -429,7 +432,7 @@ class Settings:
         LOGGING,
         "Log where code of an ASGI application is that blocks the event loop for longer.",
         unit="milliseconds",
-        zero="never",
+        zero_means="never",
         metavar="MS",
     )
 
@@ -458,7 +461,7 @@ class Settings:
         SYSTEM,
         "Permissions that new files do not get, such as 027; without it those of whoever starts the server.",
         metavar="OCTAL",
-        show="{:o}".format,
+        to_text="{:o}".format,
         short="-m",
     )
     process_name: str = field(
@@ -478,7 +481,7 @@ class Settings:
         DEVELOPMENT,
         "Watch this directory; without it, the one of --app-dir.",
         metavar="DIR",
-        many=True,
+        repeatable=True,
         aliases="reload_dirs reload_paths",
     )
     reload_include: tuple[str, ...] = texts(
@@ -491,7 +494,7 @@ class Settings:
         0.25,
         DEVELOPMENT,
         "How long to wait for further changes before starting again.",
-        zero="no wait",
+        zero_means="no wait",
         aliases=(Alias("reload_tick", values.milliseconds),),
     )
 
@@ -523,9 +526,19 @@ class Settings:
         Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not
         exist.
         """
-        from ianus.settings.sources import settings_from  # Late: it reads this table.
+        return cls.from_layer(values_from(given, NAMES))
 
-        return settings_from(given)
+    @classmethod
+    def from_layer(cls, merged: Layer) -> "Settings":
+        """Makes settings of merged layers. An error names the source of the value. Raises SettingError."""
+        names = cls.__dataclass_fields__
+        try:
+            return cls(**{name: given.value for name, given in merged.items() if name in names})
+        except ConflictError as error:
+            one, other = error.settings
+            raise ConflictError((as_written(merged[one]), as_written(merged[other])), error.template) from None
+        except SettingError as error:  # Several values that do not go together, for example a repeated address.
+            raise SettingError(merged[error.setting].label, error.problem) from None
 
 
 _init = Settings.__init__
@@ -534,9 +547,7 @@ _init = Settings.__init__
 def _init_by_any_name(self: Settings, *values: Any, **given: Any) -> None:
     """Settings(...): by the names that other servers use, too."""
     if not given.keys() <= Settings.__dataclass_fields__.keys():
-        from ianus.settings.sources import values_from  # Late: it reads this table.
-
-        given = {name: each.value for name, each in values_from(given).items()}
+        given = {name: each.value for name, each in values_from(given, NAMES).items()}
     _init(self, *values, **given)
 
 
@@ -544,7 +555,7 @@ Settings.__init__ = _init_by_any_name  # type: ignore[method-assign]
 
 
 # What is said beside the settings proper: halves of an address, what to serve, and where the rest is said.
-BESIDE = {
+EXTRA_INPUTS = {
     "host": Setting(
         values.host, "The host to listen on, where it is not --bind that says so.", LISTENING, metavar="HOST"
     ),
@@ -569,7 +580,7 @@ BESIDE = {
         "Set the variables in this file, unless they are set. May be repeated.",
         SOURCES,
         metavar="FILE",
-        many=True,
+        repeatable=True,
         aliases=(Alias("env_files"),),
     ),
 }
@@ -581,11 +592,15 @@ def table() -> Iterator[tuple[str, Setting, Any]]:
         yield each.name, each.metadata["setting"], each.default
 
 
-def described() -> Iterator[tuple[str, Setting]]:
+def inputs() -> Iterator[tuple[str, Setting]]:
     """(name, description) of everything that a source can say."""
     for name, setting, _ in table():
         yield name, setting
-    yield from BESIDE.items()
+    yield from EXTRA_INPUTS.items()
+
+
+# Every name that an input can be given by.
+NAMES = index_names(inputs())
 
 
 def _check_binds(binds: tuple[Bind, ...]) -> None:

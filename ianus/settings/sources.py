@@ -8,44 +8,23 @@ upper one counts: the command line, variables IANUS_*, the file, and last the va
 
 import os
 import re
-import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping
-from itertools import takewhile
 from typing import Any, NamedTuple
 
-from ianus.errors import ConflictError, SettingError, StartupError, nearest
-from ianus.settings.foreign_options import hint, ignored
-from ianus.settings.schema import BESIDE, Settings, described, table
-from ianus.settings.setting import Alias, Setting
-from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, permissions
+from ianus.errors import SettingError, StartupError, closest_match
+from ianus.settings.foreign_options import hint
+from ianus.settings.layers import Given, Layer, as_written, make_layer, merge_layers, values_from, warn_caller
+from ianus.settings.schema import NAMES, Settings, inputs
+from ianus.settings.setting import Setting
+from ianus.settings.values import permissions
 
 PREFIX = "IANUS_"
 FILE = "ianus.toml"
 PROJECT_FILE = "pyproject.toml"
 
-# Where PORT is set, something outside of this machine or container wants to connect.
-HOST_OF_PORT = "0.0.0.0"
-
 # Variables with our prefix that are no settings: those of a build, and what Kubernetes sets in every container
 # if there is a service of our name (IANUS_SERVICE_HOST, IANUS_PORT_80_TCP_ADDR, and IANUS_PORT=tcp://...).
 FOREIGN = r"IANUS_(ASAN|BUILD|COMPILE|DEBUG|HANDOVER|SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)=.*|IANUS_PORT=\w+://.*"
-
-
-class Given(NamedTuple):
-    """A value that a source gives.
-
-    name: as the source spells it, but with underscores; in a layer, the setting's.
-    label: what a message calls it, such as "--bind" or "IANUS_BIND".
-    origin: where it came from, such as "command line --bind" or "ianus.toml:3".
-    """
-
-    name: str
-    value: Any
-    label: str
-    origin: str
-
-
-Layer = dict[str, Given]
 
 
 class Configuration(NamedTuple):
@@ -53,7 +32,7 @@ class Configuration(NamedTuple):
 
     app: what to serve; "" where nothing says so.
     origins: where each value came from that is not a default, by the setting's name.
-    warnings: what should be told, a sentence each.
+    warnings: what should be told, a template each.
     """
 
     app: str
@@ -100,71 +79,31 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
 
     Raises SettingError for what cannot be understood and StartupError where something is not installed.
     """
-    upper = _layer(line)
-    early = _layer(_variables(environ)) | upper
+    upper = make_layer(line, NAMES)
+    early = make_layer(_variables(environ), NAMES) | upper
     if "env_file" in early:
         _load_variables(early["env_file"], environ)
-        early = _layer(_variables(environ)) | upper
-    file = _layer(_read_file(early.get("config")))
+        early = make_layer(_variables(environ), NAMES) | upper
+    file = make_layer(_read_file(early.get("config")), NAMES)
     if "env_file" in file and "env_file" not in early:
         _load_variables(file["env_file"], environ)
-    explicit = [upper, _layer(_variables(environ)), file]
-    common = _layer(_common_variables(environ, {name for layer in explicit for name in layer}))
-    merged = _merge([*explicit, common])
+    explicit = [upper, make_layer(_variables(environ), NAMES), file]
+    common = make_layer(_common_variables(environ, {name for layer in explicit for name in layer}), NAMES)
+    merged = merge_layers([*explicit, common])
     app = merged["app"].value if "app" in merged else ""
     origins = {name: given.origin for name, given in merged.items()}
-    hidden = _hidden_table() if "config" not in early else ()
-    return Configuration(app, _settings(merged), origins, (*hidden, *_suspicions(environ), *_without_effect(merged)))
+    hidden = _unread_project_table() if "config" not in early else ()
+    return Configuration(
+        app, Settings.from_layer(merged), origins, (*hidden, *_unknown_variables(environ), *_without_effect(merged))
+    )
 
 
-def settings_from(given: Mapping[str, object], *, to_serve: bool = False) -> Settings:
-    """Makes the settings that Settings.from_values() returns, from the values of the caller alone.
-
-    to_serve: a server is started with them, so values that change nothing without others are warned of.
-    """
-    merged = values_from(given)
-    if to_serve:
-        for warning in _without_effect(merged):
-            _warn(warning)
-    return _settings(merged)
-
-
-def values_from(given: Mapping[str, object]) -> Layer:
-    """The values that a caller in Python gives, by the settings' own names. Warns of options that change nothing.
-
-    Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.
-    """
-    warnings = {name: ignored(name, value) for name, value in given.items()}
-    given = {name: value for name, value in given.items() if not warnings[name]}
-    known = {name for name, (setting, _, _) in KNOWN.items() if setting not in ("app", "config", "env_file")}
-    for name in given:
-        if name not in known:
-            raise TypeError(f"there is no setting {name!r}{_explain_name(name, known)}")
-    # Callers with a signature of their own hand on None for what they were not given.
-    values = (Given(name, value, name, "") for name, value in given.items() if value is not None)
-    for warning in filter(None, warnings.values()):
-        _warn(warning)
-    return _merge([_layer(values)])
-
-
-def _warn(text: str) -> None:
-    """Warns about the line outside of this package that has led here."""
-    import warnings  # Only on this way.
-
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ianus":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, stacklevel=level)
-
-
-def _explain_name(name: str, known: Iterable[str]) -> str:
-    """What is to be said from Python about a name that is not in `known`."""
-    if name in KNOWN and KNOWN[name][0] in ("config", "env_file"):
-        return ": it is read by the command only; ianus.settings.sources.read_sources() does it"
-    if known_elsewhere := hint(name):
-        return f". {known_elsewhere}"
-    near = nearest(name, known)
-    return f"; did you mean {near!r}?" if near else ""
+def settings_to_serve(given: Mapping[str, object]) -> Settings:
+    """Makes the settings of Settings.from_values(), and warns of values that change nothing without others."""
+    merged = values_from(given, NAMES)
+    for warning in _without_effect(merged):
+        warn_caller(warning)
+    return Settings.from_layer(merged)
 
 
 # --- The sources ---
@@ -174,13 +113,13 @@ def _variables(environ: Mapping[str, str]) -> Iterator[Given]:
     """The settings in the environment. An empty variable counts as one that is not set."""
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and value and name in KNOWN and not _is_foreign(variable, value):
-            setting = KNOWN[name][1]
+        if variable.startswith(PREFIX) and value and name in NAMES and not _is_foreign(variable, value):
+            setting = NAMES[name].setting
             yield Given(name, _split(value, setting), variable, f"environment {variable}")
 
 
 def _split(value: str, setting: Setting) -> object:
-    if not setting.many:
+    if not setting.repeatable:
         return value
     return [part for each in value.split(setting.separator) if (part := each.strip())]
 
@@ -189,11 +128,11 @@ def _is_foreign(variable: str, value: str) -> bool:
     return re.fullmatch(FOREIGN, f"{variable}={value}", re.DOTALL) is not None
 
 
-def _suspicions(environ: Mapping[str, str]) -> Iterator[str]:
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """What may be mistyped. No errors: the environment is shared, and a variable may be meant for others."""
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and name not in KNOWN and not _is_foreign(variable, value):
+        if variable.startswith(PREFIX) and name not in NAMES and not _is_foreign(variable, value):
             yield f"{variable} in the environment is no setting{_explain_variable(name)}"
 
 
@@ -205,10 +144,10 @@ def _without_effect(merged: Layer) -> Iterator[str]:
     for name, given in merged.items():
         limit = name.removesuffix("_jitter")
         if limit != name and limit not in merged:
-            yield f"{_as_written(given)} changes nothing without {limit.replace('_', '-')}."
+            yield f"{as_written(given)} changes nothing without {limit.replace('_', '-')}."
     if "sendfile" in merged and merged["sendfile"].value and "asgi_sendfile" not in merged:
         yield (
-            f"{_as_written(merged['sendfile'])} is for WSGI applications. ASGI applications send files with the kernel"
+            f"{as_written(merged['sendfile'])} is for WSGI applications. ASGI applications send files with the kernel"
             " after --asgi-sendfile."
         )
 
@@ -216,13 +155,13 @@ def _without_effect(merged: Layer) -> Iterator[str]:
 def _explain_variable(name: str) -> str:
     if known_elsewhere := hint(name):
         return f". {known_elsewhere}"
-    near = nearest(name, KNOWN)
+    near = closest_match(name, NAMES)
     return f"; did you mean {PREFIX}{near.upper()}?" if near else "; see `ianus --help`."
 
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
     """Those that other programs read too; what they say of settings in `decided` is not even looked at."""
-    for name, setting in described():
+    for name, setting in inputs():
         value = environ.get(setting.variable, "")
         if value and name not in decided and not (name == "port" and "bind" in decided):
             yield Given(name, value, setting.variable, f"environment {setting.variable}")
@@ -289,7 +228,7 @@ def _read_file(named: Given | None) -> Iterator[Given]:
         raise SettingError(label, f"{path} has no table [tool.ianus].")
 
 
-def _hidden_table() -> Iterator[str]:
+def _unread_project_table() -> Iterator[str]:
     """The warning that of two files with settings one is not read."""
     if not (os.path.isfile(FILE) and os.path.isfile(PROJECT_FILE)):
         return
@@ -322,9 +261,9 @@ def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Gi
         name, label = key.replace("-", "_"), f"{origin}: {key}"
         if name == "config":
             raise SettingError(label, "a file cannot name another one.")
-        if name not in KNOWN:
+        if name not in NAMES:
             raise SettingError(label, _unknown_key(name, value))
-        if KNOWN[name][1].kind is permissions and not isinstance(value, str):
+        if NAMES[name].setting.parse is permissions and not isinstance(value, str):
             # The number 440 would be 0o670, and of 0o440 nothing is left to tell it from 288.
             raise SettingError(label, 'octal digits have to stand in quotes here, as in "660".')
         yield Given(name, value, label, origin)
@@ -335,100 +274,5 @@ def _unknown_key(name: str, value: object) -> str:
         return f"is a table; settings stand at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
     if known_elsewhere := hint(name):
         return f"there is no such setting. {known_elsewhere}"
-    near = nearest(name, KNOWN)
+    near = closest_match(name, NAMES)
     return f"there is no such setting; {f'did you mean {near}?' if near else '`ianus --print-config` shows them all.'}"
-
-
-# --- Layers ---
-
-
-def _layer(given: Iterable[Given]) -> Layer:
-    """What a source gives, by the settings' own names and checked."""
-    layer: Layer = {}
-    for each in given:
-        name, setting, alias = KNOWN[each.name]
-        try:
-            value: Any = setting.check(_translated(each.value, alias))
-        except ValueError as error:
-            raise SettingError(each.label, str(error)) from None
-        origin = each.origin
-        if (other := layer.get(name)) is not None:
-            if not setting.many:
-                raise SettingError(each.label, f"says the same as {other.label}; give one of them.")
-            value, origin = (*other.value, *value), f"{other.origin}, {origin}"
-        layer[name] = Given(name, value, each.label, origin)
-    for half in ("host", "port"):
-        if half in layer and "bind" in layer:
-            raise SettingError(
-                layer[half].label, f"says where to listen, as {layer['bind'].label} does; give one of them."
-            )
-    return layer
-
-
-def _translated(value: object, alias: Alias) -> object:
-    if alias.text is str:
-        return value
-    return [alias.text(each) for each in value] if isinstance(value, (list, tuple)) else alias.text(value)
-
-
-def _merge(layers: list[Layer]) -> Layer:
-    """What counts, of layers from the uppermost down."""
-    merged: Layer = {}
-    for layer in reversed(layers):
-        merged |= layer
-    address = _address(layers)
-    if address is not None:
-        merged["bind"] = address
-    return {name: given for name, given in merged.items() if name not in ("host", "port")}
-
-
-def _address(layers: list[Layer]) -> Given | None:
-    """Where to listen: what the uppermost source says that says anything about it."""
-    for index, layer in enumerate(layers):
-        if "bind" in layer:
-            return layer["bind"]
-        if "host" in layer or "port" in layer:
-            return _address_of_halves(layers[index:])
-    return None
-
-
-def _address_of_halves(layers: list[Layer]) -> Given:
-    """A host and a port, each from the uppermost layer that gives it, down to one that gives whole addresses."""
-    halves: Layer = {}
-    for layer in takewhile(lambda layer: "bind" not in layer, layers):
-        halves = {half: layer[half] for half in ("host", "port") if half in layer} | halves
-    host = DEFAULT_HOST
-    if "host" in halves:
-        host = halves["host"].value
-    elif halves["port"].label == BESIDE["port"].variable:
-        host = HOST_OF_PORT
-    port = halves["port"].value if "port" in halves else DEFAULT_PORT
-    origin = ", ".join(half.origin for _, half in sorted(halves.items()))
-    return Given("bind", (TcpBind(host, port),), origin, origin)
-
-
-def _settings(merged: Layer) -> Settings:
-    names = {name for name, _, _ in table()}
-    try:
-        return Settings(**{name: given.value for name, given in merged.items() if name in names})
-    except ConflictError as error:
-        one, other = error.settings
-        raise ConflictError((_as_written(merged[one]), _as_written(merged[other])), error.sentence) from None
-    except SettingError as error:  # What only several values together show.
-        raise SettingError(merged[error.setting].label, error.problem) from None
-
-
-def _as_written(given: Given) -> str:
-    """How a sentence calls it: the label of a file's begins with the place, which would be in the way."""
-    name = given.label.removeprefix(f"{given.origin}: ")
-    return f"{name} ({given.origin})" if name != given.label else name
-
-
-def _known() -> Iterator[tuple[str, tuple[str, Setting, Alias]]]:
-    for name, setting in described():
-        for alias in (Alias(name), *setting.aliases):
-            yield alias.name, (name, setting, alias)
-
-
-# Every name that a setting can be given by: that of the setting, all about it, and the alias that it is.
-KNOWN = dict(_known())

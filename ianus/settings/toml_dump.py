@@ -11,7 +11,7 @@ from ianus.settings.values import permissions
 COLUMN = 48  # where the origins begin
 
 
-def as_toml(configuration: Configuration) -> str:
+def dump_toml(configuration: Configuration) -> str:
     """Every setting with its value, as ianus.toml could have it, and where the value came from."""
     return "".join(f"{line}\n" for line in _lines(configuration))
 
@@ -35,12 +35,12 @@ def _line(name: str, literal: str, origin: str) -> str:
 
 def _literal(setting: Setting, value: object) -> str:
     texts = setting.texts(value)
-    if setting.many:
+    if setting.repeatable:
         return f"[{', '.join(map(_quoted, texts))}]"
     if not texts:
         return ""
     is_bare = isinstance(value, bool) or (isinstance(value, int) and texts[0] == str(value))
-    is_bare &= setting.kind is not permissions  # The permissions 640 are no number 640.
+    is_bare &= setting.parse is not permissions  # The permissions 640 are no number 640.
     return texts[0] if is_bare else _quoted(texts[0])
 
 

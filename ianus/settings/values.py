@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Callable[[object], object]
+Parser = Callable[[object], object]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -22,18 +22,18 @@ _TIMES = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SIZES = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value that is not good, as a message shows it: as a file would have it, where that can be."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     return str(value) if hasattr(value, "isoformat") else repr(value)  # TOML has dates.
 
 
 def _in_quotes(value: object) -> str:
     """How a number would have been text."""
-    return f'; write it in quotes: "{shown(value)}".' if isinstance(value, (int, float)) else "."
+    return f'; write it in quotes: "{format_value(value)}".' if isinstance(value, (int, float)) else "."
 
 
 def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[[object], int]:
@@ -44,7 +44,7 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             counted = f"of {unit}" if unit else f"from {minimum} to {maximum}"
-            raise ValueError(f"{shown(value)} is not a whole number {counted}.")
+            raise ValueError(f"{format_value(value)} is not a whole number {counted}.")
         if not minimum <= value <= maximum:
             raise ValueError(f"{value} is out of range; it can be {minimum} to {maximum}.")
         return value
@@ -52,7 +52,7 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[
     return check
 
 
-def size(minimum: int, maximum: int) -> Kind:
+def size(minimum: int, maximum: int) -> Parser:
     """Whole numbers of bytes; as text also with K, M or G (KB, KiB, ...), which are powers of 1024."""
     whole = integer(minimum, maximum, "bytes, such as 65536 or 64K")
 
@@ -71,7 +71,7 @@ def seconds(value: object) -> float:
         match = re.fullmatch(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
         number = float(match[1]) * _TIMES[match[2] or "s"] if match else None
     if not isinstance(number, (int, float)) or isinstance(number, bool):
-        raise ValueError(f"{shown(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
+        raise ValueError(f"{format_value(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
     if not 0 <= number < 1e9:  # NaN fails this too.
         raise ValueError(f"{value} is out of range; a time is 0 or more.")
     return float(number)
@@ -80,7 +80,7 @@ def seconds(value: object) -> float:
 def milliseconds(value: object) -> str:
     """A time that was given as a plain number of milliseconds. Raises ValueError."""
     if not re.fullmatch(r"[0-9]{1,9}", str(value)):
-        raise ValueError(f"{shown(value)} is not a whole number of milliseconds.")
+        raise ValueError(f"{format_value(value)} is not a whole number of milliseconds.")
     return f"{value}ms"
 
 
@@ -93,7 +93,7 @@ def boolean(value: object) -> bool:
             return True
         if value.lower() in ("0", "false", "no", "off"):
             return False
-    raise ValueError(f"{shown(value)} is neither true nor false.")
+    raise ValueError(f"{format_value(value)} is neither true nor false.")
 
 
 def choice(*names: str) -> Callable[[object], str]:
@@ -101,7 +101,7 @@ def choice(*names: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError(f"{shown(value)} is not one of {', '.join(names)}.")
+            raise ValueError(f"{format_value(value)} is not one of {', '.join(names)}.")
         return value.lower()
 
     return check
@@ -140,21 +140,21 @@ def number_or_auto(counted: str, maximum: int) -> Callable[[object], int | Liter
             # Elsewhere 0 is how a number is left to the server.
             hint = "; write auto." if value in ("0", 0) and value is not False else "."
             raise ValueError(
-                f"{shown(value)} is neither auto nor a number of {counted} from 1 to {maximum}{hint}"
+                f"{format_value(value)} is neither auto nor a number of {counted} from 1 to {maximum}{hint}"
             ) from None
 
     return check
 
 
-MOST_THREADS = 1024
-threads = number_or_auto("threads", MOST_THREADS)
+MAX_THREADS = 1024
+threads = number_or_auto("threads", MAX_THREADS)
 workers = number_or_auto("processes", 10000)
 
 
 def text(value: object) -> str:
     """Any text without a NUL, which no path can contain."""
     if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{shown(value)} is not a text{_in_quotes(value)}")
+        raise ValueError(f"{format_value(value)} is not a text{_in_quotes(value)}")
     return value
 
 
@@ -173,7 +173,7 @@ def log_file(value: object) -> str:
 def utf8_text(value: object) -> str:
     """Text that has bytes: what is no UTF-8 comes from a command line as lone surrogates."""
     if re.search(r"[\ud800-\udfff]", checked := text(value)):
-        raise ValueError(f"{shown(value)} is not a text in UTF-8.")
+        raise ValueError(f"{format_value(value)} is not a text in UTF-8.")
     return checked
 
 
@@ -183,7 +183,7 @@ def permissions(value: object) -> int | None:
         value = int(value, 8)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777):
         return value
-    raise ValueError(f"{shown(value)} is not a set of permissions; give octal digits such as '660'.")
+    raise ValueError(f"{format_value(value)} is not a set of permissions; give octal digits such as '660'.")
 
 
 def account(value: object) -> str:
@@ -191,7 +191,7 @@ def account(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         value = str(value)
     if not isinstance(value, str) or not re.fullmatch(r"[^\s:\x00-\x1f\x7f]*", value):
-        raise ValueError(f"{shown(value)} is neither the name nor the number of an account.")
+        raise ValueError(f"{format_value(value)} is neither the name nor the number of an account.")
     return value
 
 
@@ -201,24 +201,24 @@ def module(value: object) -> str:
     if checked.endswith(".py") or (checked and not all(part.isidentifier() for part in checked.split("."))):
         named = re.fullmatch(r"(?:\./)*((?:\w+/)*\w+)\.py", checked)
         hint = f"; write {named[1].replace('/', '.')}." if named else ", such as hooks or project.hooks."
-        raise ValueError(f"{shown(value)} is not the name of a module{hint}")
+        raise ValueError(f"{format_value(value)} is not the name of a module{hint}")
     return checked
 
 
 def root_path(value: object) -> str:
     """A path that starts with a slash and ends without one; "" is the root."""
     if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#\ud800-\udfff]|://", value):
-        raise ValueError(f"{shown(value)} is not a path prefix such as /api.")
+        raise ValueError(f"{format_value(value)} is not a path prefix such as /api.")
     value = value.rstrip("/")
     if value and not value.startswith("/"):
-        raise ValueError(f"{shown(value)} does not start with a slash; write /{value}.")
+        raise ValueError(f"{format_value(value)} does not start with a slash; write /{value}.")
     return value
 
 
 def field_name(value: object) -> str:
     """The name of a header field, in lower case; "" is none."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):
-        raise ValueError(f"{shown(value)} is not the name of a header field, such as x-request-id.")
+        raise ValueError(f"{format_value(value)} is not the name of a header field, such as x-request-id.")
     return value.lower()
 
 
@@ -227,7 +227,7 @@ def access_log_format(value: object) -> str:
     check_access_log_format(checked := text(value))
     if checked and not re.search(_ATOM, checked.replace("%%", "")):
         raise ValueError(
-            f"{shown(value)} shows nothing of a request; without this option the format is the combined one."
+            f"{format_value(value)} shows nothing of a request; without this option the format is the combined one."
         )
     return checked
 
@@ -287,13 +287,13 @@ def bind(value: object) -> Bind:
     if isinstance(value, (TcpBind, UnixBind, FdBind)):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} is not an address such as 127.0.0.1:8000{_in_quotes(value)}")
+        raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000{_in_quotes(value)}")
     if value.startswith("unix:"):
         return _unix_bind(value)
     if value.startswith("fd://"):
         number = value.removeprefix("fd://")
         if not re.fullmatch(r"[0-9]{1,7}", number):
-            raise ValueError(f"{shown(value)} names no descriptor; write fd://3.")
+            raise ValueError(f"{format_value(value)} names no descriptor; write fd://3.")
         return FdBind(int(number))
     return _tcp_bind(value)
 
@@ -303,42 +303,42 @@ def _unix_bind(value: str) -> UnixBind:
     if path.startswith("//"):
         path = path.removeprefix("//")
     if not path or "\0" in path:
-        raise ValueError(f"{shown(value)} names no path; write unix:/run/app.sock.")
+        raise ValueError(f"{format_value(value)} names no path; write unix:/run/app.sock.")
     if path.startswith("@"):
-        raise ValueError(f"{shown(value)}: abstract sockets are not supported; give the path of a file.")
+        raise ValueError(f"{format_value(value)}: abstract sockets are not supported; give the path of a file.")
     return UnixBind(path)
 
 
 def _tcp_bind(value: str) -> TcpBind:
     if url := re.fullmatch(r"(?:https?|tcp)://([^/]+:[0-9]+)/?", value):
-        raise ValueError(f"{shown(value)} is not an address; write {url[1]}.")
+        raise ValueError(f"{format_value(value)} is not an address; write {url[1]}.")
     if re.match(r"\.{0,2}/|[^:]*\.sock$", value):
-        raise ValueError(f"{shown(value)} is not an address; write unix:{value}.")
+        raise ValueError(f"{format_value(value)} is not an address; write unix:{value}.")
     if "/" in value:
-        raise ValueError(f"{shown(value)} is not an address; write HOST:PORT, unix:PATH or fd://N.")
+        raise ValueError(f"{format_value(value)} is not an address; write HOST:PORT, unix:PATH or fd://N.")
     if re.fullmatch(r"[0-9]+", value):
         return TcpBind(DEFAULT_HOST, _port(value, value))
     if bracketed := re.fullmatch(r"\[([^\[\]]+)\](?::(.*))?", value):
         host, port = bracketed[1], bracketed[2]
         if ":" not in host:
-            raise ValueError(f"{shown(value)}: brackets are for IPv6 addresses; write {host}:{port or 8000}.")
+            raise ValueError(f"{format_value(value)}: brackets are for IPv6 addresses; write {host}:{port or 8000}.")
     else:
         host, colon, port = value.rpartition(":")
         if ":" in host or value.count(":") > 1:
-            raise ValueError(f"{shown(value)}: an IPv6 address needs brackets, as in [::1]:8000.")
+            raise ValueError(f"{format_value(value)}: an IPv6 address needs brackets, as in [::1]:8000.")
         if not colon:
             host, port = value, None
     if not port:
         bracketed_host = f"[{host}]" if ":" in host else host
-        raise ValueError(f"{shown(value)} has no port; write {bracketed_host}:8000.")
+        raise ValueError(f"{format_value(value)} has no port; write {bracketed_host}:8000.")
     if re.search(r"[\s\x00-\x1f\x7f]", host):
-        raise ValueError(f"{shown(value)} is not an address such as 127.0.0.1:8000.")
+        raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000.")
     return TcpBind("" if host == "*" else host, _port(port, value))
 
 
 def _port(digits: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
-        where = "" if digits == value else f"{shown(value)}: "
+        where = "" if digits == value else f"{format_value(value)}: "
         raise ValueError(f"{where}{digits!r} is not a port; ports are 0 to 65535.")
     return int(digits)
 
@@ -347,13 +347,13 @@ def host(value: object) -> str:
     """The HOST of an address; an IPv6 one needs no brackets."""
     if isinstance(value, str):
         if re.fullmatch(r"(\[.*\]|[^:]*):[0-9]+", value):
-            raise ValueError(f"{shown(value)} is an address with a port; write --bind {value}.")
+            raise ValueError(f"{format_value(value)} is an address with a port; write --bind {value}.")
         bare = value.removeprefix("[").removesuffix("]")
         try:
             return _tcp_bind(f"[{bare}]:0" if ":" in bare else f"{bare}:0").host
         except ValueError:
             pass
-    raise ValueError(f"{shown(value)} is not a host name or a numeric address.")
+    raise ValueError(f"{format_value(value)} is not a host name or a numeric address.")
 
 
 def port(value: object) -> int:
@@ -361,7 +361,7 @@ def port(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[0-9]{1,5}", str(value)):
         # Gunicorn's -p is a file.
         hint = f" A file for the process id is named with --pid-file {value}." if "/" in str(value) else ""
-        raise ValueError(f"{shown(value)} is not a port; ports are 0 to 65535.{hint}")
+        raise ValueError(f"{format_value(value)} is not a port; ports are 0 to 65535.{hint}")
     return _port(str(value), str(value))
 
 
@@ -385,14 +385,14 @@ def mount(value: object) -> Mount:
     prefix, app = _halves_of_mount(value)
     if app is None or app == "":
         raise ValueError(
-            f"{shown(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from Python"
-            ' [("/api", api)].'
+            f"{format_value(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from"
+            ' Python [("/api", api)].'
         )
     path = root_path(prefix)
     if not path:
-        raise ValueError(f"{shown(prefix)} is where APP is; mount at a path such as /api.")
+        raise ValueError(f"{format_value(prefix)} is where APP is; mount at a path such as /api.")
     if "//" in path:
-        raise ValueError(f"{shown(path)} has an empty segment; remove a slash.")
+        raise ValueError(f"{format_value(path)} has an empty segment; remove a slash.")
     return Mount(path, text(app) if isinstance(app, str) else app)
 
 
@@ -437,7 +437,7 @@ def header(value: object) -> Header:
         line = ": ".join(parts) if all(isinstance(part, str) for part in parts) else None
     match = re.fullmatch(_FIELD, line) if isinstance(line, str) else None
     if match is None:
-        raise ValueError(f"{shown(value)} is not a header field; write 'Name: value'.")
+        raise ValueError(f"{format_value(value)} is not a header field; write 'Name: value'.")
     name, content = match[1], match[2].strip(" \t")
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"{name} is set by the server itself and cannot be added.")
@@ -447,7 +447,7 @@ def header(value: object) -> Header:
 # --- Values as text ---
 
 
-def show_seconds(value: float) -> str:
+def seconds_to_text(value: float) -> str:
     """In the largest unit that makes a whole number of it: 60.0 is 1m, 0.25 is 250ms."""
     milliseconds = round(value * 1000)
     for name, length in _TIMES.items():
@@ -457,7 +457,7 @@ def show_seconds(value: float) -> str:
     return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
-def show_size(value: int) -> str:
+def size_to_text(value: int) -> str:
     """In the largest unit that makes a whole number of it: 65536 is 64K."""
     for name, length in _SIZES.items():
         if value and not value % length:
@@ -465,14 +465,14 @@ def show_size(value: int) -> str:
     return str(value)
 
 
-def show_boolean(value: bool) -> str:
+def boolean_to_text(value: bool) -> str:
     return "true" if value else "false"
 
 
-def show_mount(value: Mount) -> str:
+def mount_to_text(value: Mount) -> str:
     """Can be read back where the application has a name."""
     return f"{value.prefix}={value.app}"
 
 
-def show_header(value: Header) -> str:
+def header_to_text(value: Header) -> str:
     return f"{value[0].decode('ascii')}: {value[1].decode('latin-1')}"

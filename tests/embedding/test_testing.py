@@ -114,7 +114,7 @@ def test_work_behind_a_response_may_finish() -> None:
 
 
 def test_what_does_not_end_is_cancelled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(ianus.testing, "GRACE", 0.01)
+    monkeypatch.setattr(ianus.testing, "CALLS_TIMEOUT_SECONDS", 0.01)
     cancelled = threading.Event()
 
     async def endless(scope: Any, receive: Any, send: Any) -> None:
@@ -135,7 +135,7 @@ def test_what_does_not_end_is_cancelled(monkeypatch: pytest.MonkeyPatch, caplog:
 
 
 def test_an_application_that_blocks_its_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ianus.testing, "PATIENCE", 0.05)
+    monkeypatch.setattr(ianus.testing, "THREAD_TIMEOUT_SECONDS", 0.05)
     blocked, release = threading.Event(), threading.Event()
     before = threading.enumerate()
 

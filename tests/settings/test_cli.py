@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from ianus.errors import StartupError
 from ianus.settings.cli import build_command, subcommand
-from ianus.settings.foreign_options import ACCEPTED, HINTS
-from ianus.settings.schema import Settings, described, table
+from ianus.settings.foreign_options import HINTS, IGNORED_OPTIONS
+from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
@@ -202,7 +202,7 @@ def test_every_other_name_is_tried_above() -> None:
     tried = " ".join(
         word for mark in test_names_of_other_servers.pytestmark for line, *_ in mark.args[1] for word in line
     )
-    names = {alias.name.replace("_", "-") for _, setting in described() for alias in setting.aliases} - {"env-files"}
+    names = {alias.name.replace("_", "-") for _, setting in inputs() for alias in setting.aliases} - {"env-files"}
     assert {name for name in names if f"--{name} " not in f"{tried} "} == set()
 
 
@@ -358,14 +358,14 @@ def test_options_that_do_not_exist_are_told_what_does(flag: str, served: Served)
     assert HINTS[flag].endswith(".")
 
 
-@pytest.mark.parametrize("habit", ACCEPTED, ids=lambda habit: str(habit.names))
-def test_options_that_change_nothing_are_warned_of(habit: Any, served: Served) -> None:
-    for flag in habit.names.split():
-        for value in habit.values or ("x",) if habit.values is not None else (None,):
+@pytest.mark.parametrize("option", IGNORED_OPTIONS, ids=lambda option: str(option.flags))
+def test_options_that_change_nothing_are_warned_of(option: Any, served: Served) -> None:
+    for flag in option.flags.split():
+        for value in option.values or ("x",) if option.values is not None else (None,):
             result = invoke(served, flag, *([] if value is None else [value]), "main:app")
             assert result.exit_code == 0, result.stderr
             assert result.stderr.startswith("Warning: --")
-            assert result.stderr.endswith(f" changes nothing: {habit.because}.\n")
+            assert result.stderr.endswith(f" changes nothing: {option.reason}.\n")
             assert result.stdout == ""
             assert served.pop() == ("main:app", Settings())
 

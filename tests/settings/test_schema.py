@@ -10,7 +10,7 @@ import pytest
 import ianus
 from ianus.errors import SettingError
 from ianus.settings.foreign_options import HINTS
-from ianus.settings.schema import Settings, described, table
+from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 
@@ -32,11 +32,11 @@ def test_every_default_can_be_written_and_read_back(name: str, setting: Any, def
     if default is None:
         assert texts == []
     else:
-        assert setting.check(texts if setting.many else texts[0]) == default
+        assert setting.check(texts if setting.repeatable else texts[0]) == default
 
 
 def test_no_name_and_no_letter_is_taken_twice() -> None:
-    settings = list(described())
+    settings = list(inputs())
     names = [name for name, _ in settings] + [alias.name for _, setting in settings for alias in setting.aliases]
     assert len(names) == len(set(names))
     assert not {f"--{name.replace('_', '-')}" for name in names} & set(HINTS)
@@ -101,7 +101,7 @@ def test_what_is_known_of_a_name_comes_before_what_is_spelt_like_it(name: str, t
 
 
 def test_none_is_not_given() -> None:
-    nothing = {name: None for name, _ in described() if name not in ("app", "config", "env_file")}
+    nothing = {name: None for name, _ in inputs() if name not in ("app", "config", "env_file")}
     assert Settings.from_values(nothing) == Settings()
     assert Settings(log_config=None, bind=None) == Settings()  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="there is no setting 'xyzzy'"):

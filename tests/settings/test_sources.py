@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ianus.errors import SettingError, StartupError
+from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
-from ianus.settings.sources import Configuration, Given, read_sources
+from ianus.settings.sources import Configuration, read_sources
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -87,10 +88,10 @@ def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
 def test_every_setting_comes_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
     others = {"uds_permissions": "640", "umask": "027", "mount": "/x=y:z", "header": "X: y"}
     texts = setting.texts(default) or [others.get(name, "/x")]
-    value = setting.check(texts if setting.many else texts[0])
-    by_line = read({name: texts if setting.many else texts[0]})
+    value = setting.check(texts if setting.repeatable else texts[0])
+    by_line = read({name: texts if setting.repeatable else texts[0]})
     by_environment = read({}, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
-    (nowhere / "ianus.toml").write_text(f"{name} = {texts if setting.many else repr(texts[0])}\n")
+    (nowhere / "ianus.toml").write_text(f"{name} = {texts if setting.repeatable else repr(texts[0])}\n")
     assert getattr(by_line.settings, name) == getattr(by_environment.settings, name) == value
     assert getattr(read().settings, name) == value
     assert read().origins == {name: "ianus.toml:1"}

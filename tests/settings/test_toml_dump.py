@@ -7,7 +7,7 @@ import pytest
 
 from ianus.settings.schema import Settings, table
 from ianus.settings.sources import Configuration, read_sources
-from ianus.settings.toml_dump import as_toml
+from ianus.settings.toml_dump import dump_toml
 
 UNUSUAL = Settings.from_values(
     {
@@ -36,14 +36,14 @@ UNUSUAL = Settings.from_values(
 
 @pytest.mark.parametrize("settings", [Settings(), UNUSUAL, Settings(uds_permissions=0)])
 def test_what_is_printed_can_be_read_back(settings: Settings, nowhere: Path) -> None:
-    text = as_toml(Configuration("main:app", settings, {}))
+    text = dump_toml(Configuration("main:app", settings, {}))
     (nowhere / "ianus.toml").write_text(text)
     configuration = read_sources((), {})
     assert (configuration.app, configuration.settings) == ("main:app", settings)
 
 
 def test_every_setting_is_printed_with_its_origin() -> None:
-    text = as_toml(Configuration("main:app", UNUSUAL, {"app": "command line", "backlog": "ianus.toml:3"}))
+    text = dump_toml(Configuration("main:app", UNUSUAL, {"app": "command line", "backlog": "ianus.toml:3"}))
     for name, setting, _ in table():
         assert re.search(rf"^{name} = .*  # ", text, re.MULTILINE)
         assert f"\n# {setting.group}\n" in text
@@ -53,6 +53,6 @@ def test_every_setting_is_printed_with_its_origin() -> None:
 
 
 def test_what_is_not_set_is_a_comment() -> None:
-    text = as_toml(Configuration("", Settings(), {}))
+    text = dump_toml(Configuration("", Settings(), {}))
     assert re.search(r"^# app = +# not set$", text, re.MULTILINE)
     assert re.search(r"^# uds_permissions = +# default$", text, re.MULTILINE)

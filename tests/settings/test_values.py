@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from ianus.settings import values
-from ianus.settings.values import FdBind, Kind, Mount, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, Parser, TcpBind, UnixBind
 from ianus.telemetry.line_format import LineFormat
 
 
-def refusal(kind: Kind, value: object) -> str:
+def refusal(parse: Parser, value: object) -> str:
     with pytest.raises(ValueError, match=r"\.$") as caught:
-        kind(value)
+        parse(value)
     return str(caught.value)
 
 
@@ -24,7 +24,10 @@ def test_integers(value: object, result: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
 def test_what_is_no_integer(value: object) -> None:
-    assert refusal(values.integer(1, 10, "bytes"), value) == f"{values.shown(value)} is not a whole number of bytes."
+    assert (
+        refusal(values.integer(1, 10, "bytes"), value)
+        == f"{values.format_value(value)} is not a whole number of bytes."
+    )
 
 
 @pytest.mark.parametrize("value", [0, 11, "0", "-1", "11"])
@@ -56,7 +59,7 @@ def test_sizes(value: object, result: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
 def test_what_is_no_size(value: object) -> None:
-    expected = f"{values.shown(value)} is not a whole number of bytes, such as 65536 or 64K."
+    expected = f"{values.format_value(value)} is not a whole number of bytes, such as 65536 or 64K."
     assert refusal(values.size(0, 1 << 40), value) == expected
 
 
@@ -91,7 +94,7 @@ def test_seconds(value: object, result: float) -> None:
 def test_what_is_no_time(value: object) -> None:
     assert (
         refusal(values.seconds, value)
-        == f"{values.shown(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
+        == f"{values.format_value(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
     )
 
 
@@ -111,14 +114,14 @@ def test_booleans() -> None:
     for value in (False, "0", "false", "FALSE", "no", "off"):
         assert values.boolean(value) is False
     for other in (1, 0, "", "2", "y", None):
-        assert refusal(values.boolean, other) == f"{values.shown(other)} is neither true nor false."
+        assert refusal(values.boolean, other) == f"{values.format_value(other)} is neither true nor false."
 
 
 def test_choices() -> None:
     kind = values.choice("auto", "on")
     assert kind("on") == kind("ON") == "on"
     for value in ("onn", "", None, True):
-        assert refusal(kind, value) == f"{values.shown(value)} is not one of auto, on."
+        assert refusal(kind, value) == f"{values.format_value(value)} is not one of auto, on."
 
 
 def test_interfaces() -> None:
@@ -135,14 +138,14 @@ def test_numbers_or_auto(value: object, number: object) -> None:
 
 @pytest.mark.parametrize("value", ["", "-1", -1, 10001, "many", 1.0, False, None])
 def test_what_is_neither_a_number_nor_auto(value: object) -> None:
-    expected = f"{values.shown(value)} is neither auto nor a number of "
+    expected = f"{values.format_value(value)} is neither auto nor a number of "
     assert refusal(values.threads, value) == f"{expected}threads from 1 to 1024."
     assert refusal(values.workers, value) == f"{expected}processes from 1 to 10000."
 
 
 @pytest.mark.parametrize("value", ["0", 0])
 def test_none_at_all_is_told_the_word(value: object) -> None:
-    expected = f"{values.shown(value)} is neither auto nor a number of threads from 1 to 1024; write auto."
+    expected = f"{values.format_value(value)} is neither auto nor a number of threads from 1 to 1024; write auto."
     assert refusal(values.threads, value) == expected
 
 
@@ -181,7 +184,7 @@ def test_accounts() -> None:
     for value, name in [("", ""), ("www-data", "www-data"), ("33", "33"), (33, "33"), (0, "0")]:
         assert values.account(value) == name
     for value in ("www data", "www:data", "a\0", -1, True, 1.5, None):
-        expected = f"{values.shown(value)} is neither the name nor the number of an account."
+        expected = f"{values.format_value(value)} is neither the name nor the number of an account."
         assert refusal(values.account, value) == expected
 
 
@@ -258,7 +261,7 @@ def test_what_mounts_nothing(value: object, expected: str) -> None:
 
 
 def test_mounts_as_text() -> None:
-    assert values.show_mount(Mount("/api", "api:app")) == "/api=api:app"
+    assert values.mount_to_text(Mount("/api", "api:app")) == "/api=api:app"
 
 
 @pytest.mark.parametrize("value", ["", "x-request-id", "X-Request-ID"])
@@ -395,7 +398,7 @@ def test_a_host_has_no_port(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
 def test_what_is_no_host(value: object) -> None:
-    assert refusal(values.host, value) == f"{values.shown(value)} is not a host name or a numeric address."
+    assert refusal(values.host, value) == f"{values.format_value(value)} is not a host name or a numeric address."
 
 
 @pytest.mark.parametrize(("value", "result"), [(0, 0), (8000, 8000), ("8000", 8000), ("65535", 65535)])
@@ -459,7 +462,7 @@ def test_fields_that_frame_the_message_cannot_be_added(name: str) -> None:
     ],
 )
 def test_times_as_text(value: float, shown: str) -> None:
-    assert values.show_seconds(value) == shown
+    assert values.seconds_to_text(value) == shown
     assert values.seconds(shown) == value
 
 
@@ -468,5 +471,5 @@ def test_times_as_text(value: float, shown: str) -> None:
     [(0, "0"), (240, "240"), (1000, "1000"), (1024, "1K"), (1025, "1025"), (1 << 20, "1M"), (3 << 29, "1536M")],
 )
 def test_sizes_as_text(value: int, shown: str) -> None:
-    assert values.show_size(value) == shown
+    assert values.size_to_text(value) == shown
     assert values.size(0, 1 << 40)(shown) == value

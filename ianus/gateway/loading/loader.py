@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from ianus.errors import StartupError, nearest, one_line, user_traceback
+from ianus.errors import StartupError, closest_match, one_line, user_traceback
 from ianus.gateway.loading.interface import (
     OF_APP,
     OF_MOUNT,
@@ -182,7 +182,7 @@ def _explain_missing_module(name: str, missing: str, directory: str) -> str:
             return f"There is no module {missing}: {reason}. Did you mean {parent}:{last}?"
         places, shown = list(package.__path__), f"the package {parent}"
     message = f"There is no module {missing} in {shown}"
-    near = nearest(last, _modules_in(places))
+    near = closest_match(last, _modules_in(places))
     if near:
         right = f"{parent}.{near}" if parent else near
         return f"{message}. Did you mean {right}{name.removeprefix(missing)}?"
@@ -233,7 +233,7 @@ def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
 def _offer(holder: Any, name: str) -> str:
     """A hint at what could have been meant; "" where there is nothing."""
     public = [each for each in dir(holder) if not each.startswith("_")]
-    near = nearest(name, public)
+    near = closest_match(name, public)
     if near:
         return f" Did you mean {near}?"
     applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
