@@ -26,7 +26,7 @@ async def hello(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": HELLO})
 
 
-async def who(scope: Message, receive: Receive, send: Send) -> None:
+async def process_id(scope: Message, receive: Receive, send: Send) -> None:
     """Answers every request with the number of the process."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)

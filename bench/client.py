@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TIMEOUT = 10.0  # seconds, for one answer
+TIMEOUT_SECONDS = 10.0  # seconds, for one answer
 
 
 class AnswerError(Exception):
@@ -33,7 +33,7 @@ class Connection:
     """A keep-alive connection that reads answers with a Content-Length, in order."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
         self._buffer = bytearray()
 
     def __enter__(self) -> "Connection":

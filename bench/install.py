@@ -14,7 +14,7 @@ from peers import BENCH, FLOOR, VENV
 REQUIREMENTS = BENCH / "requirements.txt"
 STAMP = VENV / "installed.json"
 SHARED = BENCH / "client.h"  # what the programs include
-PIP_TIMEOUT = 600.0  # seconds
+PIP_TIMEOUT_SECONDS = 600.0  # seconds
 
 
 def install() -> dict[str, str]:
@@ -68,7 +68,7 @@ def _requirements(path: Path) -> list[str]:
 def _attempt(command: Sequence[str]) -> str:
     """Runs it; empty when it went well, else the last line of what it said."""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if result.returncode == 0:

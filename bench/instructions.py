@@ -22,7 +22,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 CONNECTIONS = 64
 SHORT, LONG = 20, 80  # requests on each connection
-TIMEOUT = 120.0  # seconds that a server under valgrind gets for its start and for each answer
+TIMEOUT_SECONDS = 120.0  # seconds that a server under valgrind gets for its start and for each answer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
 HANDSHAKE = (
@@ -80,7 +80,7 @@ def _count(python: str, tree: Path, kind: str, requests: int) -> int:
                 port = _port(process)
                 with contextlib.ExitStack() as stack:
                     clients = [
-                        stack.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT))
+                        stack.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS))
                         for _ in range(CONNECTIONS)
                     ]
                     if kind == "websocket":

@@ -18,9 +18,9 @@ from process import pinned
 
 STREAM = BENCH / "build" / "stream"
 ARRIVALS = BENCH / "build" / "arrivals"
-WRK_GRACE = 10.0  # seconds that wrk may take longer than it was told to
-STREAM_GRACE = 60.0  # the same for stream, which finishes its transfers
-ARRIVALS_GRACE = 20.0  # the same for arrivals, which waits for every answer
+WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take longer than it was told to
+STREAM_EXTRA_SECONDS = 60.0  # the same for stream, which finishes its transfers
+ARRIVALS_EXTRA_SECONDS = 20.0  # the same for arrivals, which waits for every answer
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run_wrk(port: int, payload: bytes, connections: int, seconds: int, core: int
         Path(file.name).write_bytes(payload)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(BENCH / "wrk.lua")]
         command += [f"http://127.0.0.1:{port}/", "--", file.name]
-        result = _run(command, seconds + WRK_GRACE, core)
+        result = _run(command, seconds + WRK_EXTRA_SECONDS, core)
     if result.returncode:
         raise RuntimeError(f"wrk: {(result.stderr or result.stdout).strip()}")
     told = json.loads(result.stdout.splitlines()[-1])
@@ -93,7 +93,7 @@ def run_stream(port: int, head: bytes, body: int, connections: int, seconds: int
     with tempfile.NamedTemporaryFile(prefix="bench-request-") as file:
         Path(file.name).write_bytes(head)
         command = [str(STREAM), str(port), str(connections), str(seconds), file.name, str(body)]
-        result = _run(command, seconds + STREAM_GRACE, core)
+        result = _run(command, seconds + STREAM_EXTRA_SECONDS, core)
     if result.returncode:
         raise AnswerError(result.stderr.strip())
     told = json.loads(result.stdout)
@@ -112,7 +112,7 @@ def run_arrivals(port: int, kinds: Sequence[Kind], pool: int, seconds: int, core
             file.write_bytes(kind.request)
             command += ["at", str(kind.rate)] if kind.rate else ["busy", str(kind.busy)]
             command.append(str(file))
-        result = _run(command, seconds + ARRIVALS_GRACE, core)
+        result = _run(command, seconds + ARRIVALS_EXTRA_SECONDS, core)
     if result.returncode:
         raise AnswerError(result.stderr.strip())
     told = json.loads(result.stdout)

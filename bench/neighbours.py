@@ -7,7 +7,7 @@ from capacity import POOL, capacity
 from client import Request, check
 from load import ArrivalsResult, Kind, run_arrivals
 from peers import Server
-from scenario import HELLO, HELLO_ANSWER, WARM_UP, Column, Scenario
+from scenario import HELLO, HELLO_ANSWER, WARM_UP_SECONDS, Column, Scenario
 from visit import Meter, Metrics, Running, Setting, serving
 
 
@@ -50,7 +50,7 @@ class Neighbours(Scenario):
     def measure(self, server: Server, setting: Setting) -> Metrics:
         with serving(server, self.service, HELLO, setting) as running:
             kinds = [_checked(running, traffic, setting) for traffic in (self.fast, self.slow)]
-            run_arrivals(running.port, kinds, self.pool, WARM_UP, setting.cores.load)
+            run_arrivals(running.port, kinds, self.pool, WARM_UP_SECONDS, setting.cores.load)
             seconds = self.stretch * setting.seconds
             result, metrics = _measured(running, kinds, self.pool, seconds, setting)
             slow = result.kinds[1]
@@ -84,7 +84,7 @@ class Beside(Scenario):
     def measure(self, server: Server, setting: Setting) -> Metrics:
         with serving(server, self.service, HELLO, setting) as running:
             watched, other = (_checked(running, traffic, setting) for traffic in (self.watched, self.other))
-            run_arrivals(running.port, [watched, other], POOL, WARM_UP, setting.cores.load)
+            run_arrivals(running.port, [watched, other], POOL, WARM_UP_SECONDS, setting.cores.load)
             _, alone = _measured(running, [watched], POOL, setting.seconds, setting)
             result, metrics = _measured(running, [watched, other], POOL, setting.seconds, setting)
             return {

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-START_TIMEOUT = 15.0  # seconds, until the first answer
-STOP_TIMEOUT = 2.0  # seconds that SIGTERM has before SIGKILL comes, and SIGKILL before we give up
+START_TIMEOUT_SECONDS = 15.0  # seconds, until the first answer
+STOP_TIMEOUT_SECONDS = 2.0  # seconds that SIGTERM has before SIGKILL comes, and SIGKILL before we give up
 PROC = Path("/proc")
 
 
@@ -96,11 +96,11 @@ class Process:
         code = self._process.poll()
         if code is not None:
             end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            raise ServerError(f"ended with {end}: {self.last_words()}")
+            raise ServerError(f"ended with {end}: {self.output_tail()}")
         if members - self.members():
-            raise ServerError(f"a worker ended: {self.last_words()}")
+            raise ServerError(f"a worker ended: {self.output_tail()}")
 
-    def last_words(self) -> str:
+    def output_tail(self) -> str:
         """The last line that it wrote, for the one that explains why there is no result."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log else []
         return lines[-1].strip()[:200] if lines else "no output"
@@ -136,15 +136,15 @@ class Process:
         """Ends all members, the polite way first; ServerError when that does not help."""
         try:
             self._signal(signal.SIGTERM)
-            self._wait_until_gone()
+            self._wait_until_exited()
         finally:  # an impatient second Ctrl-C must not leave anything behind
             self._signal(signal.SIGKILL)
-            self._wait_until_gone()
+            self._wait_until_exited()
         if self.members():
             raise ServerError("does not end, not even when killed")
 
-    def _wait_until_gone(self) -> None:
-        deadline = time.monotonic() + STOP_TIMEOUT
+    def _wait_until_exited(self) -> None:
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             self._process.poll()  # reaps it
             if not self.members():

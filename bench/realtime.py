@@ -7,7 +7,7 @@ from apps import NEWS
 from client import AnswerError
 from messages import Messages, check_message, frame, handshake, messages, texts
 from peers import Server
-from scenario import HELLO, SETTLE, WARM_UP, Column, Scenario, require_files
+from scenario import HELLO, SETTLE_SECONDS, WARM_UP_SECONDS, Column, Scenario, require_files
 from visit import Meter, Metrics, Running, Setting, serving
 
 
@@ -101,7 +101,7 @@ class Silent(Scenario):
 def _silent(running: Running, number: int, seconds: int, setting: Setting) -> Metrics:
     process = running.process
     with messages(running.port, number, handshake().raw(running.port), setting.cores.load) as load:
-        time.sleep(SETTLE)
+        time.sleep(SETTLE_SECONDS)
         memory, wakeups, meter = process.pss_bytes(), process.wakeups(), Meter(process, setting.cores)
         result = load.measure(seconds)
         cpu, percents = meter.read(result.cpu_ns)
@@ -115,7 +115,7 @@ def _silent(running: Running, number: int, seconds: int, setting: Setting) -> Me
 
 
 def _under_load(running: Running, load: Messages, setting: Setting) -> Metrics:
-    load.measure(WARM_UP)
+    load.measure(WARM_UP_SECONDS)
     meter = Meter(running.process, setting.cores)
     result = load.measure(setting.seconds)
     cpu, percents = meter.read(result.cpu_ns)

@@ -88,7 +88,7 @@ def _run(
                     for server in (*servers[shift:], *servers[:shift]):
                         run = _measure(number, scenario, server, setting, missing)
                         results.runs.append(run)
-                        _tell(run, scenario, options.rounds)
+                        _print_run(run, scenario, options.rounds)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return True
@@ -105,7 +105,7 @@ def _measure(number: int, scenario: Scenario, server: Server, setting: Setting, 
         return Run(number, scenario.name, server.name, {}, str(error) or type(error).__name__)
 
 
-def _tell(run: Run, scenario: Scenario, rounds: int) -> None:
+def _print_run(run: Run, scenario: Scenario, rounds: int) -> None:
     headline = scenario.columns[0]
     value = run.metrics.get(headline.metric)
     told = run.reason if value is None else f"{value:.2f} {headline.heading}"
@@ -129,10 +129,10 @@ def _versions(builds: Sequence[Server]) -> dict[str, str]:
     wsgi = ("bjoern", "uwsgi", "waitress", "cheroot")
     shared = ("uvloop", "httptools", "websockets", "fastapi", "flask")
     versions = {name: found[name] for name in (*asgi, *wsgi, *shared) if name in found}
-    return {name: _told_version(command) for name, command in programs.items()} | versions
+    return {name: _reported_version(command) for name, command in programs.items()} | versions
 
 
-def _told_version(command: Sequence[str]) -> str:
+def _reported_version(command: Sequence[str]) -> str:
     """The first word with a digit in what the program says about itself."""
     told = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.split()
     return next((word.strip(",") for word in told if re.search(r"\d", word)), "?")

@@ -20,8 +20,8 @@ from visit import Meter, Metrics, Running, Setting, serving
 HELLO = Request()
 HELLO_ANSWER = b"Hello, world!"
 HELLO_SERVICE = Service("apps:hello")
-WARM_UP = 1  # seconds of the same load before the measured one
-SETTLE = 1.0  # seconds before memory is read, for what a server puts off
+WARM_UP_SECONDS = 1  # seconds of the same load before the measured one
+SETTLE_SECONDS = 1.0  # seconds before memory is read, for what a server puts off
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Load(Scenario):
             payload = self.request.raw(running.port) * self.pipelined
             answer = None if server.fixed_answer else self.answer
             check(running.port, payload, [answer] * self.pipelined)
-            run_wrk(running.port, payload, self.connections, WARM_UP, setting.cores.load)
+            run_wrk(running.port, payload, self.connections, WARM_UP_SECONDS, setting.cores.load)
             return _under_load(running, payload, self.connections, setting)
 
 
@@ -151,7 +151,7 @@ class Crowd(Scenario):
         with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             payload = HELLO.raw(running.port)
             check(running.port, payload, [None if server.fixed_answer else HELLO_ANSWER])
-            run_wrk(running.port, payload, self.active, WARM_UP, setting.cores.load)
+            run_wrk(running.port, payload, self.active, WARM_UP_SECONDS, setting.cores.load)
             alone = _under_load(running, payload, self.active, setting)
             idle = _answered_connections(running.port, self.connections - self.active, stack)
             crowded = _under_load(running, payload, self.active, setting)
@@ -191,7 +191,7 @@ class Mixed(Scenario):
             rest = running.process.reset_peak()
             big = Request(target=f"/{self.size}").raw(running.port)
             with slow_readers(running.port, big, self.readers) as readers:
-                run_wrk(running.port, payload, self.connections, WARM_UP, setting.cores.load)
+                run_wrk(running.port, payload, self.connections, WARM_UP_SECONDS, setting.cores.load)
                 received = readers.received
                 fast = _under_load(running, payload, self.connections, setting)
                 return {
@@ -225,10 +225,10 @@ class Idle(Scenario):
             with Connection(running.port) as connection:
                 for _ in range(self.warm_up_requests):
                     connection.ask(request)
-            time.sleep(SETTLE)
+            time.sleep(SETTLE_SECONDS)
             before = running.process.anonymous_bytes()
             connections = _answered_connections(running.port, self.connections, stack)
-            time.sleep(SETTLE)
+            time.sleep(SETTLE_SECONDS)
             after = running.process.anonymous_bytes()
             return {
                 "kb_each": (after - before) / 1e3 / self.connections,

@@ -143,7 +143,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Workers(
         "workers4",
         "4 workers: 200 keep-alive connections, and at rest",
-        Service("apps:who", workers=4),
+        Service("apps:process_id", workers=4),
         peers=("gunicorn", "uvicorn", "granian", "h2corn"),
     ),
     Echo(

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from client import Connection
 
 RECEIVE_BUFFER = 65536  # bytes of a socket, so that the kernel does not read ahead in our place
-SIP = 25_000  # bytes that a reader takes at once
-INTERVAL = 0.05  # seconds between two sips: half a megabyte a second for each reader
+READ_BYTES = 25_000  # bytes that a reader takes at once
+READ_INTERVAL_SECONDS = 0.05  # seconds between two sips: half a megabyte a second for each reader
 
 
 class Readers:
@@ -22,16 +22,16 @@ class Readers:
 
     def read(self) -> None:
         """Returns after ``stop``."""
-        while not self._over.wait(INTERVAL):
-            self.reading = [connection for connection in self.reading if self._sip(connection)]
+        while not self._over.wait(READ_INTERVAL_SECONDS):
+            self.reading = [connection for connection in self.reading if self._read_once(connection)]
 
     def stop(self) -> None:
         """Lets ``read`` return."""
         self._over.set()
 
-    def _sip(self, connection: socket.socket) -> bool:
+    def _read_once(self, connection: socket.socket) -> bool:
         try:
-            data = connection.recv(SIP)
+            data = connection.recv(READ_BYTES)
         except BlockingIOError:
             return True
         except OSError:

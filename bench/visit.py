@@ -10,7 +10,7 @@ from pathlib import Path
 
 from client import AnswerError, Request, check
 from peers import Server, Service
-from process import START_TIMEOUT, Cores, Process, ServerError, core_busy_ns
+from process import START_TIMEOUT_SECONDS, Cores, Process, ServerError, core_busy_ns
 
 Metrics = dict[str, float]
 
@@ -75,23 +75,23 @@ def serving(server: Server, service: Service, request: Request, setting: Setting
             yield Running(process, port, start_ms)
         except (AnswerError, OSError, RuntimeError) as error:
             process.require_alive()  # its end explains more than what its client saw of it
-            raise AnswerError(f"{error} (server: {process.last_words()})") from error
+            raise AnswerError(f"{error} (server: {process.output_tail()})") from error
 
 
 def _wait_for_answer(process: Process, port: int, request: bytes) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         process.require_alive()
         try:
             return check(port, request, [None])
         except ConnectionError:
             time.sleep(0.001)
-    raise ServerError(f"no answer within {START_TIMEOUT:.0f} s: {process.last_words()}")
+    raise ServerError(f"no answer within {START_TIMEOUT_SECONDS:.0f} s: {process.output_tail()}")
 
 
 def _own_cpu_ns() -> int:
     """User and system time of the bench and of the programs that it ran to their end."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    usages = (resource.getrusage(process_id) for process_id in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(1e9 * sum(usage.ru_utime + usage.ru_stime for usage in usages))
 
 

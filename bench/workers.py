@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from client import AnswerError, Connection
 from peers import Server
-from process import START_TIMEOUT, ServerError
-from scenario import HELLO, SETTLE, Column, Scenario, at_rest, require_files
+from process import START_TIMEOUT_SECONDS, ServerError
+from scenario import HELLO, SETTLE_SECONDS, Column, Scenario, at_rest, require_files
 from visit import Metrics, Setting, serving
 
 
@@ -41,7 +41,7 @@ class Workers(Scenario):
             request = HELLO.raw(running.port)
             self._meet_all(running.port, request)
             shares = [self._busiest(running.port, request) for _ in range(self.openings)]
-            time.sleep(SETTLE)
+            time.sleep(SETTLE_SECONDS)
             return {
                 "busiest": statistics.median(shares),
                 "worst": max(shares),
@@ -52,7 +52,7 @@ class Workers(Scenario):
 
     def _meet_all(self, port: int, request: bytes) -> None:
         """Waits until every worker has answered once; ServerError when one does not."""
-        deadline, met = time.monotonic() + START_TIMEOUT, Counter[bytes]()
+        deadline, met = time.monotonic() + START_TIMEOUT_SECONDS, Counter[bytes]()
         while len(met) < self.service.workers:
             if time.monotonic() > deadline:
                 raise ServerError(f"only {len(met)} of {self.service.workers} workers answer")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server, check_nothing_is_left, stop_all
+from tests.helpers import Server, check_no_leaks, stop_all
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,7 +48,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         return running
 
     yield get
-    stop_all(started, check_nothing_is_left)
+    stop_all(started, check_no_leaks)
 
 
 @pytest.fixture
@@ -66,4 +66,4 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return servers[-1]
 
     yield start
-    stop_all(servers, check_nothing_is_left)
+    stop_all(servers, check_no_leaks)

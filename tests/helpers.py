@@ -32,13 +32,13 @@ import pytest
 APPS = Path(__file__).parent / "e2e"
 
 # Seconds until a test gives up. Sanitizers and busy machines are slow; no test that passes waits so long.
-PATIENCE = 20.0
+WAIT_SECONDS = 20.0
 
 Address = tuple[str, int] | str
 Result = TypeVar("Result")
 
 
-def until(condition: Callable[[], Result], what: str = "condition", timeout: float = PATIENCE) -> Result:
+def until(condition: Callable[[], Result], what: str = "condition", timeout: float = WAIT_SECONDS) -> Result:
     """Polls until `condition()` is true and returns its value. Raises AssertionError after `timeout` s."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
@@ -110,7 +110,7 @@ class Output:
     def since(self, mark: int) -> str:
         return self.text[mark:]
 
-    def wait_for(self, pattern: str, since: int = 0, timeout: float = PATIENCE) -> re.Match[str]:
+    def wait_for(self, pattern: str, since: int = 0, timeout: float = WAIT_SECONDS) -> re.Match[str]:
         """Waits until the text behind `since` has a match of `pattern`, whose `^` matches at each line."""
         search = re.compile(pattern, re.MULTILINE).search
         deadline = time.monotonic() + timeout
@@ -126,7 +126,7 @@ class Output:
 
     def join(self) -> None:
         """Waits for the end of the stream and closes it."""
-        self._thread.join(PATIENCE)
+        self._thread.join(WAIT_SECONDS)
         with self._changed:
             self._open = False
             self._stream.close()
@@ -189,7 +189,7 @@ class Server:
         """The process that serves: the first worker's."""
         return self.children()[0]
 
-    def connect(self, *, timeout: float = PATIENCE) -> "Client":
+    def connect(self, *, timeout: float = WAIT_SECONDS) -> "Client":
         return Client(self.address, timeout=timeout)
 
     def get(self, path: str = "/hello", *fields: bytes) -> "Response":
@@ -197,7 +197,7 @@ class Server:
         with self.connect() as client:
             return client.get(path, b"Connection: close", *fields)
 
-    def said(self, what: str, since: int = 0) -> str:
+    def app_log(self, what: str, since: int = 0) -> str:
         """Waits for what the application says (apps.say) and returns the rest of its line."""
         return self.log.wait_for(rf"^app: {what}(?:: (.*))?$", since)[1]
 
@@ -206,7 +206,7 @@ class Server:
 
     def wait(self) -> int:
         """Waits for the end of the process and of its output; returns the exit code."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(WAIT_SECONDS)
         self.log.join()
         if self.output is not None:
             self.output.join()
@@ -237,10 +237,10 @@ class Server:
 
 
 # What the supervisor says of a worker that has not ended as it was told.
-LOST = r"worker \d+ \(pid \d+\) (?:has ended (?:by itself )?\(|is stuck|could not be started)"
+LOST_WORKER = r"worker \d+ \(pid \d+\) (?:has ended (?:by itself )?\(|is stuck|could not be started)"
 
 
-def check_nothing_is_left(server: Server) -> None:
+def check_no_leaks(server: Server) -> None:
     """Asserts of a server that has ended that nothing of it was left, as far as a debug build counts, but calls that
     nobody could end; that no worker was lost; and that wsgiref.validate had nothing to complain of."""
     calls = re.findall(
@@ -250,7 +250,9 @@ def check_nothing_is_left(server: Server) -> None:
         left = json.loads(told)
         assert not left.get("connections"), f"connections are left: {left}"
         assert left.get("exchanges", 0) <= sum(map(int, calls)), f"exchanges are left: {left}"
-    assert server.may_lose_workers or not re.search(LOST, server.log.text), f"a worker was lost:\n{server.log.text}"
+    assert server.may_lose_workers or not re.search(LOST_WORKER, server.log.text), (
+        f"a worker was lost:\n{server.log.text}"
+    )
     assert ", in assert_\n" not in server.log.text, f"wsgiref.validate complains:\n{server.log.text}"
     assert "garbage collected without being closed" not in server.log.text
 
@@ -316,7 +318,7 @@ class Response:
 class Client:
     """A socket with a parser. Reading raises TimeoutError when nothing comes, AssertionError for nonsense."""
 
-    def __init__(self, address: Address, *, timeout: float = PATIENCE, buffer: int = 0) -> None:
+    def __init__(self, address: Address, *, timeout: float = WAIT_SECONDS, buffer: int = 0) -> None:
         """buffer: size of the receive buffer in bytes, set before connecting; 0 for the system's."""
         family = (
             socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -454,7 +456,7 @@ class Client:
         except TimeoutError:
             return True
         finally:
-            self.sock.settimeout(PATIENCE)
+            self.sock.settimeout(WAIT_SECONDS)
         return False
 
     def _chunks(self) -> Iterator[bytes]:

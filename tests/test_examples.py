@@ -20,7 +20,7 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
-from tests.helpers import PATIENCE, Server, until
+from tests.helpers import WAIT_SECONDS, Server, until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -155,7 +155,7 @@ def enter(server: Server, query: str = "") -> ClientConnection:
     """Goes into the chat room. To be used in a `with`."""
     assert isinstance(server.address, tuple)
     host, port = server.address
-    return connect(f"ws://{host}:{port}/room{query}", open_timeout=PATIENCE, close_timeout=PATIENCE)
+    return connect(f"ws://{host}:{port}/room{query}", open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS)
 
 
 def say(person: ClientConnection, name: str, text: str) -> None:
@@ -163,7 +163,7 @@ def say(person: ClientConnection, name: str, text: str) -> None:
 
 
 def heard(person: ClientConnection) -> dict[str, Any]:
-    message: dict[str, Any] = json.loads(person.recv(PATIENCE))
+    message: dict[str, Any] = json.loads(person.recv(WAIT_SECONDS))
     return message
 
 
@@ -201,7 +201,7 @@ def test_nonsense_in_a_chat(chat: Server) -> None:
         with enter(chat) as person:
             person.send(nonsense)
             with pytest.raises(ConnectionClosed):
-                person.recv(PATIENCE)
+                person.recv(WAIT_SECONDS)
             assert person.close_code == 1007
 
 

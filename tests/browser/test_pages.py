@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.browser.person import Person
+from tests.browser.browser_user import BrowserUser
 from tests.helpers import Server, until
 from tests.test_examples import EXAMPLES, make_serve
 
@@ -13,29 +13,29 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Person]:
-    with closing(Person("Ada", 1280, 800)) as person:
+def desk() -> Iterator[BrowserUser]:
+    with closing(BrowserUser("Ada", 1280, 800)) as person:
         yield person
 
 
 @pytest.fixture(scope="module")
-def phone() -> Iterator[Person]:
-    with closing(Person("Grace", 360, 640)) as person:
+def phone() -> Iterator[BrowserUser]:
+    with closing(BrowserUser("Grace", 360, 640)) as person:
         yield person
 
 
 @pytest.fixture
-def ada(desk: Person, site: object) -> Iterator[Person]:
+def ada(desk: BrowserUser, site: object) -> Iterator[BrowserUser]:
     """She sits at a desk, and leaves before the site is stopped."""
     yield desk
-    desk.leave()
+    desk.close_tab()
 
 
 @pytest.fixture
-def grace(phone: Person, site: object) -> Iterator[Person]:
+def grace(phone: BrowserUser, site: object) -> Iterator[BrowserUser]:
     """She has a phone, and leaves likewise."""
     yield phone
-    phone.leave()
+    phone.close_tab()
 
 
 @pytest.fixture
@@ -59,109 +59,115 @@ def place(server: Server) -> str:
     return f"{host}:{port}"
 
 
-def say(person: Person, text: str) -> None:
+def send_message(person: BrowserUser, text: str) -> None:
     person.type("#name", person.name)
     person.type("#text", text)
-    person.press("#chat button")
+    person.click("#chat button")
 
 
-def moves(person: Person, selector: str) -> None:
+def wait_for_change(person: BrowserUser, selector: str) -> None:
     """Waits until what can be read there has changed twice: once may be the first time."""
     for _ in range(2):
         before = person.text(selector)
         until(lambda before=before: person.text(selector) != before, f"{selector} moves")  # type: ignore[misc]
 
 
-def said(person: Person) -> list[str]:
+def messages(person: BrowserUser) -> list[str]:
     """The messages of the room, without their times, those out of sight too."""
     return [line.strip().partition(" ")[2] for line in person.texts("#messages li")]
 
 
-def test_two_people_chat_while_the_feed_moves(ada: Person, grace: Person, site: Callable[..., Server]) -> None:
+def test_two_people_chat_while_the_feed_moves(
+    ada: BrowserUser, grace: BrowserUser, site: Callable[..., Server]
+) -> None:
     server = site()
     for person in (ada, grace):
         person.visit(url(server, "/chat/"))
-        person.sees("#state", "Connected")
-    say(ada, "Is anybody there?")
-    grace.sees("#messages", "Is anybody there?")
-    say(grace, "<b>I</b> am & « stay », κόσμε")
-    ada.sees("#messages", "stay")
+        person.wait_for_text("#state", "Connected")
+    send_message(ada, "Is anybody there?")
+    grace.wait_for_text("#messages", "Is anybody there?")
+    send_message(grace, "<b>I</b> am & « stay », κόσμε")
+    ada.wait_for_text("#messages", "stay")
     for person in (ada, grace):
-        assert said(person) == ["Ada: Is anybody there?", "Grace: <b>I</b> am & « stay », κόσμε"]
-        person.sees("#people", "2 people here")
-        moves(person, "time")
-    ada.photograph("chat-desk")
-    grace.photograph("chat-phone")
+        assert messages(person) == ["Ada: Is anybody there?", "Grace: <b>I</b> am & « stay », κόσμε"]
+        person.wait_for_text("#people", "2 people here")
+        wait_for_change(person, "time")
+    ada.save_screenshot("chat-desk")
+    grace.save_screenshot("chat-phone")
     grace.visit(url(server, "/"))
-    ada.sees("#people", "1 person here")
+    ada.wait_for_text("#people", "1 person here")
     grace.driver.back()
-    ada.sees("#people", "2 people here")
-    say(ada, "Welcome back.")
-    grace.sees("#messages", "Welcome back.")
-    assert ada.complaints() == []
+    ada.wait_for_text("#people", "2 people here")
+    send_message(ada, "Welcome back.")
+    grace.wait_for_text("#messages", "Welcome back.")
+    assert ada.console_messages() == []
 
 
-def test_who_comes_later_reads_what_was_said(ada: Person, grace: Person, site: Callable[..., Server]) -> None:
+def test_a_later_client_reads_earlier_messages(
+    ada: BrowserUser, grace: BrowserUser, site: Callable[..., Server]
+) -> None:
     server = site()
     ada.visit(url(server, "/chat/"))
-    ada.sees("#state", "Connected")
+    ada.wait_for_text("#state", "Connected")
     ada.type("#name", ada.name)
     ada.type("#text", "".join(f"Line {number}.\n" for number in range(60)))
-    until(lambda: said(ada) == [f"Ada: Line {number}." for number in range(60)], "all that Ada said")
+    until(lambda: messages(ada) == [f"Ada: Line {number}." for number in range(60)], "all that Ada said")
     grace.visit(url(server, "/chat/"))
-    until(lambda: said(grace) == [f"Ada: Line {number}." for number in range(10, 60)], "the end of that")
-    grace.photograph("chat-later")
+    until(lambda: messages(grace) == [f"Ada: Line {number}." for number in range(10, 60)], "the end of that")
+    grace.save_screenshot("chat-later")
 
 
-def test_a_restart_reconnects(ada: Person, grace: Person, site: Callable[..., Server]) -> None:
+def test_a_restart_reconnects(ada: BrowserUser, grace: BrowserUser, site: Callable[..., Server]) -> None:
     server = site()
     for person in (ada, grace):
         person.visit(url(server, "/chat/"))
-        person.sees("#state", "Connected")
-    say(ada, "Before.")
-    grace.sees("#messages", "Before.")
+        person.wait_for_text("#state", "Connected")
+    send_message(ada, "Before.")
+    grace.wait_for_text("#messages", "Before.")
     server.stop()
     for person in (ada, grace):
-        person.sees("#state", "Connection lost")
+        person.wait_for_text("#state", "Connection lost")
     grace.type("#name", grace.name)
     grace.type("#text", "Kept while there is no server.")
-    grace.press("#chat button")
-    grace.photograph("chat-lost")
+    grace.click("#chat button")
+    grace.save_screenshot("chat-lost")
     server = site(place(server))
     for person in (ada, grace):
-        person.sees("#state", "Connected")
-        moves(person, "time")
-    grace.press("#chat button")
-    ada.sees("#messages", "Kept")
-    say(ada, "After.")
-    grace.sees("#messages", "After.")
+        person.wait_for_text("#state", "Connected")
+        wait_for_change(person, "time")
+    grace.click("#chat button")
+    ada.wait_for_text("#messages", "Kept")
+    send_message(ada, "After.")
+    grace.wait_for_text("#messages", "After.")
     for person in (ada, grace):
-        assert said(person) == ["Ada: Before.", "Grace: Kept while there is no server.", "Ada: After."]
-    grace.photograph("chat-again")
+        assert messages(person) == ["Ada: Before.", "Grace: Kept while there is no server.", "Ada: After."]
+    grace.save_screenshot("chat-again")
 
 
 @pytest.mark.parametrize(("path", "name"), [("/", "wsgi"), ("/live/", "hello"), ("/chat/", "chat")])
-def test_pages_fit_a_phone(grace: Person, site: Callable[..., Server], path: str, name: str) -> None:
+def test_pages_fit_a_phone(grace: BrowserUser, site: Callable[..., Server], path: str, name: str) -> None:
     server = site()
     grace.visit(url(server, path))
-    moves(grace, "time")
+    wait_for_change(grace, "time")
     if name == "chat":
-        say(grace, "W" * 200)
-        grace.sees("#messages", "W")
-    grace.photograph(f"{name}-fits")
-    assert grace.sideways() == 0
-    small = {control: size for control, size in grace.controls().items() if size < 44}
+        send_message(grace, "W" * 200)
+        grace.wait_for_text("#messages", "W")
+    grace.save_screenshot(f"{name}-fits")
+    assert grace.overflow_pixels() == 0
+    small = {control: size for control, size in grace.control_sizes().items() if size < 44}
     assert small == {}
-    assert grace.complaints() == []
+    assert grace.console_messages() == []
 
 
-def test_the_clock_goes_on_while_the_wsgi_page_s_requests_sleep(ada: Person, site: Callable[..., Server]) -> None:
+def test_the_clock_continues_while_the_wsgi_page_s_requests_sleep(
+    ada: BrowserUser, site: Callable[..., Server]
+) -> None:
     ada.visit(url(site(), "/"))
-    moves(ada, "time")
-    ada.press("#sleep")
-    moves(ada, "time")
-    ada.sees("output[for=sleep]", "All are answered after")
-    ada.press("#stream")
-    ada.sees("output[for=stream]", "Line 1 of 10")
-    ada.photograph("wsgi-desk")
-    ada.sees("output[for=stream]", "Line 10 of 10")
+    wait_for_change(ada, "time")
+    ada.click("#sleep")
+    wait_for_change(ada, "time")
+    ada.wait_for_text("output[for=sleep]", "All are answered after")
+    ada.click("#stream")
+    ada.wait_for_text("output[for=stream]", "Line 1 of 10")
+    ada.save_screenshot("wsgi-desk")
+    ada.wait_for_text("output[for=stream]", "Line 10 of 10")

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from tests.e2e.apps import Receive, Scope, Send, say
+from tests.e2e.apps import Receive, Scope, Send, report
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -11,7 +11,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        say("shutdown")
+        report("shutdown")
         await send({"type": "lifespan.shutdown.complete"})
     elif scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
@@ -41,12 +41,12 @@ async def deaf_events(receive: Receive, send: Send) -> None:
 
 
 async def poll(receive: Receive, send: Send) -> None:
-    say("polling")
+    report("polling")
     await until_disconnect(receive)
 
 
 async def upload(receive: Receive, send: Send) -> None:
-    say("uploading")
+    report("uploading")
     while True:
         message: dict[str, Any] = await receive()
         if message["type"] == "http.disconnect":

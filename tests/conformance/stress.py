@@ -24,12 +24,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.helpers import Client, Server, check_nothing_is_left
+from tests.helpers import Client, Server, check_no_leaks
 
 APPS = Path(__file__).parent
 
 # Seconds until an answer counts as lost.
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -138,7 +138,7 @@ class Request:
             raise WrongError(f"{self}: {headers} {data[:200]!r}")
 
 
-class Visitor(threading.Thread):
+class StressClient(threading.Thread):
     """A client with numbers of its own, one connection after another.
 
     answered: numbers whose answers came. unsure: those sent whose answers were not waited for.
@@ -204,7 +204,7 @@ class Visitor(threading.Thread):
             self._hang_up()
 
     def _connect(self) -> Client:
-        return Client(self._server.address, timeout=PATIENCE, buffer=self._choose.choice((0, 0, 4096)))
+        return Client(self._server.address, timeout=WAIT_SECONDS, buffer=self._choose.choice((0, 0, 4096)))
 
     def _send(self, client: Client, data: bytes) -> None:
         if self._choose.random() < 0.1:
@@ -224,7 +224,7 @@ class Visitor(threading.Thread):
             self._client = None
 
 
-class RowVisitor(Visitor):
+class RowClient(StressClient):
     """A client that sends a hundred small requests at once, and knows the bytes of their answers by their order."""
 
     def run(self) -> None:
@@ -242,7 +242,7 @@ class RowVisitor(Visitor):
             self._hang_up()
 
     def _row(self, numbers: list[int], rows: list[tuple[int, str, int]]) -> None:
-        client = self._client = self._client or Client(self._server.address, timeout=PATIENCE)
+        client = self._client = self._client or Client(self._server.address, timeout=WAIT_SECONDS)
         client.send(b"".join(b"GET /%b/%d/%d HTTP/1.1\r\nHost: test\r\n\r\n" % (k.encode(), n, a) for n, k, a in rows))
         if self._choose.random() < 0.03:
             self.unsure += numbers
@@ -265,19 +265,19 @@ class RowVisitor(Visitor):
         self.answered += numbers
 
 
-def check_calls(calls: bytes, visitors: list[Visitor]) -> None:
+def check_calls(calls: bytes, stress_clients: list[StressClient]) -> None:
     """Raises WrongError unless every answer had one call, and everything else one at the most."""
-    for visitor in visitors:
-        for number in visitor.answered:
+    for stress_client in stress_clients:
+        for number in stress_client.answered:
             if calls[number] != 1:
                 raise WrongError(f"request {number} was answered and called {calls[number]} times")
-        for number in visitor.unsure:
+        for number in stress_client.unsure:
             if calls[number] > 1:
                 raise WrongError(f"request {number} was called {calls[number]} times")
 
 
 def stress(
-    requests: int, seed: int, clients: int, options: list[str], folder: Path, kind: type[Visitor] = Visitor
+    requests: int, seed: int, clients: int, options: list[str], folder: Path, kind: type[StressClient] = StressClient
 ) -> str:
     """Makes that many requests; tells what has happened. Raises WrongError, or what a client stumbled over."""
     os.environ["CHAOS_SEED"] = str(seed)
@@ -286,23 +286,23 @@ def stress(
     limits = ("--request-buffer", "4K", "--response-buffer", "64K", "--no-access-log", "--limit-concurrency", "0")
     server = Server("stress_app:app", *limits, *options, cwd=folder, app_dir=APPS)
     try:
-        visitors = [
+        stress_clients = [
             kind(server, range(first, requests, clients), f"{seed} {first}") for first in range(min(clients, requests))
         ]
         started = time.monotonic()
-        for visitor in visitors:
-            visitor.start()
-        for visitor in visitors:
-            visitor.join()
+        for stress_client in stress_clients:
+            stress_client.start()
+        for stress_client in stress_clients:
+            stress_client.join()
         took = time.monotonic() - started
-        problems = [visitor.problem for visitor in visitors if visitor.problem is not None]
+        problems = [stress_client.problem for stress_client in stress_clients if stress_client.problem is not None]
         if problems:
             os.kill(server.pid, signal.SIGABRT)  # its supervisor logs the stacks of all threads
             time.sleep(1)
             raise BaseExceptionGroup(f"{len(problems)} of {clients} clients, server {server.process.poll()}", problems)
-        with Client(server.address, timeout=PATIENCE) as client:
-            check_calls(client.get("/calls").body, visitors)
-            deadline = time.monotonic() + PATIENCE
+        with Client(server.address, timeout=WAIT_SECONDS) as client:
+            check_calls(client.get("/calls").body, stress_clients)
+            deadline = time.monotonic() + WAIT_SECONDS
             offset = 0
             while True:  # until the calls have returned whose clients left
                 made, closed = (int(word) - offset for word in client.get("/bodies").body.split())
@@ -315,7 +315,7 @@ def stress(
         threads = len(list(Path(f"/proc/{server.pid}/task").iterdir()))
         resident = server.resident()
         server.stop()
-        check_nothing_is_left(server)
+        check_no_leaks(server)
         if "too many calls" in server.log.text:
             raise WrongError("more calls ran at once than there may be threads")
     except BaseException:
@@ -323,7 +323,7 @@ def stress(
         if server.process.poll() is None:
             server.kill()
         raise
-    answered = sum(len(visitor.answered) for visitor in visitors)
+    answered = sum(len(stress_client.answered) for stress_client in stress_clients)
     return (
         f"{answered} answers and {requests - answered} requests whose clients left, in {took:.0f} s; "
         f"{threads} threads, {resident >> 20} MB"
@@ -349,7 +349,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 how = [*options, *arguments.options]
                 print(f"seed {seed}, {' '.join(how) or 'default settings'}:", end=" ", flush=True)
-                kind = RowVisitor if arguments.rows else Visitor
+                kind = RowClient if arguments.rows else StressClient
                 print(stress(count, seed, arguments.clients, how, Path(folder), kind), flush=True)
             left, seed = left - count, seed + 1
 

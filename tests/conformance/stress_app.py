@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tests.e2e.apps import alive, say
+from tests.e2e.apps import alive, report
 from tests.e2e.apps import app as asgi
 
 Environ = dict[str, Any]
@@ -35,12 +35,12 @@ FILE.write(bytes(range(256)) * 1000)
 FILE.flush()
 
 
-def tell_what_is_left(pid: int) -> None:
+def report_live_objects(pid: int) -> None:
     if os.getpid() == pid:
-        say("alive", json.dumps(alive()))
+        report("alive", json.dumps(alive()))
 
 
-atexit.register(tell_what_is_left, os.getpid())
+atexit.register(report_live_objects, os.getpid())
 
 
 def text(number: int, amount: int) -> bytes:
@@ -76,7 +76,7 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     calls[number] += 1
     inside.append(number)
     if len(inside) > THREADS:
-        say("too many calls", inside)
+        report("too many calls", inside)
     try:
         return KINDS[kind](number, amount, environ, start_response)
     finally:

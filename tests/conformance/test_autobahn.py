@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server, check_nothing_is_left, stop_all
+from tests.helpers import Server, check_no_leaks, stop_all
 
 pytestmark = [
     pytest.mark.conformance,
@@ -64,7 +64,7 @@ NON_STRICT = {"3.2", "3.3", "3.4", "4.1.3", "4.1.4", "4.1.5", "4.2.3", "4.2.4", 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server("echo_app:app", "--no-access-log", cwd=tmp_path_factory.mktemp("server"), app_dir=APPS)
     yield server
-    stop_all([server], check_nothing_is_left)
+    stop_all([server], check_no_leaks)
 
 
 @pytest.mark.parametrize("section", [pytest.param(name, id=f"{name} {what}") for name, (_, what) in SECTIONS.items()])

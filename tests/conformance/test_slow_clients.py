@@ -37,12 +37,12 @@ def test_slow_clients(start_server: Callable[..., Server], attack: list[str]) ->
     try:
         while process.poll() is None:
             assert server.get().body == b"hello\n"
-        said = re.sub(r"\x1b\[[0-9;]*m", "", process.stdout.read() if process.stdout else "")
+        text = re.sub(r"\x1b\[[0-9;]*m", "", process.stdout.read() if process.stdout else "")
     finally:
         process.kill()
         process.wait()
         if process.stdout:
             process.stdout.close()
-    states = re.findall(r"service available:\s+(\w+)", said)
-    assert states, said
-    assert set(states) == {"YES"}, said
+    states = re.findall(r"service available:\s+(\w+)", text)
+    assert states, text
+    assert set(states) == {"YES"}, text

@@ -54,7 +54,7 @@ def deaf_event_stream(server: Server) -> Client:
 def long_poll(server: Server) -> Client:
     client = server.connect()
     client.request("/poll")
-    server.said("polling")
+    server.app_log("polling")
     return client
 
 
@@ -75,7 +75,7 @@ def half_sent_body(server: Server) -> Client:
     client = server.connect()
     client.request("/upload", b"Content-Length: 10", method="POST")
     client.send(b"hello")
-    server.said("uploading")
+    server.app_log("uploading")
     return client
 
 

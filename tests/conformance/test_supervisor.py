@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.load_clients import Failure, LoadClients
 from tests.conformance.processes import alive, children, name, open_files, zombies
-from tests.conformance.visitors import Failure, Visitors
-from tests.helpers import PATIENCE, Client, Server, until
+from tests.helpers import WAIT_SECONDS, Client, Server, until
 
 pytestmark = pytest.mark.conformance
 
@@ -70,7 +70,7 @@ class Fleet:
             workers = self.workers()
             return workers if len(workers) == self.size and not any(map(alive, without)) else set()
 
-        return until(found, f"{self.size} workers without {without}; now {self.workers()}", 3 * PATIENCE)
+        return until(found, f"{self.size} workers without {without}; now {self.workers()}", 3 * WAIT_SECONDS)
 
     def reload(self) -> set[int]:
         """One rolling reload; the new workers."""
@@ -83,7 +83,7 @@ class Fleet:
         file, second = self.app.with_name("ianus.pid"), self.app.with_name("ianus.pid.2")
         old, old_workers = self.supervisor, self.workers()
         self.signal(signal.SIGUSR2)
-        until(lambda: second.exists() and numbers(file, second) - {old}, "the second supervisor", 3 * PATIENCE)
+        until(lambda: second.exists() and numbers(file, second) - {old}, "the second supervisor", 3 * WAIT_SECONDS)
         (self.supervisor,) = numbers(file, second) - {old}
         self.settled(set())
         os.kill(old, signal.SIGTERM)
@@ -96,8 +96,8 @@ class Fleet:
         assert old in text
         self.app.write_text(text.replace(old, new))
 
-    def visit(self, **how: object) -> Visitors:
-        return Visitors(self.server.address, **how)  # type: ignore[arg-type]
+    def visit(self, **how: object) -> LoadClients:
+        return LoadClients(self.server.address, **how)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -157,19 +157,19 @@ def share(total: int) -> int:
 @FLEETS
 def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
     fleet = start_fleet(*how)
-    with fleet.visit(wrk=WRK) as visitors:
-        visitors.progress()
+    with fleet.visit(wrk=WRK) as load_clients:
+        load_clients.progress()
         fleet.reload()  # What is opened once is open then,
-        visitors.progress()  # and what belonged to the old workers is not.
+        load_clients.progress()  # and what belonged to the old workers is not.
         files = open_files(fleet.supervisor)
         for number in range(share(RELOADS)):
             fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
             fleet.reload()
-            visitors.progress(50)
-            assert visitors.failures == []
-            assert f"v{number}" in visitors.versions
-        assert visitors.waited > 0
-    assert visitors.failures == []
+            load_clients.progress(50)
+            assert load_clients.failures == []
+            assert f"v{number}" in load_clients.versions
+        assert load_clients.waited > 0
+    assert load_clients.failures == []
     until(lambda: open_files(fleet.supervisor) == files, "as many open files as before")
     assert not zombies(fleet.supervisor)
 
@@ -177,11 +177,11 @@ def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
 @FLEETS
 def test_recycling(start_fleet: Start, how: tuple[Any, ...]) -> None:
     fleet = start_fleet(*how, "--max-requests", "300", "--max-requests-jitter", "200")
-    with fleet.visit(wrk=WRK) as visitors:
-        while len(visitors.workers) < share(RECYCLES) + fleet.size:
-            visitors.progress()
-            assert visitors.failures == []
-    assert visitors.failures == []
+    with fleet.visit(wrk=WRK) as load_clients:
+        while len(load_clients.workers) < share(RECYCLES) + fleet.size:
+            load_clients.progress()
+            assert load_clients.failures == []
+    assert load_clients.failures == []
     assert not zombies(fleet.supervisor)
 
 
@@ -189,22 +189,22 @@ def test_recycling(start_fleet: Start, how: tuple[Any, ...]) -> None:
 def test_upgrade(start_fleet: Start, how: tuple[Any, ...]) -> None:
     """USR2 starts a new supervisor beside the old one, which is then ended."""
     fleet = start_fleet(*how, "--pid-file", "ianus.pid")
-    with fleet.visit(wrk=WRK) as visitors:
+    with fleet.visit(wrk=WRK) as load_clients:
         for number in range(share(UPGRADES)):
-            visitors.progress()
+            load_clients.progress()
             fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
             fleet.upgrade()
-            visitors.progress()
-            assert visitors.failures == []
-            assert f"v{number}" in visitors.versions
-    assert visitors.failures == []
+            load_clients.progress()
+            assert load_clients.failures == []
+            assert f"v{number}" in load_clients.versions
+    assert load_clients.failures == []
 
 
 @FLEETS
 def test_broken_application(start_fleet: Start, how: tuple[Any, ...]) -> None:
     """The old workers serve on when the new ones do not start."""
     fleet = start_fleet(*how)
-    with fleet.visit(wrk=WRK) as visitors:
+    with fleet.visit(wrk=WRK) as load_clients:
         before = fleet.workers()
         text = fleet.app.read_text()
         for breakage in ("raise RuntimeError('broken')\n", "import os; os._exit(7)\n", "def f(:\n"):
@@ -212,13 +212,13 @@ def test_broken_application(start_fleet: Start, how: tuple[Any, ...]) -> None:
             fleet.app.write_text(breakage + text)
             fleet.signal(signal.SIGHUP)
             fleet.server.log.wait_for(r"ERROR", mark)
-            visitors.progress()
+            load_clients.progress()
             until(lambda: fleet.workers() == before, "none but the old workers")
         fleet.app.write_text(text.replace("first", "repaired"))
         fleet.reload()
-        visitors.progress(50)
-        assert "repaired" in visitors.versions
-    assert visitors.failures == []
+        load_clients.progress(50)
+        assert "repaired" in load_clients.versions
+    assert load_clients.failures == []
 
 
 # --- What somebody notices ---
@@ -235,15 +235,15 @@ def check_only_of(failures: list[Failure], killed: set[int], connections: int) -
 def test_killed_workers(start_fleet: Start, interface: str) -> None:
     fleet = start_fleet(interface, 3)
     fleet.server.may_lose_workers = True
-    with fleet.visit() as visitors:
+    with fleet.visit() as load_clients:
         killed = fleet.workers()
         for worker in killed:
-            visitors.progress()
+            load_clients.progress()
             os.kill(worker, signal.SIGKILL)
             fleet.settled({worker})
-        visitors.progress(500)
-    check_only_of(visitors.failures, killed, visitors.count)
-    assert visitors.failures, "a test that has seen nobody die"
+        load_clients.progress(500)
+    check_only_of(load_clients.failures, killed, load_clients.count)
+    assert load_clients.failures, "a test that has seen nobody die"
     assert not killed & fleet.workers()
     assert not zombies(fleet.supervisor)
 
@@ -274,13 +274,13 @@ def test_stuck_loop(start_fleet: Start) -> None:
     fleet = start_fleet("asgi", 2, "--timeout", str(SCALE.timeout))
     fleet.server.may_lose_workers = True
     mark = fleet.server.log.mark()
-    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.timeout + PATIENCE) as client:
+    with fleet.visit() as load_clients, Client(fleet.server.address, timeout=SCALE.timeout + WAIT_SECONDS) as client:
         stuck = int(client.get("/1").body.split()[1])
         client.request(f"/2?block={SCALE.block}")
         assert client.gone()
         fleet.settled({stuck})
-        visitors.progress(500)
-    check_only_of(visitors.failures, {stuck}, visitors.count)
+        load_clients.progress(500)
+    check_only_of(load_clients.failures, {stuck}, load_clients.count)
     told = fleet.server.log.since(mark)
     assert f"GET /2?block={SCALE.block}" in told
     assert re.search(r"supervised_app\.py.*\bdawdle\b", told), told
@@ -293,9 +293,9 @@ def test_long_call(start_fleet: Start) -> None:
     fleet = start_fleet("wsgi", 1, "--timeout", limit, "--stuck-report-after", limit, "--threads", "8")
     mark = fleet.server.log.mark()
     before = fleet.workers()
-    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.call + PATIENCE) as client:
+    with fleet.visit() as load_clients, Client(fleet.server.address, timeout=SCALE.call + WAIT_SECONDS) as client:
         assert client.get(f"/1?block={SCALE.call}").status == 200
-    assert visitors.failures == []
+    assert load_clients.failures == []
     assert fleet.workers() == before
     assert f"GET /1?block={SCALE.call}" in fleet.server.log.since(mark)
 
@@ -305,10 +305,10 @@ def test_kept_gil(start_fleet: Start, interface: str) -> None:
     """C code that keeps everybody waiting, but not for too long, is left alone."""
     fleet = start_fleet(interface, 1, "--timeout", str(SCALE.timeout))
     before = fleet.workers()
-    with fleet.visit() as visitors, Client(fleet.server.address, timeout=SCALE.gil + PATIENCE) as client:
+    with fleet.visit() as load_clients, Client(fleet.server.address, timeout=SCALE.gil + WAIT_SECONDS) as client:
         for _ in range(2):
             assert client.get(f"/1?gil={SCALE.gil}").status == 200
-    assert visitors.failures == []
+    assert load_clients.failures == []
     assert fleet.workers() == before
 
 

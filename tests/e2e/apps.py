@@ -27,7 +27,7 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 HANDLERS: dict[str, Handler] = {}
 
 
-def say(what: str, detail: object = "") -> None:
+def report(what: str, detail: object = "") -> None:
     """One line on standard error, at once and in one piece."""
     os.write(2, f"app: {what}{f': {detail}' if detail != '' else ''}\n".encode())
 
@@ -53,8 +53,8 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     state["given"] = "by lifespan"
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    say("shutdown")
-    say("alive", json.dumps(alive()))
+    report("shutdown")
+    report("alive", json.dumps(alive()))
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -231,7 +231,7 @@ async def flood(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
             await asyncio.sleep(0)
     except BaseException as error:
-        say("flood ended", f"{type(error).__name__} {isinstance(error, OSError)}")
+        report("flood ended", f"{type(error).__name__} {isinstance(error, OSError)}")
         raise
 
 
@@ -267,7 +267,7 @@ async def head_first(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"head", "more_body": True})
     message = await receive()
-    say("received", message["type"])
+    report("received", message["type"])
     await send({"type": "http.response.body", "body": message.get("body", b"")})
 
 
@@ -277,7 +277,7 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
     head = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await until_disconnect(receive)
-    say("events closed")
+    report("events closed")
 
 
 @path("/events-by-empty-body")
@@ -296,15 +296,15 @@ async def play(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await (asyncio.sleep(0) if message == "suspend" else send(message))
         except Exception as error:
-            say("refused", f"{type(error).__name__}: {error}")
+            report("refused", f"{type(error).__name__}: {error}")
             raise
-    say("played")
+    report("played")
 
 
 @path("/hint-and-wait")
 async def hint_and_wait(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.early_hint", "links": [b"<a>"]})
-    say("hinted")
+    report("hinted")
     await until_disconnect(receive)
 
 
@@ -320,8 +320,8 @@ async def files(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await send({**message, "file": file.fileno() if message.pop("number", False) else file})
             finally:
-                say("position", file.tell())
-    say("played")
+                report("position", file.tell())
+    report("played")
 
 
 @path("/file-until-cancelled")
@@ -337,7 +337,7 @@ async def file_until_cancelled(scope: Scope, receive: Receive, send: Send) -> No
         except TimeoutError:
             pass
     reused = os.open(secret, os.O_RDONLY)
-    say("reused", reused == number)
+    report("reused", reused == number)
     await until_disconnect(receive)
     os.close(reused)
 
@@ -350,7 +350,7 @@ async def file_or_text(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.zerocopysend", "file": file})
         except ValueError:
-            say("refused")
+            report("refused")
     await send({"type": "http.response.body", "body": b"x" * 10})
 
 
@@ -498,18 +498,18 @@ async def return_inside(scope: Scope, receive: Receive, send: Send) -> None:
 async def leave(scope: Scope, receive: Receive, send: Send) -> None:
     """Waits until the client leaves, then answers all the same."""
     await body_of(receive)
-    say("waiting")
+    report("waiting")
     await until_disconnect(receive)
-    say("left")
+    report("left")
     await answer(send, b"farewell\n")
-    say("answered nobody")
+    report("answered nobody")
 
 
 @path("/poll")
 async def poll(scope: Scope, receive: Receive, send: Send) -> None:
     """Waits for its client to leave, and returns without an answer."""
     await body_of(receive)
-    say("polling")
+    report("polling")
     await until_disconnect(receive)
 
 
@@ -518,7 +518,7 @@ async def messages(scope: Scope, receive: Receive, send: Send) -> None:
     """Tells every message that it receives, until the request is whole or broken off."""
     while True:
         message = await receive()
-        say("message", sorted(message.items()))
+        report("message", sorted(message.items()))
         if not message.get("more_body"):
             return await answer(send, b"told\n")
 
@@ -554,7 +554,7 @@ gates: dict[bytes, asyncio.Event] = {}
 async def wait(scope: Scope, receive: Receive, send: Send) -> None:
     """Waits for /open with the same query string."""
     gate = gates.setdefault(scope["query_string"], asyncio.Event())
-    say("waiting")
+    report("waiting")
     await gate.wait()
     await answer(send, b"waited\n")
 
@@ -569,10 +569,10 @@ async def open_gate(scope: Scope, receive: Receive, send: Send) -> None:
 async def wait_and_size(scope: Scope, receive: Receive, send: Send) -> None:
     """Lets the body wait for /open, takes what there is, tells so, and reads the rest."""
     gate = gates.setdefault(scope["query_string"], asyncio.Event())
-    say("waiting")
+    report("waiting")
     await gate.wait()
     first = len((await receive())["body"])
-    say("taken", first)
+    report("taken", first)
     await answer(send, b"%d" % (first + len(await body_of(receive))))
 
 
@@ -593,7 +593,7 @@ async def nap(scope: Scope, receive: Receive, send: Send) -> None:
 async def block_loop(seconds: float) -> None:
     """Blocks the event loop, when the server is done with the turn in which the request came."""
     await asyncio.sleep(0.001)
-    say("blocking")
+    report("blocking")
     time.sleep(seconds)  # noqa: ASYNC251
 
 
@@ -625,7 +625,7 @@ async def block_and_flood(scope: Scope, receive: Receive, send: Send) -> None:
 def hold_loop(pipe: Path) -> None:
     """Blocks the event loop until the test writes into its named pipe."""
     with pipe.open("rb", buffering=0) as gate:
-        say("holding")
+        report("holding")
         gate.read(1)
 
 
@@ -635,7 +635,7 @@ async def hold(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.sleep(0)  # behind the turn in which the request came
     hold_loop(Path(unquote(scope["query_string"].decode())))
     message = await receive()
-    say("received", message["type"])
+    report("received", message["type"])
     await answer(send, b"held\n")
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from tests.e2e.apps import say
+from tests.e2e.apps import report
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -185,7 +185,7 @@ def clean_up() -> None:
 
 
 def raise_after_a_leave(query: str, disconnect: OSError) -> None:
-    say("raising")
+    report("raising")
     if query == "bare":
         raise disconnect
     if query == "caused":
@@ -237,7 +237,7 @@ def stream(query: str, write: Callable[[bytes], None]) -> Iterable[bytes]:
         raise_after_a_leave(query, error)
     finally:
         if query == "close":
-            say("raising")
+            report("raising")
             clean_up()
 
 

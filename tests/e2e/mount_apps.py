@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.validate import validator
 
-from tests.e2e.apps import Receive, Scope, Send, answer, say
+from tests.e2e.apps import Receive, Scope, Send, answer, report
 
 
 def wsgi(name: str) -> Callable[..., Any]:
@@ -27,13 +27,13 @@ def asgi(name: str, *, fails: bool = False) -> Callable[..., Any]:
 
     async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
         await receive()
-        say("startup", name)
+        report("startup", name)
         if fails:
             return await send({"type": "lifespan.startup.failed", "message": "failed on purpose"})
         state["name"] = name
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        say("shutdown", name)
+        report("shutdown", name)
         return await send({"type": "lifespan.shutdown.complete"})
 
     return app

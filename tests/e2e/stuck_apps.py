@@ -15,7 +15,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 libc = ctypes.PyDLL(None)
 
 
-def say(what: str) -> None:
+def report(what: str) -> None:
     os.write(2, f"app: {what}\n".encode())
 
 
@@ -25,10 +25,10 @@ def hold(seconds: float) -> None:
 
 def respond(path: str, query: str) -> bytes:
     if path == "/sleep":
-        say("sleeping")
+        report("sleeping")
         time.sleep(float(query))
     elif path == "/hold":
-        say("holding")
+        report("holding")
         hold(float(query))
     elif path == "/compute":
         sum(range(int(query)))
@@ -36,7 +36,7 @@ def respond(path: str, query: str) -> bytes:
         child = os.fork()
         if child:
             os.waitpid(child, 0)
-            say("forked")
+            report("forked")
             time.sleep(3600)
     return b"%d" % os.getpid()
 

@@ -100,7 +100,7 @@ def test_target_is_logged_raw(server: Server, mark: int) -> None:
     assert line["line"] == "GET /%1b[31m%0d%0a%22/../x?%00 HTTP/1.1"
 
 
-def test_what_clients_choose_is_escaped(server: Server, mark: int) -> None:
+def test_values_from_clients_are_escaped(server: Server, mark: int) -> None:
     """Quotes would end the field, C1 controls command some terminals, a backslash begins an escape."""
     server.get('/"quoted"\\', b'User-Agent: "a" \\ \x9b31m\xff\xc3\xa9\tb', b'Referer: "')
     (line,) = logged(server, mark)
@@ -123,7 +123,7 @@ def test_client_that_left(server: Server, mark: int) -> None:
     told = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
-        server.said("waiting", told)
+        server.app_log("waiting", told)
         client.reset()
     (line,) = logged(server, mark)
     assert (line["line"], line["status"]) == ("GET /leave HTTP/1.1", "499")
@@ -320,7 +320,7 @@ def test_no_access_log(start_server: Callable[..., Server]) -> None:
     assert server.output.text == ""
 
 
-def test_log_that_nobody_reads(start_server: Callable[..., Server]) -> None:
+def test_log_pipe_that_is_not_read(start_server: Callable[..., Server]) -> None:
     """The server goes on; what does not fit is counted, and told when the reader is back."""
     ours, theirs = os.pipe()
     try:

@@ -83,14 +83,14 @@ def assert_a_part(logged: tuple[int, int, float], status: int = 499, size: int =
 # --- Clients that leave inside of the answer ---
 
 
-def test_client_that_leaves_after_a_part_of_a_large_body(any_server: Server) -> None:
+def test_client_that_disconnects_after_a_part_of_a_large_body(any_server: Server) -> None:
     target = large()
     read_a_part_and_leave(any_server, target)
     assert_a_part(line_of(any_server, f"GET {re.escape(target)} HTTP/1.1"))
 
 
 @pytest.mark.parametrize("make", [pathsend, zerocopysend])
-def test_client_that_leaves_after_a_part_of_a_file(
+def test_client_that_disconnects_after_a_part_of_a_file(
     shared: Callable[..., Server], large_file: Path, make: Callable[[Path], str]
 ) -> None:
     server = shared("--asgi-sendfile")
@@ -99,7 +99,7 @@ def test_client_that_leaves_after_a_part_of_a_file(
     assert_a_part(line_of(server, f"GET {re.escape(target)} HTTP/1.1"))
 
 
-def test_client_that_leaves_after_a_part_of_a_wrapped_file(wsgi: Server, large_file: Path) -> None:
+def test_client_that_disconnects_after_a_part_of_a_wrapped_file(wsgi: Server, large_file: Path) -> None:
     target = file_wrapper(large_file)
     read_a_part_and_leave(wsgi, target)
     assert_a_part(line_of(wsgi, f"GET {re.escape(target)} HTTP/1.1"))
@@ -117,7 +117,7 @@ def test_client_that_closes_after_a_part_of_a_large_body(any_server: Server) -> 
     assert 500_000 <= size < LARGE // 2
 
 
-def test_client_that_leaves_a_download_in_blocks_of_declared_length(wsgi: Server, large_file: Path) -> None:
+def test_client_that_aborts_a_download_in_blocks_of_declared_length(wsgi: Server, large_file: Path) -> None:
     """The application still produces: each block waits for the client."""
     target = file_wrapper(large_file).replace("%7D", quote(f", 'returned': 'iterated', 'headers': [{length()}]}}"))
     read_a_part_and_leave(wsgi, target)
@@ -128,7 +128,7 @@ def length() -> str:
     return repr(("Content-Length", str(LARGE)))
 
 
-def test_client_that_leaves_a_stream_of_unknown_length(server: Server) -> None:
+def test_client_that_aborts_a_stream_of_unknown_length(server: Server) -> None:
     """It may have had all that it wanted, as with an event stream: the status stays, the bytes are those sent.
 
     One piece is one chunk, so nearly all of the unsent bytes are of the body.
@@ -143,7 +143,7 @@ def test_client_that_leaves_a_stream_of_unknown_length(server: Server) -> None:
     assert_a_part(line_of(server, f"GET {re.escape(target)} HTTP/1.1"), 200, 499_000)
 
 
-def test_event_stream_that_its_client_leaves_is_no_499(server: Server) -> None:
+def test_event_stream_whose_client_disconnects_is_not_a_499(server: Server) -> None:
     assert server.output is not None
     mark = server.output.mark()
     with server.connect() as client:
@@ -178,7 +178,7 @@ def test_duration_ends_with_the_last_byte(any_server: Server) -> None:
     assert PAUSE <= seconds < 10
 
 
-def test_duration_begins_with_the_first_byte(any_server: Server) -> None:
+def test_duration_starts_with_the_first_byte(any_server: Server) -> None:
     target = f"/target?begin{next(numbers)}"
     with any_server.connect() as client:
         client.send(f"GET {target} HTTP/1.1\r\n".encode())
@@ -216,7 +216,7 @@ def test_answers_in_front_of_one_that_is_not_taken(any_server: Server) -> None:
     assert_a_part(line_of(any_server, f"GET {re.escape(second)} HTTP/1.1"))
 
 
-def test_pipelined_answers_behind_one_that_is_not_taken(server: Server) -> None:
+def test_pipelined_answers_after_one_that_is_not_read(server: Server) -> None:
     """They wait with it, and are lost with it: no byte of them has left."""
     assert server.output is not None
     first = f"/large?{3_000_000 + next(numbers)}"
@@ -244,7 +244,7 @@ def test_client_that_closes_while_its_request_runs(any_server: Server) -> None:
     told, name = any_server.log.mark(), f"late{next(numbers)}"
     client = http.client.HTTPConnection(*any_server.address, timeout=20)  # type: ignore[misc]
     client.request("GET", f"/wait?{name}")
-    any_server.said("waiting", told)
+    any_server.app_log("waiting", told)
     client.close()
     # Other requests are served only after the server has seen the FIN.
     for _ in range(3):
@@ -290,7 +290,7 @@ def test_answers_of_the_server_are_logged_with_the_request(limited: Server, requ
     limited.log.wait_for(rf"rejected request: status {status}, client 127\.0\.0\.1:\d+: .*: {target}$", told)
 
 
-def test_head_that_comes_too_slowly_is_logged_with_its_request(shared: Callable[..., Server]) -> None:
+def test_head_that_arrives_too_slowly_is_logged_with_its_request(shared: Callable[..., Server]) -> None:
     server = shared("--timeout-request-header", "0.3")
     with server.connect() as client:
         client.send(b"GET /slow-head HTTP/1.1\r\nHo")
@@ -324,7 +324,7 @@ def test_request_that_idles_before_it_is_refused(server: Server) -> None:
     assert line_of(server, "GET /idled HTTP/1.1", mark)[2] < PAUSE
 
 
-def test_one_line_for_each_request_however_its_client_leaves(any_server: Server) -> None:
+def test_one_line_for_each_request_however_its_client_disconnects(any_server: Server) -> None:
     assert any_server.output is not None
     mark = any_server.output.mark()
     count = 20

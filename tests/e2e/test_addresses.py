@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Server, until
+from tests.helpers import WAIT_SECONDS, Client, Server, until
 
 
 def scope_of(client: Client) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_unix_socket(start_server: Callable[..., Server], folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"), [((), 0o666), (("--umask", "007"), 0o660), (("--uds-permissions", "777"), 0o777)]
 )
-def test_permissions_of_a_unix_socket_do_not_depend_on_who_starts_the_server(
+def test_permissions_of_a_unix_socket_do_not_depend_on_the_user(
     options: tuple[str, ...], expected: int, start_server: Callable[..., Server], folder: Path
 ) -> None:
     before = os.umask(0o077)
@@ -106,10 +106,10 @@ def test_nginx_as_its_own_user_reaches_a_unix_socket(start_server: Callable[...,
             assert "can connect" not in server.log.text
         finally:
             nginx.terminate()
-            nginx.communicate(timeout=PATIENCE)
+            nginx.communicate(timeout=WAIT_SECONDS)
 
 
-def test_a_folder_that_is_closed_to_the_proxy_is_told(start_server: Callable[..., Server], folder: Path) -> None:
+def test_a_folder_that_is_closed_to_the_proxy_is_logged(start_server: Callable[..., Server], folder: Path) -> None:
     (folder / "run").mkdir(mode=0o750)
     server = start_server(bind=["unix:run/app.sock"])
     server.log.wait_for(rf"unix:run/app.sock: only .* and group .* can connect; for others, chmod o\+x {folder}/run$")
@@ -126,14 +126,14 @@ def test_half_close_of_a_unix_socket(start_server: Callable[..., Server]) -> Non
 
 
 @pytest.mark.usefixtures("folder")
-def test_client_of_a_unix_socket_leaves(start_server: Callable[..., Server]) -> None:
+def test_client_of_a_unix_socket_disconnects(start_server: Callable[..., Server]) -> None:
     server = start_server(bind=["unix:app.sock"])
     for path in ("/leave", "/events", "/flood"):
         mark = server.log.mark()
         with server.connect() as client:
             client.request(path)
             if path == "/leave":
-                server.said("waiting", mark)
+                server.app_log("waiting", mark)
             else:
                 client.head()
         server.log.wait_for("^app: (left|events closed|flood ended)", mark)

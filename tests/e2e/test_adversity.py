@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Gate, Server, measures_memory
+from tests.helpers import WAIT_SECONDS, Client, Gate, Server, measures_memory
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def loop_held(server: Server, gate: Gate) -> Iterator[None]:
     with server.connect() as holder:
         mark = server.log.mark()
         holder.request(gate.target)
-        server.said("holding", mark)
+        server.app_log("holding", mark)
         yield
         gate.open()
         assert holder.response().body == b"held\n"
@@ -31,7 +31,7 @@ def occupy(client: Client, server: Server) -> None:
     """Keeps the application busy until the client leaves."""
     mark = server.log.mark()
     client.request("/leave")
-    server.said("waiting", mark)
+    server.app_log("waiting", mark)
 
 
 def lines_of(server: Server) -> list[str]:
@@ -57,15 +57,15 @@ def test_client_is_gone_when_the_last_response_of_its_connection_is_sent(
     mark = server.log.mark()
     with server.connect() as client:
         client.request(gate.target, b"Connection: close", version=version)
-        server.said("holding", mark)
+        server.app_log("holding", mark)
         client.reset()
     gate.open()
-    assert server.said("received", mark) == "http.request"
+    assert server.app_log("received", mark) == "http.request"
     assert server.get().body == b"hello\n"
     assert "ERROR" not in server.log.text
 
 
-def test_client_is_gone_when_it_is_told_to_continue(server: Server, gate: Gate) -> None:
+def test_client_is_gone_when_100_continue_is_sent(server: Server, gate: Gate) -> None:
     """The application asks for a body, and sending 100 shows that there is nobody to send it.
 
     Once, the disconnect came before there was anybody to be woken by it, and the application waited for ever.
@@ -73,10 +73,10 @@ def test_client_is_gone_when_it_is_told_to_continue(server: Server, gate: Gate) 
     mark = server.log.mark()
     with server.connect() as client:
         client.request(gate.target, b"Content-Length: 5", b"Expect: 100-continue", method="POST")
-        server.said("holding", mark)
+        server.app_log("holding", mark)
         client.reset()
     gate.open()
-    assert server.said("received", mark) == "http.disconnect"
+    assert server.app_log("received", mark) == "http.disconnect"
 
 
 # --- Applications that do what they like ---
@@ -140,7 +140,7 @@ def test_request_is_cancelled_before_its_first_step(start_server: Callable[..., 
 # --- Bodies that are waited for ---
 
 
-def test_body_that_is_expected_behind_an_early_head(shared: Callable[..., Server]) -> None:
+def test_expected_body_after_an_early_head(shared: Callable[..., Server]) -> None:
     """It is too late for 100 (RFC 9110 10.1.1), which the client need not wait for."""
     server = shared("--timeout-request-body", "0.3")
     mark = server.log.mark()
@@ -151,10 +151,10 @@ def test_body_that_is_expected_behind_an_early_head(shared: Callable[..., Server
         client.send(b"hello")
         assert client.chunk() == b"hello"
         assert client.chunk() == b""
-    assert server.said("received", mark) == "http.request"
+    assert server.app_log("received", mark) == "http.request"
 
 
-def test_body_that_is_expected_behind_an_early_head_and_never_comes(shared: Callable[..., Server]) -> None:
+def test_expected_body_after_an_early_head_never_arrives(shared: Callable[..., Server]) -> None:
     """Once, the body counted as not asked for, since no 100 had been sent, and there was no limit to the wait."""
     server = shared("--timeout-request-body", "0.3")
     mark = server.log.mark()
@@ -163,7 +163,7 @@ def test_body_that_is_expected_behind_an_early_head_and_never_comes(shared: Call
         assert client.head()[1] == 200
         assert client.chunk() == b"head"
         assert client.rest() == b""
-    assert server.said("received", mark) == "http.disconnect"
+    assert server.app_log("received", mark) == "http.disconnect"
 
 
 def test_time_in_which_a_body_was_not_read_is_not_its_clients(shared: Callable[..., Server]) -> None:
@@ -177,11 +177,11 @@ def test_time_in_which_a_body_was_not_read_is_not_its_clients(shared: Callable[.
     with server.connect() as client, server.connect() as slow, server.connect() as slower:
         client.request("/wait-and-size?pause", b"Content-Length: 100000", method="POST")
         client.send(b"x" * 70_000)
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         slow.request("/size", b"Content-Length: 10", method="POST")
         assert slow.response().status == 408
         server.get("/open?pause")
-        assert int(server.said("taken", mark)) >= 65536
+        assert int(server.app_log("taken", mark)) >= 65536
         slower.send(b"GET / HT")
         assert slower.response().status == 408
         client.send(b"x" * 30_000)
@@ -234,7 +234,7 @@ def test_client_that_does_not_read_its_refusals_has_to_wait(start_server: Callab
                 assert server.get().status == 503
         assert sent < len(data)
         assert server.resident() - before < 10_000_000
-        client.sock.settimeout(PATIENCE)
+        client.sock.settimeout(WAIT_SECONDS)
         count = -(-sent // len(request))
         sender = threading.Thread(target=client.send, args=(bytes(data[sent : count * len(request)]) + last,))
         sender.start()

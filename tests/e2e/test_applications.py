@@ -37,7 +37,7 @@ def test_fork_in_a_handler(start_any: Callable[..., Server]) -> None:
         assert old.get().status == 200
         mark = server.log.mark()
         busy.request("/wait?fork")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         with server.connect() as client:
             response = client.get("/fork", b"Connection: close")
             assert int(response.body) > 0
@@ -104,11 +104,11 @@ def test_nested_event_loop_in_a_handler(start_server: Callable[..., Server], rou
     assert "internal error" not in server.log.text
 
 
-def test_blocking_handler_delays_others_and_loses_nobody(server: Server) -> None:
+def test_blocking_handler_delays_others_and_loses_no_connection(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as blocking, server.connect() as other:
         blocking.request("/block?0.3")
-        server.said("blocking", mark)
+        server.app_log("blocking", mark)
         other.request("/hello")
         assert other.response().body == b"hello\n"
         assert blocking.response().body == b"blocked\n"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import APPS, PATIENCE, Client, Output, Server, until
+from tests.helpers import APPS, WAIT_SECONDS, Client, Output, Server, until
 
 WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "asyncio": ("asgi", ("--loop", "asyncio")),
@@ -50,7 +50,7 @@ def test_terminate_ends_a_process_of_multiprocessing(ask: Callable[[str], Any], 
     assert ask(f"/terminate?{method}") == -signal.SIGTERM
 
 
-def test_terminate_that_comes_at_once_is_never_lost(ask: Callable[[str], Any]) -> None:
+def test_sigterm_right_after_the_fork_is_never_lost(ask: Callable[[str], Any]) -> None:
     assert ask("/terminate-many?50") == [str(-signal.SIGTERM)]
 
 
@@ -94,7 +94,9 @@ def test_a_pool_that_was_made_at_import_has_nothing_of_the_server(
     server.stop()  # Its processes are terminated, and waited for.
 
 
-def test_what_a_hook_forks_has_nothing_of_the_supervisor(start_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_fork_in_a_hook_inherits_nothing_of_the_supervisor(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
     """Once, it ignored SIGTERM, and held the sockets and the lifelines of all workers."""
     (tmp_path / "my_hooks.py").write_text(
         "import json, sys; from child_apps import state_of_child, terminate\n"
@@ -137,7 +139,7 @@ def program(tmp_path: Path) -> Iterator[Callable[[str], tuple[Callable[[str], An
     yield start
     for process, log in started:
         process.terminate()
-        assert process.wait(PATIENCE) == 0, log.text
+        assert process.wait(WAIT_SECONDS) == 0, log.text
         log.join()
 
 

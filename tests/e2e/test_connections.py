@@ -50,7 +50,7 @@ def test_1_0_keep_alive(server: Server) -> None:
             assert response.header(b"connection") == b"keep-alive"
 
 
-def test_nothing_is_served_behind_connection_close(server: Server) -> None:
+def test_nothing_is_served_after_connection_close(server: Server) -> None:
     """RFC 9112 9.6, Kludex/uvicorn#2238."""
     mark = server.log.mark()
     with server.connect() as client:
@@ -64,7 +64,7 @@ def test_nothing_is_served_behind_connection_close(server: Server) -> None:
 # --- Pipelining ---
 
 
-def test_pipelined_answers_come_in_order(server: Server) -> None:
+def test_pipelined_answers_are_in_order(server: Server) -> None:
     paths = [f"/target?{number}" for number in range(200)]
     with server.connect() as client:
         client.send(pipelined(*paths))
@@ -75,7 +75,7 @@ def test_pipelined_answers_wait_for_a_slow_one(server: Server) -> None:
     """CVE-2023-46137, CVE-2024-41671 (Twisted): a fast second answer overtook a slow first one."""
     with server.connect() as client:
         client.send(pipelined("/wait?slow-first", "/target?second", "/stream", "/target?last"))
-        server.said("waiting")
+        server.app_log("waiting")
         assert client.silent()
         assert server.get("/open?slow-first").status == 200
         bodies = [client.response().body for _ in range(4)]
@@ -86,7 +86,7 @@ def test_pipelined_requests_run_one_at_a_time(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.send(pipelined("/wait?one-a", "/wait?one-b"))
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         assert server.get("/hello").status == 200
         assert server.log.since(mark).count("app: waiting") == 1
         server.get("/open?one-a")
@@ -132,7 +132,7 @@ def test_a_client_that_pipelines_and_does_not_read_has_to_wait(server: Server) -
         sender.join()
 
 
-def test_error_behind_good_requests(server: Server) -> None:
+def test_error_after_good_requests(server: Server) -> None:
     """The good ones are answered; then comes the error, and nothing of what is behind it."""
     with server.connect() as client:
         client.send(pipelined("/target?1", "/stream") + b"GET /bad\r\n\r\n" + pipelined("/target?smuggled"))
@@ -144,11 +144,11 @@ def test_error_behind_good_requests(server: Server) -> None:
         assert client.nothing()
 
 
-def test_error_behind_a_request_in_flight(server: Server) -> None:
+def test_error_after_a_request_in_flight(server: Server) -> None:
     """The error waits for its turn, too."""
     with server.connect() as client:
         client.send(pipelined("/wait?before-error") + b"GET /bad\r\n\r\n")
-        server.said("waiting")
+        server.app_log("waiting")
         assert client.silent()
         server.get("/open?before-error")
         assert client.response().body == b"waited\n"
@@ -156,7 +156,7 @@ def test_error_behind_a_request_in_flight(server: Server) -> None:
         assert client.nothing()
 
 
-def test_a_connection_that_floods_leaves_others_their_turn(server: Server) -> None:
+def test_a_connection_that_floods_does_not_starve_others(server: Server) -> None:
     with server.connect() as flooding:
 
         def flood() -> None:
@@ -192,7 +192,7 @@ def test_half_closed_client_gets_its_answer(server: Server) -> None:
         client.finish()
         assert client.response().body == b"farewell\n"
         assert client.nothing()
-    server.said("left", mark)
+    server.app_log("left", mark)
 
 
 def test_half_closed_client_gets_all_of_its_answers(server: Server) -> None:
@@ -200,7 +200,7 @@ def test_half_closed_client_gets_all_of_its_answers(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         client.send(pipelined("/target?2", "/target?3"))
         client.finish()
         assert client.response().body == b"farewell\n"
@@ -208,16 +208,16 @@ def test_half_closed_client_gets_all_of_its_answers(server: Server) -> None:
         assert client.nothing()
 
 
-def test_fin_behind_much_unread_data(server: Server) -> None:
+def test_fin_after_much_unread_data(server: Server) -> None:
     """More than the server would ever read ahead."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         count = 2000
         client.send(pipelined(*["/target?x"] * count))
         client.finish()
-        server.said("left", mark)
+        server.app_log("left", mark)
         assert client.response().body == b"farewell\n"
         assert [client.response().body for _ in range(count)] == [b"x"] * count
 
@@ -231,19 +231,19 @@ def test_half_closed_client_pipelines_before_a_listening_application(server: Ser
         client.send(pipelined(*["/hello"] * before, "/leave", *["/target?behind"] * behind))
         client.finish()
         assert [client.response().body for _ in range(before)] == [b"hello\n"] * before
-        server.said("left", mark)
+        server.app_log("left", mark)
         assert client.response().body == b"farewell\n"
         assert [client.response().body for _ in range(behind)] == [b"behind"] * behind
         assert client.nothing()
 
 
-def test_client_that_leaves_an_idle_event_stream(server: Server) -> None:
+def test_client_that_disconnects_from_an_idle_event_stream(server: Server) -> None:
     """The application ends without an end of its response, having been told that nobody listens: no error."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/events")
         assert client.head()[1] == 200
-    server.said("events closed", mark)
+    server.app_log("events closed", mark)
     assert server.get("/hello").status == 200
     assert "ERROR" not in server.log.since(mark)
 
@@ -255,13 +255,13 @@ def in_the_head(client: Client, server: Server) -> None:
 def in_the_body(client: Client, server: Server) -> None:
     mark = server.log.mark()
     client.send(b"POST /messages HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf")
-    server.said("message", mark)
+    server.app_log("message", mark)
 
 
 def in_the_application(client: Client, server: Server) -> None:
     mark = server.log.mark()
     client.request("/leave")
-    server.said("waiting", mark)
+    server.app_log("waiting", mark)
 
 
 def in_the_response(client: Client, server: Server) -> None:
@@ -332,14 +332,14 @@ def test_client_breaks_off_while_the_loop_is_blocked(server: Server, path: str, 
         mark = server.log.mark()
         with server.connect() as client:
             client.request(f"{path}?0.05", field)
-            server.said("blocking", mark)
+            server.app_log("blocking", mark)
             client.send(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" * number)
             client.reset()
         assert server.get("/hello").body == b"hello\n"
     assert "internal error" not in server.log.text
 
 
-def test_many_clients_come_and_break_off(server: Server) -> None:
+def test_many_clients_connect_and_abort(server: Server) -> None:
     """CVE-2024-49769 (waitress): peers that are gone before they are looked at must not use anything up."""
     files = server.open_files()
     for _ in range(500):
@@ -355,21 +355,21 @@ def test_endless_stream_that_never_receives_is_ended_after_its_client_has_left(s
         client.request("/flood")
         client.head()
         client.reset()
-    assert server.said("flood ended", mark).endswith(" True")
+    assert server.app_log("flood ended", mark).endswith(" True")
     assert server.get("/hello").status == 200
     assert "Traceback" not in server.log.since(mark)
     assert "ERROR" not in server.log.since(mark)
 
 
-def test_disconnect_is_told_after_a_reset(server: Server) -> None:
+def test_disconnect_is_reported_after_a_reset(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         client.reset()
-    server.said("left", mark)
+    server.app_log("left", mark)
     # What send() is called with then is no error before spec version 2.4, and the scope says 2.3.
-    server.said("answered nobody", mark)
+    server.app_log("answered nobody", mark)
     assert "Traceback" not in server.log.since(mark)
 
 
@@ -377,7 +377,7 @@ def test_disconnect_is_told_after_a_reset(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/events", "/events-by-empty-body"])
-def test_head_leaves_before_the_first_event(server: Server, path: str) -> None:
+def test_head_is_sent_before_the_first_event(server: Server, path: str) -> None:
     """An EventSource is open once it has the head, long before there is anything to tell."""
     with server.connect() as client:
         client.request(path)
@@ -386,7 +386,7 @@ def test_head_leaves_before_the_first_event(server: Server, path: str) -> None:
         assert (b"transfer-encoding", b"chunked") in headers
 
 
-def test_pieces_leave_when_they_are_sent(server: Server) -> None:
+def test_pieces_are_sent_at_once(server: Server) -> None:
     with server.connect() as client:
         client.request("/slow-pieces", b"Transfer-Encoding: chunked", method="POST")
         client.send(b"1\r\na\r\n")

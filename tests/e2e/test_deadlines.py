@@ -66,7 +66,7 @@ def test_slow_header_of_a_later_request(short_header: Server) -> None:
         assert timed_out(client.response(), client)
 
 
-def test_header_deadline_begins_with_the_first_byte(short_header: Server) -> None:
+def test_header_deadline_starts_with_the_first_byte(short_header: Server) -> None:
     """A connection that has sent nothing yet, or nothing new, is not in a head."""
     with short_header.connect() as client:
         time.sleep(3 * LIMIT)
@@ -75,12 +75,12 @@ def test_header_deadline_begins_with_the_first_byte(short_header: Server) -> Non
         assert client.get().status == 200
 
 
-def test_header_deadline_does_not_run_behind_a_request_in_flight(short_header: Server) -> None:
+def test_header_deadline_does_not_run_during_a_request(short_header: Server) -> None:
     """The next head has begun to arrive, but nobody was there to read it."""
     mark = short_header.log.mark()
     with short_header.connect() as client:
         client.request("/wait?deadline")
-        short_header.said("waiting", mark)
+        short_header.app_log("waiting", mark)
         client.send(b"GET /target?next HTTP/1.1\r\n")
         time.sleep(3 * LIMIT)
         short_header.get("/open?deadline")
@@ -99,7 +99,7 @@ def test_blocked_loop_causes_no_timeouts(short_header: Server) -> None:
         mark = short_header.log.mark()
         blocking = stack.enter_context(short_header.connect())
         blocking.request(f"/block?{3 * LIMIT}")
-        short_header.said("blocking", mark)
+        short_header.app_log("blocking", mark)
         for client in clients:
             client.send(b"Host: test\r\n\r\n")
         assert blocking.response().body == b"blocked\n"
@@ -138,7 +138,7 @@ def test_keep_alive_does_not_end_a_request_in_flight(short_keep_alive: Server) -
     mark = short_keep_alive.log.mark()
     with short_keep_alive.connect() as client:
         client.request("/wait?keep-alive")
-        short_keep_alive.said("waiting", mark)
+        short_keep_alive.app_log("waiting", mark)
         time.sleep(3 * LIMIT)
         short_keep_alive.get("/open?keep-alive")
         assert client.response().body == b"waited\n"
@@ -163,7 +163,7 @@ def test_slow_body_stalls(short_body: Server, framing: bytes) -> None:
     short_body.log.wait_for("^app: message: .*http.disconnect", mark)
 
 
-def test_slow_body_behind_a_started_response(short_body: Server) -> None:
+def test_slow_body_after_a_started_response(short_body: Server) -> None:
     """It is too late for an answer: the connection is closed inside the body."""
     with short_body.connect() as client:
         client.request("/slow-pieces", b"Content-Length: 10", method="POST")
@@ -173,14 +173,14 @@ def test_slow_body_behind_a_started_response(short_body: Server) -> None:
         assert client.rest() == b""
 
 
-def test_body_that_never_comes_behind_its_answer(short_body: Server) -> None:
+def test_body_that_never_arrives_after_its_answer(short_body: Server) -> None:
     with short_body.connect() as client:
         client.request("/ignore", b"Content-Length: 10", method="POST")
         assert client.response().body == b"ignored\n"
         assert client.gone()
 
 
-def test_expected_body_that_never_comes_behind_its_answer(short_body: Server) -> None:
+def test_expected_body_that_never_arrives_after_its_answer(short_body: Server) -> None:
     """The client waits for a 100 that the application did not ask for, or has forgotten its body."""
     with short_body.connect() as client:
         client.request("/ignore", b"Content-Length: 10", b"Expect: 100-continue", method="POST")
@@ -246,7 +246,7 @@ def test_slow_reader(short_write: Server) -> None:
     mark = short_write.log.mark()
     with Client(short_write.address, buffer=4096) as client:
         client.request("/flood")
-        assert short_write.said("flood ended", mark).endswith(" True")
+        assert short_write.app_log("flood ended", mark).endswith(" True")
     assert "Traceback" not in short_write.log.since(mark)
 
 
@@ -273,7 +273,7 @@ def test_write_deadline_runs_only_while_output_waits(short_write: Server) -> Non
     mark = short_write.log.mark()
     with short_write.connect() as client:
         client.request("/wait?write")
-        short_write.said("waiting", mark)
+        short_write.app_log("waiting", mark)
         time.sleep(3 * LIMIT)
         short_write.get("/open?write")
         assert client.response().body == b"waited\n"

@@ -42,7 +42,7 @@ def wait_for_end(worker: int) -> None:
     until(lambda: not is_running(worker), "the worker to end")
 
 
-def test_what_is_in_flight_is_finished_and_idle_connections_get_one_more_request(
+def test_requests_in_flight_are_finished_and_idle_connections_get_one_more_request(
     start_any: Callable[..., Server],
 ) -> None:
     server = start_any(*FOREVER)
@@ -87,7 +87,7 @@ def test_idle_connections_are_closed_in_the_end(start_any: Callable[..., Server]
         assert unused.nothing()
 
 
-def test_pipelined_requests_behind_the_last_answer_reset_nothing(start_any: Callable[..., Server]) -> None:
+def test_pipelined_requests_after_the_last_answer_reset_nothing(start_any: Callable[..., Server]) -> None:
     """A reset would destroy the answer, had the client not read it yet."""
     server = start_any(*FOREVER)
     request = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10000\r\n\r\n" + b"x" * 10000
@@ -126,7 +126,7 @@ def test_a_promise_that_was_given_before_holds_for_one_more_request(start_any: C
     wait_for_end(worker)
 
 
-def test_an_event_source_that_comes_back_is_sent_to_the_successor(start_any: Callable[..., Server]) -> None:
+def test_an_event_source_that_reconnects_is_sent_to_the_successor(start_any: Callable[..., Server]) -> None:
     """Answered, it would keep the worker for as long as its stream lasts."""
     server = start_any(*FOREVER)
     with server.connect() as client:
@@ -137,7 +137,7 @@ def test_an_event_source_that_comes_back_is_sent_to_the_successor(start_any: Cal
     wait_for_end(worker)
 
 
-def test_a_stop_behind_it_is_final(start_any: Callable[..., Server]) -> None:
+def test_a_stop_after_draining_is_final(start_any: Callable[..., Server]) -> None:
     """Those who would serve who comes again stop as well."""
     server = start_any(*FOREVER)
     with server.connect() as unused, server.connect() as used:
@@ -150,7 +150,7 @@ def test_a_stop_behind_it_is_final(start_any: Callable[..., Server]) -> None:
 
 
 @asgi
-def test_a_quick_stop_behind_it_is_quick(start_any: Callable[..., Server]) -> None:
+def test_a_quick_stop_after_draining_is_quick(start_any: Callable[..., Server]) -> None:
     server = start_any(*FOREVER)
     with server.connect() as client:
         client.request("/wait?for-ever")
@@ -175,11 +175,11 @@ def test_websockets_are_served_on_for_a_while(start_server: Callable[..., Server
             assert client.closed() == (1012, "")
             client.send(close(1012))
             assert client.nothing()
-        assert server.said("end of ").startswith("1012")
+        assert server.app_log("end of ").startswith("1012")
     wait_for_end(worker)
 
 
-def test_websockets_are_closed_at_once_by_a_final_stop_behind_it(start_server: Callable[..., Server]) -> None:
+def test_websockets_are_closed_at_once_by_a_final_stop_after_draining(start_server: Callable[..., Server]) -> None:
     server = start_server(*FOREVER, app=WEBSOCKETS)
     with open_websocket(server) as client:
         hand_over(server)

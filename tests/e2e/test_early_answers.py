@@ -93,7 +93,7 @@ def test_unix_socket(start_server: Callable[..., Server], tmp_path: Path) -> Non
         assert client.nothing()
 
 
-def test_connection_goes_on_behind_a_chunked_body_that_was_not_read(server: Server) -> None:
+def test_connection_is_kept_after_a_chunked_body_that_was_not_read(server: Server) -> None:
     """Nothing had told the client that it would be closed."""
     with contextlib.closing(connect(server)) as client:
         for _ in range(5):
@@ -107,7 +107,7 @@ def test_connection_goes_on_behind_a_chunked_body_that_was_not_read(server: Serv
         assert client.getresponse().read() == b"hello\n"
 
 
-def test_limit_of_a_body_does_not_end_a_connection_for_what_is_not_read(shared: Callable[..., Server]) -> None:
+def test_body_limit_does_not_close_a_connection_for_unread_data(shared: Callable[..., Server]) -> None:
     server = shared("--max-request-body-size", "100000")
     with contextlib.closing(connect(server)) as client:
         client.request("POST", "/ignore", pieces(), encode_chunked=True)
@@ -118,7 +118,7 @@ def test_limit_of_a_body_does_not_end_a_connection_for_what_is_not_read(shared: 
         assert client.getresponse().read() == b"hello\n"
 
 
-def test_connection_goes_on_where_little_of_a_body_was_not_read(server: Server) -> None:
+def test_connection_is_kept_if_little_of_a_body_was_not_read(server: Server) -> None:
     """The application may have read a megabyte before: what is left decides."""
     with server.connect() as client:
         client.request("/ignore-the-rest?1000000", b"Content-Length: 1010000", method="POST")
@@ -252,7 +252,7 @@ def test_clients_that_linger_on_purpose_are_limited(start_server: Callable[..., 
         assert server.get().body == b"hello\n"
 
 
-def test_clients_that_flood_leave_others_their_turn(start_server: Callable[..., Server]) -> None:
+def test_clients_that_flood_do_not_starve_others(start_server: Callable[..., Server]) -> None:
     """Refused clients that send as fast as they can, until the server stops: it does not wait for their end."""
     server = start_server()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import APPS, PATIENCE, Client, until
+from tests.helpers import APPS, WAIT_SECONDS, Client, until
 
 Start = Callable[..., "Logging"]
 
@@ -35,7 +35,7 @@ class Logging:
     def end(self) -> tuple[str, str]:
         """What it wrote to standard output and standard error."""
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=PATIENCE)
+        out, err = self.process.communicate(timeout=WAIT_SECONDS)
         assert self.process.returncode == 0, err
         return out, err
 
@@ -90,7 +90,7 @@ def test_the_own_log_as_json(start: Start) -> None:
     assert error["exception"].startswith("Traceback (most recent call last):\n")
 
 
-def test_less_is_told_at_a_higher_level(start: Start) -> None:
+def test_fewer_messages_at_a_higher_level(start: Start) -> None:
     server = start("--log-level", "error")
     with server.connect() as client:
         assert client.get("/raise").status == 500
@@ -120,7 +120,7 @@ def test_python_logging_is_configured_by_a_file(start: Start) -> None:
 @pytest.mark.parametrize("option", ["--error-logfile", "--access-logfile", "--log-config"])
 def test_a_file_that_cannot_be_opened_is_one_message(option: str, start: Start) -> None:
     server = start(option, "none/log")
-    out, err = server.process.communicate(timeout=PATIENCE)
+    out, err = server.process.communicate(timeout=WAIT_SECONDS)
     assert server.process.returncode == 3
     assert out == ""
     assert err.startswith("Error: The log")
@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_opened_is_one_message(option: str, start: Start) 
     assert not Path("app.sock").exists()
 
 
-def test_usr1_opens_the_files_anew(start: Start) -> None:
+def test_usr1_reopens_the_files(start: Start) -> None:
     """As log rotation has it: the files were moved away, and nothing is lost on either side."""
     server = start("--access-logfile", "access.log", "--error-logfile", "error.log")
     with server.connect() as client:

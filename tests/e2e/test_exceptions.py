@@ -91,7 +91,7 @@ def leave(server: Server, how: str, end: str) -> str:
                     pass
             else:
                 client.reset()
-    server.said("raising", mark)
+    server.app_log("raising", mark)
     # All of it is logged when the next request is: applications run in one thread here.
     assert server.get("/hello?group").status == 500
     server.log.wait_for(" ERROR exception in application: GET /hello", mark)

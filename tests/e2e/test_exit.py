@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Server, is_running, until
+from tests.helpers import WAIT_SECONDS, Server, is_running, until
 
 # `start()` is called by each request, `now()` while the application is loaded.
 APPLICATION = """
@@ -77,7 +77,7 @@ def start(start_server: Callable[..., Server], tmp_path: Path) -> Callable[..., 
 
 
 @pytest.mark.parametrize(("interface", "way"), SERVED)
-def test_what_a_view_has_started_may_finish(
+def test_threads_that_a_view_has_started_may_finish(
     interface: str, way: str, start: Callable[..., Server], tmp_path: Path
 ) -> None:
     """A thread that sends a mail was killed without a word."""
@@ -106,11 +106,13 @@ def test_so_it_may_when_a_worker_is_replaced(start: Callable[..., Server], tmp_p
 
 def test_the_application_sees_no_daemon(start: Callable[..., Server]) -> None:
     server = start("wsgi", "def start(): say(f'daemon: {threading.current_thread().daemon}')")
-    assert server.said("daemon") == "False"
+    assert server.app_log("daemon") == "False"
 
 
 @pytest.mark.parametrize(("interface", "way"), SERVED)
-def test_what_does_not_end_is_named_and_left(interface: str, way: str, start: Callable[..., Server]) -> None:
+def test_threads_that_do_not_finish_are_named_and_abandoned(
+    interface: str, way: str, start: Callable[..., Server]
+) -> None:
     """It took 43 s, and ended by SIGKILL without a word."""
     server = start(interface, WAYS[way].format("forever"), "--timeout-graceful-shutdown", "0.5")
     server.signal(signal.SIGTERM)
@@ -160,7 +162,7 @@ def ianus(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
 
 
@@ -195,7 +197,7 @@ def test_a_startup_that_blocks_the_loop_can_be_stopped(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.readline() == "app: blocks\n"
         process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
+        process.wait(WAIT_SECONDS)
         text = process.stderr.read()
     assert "worker does not stop in time, sending SIGABRT: worker 1 " in text
     assert 'main.py", line 6 in app\n' in text

@@ -35,7 +35,7 @@ def trailers(*headers: tuple[bytes, bytes], more: bool = False) -> dict[str, Any
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before the start", "behind the start"])
-def test_hints_come_before_the_head(server: Server, before: bool) -> None:
+def test_hints_are_sent_before_the_head(server: Server, before: bool) -> None:
     hints = hint(b"</a.css>; rel=preload", b"</b.js>; rel=preload")
     messages = (hints, start()) if before else (start(), hints)
     with server.connect() as client:
@@ -46,12 +46,12 @@ def test_hints_come_before_the_head(server: Server, before: bool) -> None:
         assert client.get("/hello").body == b"hello\n"
 
 
-def test_hints_leave_while_the_application_works(server: Server) -> None:
+def test_hints_are_sent_while_the_application_works(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/hint-and-wait")
         assert client.response().status == 103
-        server.said("hinted", mark)
+        server.app_log("hinted", mark)
         client.reset()
 
 
@@ -74,20 +74,20 @@ def test_no_hints_unless_the_operator_wants_them(shared: Callable[..., Server]) 
         assert client.get(played(hint(b"<a>\n"), start(), body())).status == 500
 
 
-def test_hints_behind_the_head_are_refused(server: Server) -> None:
+def test_hints_after_the_head_are_refused(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request(played(start(), body(b"a", more=True), hint(b"<a>")))
         assert client.head()[1] == 200
         assert client.gone()
-    assert server.said("refused", mark).startswith("RuntimeError: early hints come before")
+    assert server.app_log("refused", mark).startswith("RuntimeError: early hints come before")
 
 
 @pytest.mark.parametrize("link", [b"<a>\r\nx: y", b"<a>\n", b"a\0"])
 def test_hints_cannot_split_the_response(server: Server, link: bytes) -> None:
     mark = server.log.mark()
     assert server.get(played(hint(link), start(), body())).status == 500
-    assert server.said("refused", mark).startswith("ValueError: ")
+    assert server.app_log("refused", mark).startswith("ValueError: ")
 
 
 @pytest.mark.parametrize("message", [{"type": "http.response.early_hint"}, hint("<a>")])  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_trailers_are_asked_for(server: Server, te: bytes) -> None:
         ([], [TE], "1.0", "length"),
     ],
 )
-def test_trailers_that_nobody_gets(
+def test_trailers_that_are_not_sent(
     server: Server, headers: list[tuple[bytes, bytes]], fields: list[bytes], version: str, framing: str
 ) -> None:
     """The application need not know: they are taken and dropped."""
@@ -151,7 +151,7 @@ def test_trailers_that_nobody_gets(
         response = client.get(path, *fields, version=version)
         assert (response.body, response.framing, response.trailers) == (b"ab", framing, [])
         assert response.header(b"x") is None
-    server.said("played", mark)
+    server.app_log("played", mark)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
@@ -181,7 +181,7 @@ def test_fields_that_are_no_trailers(server: Server, header: tuple[bytes, bytes]
         client.request(played(start_with_trailers(), body(b"a"), trailers(header)), TE)
         client.head()
         assert client.gone()
-    assert server.said("refused", mark).startswith("ValueError: ")
+    assert server.app_log("refused", mark).startswith("ValueError: ")
 
 
 def test_response_without_its_trailers_breaks_off(server: Server) -> None:
@@ -202,7 +202,7 @@ def test_trailers_out_of_order(server: Server, messages: tuple[dict[str, Any], .
     assert server.get(played(*messages)).status == status
 
 
-def test_body_behind_the_body(server: Server) -> None:
+def test_body_message_after_the_last_body_message(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request(played(start_with_trailers(), body(b"a"), body(b"b")), TE)
@@ -306,7 +306,7 @@ def test_file_and_a_slow_reader(start_server: Callable[..., Server], tmp_path: P
         assert server.get("/hello").status == 200
         assert "played" not in server.log.text
         assert slow.exactly(10 * len(content)) == content * 10
-    server.said("played")
+    server.app_log("played")
 
 
 def test_parts_of_files_among_pieces(server: Server, file: Path, content: bytes) -> None:
@@ -330,13 +330,13 @@ def test_position_of_a_lent_file(start_server: Callable[..., Server], file: Path
     server = start_server()
     mark = server.log.mark()
     server.get(files(start(), by_file(file, seek=8, count=16)))
-    assert server.said("position", mark) == "24"
+    assert server.app_log("position", mark) == "24"
     mark = server.log.mark()
     server.get(files(start(), by_file(file, seek=8, offset=0, count=16)))
-    assert server.said("position", mark) == "8"
+    assert server.app_log("position", mark) == "8"
     mark = server.log.mark()
     server.get(files(start(), by_file(file, number=True, count=16)))
-    assert server.said("position", mark) == "16"
+    assert server.app_log("position", mark) == "16"
 
 
 def test_count_beyond_the_end(server: Server, file: Path, content: bytes) -> None:
@@ -388,11 +388,11 @@ def test_file_that_becomes_shorter(server: Server, tmp_path: Path) -> None:
         ({"type": "http.response.zerocopysend"}, "ValueError"),
     ],
 )
-def test_what_cannot_be_sent(server: Server, message: dict[str, Any], error: str) -> None:
+def test_a_file_that_cannot_be_sent(server: Server, message: dict[str, Any], error: str) -> None:
     """The application is told, and nothing has left: a 500."""
     mark = server.log.mark()
     assert server.get(played(start(), message)).status == 500
-    assert server.said("refused", mark).startswith(f"{error}: ")
+    assert server.app_log("refused", mark).startswith(f"{error}: ")
 
 
 @pytest.mark.parametrize("rest", [{"offset": -1}, {"count": -1}, {"offset": "0"}, {"count": 1.5}, {"count": True}])
@@ -400,14 +400,14 @@ def test_parts_that_cannot_be_meant(server: Server, file: Path, rest: dict[str, 
     assert server.get(files(start(), by_file(file, **rest))).status == 500
 
 
-def test_file_behind_a_piece(server: Server, file: Path) -> None:
+def test_file_after_a_piece(server: Server, file: Path) -> None:
     """pathsend is the whole body."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request(played(start(), body(b"a", more=True), by_path(file)))
         client.head()
         assert client.gone()
-    assert server.said("refused", mark).startswith("RuntimeError: ")
+    assert server.app_log("refused", mark).startswith("RuntimeError: ")
 
 
 def test_no_file_stays_open(start_server: Callable[..., Server], tmp_path: Path, content: bytes) -> None:
@@ -434,7 +434,7 @@ def test_file_of_a_request_that_gave_up(start_server: Callable[..., Server], tmp
     with server.connect() as client:
         client.request(f"/file-until-cancelled?{path}")
         client.head()
-        assert server.said("reused") == "True"
+        assert server.app_log("reused") == "True"
         client.finish()
         assert b"secret" not in client.rest()
 
@@ -447,7 +447,7 @@ def five(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("offset", [2**63, 2**70])
-def test_offset_out_of_range_leaves_no_file_open(server: Server, five: Path, offset: int) -> None:
+def test_offset_out_of_range_keeps_no_file_open(server: Server, five: Path, offset: int) -> None:
     message = {"type": "http.response.zerocopysend", "file": str(five), "offset": offset}
     path = "/files?" + quote(repr([start(), message]))
     server.get(path)
@@ -457,7 +457,7 @@ def test_offset_out_of_range_leaves_no_file_open(server: Server, five: Path, off
     assert server.open_files() <= before + 1
 
 
-def test_seek_that_fails_leaves_no_file_open(server: Server, five: Path) -> None:
+def test_seek_that_fails_keeps_no_file_open(server: Server, five: Path) -> None:
     path = "/seek-fails?" + quote(str(five))
     server.get(path)
     before = server.open_files()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.websocket_client import open_websocket
-from tests.helpers import PATIENCE, Server
+from tests.helpers import WAIT_SECONDS, Server
 
 APPLICATION = """
 import asyncio, logging, time
@@ -80,7 +80,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def check_malformed_request(server: Server) -> None:
-    with server.connect(timeout=PATIENCE / 2) as client:
+    with server.connect(timeout=WAIT_SECONDS / 2) as client:
         client.send(b"BAD\r\n\r\n")
         assert client.response().status == 400
     server.log.wait_for(r" INFO rejected request: status 400, client 127.0.0.1:\d+: ")

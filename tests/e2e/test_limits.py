@@ -21,7 +21,7 @@ def occupy(client: Client, server: Server) -> None:
     """Keeps the application busy until the client leaves."""
     mark = server.log.mark()
     client.request("/leave")
-    server.said("waiting", mark)
+    server.app_log("waiting", mark)
 
 
 def test_requests_over_the_limit_are_answered_503(start_server: Callable[..., Server]) -> None:
@@ -40,7 +40,7 @@ def test_requests_over_the_limit_are_answered_503(start_server: Callable[..., Se
         mark = server.log.mark()
         assert server.get().status == 200
         busy[1].reset()
-        server.said("answered nobody", mark)
+        server.app_log("answered nobody", mark)
     with many(2, server.connect) as busy:
         for client in busy:
             occupy(client, server)
@@ -160,7 +160,7 @@ def test_half_open_connections(start_server: Callable[..., Server], half: bytes)
 
 
 @measures_memory
-def test_connections_that_come_and_go_leave_no_memory(start_server: Callable[..., Server]) -> None:
+def test_connections_that_open_and_close_leak_no_memory(start_server: Callable[..., Server]) -> None:
     """Each is freed when it is closed: a cycle would wait for a collector that no Python code calls."""
     server = start_server("--no-access-log")
     files = server.open_files()
@@ -178,7 +178,7 @@ def test_connections_that_come_and_go_leave_no_memory(start_server: Callable[...
 
 
 @measures_memory
-def test_bodies_that_nobody_reads_leave_no_memory(start_server: Callable[..., Server]) -> None:
+def test_unread_bodies_leak_no_memory(start_server: Callable[..., Server]) -> None:
     server = start_server("--no-access-log")
 
     def crowd() -> None:
@@ -200,7 +200,7 @@ def test_bodies_that_nobody_reads_leave_no_memory(start_server: Callable[..., Se
 
 
 @measures_memory
-def test_response_that_nobody_reads_is_not_collected(start_server: Callable[..., Server]) -> None:
+def test_unread_response_is_not_collected(start_server: Callable[..., Server]) -> None:
     """Back-pressure: `send` waits, and the application with it."""
     server = start_server("--no-access-log")
     server.get("/large?1000000")

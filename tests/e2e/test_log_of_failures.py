@@ -11,7 +11,7 @@ import pytest
 
 from ianus.process.failures import write_crash
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE, Server
+from tests.helpers import WAIT_SECONDS, Server
 
 BROKEN = "import no_such_library\n"
 
@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(*options: str, app: str = "main:app") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-P", "-m", "ianus", "--bind", "127.0.0.1:0", *options, app]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
 
     (tmp_path / "main.py").write_text(BROKEN)
     return run
@@ -91,7 +91,7 @@ def test_a_lifespan_that_fails(run: Run, tmp_path: Path) -> None:
     assert log.count(" CRITICAL worker 1 failed to start: main:app failed in its lifespan.startup: ") == 1
 
 
-def test_an_address_in_use_is_told_to_the_person_and_the_log(run: Run, tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported_on_the_terminal_and_in_the_log(run: Run, tmp_path: Path) -> None:
     (tmp_path / "app.sock").write_text("")
     result = run("--error-logfile", "error.log", "--bind", "unix:app.sock")
     assert result.returncode == 3

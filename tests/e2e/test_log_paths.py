@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",), ("--workers", "2")], ids=" ".join)
-def test_files_are_where_the_server_was_started(
+def test_relative_log_paths_start_at_the_start_directory(
     options: tuple[str, ...], folder: Path, start_server: Callable[..., Server]
 ) -> None:
     (folder / "log.json").write_text(

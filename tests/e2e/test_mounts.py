@@ -114,7 +114,7 @@ def test_behind_a_proxy_that_strips_a_prefix(shared: Callable[..., Server]) -> N
         assert where(client, "/api/v2/x") == ("other", "/p/api/v2", "/x")
 
 
-def test_behind_a_proxy_that_leaves_a_prefix(shared: Callable[..., Server]) -> None:
+def test_behind_a_proxy_that_keeps_a_prefix(shared: Callable[..., Server]) -> None:
     with shared(*MOUNTS, "--root-path-kept", "/p", app="mount_apps:main").connect() as client:
         assert where(client, "/p/x") == ("main", "/p", "/x")
         assert where(client, "/p/api/x") == ("one", "/p/api", "/p/api/x")
@@ -200,9 +200,9 @@ def test_limit_of_requests_is_for_all_together(start_server: Callable[..., Serve
     server = start_server("--mount", "/asgi=apps:app", "--limit-concurrency", "2", app="wsgi_apps:app")
     with many(2, server.connect) as (blocking, waiting), server.connect() as client:
         blocking.request(gate.target)
-        server.said("holding")
+        server.app_log("holding")
         waiting.request("/asgi/wait?limit")
-        server.said("waiting")
+        server.app_log("waiting")
         assert [client.get(path).status for path in ("/hello", "/asgi/hello")] == [503, 503]
         gate.open()
         assert blocking.response().status == 200
@@ -215,9 +215,9 @@ def test_stop_with_calls_of_both_kinds(start_server: Callable[..., Server], gate
     server = start_server("--mount", "/asgi=apps:app", app="wsgi_apps:app")
     with many(2, server.connect) as (blocking, waiting), server.connect() as client:
         blocking.request(gate.target)
-        server.said("holding")
+        server.app_log("holding")
         waiting.request("/asgi/wait?stop")
-        server.said("waiting")
+        server.app_log("waiting")
         assert client.get("/hello").status == 200
         server.signal(signal.SIGTERM)
         server.log.wait_for("stopping")

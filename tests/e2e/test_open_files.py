@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Server, many
+from tests.helpers import WAIT_SECONDS, Server, many
 
 APP = """
 import socket
@@ -48,14 +48,14 @@ def refused(folder: Path, limit: int, *options: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
     assert run.returncode == 3, run.stderr
     return run.stderr
 
 
 @pytest.mark.parametrize("app", ["main:app", "main:wsgi"])
-def test_idle_connections_leave_descriptors_to_the_application(
+def test_idle_connections_keep_descriptors_free_for_the_application(
     app: str, folder: Path, start_server: Callable[..., Server]
 ) -> None:
     server = start_server(app=app, app_dir=folder, files=64)
@@ -78,7 +78,7 @@ def test_a_spooled_body_gets_a_descriptor_beside_idle_connections(
 
 
 @pytest.mark.parametrize("app", ["main:app", "main:wsgi"])
-def test_an_application_that_has_opened_most_descriptors_itself_is_served(
+def test_an_application_that_uses_nearly_all_descriptors_is_served(
     app: str, folder: Path, start_server: Callable[..., Server]
 ) -> None:
     (folder / "main.py").write_text(APP.format(kept=95))
@@ -102,14 +102,14 @@ def test_the_soft_limit_is_raised_at_the_start(folder: Path, start_server: Calla
 
 
 @pytest.mark.parametrize("limit", [10, 16, 24, 37])
-def test_a_limit_that_is_too_low_is_told_in_one_line(limit: int, folder: Path) -> None:
+def test_a_limit_that_is_too_low_is_reported_in_one_line(limit: int, folder: Path) -> None:
     assert refused(folder, limit) == (
         f"Error: The server needs at least 38 open files, but the limit is {limit}. Raise the hard limit of open files "
         "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker).\n"
     )
 
 
-def test_more_workers_than_the_limit_allows_are_told_in_one_line(folder: Path) -> None:
+def test_more_workers_than_the_limit_allows_is_reported_in_one_line(folder: Path) -> None:
     assert refused(folder, 64, "--workers", "40") == (
         "Error: --workers 40 needs at least 227 open files, but the limit is 64. Raise the hard limit of open files "
         "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker), or have fewer workers.\n"
@@ -122,7 +122,9 @@ def test_the_limit_that_is_named_is_enough(folder: Path, start_server: Callable[
 
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)])
-def test_an_application_that_leaves_too_few_is_told_in_one_line(preload: tuple[str, ...], folder: Path) -> None:
+def test_an_application_that_uses_too_many_descriptors_is_reported_in_one_line(
+    preload: tuple[str, ...], folder: Path
+) -> None:
     (folder / "main.py").write_text(APP.format(kept=20))
     text = refused(folder, 64, *preload)
     assert text.startswith("Error: With ")

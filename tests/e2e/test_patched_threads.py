@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Server, until
+from tests.helpers import WAIT_SECONDS, Server, until
 
 PATCHES = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
@@ -56,7 +56,7 @@ def refusal(path: Path, *options: str, app: str) -> str:
     command = [sys.executable, "-W", "ignore", "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app]
     # Eventlet's own resolver imports whatever HTTP clients are installed, and some of these cannot be patched.
     environment = {**os.environ, "EVENTLET_NO_GREENDNS": "yes"}
-    ended = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert ended.returncode == 3, ended.stderr
     return ended.stderr
 
@@ -102,7 +102,7 @@ def test_an_asgi_application_that_patches_threads_is_served_with_a_warning(
 @pytest.mark.parametrize("library", HARMLESS)
 @pytest.mark.parametrize("options", [(), ("--preload",)])
 @pytest.mark.parametrize("app", ["main:wsgi", "main:asgi"])
-def test_patches_that_leave_threads_alone_do_no_harm(
+def test_patches_that_do_not_replace_threads_are_allowed(
     start_server: Callable[..., Server], tmp_path: Path, library: str, app: str, options: tuple[str, ...]
 ) -> None:
     write_app(tmp_path, HARMLESS[library])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Server, is_running, until
+from tests.helpers import WAIT_SECONDS, Server, is_running, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="--preload needs Linux")
 
@@ -65,7 +65,7 @@ def start(start_server: Callable[..., Server], tmp_path: Path) -> Callable[..., 
 
 
 @pytest.mark.parametrize("app", ["preloaded:app", "preloaded:wsgi"])
-def test_workers_share_what_is_loaded_once(app: str, start: Callable[..., Preloading]) -> None:
+def test_workers_share_the_application_that_is_loaded_once(app: str, start: Callable[..., Preloading]) -> None:
     preloading = start("--workers", "2", app=app)
     loaded, _, worker = preloading.serving()
     until(lambda: preloading.serving()[2] != worker, "an answer of the other worker")
@@ -76,7 +76,7 @@ def test_workers_share_what_is_loaded_once(app: str, start: Callable[..., Preloa
     assert len(workers) == 2
 
 
-def test_a_worker_that_is_killed_comes_back_as_it_was(start: Callable[..., Preloading]) -> None:
+def test_a_killed_worker_is_replaced_by_a_fork_of_the_same_application(start: Callable[..., Preloading]) -> None:
     preloading = start()
     preloading.server.may_lose_workers = True
     loaded, _, worker = preloading.serving()
@@ -86,7 +86,7 @@ def test_a_worker_that_is_killed_comes_back_as_it_was(start: Callable[..., Prelo
     assert preloading.serving()[:2] == (loaded, "one")
 
 
-def test_hangup_loads_anew_and_forks_from_that(start: Callable[..., Preloading]) -> None:
+def test_hup_reloads_the_application_and_forks_from_it(start: Callable[..., Preloading]) -> None:
     preloading = start()
     loaded, _, _ = preloading.serving()
     preloading.hang_up(APP.format(text="number two"))
@@ -95,7 +95,7 @@ def test_hangup_loads_anew_and_forks_from_that(start: Callable[..., Preloading])
     until(lambda: not is_running(loaded), "the end of the template before")
 
 
-def test_everything_stays_when_what_is_new_cannot_be_loaded(start: Callable[..., Preloading]) -> None:
+def test_workers_are_kept_when_the_new_application_cannot_be_loaded(start: Callable[..., Preloading]) -> None:
     preloading = start()
     before = preloading.serving()
     mark = preloading.hang_up("1 / 0\n")
@@ -119,7 +119,7 @@ def test_workers_serve_on_when_the_template_is_killed(start: Callable[..., Prelo
     assert preloading.serving()[0] != loaded
 
 
-def test_files_that_change_are_loaded_anew(start: Callable[..., Preloading]) -> None:
+def test_changed_files_are_reloaded(start: Callable[..., Preloading]) -> None:
     preloading = start("--reload", "--reload-delay", "0.05")
     preloading.path.write_text(APP.format(text="number two"))
     until(lambda: preloading.serving()[1] == "number two")
@@ -147,10 +147,10 @@ def test_nothing_outlives_a_supervisor_that_is_killed(start: Callable[..., Prelo
 
 
 @pytest.mark.parametrize("how", [(), ("--workers", "3")])
-def test_what_cannot_be_loaded_is_told_once(how: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_application_that_cannot_be_loaded_is_logged_once(how: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("1 / 0\n")
     command = [sys.executable, "-P", "-m", "ianus", "--preload", *how, "-b", "127.0.0.1:0", "broken:app"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert ended.returncode == 3
     assert ended.stderr.count("ZeroDivisionError: division by zero\n") == 1
     assert ended.stderr.count("Error: broken cannot be imported") == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, until
+from tests.helpers import WAIT_SECONDS, until
 
 APPS = {
     "wsgi": 'def app(environ, start_response):\n    start_response("200 OK", [])\n    return []\n',
@@ -31,7 +31,7 @@ def run(path: Path, limit: int, *options: str, app: str = "main:app") -> tuple[i
         *(*user, "--inh-caps", CAPABILITIES, "--ambient-caps", CAPABILITIES, "prlimit", f"--nproc={limit}"),
         *(sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app),
     )
-    ended = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     return ended.returncode, ended.stderr.splitlines()
 
 
@@ -134,7 +134,7 @@ def test_too_few_processes_of_a_container_are_said_in_one_message(
     script = f'echo $$ > {group}/cgroup.procs && exec "$@"'
     command = ("sh", "-c", script, "sh", sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, "main:app")
     try:
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     finally:
         until(lambda: not (group / "cgroup.procs").read_text(), "the end of all processes")
         group.rmdir()
@@ -154,7 +154,7 @@ def test_preload_without_proc_serves(tmp_path: Path) -> None:
         "kill $server; wait; cat log >&2; exit 0"
     )
     ended = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
+        ["unshare", "--mount", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS
     )
     if ended.returncode:
         pytest.skip("mounts are not allowed here")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.websocket_client import WebSocket
-from tests.helpers import PATIENCE, Address, Client, Output, Server, is_running, until
+from tests.helpers import WAIT_SECONDS, Address, Client, Output, Server, is_running, until
 
 APP = """
 import os, pathlib, time
@@ -99,7 +99,7 @@ def reloading(start: Callable[..., Reloading]) -> Reloading:
 # --- Changes ---
 
 
-def test_what_was_there_is_served_until_the_new_one_is_ready(reloading: Reloading, tmp_path: Path) -> None:
+def test_the_old_application_is_served_until_the_new_one_is_ready(reloading: Reloading, tmp_path: Path) -> None:
     assert reloading.body() == b"one"
     reloading.edit(APP.format(text="number two") + SLOW)
     reloading.server.log.wait_for("^app: importing$")
@@ -108,7 +108,7 @@ def test_what_was_there_is_served_until_the_new_one_is_ready(reloading: Reloadin
     reloading.wait_for_body(b"number two")
 
 
-def test_a_change_while_one_is_being_served_comes_behind_it(reloading: Reloading, tmp_path: Path) -> None:
+def test_a_change_during_a_reload_causes_another_reload(reloading: Reloading, tmp_path: Path) -> None:
     reloading.edit(APP.format(text="number two") + SLOW)
     reloading.server.log.wait_for("^app: importing$")
     reloading.edit(APP.format(text="the third"))
@@ -128,7 +128,7 @@ def test_all_workers_are_replaced_one_after_the_other(start: Callable[..., Reloa
     until(lambda: {reloading.body() for _ in range(10)} == {b"number two"}, "the end of the workers before")
 
 
-def test_one_that_cannot_start_is_told_once_and_the_old_one_serves_on(reloading: Reloading) -> None:
+def test_a_failed_reload_is_logged_once_and_the_old_application_is_kept(reloading: Reloading) -> None:
     mark = reloading.edit("def broken(:\n")
     reloading.server.log.wait_for(FAILED, mark)
     text = reloading.server.log.since(mark)
@@ -263,7 +263,7 @@ def test_without_watches_of_the_system_files_are_polled(name: str, limit: int, t
         assert " watching " not in log.text
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(WAIT_SECONDS)
         log.join()
 
 
@@ -319,7 +319,7 @@ def test_an_application_that_does_not_start_at_first(tmp_path: Path) -> None:
         (tmp_path / "editable.py").write_text(APP.format(text="number two"))
         log.wait_for(" serves editable:app ")
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     finally:
         process.kill()
         process.wait()
@@ -388,7 +388,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(reloading: Reloading) -> N
     server.process.returncode = 0  # so that the fixture takes it for an end in order
 
 
-def test_a_watcher_that_is_killed_is_told_and_all_else_goes_on(reloading: Reloading) -> None:
+def test_a_watcher_that_is_killed_is_logged_and_the_server_continues(reloading: Reloading) -> None:
     os.kill(reloading.server.children()[0], signal.SIGKILL)
     reloading.server.log.wait_for(r" ERROR The files are not watched any more: .*\.$")
     assert reloading.body() == b"one"

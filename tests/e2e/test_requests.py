@@ -53,7 +53,7 @@ HINTS: dict[str, object] = {"http.response.early_hint": {}}
         (["--early-hints", "--asgi-sendfile"], FILES | HINTS, FILES),
     ],
 )
-def test_scope_has_what_an_option_offers_and_1_0_knows(
+def test_scope_of_requests_with_other_methods_and_versions(
     shared: Callable[..., Server],
     options: list[str],
     extensions: dict[str, object],
@@ -144,7 +144,7 @@ def test_messages_of_a_body(server: Server) -> None:
 def test_messages_without_a_body(server: Server) -> None:
     mark = server.log.mark()
     assert server.get("/messages").body == b"told\n"
-    assert server.said("message", mark) == repr([("body", b""), ("more_body", False), ("type", "http.request")])
+    assert server.app_log("message", mark) == repr([("body", b""), ("more_body", False), ("type", "http.request")])
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
@@ -154,7 +154,7 @@ def test_truncated_body_is_a_disconnect(server: Server, framing: bytes) -> None:
     with server.connect() as client:
         client.request("/messages", framing, method="POST")
         client.send(b"5\r\nhel")
-        server.said("message", mark)
+        server.app_log("message", mark)
         client.finish()
         server.log.wait_for("^app: message: .*http.disconnect", mark)
         client.gone()
@@ -205,12 +205,12 @@ def test_refused_body_in_a_framework(shared: Callable[..., Server]) -> None:
 
 
 @measures_memory
-def test_body_is_not_read_while_nobody_asks(server: Server) -> None:
+def test_body_is_not_read_before_the_application_reads_it(server: Server) -> None:
     """Back-pressure: a client cannot fill the memory of a server whose application is busy elsewhere."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/wait?unread-body", b"Content-Length: 100000000", method="POST")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         before = server.resident()
         client.sock.settimeout(0.5)
         with pytest.raises(TimeoutError):
@@ -227,7 +227,7 @@ def test_small_unread_body_is_drained(server: Server) -> None:
         assert client.get("/hello").body == b"hello\n"
 
 
-def test_unread_body_that_comes_behind_the_answer_is_drained(server: Server) -> None:
+def test_unread_body_that_arrives_after_the_answer_is_drained(server: Server) -> None:
     with server.connect() as client:
         client.request("/ignore", b"Content-Length: 1000", method="POST")
         assert client.response().body == b"ignored\n"
@@ -299,7 +299,7 @@ def test_expect_continue_waits_for_the_application(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/wait?expect", b"Expect: 100-continue", b"Content-Length: 5", method="POST")
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         assert client.silent()
         server.get("/open?expect")
         assert client.response().body == b"waited\n"  # it never asked
@@ -327,7 +327,7 @@ def test_expect_continue_without_a_body(server: Server) -> None:
     assert server.get("/echo", b"Expect: 100-continue").status == 200
 
 
-def test_expect_continue_that_nobody_asks_for(server: Server) -> None:
+def test_expect_continue_of_a_body_that_is_not_read(server: Server) -> None:
     """The final answer comes at once; a body that comes all the same is no request."""
     with server.connect() as client:
         client.request("/ignore", b"Expect: 100-continue", b"Content-Length: 46", method="POST")
@@ -380,7 +380,7 @@ def test_error_answer(server: Server, data: bytes, status: int) -> None:
         assert client.nothing()
 
 
-def test_error_answer_does_not_repeat_what_was_sent(server: Server) -> None:
+def test_error_answer_does_not_repeat_the_request(server: Server) -> None:
     """No stage for scripts."""
     with server.connect() as client:
         client.send(b"GET /<script>\xff HTTP/1.1\r\nHost: <script>\r\n\r\n")
@@ -405,7 +405,7 @@ def test_error_answer_reaches_a_client_that_sends_on(server: Server) -> None:
         assert client.nothing()
 
 
-def test_a_client_that_keeps_quiet_behind_an_error(shared: Callable[..., Server]) -> None:
+def test_a_client_that_is_silent_after_an_error(shared: Callable[..., Server]) -> None:
     """It does not close its side. After 5 s, or the time that a body has, the server closes the connection."""
     server = shared("--timeout-request-body", "0.5")
     files = server.open_files()
@@ -433,7 +433,7 @@ def test_chunked_request_body_over_the_limit(shared: Callable[..., Server]) -> N
     with server.connect() as client:
         client.request("/messages", b"Transfer-Encoding: chunked", method="POST")
         client.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
-        server.said("message", mark)
+        server.app_log("message", mark)
         client.send(b"1\r\nx\r\n0\r\n\r\n")
         assert client.response().status == 413
         assert client.nothing()
@@ -451,7 +451,7 @@ def test_limits_of_the_head_are_settings(shared: Callable[..., Server]) -> None:
     assert server.get("/hello", *[b"A: b"] * 5).status == 431
 
 
-def test_error_answers_are_told_in_the_log(server: Server) -> None:
+def test_error_answers_are_logged(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")

@@ -205,7 +205,7 @@ def test_hop_by_hop_fields_are_dropped_and_warned_of_once(start_server: Callable
         assert server.log.text.count(f"'{name}'") == 1
 
 
-def test_what_event_streams_like_to_say_is_dropped_silently(start_server: Callable[..., Server]) -> None:
+def test_connection_fields_of_the_application_are_dropped_silently(start_server: Callable[..., Server]) -> None:
     """The server does it anyway."""
     server = start_server()
     usual = [(b"Connection", b"keep-alive"), (b"Keep-Alive", b"timeout=5"), (b"Transfer-Encoding", b"chunked")]
@@ -250,7 +250,7 @@ def test_response_splitting(server: Server, field: tuple[bytes, bytes]) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         response = client.get(played(start(200, (b"x-first", b"1"), field), body(b"text")))
-        assert server.said("refused", mark).startswith("ValueError")
+        assert server.app_log("refused", mark).startswith("ValueError")
         assert (response.status, response.header(b"x-first")) == (500, None)
         assert {name for name, _ in response.headers}.isdisjoint({b"set-cookie", b"location"})
         if not response.closing:
@@ -296,23 +296,23 @@ def test_wrong_message(server: Server, messages: list[object]) -> None:
     mark = server.log.mark()
     response = server.get(played(*messages))
     assert response.status == 500
-    assert server.said("refused", mark).startswith(("TypeError", "ValueError", "RuntimeError"))
+    assert server.app_log("refused", mark).startswith(("TypeError", "ValueError", "RuntimeError"))
 
 
-def test_wrong_message_behind_the_head(server: Server) -> None:
+def test_wrong_message_after_the_head(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request(played(start(), body(b"half", more=True), start()))
         _cut_off(client)
-    assert server.said("refused", mark).startswith("RuntimeError")
+    assert server.app_log("refused", mark).startswith("RuntimeError")
 
 
-def test_messages_behind_the_end_are_ignored(server: Server) -> None:
+def test_messages_after_the_end_are_ignored(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         response = client.get(played(start(), body(b"whole"), body(b"more"), start(500), {"type": "nonsense"}))
         assert response.body == b"whole"
-        server.said("played", mark)
+        server.app_log("played", mark)
         assert client.get("/hello").body == b"hello\n"
 
 
@@ -334,7 +334,7 @@ def test_body_of_another_length_than_declared(server: Server, pieces: list[dict[
         client.request(played(start(200, *LENGTH_OF_5), *pieces))
         client.request("/target?smuggled")
         data = client.rest()
-    assert server.said("refused", mark).startswith(("ValueError", "RuntimeError"))
+    assert server.app_log("refused", mark).startswith(("ValueError", "RuntimeError"))
     assert b"smuggled" not in data
     if data.startswith(b"HTTP/1.1 200"):
         assert len(data.partition(b"\r\n\r\n")[2]) <= 5
@@ -394,7 +394,7 @@ def test_end_inside_the_body_in_1_0(server: Server, path: str) -> None:
             client.response()
 
 
-def test_exception_behind_the_response(server: Server) -> None:
+def test_exception_after_the_response(server: Server) -> None:
     """It is logged; the client has its answer and keeps its connection."""
     mark = server.log.mark()
     with server.connect() as client:

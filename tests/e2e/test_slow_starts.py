@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Output, Server, until
+from tests.helpers import WAIT_SECONDS, Output, Server, until
 
 HANGING = """
 import asyncio, contextlib, time
@@ -75,7 +75,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Out
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait(PATIENCE)
+        process.wait(WAIT_SECONDS)
     for log in logs.values():
         log.join()
 

@@ -31,7 +31,7 @@ def busy_client(server: Server, path: str) -> Client:
     client = server.connect()
     mark = server.log.mark()
     client.request(path)
-    server.said("waiting", mark)
+    server.app_log("waiting", mark)
     return client
 
 
@@ -125,7 +125,7 @@ def test_connections_in_the_backlog_are_served(start_server: Callable[..., Serve
     mark = server.log.mark()
     with server.connect() as blocking:
         blocking.request("/block?0.5")
-        server.said("blocking", mark)
+        server.app_log("blocking", mark)
         with server.connect() as client:
             client.request()
             server.signal(signal.SIGTERM)
@@ -164,7 +164,7 @@ def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
     with server.connect() as client:
         mark = server.log.mark()
         client.request("/poll")
-        server.said("polling", mark)
+        server.app_log("polling", mark)
         stopping(server)
         response = client.response()
         assert (response.status, response.closing) == (503, True)
@@ -188,7 +188,7 @@ def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_
     assert "request body not complete while the server stops: POST /size" in server.log.text
 
 
-def test_event_source_that_comes_back_is_not_answered(start_server: Callable[..., Server]) -> None:
+def test_event_source_that_reconnects_is_not_answered(start_server: Callable[..., Server]) -> None:
     """It would hold the stop up for as long as its stream lasts; what it makes of it is to come again."""
     server = start_server("--timeout-graceful-shutdown", "0")
     with server.connect() as client:

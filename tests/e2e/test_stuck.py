@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import APPS, PATIENCE, Client, Server, until
+from tests.helpers import APPS, WAIT_SECONDS, Client, Server, until
 
 Start = Callable[..., Server]
 
@@ -62,7 +62,7 @@ CREW = "no thread of it has looked at its connections"
     ("app", "target", "why", "function"),
     [("asgi", "/sleep", LOOP, "respond"), ("asgi", "/hold", LOOP, "hold"), ("wsgi", "/hold", CREW, "hold")],
 )
-def test_one_that_is_stuck_is_told_of_and_replaced(
+def test_a_stuck_worker_is_logged_and_replaced(
     stuck: Callable[..., tuple[Server, int, Client]], app: str, target: str, why: str, function: str
 ) -> None:
     server, pid, _ = stuck(app, f"{target}?{FOR_EVER}")
@@ -143,7 +143,7 @@ def test_whoever_may_take_as_long_as_he_likes_is_never_stuck(start_server: Start
 
 
 @pytest.mark.parametrize("app", ["asgi", "wsgi"])
-def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> None:
+def test_requests_of_a_crashed_worker_are_logged(start_server: Start, app: str) -> None:
     server = start_server(app=f"stuck_apps:{app}")
     server.may_lose_workers = True
     pid = server.pid
@@ -151,7 +151,7 @@ def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> Non
         done.get("/pid?this-has-ended")
         waiting.request(f"/fork?{FOR_EVER}")
         # The child that ended with this request did not end it for the parent.
-        server.said("forked")
+        server.app_log("forked")
         os.kill(pid, signal.SIGKILL)
         told = server.log.wait_for(rf"in flight in worker 1 \(pid {pid}\) were:\n((?:  .*\n)+)")
     assert told[1].startswith(f"    GET /fork?{FOR_EVER} (")
@@ -163,7 +163,7 @@ def test_what_a_dead_worker_was_at_is_told(start_server: Start, app: str) -> Non
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("target", ["/sleep?0.5", "/compute?30000000"])
-def test_the_line_that_blocks_the_loop_is_told(start_server: Start, loop: str, target: str) -> None:
+def test_the_line_that_blocks_the_loop_is_logged(start_server: Start, loop: str, target: str) -> None:
     server = start_server("--watch-loop", "100", "--loop", loop, app="stuck_apps:asgi")
     server.get(target)
     # A machine that is busy may block the loop as well, in no code of the application.
@@ -171,7 +171,7 @@ def test_the_line_that_blocks_the_loop_is_told(start_server: Start, loop: str, t
         r"WARNING the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n(.* in asgi\n(?:  .*\n)+)"
     )
     seconds, stack = server.log.wait_for(told).groups()
-    assert 0.1 <= float(seconds) < PATIENCE
+    assert 0.1 <= float(seconds) < WAIT_SECONDS
     lines = [line.strip() for line in stack.splitlines()]
     # From the application's first line to the one that blocks, with no line of the server's.
     assert lines[0].endswith(", in asgi")
@@ -188,14 +188,14 @@ def test_a_blocked_loop_is_one_record_of_a_log_of_json(start_server: Start) -> N
     assert "time.sleep" in json.loads(line)["message"]
 
 
-def test_a_loop_that_is_not_blocked_is_not_told_of(start_server: Start) -> None:
+def test_a_loop_that_is_not_blocked_is_not_logged(start_server: Start) -> None:
     server = start_server("--watch-loop", "1000", app="stuck_apps:asgi")
     server.get("/sleep?0.3")
     server.stop()
     assert "blocked" not in server.log.text
 
 
-def test_threads_of_a_wsgi_application_block_nobody(start_server: Start) -> None:
+def test_threads_of_a_wsgi_application_do_not_block_the_loop(start_server: Start) -> None:
     server = start_server("--watch-loop", "50", app="stuck_apps:wsgi")
     server.get("/sleep?0.3")
     server.stop()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Output, Server, is_running, until
+from tests.helpers import WAIT_SECONDS, Client, Output, Server, is_running, until
 
 # Says which process serves, and lets a request wait for its body.
 APP = """
@@ -133,7 +133,7 @@ def refuses(address: tuple[str, int]) -> bool:
 def run(*options: str, cwd: Path, app: str = "main:app") -> "subprocess.CompletedProcess[str]":
     """A server that cannot start."""
     command = [sys.executable, "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=WAIT_SECONDS)
 
 
 # --- Workers ---
@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_is_replaced(start: Callable[..., Site]) -> None
     site.wait_for_workers({first, third})
 
 
-def test_a_worker_that_somebody_else_tells_to_stop_is_replaced(start: Callable[..., Site]) -> None:
+def test_a_worker_that_another_process_stops_is_replaced(start: Callable[..., Site]) -> None:
     site = start(workers=2)
     first, second = site.server.children()
     with site.client_of(second) as client:
@@ -216,7 +216,7 @@ def test_recycling_is_unnoticed(start: Callable[..., Site]) -> None:
     assert "ERROR" not in site.log.text
 
 
-def test_workers_leave_when_the_supervisor_is_killed(start: Callable[..., Site]) -> None:
+def test_workers_exit_when_the_supervisor_is_killed(start: Callable[..., Site]) -> None:
     site = start(workers=2)
     workers = site.server.children()
     site.server.process.kill()
@@ -226,7 +226,7 @@ def test_workers_leave_when_the_supervisor_is_killed(start: Callable[..., Site])
 
 
 @pytest.mark.parametrize("count", ["1", "3"])
-def test_what_cannot_start_is_told_once(count: str, tmp_path: Path) -> None:
+def test_a_failed_start_is_logged_once(count: str, tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("1 / 0\n")
     ended = run("--workers", count, cwd=tmp_path)
     assert ended.returncode == 3
@@ -238,7 +238,7 @@ def test_what_cannot_start_is_told_once(count: str, tmp_path: Path) -> None:
 # --- HUP ---
 
 
-def test_hup_reads_settings_and_application_anew(start: Callable[..., Site]) -> None:
+def test_hup_reloads_settings_and_application(start: Callable[..., Site]) -> None:
     site = start(workers=1)
     assert site.answer()[0] == "one"
     site.change_to("two")
@@ -278,7 +278,7 @@ def test_hup_enters_the_directory_again_that_has_the_name_now(tmp_path: Path) ->
             until(lambda: text() == b"two", "the other release")
         finally:
             process.terminate()
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(WAIT_SECONDS) == 0
             log.join()
 
 
@@ -317,7 +317,7 @@ def test_hup_changes_addresses(start: Callable[..., Site], tmp_path: Path) -> No
     ],
     ids=["application", "settings", "log", "hooks"],
 )
-def test_hup_with_what_is_broken_changes_nothing(
+def test_hup_with_broken_settings_changes_nothing(
     application: str, settings: dict[str, int | str], told: str, start: Callable[..., Site]
 ) -> None:
     site = start(workers=1)
@@ -355,7 +355,7 @@ def test_another_server_takes_over(start: Callable[..., Site], tmp_path: Path) -
         mark = site.signal(signal.SIGUSR2)
         site.log.wait_for("USR2 changes nothing: two servers run already", mark)
         site.signal(signal.SIGTERM)
-        assert site.server.process.wait(PATIENCE) == 0
+        assert site.server.process.wait(WAIT_SECONDS) == 0
         site.log.wait_for("the server before this one has ended")
         until(lambda: pid_file.exists() and pid_file.read_text() == f"{new}\n", "the pid file of the new server")
         assert not (tmp_path / "pid.2").exists()
@@ -370,7 +370,7 @@ def test_another_server_takes_over(start: Callable[..., Site], tmp_path: Path) -
     assert not pid_file.exists()
 
 
-def test_another_server_that_is_not_what_was_hoped_for(start: Callable[..., Site], tmp_path: Path) -> None:
+def test_stopping_a_new_server_that_is_unwanted(start: Callable[..., Site], tmp_path: Path) -> None:
     site = start(bind=("127.0.0.1:0", "unix:app.sock"), workers=3, pid_file="pid")
     before = set(site.server.children())
     site.configure(workers=1, pid_file="pid")
@@ -385,7 +385,7 @@ def test_another_server_that_is_not_what_was_hoped_for(start: Callable[..., Site
     assert not (tmp_path / "app.sock").exists()
 
 
-def test_another_server_reads_the_variables_of_a_file_anew(start: Callable[..., Site], path: Path) -> None:
+def test_another_server_rereads_the_environment_file(start: Callable[..., Site], path: Path) -> None:
     pytest.importorskip("dotenv")
     variables = path / "variables"
     variables.write_text("IANUS_PROCESS_NAME=first")
@@ -406,7 +406,7 @@ def test_another_server_may_have_fewer_workers(start: Callable[..., Site]) -> No
     new = site.upgrade()
     try:
         site.signal(signal.SIGTERM)
-        assert site.server.process.wait(PATIENCE) == 0
+        assert site.server.process.wait(WAIT_SECONDS) == 0
         site.log.wait_for("the server before this one has ended")
         assert site.serving() == set(children(new))
     finally:
@@ -439,7 +439,7 @@ def test_another_server_needs_the_directory_of_this_one(start: Callable[..., Sit
 # --- Stops ---
 
 
-def test_programs_hand_on_what_they_are_told(
+def test_wrapper_programs_pass_signals_on(
     path: Path, program: Callable[..., tuple["subprocess.Popen[bytes]", Output]]
 ) -> None:
     process, log = program("-c", RUN)
@@ -459,11 +459,11 @@ def test_programs_hand_on_what_they_are_told(
         assert client.chunk().split()[0] == b"two"
         process.send_signal(signal.SIGINT)
         assert client.gone()
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(WAIT_SECONDS) == 0
     assert "killed" not in log.text
 
 
-def test_all_leave_and_come_back(start: Callable[..., Site]) -> None:
+def test_all_workers_stop_and_start_again(start: Callable[..., Site]) -> None:
     site = start(workers=2)
     site.signal(signal.SIGWINCH)
     until(lambda: site.server.children() == [], "the end of all workers")
@@ -566,7 +566,7 @@ def test_hooks_are_called_in_order(start: Callable[..., Site], path: Path) -> No
     assert log.read_text().splitlines() == [*expected, *ENDED, "on_exit"]
 
 
-def test_hooks_come_with_what_has_been_accepted(start: Callable[..., Site], path: Path) -> None:
+def test_hooks_of_a_reload_apply_only_if_it_is_accepted(start: Callable[..., Site], path: Path) -> None:
     for name in ("before", "after"):
         (path / f"{name}.py").write_text(f"def pre_fork(server, worker): print('hook {name}', flush=True)")
     site = start(hooks="before", workers=1)
@@ -588,12 +588,12 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        manager.settimeout(PATIENCE)
+        manager.settimeout(WAIT_SECONDS)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         yield manager
 
 
-def test_a_manager_is_told_of_states(start: Callable[..., Site], manager: socket.socket) -> None:
+def test_the_service_manager_is_notified_of_states(start: Callable[..., Site], manager: socket.socket) -> None:
     site = start(workers=2)
     assert manager.recv(100).decode() == f"READY=1\nMAINPID={site.server.process.pid}"
     for settings in ({"workers": 2}, {"workers": "none"}):
@@ -605,7 +605,9 @@ def test_a_manager_is_told_of_states(start: Callable[..., Site], manager: socket
     assert manager.recv(100) == b"STOPPING=1"
 
 
-def test_a_manager_hears_who_goes_on(start: Callable[..., Site], manager: socket.socket) -> None:
+def test_the_service_manager_is_notified_of_the_new_main_process(
+    start: Callable[..., Site], manager: socket.socket
+) -> None:
     site = start(workers=1)
     old = site.server.process.pid
     assert manager.recv(100) == b"READY=1\nMAINPID=%d" % old
@@ -617,7 +619,7 @@ def test_a_manager_hears_who_goes_on(start: Callable[..., Site], manager: socket
     new = site.upgrade()
     assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
     site.server.process.send_signal(signal.SIGTERM)
-    assert site.server.process.wait(PATIENCE) == 0
+    assert site.server.process.wait(WAIT_SECONDS) == 0
     site.log.wait_for("the server before this one has ended")
     os.kill(new, signal.SIGTERM)
     assert manager.recv(100) == b"STOPPING=1"
@@ -669,7 +671,7 @@ def nobody_can_load_python() -> bool:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("identity", [{"group": NOBODY}, {"user": NOBODY, "group": NOBODY}], ids=["group", "user"])
-def test_workers_are_another_user_and_open_their_logs_anew(
+def test_workers_run_as_another_user_and_reopen_their_logs(
     identity: dict[str, int], start_server: Callable[..., Server]
 ) -> None:
     if "user" in identity and not nobody_can_load_python():
@@ -736,7 +738,7 @@ def test_a_program_may_have_several_workers(
     assert children(process.pid) == [supervisor]
     assert len(workers) == 2
     process.terminate()
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(WAIT_SECONDS) == 0
     assert not any(map(is_running, [supervisor, *workers]))
 
 
@@ -775,7 +777,7 @@ def test_the_end_of_a_terminal_is_a_stop(
         assert "the workers leave" not in log.text
     finally:
         os.close(terminal)
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(WAIT_SECONDS) == 0
     log.wait_for("the terminal is gone$")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, until
+from tests.helpers import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -80,14 +80,14 @@ class Started:
 
     def get(self) -> bytes:
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(PATIENCE)
+            client.settimeout(WAIT_SECONDS)
             client.connect(str(self.bind))
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return b"".join(iter(lambda: client.recv(65536), b""))
 
     def stop(self) -> str:
         self.process.send_signal(signal.SIGTERM)
-        error = self.process.communicate(timeout=PATIENCE)[1]
+        error = self.process.communicate(timeout=WAIT_SECONDS)[1]
         return error.decode()
 
 
@@ -152,7 +152,7 @@ def test_a_link_there_prevents_the_start(name: str, folder: Path) -> None:
     (folder / "theirs" / name).symlink_to(folder / "planted")
     command = [sys.executable, "-P", "-m", "ianus", "--app-dir", str(folder), "main:app", *options(folder)]
     command += ["--bind", f"unix:{folder / 'theirs' / 'app.sock'}"]
-    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert process.returncode == 3
     expected = "exists and is not a socket" if name == "app.sock" else "is a symbolic link"
     assert process.stderr.startswith("Error: ")

@@ -27,7 +27,7 @@ def test_sending_after_its_own_close_is_an_oserror_and_no_error_in_the_log(serve
         assert client.closed() == (1000, "")
         client.send(close(1000))
         assert client.nothing()
-    assert server.said("sent after close", mark) == "OSError OSError OSError none"
+    assert server.app_log("sent after close", mark) == "OSError OSError OSError none"
     assert server.get().body == b"hello\n"
     assert " ERROR " not in server.log.since(mark)
 
@@ -37,7 +37,7 @@ def test_sending_after_its_own_refusal_is_an_oserror_once_it_hears_of_the_end(se
     with server.connect() as client:
         client.request("/send-after-close", *HANDSHAKE)
         assert client.response().status == 403
-    assert server.said("sent after close", mark) == "RuntimeError OSError OSError none"
+    assert server.app_log("sent after close", mark) == "RuntimeError OSError OSError none"
     assert server.get().body == b"hello\n"
     assert " ERROR " not in server.log.since(mark)
 
@@ -60,7 +60,7 @@ def test_a_client_that_closes(server: Server, data: bytes, answered: int, told: 
         client.send(data)
         assert client.closed() == (answered, "")
         assert client.nothing()
-    assert server.said("end of closes", mark) == told
+    assert server.app_log("end of closes", mark) == told
 
 
 def test_messages_before_the_close_are_received(server: Server) -> None:
@@ -71,7 +71,7 @@ def test_messages_before_the_close_are_received(server: Server) -> None:
         assert client.nothing()
     with open_websocket(server, "/listen") as other:
         assert other.closed() == (1000, "")
-    assert server.said("end of deaf", mark) == "1000 enough"
+    assert server.app_log("end of deaf", mark) == "1000 enough"
     assert re.findall("received: (.*)", server.log.since(mark)) == ["a", "b"]
 
 
@@ -81,7 +81,7 @@ def test_a_client_that_is_lost(server: Server, how: str) -> None:
     with open_websocket(server, "/echo?lost") as client:
         client.echo()
         getattr(client, how)()
-        assert server.said("end of lost", mark) == "1006"
+        assert server.app_log("end of lost", mark) == "1006"
         if how == "finish":
             assert client.gone()
 
@@ -91,7 +91,7 @@ def test_a_client_that_is_lost_inside_a_frame(server: Server) -> None:
     with open_websocket(server, "/echo?inside") as client:
         client.send(text("incomplete")[:-1])
         client.finish()
-        assert server.said("end of inside", mark) == "1006"
+        assert server.app_log("end of inside", mark) == "1006"
 
 
 # --- By the application ---
@@ -115,10 +115,10 @@ def test_an_application_that_closes(server: Server, query: str, code: int, reaso
         assert client.closed() == (code, reason)
         client.send(frame(CLOSE))
         assert client.nothing()
-    assert server.said(f"end of {quote(query)}", mark).startswith(str(code))
+    assert server.app_log(f"end of {quote(query)}", mark).startswith(str(code))
 
 
-def test_what_comes_behind_the_servers_close_is_not_answered(server: Server) -> None:
+def test_frames_after_the_servers_close_are_not_answered(server: Server) -> None:
     with open_websocket(server, "/close?4002") as client:
         client.send(text("do"))
         assert client.closed() == (4002, "")
@@ -127,11 +127,11 @@ def test_what_comes_behind_the_servers_close_is_not_answered(server: Server) -> 
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2999, 5000])
-def test_a_code_that_nobody_may_send(server: Server, code: int) -> None:
+def test_a_reserved_close_code(server: Server, code: int) -> None:
     mark = server.log.mark()
     with open_websocket(server, f"/close?{code}") as client:
         client.send(text("do"))
-        assert server.said("refused", mark).startswith("ValueError: ")
+        assert server.app_log("refused", mark).startswith("ValueError: ")
         assert client.closed() == (1000, "")
 
 
@@ -165,7 +165,7 @@ def test_a_server_that_stops(start_server: Callable[..., Server]) -> None:
         assert client.closed() == (1001, "")
         client.send(close(1001))
         assert client.nothing()
-        assert server.said("end of ").startswith("1001")
+        assert server.app_log("end of ").startswith("1001")
     assert server.wait() == 0
 
 
@@ -198,7 +198,7 @@ def test_a_client_that_does_not_answer_pings(shared: Callable[..., Server]) -> N
         assert client.frame() == (PING, b"")
         assert client.closed() == (1011, "keepalive ping timeout")
         assert client.gone()
-    assert server.said("end of ", mark) == "1006 keepalive ping timeout"
+    assert server.app_log("end of ", mark) == "1006 keepalive ping timeout"
 
 
 def test_a_client_that_answers_pings(shared: Callable[..., Server]) -> None:

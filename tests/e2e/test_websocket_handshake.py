@@ -75,11 +75,11 @@ def test_accepting_without_anything(server: Server) -> None:
         "header=x%20y=1",
     ],
 )
-def test_accepting_with_what_is_wrong_is_an_error_of_the_application(server: Server, query: str) -> None:
+def test_an_invalid_accept_message_is_an_error_of_the_application(server: Server, query: str) -> None:
     mark = server.log.mark()
     answer = handshake(server, f"/accept?{query}", *HANDSHAKE, b"Sec-WebSocket-Protocol: a, b")
     assert answer.status == 403
-    assert server.said("refused", mark).startswith("ValueError: ")
+    assert server.app_log("refused", mark).startswith("ValueError: ")
 
 
 def test_names_in_other_cases_and_other_tokens_beside(server: Server) -> None:
@@ -90,7 +90,7 @@ def test_names_in_other_cases_and_other_tokens_beside(server: Server) -> None:
         client.echo()
 
 
-def test_frames_behind_the_handshake_are_not_lost(server: Server) -> None:
+def test_frames_sent_right_after_the_handshake_are_not_lost(server: Server) -> None:
     with WebSocket(server.address) as client:
         lines = [b"GET /echo HTTP/1.1", b"Host: test", *HANDSHAKE, b"", b""]
         client.send(b"\r\n".join(lines) + text("early") + frame(BINARY, b"bird"))
@@ -99,7 +99,7 @@ def test_frames_behind_the_handshake_are_not_lost(server: Server) -> None:
         assert client.frame() == (BINARY, b"bird")
 
 
-def test_behind_other_requests_of_the_connection(server: Server) -> None:
+def test_upgrade_after_other_requests_of_the_connection(server: Server) -> None:
     with WebSocket(server.address) as client:
         assert client.get("/hello").body == b"hello\n"
         client.shake_hands("/echo")
@@ -165,7 +165,7 @@ def test_a_body(server: Server, field: bytes) -> None:
 
 
 @pytest.mark.parametrize("fields", [replaced(b"Upgrade"), replaced(b"Upgrade", b"h2c"), replaced(b"Connection")])
-def test_what_does_not_ask_for_a_websocket_is_a_request(server: Server, fields: list[bytes]) -> None:
+def test_a_request_without_a_valid_upgrade_is_plain_http(server: Server, fields: list[bytes]) -> None:
     assert handshake(server, "/hello", *fields).body == b"hello\n"
 
 
@@ -188,13 +188,13 @@ def test_a_plain_request_over_http_1_0_is_served(server: Server) -> None:
     assert handshake(server, "/hello", *fields, version="1.0").body == b"hello\n"
 
 
-def test_the_log_tells_of_a_handshake_whose_upgrade_a_proxy_has_removed(server: Server) -> None:
+def test_a_handshake_whose_upgrade_a_proxy_has_removed_is_logged(server: Server) -> None:
     mark = server.log.mark()
     assert handshake(server, "/hello?b", *replaced(b"Upgrade")).body == b"hello\n"
     server.log.wait_for(r" WARNING WebSocket handshake without an upgrade.*proxy_set_header.*: GET /hello\?b$", mark)
 
 
-def test_where_websockets_are_not_wanted_it_is_a_request(shared: Callable[..., Server]) -> None:
+def test_with_websockets_disabled_a_handshake_is_plain_http(shared: Callable[..., Server]) -> None:
     assert handshake(shared("--ws", "none", app=APP), "/hello", *HANDSHAKE).body == b"hello\n"
 
 
@@ -212,7 +212,7 @@ def test_one_too_many(shared: Callable[..., Server]) -> None:
         assert answer.header(b"retry-after") is not None
         assert server.get().body == b"hello\n"
         client.send(close(1000))
-        server.said("end of first", mark)
+        server.app_log("end of first", mark)
         assert client.closed() == (1000, "")
         assert client.nothing()
     with open_websocket(server) as client:
@@ -233,7 +233,7 @@ def test_a_response_of_the_applications(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/deny", "/refuse"])
-def test_nothing_is_read_behind_a_denial(server: Server, path: str) -> None:
+def test_nothing_is_read_after_a_denial(server: Server, path: str) -> None:
     """A proxy that takes the connection for a tunnel would let it pass without a look."""
     with server.connect() as client:
         client.request(path, *HANDSHAKE)
@@ -262,11 +262,11 @@ def test_every_answer_in_place_of_a_websocket_closes_the_connection(server: Serv
 
 
 @pytest.mark.parametrize("how", ["finish", "reset"])
-def test_a_client_that_leaves_before_the_answer(server: Server, how: str) -> None:
+def test_a_client_that_disconnects_before_the_answer(server: Server, how: str) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/never?left", *HANDSHAKE)
-        server.said("waiting", mark)
+        server.app_log("waiting", mark)
         getattr(client, how)()
-        assert server.said("end of left", mark) == "1006"
-        server.said("send raised", mark)
+        assert server.app_log("end of left", mark) == "1006"
+        server.app_log("send raised", mark)

@@ -41,7 +41,7 @@ def test_a_message_that_is_too_big(shared: Callable[..., Server], data: bytes) -
         client.send(data)
         assert client.closed()[0] == 1009
         assert client.gone()
-    assert server.said("end of big", mark).startswith("1009")
+    assert server.app_log("end of big", mark).startswith("1009")
 
 
 def test_a_bomb(shared: Callable[..., Server]) -> None:
@@ -89,7 +89,7 @@ def sent(server: Server, client: WebSocket) -> int:
     """How many messages the /flood of this client has got rid of."""
     mark = server.log.mark()
     client.send(text("how many?"))
-    return int(server.said("sent", mark))
+    return int(server.app_log("sent", mark))
 
 
 def test_a_client_that_does_not_read(server: Server) -> None:
@@ -109,25 +109,25 @@ def test_a_client_that_does_not_read(server: Server) -> None:
         mark = server.log.mark()
         for _ in range(total):
             assert client.frame() == (BINARY, b"x" * 65536)
-        assert server.said("flood ended", mark) == str(total)
+        assert server.app_log("flood ended", mark) == str(total)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_send_raises_when_the_client_that_it_waits_for_leaves(server: Server, how: str) -> None:
+def test_send_raises_when_the_client_that_it_waits_for_disconnects(server: Server, how: str) -> None:
     mark = server.log.mark()
     with open_websocket(server, "/flood?10000", buffer=65536) as client:
         assert sent(server, client) >= 0
         getattr(client, how)()
-        assert server.said("flood ended", mark) == "OSError"
+        assert server.app_log("flood ended", mark) == "OSError"
 
 
-def test_send_raises_when_the_client_that_it_waits_for_says_goodbye(server: Server) -> None:
+def test_send_raises_when_the_client_that_it_waits_for_sends_a_close_frame(server: Server) -> None:
     """It may do so without reading what has been sent."""
     mark = server.log.mark()
     with open_websocket(server, "/flood?10000", buffer=65536) as client:
         assert sent(server, client) >= 0
         client.send(close(1000))
-        assert server.said("flood ended", mark) == "OSError"
+        assert server.app_log("flood ended", mark) == "OSError"
 
 
 # --- Floods ---
@@ -181,7 +181,7 @@ def test_a_flood_of_garbage(server: Server) -> None:
         assert client.closed() == (1000, "")
 
 
-def test_a_flood_of_messages_leaves_time_for_others(server: Server) -> None:
+def test_a_flood_of_messages_does_not_starve_others(server: Server) -> None:
     with open_websocket(server) as other, open_websocket(server, buffer=65536) as client:
         send_what_fits(client, text("x") * 100_000)
         other.echo()

@@ -8,7 +8,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.codec.websocket.feeding import CONTINUATION, RSV1, compressed, fragments
 from tests.e2e.websocket_client import BINARY, PING, PONG, TEXT, close, frame, open_websocket, text
-from tests.helpers import PATIENCE, Server
+from tests.helpers import WAIT_SECONDS, Server
 
 APP = "websocket_apps:app"
 PROSE = "".join(f"{i} times the same words, ünchanged; " for i in range(3000))
@@ -27,7 +27,7 @@ def library(server: Server, request: pytest.FixtureRequest) -> Iterator[ClientCo
     with connect(
         f"ws://{host}:{port}/echo?{request.node.originalname}",
         compression=request.param,
-        open_timeout=PATIENCE,
+        open_timeout=WAIT_SECONDS,
         proxy=None,
         max_size=None,
     ) as client:
@@ -48,24 +48,24 @@ def test_echo(server: Server, size: int) -> None:
 def test_another_client(library: ClientConnection) -> None:
     for message in ("hello", b"hello", "", b"", "ünïcødé \U0001f600", PROSE, PROSE.encode(), bytes(300_000)):
         library.send(message)
-        assert library.recv(PATIENCE) == message
+        assert library.recv(WAIT_SECONDS) == message
 
 
 def test_many_messages_stay_in_order(library: ClientConnection) -> None:
     messages = [f"{i} {PROSE[: i * 7 % 2000]}" for i in range(300)]
     for message in messages:
         library.send(message)
-    assert [library.recv(PATIENCE) for _ in messages] == messages
+    assert [library.recv(WAIT_SECONDS) for _ in messages] == messages
 
 
 def test_another_client_closes_in_order(server: Server, library: ClientConnection) -> None:
     mark = server.log.mark()
     library.close(3000, "bye")
-    assert server.said("end of test_another_client_closes_in_order", mark) == "3000 bye"
+    assert server.app_log("end of test_another_client_closes_in_order", mark) == "3000 bye"
     assert (library.close_code, library.close_reason) == (3000, "")
 
 
-def test_fragments_and_what_comes_between(server: Server) -> None:
+def test_fragments_and_control_frames_between(server: Server) -> None:
     with open_websocket(server) as client:
         client.send(frame(TEXT, b"he", fin=False) + frame(PING, b"1"))
         assert client.frame() == (PONG, b"1")
@@ -123,7 +123,7 @@ def test_a_client_that_breaks_the_protocol(server: Server, data: bytes, code: in
         assert told == code
         assert reason
         assert client.gone()
-    assert server.said("end of breaks", mark).startswith(str(code))
+    assert server.app_log("end of breaks", mark).startswith(str(code))
 
 
 def test_errors_go_to_the_application(server: Server) -> None:
@@ -140,12 +140,12 @@ def test_errors_go_to_the_application(server: Server) -> None:
         *("RuntimeError", "ValueError", "ValueError", "ValueError", "TypeError", "TypeError", "UnicodeEncodeError"),
         *("ValueError", "RuntimeError"),
     ]
-    said = server.said("errors", mark).split()
-    assert said[1] == "none"
-    assert said[0] != "none"
+    received = server.app_log("errors", mark).split()
+    assert received[1] == "none"
+    assert received[0] != "none"
 
 
-def test_what_an_application_may_not_send_breaks_nothing(server: Server) -> None:
+def test_an_invalid_message_of_the_application_breaks_nothing(server: Server) -> None:
     """Its errors are its own: the client has seen one message and an ordinary end."""
     with open_websocket(server, "/errors") as client:
         assert client.frame()[0] == TEXT

@@ -27,14 +27,14 @@ def test_many_requests_in_one_piece(wsgi: Server) -> None:
         assert [client.response().body for _ in range(300)] == [b"%d" % number for number in range(300)]
 
 
-def test_requests_behind_a_slow_one_wait_for_it(wsgi: Server, gate: Gate) -> None:
+def test_requests_pipelined_after_a_slow_one_wait_for_it(wsgi: Server, gate: Gate) -> None:
     """One connection's requests are answered, and called, one after the other; others do not wait."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         client.request(gate.target)
         client.request("/echo", b"Content-Length: 5", method="POST")
         client.send(b"hello" + HELLO)
-        wsgi.said("holding", mark)
+        wsgi.app_log("holding", mark)
         client.request("/target?last")
         assert wsgi.get().status == 200
         assert "called" not in wsgi.log.since(mark)
@@ -53,7 +53,7 @@ def test_slow_and_fast_ones_in_turns(wsgi: Server) -> None:
             assert client.response().body == b"%d" % turn
 
 
-def test_next_request_comes_while_the_answer_is_streamed(wsgi: Server) -> None:
+def test_next_request_arrives_while_the_answer_is_streamed(wsgi: Server) -> None:
     with wsgi.connect() as client:
         client.request("/blocks?stream-and-next")
         client.head()
@@ -67,13 +67,13 @@ def test_next_request_comes_while_the_answer_is_streamed(wsgi: Server) -> None:
         assert [client.response().body for _ in range(2)] == [b"hello\n"] * 2
 
 
-def test_error_behind_a_slow_request(wsgi: Server, gate: Gate) -> None:
+def test_error_after_a_slow_request(wsgi: Server, gate: Gate) -> None:
     """First the answer, then the refusal, then nothing (GHSA-9298-4cf8-g4wj, waitress)."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         client.request(gate.target)
         client.send(b"GET /bad path HTTP/1.1\r\n\r\n" + HELLO)
-        wsgi.said("holding", mark)
+        wsgi.app_log("holding", mark)
         gate.open()
         assert client.response().body == b"held\n"
         response = client.response()
@@ -201,7 +201,7 @@ def test_client_that_left_is_logged(start_wsgi: Callable[..., Server], gate: Gat
     assert server.get().status == 200
     with server.connect() as client:
         client.request(gate.target)
-        server.said("holding")
+        server.app_log("holding")
         client.reset()
     until(lambda: server.get().status == 200, "the server to see it")
     gate.open()

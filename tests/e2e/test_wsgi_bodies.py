@@ -136,7 +136,7 @@ def test_100_waits_for_the_answers_before_it(wsgi: Server) -> None:
 # --- Too slow, too large, broken ---
 
 
-def test_body_that_never_comes(shared_wsgi: Callable[..., Server]) -> None:
+def test_body_that_never_arrives(shared_wsgi: Callable[..., Server]) -> None:
     server = shared_wsgi("--timeout-request-body", "0.3", "--request-buffer", "1K")
     mark = server.log.mark()
     with many(3, server.connect) as clients:
@@ -181,7 +181,7 @@ def test_body_that_breaks(shared_wsgi: Callable[..., Server], buffer: str) -> No
 
 @pytest.mark.parametrize("buffer", ["1M", "1K"], ids=["memory", "file"])
 @pytest.mark.parametrize("leave", ["reset", "finish", "close"])
-def test_client_leaves_inside_its_body(shared_wsgi: Callable[..., Server], buffer: str, leave: str) -> None:
+def test_client_disconnects_during_its_body(shared_wsgi: Callable[..., Server], buffer: str, leave: str) -> None:
     server = shared_wsgi("--request-buffer", buffer)
     mark = server.log.mark()
     with server.connect() as client:

@@ -52,7 +52,7 @@ def test_partly_read(wsgi: Server, file: Path, kind: str, start: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("returned", ["iterated", "dropped"])
-def test_wrapper_is_not_what_is_returned(wsgi: Server, file: Path, kind: str, returned: str) -> None:
+def test_wrapper_is_not_the_value_that_is_returned(wsgi: Server, file: Path, kind: str, returned: str) -> None:
     """Middleware reads it, or replaces it: nothing is sent of a wrapper that the server does not get."""
     body = get(wsgi, file, kind=kind, returned=returned, start=3).body
     assert body == (DATA[3:] if returned == "iterated" else b"dropped")
@@ -77,7 +77,7 @@ def test_empty_file(wsgi: Server, file: Path, kind: str) -> None:
     assert get(wsgi, file, kind=kind).body == b""
 
 
-def test_file_that_is_not_what_its_descriptor_says(wsgi: Server, file: Path) -> None:
+def test_file_object_that_differs_from_its_descriptor(wsgi: Server, file: Path) -> None:
     """fileno() of a GzipFile is that of the compressed file."""
     file.write_bytes(gzip.compress(DATA))
     assert get(wsgi, file, kind="gzip").body == DATA
@@ -135,7 +135,7 @@ def test_file_is_shorter_than_declared(wsgi: Server, file: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["file", "bytes"])
-def test_behind_write(wsgi: Server, file: Path, kind: str) -> None:
+def test_file_after_write(wsgi: Server, file: Path, kind: str) -> None:
     assert get(wsgi, file, kind=kind, write=b"first ").body == b"first " + DATA
 
 
@@ -161,7 +161,7 @@ def test_file_is_closed(wsgi: Server, file: Path) -> None:
         with wsgi.connect() as client:
             client.get(target(file, kind="told", **how))
         if "headers" not in how:  # there the application failed before there was a wrapper
-            wsgi.said("file closed", mark)
+            wsgi.app_log("file closed", mark)
         assert wsgi.get().status == 200
         assert wsgi.log.since(mark).count("file closed") <= 1
 
@@ -192,10 +192,10 @@ def test_slow_client_of_a_large_file(wsgi: Server, tmp_path: Path) -> None:
         for _ in range(20):
             assert wsgi.get().status == 200
             assert client.exactly(len(piece)) == piece
-    wsgi.said("file closed", mark)
+    wsgi.app_log("file closed", mark)
 
 
-def test_client_leaves_inside_of_a_large_file(wsgi: Server, tmp_path: Path) -> None:
+def test_client_disconnects_during_a_large_file(wsgi: Server, tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as writer:
         writer.truncate(50_000_000)
@@ -204,5 +204,5 @@ def test_client_leaves_inside_of_a_large_file(wsgi: Server, tmp_path: Path) -> N
         client.request(target(large, kind="told"))
         client.exactly(1000)
         client.reset()
-    wsgi.said("file closed", mark)
+    wsgi.app_log("file closed", mark)
     assert wsgi.get().status == 200

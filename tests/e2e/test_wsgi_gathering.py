@@ -54,7 +54,7 @@ def bodies(clients: Iterable[Client]) -> set[bytes]:
     return {client.response().body for client in clients}
 
 
-def test_everybody_gets_the_right_answer(start_led: Callable[..., Server]) -> None:
+def test_each_client_gets_the_right_answer(start_led: Callable[..., Server]) -> None:
     server = start_led()
     with many(CROWD, server.connect) as clients:
         for turn in range(30):
@@ -82,7 +82,7 @@ def test_finished_response_does_not_wait_for_a_call(start_led: Callable[..., Ser
                     client.request("/hello")
                 slow.request(played(*places[place]))
             assert bodies(fast) == {b"hello\n"}
-            server.said("holding", mark)
+            server.app_log("holding", mark)
             if place != "close":
                 gate.open()
             assert slow.response().body == b"late"
@@ -100,7 +100,7 @@ def test_finished_response_does_not_wait_for_the_stop(start_led: Callable[..., S
             slow.request(gate.target)
             server.signal(signal.SIGTERM)
         assert bodies(fast) == {b"hello\n"}
-        server.said("holding")
+        server.app_log("holding")
         gate.open()
         assert slow.response().body == b"held\n"
     assert server.wait() == 0

@@ -297,7 +297,7 @@ def test_a_handler_of_sigterm_that_a_view_has_set_does_not_prevent_a_stop(
     assert server.wait() == 0
 
 
-def test_a_timeout_that_comes_too_late_is_logged(start: Start) -> None:
+def test_a_timeout_that_fires_too_late_is_logged(start: Start) -> None:
     """Its view has returned: nothing but the server could be interrupted."""
     server = start("--threads", "1")
     assert text(server, "/limited") == "interrupted"

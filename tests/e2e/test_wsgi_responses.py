@@ -47,7 +47,7 @@ def test_list_of_blocks(wsgi: Server) -> None:
     assert wsgi.get(played(OK, ("return", [b"a", b"", b"b", b"c" * 1000]))).body == b"ab" + b"c" * 1000
 
 
-def test_list_behind_write(wsgi: Server) -> None:
+def test_list_after_write(wsgi: Server) -> None:
     """Its one block is not the whole body."""
     assert wsgi.get(played(OK, ("write", b"first "), ("return", [b"second"]))).body == b"first second"
     assert wsgi.get(played(OK, ("write", b"only"), ("return", []))).body == b"only"
@@ -97,7 +97,7 @@ def test_blocks_are_sent_one_by_one(wsgi: Server) -> None:
         assert client.get("/hello").body == b"hello\n"
 
 
-def test_what_is_written_is_sent_at_once(wsgi: Server) -> None:
+def test_written_data_is_sent_at_once(wsgi: Server) -> None:
     """PEP 3333, "The write() Callable": treated as though it had been yielded."""
     steps = (OK, ("write", b"one"), ("wait", "write1"), ("write", b"two"), ("wait", "write2"), ITERATE)
     with wsgi.connect() as client:
@@ -114,7 +114,7 @@ def test_head_waits_for_the_first_block(wsgi: Server) -> None:
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         client.request(played(OK, ITERATE, ("yield", b""), ("wait", "head"), ("yield", b"body")))
-        wsgi.said("waiting", mark)
+        wsgi.app_log("waiting", mark)
         assert client.silent()
         wsgi.get("/open?head")
         assert client.response().body == b"body"
@@ -127,7 +127,7 @@ def test_large_block(wsgi: Server) -> None:
 def test_many_blocks(wsgi: Server) -> None:
     mark = wsgi.log.mark()
     assert len(wsgi.get("/pieces?100").body) == 100 * 65536
-    wsgi.said("closed", mark)
+    wsgi.app_log("closed", mark)
     assert len(wsgi.get("/write-pieces?100").body) == 100 * 65536
 
 
@@ -195,7 +195,7 @@ def test_iteration_stops_when_nothing_more_is_sent(
     with wsgi.connect() as client:
         client.request(f"/endless?{quote(repr((status, fields)))}", method=method)
         assert client.response(method).body == body
-        wsgi.said("closed", mark)
+        wsgi.app_log("closed", mark)
     assert wsgi.get().status == 200
 
 
@@ -316,7 +316,7 @@ def test_start_response_refuses(wsgi: Server, steps: list[Any]) -> None:
         assert response.status == 500
         assert b"evil" not in response.body
         assert client.get("/hello").body == b"hello\n"
-    assert wsgi.said("raised", mark).startswith("start ")
+    assert wsgi.app_log("raised", mark).startswith("start ")
 
 
 def test_start_response_after_it_refused(wsgi: Server) -> None:
@@ -402,7 +402,7 @@ def test_failure_inside_the_body(wsgi: Server, beginning: list[Any], steps: list
     with wsgi.connect() as client:
         client.request(played(*beginning, *steps, ("yield", b"more")), b"Connection: close", version=version)
         _broken(client)
-    wsgi.said("closed", mark)
+    wsgi.app_log("closed", mark)
     wsgi.log.wait_for(r"ERROR .*GET /play", mark)
     assert wsgi.get().status == 200
 
@@ -437,7 +437,7 @@ def _broken(client: Client) -> None:
     assert data.count(b"HTTP/1.1") == 1
 
 
-def test_exc_info_replaces_what_has_not_left(wsgi: Server) -> None:
+def test_exc_info_replaces_an_unsent_head(wsgi: Server) -> None:
     """PEP 3333: thus allowing the application to "change its mind"."""
     first = ("start", "200 OK", [("Content-Length", "100"), ("X-Lost", "1"), ("Connection", "close")])
     second = ("start", "500 Oops", [*TEXT, ("X-Kept", "1")], "exc_info")
@@ -463,7 +463,7 @@ def test_exc_info_is_raised_again_when_the_head_has_left(wsgi: Server) -> None:
         steps = (OK, ITERATE, ("yield", b"half"), ("start", "500 Oops", TEXT, "exc_info"))
         client.request(played(*steps), b"Connection: close")
         _broken(client)
-    assert wsgi.said("raised", mark) == "start LookupError: raised on purpose"
+    assert wsgi.app_log("raised", mark) == "start LookupError: raised on purpose"
 
 
 def test_exc_info_is_not_kept(wsgi: Server) -> None:
@@ -559,7 +559,7 @@ def test_iterable_is_closed_once(wsgi: Server, steps: list[Any], method: str) ->
     with wsgi.connect() as client:
         client.request(played(*steps), b"Connection: close", method=method)
         client.gone()
-    wsgi.said("closed", mark)
+    wsgi.app_log("closed", mark)
     assert wsgi.get().status == 200
     assert wsgi.log.since(mark).count("app: closed") == 1
 
@@ -567,7 +567,7 @@ def test_iterable_is_closed_once(wsgi: Server, steps: list[Any], method: str) ->
 def test_iterable_is_closed_that_cannot_be_iterated(wsgi: Server) -> None:
     mark = wsgi.log.mark()
     assert wsgi.get("/without-iterator").status == 500
-    wsgi.said("closed", mark)
+    wsgi.app_log("closed", mark)
 
 
 @pytest.mark.parametrize("error", ["LookupError", "SystemExit", "KeyboardInterrupt"])
@@ -583,7 +583,7 @@ def test_close_that_raises(wsgi: Server, error: str) -> None:
 
 @pytest.mark.parametrize("step", [("write", b"evil"), ("start", "500 EVIL", []), ("start", "500 EVIL", [], "exc_info")])
 @pytest.mark.parametrize("blocks", [[], [("yield", b"body")]], ids=["empty", "body"])
-def test_close_that_goes_on_with_the_response(wsgi: Server, blocks: list[Any], step: Any) -> None:
+def test_close_that_continues_the_response(wsgi: Server, blocks: list[Any], step: Any) -> None:
     """Whatever the server makes of it, nothing of it may be in the next answer."""
     with wsgi.connect() as client:
         client.request(played(OK, ("write", b"a"), ("at close", step), ITERATE, *blocks))
@@ -598,7 +598,7 @@ def test_close_that_goes_on_with_the_response(wsgi: Server, blocks: list[Any], s
 # --- What applications keep, change and share ---
 
 
-def test_application_changes_what_it_gave_and_was_given(start_wsgi: Callable[..., Server]) -> None:
+def test_application_changes_its_arguments_and_its_response(start_wsgi: Callable[..., Server]) -> None:
     server = start_wsgi()
     response = server.get("/mutate", b"Referer: sent")
     assert response.body == b"hello"
@@ -608,7 +608,7 @@ def test_application_changes_what_it_gave_and_was_given(start_wsgi: Callable[...
     assert '"GET /mutate HTTP/1.1" 200 5 "sent"' in server.output.text
 
 
-def test_application_keeps_what_belongs_to_a_request(shared_wsgi: Callable[..., Server]) -> None:
+def test_application_keeps_objects_of_a_request(shared_wsgi: Callable[..., Server]) -> None:
     """Nobody gets anything of it, and nothing crashes."""
     wsgi = shared_wsgi("--early-hints")
     with wsgi.connect() as client, wsgi.connect() as other:

@@ -17,7 +17,7 @@ def hold(server: Server, gate: Gate) -> Client:
     client = server.connect()
     mark = server.log.mark()
     client.request(gate.target)
-    server.said("holding", mark)
+    server.app_log("holding", mark)
     return client
 
 
@@ -57,7 +57,7 @@ def test_stream_is_finished(start_wsgi: Callable[..., Server]) -> None:
     assert server.wait() == 0
 
 
-def test_what_applications_keep_in_threads_is_gone_before_the_end(start_wsgi: Callable[..., Server]) -> None:
+def test_thread_locals_of_applications_are_freed_before_exit(start_wsgi: Callable[..., Server]) -> None:
     server = start_wsgi()
     assert server.get("/keep-in-thread").body == b"kept\n"
     server.stop()
@@ -140,7 +140,7 @@ def test_stop_of_a_server_that_was_never_asked(start_wsgi: Callable[..., Server]
     assert server.wait() == 0
 
 
-def test_stop_while_a_thread_waits_for_room(start_wsgi: Callable[..., Server]) -> None:
+def test_stop_while_a_thread_waits_for_output_space(start_wsgi: Callable[..., Server]) -> None:
     server = start_wsgi("--timeout-graceful-shutdown", "0.3")
     with many(3, lambda: Client(server.address, buffer=4096)) as readers:
         for reader in readers:

@@ -64,7 +64,7 @@ def test_call_that_never_blocked_before(wsgi: Server, gate: Gate) -> None:
             assert client.get(gate.target).status == 200
         mark = wsgi.log.mark()
         client.request(gate.target)
-        wsgi.said("holding", mark)
+        wsgi.app_log("holding", mark)
         for _ in range(5):
             assert wsgi.get().status == 200
         gate.open()
@@ -99,7 +99,7 @@ def test_few_threads_ever_run_the_application(start_wsgi: Callable[..., Server],
 
 
 @pytest.mark.slow
-def test_idle_threads_leave(start_server: Callable[..., Server]) -> None:
+def test_idle_threads_exit(start_server: Callable[..., Server]) -> None:
     server = start_server(app="wsgi_apps:app")
     assert server.get().status == 200
     before = native_threads(server)
@@ -115,7 +115,7 @@ def test_idle_threads_leave(start_server: Callable[..., Server]) -> None:
 
 
 @pytest.mark.parametrize(("option", "threads"), [("--threads", 1), ("--threads", 3), ("--max-threads", 3)])
-def test_who_finds_no_thread_waits_for_one(
+def test_a_request_without_a_free_thread_waits(
     start_wsgi: Callable[..., Server], gate: Gate, option: str, threads: int
 ) -> None:
     """In order of arrival; and not one call more than was asked for runs at once."""
@@ -188,7 +188,7 @@ def test_deadlines_are_held_while_all_threads_are_busy(start_wsgi: Callable[...,
             assert [client.response().status for client in busy] == [200, 200]
 
 
-def test_clients_that_leave_while_all_threads_are_busy(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+def test_clients_that_disconnect_while_all_threads_are_busy(start_wsgi: Callable[..., Server], gate: Gate) -> None:
     """They have no answer; the application may be called for them or not, once at the most."""
     server = start_wsgi("--threads", "1")
     with all_busy(server, gate, 1) as (busy,), many(9, server.connect) as leaving, server.connect() as staying:
@@ -248,7 +248,7 @@ def test_one_thread_serves_one_request_at_a_time(start_wsgi: Callable[..., Serve
     until(lambda: server.log.text.count(f"closed in: {called.decode()}\n") == 240, "every answer to be closed")
 
 
-def test_one_thread_finishes_an_answer_before_it_begins_the_next(start_wsgi: Callable[..., Server], gate: Gate) -> None:
+def test_one_thread_finishes_an_answer_before_it_starts_the_next(start_wsgi: Callable[..., Server], gate: Gate) -> None:
     """Also where the answer is iterated for long: the application is never entered twice."""
     server = start_wsgi("--threads", "1")
     with server.connect() as streaming, server.connect() as other:
@@ -310,14 +310,14 @@ def test_reader_that_stops_has_an_end(start_wsgi: Callable[..., Server], path: s
         assert server.get().status == 200
         assert reader.gone()
     if path.startswith("/pieces"):
-        server.said("closed")
+        server.app_log("closed")
     if path.startswith("/write-pieces"):
-        assert server.said("write raised") == "True"
+        assert server.app_log("write raised") == "True"
 
 
 @pytest.mark.parametrize("path", ["/pieces?200", "/write-pieces?200", "/large?20000000"])
 @pytest.mark.parametrize("leave", ["reset", "close"])
-def test_client_leaves_while_its_thread_waits_for_room(
+def test_client_disconnects_while_its_thread_waits_for_output_space(
     start_wsgi: Callable[..., Server], path: str, leave: str
 ) -> None:
     """Nothing else happens that could wake the thread: it is told at once."""
@@ -329,9 +329,9 @@ def test_client_leaves_while_its_thread_waits_for_room(
             reader.exactly(100)
             getattr(reader, leave)()
         if path.startswith("/pieces"):
-            server.said("closed", mark)
+            server.app_log("closed", mark)
         if path.startswith("/write-pieces"):
-            assert server.said("write raised", mark) == "True"
+            assert server.app_log("write raised", mark) == "True"
         assert server.get().status == 200
 
 

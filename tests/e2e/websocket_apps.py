@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from tests.e2e import apps
-from tests.e2e.apps import Receive, Scope, Send, say
+from tests.e2e.apps import Receive, Scope, Send, report
 
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -42,12 +42,12 @@ async def accept(receive: Receive, send: Send, **how: Any) -> None:
 async def until_disconnect(scope: Scope, receive: Receive) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
         pass
-    say_end(scope, message)
+    report_close(scope, message)
 
 
-def say_end(scope: Scope, message: dict[str, Any]) -> None:
+def report_close(scope: Scope, message: dict[str, Any]) -> None:
     """With the query, by which a test tells its own conversation from those that an earlier one has left."""
-    say(f"end of {scope['query_string'].decode()}", f"{message['code']} {message['reason']}".rstrip())
+    report(f"end of {scope['query_string'].decode()}", f"{message['code']} {message['reason']}".rstrip())
 
 
 async def send_text(send: Send, text: str) -> None:
@@ -66,11 +66,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 async def echoing(scope: Scope, receive: Receive, send: Send) -> None:
     while (message := await receive())["type"] == "websocket.receive":
         await send({**message, "type": "websocket.send"})
-    say_end(scope, message)
+    report_close(scope, message)
 
 
 @path("/scope")
-async def tell_scope(scope: Scope, receive: Receive, send: Send) -> None:
+async def send_scope(scope: Scope, receive: Receive, send: Send) -> None:
     await accept(receive, send)
     told = {key: value for key, value in scope.items() if key not in ("headers", "state", "client", "server")}
     await send_text(send, json.dumps(told, default=lambda value: value.decode()))
@@ -89,7 +89,7 @@ async def accept_as_asked(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await accept(receive, send, **how)
     except Exception as error:
-        say("refused", f"{type(error).__name__}: {error}")
+        report("refused", f"{type(error).__name__}: {error}")
         await send({"type": "websocket.close"})
         return
     await until_disconnect(scope, receive)
@@ -127,12 +127,12 @@ async def raise_early(scope: Scope, receive: Receive, send: Send) -> None:
 async def never(scope: Scope, receive: Receive, send: Send) -> None:
     """Leaves the handshake unanswered until the client goes."""
     await receive()
-    say("waiting")
-    say_end(scope, await receive())
+    report("waiting")
+    report_close(scope, await receive())
     try:
         await send({"type": "websocket.accept"})
     except OSError:
-        say("send raised", "OSError")
+        report("send raised", "OSError")
 
 
 # --- Ends ---
@@ -152,7 +152,7 @@ async def close(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await send(message)
     except ValueError as error:
-        say("refused", f"{type(error).__name__}: {error}")
+        report("refused", f"{type(error).__name__}: {error}")
         return
     await until_disconnect(scope, receive)
 
@@ -203,7 +203,7 @@ async def errors(scope: Scope, receive: Receive, send: Send) -> None:
     await until_disconnect(scope, receive)
     await attempt({"type": "websocket.send", "text": "too late"})
     await attempt({"type": "websocket.close"})
-    say("errors", " ".join(got))
+    report("errors", " ".join(got))
 
 
 @path("/send-after-close")
@@ -229,7 +229,7 @@ async def send_after_close(scope: Scope, receive: Receive, send: Send) -> None:
     await attempt({"type": "websocket.send", "text": "too late"})
     await attempt({"type": "websocket.send", "bytes": b"too late"})
     await attempt({"type": "websocket.close"})
-    say("sent after close", " ".join(got))
+    report("sent after close", " ".join(got))
     await send({"type": "websocket.send", "text": "and does not look"})
 
 
@@ -259,8 +259,8 @@ async def deaf_to_the_end(scope: Scope, receive: Receive, send: Send) -> None:
     await accept(receive, send)
     await until_it_is_to_listen()
     while (message := await receive())["type"] == "websocket.receive":
-        say("received", message["text"])
-    say_end(scope, message)
+        report("received", message["text"])
+    report_close(scope, message)
 
 
 @path("/listen")
@@ -288,11 +288,11 @@ async def flood(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await sending()
         except OSError:
-            say("flood ended", "OSError")
+            report("flood ended", "OSError")
         else:
-            say("flood ended", sent)
+            report("flood ended", sent)
 
     task = asyncio.create_task(told())
     while (await receive())["type"] == "websocket.receive":
-        say("sent", sent)
+        report("sent", sent)
     await task

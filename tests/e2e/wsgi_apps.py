@@ -30,14 +30,14 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.validate import validator
 
-from tests.e2e.apps import alive, fork_child, reap_child, run_child, say
+from tests.e2e.apps import alive, fork_child, reap_child, report, run_child
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 # Seconds that a thread waits at most: nobody could cancel it.
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 
 HANDLERS: dict[str, Handler] = {}
 
@@ -88,12 +88,12 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return HANDLERS.get(environ["PATH_INFO"], missing)(environ, start_response)
 
 
-def tell_what_is_left(pid: int) -> None:
+def report_live_objects(pid: int) -> None:
     if os.getpid() == pid:  # not the children of /fork-and-exit
-        say("alive", json.dumps(alive()))
+        report("alive", json.dumps(alive()))
 
 
-atexit.register(tell_what_is_left, os.getpid())
+atexit.register(report_live_objects, os.getpid())
 
 
 def answer(
@@ -126,7 +126,7 @@ class Closing:
         return iter(self._blocks)
 
     def close(self) -> None:
-        say("closed", self._name)
+        report("closed", self._name)
 
 
 # --- Whole answers ---
@@ -167,7 +167,7 @@ class Slow:
 
     def __del__(self) -> None:
         time.sleep(0.1)
-        say("thread-local data is gone")
+        report("thread-local data is gone")
 
 
 kept_in_thread = threading.local()
@@ -190,7 +190,7 @@ def thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             yield f"{called} {threading.get_ident()}".encode()
 
         def close(self) -> None:
-            say("closed in", threading.get_ident())
+            report("closed in", threading.get_ident())
 
     start_response("200 OK", [("Content-Type", "text/plain")])
     return Body()
@@ -231,7 +231,7 @@ def hop_by_hop(environ: Environ, start_response: StartResponse) -> Iterable[byte
 
 @path("/echo")
 def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    say("called", environ["PATH_INFO"])
+    report("called", environ["PATH_INFO"])
     return answer(start_response, environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
 
 
@@ -324,7 +324,7 @@ def write_pieces(environ: Environ, start_response: StartResponse) -> Iterable[by
         for _ in range(int(environ["QUERY_STRING"])):
             write(bytes(65536))
     except Exception as error:
-        say("write raised", isinstance(error, OSError))
+        report("write raised", isinstance(error, OSError))
         raise
     return Closing([], "write-pieces")
 
@@ -366,7 +366,7 @@ class Player:
                 self._take(step)
 
     def close(self) -> None:
-        say("closed")
+        report("closed")
         for step in self._at_close:
             self._take(step)
 
@@ -386,13 +386,13 @@ class Player:
                 case "hold":
                     hold_at(arguments[0])
                 case "say":
-                    say(arguments[0])
+                    report(arguments[0])
                 case "at close":
                     self._at_close.append(arguments[0])
                 case _:
                     raise AssertionError(f"no such step: {name}")
         except BaseException as error:
-            say("raised", f"{name} {type(error).__name__}: {error}")
+            report("raised", f"{name} {type(error).__name__}: {error}")
             raise
 
     def _start(self, arguments: list[Any]) -> None:
@@ -479,7 +479,7 @@ def without_iterator(environ: Environ, start_response: StartResponse) -> Iterabl
             raise LookupError("raised on purpose")
 
         def close(self) -> None:
-            say("closed")
+            report("closed")
 
     start_response("200 OK", [])
     return Failing()
@@ -587,7 +587,7 @@ class Told:
 
     def close(self) -> None:
         self.file.close()
-        say("file closed")
+        report("file closed")
 
 
 @bare("/file")
@@ -691,8 +691,8 @@ def gate(name: str) -> threading.Event:
 
 def wait_at(name: str) -> None:
     entrance = gate(name)
-    say("waiting", name)
-    if not entrance.wait(PATIENCE):
+    report("waiting", name)
+    if not entrance.wait(WAIT_SECONDS):
         raise TimeoutError(f"nobody opened {name}")
 
 
@@ -740,7 +740,7 @@ def nap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def burn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Computes for a number of seconds."""
     if float(environ["QUERY_STRING"]) > 1:
-        say("burning")
+        report("burning")
     end = time.monotonic() + float(environ["QUERY_STRING"])
     while time.monotonic() < end:
         sum(range(100))
@@ -750,7 +750,7 @@ def burn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def hold_at(pipe: str) -> None:
     """Waits until the test writes into its named pipe."""
     with open(pipe, "rb", buffering=0) as opened:  # noqa: PTH123
-        say("holding")
+        report("holding")
         opened.read(1)
 
 
@@ -779,7 +779,7 @@ def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             yield f"{before} {seen}".encode()
 
         def close(self) -> None:
-            say("context at close", variable.get())
+            report("context at close", variable.get())
             variable.set("closed")
 
     return Body()

@@ -39,7 +39,7 @@ def test_everything_is_there_after_a_plain_import_and_loaded_when_it_is_used() -
     assert (completed.returncode, completed.stderr) == (0, "")
 
 
-def test_run_inside_a_running_loop_says_what_to_write_in_one_message() -> None:
+def test_run_inside_a_running_loop_names_the_remedy_in_one_message() -> None:
     completed = run(INSIDE_A_LOOP)
     assert completed.returncode == 3
     assert completed.stderr.count("\n") == 1

@@ -31,7 +31,7 @@ def test_the_fixture_serves_until_the_end_of_the_test(pytester: pytest.Pytester)
             with pytest.raises(urllib.error.URLError):
                 urllib.request.urlopen(url)
 
-    def test_it_tells_what_is_wrong(ianus_server):
+    def test_the_plugin_reports_wrong_usage(ianus_server):
         from ianus import StartupError
         with pytest.raises(StartupError, match="no_such_module_here"):
             ianus_server("no_such_module_here:app")

@@ -89,7 +89,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
-def test_it_serves_beside_other_tasks_and_leaves_them_alone(run: Run) -> None:
+def test_it_serves_beside_other_tasks_and_does_not_touch_them(run: Run) -> None:
     async def main() -> None:
         app, server = App(), new(App())
         turns = 0
@@ -201,7 +201,7 @@ def test_a_stop_that_is_asked_for_before_the_start(run: Run) -> None:
     run(main())
 
 
-def test_should_exit_waits_for_what_is_in_flight_and_force_exit_does_not(run: Run) -> None:
+def test_should_exit_waits_for_requests_in_flight_and_force_exit_does_not(run: Run) -> None:
     async def main() -> None:
         app = App()
         server = new(app)

@@ -97,7 +97,7 @@ def test_clients_that_stay_connected_are_not_waited_for(caplog: pytest.LogCaptur
     assert all(record.levelno < logging.WARNING for record in caplog.records)
 
 
-def test_work_behind_a_response_may_finish() -> None:
+def test_work_after_a_response_may_finish() -> None:
     done = threading.Event()
     go_on = threading.Event()
 
@@ -113,7 +113,7 @@ def test_work_behind_a_response_may_finish() -> None:
     assert done.is_set()
 
 
-def test_what_does_not_end_is_cancelled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_tasks_that_do_not_end_are_cancelled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(ianus.testing, "CALLS_TIMEOUT_SECONDS", 0.01)
     cancelled = threading.Event()
 
@@ -134,7 +134,7 @@ def test_what_does_not_end_is_cancelled(monkeypatch: pytest.MonkeyPatch, caplog:
     assert "requests abandoned: 1" in caplog.text
 
 
-def test_an_application_that_blocks_its_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_application_that_blocks_its_loop_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ianus.testing, "THREAD_TIMEOUT_SECONDS", 0.05)
     blocked, release = threading.Event(), threading.Event()
     before = threading.enumerate()

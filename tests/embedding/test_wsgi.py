@@ -77,7 +77,7 @@ def test_wsgi_is_mounted_too() -> None:
 
 
 @MOUNTS
-def test_work_behind_a_response_may_finish(mount: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_work_after_a_response_may_finish(mount: Any, caplog: pytest.LogCaptureFixture) -> None:
     app = App()
     with ianus.testing.serve(app, mount=mount) as url, httpx.stream("GET", f"{url}/behind") as response:
         assert next(response.iter_text()) == "hi"
@@ -87,7 +87,7 @@ def test_work_behind_a_response_may_finish(mount: Any, caplog: pytest.LogCapture
 
 
 @MOUNTS
-def test_a_call_that_does_not_return_is_left_behind(
+def test_a_call_that_does_not_return_is_abandoned(
     mount: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ianus.testing, "GRACE", 0.01)

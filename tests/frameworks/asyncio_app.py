@@ -16,8 +16,8 @@ import anyio.to_thread
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.wsgi import WsgiToAsgi
 
-from tests.e2e.apps import alive, body_of, say, until_disconnect
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, body_of, report, until_disconnect
+from tests.frameworks.latches import latch
 from tests.frameworks.wsgi_app import wsgi_app
 
 Scope = dict[str, Any]
@@ -25,7 +25,7 @@ Receive = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PATIENCE = 20.0  # Seconds that threads wait for the event loop.
+WAIT_SECONDS = 20.0  # Seconds that threads wait for the event loop.
 SOON = 0.01  # Seconds after which a time limit ends a wait that nothing else would end.
 
 handlers: dict[str, Handler] = {}
@@ -49,7 +49,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -71,8 +71,8 @@ def name_of(scope: Scope) -> str:
 
 
 @handler
-async def open_gate(scope: Scope, receive: Receive, send: Send) -> None:
-    gate(name_of(scope)).open()
+async def open_latch(scope: Scope, receive: Receive, send: Send) -> None:
+    latch(name_of(scope)).open()
     await answer(send, None)
 
 
@@ -105,21 +105,21 @@ async def timeouts(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())
     await send(piece(json.dumps(ways).encode(), more=True))
     await until_disconnect(receive)
-    say("left", name_of(scope))
+    report("left", name_of(scope))
 
 
 @handler
 async def timeout_in_body(scope: Scope, receive: Receive, send: Send) -> None:
     """Gives up on waiting for a piece of the body; the next receive() gives it, whole."""
     given_up, body, more = 0, b"", True
-    say("reading", name_of(scope))
+    report("reading", name_of(scope))
     while more:
         try:
             async with asyncio.timeout(SOON):
                 message = await receive()
         except TimeoutError:
             if (given_up := given_up + 1) == 2:
-                say("given up", name_of(scope))
+                report("given up", name_of(scope))
             continue
         assert message["type"] == "http.request"
         body, more = body + message["body"], message["more_body"]
@@ -133,8 +133,8 @@ async def receive_in_task(scope: Scope, receive: Receive, send: Send) -> None:
     listening = asyncio.create_task(receive())
     await send(start())
     await send(piece(b"open", more=True))
-    await asyncio.wait({listening}, timeout=PATIENCE)
-    say("left", f"{name_of(scope)} {listening.result()['type']}")
+    await asyncio.wait({listening}, timeout=WAIT_SECONDS)
+    report("left", f"{name_of(scope)} {listening.result()['type']}")
 
 
 @handler
@@ -144,7 +144,7 @@ async def two_listeners(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())
     await send(piece(b"open", more=True))
     both = await asyncio.gather(receive(), receive())
-    say("left", f"{name_of(scope)} {[message['type'] for message in both]}")
+    report("left", f"{name_of(scope)} {[message['type'] for message in both]}")
 
 
 @handler
@@ -154,7 +154,7 @@ async def listen_while_answering(scope: Scope, receive: Receive, send: Send) -> 
     listening = asyncio.create_task(receive())
     await asyncio.sleep(0)
     await answer(send, "whole")
-    say("over", f"{name_of(scope)} {(await listening)['type']}")
+    report("over", f"{name_of(scope)} {(await listening)['type']}")
 
 
 @handler
@@ -165,7 +165,7 @@ async def late_end(scope: Scope, receive: Receive, send: Send) -> None:
     await send(piece(b"whole", more=True))
     await until_disconnect(receive)
     await send(piece(b""))
-    say("ended", name_of(scope))
+    report("ended", name_of(scope))
 
 
 @handler
@@ -252,7 +252,7 @@ async def receive_in_thread(scope: Scope, receive: Receive, send: Send) -> None:
 
     def work() -> None:
         def wait(awaitable: Any) -> Any:
-            return asyncio.run_coroutine_threadsafe(awaitable, loop).result(PATIENCE)
+            return asyncio.run_coroutine_threadsafe(awaitable, loop).result(WAIT_SECONDS)
 
         size, more = 0, True
         while more:

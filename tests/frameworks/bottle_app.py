@@ -19,12 +19,12 @@ from bottle import (
     template,
 )
 
-from tests.frameworks.gates import gate
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
 from tests.frameworks.wsgi_app import wsgi_app
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
-tell_of_the_end()
+report_shutdown()
 
 app = Bottle()
 SECRET = "not in production"
@@ -111,8 +111,8 @@ def fail_inside() -> Iterator[bytes]:
 
 
 @app.post("/open/<name>")
-def open_gate(name: str) -> HTTPResponse:
-    gate(name).open()
+def open_latch(name: str) -> HTTPResponse:
+    latch(name).open()
     return HTTPResponse(status=204)
 
 

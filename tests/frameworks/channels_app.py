@@ -13,11 +13,11 @@ from typing import Any
 import django
 from django.conf import settings
 
-from tests.e2e.apps import say
-from tests.frameworks.wsgi_common import tell_of_the_end
+from tests.e2e.apps import report
+from tests.frameworks.wsgi_common import report_shutdown
 
 # Channels has no lifespan.
-tell_of_the_end()
+report_shutdown()
 
 DATABASE = tempfile.NamedTemporaryFile(suffix=".sqlite3")  # noqa: SIM115
 LAYER = os.environ["CHANNEL_LAYER"]
@@ -89,7 +89,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def disconnect(self, code: int) -> None:
         await self.channel_layer.group_discard(self.group, self.channel_name)
-        say("left", f"{self.room} {code}")
+        report("left", f"{self.room} {code}")
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         assert text_data is not None
@@ -110,7 +110,7 @@ class SyncChatConsumer(WebsocketConsumer):  # type: ignore[misc]
 
     def disconnect(self, code: int) -> None:
         async_to_sync(self.channel_layer.group_discard)(self.group, self.channel_name)
-        say("left", f"{self.room} {code}")
+        report("left", f"{self.room} {code}")
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         assert text_data is not None

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.frameworks.driving import APPS
-from tests.helpers import PATIENCE, Server, stop_all
+from tests.frameworks.client_helpers import APPS
+from tests.helpers import WAIT_SECONDS, Server, stop_all
 
 LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
 
@@ -70,9 +70,9 @@ def check_log(server: Server) -> None:
     lines = EXPECTED_WARNING.sub("", server.log.text).splitlines()
     unexpected = [line for line in lines if not EXPECTED_LINE.match(line)]
     assert not unexpected, "\n".join(lines)
-    told = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
-    assert told is not None, "the application was not told of the end"
-    left = json.loads(told[1])
+    answer = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
+    assert answer is not None, "the application was not told of the end"
+    left = json.loads(answer[1])
     assert not left.get("connections"), f"left behind: {left}"
     assert not left.get("exchanges"), f"left behind: {left}"
 
@@ -119,7 +119,9 @@ def client_of() -> Iterator[Callable[[Server], httpx.Client]]:
         assert isinstance(server.address, tuple)
         host, port = server.address
         # Without TLS: loading all certificates takes longer than a test.
-        clients.append(httpx.Client(base_url=f"http://{host}:{port}", timeout=PATIENCE, verify=False, trust_env=False))
+        clients.append(
+            httpx.Client(base_url=f"http://{host}:{port}", timeout=WAIT_SECONDS, verify=False, trust_env=False)
+        )
         return clients[-1]
 
     yield get

@@ -17,7 +17,7 @@ from connexion.resolver import Resolver
 from flask import Response
 from starlette.responses import StreamingResponse
 
-from tests.e2e.apps import alive, say
+from tests.e2e.apps import alive, report
 
 # Connexion logs every problem that it answers with, also those that a client has made.
 logging.getLogger("connexion").setLevel(logging.CRITICAL)
@@ -107,7 +107,7 @@ class InThreads:
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 def resolver(operations: type) -> Resolver:

@@ -16,8 +16,8 @@ from typing import Any
 import django
 from django.conf import settings
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files, and several of them at the same time.
 FILES = Path.cwd()
@@ -68,7 +68,7 @@ from django.urls import include, path, reverse  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
 # Django knows no lifespan.
-atexit.register(lambda: say("alive", json.dumps(alive())))
+atexit.register(lambda: report("alive", json.dumps(alive())))
 
 
 # --- Models ---
@@ -234,12 +234,12 @@ def send_file(request: HttpRequest) -> HttpResponse:
 async def events(request: HttpRequest, name: str) -> HttpResponse:
     async def generate() -> AsyncIterator[str]:
         try:
-            await gate(name).passed()
+            await latch(name).passed()
             yield "data: first\n\n"
-            say("idle", name)
+            report("idle", name)
             await asyncio.Event().wait()
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return StreamingHttpResponse(generate(), content_type="text/event-stream")
 
@@ -250,28 +250,28 @@ async def ticks(request: HttpRequest, name: str) -> HttpResponse:
     async def generate() -> AsyncIterator[str]:
         try:
             for number in range(3):
-                say(f"waiting for {number}", name)
-                await gate(f"{name}-{number}").passed()
+                report(f"waiting for {number}", name)
+                await latch(f"{name}-{number}").passed()
                 yield f"id: {number}\nevent: tick\ndata: {number}\n\n"
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return StreamingHttpResponse(generate(), content_type="text/event-stream")
 
 
 async def poll(request: HttpRequest, name: str) -> HttpResponse:
     """A long poll: the answer comes when the gate opens. Django cancels the view when the client leaves."""
-    say("polling", name)
+    report("polling", name)
     try:
-        await gate(name).passed()
+        await latch(name).passed()
     except asyncio.CancelledError:
-        say("left", name)
+        report("left", name)
         raise
     return HttpResponse("news")
 
 
-async def open_gate(request: HttpRequest, name: str) -> HttpResponse:
-    gate(name).open()
+async def open_latch(request: HttpRequest, name: str) -> HttpResponse:
+    latch(name).open()
     return HttpResponse(status=204)
 
 
@@ -306,7 +306,7 @@ urlpatterns = [
     path("events/<name>", events),
     path("ticks/<name>", ticks),
     path("poll/<name>", poll),
-    path("open/<name>", csrf_exempt(open_gate)),
+    path("open/<name>", csrf_exempt(open_latch)),
 ]
 
 application = get_asgi_application()

@@ -14,12 +14,12 @@ import django
 from django.apps import AppConfig
 from django.conf import settings
 
-from tests.e2e.apps import say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import report
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
-tell_of_the_end()
+report_shutdown()
 
 DATA = tempfile.TemporaryDirectory()
 
@@ -206,8 +206,8 @@ def fail_inside(request: HttpRequest) -> HttpResponse:
     return StreamingHttpResponse(broken())
 
 
-def open_gate(request: HttpRequest, name: str) -> HttpResponse:
-    gate(name).open()
+def open_latch(request: HttpRequest, name: str) -> HttpResponse:
+    latch(name).open()
     response = HttpResponse(status=204)
     del response["Content-Type"]
     return response
@@ -253,7 +253,7 @@ def moved(request: HttpRequest) -> HttpResponse:
 
 
 # Sent when the response is closed.
-request_finished.connect(lambda **_: say("request finished"), weak=False)
+request_finished.connect(lambda **_: report("request finished"), weak=False)
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -271,7 +271,7 @@ urlpatterns = [
     path("meet", meet),
     path("fail", fail),
     path("fail-inside", fail_inside),
-    path("open/<name>", csrf_exempt(open_gate)),
+    path("open/<name>", csrf_exempt(open_latch)),
     path("csv/", stream_csv),
     path("part/", send_part),
     path("conditional/", conditional),

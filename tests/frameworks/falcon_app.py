@@ -12,8 +12,8 @@ import falcon.asgi
 import falcon.media.validators.jsonschema
 from falcon.asgi import BoundedStream, Request, Response, SSEvent
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -25,12 +25,12 @@ class Lifespan:
     """A middleware whose methods Falcon calls at both ends of the application's life."""
 
     async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        say("startup")
+        report("startup")
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         # Falcon's multipart forms leave generators that nobody has ended, which know their requests.
         await asyncio.get_running_loop().shutdown_asyncgens()
-        say("alive", json.dumps(alive()))
+        report("alive", json.dumps(alive()))
 
 
 class Timing:
@@ -155,12 +155,12 @@ class Digest:
 
     async def on_post_begun(self, req: Request, resp: Response, name: str) -> None:
         """What came before the client left is all there is: Falcon ends the stream, or raises."""
-        say("upload begun", name)
+        report("upload begun", name)
         try:
             body = await req.stream.read()
-            say("upload ended", f"{name} of {len(body)}")
+            report("upload ended", f"{name} of {len(body)}")
         except falcon.HTTPError:
-            say("upload broken off", name)
+            report("upload broken off", name)
             raise
 
 
@@ -185,14 +185,14 @@ class Events:
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         async def emit() -> AsyncIterator[SSEvent | None]:
             try:
-                await gate(name).passed()
+                await latch(name).passed()
                 yield SSEvent(text="first", event="news", event_id="1")
-                say("idle", name)
+                report("idle", name)
                 while True:
                     await asyncio.sleep(PING)
                     yield None
             finally:
-                say("stream closed", name)
+                report("stream closed", name)
 
         resp.sse = emit()
 
@@ -203,12 +203,12 @@ class Events:
 class Later:
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         async def work() -> None:
-            await gate(name).passed()
-            say("done later", name)
+            await latch(name).passed()
+            report("done later", name)
 
         def work_in_thread() -> None:
-            gate(name).wait()
-            say("done in thread", name)
+            latch(name).wait()
+            report("done in thread", name)
 
         resp.schedule(work)
         resp.schedule_sync(work_in_thread)
@@ -217,7 +217,7 @@ class Later:
 
 class Gates:
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
-        gate(name).open()
+        latch(name).open()
         resp.status = falcon.HTTP_204
 
 

@@ -6,11 +6,11 @@ import falcon
 from falcon import Request, Response
 from falcon.media.multipart import MultipartFormHandler
 
-from tests.frameworks.gates import gate
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
-tell_of_the_end()
+report_shutdown()
 
 # --- What all applications of this folder have ---
 
@@ -55,13 +55,13 @@ class Digest:
 
 class Upload:
     def on_post(self, req: Request, resp: Response) -> None:
-        told: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         for part in req.get_media():
             if part.filename:
-                told |= {"name": part.filename, **digest_of(part.stream)}
+                answer |= {"name": part.filename, **digest_of(part.stream)}
             else:
-                told[part.name] = part.get_text()
-        resp.media = told
+                answer[part.name] = part.get_text()
+        resp.media = answer
 
 
 class Streams:
@@ -102,7 +102,7 @@ class Fail:
 
 class Gates:
     def on_post(self, req: Request, resp: Response, name: str) -> None:
-        gate(name).open()
+        latch(name).open()
         resp.status = falcon.HTTP_204
 
 

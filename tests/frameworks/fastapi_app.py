@@ -39,16 +39,16 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Stre
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 from tests.frameworks.wsgi_app import wsgi_app
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    say("startup")
+    report("startup")
     yield {"model": "answers everything", "touched": 0}
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 app = FastAPI(lifespan=lifespan, title="Tutorial")
@@ -201,20 +201,20 @@ def read_broken_in_thread() -> None:
 
 
 async def get_session(name: str) -> AsyncIterator[dict[str, str]]:
-    say("session opened", name)
+    report("session opened", name)
     try:
         yield {"session": name}
     except LookupError:
-        say("session rolled back", name)
+        report("session rolled back", name)
         raise HTTPException(409, "rolled back") from None
     finally:
-        say("session closed", name)
+        report("session closed", name)
 
 
 def get_cursor(session: Annotated[dict[str, str], Depends(get_session)]) -> Iterator[dict[str, str]]:
     """In a thread: a generator that is not asynchronous."""
     yield session | {"cursor": threading.current_thread().name}
-    say("cursor closed", session["session"])
+    report("cursor closed", session["session"])
 
 
 @app.get("/query")
@@ -235,18 +235,18 @@ async def notify(name: str, background: BackgroundTasks) -> dict[str, str]:
 
 
 async def notify_later(name: str) -> None:
-    await gate(name).passed()
-    say("notified", name)
+    await latch(name).passed()
+    report("notified", name)
 
 
 def notify_in_thread(name: str) -> None:
-    gate(f"{name}-thread").wait()
-    say("notified in thread", f"{name} {request_id.get()}")
+    latch(f"{name}-thread").wait()
+    report("notified in thread", f"{name} {request_id.get()}")
 
 
 @app.post("/open/{name}", status_code=status.HTTP_204_NO_CONTENT)
-async def open_gate(name: str) -> None:
-    gate(name).open()
+async def open_latch(name: str) -> None:
+    latch(name).open()
 
 
 # --- Threads ---
@@ -262,8 +262,8 @@ def meet() -> dict[str, int]:
 
 @app.get("/block/{name}")
 def block(name: str) -> dict[str, str]:
-    say("blocking", name)
-    gate(name).wait()
+    report("blocking", name)
+    latch(name).wait()
     return {"request_id": request_id.get()}
 
 
@@ -323,13 +323,13 @@ async def stream_items() -> AsyncIterator[Item]:
 @app.get("/events/{name}", response_class=EventSourceResponse)
 async def events(name: str) -> AsyncIterator[ServerSentEvent]:
     try:
-        await gate(f"{name}-first").passed()
+        await latch(f"{name}-first").passed()
         yield ServerSentEvent(data="first", id="1", event="news")
-        say("idle", name)
-        await gate(f"{name}-second").passed()
+        report("idle", name)
+        await latch(f"{name}-second").passed()
         yield ServerSentEvent(raw_data="second")
     finally:
-        say("stream closed", name)
+        report("stream closed", name)
 
 
 # --- WebSockets ---
@@ -377,7 +377,7 @@ async def get_cookie_or_token(
 
 async def get_resource(item_id: str) -> AsyncIterator[str]:
     yield f"resource of {item_id}"
-    say("resource closed", item_id)
+    report("resource closed", item_id)
 
 
 @app.websocket("/items/{item_id}/socket")

@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.e2e.apps import alive, say
+from tests.e2e.apps import alive, report
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -51,7 +51,7 @@ class Observer:
         missing = Headers(scope=scope).get("x-without")
         extensions = {name: value for name, value in scope.get("extensions", {}).items() if name != missing}
         await self.app({**scope, "extensions": extensions}, receive, observed)
-        say("sent", f"{scope['path']} {' '.join(kinds)}")
+        report("sent", f"{scope['path']} {' '.join(kinds)}")
 
 
 class Checksum:
@@ -88,7 +88,7 @@ async def add_header(request: Request, call_next: RequestResponseEndpoint) -> Re
 
 
 async def send_file(request: Request) -> Response:
-    return FileResponse(FILES / "large.bin", background=BackgroundTask(say, "behind the file"))
+    return FileResponse(FILES / "large.bin", background=BackgroundTask(report, "behind the file"))
 
 
 async def send_small_file(request: Request) -> Response:
@@ -133,7 +133,7 @@ STACKS = {
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 app = Starlette(

@@ -24,12 +24,12 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from tests.e2e.apps import say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import report
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
-tell_of_the_end()
+report_shutdown()
 
 app = Flask(__name__)
 app.secret_key = "not in production"
@@ -115,8 +115,8 @@ def fail_inside() -> ResponseReturnValue:
 
 
 @app.post("/open/<name>")
-def open_gate(name: str) -> ResponseReturnValue:
-    gate(name).open()
+def open_latch(name: str) -> ResponseReturnValue:
+    latch(name).open()
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
@@ -189,14 +189,14 @@ def stream_of_request() -> ResponseReturnValue:
 def later(name: str) -> ResponseReturnValue:
     """Called by close(): behind the last byte."""
     response = jsonify({})
-    response.call_on_close(lambda: say("closed", name))
+    response.call_on_close(lambda: report("closed", name))
     return response
 
 
 @app.get("/wait/<name>")
 def wait_at_gate(name: str) -> ResponseReturnValue:
-    say("waiting", name)
-    gate(name).wait()
+    report("waiting", name)
+    latch(name).wait()
     return "waited\n"
 
 

@@ -41,8 +41,8 @@ from litestar.response import File, Redirect, Response, ServerSentEvent, ServerS
 from litestar.static_files import create_static_files_router
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -54,7 +54,7 @@ FILES = Path.cwd()
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     app.state.model = "answers everything"
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 @get("/state")
@@ -151,11 +151,11 @@ class TodoController(Controller):
 
 
 async def provide_session(name: str) -> AsyncIterator[str]:
-    say("session opened", name)
+    report("session opened", name)
     try:
         yield f"session of {name}"
     finally:
-        say("session closed", name)
+        report("session closed", name)
 
 
 @get("/query", dependencies={"session": Provide(provide_session)})
@@ -223,8 +223,8 @@ def meet() -> dict[str, int]:
 @get("/later/{name:str}")
 async def later(name: str) -> Response[str]:
     async def work() -> None:
-        await gate(name).passed()
-        say("done later", name)
+        await latch(name).passed()
+        report("done later", name)
 
     return Response("soon", background=BackgroundTask(work))
 
@@ -253,14 +253,14 @@ async def send_file() -> File:
 @get("/events/{name:str}")
 async def events(name: str) -> ServerSentEvent:
     async def generate() -> AsyncIterator[ServerSentEventMessage]:
-        say("stream opened", name)
+        report("stream opened", name)
         try:
-            await gate(name).passed()
+            await latch(name).passed()
             yield ServerSentEventMessage(data="first", event="news", id="1")
-            say("idle", name)
+            report("idle", name)
             await asyncio.Event().wait()
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return ServerSentEvent(generate())
 
@@ -274,10 +274,10 @@ class Talk(WebsocketListener):
     path = "/talk/{name:str}"
 
     async def on_accept(self, name: str) -> None:
-        say("joined", name)
+        report("joined", name)
 
     async def on_disconnect(self, name: str) -> None:
-        say("left", name)
+        report("left", name)
 
     async def on_receive(self, data: dict[str, Any], name: str) -> dict[str, Any]:
         return {"name": name, "data": data}
@@ -287,11 +287,11 @@ class Talk(WebsocketListener):
 async def send_ticks(name: str) -> AsyncGenerator[str, None]:
     try:
         yield "ready"
-        await gate(name).passed()
+        await latch(name).passed()
         yield "tick"
         await asyncio.Event().wait()
     finally:
-        say("ticks ended", name)
+        report("ticks ended", name)
 
 
 @websocket("/raw")
@@ -317,8 +317,8 @@ async def publish(channel: str, data: dict[str, Any], channels: ChannelsPlugin) 
 
 
 @post("/open/{name:str}", status_code=HTTP_204_NO_CONTENT)
-async def open_gate(name: str) -> None:
-    gate(name).open()
+async def open_latch(name: str) -> None:
+    latch(name).open()
 
 
 app = Litestar(
@@ -346,7 +346,7 @@ app = Litestar(
         use_socket,
         never,
         publish,
-        open_gate,
+        open_latch,
         create_static_files_router(path="/static", directories=[FILES]),
     ],
     lifespan=[lifespan],

@@ -14,12 +14,12 @@ from pyramid.response import FileResponse, Response
 from pyramid.session import JSONSerializer, SignedCookieSessionFactory
 from pyramid.view import exception_view_config, notfound_view_config, view_config
 
-from tests.e2e.apps import say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import report
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
-tell_of_the_end()
+report_shutdown()
 
 # --- What all applications of this folder have ---
 
@@ -103,8 +103,8 @@ def fail_inside(request: Request) -> Response:
 
 
 @view_config(route_name="open", request_method="POST")
-def open_gate(request: Request) -> Response:
-    gate(request.matchdict["name"]).open()
+def open_latch(request: Request) -> Response:
+    latch(request.matchdict["name"]).open()
     return HTTPNoContent()
 
 
@@ -141,7 +141,7 @@ def get_script(request: Request) -> str:
 @view_config(route_name="later", renderer="string")
 def later(request: Request) -> str:
     request.add_response_callback(lambda request, response: response.headers.add("X-Callback", "called"))
-    request.add_finished_callback(lambda request: say("finished", request.matchdict["name"]))
+    request.add_finished_callback(lambda request: report("finished", request.matchdict["name"]))
     return "soon"
 
 

@@ -27,8 +27,8 @@ from quart import (
 )
 from quart.utils import run_sync
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -41,19 +41,19 @@ app.secret_key = "not in production"
 
 @app.before_serving
 async def before_serving() -> None:
-    say("before serving")
+    report("before serving")
 
 
 @app.while_serving
 async def while_serving() -> AsyncGenerator[None, None]:
     app.config["ANSWER"] = 42
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 @app.after_serving
 async def after_serving() -> None:
-    say("after serving")
+    report("after serving")
 
 
 @app.get("/config")
@@ -176,11 +176,11 @@ async def digest() -> ResponseReturnValue:
 
 @app.post("/begun/<name>")
 async def begin_upload(name: str) -> ResponseReturnValue:
-    say("upload begun", name)
+    report("upload begun", name)
     try:
         await request.get_data()
     except asyncio.CancelledError:
-        say("upload broken off", name)
+        report("upload broken off", name)
         raise
     return "complete"
 
@@ -194,12 +194,12 @@ async def start_job(name: str) -> ResponseReturnValue:
     path = request.path
 
     async def work() -> None:
-        await gate(name).passed()
-        say("job done", f"{name} for {path}")
+        await latch(name).passed()
+        report("job done", f"{name} for {path}")
 
     def work_in_thread() -> None:
-        gate(name).wait()
-        say("job done in thread", name)
+        latch(name).wait()
+        report("job done in thread", name)
 
     app.add_background_task(work)
     app.add_background_task(work_in_thread)
@@ -230,12 +230,12 @@ async def events(name: str) -> ResponseReturnValue:
 
     async def send_events() -> AsyncIterator[bytes]:
         try:
-            await gate(name).passed()
+            await latch(name).passed()
             yield b"data: first\r\n\r\n"
-            say("idle", name)
+            report("idle", name)
             await asyncio.Event().wait()
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     response = await make_response(
         send_events(),
@@ -249,18 +249,18 @@ async def events(name: str) -> ResponseReturnValue:
 @app.get("/poll/<name>")
 async def poll(name: str) -> ResponseReturnValue:
     """A long poll: Quart cancels it when the client leaves."""
-    say("polling", name)
+    report("polling", name)
     try:
-        await gate(name).passed()
+        await latch(name).passed()
     except asyncio.CancelledError:
-        say("left", name)
+        report("left", name)
         raise
     return "news"
 
 
 @app.post("/open/<name>")
-async def open_gate(name: str) -> ResponseReturnValue:
-    gate(name).open()
+async def open_latch(name: str) -> ResponseReturnValue:
+    latch(name).open()
     return "", 204
 
 
@@ -305,7 +305,7 @@ async def chat(name: str) -> None:
             await websocket.send(message)
     finally:
         task.cancel()
-        say("left the chat", name)
+        report("left the chat", name)
 
 
 @app.websocket("/talk")

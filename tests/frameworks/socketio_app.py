@@ -6,8 +6,8 @@ from typing import Any
 
 import socketio
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # It takes for an error that a client polls once more when it has left.
 logging.getLogger("engineio.server").setLevel(logging.CRITICAL)
@@ -15,14 +15,14 @@ logging.getLogger("engineio.server").setLevel(logging.CRITICAL)
 server = socketio.AsyncServer(async_mode="asgi")
 
 
-async def tell_of_the_end() -> None:
+async def report_shutdown() -> None:
     # Of clients that are gone it knows the first request until it looks through them, which it does now and then.
     server.eio.sockets.clear()
     server.environ.clear()
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
-app = socketio.ASGIApp(server, on_shutdown=tell_of_the_end)
+app = socketio.ASGIApp(server, on_shutdown=report_shutdown)
 
 
 @server.event  # type: ignore[untyped-decorator]
@@ -34,7 +34,7 @@ async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
 
 @server.event  # type: ignore[untyped-decorator]
 async def disconnect(sid: str, reason: str) -> None:
-    say("disconnected", (await server.get_session(sid))["name"])
+    report("disconnected", (await server.get_session(sid))["name"])
 
 
 @server.event  # type: ignore[untyped-decorator]
@@ -56,7 +56,7 @@ async def tell(sid: str, room: str, message: Any) -> None:
 @server.event  # type: ignore[untyped-decorator]
 async def work(sid: str, name: str) -> None:
     async def later() -> None:
-        await gate(name).passed()
+        await latch(name).passed()
         await server.emit("done", name, to=sid)
 
     server.start_background_task(later)
@@ -64,7 +64,7 @@ async def work(sid: str, name: str) -> None:
 
 @server.event  # type: ignore[untyped-decorator]
 async def finish(sid: str, name: str) -> None:
-    gate(name).open()
+    latch(name).open()
 
 
 @server.event  # type: ignore[untyped-decorator]

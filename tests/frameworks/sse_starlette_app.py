@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 async def ticks(request: Request) -> Response:
@@ -27,21 +27,21 @@ async def ticks(request: Request) -> Response:
     async def generate() -> AsyncIterator[ServerSentEvent]:
         try:
             for number in range(3):
-                say(f"waiting for {number}", name)
-                await gate(f"{name}-{number}").passed()
+                report(f"waiting for {number}", name)
+                await latch(f"{name}-{number}").passed()
                 yield ServerSentEvent(data=str(number), event="tick", id=str(number), sep="\n")
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return EventSourceResponse(generate())
 
 
-async def open_gate(request: Request) -> Response:
-    gate(request.path_params["name"]).open()
+async def open_latch(request: Request) -> Response:
+    latch(request.path_params["name"]).open()
     return Response(status_code=204)
 
 
 app = Starlette(
     lifespan=lifespan,
-    routes=[Route("/ticks/{name}", ticks), Route("/open/{name}", open_gate, methods=["POST"])],
+    routes=[Route("/ticks/{name}", ticks), Route("/open/{name}", open_latch, methods=["POST"])],
 )

@@ -29,8 +29,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -41,7 +41,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
     # The tutorial's HTTP client, in small: a task group that lives as long as the application.
     async with anyio.create_task_group() as tasks:
         yield {"tasks": tasks}
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 # --- Plain answers ---
@@ -112,7 +112,7 @@ async def fail_inside(request: Request) -> Response:
 
 async def digest(request: Request) -> Response:
     """Reads a body of any size without ever holding it."""
-    say("upload begun", request.query_params.get("name"))
+    report("upload begun", request.query_params.get("name"))
     size, digest, largest = 0, hashlib.sha256(), 0
     try:
         async for piece in request.stream():
@@ -120,20 +120,20 @@ async def digest(request: Request) -> Response:
             size += len(piece)
             largest = max(largest, len(piece))
     except ClientDisconnect:
-        say("upload broken off", request.query_params["name"])
+        report("upload broken off", request.query_params["name"])
         raise
     return JSONResponse({"size": size, "sha256": digest.hexdigest(), "largest": largest})
 
 
 async def form(request: Request) -> Response:
-    say("upload begun", request.query_params.get("name"))
+    report("upload begun", request.query_params.get("name"))
     try:
         async with request.form() as fields:
             shown = {}
             for name, value in fields.multi_items():
                 shown[name] = value if isinstance(value, str) else f"{value.filename} of {value.size} bytes"
     except ClientDisconnect:
-        say("upload broken off", request.query_params["name"])
+        report("upload broken off", request.query_params["name"])
         raise
     return JSONResponse(shown)
 
@@ -174,7 +174,7 @@ class Endless(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            say("endless ended", scope["path_params"]["name"])
+            report("endless ended", scope["path_params"]["name"])
 
 
 async def endless(request: Request) -> Response:
@@ -187,15 +187,15 @@ async def events(request: Request) -> Response:
 
     async def generate() -> AsyncIterator[str]:
         try:
-            await gate(name).passed()
+            await latch(name).passed()
             yield "data: first\n\n"
-            say("idle", name)
+            report("idle", name)
             await anyio.sleep_forever()
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return StreamingResponse(
-        generate(), media_type="text/event-stream", background=BackgroundTask(say, "background", name)
+        generate(), media_type="text/event-stream", background=BackgroundTask(report, "background", name)
     )
 
 
@@ -206,11 +206,11 @@ async def ticks(request: Request) -> Response:
     async def generate() -> AsyncIterator[str]:
         try:
             for number in range(3):
-                say(f"waiting for {number}", name)
-                await gate(f"{name}-{number}").passed()
+                report(f"waiting for {number}", name)
+                await latch(f"{name}-{number}").passed()
                 yield f"id: {number}\nevent: tick\ndata: {number}\n\n"
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     return StreamingResponse(generate(), media_type="text/event-stream")
 
@@ -227,14 +227,14 @@ class PushedEvents(Response):
                 await self.listen(receive)
                 tasks.cancel_scope.cancel()
         finally:
-            say("stream closed", name)
+            report("stream closed", name)
 
     async def push(self, name: str, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await gate(name).passed()
+        await latch(name).passed()
         await send({"type": "http.response.body", "body": b"data: first\r\n\r\n", "more_body": True})
-        say("idle", name)
+        report("idle", name)
         await anyio.sleep_forever()
 
     async def ping(self, send: Send) -> None:
@@ -255,9 +255,9 @@ async def poll(request: Request) -> Response:
     name, polls = request.path_params["name"], 0
     while not await request.is_disconnected():
         if (polls := polls + 1) == 3:
-            say("polled", name)
+            report("polled", name)
         await anyio.sleep(0.01)
-    say("left", name)
+    report("left", name)
     return PlainTextResponse("for nobody")
 
 
@@ -279,8 +279,8 @@ async def later(request: Request) -> Response:
     name = request.path_params["name"]
 
     async def work() -> None:
-        await gate(name).passed()
-        say("done later", name)
+        await latch(name).passed()
+        report("done later", name)
 
     return PlainTextResponse("soon", background=BackgroundTask(work))
 
@@ -290,18 +290,18 @@ async def detached(request: Request) -> Response:
     name = request.path_params["name"]
 
     async def work() -> None:
-        await gate(name).passed()
-        say("done detached", name)
+        await latch(name).passed()
+        report("done detached", name)
 
     request.state.tasks.start_soon(work)
     return PlainTextResponse("started")
 
 
-async def open_gate(request: Request) -> Response:
+async def open_latch(request: Request) -> Response:
     """When its body is complete."""
-    say("opening", request.path_params["name"])
+    report("opening", request.path_params["name"])
     await request.body()
-    gate(request.path_params["name"]).open()
+    latch(request.path_params["name"]).open()
     return Response(status_code=204)
 
 
@@ -319,7 +319,7 @@ class Room(WebSocketEndpoint):
         await websocket.send_json({"received": data}, mode=websocket.query_params.get("mode", "text"))
 
     async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-        say("left the room", f"{websocket.path_params['name']} {close_code}")
+        report("left the room", f"{websocket.path_params['name']} {close_code}")
 
 
 async def websocket(socket: WebSocket) -> None:
@@ -377,7 +377,7 @@ async def feed(socket: WebSocket) -> None:
     await socket.accept()
 
     async def send_news() -> None:
-        await gate(name).passed()
+        await latch(name).passed()
         await socket.send_text("news")
         await anyio.sleep_forever()
 
@@ -388,7 +388,7 @@ async def feed(socket: WebSocket) -> None:
     except* WebSocketDisconnect as disconnects:
         (disconnect,) = disconnects.exceptions
         assert isinstance(disconnect, WebSocketDisconnect)
-        say("feed ended", f"{name} {disconnect.code} {disconnect.reason!r}")
+        report("feed ended", f"{name} {disconnect.code} {disconnect.reason!r}")
 
 
 async def flood(socket: WebSocket) -> None:
@@ -398,7 +398,7 @@ async def flood(socket: WebSocket) -> None:
         while True:
             await socket.send_bytes(b"x" * 65536)
     except WebSocketDisconnect as disconnect:
-        say("flood ended", f"{socket.path_params['name']} {disconnect.code}")
+        report("flood ended", f"{socket.path_params['name']} {disconnect.code}")
 
 
 async def not_a_websocket(request: Request) -> Response:
@@ -429,7 +429,7 @@ app = Starlette(
         Route("/meet-in-pool", meet_in_pool),
         Route("/later/{name}", later),
         Route("/detached/{name}", detached),
-        Route("/open/{name}", open_gate, methods=["POST"]),
+        Route("/open/{name}", open_latch, methods=["POST"]),
         WebSocketRoute("/websocket", websocket),
         WebSocketRoute("/rooms/{name}", Room, name="room"),
         WebSocketRoute("/who-connects", who_connects),

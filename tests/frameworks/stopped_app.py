@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.e2e.apps import Receive, Scope, Send, alive, say
+from tests.e2e.apps import Receive, Scope, Send, alive, report
 
 TYPE = "text/event-stream"
 TOKENS = [b"data: %d\n\n" % number for number in range(5)]
@@ -35,7 +35,7 @@ async def events(name: str) -> AsyncIterator[bytes]:
         yield b"data: first\n\n"
         await asyncio.Event().wait()
     finally:
-        say("closed", name)
+        report("closed", name)
 
 
 class Passing(BaseHTTPMiddleware):
@@ -66,17 +66,17 @@ async def sse(request: Request) -> Response:
         yield {"data": "first"}
         await stopping.wait()
         yield {"data": "farewell"}
-        say("closed", "sse")
+        report("closed", "sse")
 
     return EventSourceResponse(generate(), shutdown_event=stopping, shutdown_grace_period=5)
 
 
 async def poll(request: Request) -> Response:
     """Long polling: waits until there is news, or nobody to tell them."""
-    say("polling")
+    report("polling")
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    say("closed", "poll")
+    report("closed", "poll")
     return Response(status_code=204)
 
 
@@ -120,7 +120,7 @@ async def mcp_events(request: Request) -> Response:
     """As mcp's documentation has it."""
     async with transport.connect_sse(request.scope, request.receive, request._send) as streams:
         await mcp.run(streams[0], streams[1], mcp.create_initialization_options())
-    say("closed", "mcp")
+    report("closed", "mcp")
     return Response()
 
 
@@ -141,7 +141,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        say("alive", json.dumps(alive()))
+        report("alive", json.dumps(alive()))
         await send({"type": "lifespan.shutdown.complete"})
     else:
         _, name, kind = scope["path"].split("/")

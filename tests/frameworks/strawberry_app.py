@@ -10,14 +10,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from strawberry.asgi import GraphQL
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     yield
-    say("alive", json.dumps(alive()))
+    report("alive", json.dumps(alive()))
 
 
 @strawberry.type
@@ -30,8 +30,8 @@ class Query:
 @strawberry.type
 class Mutation:
     @strawberry.mutation
-    def open_gate(self, name: str) -> bool:
-        gate(name).open()
+    def open_latch(self, name: str) -> bool:
+        latch(name).open()
         return True
 
 
@@ -46,11 +46,11 @@ class Subscription:
     async def wait(self, name: str) -> AsyncIterator[str]:
         try:
             yield "waiting"
-            await gate(name).passed()
+            await latch(name).passed()
             yield "passed"
             await asyncio.Event().wait()
         finally:
-            say("subscription ended", name)
+            report("subscription ended", name)
 
 
 graphql: GraphQL[None, None] = GraphQL(strawberry.Schema(Query, Mutation, Subscription))

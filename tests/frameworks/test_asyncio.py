@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.frameworks.driving import APPS, LEAVES, told
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log
 from tests.helpers import Client, Server
 
 # --- Waiting for a message ---
@@ -24,14 +24,14 @@ def test_time_limits_around_receive(asyncio_server: Server) -> None:
             "anyio.move_on_after",
             "asyncio.wait",
         ]
-    told(asyncio_server, "left", "limits", mark)
+    expect_app_log(asyncio_server, "left", "limits", mark)
 
 
 def test_time_limits_inside_of_a_body(asyncio_server: Server) -> None:
     mark = asyncio_server.log.mark()
     with asyncio_server.connect() as client:
         client.request("/timeout-in-body?body", b"Content-Length: 8", method="POST")
-        told(asyncio_server, "given up", "body", mark)
+        expect_app_log(asyncio_server, "given up", "body", mark)
         client.send(b"four")
         client.send(b"more")
         assert json.loads(client.response().body) == [True, "fourmore"]
@@ -44,15 +44,17 @@ def test_time_limits_inside_of_a_body(asyncio_server: Server) -> None:
         ("two-listeners", "['http.disconnect', 'http.disconnect']"),
     ],
 )
-@LEAVES
-def test_listening_tasks(asyncio_server: Server, path: str, messages: str, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_listening_tasks(
+    asyncio_server: Server, path: str, messages: str, disconnect: Callable[[Client], None]
+) -> None:
     mark = asyncio_server.log.mark()
     client = asyncio_server.connect()
-    client.request(f"/{path}?{leave.__name__}")
+    client.request(f"/{path}?{disconnect.__name__}")
     client.head()
     assert client.chunk() == b"open"
-    leave(client)
-    told(asyncio_server, "left", f"{leave.__name__} {messages}", mark)
+    disconnect(client)
+    expect_app_log(asyncio_server, "left", f"{disconnect.__name__} {messages}", mark)
 
 
 def test_listening_beyond_the_response(asyncio_server: Server) -> None:
@@ -64,16 +66,16 @@ def test_listening_beyond_the_response(asyncio_server: Server) -> None:
             asyncio_server.log.wait_for(f"^app: over: {name} http.disconnect$", mark)
 
 
-@pytest.mark.parametrize("leave", [Client.close, Client.finish, Client.reset], ids=["closed", "finished", "reset"])
-def test_client_leaves_with_all_that_was_promised(
-    start_server: Callable[..., Server], loop: str, leave: Callable[[Client], None]
+@pytest.mark.parametrize("disconnect", [Client.close, Client.finish, Client.reset], ids=["closed", "finished", "reset"])
+def test_client_disconnects_after_the_declared_length(
+    start_server: Callable[..., Server], loop: str, disconnect: Callable[[Client], None]
 ) -> None:
     """The whole body has left, not yet the message that ends it; that message is no error."""
     server = start_server("--loop", loop, app="asyncio_app:app", app_dir=APPS)
     client = server.connect()
-    client.request(f"/late-end?{leave.__name__}")
+    client.request(f"/late-end?{disconnect.__name__}")
     assert client.response().body == b"whole"
-    leave(client)
+    disconnect(client)
     server.log.wait_for(r"^app: ended|ERROR")
     client.close()
     assert server.get("/context?next").status == 200
@@ -159,13 +161,13 @@ def test_wsgi_adapters(asyncio_server: Server, fastapi_server: Server, adapter: 
         assert client.get("/wsgi/nowhere").status == 404
 
 
-def test_client_leaves_inside_an_upload_to_wsgi(fastapi_server: Server) -> None:
+def test_client_disconnects_inside_an_upload_to_wsgi(fastapi_server: Server) -> None:
     mark = fastapi_server.log.mark()
-    for leave in (Client.close, Client.reset):
+    for disconnect in (Client.close, Client.reset):
         client = fastapi_server.connect()
         client.request("/wsgi/digest", b"Content-Length: 1000000", method="POST")
         client.send(b"x" * 100_000)
-        leave(client)
+        disconnect(client)
     with fastapi_server.connect() as client:
         assert client.get("/wsgi/environ").status == 200
     assert "Traceback" not in fastapi_server.log.since(mark)

@@ -14,9 +14,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, refused, upgraded, websocket
 from tests.frameworks.conftest import check_log
-from tests.frameworks.driving import APPS, LEAVES, refused, told, upgraded, websocket
-from tests.helpers import PATIENCE, Client, Server, stop_all, until
+from tests.helpers import WAIT_SECONDS, Client, Server, stop_all, until
 
 ORIGIN = "http://127.0.0.1"
 
@@ -87,7 +87,7 @@ def say(socket: ClientConnection, message: str) -> None:
 
 
 def heard(socket: ClientConnection) -> Any:
-    return json.loads(socket.recv(PATIENCE))
+    return json.loads(socket.recv(WAIT_SECONDS))
 
 
 # --- The chat ---
@@ -115,18 +115,18 @@ def test_leaving_a_room(server: Server, chat: str) -> None:
     with join(server, f"/ws/{chat}/leaving/") as stays:
         with join(server, f"/ws/{chat}/leaving/") as leaves:
             leaves.close(1001)
-        told(server, "left", "leaving 1001", mark)
+        expect_app_log(server, "left", "leaving 1001", mark)
         say(stays, "still here")
         assert heard(stays) == {"user": "", "message": "still here"}
 
 
 @pytest.mark.parametrize("chat", ["chat", "sync-chat"])
-@LEAVES
-def test_client_is_lost(server: Server, leave: Callable[[Client], None], chat: str) -> None:
+@DISCONNECTS
+def test_client_is_lost(server: Server, disconnect: Callable[[Client], None], chat: str) -> None:
     mark = server.log.mark()
-    room = f"{leave.__name__}_{chat[:4]}"
-    leave(upgraded(server, f"/ws/{chat}/{room}/", b"Origin: %b" % ORIGIN.encode()))
-    told(server, "left", f"{room} 1006", mark)
+    room = f"{disconnect.__name__}_{chat[:4]}"
+    disconnect(upgraded(server, f"/ws/{chat}/{room}/", b"Origin: %b" % ORIGIN.encode()))
+    expect_app_log(server, "left", f"{room} 1006", mark)
 
 
 def test_two_servers(redis_server: Server, redis: Path, folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_user_of_the_session(server: Server, client: httpx.Client) -> None:
         assert heard(socket) == {"path": "/ws/picky/", "received": "go on"}
         socket.send('"stop"')
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (4000, "as you said")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.frameworks.driving import APPS
+from tests.frameworks.client_helpers import APPS
 from tests.helpers import Server
 
 KINDS = ["asynchronous", "threaded"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
 from tests.helpers import Client, Server, many
 
 
@@ -75,8 +75,8 @@ def test_headers(django_client: httpx.Client) -> None:
 def test_database(django_client: httpx.Client) -> None:
     """Threads and coroutines see the same tables."""
     before = django_client.get("/polls/questions/count/").json()["count"]
-    told = django_client.get("/polls/questions/", params={"new": "What's new?"}).json()
-    assert told["questions"][-1] == "What's new?"
+    answer = django_client.get("/polls/questions/", params={"new": "What's new?"}).json()
+    assert answer["questions"][-1] == "What's new?"
     assert django_client.get("/polls/questions/count/").json() == {"count": before + 1}
 
 
@@ -130,17 +130,17 @@ def test_upload(django_client: httpx.Client, size: int) -> None:
 def test_body(django_client: httpx.Client, size: int, chunked: bool) -> None:
     body = bytes(range(256)) * (size // 256)
     pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
-    told = django_client.post("/body/", content=pieces if chunked else body).json()
-    assert told == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = django_client.post("/body/", content=pieces if chunked else body).json()
+    assert answer == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
-@LEAVES
-def test_client_leaves_inside_an_upload(django_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_inside_an_upload(django_server: Server, disconnect: Callable[[Client], None]) -> None:
     """Django gives up in silence: no view is called."""
     client = django_server.connect()
     client.request("/body/", b"Content-Length: 1000000", method="POST")
     client.send(b"x" * 100_000)
-    leave(client)
+    disconnect(client)
     assert django_server.get("/polls/").status == 200
 
 
@@ -211,38 +211,40 @@ def test_events(django_server: Server) -> None:
         client.request("/events/first")
         _, status, _, headers = client.head()
         assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream")
-        open_gate(django_server, "first")
+        open_latch(django_server, "first")
         assert client.chunk() == b"data: first\n\n"
 
 
 @pytest.mark.parametrize("events", [0, 1])
-@LEAVES
-def test_client_leaves_idle_events(django_server: Server, events: int, leave: Callable[[Client], None]) -> None:
-    name = f"{events}-{leave.__name__}"
+@DISCONNECTS
+def test_client_disconnects_from_idle_events(
+    django_server: Server, events: int, disconnect: Callable[[Client], None]
+) -> None:
+    name = f"{events}-{disconnect.__name__}"
     mark = django_server.log.mark()
     client = django_server.connect()
     client.request(f"/events/{name}")
     client.head()
     if events:
-        open_gate(django_server, name)
+        open_latch(django_server, name)
         assert client.chunk() == b"data: first\n\n"
-        told(django_server, "idle", name, mark)
-    leave(client)
-    told(django_server, "stream closed", name, mark)
+        expect_app_log(django_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(django_server, "stream closed", name, mark)
 
 
 def test_long_poll(django_server: Server) -> None:
     with django_server.connect() as client:
         client.request("/poll/answered")
-        open_gate(django_server, "answered")
+        open_latch(django_server, "answered")
         assert client.response().body == b"news"
 
 
-@LEAVES
-def test_client_leaves_a_long_poll(django_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_during_a_long_poll(django_server: Server, disconnect: Callable[[Client], None]) -> None:
     mark = django_server.log.mark()
     client = django_server.connect()
-    client.request(f"/poll/{leave.__name__}")
-    told(django_server, "polling", leave.__name__, mark)
-    leave(client)
-    told(django_server, "left", leave.__name__, mark)
+    client.request(f"/poll/{disconnect.__name__}")
+    expect_app_log(django_server, "polling", disconnect.__name__, mark)
+    disconnect(client)
+    expect_app_log(django_server, "left", disconnect.__name__, mark)

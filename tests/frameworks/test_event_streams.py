@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.frameworks.driving import LEAVES, open_gate, told
+from tests.frameworks.client_helpers import DISCONNECTS, expect_app_log, open_latch
 from tests.helpers import Client, Server, many, until
 
 # The third event never comes.
@@ -26,10 +26,10 @@ def follow(server: Server, name: str) -> Client:
     return client
 
 
-def test_each_event_leaves_at_once(streams: Server) -> None:
+def test_each_event_is_sent_at_once(streams: Server) -> None:
     with follow(streams, "tick") as client:
         for number, event in enumerate(EVENTS):
-            open_gate(streams, f"tick-{number}")
+            open_latch(streams, f"tick-{number}")
             assert client.chunk() == event
 
 
@@ -40,27 +40,27 @@ def test_a_client_of_http_1_0_gets_events_at_once(streams: Server) -> None:
         _, status, _, headers = client.head()
         assert (status, b"transfer-encoding" in dict(headers)) == (200, False)
         for number, event in enumerate(EVENTS):
-            open_gate(streams, f"old-{number}")
+            open_latch(streams, f"old-{number}")
             assert client.exactly(len(event)) == event
 
 
 @pytest.mark.parametrize("events", [0, 2])
-@LEAVES
-def test_a_client_leaves_while_the_stream_is_idle(
-    streams: Server, events: int, leave: Callable[[Client], None]
+@DISCONNECTS
+def test_a_client_disconnects_while_the_stream_is_idle(
+    streams: Server, events: int, disconnect: Callable[[Client], None]
 ) -> None:
-    name = f"{leave.__name__}-{events}"
+    name = f"{disconnect.__name__}-{events}"
     mark = streams.log.mark()
     client = follow(streams, name)
     for number in range(events):
-        open_gate(streams, f"{name}-{number}")
+        open_latch(streams, f"{name}-{number}")
         assert client.chunk() == EVENTS[number]
-    told(streams, f"waiting for {events}", name, mark)
-    leave(client)
-    told(streams, "stream closed", name, mark)
+    expect_app_log(streams, f"waiting for {events}", name, mark)
+    disconnect(client)
+    expect_app_log(streams, "stream closed", name, mark)
 
 
-def test_many_clients_leave_at_once(streams: Server) -> None:
+def test_many_clients_disconnect_at_once(streams: Server) -> None:
     mark = streams.log.mark()
     with many(50, lambda: follow(streams, "crowd")):
         pass

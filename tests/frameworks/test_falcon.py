@@ -7,8 +7,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
 from tests.helpers import Client, Server
 
 
@@ -136,19 +136,19 @@ def test_upload(falcon_client: httpx.Client, size: int) -> None:
 def test_stream_of_a_request(falcon_client: httpx.Client, size: int, chunked: bool) -> None:
     body = b"abcd\n" * (size // 5)
     pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
-    told = falcon_client.post("/digest", content=pieces if chunked else body).json()
-    assert told == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = falcon_client.post("/digest", content=pieces if chunked else body).json()
+    assert answer == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
-@LEAVES
-def test_client_leaves_inside_an_upload(falcon_server: Server, leave: Callable[[Client], None]) -> None:
-    name = leave.__name__
+@DISCONNECTS
+def test_client_disconnects_inside_an_upload(falcon_server: Server, disconnect: Callable[[Client], None]) -> None:
+    name = disconnect.__name__
     mark = falcon_server.log.mark()
     client = falcon_server.connect()
     client.request(f"/begun/{name}", b"Content-Length: 1000000", method="POST")
     client.send(b"x" * 100_000)
-    told(falcon_server, "upload begun", name, mark)
-    leave(client)
+    expect_app_log(falcon_server, "upload begun", name, mark)
+    disconnect(client)
     falcon_server.log.wait_for(f"^app: upload (ended|broken off): {name}", mark)
 
 
@@ -161,9 +161,9 @@ def test_background_work(falcon_server: Server) -> None:
         assert client.get("/later/work").body == b"soon"
         assert client.get("/things").status == 200
         assert "done" not in falcon_server.log.since(mark)
-        open_gate(falcon_server, "work")
-    told(falcon_server, "done later", "work", mark)
-    told(falcon_server, "done in thread", "work", mark)
+        open_latch(falcon_server, "work")
+    expect_app_log(falcon_server, "done later", "work", mark)
+    expect_app_log(falcon_server, "done in thread", "work", mark)
 
 
 # --- Bodies that go out ---
@@ -195,20 +195,20 @@ def test_events(falcon_server: Server) -> None:
         client.request("/events/first")
         _, status, _, headers = client.head()
         assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream")
-        open_gate(falcon_server, "first")
+        open_latch(falcon_server, "first")
         assert client.chunk() == b"event: news\nid: 1\ndata: first\n\n"
         assert client.chunk() == b": ping\n\n"
 
 
-@LEAVES
-def test_client_leaves_events(falcon_server: Server, leave: Callable[[Client], None]) -> None:
-    name = leave.__name__
+@DISCONNECTS
+def test_client_disconnects_from_events(falcon_server: Server, disconnect: Callable[[Client], None]) -> None:
+    name = disconnect.__name__
     mark = falcon_server.log.mark()
     client = falcon_server.connect()
     client.request(f"/events/{name}")
     client.head()
-    open_gate(falcon_server, name)
+    open_latch(falcon_server, name)
     assert client.chunk()
-    told(falcon_server, "idle", name, mark)
-    leave(client)
-    told(falcon_server, "stream closed", name, mark)
+    expect_app_log(falcon_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(falcon_server, "stream closed", name, mark)

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch, refused, upgraded, websocket
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
-from tests.helpers import PATIENCE, Client, Server, many
+from tests.helpers import WAIT_SECONDS, Client, Server, many
 
 # --- Parameters and JSON ---
 
@@ -147,10 +147,10 @@ def test_upload_without_length(fastapi_client: httpx.Client) -> None:
     assert response.json()[0]["sha256"] == hashlib.sha256(b"abc" * 50_000).hexdigest()
 
 
-def test_client_leaves_inside_an_upload(fastapi_server: Server) -> None:
+def test_client_disconnects_inside_an_upload(fastapi_server: Server) -> None:
     """FastAPI has nobody to tell; the server goes on without a word of complaint."""
     mark = fastapi_server.log.mark()
-    for leave in (Client.close, Client.reset):
+    for disconnect in (Client.close, Client.reset):
         client = fastapi_server.connect()
         client.request(
             "/upload",
@@ -159,7 +159,7 @@ def test_client_leaves_inside_an_upload(fastapi_server: Server) -> None:
             method="POST",
         )
         client.send(b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n' + b"a" * 100_000)
-        leave(client)
+        disconnect(client)
     assert fastapi_server.get("/").status == 200
     assert "Traceback" not in fastapi_server.log.since(mark)
 
@@ -228,10 +228,10 @@ def test_dependency_with_yield(fastapi_server: Server, fastapi_client: httpx.Cli
     mark = fastapi_server.log.mark()
     assert fastapi_client.get("/query?name=one").json()["session"] == "one"
     for what in ("session opened", "cursor closed", "session closed"):
-        told(fastapi_server, what, "one", mark)
+        expect_app_log(fastapi_server, what, "one", mark)
     response = fastapi_client.get("/query?name=two&fail=1")
     assert (response.status_code, response.json()) == (409, {"detail": "rolled back"})
-    told(fastapi_server, "session rolled back", "two", mark)
+    expect_app_log(fastapi_server, "session rolled back", "two", mark)
 
 
 def test_background_tasks(fastapi_server: Server) -> None:
@@ -243,9 +243,9 @@ def test_background_tasks(fastapi_server: Server) -> None:
         assert client.get("/", b"X-Request-ID: other").status == 200
         assert "notified" not in fastapi_server.log.since(mark)
         assert client.post("/open/background", b"").status == 204
-        told(fastapi_server, "notified", "background", mark)
+        expect_app_log(fastapi_server, "notified", "background", mark)
         assert client.post("/open/background-thread", b"").status == 204
-        told(fastapi_server, "notified in thread", "background mine", mark)
+        expect_app_log(fastapi_server, "notified in thread", "background mine", mark)
         assert client.get("/").status == 200
 
 
@@ -257,7 +257,7 @@ def test_background_tasks_of_a_client_that_left(fastapi_server: Server) -> None:
     for name in ("left", "left-thread"):
         with fastapi_server.connect() as client:
             assert client.post(f"/open/{name}", b"").status == 204
-    told(fastapi_server, "notified in thread", "left none", mark)
+    expect_app_log(fastapi_server, "notified in thread", "left none", mark)
 
 
 # --- Threads ---
@@ -271,11 +271,11 @@ def test_views_in_threads_run_together(fastapi_server: Server) -> None:
     assert sorted(places) == [0, 1, 2, 3]
 
 
-def test_blocking_view_blocks_nobody_else(fastapi_server: Server) -> None:
+def test_blocking_view_does_not_block_other_requests(fastapi_server: Server) -> None:
     mark = fastapi_server.log.mark()
     with fastapi_server.connect() as blocked, fastapi_server.connect() as other:
         blocked.request("/block/thread", b"X-Request-ID: blocked")
-        told(fastapi_server, "blocking", "thread", mark)
+        expect_app_log(fastapi_server, "blocking", "thread", mark)
         assert other.get("/", b"X-Request-ID: other").status == 200
         assert other.post("/open/thread", b"").status == 204
         assert json.loads(blocked.response().body) == {"request_id": "blocked"}
@@ -309,8 +309,8 @@ def test_lifespan_state(fastapi_client: httpx.Client) -> None:
 
 def test_addresses(fastapi_server: Server) -> None:
     with fastapi_server.connect() as client:
-        told = json.loads(client.get("/who?a=b").body)
-        assert told == {
+        answer = json.loads(client.get("/who?a=b").body)
+        assert answer == {
             "client": list(client.sock.getsockname()),
             "url": "http://test/who?a=b",
             "item": "http://test/items/7",
@@ -340,8 +340,8 @@ def test_mounted_application(fastapi_client: httpx.Client) -> None:
 
 
 def test_mounted_wsgi_application(fastapi_client: httpx.Client) -> None:
-    told = fastapi_client.get("/wsgi/environ?a=b").json()
-    assert told == {
+    answer = fastapi_client.get("/wsgi/environ?a=b").json()
+    assert answer == {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "/wsgi",
         "PATH_INFO": "/environ",
@@ -387,28 +387,30 @@ def test_events(fastapi_server: Server) -> None:
         _, status, _, headers = client.head()
         assert status == 200
         assert (b"content-type", b"text/event-stream; charset=utf-8") in headers
-        open_gate(fastapi_server, "whole-first")
+        open_latch(fastapi_server, "whole-first")
         assert client.chunk() == b'event: news\ndata: "first"\nid: 1\n\n'
-        open_gate(fastapi_server, "whole-second")
+        open_latch(fastapi_server, "whole-second")
         assert client.chunk() == b"data: second\n\n"
         assert client.chunk() == b""
         assert client.get("/").status == 200
-    told(fastapi_server, "stream closed", "whole", mark)
+    expect_app_log(fastapi_server, "stream closed", "whole", mark)
 
 
-@LEAVES
-def test_client_leaves_idle_events(fastapi_server: Server, loop: str, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_idle_events(
+    fastapi_server: Server, loop: str, disconnect: Callable[[Client], None]
+) -> None:
     """The generator's clean-up runs though there was nothing more to send."""
     mark = fastapi_server.log.mark()
     client = fastapi_server.connect()
-    name = leave.__name__
+    name = disconnect.__name__
     client.request(f"/events/{name}")
     client.head()
-    open_gate(fastapi_server, f"{name}-first")
+    open_latch(fastapi_server, f"{name}-first")
     assert client.chunk()
-    told(fastapi_server, "idle", name, mark)
-    leave(client)
-    told(fastapi_server, "stream closed", name, mark)
+    expect_app_log(fastapi_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(fastapi_server, "stream closed", name, mark)
 
 
 # --- WebSockets ---
@@ -418,13 +420,13 @@ def test_chat(fastapi_server: Server) -> None:
     with websocket(fastapi_server, "/chat/1") as one:
         with websocket(fastapi_server, "/chat/2") as two:
             one.send("grüße")
-            assert [one.recv(PATIENCE) for _ in range(2)] == ["You wrote: grüße", "Client #1 says: grüße"]
-            assert two.recv(PATIENCE) == "Client #1 says: grüße"
-        assert one.recv(PATIENCE) == "Client #2 left the chat"
+            assert [one.recv(WAIT_SECONDS) for _ in range(2)] == ["You wrote: grüße", "Client #1 says: grüße"]
+            assert two.recv(WAIT_SECONDS) == "Client #1 says: grüße"
+        assert one.recv(WAIT_SECONDS) == "Client #2 left the chat"
     # One that is lost without a word leaves as well.
     with websocket(fastapi_server, "/chat/3") as three:
         upgraded(fastapi_server, "/chat/4").reset()
-        assert three.recv(PATIENCE) == "Client #4 left the chat"
+        assert three.recv(WAIT_SECONDS) == "Client #4 left the chat"
 
 
 def test_dependencies_of_a_websocket(fastapi_server: Server) -> None:
@@ -433,11 +435,11 @@ def test_dependencies_of_a_websocket(fastapi_server: Server) -> None:
         for data in ('{"a": 1}', "[]", '"text"'):
             socket.send(data)
             expected = {"credential": "secret", "resource": "resource of foo", "q": 3, "data": json.loads(data)}
-            assert json.loads(socket.recv(PATIENCE)) == expected
-    told(fastapi_server, "resource closed", "foo", mark)
+            assert json.loads(socket.recv(WAIT_SECONDS)) == expected
+    expect_app_log(fastapi_server, "resource closed", "foo", mark)
     with websocket(fastapi_server, "/items/bar/socket", additional_headers={"Cookie": "session=mine"}) as socket:
         socket.send("1")
-        assert json.loads(socket.recv(PATIENCE))["credential"] == "mine"
+        assert json.loads(socket.recv(WAIT_SECONDS))["credential"] == "mine"
 
 
 @pytest.mark.parametrize("path", ["/items/foo/socket", "/items/foo/socket?token=x&q=three", "/chat/nobody", "/nowhere"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.frameworks.client_helpers import DISCONNECTS, expect_app_log
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import LEAVES, told
 from tests.helpers import Client, Response, Server, until
 
 PATHSEND = "http.response.pathsend"
@@ -58,8 +58,8 @@ def test_file(files_server: Server, stack: str, fields: tuple[bytes, ...], codin
         assert response.header(b"x-seen") == (b"yes" if "base" in stack else None)
         assert client.get(f"/{stack}/small", *fields).body == b"small\n"
     sent = "http.response.body" if fields else PATHSEND
-    told(files_server, "sent", f"/{stack}/file http.response.start {sent}", mark)
-    told(files_server, "sent", f"/{stack}/small http.response.start {sent}", mark)
+    expect_app_log(files_server, "sent", f"/{stack}/file http.response.start {sent}", mark)
+    expect_app_log(files_server, "sent", f"/{stack}/small http.response.start {sent}", mark)
     assert files_server.log.since(mark).count("app: behind the file\n") == 1
 
 
@@ -132,11 +132,11 @@ def test_file_for_an_old_client(files_server: Server, fields: tuple[bytes, ...])
         assert (response.framing, response.body == LARGE, client.nothing()) == ("length", True, True)
 
 
-@LEAVES
+@DISCONNECTS
 @FIELDS
 @pytest.mark.parametrize("stack", ["plain", "base"])
-def test_client_leaves_inside_a_file(
-    files_server: Server, folder: Path, stack: str, fields: tuple[bytes, ...], leave: Callable[[Client], None]
+def test_client_disconnects_inside_a_file(
+    files_server: Server, folder: Path, stack: str, fields: tuple[bytes, ...], disconnect: Callable[[Client], None]
 ) -> None:
     """The file is closed, and the application's task comes to its end."""
     endless = folder / "endless.bin"
@@ -147,7 +147,7 @@ def test_client_leaves_inside_a_file(
     client.request(f"/{stack}/static/endless.bin", *fields)
     assert client.head()[1] == 200
     assert client.exactly(100_000) == bytes(100_000)
-    leave(client)
+    disconnect(client)
     until(lambda: not holds(files_server, endless), "the file is closed")
     assert files_server.get(f"/{stack}/small").body == b"small\n"
     assert "Traceback" not in files_server.log.since(mark)

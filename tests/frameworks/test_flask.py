@@ -5,8 +5,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, expect_app_log
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, told
 from tests.helpers import Server
 
 
@@ -77,7 +77,7 @@ def test_stream_of_a_request(flask_client: httpx.Client) -> None:
 def test_close(flask_server: Server) -> None:
     mark = flask_server.log.mark()
     flask_server.get("/later/once")
-    told(flask_server, "closed", "once", mark)
+    expect_app_log(flask_server, "closed", "once", mark)
     assert flask_server.log.since(mark).count("app: closed: once") == 1
 
 

@@ -10,9 +10,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch, refused, upgraded, websocket
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
-from tests.helpers import PATIENCE, Client, Server, many, until
+from tests.helpers import WAIT_SECONDS, Client, Server, many, until
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_wrong_bodies(litestar_client: httpx.Client, body: bytes) -> None:
 def test_dependency_with_yield(litestar_server: Server, litestar_client: httpx.Client) -> None:
     mark = litestar_server.log.mark()
     assert litestar_client.get("/query?name=one").text == "session of one"
-    told(litestar_server, "session closed", "one", mark)
+    expect_app_log(litestar_server, "session closed", "one", mark)
 
 
 def test_documentation(litestar_client: httpx.Client) -> None:
@@ -141,8 +141,8 @@ def test_upload(litestar_client: httpx.Client, size: int) -> None:
 def test_stream_of_a_request(litestar_client: httpx.Client, size: int, chunked: bool) -> None:
     body = b"abcd\n" * (size // 5)
     pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
-    told = litestar_client.post("/digest", content=pieces if chunked else body).json()
-    assert told == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = litestar_client.post("/digest", content=pieces if chunked else body).json()
+    assert answer == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 # --- Threads and background work ---
@@ -161,8 +161,8 @@ def test_background_task(litestar_server: Server) -> None:
         assert client.get("/later/work").body == b"soon"
         assert client.get("/").status == 200
         assert "done later" not in litestar_server.log.since(mark)
-        open_gate(litestar_server, "work")
-        told(litestar_server, "done later", "work", mark)
+        open_latch(litestar_server, "work")
+        expect_app_log(litestar_server, "done later", "work", mark)
 
 
 # --- Bodies that go out ---
@@ -194,26 +194,28 @@ def test_events(litestar_server: Server) -> None:
         client.request("/events/first")
         _, status, _, headers = client.head()
         assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream; charset=utf-8")
-        open_gate(litestar_server, "first")
+        open_latch(litestar_server, "first")
         assert client.chunk() == b"id: 1\r\nevent: news\r\ndata: first\r\n\r\n"
 
 
 @pytest.mark.parametrize("events", [0, 1])
-@LEAVES
-def test_client_leaves_idle_events(litestar_server: Server, events: int, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_idle_events(
+    litestar_server: Server, events: int, disconnect: Callable[[Client], None]
+) -> None:
     """Litestar goes through a thread before it begins with the generator; one that has not begun has no end."""
-    name = f"{events}-{leave.__name__}"
+    name = f"{events}-{disconnect.__name__}"
     mark = litestar_server.log.mark()
     client = litestar_server.connect()
     client.request(f"/events/{name}")
     client.head()
-    told(litestar_server, "stream opened", name, mark)
+    expect_app_log(litestar_server, "stream opened", name, mark)
     if events:
-        open_gate(litestar_server, name)
+        open_latch(litestar_server, name)
         assert client.chunk()
-        told(litestar_server, "idle", name, mark)
-    leave(client)
-    told(litestar_server, "stream closed", name, mark)
+        expect_app_log(litestar_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(litestar_server, "stream closed", name, mark)
 
 
 # --- WebSockets ---
@@ -222,35 +224,35 @@ def test_client_leaves_idle_events(litestar_server: Server, events: int, leave: 
 def test_listener(litestar_server: Server) -> None:
     mark = litestar_server.log.mark()
     with websocket(litestar_server, "/talk/one") as socket:
-        told(litestar_server, "joined", "one", mark)
+        expect_app_log(litestar_server, "joined", "one", mark)
         for data in ({"a": "süß"}, {}):
             socket.send(json.dumps(data))
-            assert json.loads(socket.recv(PATIENCE)) == {"name": "one", "data": data}
-    told(litestar_server, "left", "one", mark)
+            assert json.loads(socket.recv(WAIT_SECONDS)) == {"name": "one", "data": data}
+    expect_app_log(litestar_server, "left", "one", mark)
 
 
-@LEAVES
-def test_client_leaves_a_listener(litestar_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_a_listener(litestar_server: Server, disconnect: Callable[[Client], None]) -> None:
     mark = litestar_server.log.mark()
-    leave(upgraded(litestar_server, f"/talk/{leave.__name__}"))
-    told(litestar_server, "left", leave.__name__, mark)
+    disconnect(upgraded(litestar_server, f"/talk/{disconnect.__name__}"))
+    expect_app_log(litestar_server, "left", disconnect.__name__, mark)
 
 
 def test_websocket_stream(litestar_server: Server) -> None:
     with websocket(litestar_server, "/ticks/one") as socket:
-        assert socket.recv(PATIENCE) == "ready"
-        open_gate(litestar_server, "one")
-        assert socket.recv(PATIENCE) == "tick"
+        assert socket.recv(WAIT_SECONDS) == "ready"
+        open_latch(litestar_server, "one")
+        assert socket.recv(WAIT_SECONDS) == "tick"
 
 
-@LEAVES
-def test_client_leaves_a_stream(litestar_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_during_a_stream(litestar_server: Server, disconnect: Callable[[Client], None]) -> None:
     """Litestar listens to the client while the generator waits."""
     mark = litestar_server.log.mark()
-    client = upgraded(litestar_server, f"/ticks/{leave.__name__}")
+    client = upgraded(litestar_server, f"/ticks/{disconnect.__name__}")
     assert client.exactly(7) == b"\x81\x05ready"
-    leave(client)
-    told(litestar_server, "ticks ended", leave.__name__, mark)
+    disconnect(client)
+    expect_app_log(litestar_server, "ticks ended", disconnect.__name__, mark)
 
 
 def test_raw_socket(litestar_server: Server) -> None:
@@ -258,11 +260,11 @@ def test_raw_socket(litestar_server: Server) -> None:
         assert socket.response is not None
         assert (socket.subprotocol, socket.response.headers["X-Greeting"]) == ("raw", "salve")
         host, port = socket.remote_address
-        assert json.loads(socket.recv(PATIENCE)) == {"url": f"ws://{host}:{port}/raw?q=a+b", "q": "a b"}
+        assert json.loads(socket.recv(WAIT_SECONDS)) == {"url": f"ws://{host}:{port}/raw?q=a+b", "q": "a b"}
         socket.send("süß")
-        assert socket.recv(PATIENCE) == "süß".encode()
+        assert socket.recv(WAIT_SECONDS) == "süß".encode()
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (4001, "enough")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frameworks.driving import APPS, upgraded
+from tests.frameworks.client_helpers import APPS, upgraded
 from tests.helpers import Server
 
 # Lines of a report with the tracebacks of three layers of middleware.

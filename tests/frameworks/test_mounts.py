@@ -10,8 +10,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, expect_app_log, open_latch
 from tests.frameworks.conftest import WSGI_MODULES
-from tests.frameworks.driving import APPS, open_gate, told
 from tests.frameworks.test_django_wsgi import submit
 from tests.helpers import Server
 
@@ -53,9 +53,9 @@ def django_client(django_server: Server, client_of: Callable[[Server], httpx.Cli
 
 
 def test_flask(client: httpx.Client, base: str) -> None:
-    told = client.get("/who?a=b").json()
-    assert (told["url"], told["echo"]) == (f"{base}/who?a=b", f"{base}/echo/you")
-    assert (told["script_name"], told["path"]) == ("", "/who")
+    answer = client.get("/who?a=b").json()
+    assert (answer["url"], answer["echo"]) == (f"{base}/who?a=b", f"{base}/echo/you")
+    assert (answer["script_name"], answer["path"]) == ("", "/who")
     assert client.get("/blog/3").headers["location"] == f"{base}/blog/3/"
     assert 'href="/blog/4/"' in client.get("/blog/3/").text
 
@@ -72,9 +72,9 @@ def test_neighbours_of_a_prefix(client: httpx.Client, path: str) -> None:
 
 
 def test_fastapi(client: httpx.Client, base: str) -> None:
-    told = client.get("/api/who").json()
-    assert told.pop("client")[0] == "127.0.0.1"
-    assert told == {
+    answer = client.get("/api/who").json()
+    assert answer.pop("client")[0] == "127.0.0.1"
+    assert answer == {
         "url": f"{base}/api/who",
         "item": f"{base}/api/items/7",
         "root_path": "/api",
@@ -87,8 +87,8 @@ def test_fastapi(client: httpx.Client, base: str) -> None:
 
 def test_documentation_of_fastapi(client: httpx.Client) -> None:
     assert "url: '/api/openapi.json'" in client.get("/api/docs").text
-    told = client.get("/api/openapi.json").json()
-    assert (told["info"]["title"], told["servers"]) == ("Tutorial", [{"url": "/api"}])
+    answer = client.get("/api/openapi.json").json()
+    assert (answer["info"]["title"], answer["servers"]) == ("Tutorial", [{"url": "/api"}])
 
 
 def test_mounts_inside_of_a_mount(client: httpx.Client, base: str) -> None:
@@ -191,14 +191,14 @@ def test_one_connection(server: Server) -> None:
         assert [json.loads(body) for body in bodies[5::6]] == [{"name": "you"}] * 3
 
 
-def test_waiting_in_wsgi_holds_up_nobody(server: Server) -> None:
+def test_waiting_in_wsgi_does_not_delay_asgi(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/wait/side-by-side")
-        told(server, "waiting", "side-by-side", mark)
+        expect_app_log(server, "waiting", "side-by-side", mark)
         for path in ("/api/", "/dj/hello", "/hello"):
             assert server.get(path).status == 200
-        open_gate(server, "side-by-side")
+        open_latch(server, "side-by-side")
         assert client.response().body == b"waited\n"
 
 
@@ -207,11 +207,15 @@ def test_below_a_root_path(serve: Callable[..., Server], client_of: Callable[[Se
     client = client_of(serve(*BOTH, "--root-path", "/p"))
     base = f"{str(client.base_url).rstrip('/')}/p"
     assert client.get("/who").json()["echo"] == f"{base}/echo/you"
-    told = client.get("/api/who").json()
-    assert (told["item"], told["root_path"]) == (f"{base}/api/items/7", "/p/api")
+    answer = client.get("/api/who").json()
+    assert (answer["item"], answer["root_path"]) == (f"{base}/api/items/7", "/p/api")
     assert client.get("/api/openapi.json").json()["servers"] == [{"url": "/p/api"}]
-    told = client.get("/dj/who").json()
-    assert (told["echo"], told["script_name"], told["path"]) == (f"{base}/dj/echo/you", "/p/dj", "/who")
+    answer = client.get("/dj/who").json()
+    assert (answer["echo"], answer["script_name"], answer["path"]) == (
+        f"{base}/dj/echo/you",
+        "/p/dj",
+        "/who",
+    )
     assert client.get("/dj/admin/").headers["location"] == "/p/dj/admin/login/?next=/p/dj/admin/"
 
 

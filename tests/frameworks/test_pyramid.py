@@ -5,8 +5,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import expect_app_log
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import told
 from tests.helpers import Server
 
 
@@ -42,7 +42,7 @@ def test_tweens_and_callbacks(pyramid_server: Server) -> None:
     with pyramid_server.connect() as client:
         response = client.get("/later/once")
         assert (response.header(b"x-callback"), response.header(b"x-tween")) == (b"called", b"passed")
-    told(pyramid_server, "finished", "once", mark)
+    expect_app_log(pyramid_server, "finished", "once", mark)
 
 
 def test_conditional(pyramid_client: httpx.Client) -> None:

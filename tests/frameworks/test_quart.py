@@ -8,9 +8,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch, refused, upgraded, websocket
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
-from tests.helpers import PATIENCE, Client, Server
+from tests.helpers import WAIT_SECONDS, Client, Server
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_serving_hooks(start_server: Callable[..., Server]) -> None:
     server = start_server(app="quart_app:app", app_dir=APPS)
     assert json.loads(server.get("/config").body) == {"answer": 42}
     server.stop()
-    said = [line.split(": ")[1] for line in server.log.text.splitlines() if line.startswith("app: ")]
-    assert said == ["before serving", "alive", "after serving"]
+    printed = [line.split(": ")[1] for line in server.log.text.splitlines() if line.startswith("app: ")]
+    assert printed == ["before serving", "alive", "after serving"]
 
 
 # --- Errors ---
@@ -136,8 +136,8 @@ def test_upload(quart_client: httpx.Client, size: int) -> None:
 def test_stream_of_a_request(quart_client: httpx.Client, size: int, chunked: bool) -> None:
     body = b"abcd\n" * (size // 5)
     pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
-    told = quart_client.post("/digest", content=pieces if chunked else body).json()
-    assert told == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = quart_client.post("/digest", content=pieces if chunked else body).json()
+    assert answer == {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def test_body_beyond_the_limit(quart_client: httpx.Client) -> None:
@@ -146,16 +146,16 @@ def test_body_beyond_the_limit(quart_client: httpx.Client) -> None:
     assert quart_client.get("/").status_code == 200
 
 
-@LEAVES
-def test_client_leaves_inside_an_upload(quart_server: Server, leave: Callable[[Client], None]) -> None:
-    name = leave.__name__
+@DISCONNECTS
+def test_client_disconnects_inside_an_upload(quart_server: Server, disconnect: Callable[[Client], None]) -> None:
+    name = disconnect.__name__
     mark = quart_server.log.mark()
     client = quart_server.connect()
     client.request(f"/begun/{name}", b"Content-Length: 1000000", method="POST")
     client.send(b"x" * 100_000)
-    told(quart_server, "upload begun", name, mark)
-    leave(client)
-    told(quart_server, "upload broken off", name, mark)
+    expect_app_log(quart_server, "upload begun", name, mark)
+    disconnect(client)
+    expect_app_log(quart_server, "upload broken off", name, mark)
 
 
 # --- Background tasks ---
@@ -168,8 +168,8 @@ def test_background_tasks(quart_server: Server) -> None:
         assert client.get("/").status == 200
         assert "job done" not in quart_server.log.since(mark)
         assert client.post("/open/two", b"").status == 204
-    told(quart_server, "job done", "two for /jobs/two", mark)
-    told(quart_server, "job done in thread", "two", mark)
+    expect_app_log(quart_server, "job done", "two for /jobs/two", mark)
+    expect_app_log(quart_server, "job done in thread", "two", mark)
 
 
 # --- Bodies that go out ---
@@ -209,41 +209,43 @@ def test_events(quart_server: Server) -> None:
         assert status == 200
         assert dict(headers)[b"content-type"] == b"text/event-stream"
         assert [value for name, value in headers if name == b"transfer-encoding"] == [b"chunked"]
-        open_gate(quart_server, "first")
+        open_latch(quart_server, "first")
         assert client.chunk() == b"data: first\r\n\r\n"
 
 
 @pytest.mark.parametrize("events", [0, 1])
-@LEAVES
-def test_client_leaves_idle_events(quart_server: Server, events: int, leave: Callable[[Client], None]) -> None:
-    name = f"{events}-{leave.__name__}"
+@DISCONNECTS
+def test_client_disconnects_from_idle_events(
+    quart_server: Server, events: int, disconnect: Callable[[Client], None]
+) -> None:
+    name = f"{events}-{disconnect.__name__}"
     mark = quart_server.log.mark()
     client = quart_server.connect()
     client.request(f"/events/{name}")
     client.head()
     if events:
-        open_gate(quart_server, name)
+        open_latch(quart_server, name)
         assert client.chunk() == b"data: first\r\n\r\n"
-        told(quart_server, "idle", name, mark)
-    leave(client)
-    told(quart_server, "stream closed", name, mark)
+        expect_app_log(quart_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(quart_server, "stream closed", name, mark)
 
 
 def test_long_poll(quart_server: Server) -> None:
     with quart_server.connect() as client:
         client.request("/poll/answered")
-        open_gate(quart_server, "answered")
+        open_latch(quart_server, "answered")
         assert client.response().body == b"news"
 
 
-@LEAVES
-def test_client_leaves_a_long_poll(quart_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_during_a_long_poll(quart_server: Server, disconnect: Callable[[Client], None]) -> None:
     mark = quart_server.log.mark()
     client = quart_server.connect()
-    client.request(f"/poll/{leave.__name__}")
-    told(quart_server, "polling", leave.__name__, mark)
-    leave(client)
-    told(quart_server, "left", leave.__name__, mark)
+    client.request(f"/poll/{disconnect.__name__}")
+    expect_app_log(quart_server, "polling", disconnect.__name__, mark)
+    disconnect(client)
+    expect_app_log(quart_server, "left", disconnect.__name__, mark)
 
 
 # --- WebSockets ---
@@ -252,30 +254,30 @@ def test_client_leaves_a_long_poll(quart_server: Server, leave: Callable[[Client
 def test_chat(quart_server: Server) -> None:
     with websocket(quart_server, "/chat/one") as one, websocket(quart_server, "/chat/two") as two:
         # The welcome comes before the subscription, the first echo behind it.
-        assert (one.recv(PATIENCE), two.recv(PATIENCE)) == ("welcome one", "welcome two")
+        assert (one.recv(WAIT_SECONDS), two.recv(WAIT_SECONDS)) == ("welcome one", "welcome two")
         two.send("is anybody here?")
-        assert two.recv(PATIENCE) == "is anybody here?"
+        assert two.recv(WAIT_SECONDS) == "is anybody here?"
         one.send("grüße")
-        assert two.recv(PATIENCE) == "grüße"
+        assert two.recv(WAIT_SECONDS) == "grüße"
 
 
 def test_first_word_accepts(quart_server: Server) -> None:
     with websocket(quart_server, "/talk") as socket:
         socket.send("süß")
-        assert socket.recv(PATIENCE) == "ßüs"
+        assert socket.recv(WAIT_SECONDS) == "ßüs"
         socket.send(b"12")
-        assert socket.recv(PATIENCE) == b"21"
+        assert socket.recv(WAIT_SECONDS) == b"21"
 
 
 def test_accepted_with_protocol_and_fields(quart_server: Server) -> None:
     with websocket(quart_server, "/protocols?q=a+b", subprotocols=["one", "two"]) as socket:
         assert socket.response is not None
         assert (socket.subprotocol, socket.response.headers["X-Greeting"]) == ("two", "salve")
-        told_so = {"offered": ["one", "two"], "client": socket.local_address[0], "q": "a b"}
+        answerso = {"offered": ["one", "two"], "client": socket.local_address[0], "q": "a b"}
         socket.send("tell me")
-        assert json.loads(socket.recv(PATIENCE)) == told_so
+        assert json.loads(socket.recv(WAIT_SECONDS)) == answerso
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (4001, "enough")
 
 
@@ -288,9 +290,9 @@ def test_refused_websockets(quart_server: Server) -> None:
         assert (response.status_code, json.loads(response.body or b"")) == (404, {"error": "nowhere"})
 
 
-@LEAVES
-def test_client_leaves_a_chat(quart_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_a_chat(quart_server: Server, disconnect: Callable[[Client], None]) -> None:
     """Quart cancels the handler."""
     mark = quart_server.log.mark()
-    leave(upgraded(quart_server, f"/chat/{leave.__name__}"))
-    told(quart_server, "left the chat", leave.__name__, mark)
+    disconnect(upgraded(quart_server, f"/chat/{disconnect.__name__}"))
+    expect_app_log(quart_server, "left the chat", disconnect.__name__, mark)

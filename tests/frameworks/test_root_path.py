@@ -47,9 +47,9 @@ def below(
 
 def test_starlette(below: Callable[[str], Proxied]) -> None:
     app = below("starlette_app:app")
-    told = app.get("/who?a=b").json()
-    assert told.pop("client")
-    assert told == {
+    answer = app.get("/who?a=b").json()
+    assert answer.pop("client")
+    assert answer == {
         "url": f"{app.base}/who?a=b",
         "echo": f"{app.base}/echo/you",
         "nested": f"{app.base}/nested/where",
@@ -69,9 +69,9 @@ def test_fastapi(below: Callable[[str], Proxied]) -> None:
     app = below("fastapi_app:app")
     assert "url: '/p/openapi.json'" in app.get("/docs").text
     assert app.get("/openapi.json").json()["servers"] == [{"url": "/p"}]
-    told = app.get("/who").json()
-    assert told.pop("client")
-    assert told == {
+    answer = app.get("/who").json()
+    assert answer.pop("client")
+    assert answer == {
         "url": f"{app.base}/who",
         "item": f"{app.base}/items/7",
         "root_path": "/p",
@@ -86,9 +86,9 @@ def test_fastapi(below: Callable[[str], Proxied]) -> None:
 
 def test_django(below: Callable[[str], Proxied]) -> None:
     app = below("django_app:application")
-    told = app.get("/who/?a=b").json()
-    assert told.pop("client")
-    assert told == {
+    answer = app.get("/who/?a=b").json()
+    assert answer.pop("client")
+    assert answer == {
         "host": httpx.URL(app.base).netloc.decode(),
         "url": f"{app.base}/who/?a=b",
         "detail": f"{app.base}/polls/7/",
@@ -106,9 +106,9 @@ def test_django(below: Callable[[str], Proxied]) -> None:
 
 def test_flask(below: Callable[[str], Proxied]) -> None:
     app = below("flask_app:validated")
-    told = app.get("/who?a=b").json()
-    assert (told["url"], told["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
-    assert (told["script_name"], told["path"]) == ("/p", "/who")
+    answer = app.get("/who?a=b").json()
+    assert (answer["url"], answer["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
+    assert (answer["script_name"], answer["path"]) == ("/p", "/who")
     assert app.get("/echo/%C3%BC%20%2520").json() == {"name": "ü %20"}
     assert app.get("/nowhere").json() == {"missing": "/nowhere"}
     assert 'href="/p/blog/4/"' in app.get("/blog/3/").text
@@ -117,9 +117,9 @@ def test_flask(below: Callable[[str], Proxied]) -> None:
 
 def test_django_admin(below: Callable[[str], Proxied]) -> None:
     app = below("django_site:validated")
-    told = app.get("/who?a=b").json()
-    assert (told["url"], told["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
-    assert (told["script_name"], told["path"]) == ("/p", "/who")
+    answer = app.get("/who?a=b").json()
+    assert (answer["url"], answer["echo"]) == (f"{app.base}/who?a=b", f"{app.base}/echo/you")
+    assert (answer["script_name"], answer["path"]) == ("/p", "/who")
     assert app.get("/admin/").headers["location"] == "/p/admin/login/?next=/p/admin/"
     assert app.get("/moved").headers["location"] == "/p/moved/"
     page = app.get("/admin/login/").text
@@ -147,9 +147,9 @@ def test_quart(below: Callable[[str], Proxied]) -> None:
 
 def test_litestar(below: Callable[[str], Proxied]) -> None:
     app = below("litestar_app:app")
-    told = app.get("/who?a=b").json()
-    assert told.pop("client")
-    assert told == {
+    answer = app.get("/who?a=b").json()
+    assert answer.pop("client")
+    assert answer == {
         "url": f"{app.base}/who?a=b",
         "book": f"{app.base}/books/7",
         "root_path": "/p",

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import pytest
 import socketio
 
-from tests.frameworks.driving import told
-from tests.helpers import PATIENCE, Server, until
+from tests.frameworks.client_helpers import expect_app_log
+from tests.helpers import WAIT_SECONDS, Server, until
 
 TRANSPORTS = pytest.mark.parametrize(
     "transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids=["polling", "websocket", "upgraded"]
 )
 # One that polls waits for its last poll when it leaves, and the server answers that when it has become tired of it.
-LEAVING_TRANSPORTS = pytest.mark.parametrize(
+DISCONNECTING_TRANSPORTS = pytest.mark.parametrize(
     "transports", [["websocket"], ["polling", "websocket"]], ids=["websocket", "upgraded"]
 )
 
@@ -30,10 +30,10 @@ def client(server: Server, name: str, transports: list[str]) -> Iterator[socketi
     host, port = server.address
     simple = socketio.SimpleClient()
     try:
-        simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(PATIENCE))
+        simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
         yield simple
         if transports == ["polling"]:
-            simple.emit("leave")
+            simple.emit("disconnect")
             until(lambda: not simple.connected, "the server's farewell")
     finally:
         simple.disconnect()
@@ -44,39 +44,39 @@ def test_acknowledgements(server: Server, transports: list[str]) -> None:
     """Of text and of bytes, which come in frames of their own."""
     with client(server, "jane", transports) as jane:
         for data in ("süß", {"bytes": b"\0" * 100_000}):
-            assert jane.call("ask", data, timeout=PATIENCE) == ["jane", transports[-1], data]
+            assert jane.call("ask", data, timeout=WAIT_SECONDS) == ["jane", transports[-1], data]
 
 
 @TRANSPORTS
 def test_rooms(server: Server, transports: list[str]) -> None:
     with client(server, "one", transports) as one, client(server, "two", ["websocket"]) as two:
         for member in (one, two):
-            member.call("enter", "lobby", timeout=PATIENCE)
+            member.call("enter", "lobby", timeout=WAIT_SECONDS)
         one.emit("tell", ("nowhere", "nobody hears"))
         one.emit("tell", ("lobby", "both hear"))
         for member in (one, two):
-            assert member.receive(PATIENCE) == ["told", "both hear"]
+            assert member.receive(WAIT_SECONDS) == ["told", "both hear"]
 
 
 @TRANSPORTS
 def test_background_work(server: Server, transports: list[str]) -> None:
     name = "-".join(transports)
     with client(server, "jane", transports) as jane:
-        jane.call("work", name, timeout=PATIENCE)
+        jane.call("work", name, timeout=WAIT_SECONDS)
         jane.emit("finish", name)
-        assert jane.receive(PATIENCE) == ["done", name]
+        assert jane.receive(WAIT_SECONDS) == ["done", name]
 
 
-@LEAVING_TRANSPORTS
+@DISCONNECTING_TRANSPORTS
 def test_leaving(server: Server, transports: list[str]) -> None:
     name = "leaver by " + "-".join(transports)
     mark = server.log.mark()
     with client(server, name, transports):
         pass
-    told(server, "disconnected", name, mark)
+    expect_app_log(server, "disconnected", name, mark)
 
 
-@LEAVING_TRANSPORTS
+@DISCONNECTING_TRANSPORTS
 def test_refused(server: Server, transports: list[str]) -> None:
     with (
         pytest.raises(socketio.exceptions.ConnectionError, match="failed to connect"),

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.frameworks.driving import APPS, LEAVES, open_gate, refused, told, upgraded, websocket
-from tests.helpers import PATIENCE, Client, Server, many, until
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch, refused, upgraded, websocket
+from tests.helpers import WAIT_SECONDS, Client, Server, many, until
 
 # --- Plain answers ---
 
@@ -100,35 +100,35 @@ def test_stream_of_a_request(starlette_client: httpx.Client, size: int, chunked:
     """A large body passes through in pieces that fit into the server's buffers."""
     body = b"abcdefg\n" * (size // 8) + b"x" * (size % 8)
     pieces = (body[start : start + 100_000] for start in range(0, size, 100_000))
-    told = starlette_client.post("/digest", content=pieces if chunked else body).json()
-    assert (told["size"], told["sha256"]) == (size, hashlib.sha256(body).hexdigest())
-    assert told["largest"] <= 1 << 20
+    answer = starlette_client.post("/digest", content=pieces if chunked else body).json()
+    assert (answer["size"], answer["sha256"]) == (size, hashlib.sha256(body).hexdigest())
+    assert answer["largest"] <= 1 << 20
 
 
 def test_forms(starlette_client: httpx.Client) -> None:
     assert starlette_client.post("/form", data={"a": "1", "b": "ü&"}).json() == {"a": "1", "b": "ü&"}
     files = {"file": ("name.bin", b"x" * 2_000_000)}
-    told = starlette_client.post("/form", data={"a": "1"}, files=files).json()
-    assert told == {"a": "1", "file": "name.bin of 2000000 bytes"}
+    answer = starlette_client.post("/form", data={"a": "1"}, files=files).json()
+    assert answer == {"a": "1", "file": "name.bin of 2000000 bytes"}
     assert (
         starlette_client.post("/form", content=b"--x--", headers={"content-type": "multipart/form-data"}).status_code
         == 400
     )
 
 
-@LEAVES
-def test_client_leaves_inside_an_upload(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_inside_an_upload(starlette_server: Server, disconnect: Callable[[Client], None]) -> None:
     """The application gets its own exception for it, and may let it pass."""
-    name = leave.__name__
+    name = disconnect.__name__
     for path in ("/digest", "/form"):
         mark = starlette_server.log.mark()
         client = starlette_server.connect()
         fields = (b"Content-Type: multipart/form-data; boundary=x", b"Content-Length: 1000000")
         client.request(f"{path}?name={name}", *fields, method="POST")
         client.send(b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n' + b"a" * 100_000)
-        told(starlette_server, "upload begun", name, mark)
-        leave(client)
-        told(starlette_server, "upload broken off", name, mark)
+        expect_app_log(starlette_server, "upload begun", name, mark)
+        disconnect(client)
+        expect_app_log(starlette_server, "upload broken off", name, mark)
     assert starlette_server.get("/").status == 200
 
 
@@ -188,15 +188,17 @@ def test_static_files(starlette_server: Server) -> None:
         assert client.get("/static/small.txt").body == b"small\n"
 
 
-@LEAVES
-def test_client_leaves_a_stream_that_is_never_idle(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_a_stream_that_is_never_idle(
+    starlette_server: Server, disconnect: Callable[[Client], None]
+) -> None:
     mark = starlette_server.log.mark()
     client = starlette_server.connect()
-    client.request(f"/endless/{leave.__name__}")
+    client.request(f"/endless/{disconnect.__name__}")
     client.head()
     assert client.chunk()
-    leave(client)
-    told(starlette_server, "endless ended", leave.__name__, mark)
+    disconnect(client)
+    expect_app_log(starlette_server, "endless ended", disconnect.__name__, mark)
 
 
 # --- Event streams ---
@@ -210,40 +212,40 @@ def test_events_open_before_the_first_one(starlette_server: Server, stream: str)
         client.request(f"/{stream}/first-{stream}")
         _, status, _, headers = client.head()
         assert (status, dict(headers)[b"content-type"]) == (200, b"text/event-stream; charset=utf-8")
-        open_gate(starlette_server, f"first-{stream}")
+        open_latch(starlette_server, f"first-{stream}")
         assert client.chunk().rstrip() == b"data: first"
 
 
 @STREAMS
 @pytest.mark.parametrize("events", [0, 1])
-@LEAVES
-def test_client_leaves_idle_events(
-    starlette_server: Server, stream: str, events: int, leave: Callable[[Client], None]
+@DISCONNECTS
+def test_client_disconnects_from_idle_events(
+    starlette_server: Server, stream: str, events: int, disconnect: Callable[[Client], None]
 ) -> None:
     """Nothing is sent any more that could fail; http.disconnect ends the stream, before and after an event."""
-    name = f"{stream}-{events}-{leave.__name__}"
+    name = f"{stream}-{events}-{disconnect.__name__}"
     mark = starlette_server.log.mark()
     client = starlette_server.connect()
     client.request(f"/{stream}/{name}")
     client.head()
     if events:
-        open_gate(starlette_server, name)
+        open_latch(starlette_server, name)
         assert client.chunk().rstrip() == b"data: first"
-        told(starlette_server, "idle", name, mark)
-    leave(client)
-    told(starlette_server, "stream closed", name, mark)
+        expect_app_log(starlette_server, "idle", name, mark)
+    disconnect(client)
+    expect_app_log(starlette_server, "stream closed", name, mark)
 
 
-def test_background_task_behind_events(starlette_server: Server) -> None:
+def test_background_task_after_events(starlette_server: Server) -> None:
     """Starlette runs it when the client has left, too."""
     mark = starlette_server.log.mark()
     with starlette_server.connect() as client:
         client.request("/events/left")
         client.head()
-    told(starlette_server, "background", "left", mark)
+    expect_app_log(starlette_server, "background", "left", mark)
 
 
-def test_many_clients_leave_idle_events(starlette_server: Server) -> None:
+def test_many_clients_disconnect_from_idle_events(starlette_server: Server) -> None:
     mark = starlette_server.log.mark()
     with many(50, starlette_server.connect) as clients:
         for number, client in enumerate(clients):
@@ -253,15 +255,15 @@ def test_many_clients_leave_idle_events(starlette_server: Server) -> None:
     until(lambda: starlette_server.log.since(mark).count("stream closed") == 50, "all streams are closed")
 
 
-@LEAVES
-def test_polling_for_the_disconnect(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_polling_for_the_disconnect(starlette_server: Server, disconnect: Callable[[Client], None]) -> None:
     """is_disconnected() asks receive() without any time to answer, many times over."""
     mark = starlette_server.log.mark()
     client = starlette_server.connect()
-    client.request(f"/poll/{leave.__name__}")
-    told(starlette_server, "polled", leave.__name__, mark)
-    leave(client)
-    told(starlette_server, "left", leave.__name__, mark)
+    client.request(f"/poll/{disconnect.__name__}")
+    expect_app_log(starlette_server, "polled", disconnect.__name__, mark)
+    disconnect(client)
+    expect_app_log(starlette_server, "left", disconnect.__name__, mark)
 
 
 # --- Threads and background work ---
@@ -276,7 +278,7 @@ def test_threads_run_together(starlette_server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("work", ["later", "detached"])
-def test_work_behind_the_response(starlette_server: Server, work: str) -> None:
+def test_work_after_the_response(starlette_server: Server, work: str) -> None:
     """Pipelined behind it on the same connection: a request that is answered while the work still waits."""
     mark = starlette_server.log.mark()
     with starlette_server.connect() as client:
@@ -288,7 +290,7 @@ def test_work_behind_the_response(starlette_server: Server, work: str) -> None:
         assert client.response().body == b"Hello, next"
         assert f"done {work}" not in starlette_server.log.since(mark)
         assert client.post(f"/open/{work}", b"").status == 204
-        told(starlette_server, f"done {work}", work, mark)
+        expect_app_log(starlette_server, f"done {work}", work, mark)
 
 
 def test_graceful_stop_waits_for_background_work(start_server: Callable[..., Server], loop: str) -> None:
@@ -296,12 +298,12 @@ def test_graceful_stop_waits_for_background_work(start_server: Callable[..., Ser
     with server.connect() as client, server.connect() as opener:
         assert client.get("/later/stop").status == 200
         opener.request("/open/stop", b"Content-Length: 1", method="POST")
-        told(server, "opening", "stop")
+        expect_app_log(server, "opening", "stop")
         server.process.terminate()
         server.log.wait_for("stopping")
         opener.send(b"x")
         assert opener.response().status == 204
-        told(server, "done later", "stop")
+        expect_app_log(server, "done later", "stop")
 
 
 # --- WebSockets ---
@@ -315,9 +317,9 @@ def test_websocket(starlette_server: Server, size: int, compression: str | None)
     with websocket(starlette_server, "/websocket", compression=compression) as socket:
         assert (socket.protocol.extensions != []) == (compression is not None)
         socket.send(data)
-        assert socket.recv(PATIENCE) == data
+        assert socket.recv(WAIT_SECONDS) == data
         socket.send([data[: size // 3], data[size // 3 :], b""])
-        assert socket.recv(PATIENCE) == data
+        assert socket.recv(WAIT_SECONDS) == data
 
 
 def test_websocket_endpoint(starlette_server: Server) -> None:
@@ -328,17 +330,17 @@ def test_websocket_endpoint(starlette_server: Server) -> None:
         assert socket.subprotocol == "superchat"
         for text in ('{"a": "süß"}', "[]"):
             socket.send(text)
-            assert json.loads(socket.recv(PATIENCE)) == {"received": json.loads(text)}
+            assert json.loads(socket.recv(WAIT_SECONDS)) == {"received": json.loads(text)}
         socket.close(4321)
     assert socket.close_code == 4321
-    told(starlette_server, "left the room", "one 4321", mark)
+    expect_app_log(starlette_server, "left the room", "one 4321", mark)
 
 
 def test_json_in_binary(starlette_server: Server) -> None:
     with websocket(starlette_server, "/rooms/binary?mode=binary") as socket:
         assert socket.subprotocol is None
         socket.send(b"1")
-        assert socket.recv(PATIENCE) == b'{"received":1}'
+        assert socket.recv(WAIT_SECONDS) == b'{"received":1}'
 
 
 def test_scope_of_a_websocket(starlette_server: Server) -> None:
@@ -347,7 +349,7 @@ def test_scope_of_a_websocket(starlette_server: Server) -> None:
         host, port = socket.remote_address
         client = list(socket.local_address)
         socket.send("tell me")
-        assert json.loads(socket.recv(PATIENCE)) == {
+        assert json.loads(socket.recv(WAIT_SECONDS)) == {
             "client": client,
             "url": f"ws://{host}:{port}/who-connects?a=1&a=%C3%BC&b",
             "room": f"ws://{host}:{port}/rooms/you",
@@ -358,7 +360,7 @@ def test_scope_of_a_websocket(starlette_server: Server) -> None:
             "state": True,
         }
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (3000, "told you so")
 
 
@@ -374,7 +376,7 @@ def test_refused_websockets(starlette_server: Server) -> None:
 
 def test_websocket_exception(starlette_server: Server) -> None:
     with websocket(starlette_server, "/violate") as socket, pytest.raises(ConnectionClosed):
-        socket.recv(PATIENCE)
+        socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (1008, "not like this")
 
 
@@ -383,7 +385,7 @@ def test_unexpected_errors_of_websockets(start_server: Callable[..., Server], lo
     server = start_server("--loop", loop, app="starlette_app:app", app_dir=APPS)
     assert refused(server, "/fail-to-accept").status_code == 500
     with websocket(server, "/fail-in-a-websocket") as socket, pytest.raises(ConnectionClosed):
-        socket.recv(PATIENCE)
+        socket.recv(WAIT_SECONDS)
     assert socket.close_code == 1011
     assert server.log.text.count("LookupError: raised on purpose\n") == 2
     assert server.get("/").status == 200
@@ -392,28 +394,28 @@ def test_unexpected_errors_of_websockets(start_server: Callable[..., Server], lo
 def test_websocket_that_sends_and_listens(starlette_server: Server) -> None:
     mark = starlette_server.log.mark()
     with websocket(starlette_server, "/feed/both") as socket:
-        open_gate(starlette_server, "both")
-        assert socket.recv(PATIENCE) == "news"
+        open_latch(starlette_server, "both")
+        assert socket.recv(WAIT_SECONDS) == "news"
         socket.close(1001, "going home")
-    told(starlette_server, "feed ended", "both 1001 'going home'", mark)
+    expect_app_log(starlette_server, "feed ended", "both 1001 'going home'", mark)
 
 
-@LEAVES
-def test_client_leaves_a_websocket(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_a_websocket(starlette_server: Server, disconnect: Callable[[Client], None]) -> None:
     """While the application listens."""
     mark = starlette_server.log.mark()
-    leave(upgraded(starlette_server, f"/feed/{leave.__name__}"))
-    told(starlette_server, "feed ended", f"{leave.__name__} 1006 ''", mark)
+    disconnect(upgraded(starlette_server, f"/feed/{disconnect.__name__}"))
+    expect_app_log(starlette_server, "feed ended", f"{disconnect.__name__} 1006 ''", mark)
 
 
-@LEAVES
-def test_client_leaves_a_flood(starlette_server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_from_a_flood(starlette_server: Server, disconnect: Callable[[Client], None]) -> None:
     """While the application sends."""
     mark = starlette_server.log.mark()
-    client = upgraded(starlette_server, f"/flood/{leave.__name__}")
+    client = upgraded(starlette_server, f"/flood/{disconnect.__name__}")
     client.exactly(100_000)
-    leave(client)
-    told(starlette_server, "flood ended", f"{leave.__name__} 1006", mark)
+    disconnect(client)
+    expect_app_log(starlette_server, "flood ended", f"{disconnect.__name__} 1006", mark)
 
 
 def test_same_path_without_websocket(starlette_server: Server) -> None:

@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.frameworks.driving import APPS, told
+from tests.frameworks.client_helpers import APPS, expect_app_log
 from tests.helpers import Client, Server
 
 STREAMS = ["starlette", "middleware", "fastapi", "quart", "litestar", "django", "mcp"]
@@ -37,7 +37,7 @@ def test_stop_with_open_event_streams(start_server: Callable[..., Server], loop:
     for name, client in clients.items():
         assert (name, client.chunk()) == (name, b""), "the stream ends in order"
         client.close()
-        told(server, "closed", name)
+        expect_app_log(server, "closed", name)
     check_stop(server, since)
 
 
@@ -49,7 +49,7 @@ def test_farewells_long_polls_and_finite_streams(start_server: Callable[..., Ser
     farewell = follow(server, "sse")
     poll = server.connect()
     poll.request("/starlette/poll")
-    server.said("polling")
+    server.app_log("polling")
     finite = server.connect()
     finite.request("/starlette/tokens", b"Content-Length: 0", method="POST")
     assert finite.head()[1] == 200

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.frameworks.driving import told, websocket
-from tests.helpers import PATIENCE, Server
+from tests.frameworks.client_helpers import expect_app_log, websocket
+from tests.helpers import WAIT_SECONDS, Server
 
 # Subprotocol, and how it calls a subscription and its results.
 PROTOCOLS = pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def send(socket: ClientConnection, kind: str, **fields: Any) -> None:
 
 
 def received(socket: ClientConnection) -> Any:
-    return json.loads(socket.recv(PATIENCE))
+    return json.loads(socket.recv(WAIT_SECONDS))
 
 
 def test_query(client: httpx.Client) -> None:
@@ -77,7 +77,7 @@ def test_two_at_a_time(
         client.post("/graphql", json={"query": f'mutation {{ openGate(name: "{name}") }}'})
         assert received(socket) == {"id": "1", "type": result, "payload": {"data": {"wait": "passed"}}}
         send(socket, end, id="1")
-        told(server, "subscription ended", name, mark)
+        expect_app_log(server, "subscription ended", name, mark)
 
 
 @PROTOCOLS
@@ -86,17 +86,17 @@ def test_leaving(server: Server, protocol: str, subscribe: str, result: str, end
     with connect(server, protocol) as socket:
         send(socket, subscribe, id="1", payload={"query": f'subscription {{ wait(name: "{name}") }}'})
         assert received(socket)["payload"] == {"data": {"wait": "waiting"}}
-    told(server, "subscription ended", name, mark)
+    expect_app_log(server, "subscription ended", name, mark)
 
 
 def test_protocol_errors(server: Server) -> None:
     """Strawberry closes with codes of its protocols."""
     with websocket(server, "/graphql", subprotocols=["unheard-of"]) as socket:
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
         assert (socket.close_code, socket.close_reason) == (4406, "Subprotocol not acceptable")
     with websocket(server, "/graphql", subprotocols=["graphql-transport-ws"]) as socket:
         socket.send("nonsense")
         with pytest.raises(ConnectionClosed):
-            socket.recv(PATIENCE)
+            socket.recv(WAIT_SECONDS)
         assert socket.close_code == 4400

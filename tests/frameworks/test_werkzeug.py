@@ -6,8 +6,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import expect_app_log
 from tests.frameworks.conftest import LARGE
-from tests.frameworks.driving import told
 from tests.helpers import Server
 
 
@@ -91,4 +91,4 @@ def test_closing_iterator(werkzeug_server: Server) -> None:
             client.request("/echo/once", method=method)
             response = client.response(method)
             assert response.body == (b"" if method == "HEAD" else json.dumps({"name": "once"}).encode())
-        told(werkzeug_server, "closed", "/echo/once", mark)
+        expect_app_log(werkzeug_server, "closed", "/echo/once", mark)

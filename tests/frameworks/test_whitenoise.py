@@ -84,7 +84,7 @@ def test_index(whitenoise_client: httpx.Client) -> None:
     assert whitenoise_client.get("/assets/").text == "<p>index</p>\n"
 
 
-def test_application_behind_it(whitenoise_server: Server) -> None:
+def test_application_below_the_middleware(whitenoise_server: Server) -> None:
     with whitenoise_server.connect() as client:
         environ = json.loads(client.get("/environ?a=b").body)
         assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/environ", "a=b")

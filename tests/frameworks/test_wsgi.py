@@ -11,8 +11,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch
 from tests.frameworks.conftest import LARGE, WSGI_MODULES
-from tests.frameworks.driving import APPS, LEAVES, open_gate, told
 from tests.helpers import Client, Server, many
 
 
@@ -50,8 +50,8 @@ def test_addresses(client: httpx.Client) -> None:
 
 def test_address_of_another_host(server: Server) -> None:
     with server.connect() as client:
-        told = json.loads(client.get("/who").body)
-        assert (told["url"], told["echo"]) == ("http://test/who", "http://test/echo/you")
+        answer = json.loads(client.get("/who").body)
+        assert (answer["url"], answer["echo"]) == ("http://test/who", "http://test/echo/you")
 
 
 def test_path_with_escapes(client: httpx.Client) -> None:
@@ -60,9 +60,9 @@ def test_path_with_escapes(client: httpx.Client) -> None:
 
 def test_repeated_headers(client: httpx.Client) -> None:
     headers = [("X-Token", "one"), ("X-Token", "two"), ("X_Token", "spoofed"), ("Cookie", "a=1"), ("Cookie", "b=2")]
-    told = client.get("/who", headers=headers).json()
-    assert told["tokens"].replace(" ", "") == "one,two"
-    assert told["cookies"] == {"a": "1", "b": "2"}
+    answer = client.get("/who", headers=headers).json()
+    assert answer["tokens"].replace(" ", "") == "one,two"
+    assert answer["cookies"] == {"a": "1", "b": "2"}
 
 
 def test_repeated_headers_of_a_response(client: httpx.Client) -> None:
@@ -93,8 +93,8 @@ def test_body(client: httpx.Client, size: int, chunked: bool) -> None:
     """The largest lies in a temporary file."""
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
-    told = client.post("/digest", content=pieces if chunked else body).json()
-    assert told == {"size": size, "sha256": hashlib.sha256(body).hexdigest()}
+    answer = client.post("/digest", content=pieces if chunked else body).json()
+    assert answer == {"size": size, "sha256": hashlib.sha256(body).hexdigest()}
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -116,13 +116,13 @@ def test_upload(client: httpx.Client, size: int, chunked: bool) -> None:
     }
 
 
-@LEAVES
-def test_client_leaves_inside_an_upload(server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_inside_an_upload(server: Server, disconnect: Callable[[Client], None]) -> None:
     """No application is called: its error would be unexpected in the log."""
     client = server.connect()
     client.request("/fail", b"Content-Length: 1000000")
     client.send(b"x" * 100_000)
-    leave(client)
+    disconnect(client)
     assert server.get("/hello").status == 200
 
 
@@ -142,29 +142,29 @@ def test_stream(server: Server) -> None:
         assert (old.framing, old.body) == ("close", response.body)
 
 
-def test_stream_comes_block_by_block(server: Server) -> None:
+def test_stream_arrives_block_by_block(server: Server) -> None:
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/news/today")
         assert client.head()[1] == 200
         assert client.chunk() == b"first\n"
-        open_gate(server, "today")
+        open_latch(server, "today")
         assert client.chunk() == b"second\n"
         assert client.chunk() == b""
-        told(server, "stream closed", "today", mark)
+        expect_app_log(server, "stream closed", "today", mark)
         assert client.get("/hello").status == 200
 
 
-@LEAVES
-def test_client_leaves_a_stream(server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_during_a_stream(server: Server, disconnect: Callable[[Client], None]) -> None:
     mark = server.log.mark()
     client = server.connect()
-    client.request(f"/endless/{leave.__name__}")
+    client.request(f"/endless/{disconnect.__name__}")
     client.head()
     assert client.chunk() == b"first\n"
-    leave(client)
-    open_gate(server, leave.__name__)
-    told(server, "stream closed", leave.__name__, mark)
+    disconnect(client)
+    open_latch(server, disconnect.__name__)
+    expect_app_log(server, "stream closed", disconnect.__name__, mark)
 
 
 def test_file(server: Server) -> None:
@@ -178,12 +178,12 @@ def test_file(server: Server) -> None:
         assert client.get("/hello").status == 200
 
 
-@LEAVES
-def test_client_leaves_a_file(server: Server, leave: Callable[[Client], None]) -> None:
+@DISCONNECTS
+def test_client_disconnects_during_a_file(server: Server, disconnect: Callable[[Client], None]) -> None:
     client = server.connect()
     client.request("/file")
     client.head()
-    leave(client)
+    disconnect(client)
     assert server.get("/hello").status == 200
 
 

@@ -13,15 +13,15 @@ from werkzeug.utils import redirect, send_file
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import ClosingIterator
 
-from tests.e2e.apps import say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import report
+from tests.frameworks.latches import latch
 from tests.frameworks.validated import validated as validate
-from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, tell_of_the_end, together
+from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, lines, news, report_shutdown, together
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-tell_of_the_end()
+report_shutdown()
 
 Endpoint = Callable[..., Response]
 rules: list[Rule] = []
@@ -124,8 +124,8 @@ def fail_inside(request: Request, urls: MapAdapter) -> Response:
 
 
 @route("/open/<name>", "POST")
-def open_gate(request: Request, urls: MapAdapter, name: str) -> Response:
-    gate(name).open()
+def open_latch(request: Request, urls: MapAdapter, name: str) -> Response:
+    latch(name).open()
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
@@ -185,7 +185,7 @@ def dispatch(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
         response = endpoint(Request(environ), urls, **arguments)
     except HTTPException as error:
         response = error
-    return ClosingIterator(response(environ, start_response), lambda: say("closed", environ["PATH_INFO"]))
+    return ClosingIterator(response(environ, start_response), lambda: report("closed", environ["PATH_INFO"]))
 
 
 def inner(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -7,9 +7,9 @@ from whitenoise import WhiteNoise
 
 from tests.frameworks.validated import validated as validate
 from tests.frameworks.wsgi_app import wsgi_app
-from tests.frameworks.wsgi_common import FILES, tell_of_the_end
+from tests.frameworks.wsgi_common import FILES, report_shutdown
 
-tell_of_the_end()
+report_shutdown()
 
 SCRIPT = b"console.log('hello');\n" * 1000
 

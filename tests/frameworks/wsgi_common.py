@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tests.e2e.apps import alive, say
-from tests.frameworks.gates import gate
+from tests.e2e.apps import alive, report
+from tests.frameworks.latches import latch
 
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
@@ -21,9 +21,9 @@ FILES = Path.cwd()
 together = threading.Barrier(4)
 
 
-def tell_of_the_end() -> None:
+def report_shutdown() -> None:
     """WSGI knows no lifespan."""
-    atexit.register(lambda: say("alive", json.dumps(alive())))
+    atexit.register(lambda: report("alive", json.dumps(alive())))
 
 
 class Readable(Protocol):
@@ -48,21 +48,21 @@ def news(name: str) -> Iterator[bytes]:
     """A line, and another when the gate opens."""
     try:
         yield b"first\n"
-        gate(name).wait()
+        latch(name).wait()
         yield b"second\n"
     finally:
-        say("stream closed", name)
+        report("stream closed", name)
 
 
 def endless(name: str) -> Iterator[bytes]:
     """A line, and when the gate opens more than anybody reads."""
     try:
         yield b"first\n"
-        gate(name).wait()
+        latch(name).wait()
         while True:
             yield b"more\n" * 1000
     finally:
-        say("stream closed", name)
+        report("stream closed", name)
 
 
 def broken() -> Iterator[bytes]:

@@ -95,7 +95,7 @@ def test_the_source_distribution_has_sources_only(dist: Path) -> None:
     assert not [name for name in files if name.startswith("build")]
 
 
-def test_the_wheel_has_what_running_and_typing_need(wheel: Path) -> None:
+def test_the_wheel_has_all_files_that_running_and_typing_need(wheel: Path) -> None:
     files = zipfile.ZipFile(wheel).namelist()
     package = [name for name in files if name.startswith("ianus/")]
     assert {name.partition(".")[0] for name in package if name.endswith(".so")} == MODULES

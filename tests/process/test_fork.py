@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 PROGRAM = """
 import os, sys
@@ -25,7 +25,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 def run(leave: str) -> tuple[str, str]:
     """What the process that forks makes of it, and what is printed about it."""
     command = [sys.executable, "-c", PROGRAM.format(leave=leave)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=True)
     return ended.stdout, ended.stderr
 
 

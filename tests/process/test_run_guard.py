@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, Client, Output
+from tests.helpers import WAIT_SECONDS, Client, Output
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ UNGUARDED = "calls ianus.run() while a server loads it"
 
 def run(path: Path, *arguments: str) -> tuple[int, str]:
     """The exit code of a program that does not serve, and what it says."""
-    ended = subprocess.run([sys.executable, *arguments], cwd=path, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run([sys.executable, *arguments], cwd=path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     return ended.returncode, ended.stderr
 
 
@@ -87,14 +87,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_frozen_program_without_freeze_support_is_refused(path: Path) -> None:
     executable = program(path, f"sys.frozen = True\n{SERVE}")
-    ended = subprocess.run([executable], cwd=path, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run([executable], cwd=path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert ended.returncode == 3
     assert "Call ianus.freeze_support() first" in ended.stderr
 
 
 def test_a_program_that_embeds_python_is_refused(path: Path) -> None:
     executable = program(path, SERVE)
-    ended = subprocess.run([executable], cwd=path, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run([executable], cwd=path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert ended.returncode == 3
     assert ended.stderr.startswith(f"Error: {executable} is not a Python interpreter but this program")
 
@@ -108,7 +108,7 @@ def test_a_frozen_program_with_freeze_support_serves(path: Path) -> None:
         with Client(("127.0.0.1", port)) as client:
             assert client.get().body == b"ok"
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_SECONDS) == 0
         log.join()
 
 

@@ -12,7 +12,7 @@ from ianus.process.worker.signals import StopRequest, Urgency
 from ianus.process.worker.stack import most_requests
 from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -82,7 +82,7 @@ def test_the_limit_is_told_once_in_the_thread_of_the_loop(app: Any) -> None:
         await asyncio.sleep(0)
         assert recycled.reasons == []
         await get()
-        await asyncio.wait_for(recycled.told.wait(), PATIENCE)
+        await asyncio.wait_for(recycled.told.wait(), WAIT_SECONDS)
         for _ in range(5):
             await get()
         assert recycled.reasons == [("it has served as many requests as --max-requests lets it", threading.get_ident())]

@@ -16,7 +16,7 @@ from ianus.process.scoreboard import SIZE, Board
 from ianus.runtime.waker import Waker
 from ianus.telemetry.in_flight import Shared
 from ianus.telemetry.liveness import Pulse
-from tests.helpers import PATIENCE, until
+from tests.helpers import WAIT_SECONDS, until
 
 
 class Judged:
@@ -252,7 +252,7 @@ def test_threads_end_with_their_pulses() -> None:
     del pulse
     pulses.clear()
     # The system takes a moment to forget a thread that was joined.
-    assert until(lambda: threads() == before, timeout=PATIENCE)
+    assert until(lambda: threads() == before, timeout=WAIT_SECONDS)
 
 
 # --- When the supervisor is gone ---
@@ -284,5 +284,5 @@ pulse.look(1042.0)
 )
 def test_who_does_not_leave_is_killed_in_the_end(grace: float, code: int, told: str) -> None:
     command = [sys.executable, "-c", DEAF.replace("GRACE", str(grace))]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert (ended.returncode, ended.stdout) == (code, told), ended.stderr

@@ -15,7 +15,7 @@ from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.process.supervisor.sockets import Handed, Sockets
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 TCP = "127.0.0.1:0"
 
@@ -65,7 +65,7 @@ def spread(listeners: Sequence[Listener], count: int = 100) -> Counter[int]:
     for _ in range(count):
         with socket.socket(listening.family) as client:
             client.connect(listening.getsockname())
-            ((fd, _),) = poll.poll(PATIENCE * 1000)
+            ((fd, _),) = poll.poll(WAIT_SECONDS * 1000)
             listeners[by_fd[fd]].sock.accept()[0].close()
             found[by_fd[fd]] += 1
     return found
@@ -331,7 +331,7 @@ def test_another_process_takes_over(listen: Callable[..., Sockets]) -> None:
         sockets.close()
         answers = set()
         for _ in range(100):
-            with socket.create_connection(address, PATIENCE) as client:
+            with socket.create_connection(address, WAIT_SECONDS) as client:
                 answers.add(int(client.recv(10)))
         assert answers == set(fds)
     finally:

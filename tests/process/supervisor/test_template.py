@@ -12,7 +12,7 @@ import pytest
 
 from ianus.errors import StartupError
 from ianus.process.supervisor import template
-from tests.helpers import PATIENCE, Output, is_running, until
+from tests.helpers import WAIT_SECONDS, Output, is_running, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,7 +104,7 @@ class Supervisor:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(WAIT_SECONDS)
         for output in (self.output, self.log):
             output.join()
 

@@ -15,7 +15,7 @@ from ianus.errors import StartupError
 from ianus.process.supervisor.watched import Watched
 from ianus.process.supervisor.watcher import impatient, prepare, settled, shown
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE, Output, is_running, until
+from tests.helpers import WAIT_SECONDS, Output, is_running, until
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +159,7 @@ class Supervisor:
     def end(self) -> None:
         """Asserts that it ends, and that nothing is left."""
         self.output.wait_for(r"^no child, descriptors 0 False$")
-        assert self.process.wait(PATIENCE) == 0
+        assert self.process.wait(WAIT_SECONDS) == 0
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def end() -> Callable[..., str]:
     def end(code: str, *, seconds: float = 0.5, early: float = 60, abandons: bool = False) -> str:
         program = PROGRAM.format(code=code, seconds=seconds, early=early, abandons=abandons)
         done = subprocess.run(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=WAIT_SECONDS
         )
         text = done.stdout.decode()
         assert done.returncode == 7, text

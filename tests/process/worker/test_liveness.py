@@ -12,7 +12,7 @@ import pytest
 from ianus.process.scoreboard import Board
 from ianus.process.worker.liveness import Vigil
 from ianus.settings.schema import Settings
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -107,13 +107,13 @@ def test_a_worker_that_holds_pythons_lock_hears_of_it_too(start: Callable[..., W
     )
     assert worker.line() == b"holds"
     os.close(worker.lifeline)
-    assert worker.process.wait(PATIENCE) == -signal.SIGTERM
+    assert worker.process.wait(WAIT_SECONDS) == -signal.SIGTERM
 
 
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer has its own report of that")
 def test_a_crash_leaves_the_stacks_on_the_board(start: Callable[..., Worker]) -> None:
     worker = start("def broken(): os.kill(os.getpid(), signal.SIGSEGV)\nbroken()")
-    assert worker.process.wait(PATIENCE) == -signal.SIGSEGV
+    assert worker.process.wait(WAIT_SECONDS) == -signal.SIGSEGV
     stacks = worker.board.stacks()
     assert stacks.startswith("Fatal Python error: Segmentation fault\n\n")
     assert " in broken\n" in stacks
@@ -144,7 +144,7 @@ def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None
     )
     assert worker.line() == b"waits"
     worker.process.send_signal(signal.SIGABRT)
-    assert worker.process.wait(PATIENCE) == -signal.SIGABRT
+    assert worker.process.wait(WAIT_SECONDS) == -signal.SIGABRT
     assert " in wait_for_the_database\n" in worker.board.stacks()
     os.close(worker.lifeline)
 
@@ -159,7 +159,7 @@ def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worke
         "os.write(1, b'forked\\n'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert worker.line() == b"forked"
-    assert worker.process.wait(PATIENCE) == -signal.SIGKILL
+    assert worker.process.wait(WAIT_SECONDS) == -signal.SIGKILL
     # The channel and the lifeline are at their ends, though the child lives.
     assert os.read(worker.channel, 1) == b""
     with pytest.raises(BrokenPipeError):

@@ -14,7 +14,7 @@ import pytest
 
 from ianus.errors import PACKAGE_DIR
 from ianus.process.worker.loop_blocks import Blockage, readable
-from tests.helpers import PATIENCE
+from tests.helpers import WAIT_SECONDS
 
 
 def dumped() -> str:
@@ -100,7 +100,7 @@ def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixt
     assert (first.name, first.levelno) == ("ianus.error", logging.WARNING)
     told = re.match(r"the event loop was blocked for (\S+) s \(--watch-loop 100\); it was here:\n", first.getMessage())
     assert told is not None
-    assert 2.0 <= float(told[1]) < PATIENCE
+    assert 2.0 <= float(told[1]) < WAIT_SECONDS
     assert "first_culprit" in first.getMessage()
     assert second.getMessage().startswith("the event loop was blocked for ")
     assert "first_culprit" not in second.getMessage()

@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.e2e.apps import Receive, Scope, Send, alive, say
+from tests.e2e.apps import Receive, Scope, Send, alive, report
 
 BLOCK = b"x" * 65536
 
@@ -118,7 +118,7 @@ def litestar_stream() -> Stream:
     return Stream(lambda: download("litestar"))
 
 
-urls = types.ModuleType("departed_urls")
+urls = types.ModuleType("disconnect_urls")
 sys.modules[urls.__name__] = urls
 settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=urls.__name__, SECRET_KEY="x")
 django.setup()
@@ -187,7 +187,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        say("alive", json.dumps(alive()))
+        report("alive", json.dumps(alive()))
         await send({"type": "lifespan.shutdown.complete"})
     elif scope["path"] == "/counts":
         if scope["query_string"]:

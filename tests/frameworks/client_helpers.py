@@ -11,20 +11,20 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
-from tests.helpers import PATIENCE, Client, Server
+from tests.helpers import WAIT_SECONDS, Client, Server
 
 APPS = Path(__file__).parent
 
 # The ways in which a client leaves; `leave.__name__` is its name.
-LEAVES = pytest.mark.parametrize("leave", [Client.close, Client.reset], ids=["closed", "reset"])
+DISCONNECTS = pytest.mark.parametrize("disconnect", [Client.close, Client.reset], ids=["closed", "reset"])
 
 
-def told(server: Server, what: str, detail: str, since: int = 0) -> None:
+def expect_app_log(server: Server, what: str, detail: str, since: int = 0) -> None:
     """Waits until the application has said just this (tests.e2e.apps.say)."""
     server.log.wait_for(f"^app: {re.escape(what)}: {re.escape(detail)}$", since)
 
 
-def open_gate(server: Server, name: str) -> None:
+def open_latch(server: Server, name: str) -> None:
     """Lets the requests go on that wait at this gate of the application."""
     with server.connect() as client:
         assert client.post(f"/open/{name}", b"").status == 204
@@ -42,7 +42,7 @@ def websocket(server: Server, path: str, **options: Any) -> Iterator[ClientConne
     assert isinstance(server.address, tuple)
     host, port = server.address
     uri = f"ws://{host}:{port}{path}"
-    with connect(uri, proxy=None, open_timeout=PATIENCE, close_timeout=PATIENCE, **options) as socket:
+    with connect(uri, proxy=None, open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS, **options) as socket:
         yield socket
 
 

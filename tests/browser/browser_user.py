@@ -11,7 +11,7 @@ from tests.helpers import until
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "browser"
 
 
-class Person:
+class BrowserUser:
     """name: what they say their name is. width, height: of their screen, in CSS pixels."""
 
     def __init__(self, name: str, width: int, height: int) -> None:
@@ -32,7 +32,7 @@ class Person:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", self._screen)
         self.driver.get(url)
 
-    def leave(self) -> None:
+    def close_tab(self) -> None:
         """Closes the tab for another one. (A page that is followed by another one is kept for the way back.)"""
         tab = self.driver.current_window_handle
         self.driver.switch_to.new_window("tab")
@@ -40,7 +40,7 @@ class Person:
         self.driver.switch_to.window(tab)
         self.driver.close()
         self.driver.switch_to.window(other)
-        self.complaints()
+        self.console_messages()
 
     def text(self, selector: str) -> str:
         """What can be read in the one place that the selector finds."""
@@ -52,11 +52,11 @@ class Person:
         contents: list[str] = self.driver.execute_script("return arguments[0].map(one => one.textContent)", found)
         return contents
 
-    def sees(self, selector: str, text: str) -> None:
+    def wait_for_text(self, selector: str, text: str) -> None:
         """Waits until `text` can be read there."""
         until(lambda: text in self.text(selector), f"{text!r} where {self.name} looks: {self.text(selector)!r}")
 
-    def press(self, selector: str) -> None:
+    def click(self, selector: str) -> None:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def type(self, selector: str, text: str) -> None:
@@ -65,21 +65,21 @@ class Person:
         place.clear()
         place.send_keys(text)
 
-    def photograph(self, name: str) -> None:
+    def save_screenshot(self, name: str) -> None:
         """Keeps what is on the screen."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
-    def complaints(self) -> list[str]:
+    def console_messages(self) -> list[str]:
         """What the browser has written to its console since this was last asked for."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries]
 
-    def sideways(self) -> int:
+    def overflow_pixels(self) -> int:
         """Pixels of the page that are out of sight to the right."""
         return int(self.driver.execute_script("return document.documentElement.scrollWidth - innerWidth"))
 
-    def controls(self) -> dict[str, int]:
+    def control_sizes(self) -> dict[str, int]:
         """The lesser of width and height of each thing to press or to type into, in pixels."""
         found = self.driver.find_elements(By.CSS_SELECTOR, "button, input, header a")
         sizes = {f"{one.tag_name} {one.text or one.get_attribute('id')}": one.size for one in found}

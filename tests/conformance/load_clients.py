@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.helpers import PATIENCE, Address, Client, until
+from tests.helpers import WAIT_SECONDS, Address, Client, until
 
 # Seconds for which the visitors pause at most, well below --timeout-drain-idle as the servers here have it: a
 # connection that was idle for no longer than ALLOWED is not to be closed without a word.
-PAUSE = 0.3
-ALLOWED = 1.0
+MAX_PAUSE_SECONDS = 0.3
+MIN_IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Failure:
     what: str
 
 
-class Visitor(threading.Thread):
+class LoadClient(threading.Thread):
     """A client. manner: "busy" asks again at once, "pausing" in a moment, "waiting" when its connection was closed.
 
     failures, workers (that have answered), versions (of the application), answered, waited (connections whose end was
     waited for): what it has noticed.
     """
 
-    def __init__(self, address: Address, first: int, manner: str) -> None:
+    def __init__(self, address: Address, first: int, behavior: str) -> None:
         super().__init__(daemon=True)
         self._address = address
         self._numbers = itertools.count(first)
-        self._manner = manner
+        self._behavior = behavior
         self._over = threading.Event()
         self.failures: list[Failure] = []
         self.workers: set[int] = set()
@@ -59,30 +59,30 @@ class Visitor(threading.Thread):
         while not self._over.is_set():
             self._worker = None
             try:
-                with Client(self._address, timeout=3 * PATIENCE) as client:
-                    self._visit(client)
+                with Client(self._address, timeout=3 * WAIT_SECONDS) as client:
+                    self._use_connection(client)
             except (OSError, AssertionError, ValueError) as problem:
                 self.failures.append(Failure(self._worker, f"{type(problem).__name__}: {problem}"))
                 self._over.wait(0.05)  # not to fail a thousand times
 
-    def _visit(self, client: Client) -> None:
+    def _use_connection(self, client: Client) -> None:
         """One connection, to its end."""
         since = time.monotonic()
         while not self._over.is_set():
             if self._worker is not None:
-                if self._manner == "pausing":
-                    self._over.wait(PAUSE * (next(self._numbers) % 7) / 6)
-                elif self._manner == "waiting":
-                    self._await_end(client)
+                if self._behavior == "pausing":
+                    self._over.wait(MAX_PAUSE_SECONDS * (next(self._numbers) % 7) / 6)
+                elif self._behavior == "waiting":
+                    self._wait_for_close(client)
                     return
                 if _readable(client):
                     assert client.nothing(), "bytes that belong to no answer"
-                    assert time.monotonic() - since > ALLOWED, "closed without a word before its time"
+                    assert time.monotonic() - since > MIN_IDLE_SECONDS, "closed without a word before its time"
                     return
             try:
-                closing = self._ask(client, next(self._numbers))
+                closing = self._request(client, next(self._numbers))
             except ConnectionError:
-                if self._worker is not None and time.monotonic() - since > ALLOWED:
+                if self._worker is not None and time.monotonic() - since > MIN_IDLE_SECONDS:
                     return  # This client was late: its request met the close on the way.
                 raise
             since = time.monotonic()
@@ -90,7 +90,7 @@ class Visitor(threading.Thread):
                 assert client.nothing(), "bytes behind the last answer"
                 return
 
-    def _ask(self, client: Client, number: int) -> bool:
+    def _request(self, client: Client, number: int) -> bool:
         """One request; whether the server closes the connection."""
         nap = b"?nap=0.03" if number % 10 == 0 else b""
         body = b"%d " % number * (number % 400) if number % 4 == 0 else b""
@@ -112,7 +112,7 @@ class Visitor(threading.Thread):
         self.answered += 1
         return response.closing
 
-    def _await_end(self, client: Client) -> None:
+    def _wait_for_close(self, client: Client) -> None:
         while not self._over.is_set():
             if _readable(client, 0.05):
                 assert client.nothing(), "bytes that belong to no answer"
@@ -124,37 +124,37 @@ def _readable(client: Client, seconds: float = 0.0) -> bool:
     return bool(select.select([client.sock], [], [], seconds)[0])
 
 
-class Visitors:
+class LoadClients:
     """Several clients at once, for as long as the block lasts; `wrk` beside them where it is installed."""
 
     def __init__(
         self, address: Address, *, busy: int = 6, pausing: int = 6, waiting: int = 2, wrk: str | None = None
     ) -> None:
         """wrk: the path of the command."""
-        manners = ["busy"] * busy + ["pausing"] * pausing + ["waiting"] * waiting
-        self._visitors = [Visitor(address, 10_000_000 * place, manner) for place, manner in enumerate(manners)]
+        behaviors = ["busy"] * busy + ["pausing"] * pausing + ["waiting"] * waiting
+        self._clients = [LoadClient(address, 10_000_000 * place, behavior) for place, behavior in enumerate(behaviors)]
         self._address = address
         self._wrk_path = wrk
         self._wrk: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        for visitor in self._visitors:
-            visitor.start()
+        for client in self._clients:
+            client.start()
         if self._wrk_path is not None:
             assert isinstance(self._address, tuple)
             url = "http://{}:{}/0".format(*self._address)
-            command = [self._wrk_path, "-t1", "-c4", "-d3600", "--timeout", f"{PATIENCE:.0f}s", url]
+            command = [self._wrk_path, "-t1", "-c4", "-d3600", "--timeout", f"{WAIT_SECONDS:.0f}s", url]
             self._wrk = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for visitor in self._visitors:
-            visitor.stop()
+        for client in self._clients:
+            client.stop()
         told = self._end_wrk()
-        for visitor in self._visitors:
-            visitor.join()
+        for client in self._clients:
+            client.join()
         if kind is None and told is not None:
             assert "Socket errors" not in told, told
             assert "Non-2xx" not in told, told
@@ -164,7 +164,7 @@ class Visitors:
             return None
         self._wrk.send_signal(signal.SIGINT)  # It tells what it has counted so far.
         try:
-            return self._wrk.communicate(timeout=PATIENCE)[0]
+            return self._wrk.communicate(timeout=WAIT_SECONDS)[0]
         finally:
             self._wrk.kill()
             self._wrk.wait()
@@ -172,27 +172,27 @@ class Visitors:
     @property
     def count(self) -> int:
         """How many connections they have at a time."""
-        return len(self._visitors)
+        return len(self._clients)
 
     @property
     def failures(self) -> list[Failure]:
-        return [failure for visitor in self._visitors for failure in list(visitor.failures)]
+        return [failure for client in self._clients for failure in list(client.failures)]
 
     @property
     def answered(self) -> int:
-        return sum(visitor.answered for visitor in self._visitors)
+        return sum(client.answered for client in self._clients)
 
     @property
     def waited(self) -> int:
-        return sum(visitor.waited for visitor in self._visitors)
+        return sum(client.waited for client in self._clients)
 
     @property
     def workers(self) -> set[int]:
-        return set[int]().union(*(set(visitor.workers) for visitor in self._visitors))
+        return set[int]().union(*(set(client.workers) for client in self._clients))
 
     @property
     def versions(self) -> set[str]:
-        return set[str]().union(*(set(visitor.versions) for visitor in self._visitors))
+        return set[str]().union(*(set(client.versions) for client in self._clients))
 
     def progress(self, answers: int = 200) -> None:
         """Waits until so many more answers came."""

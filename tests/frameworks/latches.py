@@ -6,10 +6,10 @@ So a test decides when something happens in a server, instead of hoping that it 
 import asyncio
 import threading
 
-PATIENCE = 20.0  # Seconds that a thread waits at most; it could not be cancelled.
+WAIT_SECONDS = 20.0  # Seconds that a thread waits at most; it could not be cancelled.
 
 
-class Gate:
+class Latch:
     """Waited for in the event loop (`passed`) or in a thread (`wait`)."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Gate:
 
     def wait(self) -> None:
         """Raises TimeoutError when nobody opens the gate."""
-        if not self._thread_event.wait(PATIENCE):
+        if not self._thread_event.wait(WAIT_SECONDS):
             raise TimeoutError("the gate stays closed")
 
     def open(self) -> None:
@@ -30,9 +30,9 @@ class Gate:
         self._thread_event.set()
 
 
-_gates: dict[str, Gate] = {}
+_latches: dict[str, Latch] = {}
 
 
-def gate(name: str) -> Gate:
+def latch(name: str) -> Latch:
     """The gate of this name, which is made, closed, when it is first asked for."""
-    return _gates.setdefault(name, Gate())
+    return _latches.setdefault(name, Latch())
