@@ -19,6 +19,7 @@ from ianus.gateway.loading.loader import Application
 from ianus.process.after_fork import close_in_children
 from ianus.process.open_files import check_worker, raise_limit
 from ianus.process.resources import open_listeners, open_log
+from ianus.process.stop_level import StopLevel
 from ianus.process.worker.application_signals import ApplicationSignals
 from ianus.process.worker.exit import HANDLED_SIGNALS, Ending
 from ianus.process.worker.liveness import Vigil
@@ -26,7 +27,6 @@ from ianus.process.worker.main_thread import MainThread
 from ianus.process.worker.signals import (
     SignalHandler,
     StopRequest,
-    Urgency,
     handle_signals,
     reopen_by_signal,
     wake_by_signals,
@@ -236,4 +236,4 @@ async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = Non
         await cancel([spec for spec in asyncio.all_tasks() if spec is not own])
         await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
         threads = asyncio.create_task(loop.shutdown_default_executor())
-        await worker.until(threads, Urgency.QUICK, seconds)
+        await worker.until(threads, StopLevel.QUICK, seconds)

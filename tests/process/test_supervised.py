@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ianus.process.resources import open_listeners
-from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.stop_level import StopLevel
+from ianus.process.worker.signals import StopRequest
 from ianus.process.worker.stack import most_requests
 from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.schema import Settings
@@ -67,7 +68,7 @@ class Recycled:
 
         await client(get)
         writer.close()
-        self.stop.ask(Urgency.GRACEFUL)
+        self.stop.ask(StopLevel.GRACEFUL)
         await serving
         self.worker.close()
 

@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
-from enum import IntEnum
 from functools import partial
 from types import FrameType
 
@@ -31,6 +30,7 @@ from ianus.process.open_files import check_supervisor, raise_limit
 from ianus.process.privileges import give_log, resolve
 from ianus.process.resources import open_log
 from ianus.process.scoreboard import Board
+from ianus.process.stop_level import StopLevel
 from ianus.process.supervisor import upgrade
 from ianus.process.supervisor.pid_file import PidFile
 from ianus.process.supervisor.slot import Plan, Process
@@ -50,15 +50,6 @@ from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import ErrorLog, apply_config
 
 
-class Urgency(IntEnum):
-    """How a stop was asked for. Each includes the one before it."""
-
-    NONE = 0
-    GRACEFUL = 1  # what is in flight may finish
-    QUICK = 2  # nothing is waited for
-    FORCED = 3  # nor the application's clean-up
-
-
 class Supervisor:
     """One server.
 
@@ -74,7 +65,7 @@ class Supervisor:
         self.entry = entry
         self.reader = reader
         self.lifeline = lifeline
-        self.urgency = Urgency.NONE
+        self.stop_level = StopLevel.NONE
         self.code = 0
         self.is_ready = False
         self.directory = _logical_directory()
@@ -140,10 +131,10 @@ class Supervisor:
             self.workers.step(now)
             if self.workers.failed and not self.workers.plan.settings.reload:
                 self.code = StartupError.exit_code
-                self._stop(Urgency.GRACEFUL, now)
+                self._stop(StopLevel.GRACEFUL, now)
             if self.workers.has_started and not self.is_ready:
                 self._on_ready()
-            if self.urgency and not any(self.workers):
+            if self.stop_level and not any(self.workers):
                 break
             self._prune_templates()
             self._sleep(now)
@@ -210,7 +201,7 @@ class Supervisor:
                 os.close(self.held)
                 self.held = -1
                 logger.error("the new server (pid %d) has ended; this one goes on", pid)
-                if not self.urgency:
+                if not self.stop_level:
                     self._notify_ready()
             for process in self.workers:
                 if process.pid == pid:
@@ -248,7 +239,7 @@ class Supervisor:
 
     def _on_caller_gone(self) -> None:
         self._forget(self.lifeline)
-        self._stop(Urgency.GRACEFUL, time.monotonic())
+        self._stop(StopLevel.GRACEFUL, time.monotonic())
 
     def _on_change(self) -> None:
         assert self.watcher is not None
@@ -260,7 +251,7 @@ class Supervisor:
             return
         for text in changes:
             logger.info("changed: %s", text)
-        if changes and not self.urgency:
+        if changes and not self.stop_level:
             try:
                 os.chdir(self.directory)  # It may have been removed and made again.
             except OSError as error:
@@ -284,12 +275,12 @@ class Supervisor:
         if number == signal.SIGCHLD:
             return  # It has woken us.
         if number == signal.SIGTERM:
-            self._stop(Urgency.GRACEFUL, now)
+            self._stop(StopLevel.GRACEFUL, now)
         elif number == signal.SIGINT:
-            self._stop(Urgency(min(self.urgency + 1, Urgency.FORCED)), now)
+            self._stop(StopLevel(min(max(self.stop_level + 1, StopLevel.GRACEFUL), StopLevel.FORCED)), now)
         elif number == signal.SIGQUIT:
-            self._stop(Urgency.QUICK, now)
-        elif self.urgency:
+            self._stop(StopLevel.QUICK, now)
+        elif self.stop_level:
             logger.info("%s changes nothing: the server is stopping", number.name)
         elif number == signal.SIGHUP:
             self._on_hangup(now)
@@ -304,10 +295,10 @@ class Supervisor:
             logger.info("the workers leave; HUP brings others")
             self.workers.wind_down(now)
 
-    def _stop(self, urgency: Urgency, now: float) -> None:
-        if urgency <= self.urgency:
+    def _stop(self, level: StopLevel, now: float) -> None:
+        if level <= self.stop_level:
             return
-        first, self.urgency = not self.urgency, urgency
+        first, self.stop_level = not self.stop_level, level
         if first:
             if not self.code:
                 logger.info("stopping")
@@ -317,16 +308,16 @@ class Supervisor:
                 notify("STOPPING=1")
             # Before the workers, which take what waits and close theirs: from then on clients are refused.
             self.sockets.close(leave_files=self._shares_sockets())
-        if urgency == Urgency.GRACEFUL:
+        if level == StopLevel.GRACEFUL:
             self.workers.stop(now, successor=self._shares_sockets())
         else:
             # Without TERM before: who has nothing to finish would be at its end, and deaf, when this comes.
-            self.workers.hurry(signal.SIGQUIT if urgency == Urgency.QUICK else signal.SIGKILL, now)
+            self.workers.hurry(signal.SIGQUIT if level == StopLevel.QUICK else signal.SIGKILL, now)
 
     def _on_hangup(self, now: float) -> None:
         if self.terminal and not os.isatty(0):
             logger.info("the terminal is gone")
-            self._stop(Urgency.GRACEFUL, now)
+            self._stop(StopLevel.GRACEFUL, now)
             return
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self._reload()
@@ -471,7 +462,7 @@ class Supervisor:
 
     def _prune_templates(self) -> None:
         """Those go that have ended, and those of plans that nobody is started with any more."""
-        plans = (self.workers.plan, self.workers.candidate) if not self.urgency else ()
+        plans = (self.workers.plan, self.workers.candidate) if not self.stop_level else ()
         self.templates.keep({plan.number for plan in plans if plan is not None})
 
     def _become(self, process: Process, listeners: Container[object]) -> None:

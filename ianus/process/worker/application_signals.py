@@ -23,7 +23,8 @@ from typing import Any
 
 from ianus.errors import user_traceback
 from ianus.process.after_fork import has_own_handler, set_handler
-from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.stop_level import StopLevel
+from ianus.process.worker.signals import StopRequest
 from ianus.telemetry.logger import logger
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -64,7 +65,7 @@ class ApplicationSignals:
 
     async def call_at_stop(self, stop: StopRequest) -> None:
         """Waits for a stop and calls the handler of SIGTERM."""
-        await stop.wait(Urgency.HANDOVER)
+        await stop.wait(StopLevel.HANDOVER)
         self.call_on_term()
 
     def call_on_term(self) -> None:

@@ -22,7 +22,8 @@ from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import SettingError, StartupError
 from ianus.gateway.loading.loader import Application
 from ianus.process.resources import open_listeners
-from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.stop_level import StopLevel
+from ianus.process.worker.signals import StopRequest
 from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.paths import resolve_paths, resolve_sockets
 from ianus.settings.schema import Settings
@@ -54,7 +55,7 @@ class Server:
         self._resolved = resolve_paths(settings)
         self.started = False
         self._stop = StopRequest()
-        self._asked = Urgency.NONE  # before the loop has heard of it
+        self._asked = StopLevel.NONE  # before the loop has heard of it
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = asyncio.Event()  # started, or never to be
         self._apps: tuple[Application, ...] = ()
@@ -129,25 +130,25 @@ class Server:
     @property
     def should_exit(self) -> bool:
         """Set to True, it asks for a graceful stop, which cannot be taken back."""
-        return self._asked >= Urgency.GRACEFUL
+        return self._asked >= StopLevel.GRACEFUL
 
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
         if value:
-            self._ask(Urgency.GRACEFUL)
+            self._ask(StopLevel.GRACEFUL)
 
     @property
     def force_exit(self) -> bool:
         """Set to True, it asks for a stop that waits for no request, only for the application's clean-up."""
-        return self._asked >= Urgency.QUICK
+        return self._asked >= StopLevel.QUICK
 
     @force_exit.setter
     def force_exit(self, value: bool) -> None:
         if value:
-            self._ask(Urgency.QUICK)
+            self._ask(StopLevel.QUICK)
 
-    def _ask(self, urgency: Urgency) -> None:
-        self._asked = max(self._asked, urgency)
+    def _ask(self, level: StopLevel) -> None:
+        self._asked = max(self._asked, level)
         if self._loop is not None:
             try:
                 self._loop.call_soon_threadsafe(self._stop.ask, self._asked)
@@ -183,7 +184,7 @@ class Server:
             try:
                 await asyncio.wait({serving})
             except asyncio.CancelledError as error:
-                self._stop.ask(Urgency.QUICK if cancelled else Urgency.GRACEFUL)
+                self._stop.ask(StopLevel.QUICK if cancelled else StopLevel.GRACEFUL)
                 cancelled = error
         serving.result()
         if cancelled is not None:

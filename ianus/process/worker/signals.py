@@ -13,7 +13,6 @@ watches (wake_by_signals).
 """
 
 import asyncio
-import enum
 import math
 import signal
 import socket
@@ -23,6 +22,7 @@ from time import monotonic
 from types import FrameType
 
 from ianus.process.after_fork import set_handler
+from ianus.process.stop_level import StopLevel
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
 
@@ -30,49 +30,40 @@ from ianus.telemetry.logs import LogFile
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
 
 
-class Urgency(enum.IntEnum):
-    """How a stop is asked for. Each includes the one before it."""
-
-    NONE = 0
-    HANDOVER = 1  # what is in flight may finish; others serve the same sockets on
-    GRACEFUL = 2  # the same, and nobody does
-    QUICK = 3  # nothing is waited for
-
-
 class StopRequest:
-    """The most urgent stop requested so far, and a way to wait for it.
+    """The highest level of stop requested so far, and a way to wait for it.
 
     since: when a stop was asked for first, in CLOCK_MONOTONIC seconds; 0.0 if it was not.
     """
 
     def __init__(self) -> None:
-        self.urgency = Urgency.NONE
+        self.level = StopLevel.NONE
         self.since = 0.0
         self.looked_at = -math.inf  # last read of should_exit (SignalHandler), by time.monotonic()
-        self._events = {urgency: asyncio.Event() for urgency in Urgency if urgency > Urgency.NONE}
+        self._events = {level: asyncio.Event() for level in StopLevel if level > StopLevel.NONE}
 
-    def ask(self, urgency: Urgency) -> None:
-        """Raises the urgency; it never falls. To be called in the loop's thread."""
-        self.urgency = max(self.urgency, urgency)
+    def ask(self, level: StopLevel) -> None:
+        """Raises the level; it never falls. To be called in the loop's thread."""
+        self.level = max(self.level, level)
         self.since = self.since or monotonic()
-        for level, event in self._events.items():
-            if level <= self.urgency:
+        for each, event in self._events.items():
+            if each <= self.level:
                 event.set()
 
-    async def wait(self, urgency: Urgency) -> None:
-        """Until a stop of at least this urgency is asked for."""
-        await self._events[urgency].wait()
+    async def wait(self, level: StopLevel) -> None:
+        """Until a stop of at least this level is asked for."""
+        await self._events[level].wait()
 
 
 class CallInterrupted(BaseException):
     """Raised in a WSGI application whose call in the main thread has not returned when the worker ends."""
 
 
-def _after_signal(urgency: Urgency, number: int) -> Urgency:
+def _after_signal(level: StopLevel, number: int) -> StopLevel:
     """Returns what is asked for once this signal has arrived, too."""
-    if number == signal.SIGQUIT or (number == signal.SIGINT and urgency >= Urgency.GRACEFUL):
-        return Urgency.QUICK
-    return max(urgency, Urgency.HANDOVER if number == signal.SIGUSR2 else Urgency.GRACEFUL)
+    if number == signal.SIGQUIT or (number == signal.SIGINT and level >= StopLevel.GRACEFUL):
+        return StopLevel.QUICK
+    return max(level, StopLevel.HANDOVER if number == signal.SIGUSR2 else StopLevel.GRACEFUL)
 
 
 class SignalHandler:
@@ -101,13 +92,13 @@ class SignalHandler:
         self.handled: Sequence[int] = ()
         self.interrupts_calls = False
         self.has_interrupted = False
-        self._seen = Urgency.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
-        self._read = Urgency.NONE  # the same for the numbers of signals that the loop reads
+        self._seen = StopLevel.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
+        self._read = StopLevel.NONE  # the same for the numbers of signals that the loop reads
 
     @property
     def should_exit(self) -> bool:
         self._stop.looked_at = monotonic()
-        return self._seen > Urgency.NONE
+        return self._seen > StopLevel.NONE
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Passes the request to the loop."""
@@ -117,12 +108,12 @@ class SignalHandler:
             if self._may_interrupt():
                 raise CallInterrupted
             return
-        if number == signal.SIGINT and self._seen == Urgency.QUICK:
+        if number == signal.SIGINT and self._seen == StopLevel.QUICK:
             if self._may_interrupt():
                 self.has_interrupted = True
                 raise KeyboardInterrupt
             return
-        is_first = self._seen == Urgency.NONE
+        is_first = self._seen == StopLevel.NONE
         self._seen = _after_signal(self._seen, number)
         self._loop.call_soon_threadsafe(self._stop.ask, self._seen)
         if is_first:

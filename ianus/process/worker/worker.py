@@ -31,9 +31,10 @@ from ianus.gateway.asgi.lifespan import Lifespan
 from ianus.gateway.loading.loader import Application, load, load_mounted
 from ianus.process.resources import check_spool
 from ianus.process.start_reports import FIRST_REPORT_SECONDS, REPORT_FACTOR
+from ianus.process.stop_level import StopLevel
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker.patched_threads import check_threads
-from ianus.process.worker.signals import StopRequest, Urgency
+from ianus.process.worker.signals import StopRequest
 from ianus.process.worker.slow_calls import show_calls
 from ianus.process.worker.stack import Wired, wire
 from ianus.process.worker.thread_pool import Foreman, in_loop
@@ -166,10 +167,10 @@ class Worker:
             if await self._start_applications():
                 try:
                     self._open_or_explain(loop)
-                    await self.stop.wait(Urgency.HANDOVER)
+                    await self.stop.wait(StopLevel.HANDOVER)
                     await self._drain(loop)
                 except asyncio.CancelledError:
-                    self.stop.ask(Urgency.QUICK)
+                    self.stop.ask(StopLevel.QUICK)
                     await self._drain(loop)
                     raise
         finally:
@@ -200,7 +201,7 @@ class Worker:
     def time_left(self) -> float:
         """Seconds that threads of the application may take: those that a stop leaves them, 0 for no limit."""
         limit = self.settings.timeout_graceful_shutdown
-        if self.stop.urgency >= Urgency.QUICK:
+        if self.stop.level >= StopLevel.QUICK:
             return CANCEL_GRACE
         passed = monotonic() - self.stop.since if self.stop.since else 0.0
         return max(limit - passed, min(limit, CANCEL_GRACE))
@@ -219,7 +220,7 @@ class Worker:
             self.say("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
         starting = asyncio.create_task(self._startup())
         try:
-            if await self.until(starting, Urgency.HANDOVER):
+            if await self.until(starting, StopLevel.HANDOVER):
                 starting.result()
                 return True
             logger.info("asked to stop while the application was starting")
@@ -302,18 +303,18 @@ class Worker:
         assert wired is not None
         limit = self.settings.timeout_graceful_shutdown
         self.say("leaving")
-        if self.stop.urgency < Urgency.QUICK:
+        if self.stop.level < StopLevel.QUICK:
             self._announce_stop(wired)
             drained = asyncio.Event()
             on_drained = in_loop(loop, drained.set)
-            handover = self.stop.urgency == Urgency.HANDOVER
+            handover = self.stop.level == StopLevel.HANDOVER
             self.foreman.exclusively(lambda: wired.reactor.drain(on_drained, handover=handover))
             for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
                 listener.close()
             ending = asyncio.create_task(self._end_streams(wired))
             finishing = asyncio.create_task(self._finish(drained, wired))
             hastening = asyncio.create_task(self._hasten(lambda: wired.reactor.drain(on_drained))) if handover else None
-            if not await self.until(finishing, Urgency.QUICK, limit):
+            if not await self.until(finishing, StopLevel.QUICK, limit):
                 finishing.cancel()
             ending.cancel()
             if hastening is not None:
@@ -325,7 +326,7 @@ class Worker:
         await self.foreman.wait_idle(CANCEL_GRACE)
         self.foreman.exclusively(wired.reactor.close)
         if connections or abandoned:
-            why = "by a quick stop" if self.stop.urgency >= Urgency.QUICK else f"after {limit:g} s"
+            why = "by a quick stop" if self.stop.level >= StopLevel.QUICK else f"after {limit:g} s"
             logger.log(
                 logging.WARNING if abandoned else logging.INFO,
                 "requests abandoned: %d, connections closed: %d, %s",
@@ -356,7 +357,7 @@ class Worker:
 
     async def _hasten(self, drain: Callable[[], None]) -> None:
         """When those stop too who had taken over, nobody need be waited for who might come again."""
-        await self.stop.wait(Urgency.GRACEFUL)
+        await self.stop.wait(StopLevel.GRACEFUL)
         self.foreman.exclusively(drain)
 
     async def _end_streams(self, wired: Wired) -> None:
@@ -409,7 +410,7 @@ class Worker:
         """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
         self.say("closing")
         cleaning = asyncio.create_task(self._shutdown())
-        if await self.until(cleaning, Urgency.QUICK):
+        if await self.until(cleaning, StopLevel.QUICK):
             return
         await asyncio.wait({cleaning}, timeout=QUICK_CLEAN_UP)
         if not cleaning.done():
@@ -423,9 +424,9 @@ class Worker:
         for lifespan in reversed(self.lifespans.values()):
             await lifespan.shutdown()
 
-    async def until(self, task: "asyncio.Task[None]", urgency: Urgency, limit: float = 0.0) -> bool:
+    async def until(self, task: "asyncio.Task[None]", level: StopLevel, limit: float = 0.0) -> bool:
         """Whether `task` is done within `limit` seconds (0: no limit) and before a stop this urgent."""
-        asked = asyncio.create_task(self.stop.wait(urgency))
+        asked = asyncio.create_task(self.stop.wait(level))
         try:
             await asyncio.wait({task, asked}, timeout=limit or None, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ianus.process.worker.signals import StopRequest, Urgency, handle_signals, wake_by_signals
+from ianus.process.stop_level import StopLevel
+from ianus.process.worker.signals import StopRequest, handle_signals, wake_by_signals
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
 
@@ -35,45 +36,45 @@ def stop(loop: asyncio.AbstractEventLoop) -> Iterator[StopRequest]:
     restore()
 
 
-def urgency_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: signal.Signals) -> Urgency:
+def level_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: signal.Signals) -> StopLevel:
     for number in signals:
         os.kill(os.getpid(), number)
-    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.HANDOVER), 5))
-    return stop.urgency
+    loop.run_until_complete(asyncio.wait_for(stop.wait(StopLevel.HANDOVER), 5))
+    return stop.level
 
 
 @pytest.mark.parametrize(
-    ("signals", "urgency"),
+    ("signals", "level"),
     [
-        ([signal.SIGTERM], Urgency.GRACEFUL),
-        ([signal.SIGINT], Urgency.GRACEFUL),
-        ([signal.SIGQUIT], Urgency.QUICK),
-        ([signal.SIGINT, signal.SIGINT], Urgency.QUICK),
-        ([signal.SIGTERM, signal.SIGINT], Urgency.QUICK),
-        ([signal.SIGTERM, signal.SIGTERM], Urgency.GRACEFUL),
-        ([signal.SIGINT, signal.SIGTERM], Urgency.GRACEFUL),
-        ([signal.SIGQUIT, signal.SIGTERM], Urgency.QUICK),
-        ([signal.SIGUSR2], Urgency.HANDOVER),
-        ([signal.SIGUSR2, signal.SIGTERM], Urgency.GRACEFUL),
-        ([signal.SIGUSR2, signal.SIGINT], Urgency.GRACEFUL),
-        ([signal.SIGUSR2, signal.SIGQUIT], Urgency.QUICK),
-        ([signal.SIGTERM, signal.SIGUSR2], Urgency.GRACEFUL),
+        ([signal.SIGTERM], StopLevel.GRACEFUL),
+        ([signal.SIGINT], StopLevel.GRACEFUL),
+        ([signal.SIGQUIT], StopLevel.QUICK),
+        ([signal.SIGINT, signal.SIGINT], StopLevel.QUICK),
+        ([signal.SIGTERM, signal.SIGINT], StopLevel.QUICK),
+        ([signal.SIGTERM, signal.SIGTERM], StopLevel.GRACEFUL),
+        ([signal.SIGINT, signal.SIGTERM], StopLevel.GRACEFUL),
+        ([signal.SIGQUIT, signal.SIGTERM], StopLevel.QUICK),
+        ([signal.SIGUSR2], StopLevel.HANDOVER),
+        ([signal.SIGUSR2, signal.SIGTERM], StopLevel.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGINT], StopLevel.GRACEFUL),
+        ([signal.SIGUSR2, signal.SIGQUIT], StopLevel.QUICK),
+        ([signal.SIGTERM, signal.SIGUSR2], StopLevel.GRACEFUL),
     ],
 )
 def test_what_signals_ask_for(
-    signals: list[signal.Signals], urgency: Urgency, loop: asyncio.AbstractEventLoop, stop: StopRequest
+    signals: list[signal.Signals], level: StopLevel, loop: asyncio.AbstractEventLoop, stop: StopRequest
 ) -> None:
-    assert urgency_after(loop, stop, *signals) == urgency
+    assert level_after(loop, stop, *signals) == level
 
 
 def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
     async def scenario() -> None:
         # From another thread, so that it comes while the loop sleeps, or at the latest right before.
         threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
-        await asyncio.wait_for(stop.wait(Urgency.GRACEFUL), 5)
+        await asyncio.wait_for(stop.wait(StopLevel.GRACEFUL), 5)
 
     loop.run_until_complete(scenario())
-    assert stop.urgency == Urgency.GRACEFUL
+    assert stop.level == StopLevel.GRACEFUL
 
 
 @pytest.mark.parametrize("first", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
@@ -83,12 +84,12 @@ def test_one_more_int_breaks_off_code_that_blocks_the_loop(
     async def blocks() -> None:
         for number in first:
             os.kill(os.getpid(), number)
-        assert stop.urgency == Urgency.NONE  # The loop has had no chance to hear of them.
+        assert stop.level == StopLevel.NONE  # The loop has had no chance to hear of them.
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
     loop.run_until_complete(blocks())
-    loop.run_until_complete(asyncio.wait_for(stop.wait(Urgency.QUICK), 5))
+    loop.run_until_complete(asyncio.wait_for(stop.wait(StopLevel.QUICK), 5))
 
 
 def test_the_handlers_of_before_come_back(loop: asyncio.AbstractEventLoop) -> None:
@@ -118,11 +119,11 @@ def test_outside_the_main_thread_signals_are_left_alone(loop: asyncio.AbstractEv
     assert [signal.getsignal(number) for number in HANDLED] == before
 
 
-def test_urgency_never_falls() -> None:
+def test_level_never_falls() -> None:
     stop = StopRequest()
-    stop.ask(Urgency.QUICK)
-    stop.ask(Urgency.GRACEFUL)
-    assert stop.urgency == Urgency.QUICK
+    stop.ask(StopLevel.QUICK)
+    stop.ask(StopLevel.GRACEFUL)
+    assert stop.level == StopLevel.QUICK
 
 
 def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:

@@ -22,9 +22,9 @@ from ianus.process import serve as module
 from ianus.process.hooks import Hooks
 from ianus.process.resources import open_listeners
 from ianus.process.scoreboard import Board
+from ianus.process.stop_level import StopLevel
 from ianus.process.worker import worker
 from ianus.process.worker.exit import Ending
-from ianus.process.worker.signals import Urgency
 from ianus.process.worker.stack import Wired
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
 from ianus.settings.schema import Settings
@@ -839,5 +839,5 @@ def test_the_log_file_is_opened_before_the_application_starts(
     assert notes == []
 
 
-def test_urgencies_are_ordered() -> None:
-    assert Urgency.NONE < Urgency.HANDOVER < Urgency.GRACEFUL < Urgency.QUICK
+def test_stop_levels_are_ordered() -> None:
+    assert StopLevel.NONE < StopLevel.HANDOVER < StopLevel.GRACEFUL < StopLevel.QUICK
