@@ -11,7 +11,7 @@ import io
 import os
 import stat
 
-_LARGEST = 2**63 - 1  # off_t
+_MAX_OFFSET = 2**63 - 1  # off_t
 
 
 def open_whole(path: object) -> tuple[int, int]:
@@ -49,12 +49,12 @@ def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]
             raise TypeError(f"{name} is an int, not {type(value).__name__}")
         if value is not None and value < 0:
             raise ValueError(f"{name} {value} is negative")
-        if value is not None and value > _LARGEST:
+        if value is not None and value > _MAX_OFFSET:
             raise ValueError(f"{name} {value} is beyond every file")
     start = _position(file, fd) if offset is None else int(offset)  # type: ignore[call-overload]
     left = max(size - start, 0)
     part = left if count is None else min(int(count), left)  # type: ignore[call-overload]
-    if not 0 <= start <= _LARGEST:
+    if not 0 <= start <= _MAX_OFFSET:
         raise ValueError(f"position {start} is in no file")
     own = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
     try:

@@ -1,6 +1,6 @@
-"""Several applications behind one address."""
+"""A gateway that chooses the application by a prefix of the path."""
 from ianus.exchange.http cimport Gateway
 
 
 cdef class Mounts(Gateway):
-    cdef list places                # (prefix, gateway), the longest prefix first
+    cdef list mounted               # (prefix, gateway), the longest prefix first

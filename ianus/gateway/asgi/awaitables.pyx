@@ -17,14 +17,14 @@ cdef enum:
 cdef object DONE = object()
 
 
-cdef object throw(object kind, object value):
+cdef object exception_to_throw(object kind, object value):
     """The exception that the throw() of a coroutine raises for its arguments."""
     if value is not None:
         return value
     return kind() if isinstance(kind, type) else kind
 
 
-cdef object reused(str name):
+cdef object already_awaited(str name):
     return RuntimeError(f"cannot reuse already awaited {name}()")
 
 
@@ -44,7 +44,7 @@ cdef class Receive:
         cdef dict message
         cdef AsgiExchange exchange = self.exchange
         if exchange is None:
-            raise reused("receive")
+            raise already_awaited("receive")
         # However this step ends, unless it suspends, it is the last one.
         self.exchange = None
         while True:
@@ -56,7 +56,7 @@ cdef class Receive:
                 self.waiting = None
             message = exchange.next_message()
             if message is None and exchange.service.ends_streams:
-                message = exchange.message_of_stop()
+                message = exchange.stop_message()
             if message is not None:
                 raise StopIteration(message)
             future = (<AsgiGateway>exchange.gateway).create_future()
@@ -68,7 +68,7 @@ cdef class Receive:
 
     def throw(self, kind, value=None, traceback=None):
         self.close()
-        raise throw(kind, value)
+        raise exception_to_throw(kind, value)
 
     def close(self):
         self.exchange = self.waiting = None
@@ -90,13 +90,13 @@ cdef class Send:
         cdef AsgiExchange exchange = self.exchange
         message = self.message
         if exchange is None:
-            raise reused("send")
+            raise already_awaited("send")
         # However this step ends, unless it suspends, it is the last one.
         self.exchange = None
         if message is not None:
             self.message = None
             if not exchange.disconnected:
-                exchange.handle(message)
+                exchange.handle_message(message)
             else:
                 self.waiting = exchange.discard(message)
                 if self.waiting is None:
@@ -109,12 +109,12 @@ cdef class Send:
                     return step
                 self.waiting = None
                 if exchange.disconnected:
-                    exchange.lost_client()
+                    exchange.on_client_lost()
                     raise StopIteration
             if not exchange.needs_file() and not exchange.congested():
-                if exchange.given - exchange.rested >= YIELD_BYTES and exchange.session is not None:
+                if exchange.produced_bytes - exchange.yielded_at_bytes >= YIELD_BYTES and exchange.session is not None:
                     # A client that takes everything must not keep the loop from the others.
-                    exchange.rested = exchange.given
+                    exchange.yielded_at_bytes = exchange.produced_bytes
                     self.exchange = exchange
                     return None
                 raise StopIteration
@@ -127,7 +127,7 @@ cdef class Send:
 
     def throw(self, kind, value=None, traceback=None):
         self.close()
-        raise throw(kind, value)
+        raise exception_to_throw(kind, value)
 
     def close(self):
         self.exchange = self.message = self.waiting = None

@@ -9,12 +9,12 @@ cdef class AsgiGateway(Gateway):
     cdef object app
     cdef bint eager                 # a task's first step runs as soon as it is made
     cdef object loop
-    cdef dict scope_template        # what all scopes have in common; copied for each request
-    cdef str stripped               # what a proxy has taken off the path, or ""
-    cdef object template_server     # the "server" in it
-    cdef dict asgi                  # the "asgi" dictionary, likewise
-    cdef dict extensions, extensions_1_0    # the "extensions" by HTTP version, likewise
-    cdef bint early_hints           # are among them
+    cdef dict scope_template        # the entries that all scopes share; copied for each request
+    cdef str stripped_prefix        # prefix that a proxy has removed from the path, or ""
+    cdef object last_server         # the "server" in the template
+    cdef dict asgi                  # the "asgi" entry of scopes; copied for each request
+    cdef dict extensions, extensions_1_0    # the "extensions" entry for HTTP/1.1 and 1.0; copied for each request
+    cdef bint early_hints           # the extensions have http.response.early_hint
     cdef dict task_options          # keywords of every asyncio.Task
     cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
@@ -31,32 +31,32 @@ cdef class AsgiExchange(Exchange):
     cdef object task                # until the application has returned
     cdef bint running               # in the gateway's list
     cdef AsgiExchange previous, next
-    cdef bint end_told              # the message with more_body=False was received
-    cdef bint disconnect_told       # http.disconnect was received
+    cdef bint end_received          # the message with more_body=False was received
+    cdef bint disconnect_received   # http.disconnect was received
     cdef list readers               # futures of receive() calls that wait
     cdef list writers               # futures of send() calls that wait
-    cdef flag senders_first         # the client has left, and `readers` are to be woken after `writers`
-    cdef long long given            # bytes of bodies so far, also of one that is thrown away
-    cdef long long rested           # ... when the loop was last let run
-    cdef FileRange file             # sent by zerocopysend, until it has left
-    cdef bint file_is_last          # ... and ends the body
-    cdef object discarded           # decides about send() once there is no client (gateway/asgi/discarding)
+    cdef flag senders_first         # the client has disconnected; `readers` are woken after `writers`
+    cdef long long produced_bytes   # bytes of bodies so far, including discarded ones
+    cdef long long yielded_at_bytes  # value of produced_bytes when the application last let the loop run
+    cdef FileRange file             # sent by zerocopysend, until the kernel has taken it
+    cdef bint file_is_last          # `file` ends the body
+    cdef object discarded_sends     # handles send() after the client has disconnected (gateway/asgi/discarding)
 
     cdef dict scope(self)
-    cdef int count(self, int calls) except -1       # application calls that begin or, below 0, end
+    cdef int count_calls(self, int calls) except -1       # application calls that start (1) or end (-1)
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
-    cdef dict message_of_stop(self)
-    cdef bint only_waits(self) except -1
+    cdef dict stop_message(self)
+    cdef bint is_long_poll(self) except -1
     cdef int end_stopped(self) except -1
-    cdef int handle(self, object message) except -1
+    cdef int handle_message(self, object message) except -1
     cdef int start_response(self, int status, object headers, bint trailing) except -1
     cdef int handle_extension(self, str kind, dict message) except -1
     cdef int send_links(self, object links) except -1
     cdef bint needs_file(self) except -1
     cdef object discard(self, object message)
-    cdef int lost_client(self) except -1
-    cdef int ended(self) except -1
+    cdef int on_client_lost(self) except -1
+    cdef int application_ended(self) except -1
     cdef int report_raised(self, object error) except -1
     cdef bint client_left(self) noexcept
     cdef int end_failed(self) except -1

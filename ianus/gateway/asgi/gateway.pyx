@@ -49,7 +49,7 @@ cdef bytes NO_QUERY = b""
 # would be abandoned without its `finally`; through several middlewares it takes some turns of the loop to get there.
 cdef double SENDERS_FIRST_SECONDS = 0.02
 # Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
-cdef double DEAF_SECONDS = 0.5
+cdef double STOP_NOTICE_SECONDS = 0.5
 
 
 cdef class AsgiGateway(Gateway):
@@ -74,7 +74,7 @@ cdef class AsgiGateway(Gateway):
         self.create_future = loop.create_future
         self.state = state
         # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
-        self.stripped = "" if root_path_kept else root_path
+        self.stripped_prefix = "" if root_path_kept else root_path
         # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
         self.eager = sys.version_info >= (3, 12)
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
@@ -138,9 +138,9 @@ cdef class AsgiGateway(Gateway):
         cdef Request request = exchange.request
         cdef dict scope
         cdef object server = exchange.session.transport.server
-        if server is not self.template_server:
+        if server is not self.last_server:
             # Nearly always that of the last request, so it is part of the template.
-            self.scope_template["server"] = self.template_server = server
+            self.scope_template["server"] = self.last_server = server
         scope = PyDict_Copy(self.scope_template)
         # Copies, because an application may write into what it is given.
         scope["asgi"] = PyDict_Copy(self.asgi)
@@ -154,8 +154,8 @@ cdef class AsgiGateway(Gateway):
         if request.method is not GET:
             # In upper case, by ASGI. The response is framed by the method as it was sent.
             scope["method"] = request.method if request.method is POST else request.method.upper()
-        if self.stripped and request.path != "*":
-            scope["path"] = self.stripped + request.path
+        if self.stripped_prefix and request.path != "*":
+            scope["path"] = self.stripped_prefix + request.path
         else:
             scope["path"] = request.path
         scope["raw_path"] = request.raw_path
@@ -174,7 +174,7 @@ cdef class AsgiExchange(Exchange):
     cdef bint start(self) except -1:
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
         cdef dict scope = self.scope()
-        self.count(1)
+        self.count_calls(1)
         self.running = True
         self.next = gateway.first
         if gateway.first is not None:
@@ -184,7 +184,7 @@ cdef class AsgiExchange(Exchange):
         try:
             task = PyObject_Call(Task, (coroutine,), gateway.task_options)
         except BaseException:
-            self.ended()
+            self.application_ended()
             raise
         if self.running:
             self.task = task
@@ -195,7 +195,7 @@ cdef class AsgiExchange(Exchange):
     cdef dict scope(self):
         return (<AsgiGateway>self.gateway).build_scope(self)
 
-    cdef int count(self, int calls) except -1:
+    cdef int count_calls(self, int calls) except -1:
         return self.into_flight() if calls > 0 else self.out_of_flight()
 
     # Binding: only so can they be marked as coroutine functions, see below.
@@ -232,7 +232,7 @@ cdef class AsgiExchange(Exchange):
         if self.response_complete or self.disconnected:
             return self.disconnect_message()
         if self.buffered:
-            self.end_told = self.request_complete
+            self.end_received = self.request_complete
             return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
         if not self.request_complete:
             if self.peer_finished:
@@ -240,23 +240,23 @@ cdef class AsgiExchange(Exchange):
             self.want_body()
             # Sending 100 may have shown that nobody is there; nobody would wake a future that is made now.
             return self.disconnect_message() if self.disconnected else None
-        if not self.end_told:
-            self.end_told = True
+        if not self.end_received:
+            self.end_received = True
             return {"type": "http.request", "body": b"", "more_body": False}
         return self.disconnect_message() if self.peer_finished else None
 
     cdef dict disconnect_message(self):
-        self.disconnect_told = True
+        self.disconnect_received = True
         return {"type": "http.disconnect"}
 
-    cdef dict message_of_stop(self):
+    cdef dict stop_message(self):
         """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
         if not self.stopped and not self.status and self.request_complete:
             # The application waits for nothing but its client.
             self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
         return self.disconnect_message() if self.stopped else None
 
-    cdef bint only_waits(self) except -1:
+    cdef bint is_long_poll(self) except -1:
         """Whether the task of the request waits in receive(), and has not answered: a long poll.
 
         A receive() of another task does not count: frameworks have one beside each request.
@@ -267,7 +267,7 @@ cdef class AsgiExchange(Exchange):
 
     cdef int drain(self) except -1:
         Exchange.drain(self)
-        if self.service.ends_streams and not self.stopped and self.only_waits():
+        if self.service.ends_streams and not self.stopped and self.is_long_poll():
             self.stop_stream()
         return 0
 
@@ -278,7 +278,7 @@ cdef class AsgiExchange(Exchange):
         return 0
 
     cdef double stop_deadline(self) noexcept:
-        return 0 if self.disconnect_told else self.service.streams_end_since + DEAF_SECONDS
+        return 0 if self.disconnect_received else self.service.streams_end_since + STOP_NOTICE_SECONDS
 
     cdef bint awaits_body(self) noexcept:
         return self.readers is not None and len(self.readers) > 0
@@ -296,7 +296,7 @@ cdef class AsgiExchange(Exchange):
 
     # ---------------------------------------------------------------- send
 
-    cdef int handle(self, object message) except -1:
+    cdef int handle_message(self, object message) except -1:
         """Acts on one message from the application."""
         cdef object body, status, headers
         cdef str kind
@@ -334,7 +334,7 @@ cdef class AsgiExchange(Exchange):
             if not isinstance(body, (bytes, bytearray, memoryview)):
                 raise TypeError(f"response body is bytes, not {type(body).__name__}")
             body = bytes(body)
-        self.given += PyBytes_GET_SIZE(body)
+        self.produced_bytes += PyBytes_GET_SIZE(body)
         return self.send_body(<bytes>body, more)
 
     cdef int start_response(self, int status, object headers, bint trailing) except -1:
@@ -370,7 +370,7 @@ cdef class AsgiExchange(Exchange):
             fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
             part = file_range(fd, offset, count)
             more = bool(message.get("more_body"))
-            self.given += part.left
+            self.produced_bytes += part.left
             self.send_file(part, more, True)
             # Only now: what was refused is not waited for.
             self.file = part
@@ -417,13 +417,13 @@ cdef class AsgiExchange(Exchange):
     cdef object discard(self, object message):
         """Takes a message after the client has left. Returns None, or an iterator that send() has to finish first."""
         cdef object loop = (<AsgiGateway>self.gateway).loop
-        if self.discarded is None:
-            self.discarded = DiscardedSends(loop, finite=self.declared >= 0)
-        return self.discarded.send(
+        if self.discarded_sends is None:
+            self.discarded_sends = DiscardedSends(loop, finite=self.declared >= 0)
+        return self.discarded_sends.send(
             message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
         )
 
-    cdef int lost_client(self) except -1:
+    cdef int on_client_lost(self) except -1:
         """Called when the client has left while send() waited: not an error before spec version 2.4."""
         return 0
 
@@ -431,13 +431,13 @@ cdef class AsgiExchange(Exchange):
 
     def application_returned(self) -> bool:
         """The application's coroutine has returned; called by `run`, once. Returns whether this is a forked child."""
-        self.ended()
+        self.application_ended()
         if self.response_complete or self.disconnected:
             return self.service.forked
         if self.stopped or self.status and self.service.draining:
             self.end_stopped()
             return False
-        if self.disconnect_told:
+        if self.disconnect_received:
             # It was told that nobody listens and took the hint.
             self.break_off()
             return False
@@ -459,7 +459,7 @@ cdef class AsgiExchange(Exchange):
 
     def application_raised(self, error) -> bool:
         """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child."""
-        self.ended()
+        self.application_ended()
         if self.service.forked:
             return True
         try:
@@ -493,7 +493,7 @@ cdef class AsgiExchange(Exchange):
 
     cdef bint client_left(self) noexcept:
         """Whether the application could know that the client has left."""
-        return self.disconnected or self.disconnect_told
+        return self.disconnected or self.disconnect_received
 
     cdef int end_failed(self) except -1:
         """The client gets no more from the application."""
@@ -502,7 +502,7 @@ cdef class AsgiExchange(Exchange):
             return self.end_stopped() if self.stopped else self.fail()
         return 0
 
-    cdef int ended(self) except -1:
+    cdef int application_ended(self) except -1:
         """Leaves the gateway's list; nothing keeps the task any more."""
         self.running = False
         if self.previous is not None:
@@ -513,7 +513,7 @@ cdef class AsgiExchange(Exchange):
             self.next.previous = self.previous
         self.previous = self.next = None
         self.task = None
-        self.count(-1)
+        self.count_calls(-1)
         return 0
 
 

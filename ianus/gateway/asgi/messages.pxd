@@ -1,4 +1,4 @@
-"""The values of an application's ASGI messages."""
+"""Reads the values of an application's ASGI messages."""
 from cpython.object cimport PyObject
 
 
@@ -12,10 +12,10 @@ cdef struct Message:
     PyObject* trailers
 
 
-# Finds the keys by identity, in one pass. False when the message has other keys: then search_message() finds them.
+# Finds the keys by identity, in one pass. Returns False if the message has other keys: then use search_message().
 cdef bint read_message(dict message, Message* m) except -1
 cdef int search_message(dict message, Message* m) except -1
-# A value that the message must have. Raises ValueError.
+# Returns a value that the message must have. Raises ValueError if it has not.
 cdef object required(dict message, str key)
-# The error for a message that comes out of order.
+# Returns the error for a message that is out of order.
 cdef object unexpected(str kind, str expected)

@@ -47,7 +47,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             self.answer(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
             return False
         try:
-            self.accept = accept_value(self.request)
+            self.accept_value = accept_value(self.request)
             self.offered = subprotocols(self.request)
             self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
         except HandshakeError as error:
@@ -69,7 +69,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         del scope["method"]
         return scope
 
-    cdef int count(self, int calls) except -1:
+    cdef int count_calls(self, int calls) except -1:
         self.service.websockets += calls
         return 0
 
@@ -77,24 +77,24 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef dict next_message(self):
         cdef object message
-        if not self.connect_told:
-            self.connect_told = True
+        if not self.connect_received:
+            self.connect_received = True
             return {"type": "websocket.connect"}
         if self.conversation is not None:
             message = self.conversation.take()
             if message is not None:
                 return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
             if self.conversation.code:
-                self.disconnect_told = True
+                self.disconnect_received = True
                 return {
                     "type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason
                 }
         elif self.state == CLOSED or self.disconnected or self.peer_finished:
-            self.disconnect_told = True
+            self.disconnect_received = True
             return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
         return None
 
-    cdef dict message_of_stop(self):
+    cdef dict stop_message(self):
         # drain() tells it, by a close.
         return None
 
@@ -106,7 +106,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if self.peer_finished and not self.conversation.over:
                 self.conversation.lose(LOST, "")
             if self.conversation.over:
-                self.finish()
+                self.finish_tunnel()
         return wake(self.readers)
 
     cdef int notify_writable(self) except -1:
@@ -116,7 +116,7 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     # ---------------------------------------------------------------- send
 
-    cdef int handle(self, object message) except -1:
+    cdef int handle_message(self, object message) except -1:
         cdef PyObject* kind
         if type(message) is not dict:
             message = dict(message)
@@ -127,9 +127,9 @@ cdef class AsgiWebSocket(AsgiExchange):
         name = <object>kind
         if self.state == OPEN:
             if name == "websocket.send":
-                return self.handle_send(<dict>message)
+                return self.send_websocket_message(<dict>message)
             if name == "websocket.close":
-                return self.handle_close(<dict>message)
+                return self.close_websocket(<dict>message)
             raise unexpected(name, "websocket.send' or 'websocket.close")
         if self.state == CONNECTING:
             if name == "websocket.accept":
@@ -138,14 +138,14 @@ cdef class AsgiWebSocket(AsgiExchange):
                 self.state = CLOSED
                 return self.answer(403, None, [], True)
             if name == "websocket.http.response.start":
-                return self.deny(<dict>message)
+                return self.start_denial(<dict>message)
             raise unexpected(name, "websocket.accept', 'websocket.close' or 'websocket.http.response.start")
         if self.state == DENYING:
             if name != "websocket.http.response.body":
                 raise unexpected(name, "websocket.http.response.body")
             body = PyDict_Copy(<dict>message)
             body["type"] = "http.response.body"
-            AsgiExchange.handle(self, body)
+            AsgiExchange.handle_message(self, body)
             if self.response_complete:
                 self.state = CLOSED
             return 0
@@ -160,10 +160,10 @@ cdef class AsgiWebSocket(AsgiExchange):
     # Spec version 2.5: send() raises once the client has left.
 
     cdef object discard(self, object message):
-        self.handle(message)
+        self.handle_message(message)
         return None
 
-    cdef int lost_client(self) except -1:
+    cdef int on_client_lost(self) except -1:
         raise ClientDisconnected
 
     cdef int accept_connection(self, dict message) except -1:
@@ -177,7 +177,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             raise ClientDisconnected
         if self.state != CONNECTING:
             raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
-        fields = [(b"sec-websocket-accept", self.accept)]
+        fields = [(b"sec-websocket-accept", self.accept_value)]
         if subprotocol is not None:
             if subprotocol not in self.offered:
                 raise ValueError(f"subprotocol {subprotocol!r} is not among those that the client offers")
@@ -204,7 +204,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.session.transport.resume_soon()
         return self.drain() if self.service.draining else 0
 
-    cdef int deny(self, dict message) except -1:
+    cdef int start_denial(self, dict message) except -1:
         """The extension websocket.http.response: an HTTP response in place of the handshake's."""
         if self.client_left():
             raise ClientDisconnected
@@ -213,7 +213,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.state = DENYING
         return 0
 
-    cdef int handle_send(self, dict message) except -1:
+    cdef int send_websocket_message(self, dict message) except -1:
         cdef object text = value_of(message, "text")
         cdef object data = value_of(message, "bytes")
         cdef object content
@@ -233,10 +233,10 @@ cdef class AsgiWebSocket(AsgiExchange):
                 content = bytes(content)
         if self.disconnected or self.conversation.code:
             raise ClientDisconnected
-        self.given += len(content)
+        self.produced_bytes += len(content)
         return self.conversation.send(content)
 
-    cdef int handle_close(self, dict message) except -1:
+    cdef int close_websocket(self, dict message) except -1:
         code = message.get("code")
         reason = message.get("reason")
         self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
@@ -259,14 +259,14 @@ cdef class AsgiWebSocket(AsgiExchange):
         return self.conversation.received(data, size)
 
     cdef double tunnel_deadline(self) noexcept:
-        cdef double stop = self.stop_time()
+        cdef double stop = self.stop_close_time()
         cdef double deadline = self.conversation.deadline()
         return stop if stop and (deadline == 0 or stop < deadline) else deadline
 
     cdef int tunnel_expired(self) except -1:
-        cdef double stop = self.stop_time()
+        cdef double stop = self.stop_close_time()
         if stop and monotonic() >= stop:
-            self.close_by_stop()
+            self.close_for_stop()
         else:
             self.conversation.expired()
         self.notify_readable()
@@ -274,17 +274,17 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int drain(self) except -1:
         # A successor lets us take the time in which answers that are on their way can be given.
-        return 0 if self.service.handover else self.close_by_stop()
+        return 0 if self.service.handover else self.close_for_stop()
 
-    cdef double stop_time(self) noexcept:
+    cdef double stop_close_time(self) noexcept:
         if not self.service.handover or self.conversation.code:
             return 0
         return self.service.drains_since + self.service.deadlines.drain_idle
 
-    cdef int close_by_stop(self) except -1:
+    cdef int close_for_stop(self) except -1:
         return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
 
-    cdef int finish(self) except -1:
+    cdef int finish_tunnel(self) except -1:
         """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
         if self.session is not None:
             self.session.input_cut = not self.conversation.peer_closed
@@ -304,11 +304,11 @@ cdef class AsgiWebSocket(AsgiExchange):
     # ---------------------------------------------------------------- the end
 
     def application_returned(self) -> bool:
-        self.ended()
+        self.application_ended()
         if self.conversation is not None:
             if not self.service.forked:
                 self.close_open(NORMAL, "")
-        elif self.disconnect_told and not self.response_complete:
+        elif self.disconnect_received and not self.response_complete:
             # It was told that nobody listens and took the hint.
             self.break_off()
         elif not self.response_complete and not self.disconnected:
@@ -319,7 +319,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int end_failed(self) except -1:
         if self.conversation is None:
             return AsgiExchange.end_failed(self)
-        return self.close_by_stop() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
+        return self.close_for_stop() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
 
 
 cdef object value_of(dict message, str key):

@@ -35,75 +35,75 @@ OF_MOUNT = Fixes(
 )
 
 
-def recognise(app: Any, name: str, asked: str = "auto", fixes: Fixes = OF_APP) -> Interface:
+def recognise(app: Any, name: str, requested: str = "auto", fixes: Fixes = OF_APP) -> Interface:
     """What `app` speaks.
 
-    asked: as --interface has it. Where it leaves no choice nobody looks at parameters, which may mislead.
+    requested: as --interface has it. Where it leaves no choice nobody looks at parameters, which may mislead.
 
     Raises StartupError for what is no such application.
     """
     if not callable(app):
         raise StartupError(f"{name} is {kind_of(app)}, which is not an application: it cannot be called.")
-    if asked in ("asgi3", "asgi2"):
-        return cast(Interface, asked)
-    if asked == "wsgi":
+    if requested in ("asgi3", "asgi2"):
+        return cast(Interface, requested)
+    if requested == "wsgi":
         if _is_async(app):
             raise StartupError(f"{name} is async, which a WSGI application is not; leave --interface wsgi out.")
         return "wsgi"
-    may_be_wsgi = asked == "auto" and not _is_async(app)
-    taken = parameters(app)
-    if may_be_wsgi and _is_around_view(app):
+    may_be_wsgi = requested == "auto" and not _is_async(app)
+    params = parameters(app)
+    if may_be_wsgi and _is_decorated_view(app):
         return "wsgi"
-    if taken is None:
+    if params is None:
         if may_be_wsgi:
             raise _ambiguous(name, fixes)
         return "asgi3"
     if inspect.isclass(app):
-        return _recognise_class(app, taken, name, fixes, may_be_wsgi)
-    if may_be_wsgi and ("start_response" in taken.names[:2] or taken.exactly(2)):
+        return _recognise_class(app, params, name, fixes, may_be_wsgi)
+    if may_be_wsgi and ("start_response" in params.names[:2] or params.exactly(2)):
         return "wsgi"
-    return _recognise_asgi(app, taken, name, fixes, may_be_wsgi)
+    return _recognise_asgi(app, params, name, fixes, may_be_wsgi)
 
 
-def _recognise_asgi(app: Any, taken: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
+def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
     """Of what is no WSGI application for certain."""
-    is_named = "scope" in "".join(taken.names[:1]) or taken.names[1:3] == ("receive", "send")
-    if taken.accepts(0) and not is_named:
+    is_named = "scope" in "".join(params.names[:1]) or params.names[1:3] == ("receive", "send")
+    if params.accepts(0) and not is_named:
         raise StartupError(
             f"{name} is not an application: it can be called without arguments. "
             f"If it returns an application {fixes.call}."
         )
-    if may_be_wsgi and not is_named and taken.accepts(1) and inspect.isfunction(app):
+    if may_be_wsgi and not is_named and params.accepts(1) and inspect.isfunction(app):
         raise StartupError(
-            f"{name} takes ({', '.join(taken.names)}), a WSGI application (environ, start_response) and an ASGI "
+            f"{name} takes ({', '.join(params.names)}), a WSGI application (environ, start_response) and an ASGI "
             f"application (scope, receive, send). If it makes one, give its parameters defaults and {fixes.call}; "
             f"if it is one, {fixes.interface}."
         )
-    if may_be_wsgi and not is_named and taken.accepts(2):
+    if may_be_wsgi and not is_named and params.accepts(2):
         raise _ambiguous(name, fixes)
-    if taken.accepts(3):
+    if params.accepts(3):
         return "asgi3"
-    if taken.accepts(1) and not _is_async(app):
+    if params.accepts(1) and not _is_async(app):
         return "asgi2"
-    if "start_response" in taken.names[:2] and _is_async(app):
+    if "start_response" in params.names[:2] and _is_async(app):
         raise StartupError(
-            f"{name} is async and takes ({', '.join(taken.names)}), as a WSGI application would, which is not async."
+            f"{name} is async and takes ({', '.join(params.names)}), as a WSGI application would, which is not async."
         )
     raise StartupError(
-        f"{name} is not an application: it takes ({', '.join(taken.names)}) and would be called with "
+        f"{name} is not an application: it takes ({', '.join(params.names)}) and would be called with "
         "(scope, receive, send)" + (" or with (environ, start_response)." if may_be_wsgi else ".")
     )
 
 
-def _recognise_class(app: Any, taken: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
+def _recognise_class(app: Any, params: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
     """A class is an application where making an instance is the call that the interface asks for."""
-    if taken.accepts(3) and hasattr(app, "__await__"):
+    if params.accepts(3) and hasattr(app, "__await__"):
         return "asgi3"
-    if taken.accepts(2) and hasattr(app, "__iter__") and may_be_wsgi:
+    if params.accepts(2) and hasattr(app, "__iter__") and may_be_wsgi:
         return "wsgi"  # PEP 3333, AppClass: the instance is the response
     call = inspect.getattr_static(app, "__call__", None)  # `app.__call__` could be the metaclass's
     of_call = parameters(call) if call is not None else None
-    if taken.least == 1 and (of_call is None or of_call.accepts(3)) and inspect.iscoroutinefunction(call):
+    if params.min_count == 1 and (of_call is None or of_call.accepts(3)) and inspect.iscoroutinefunction(call):
         return "asgi2"  # 3: self, receive, send
     raise StartupError(
         f"{name} is a class, not an application; serve an instance of it. "
@@ -111,7 +111,7 @@ def _recognise_class(app: Any, taken: "Parameters", name: str, fixes: Fixes, may
     )
 
 
-def _is_around_view(app: Any) -> bool:
+def _is_decorated_view(app: Any) -> bool:
     """Whether it is a function of a request that a decorator of Werkzeug or WebOb has made a WSGI application.
 
     These take any arguments and show the parameters of the function. It would have to be async to be one of ASGI.
@@ -155,17 +155,17 @@ def unwrap_partial(app: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How something can be called with positional arguments only: with `least` to `most`."""
+    """How something can be called with positional arguments only: with `min_count` to `max_count`."""
 
     names: tuple[str, ...]
-    least: int
-    most: float
+    min_count: int
+    max_count: float
 
     def accepts(self, count: int) -> bool:
-        return self.least <= count <= self.most
+        return self.min_count <= count <= self.max_count
 
     def exactly(self, count: int) -> bool:
-        return self.least == self.most == count
+        return self.min_count == self.max_count == count
 
 
 def parameters(app: Any) -> Parameters | None:
@@ -173,7 +173,7 @@ def parameters(app: Any) -> Parameters | None:
     seen: list[int] = []
     while app is not None and id(app) not in seen:
         for found in _signatures(app):
-            if found is not None and found.most != float("inf"):
+            if found is not None and found.max_count != float("inf"):
                 return found
         seen.append(id(app))
         app = _enclosed(app)
@@ -212,14 +212,14 @@ def _signature(app: Any, *, follow: bool = True) -> Parameters | None:
 
 
 def _positional(signature: inspect.Signature) -> Parameters:
-    names, least, most = [], 0, 0.0
+    names, min_count, max_count = [], 0, 0.0
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             names.append(parameter.name)
-            most += 1
-            least += parameter.default is parameter.empty
+            max_count += 1
+            min_count += parameter.default is parameter.empty
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            most = float("inf")
+            max_count = float("inf")
         elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
-            return Parameters((*names, parameter.name), least, -1)  # cannot be called by position at all
-    return Parameters(tuple(names), least, most)
+            return Parameters((*names, parameter.name), min_count, -1)  # cannot be called by position at all
+    return Parameters(tuple(names), min_count, max_count)

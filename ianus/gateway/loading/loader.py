@@ -245,10 +245,10 @@ def _offer(holder: Any, name: str) -> str:
 def _looks_like_an_application(value: Any) -> bool:
     if inspect.isclass(value) or not callable(value):
         return False
-    taken = parameters(value)
-    if taken is None:
+    params = parameters(value)
+    if params is None:
         return False
-    return taken.names[:3] == ("scope", "receive", "send") or taken.names[1:2] == ("start_response",)
+    return params.names[:3] == ("scope", "receive", "send") or params.names[1:2] == ("start_response",)
 
 
 # --- Factories, and what is called in another way ---
@@ -260,10 +260,10 @@ def _make(factory: Any, name: str) -> Any:
             f"{name} is {kind_of(factory)}, not a function that makes the application. "
             "Leave --factory and () out if it is the application itself."
         )
-    taken = parameters(factory)
-    if taken is not None and not taken.accepts(0):
+    params = parameters(factory)
+    if params is not None and not params.accepts(0):
         raise StartupError(
-            f"The factory {name} needs arguments ({', '.join(taken.names)}), and it is called without "
+            f"The factory {name} needs arguments ({', '.join(params.names)}), and it is called without "
             "any. Give them defaults, or leave --factory and () out if it is the application itself."
         )
     try:

@@ -1,45 +1,47 @@
-"""Threads that have nothing to do, the most recently parked one first.
+"""A stack of the pool's idle threads: the thread that parked last is woken first.
 
-Why that order: at concurrency k the same few threads then serve all requests, so thread-local database connections stay
-few, and threads that are not needed age at the bottom, where they leave.
+Reason for this order: at concurrency k the same few threads serve all requests, so applications open few thread-local
+database connections. Threads that are not needed stay at the bottom, where they exit after a time.
 """
 from ianus.gateway.threads.thread_api cimport PyThread_type_lock, clockid_t
 
 
-# What a thread is woken for
-cdef enum Order:
-    NONE
-    LEAD        # to take the lead
-    WATCH       # the same, but there is nothing to do yet: it sleeps on, as the leader
-    LEAVE       # to end
-    SIGNALS     # to run Python's signal handlers; only the main thread
+cdef enum WakeReason:
+    NOT_WOKEN
+    LEAD                    # take the lead
+    LEAD_IDLE               # take the lead, but there is no work yet: sleep as the leader
+    EXIT                    # exit
+    RUN_SIGNAL_HANDLERS     # run Python's signal handlers; only for the main thread
 
 
-cdef struct Place:                  # a thread's; owned by its Member (leader.pxd)
-    PyThread_type_lock signal       # released once for each order: a binary semaphore
-    PyThread_type_lock room         # likewise, for a response whose client has read on
-    Order order                     # under the parking's lock
-    bint parked                     # it is in the list; under the parking's lock
-    Place* below                    # the next one down, likewise
+# One thread's entry in the stack. Owned by its PoolThread (pool.pxd).
+cdef struct IdleThread:
+    PyThread_type_lock wake_semaphore       # released once for each wake-up: a binary semaphore
+    PyThread_type_lock writable_semaphore   # released when the client has read more of the thread's response
+    WakeReason reason               # guarded by IdleStack.lock
+    bint is_idle                    # it is in the stack; guarded by IdleStack.lock
+    IdleThread* below               # the next one down, borrowed; guarded by IdleStack.lock
     clockid_t clock                 # the thread's CPU time
 
 
-cdef struct Parking:
-    PyThread_type_lock lock         # guards the list and the orders; nobody waits or runs Python code with it
-    Place* top
-    bint closed                     # nobody parks any more, likewise
+cdef struct IdleStack:
+    PyThread_type_lock lock         # guards the stack and the reasons; its holder neither waits nor runs Python code
+    IdleThread* top                 # borrowed from its PoolThread
+    bint closed                     # no thread parks any more; guarded by `lock`
 
 
-# Parks the calling thread until it is told something, or `patience` seconds have passed and it is not the last one.
-# interruptible: a signal ends it, too (SIGNALS).
-cdef Order park(Parking* parking, Place* place, double patience, bint interruptible) noexcept nogil
-# Tells all to leave, also those who come to park later.
-cdef void close_parking(Parking* parking) noexcept nogil
-# Wakes the most recently parked thread, if there is one; whether there was.
-cdef bint tell_top(Parking* parking, Order order) noexcept nogil
-# The same without waking it, for who holds the lock already, when somebody is parked.
-cdef Place* take_top(Parking* parking, Order order) noexcept nogil
-# Wakes a certain thread, or lets it not sleep next time. It must not have an order already, except SIGNALS.
-cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil
-# Does this for SIGNALS, unless the thread has an order.
-cdef void tell_signals(Parking* parking, Place* place) noexcept nogil
+# Parks the calling thread until it is woken. After max_seconds it returns EXIT, unless it is the bottom one.
+# interruptible: a signal wakes it, too (RUN_SIGNAL_HANDLERS).
+cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double max_seconds, bint interruptible) noexcept nogil
+# Wakes all threads with EXIT. Threads that park later get EXIT at once.
+cdef void close_idle_stack(IdleStack* idle_stack) noexcept nogil
+# Wakes the thread that parked last. Returns whether there was one.
+cdef bint wake_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil
+# Removes the top thread and gives it its reason. The caller holds the lock, has checked that the stack is not empty,
+# and releases the thread's wake_semaphore.
+cdef IdleThread* pop_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil
+# Wakes one certain thread; if it is not parked, its next park() returns at once. It must not have a reason already,
+# except RUN_SIGNAL_HANDLERS.
+cdef void wake_thread(IdleStack* idle_stack, IdleThread* thread, WakeReason reason) noexcept nogil
+# Wakes one certain thread with RUN_SIGNAL_HANDLERS, unless it has another reason.
+cdef void wake_for_signals(IdleStack* idle_stack, IdleThread* thread) noexcept nogil

@@ -1,4 +1,4 @@
-"""See parking.pxd.
+"""See idle_stack.pxd.
 
 Compiled because threads that hold no GIL wake others here.
 """
@@ -8,99 +8,99 @@ from ianus.gateway.threads.thread_api cimport (
 )
 
 
-cdef Order park(Parking* parking, Place* place, double patience, bint interruptible) noexcept nogil:
+cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double idle_seconds, bint interruptible) noexcept nogil:
     """The bottom one waits for as long as it takes: an idle server does not wake."""
-    cdef Order order
+    cdef WakeReason reason
     cdef int outcome
-    cdef long long microseconds = <long long>(patience * 1e6)
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    if parking.closed:
-        PyThread_release_lock(parking.lock)
-        return LEAVE
-    if place.order == NONE:
-        place.parked = True
-        place.below = parking.top
-        parking.top = place
-        if place.below == NULL:
+    cdef long long microseconds = <long long>(idle_seconds * 1e6)
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    if idle_stack.closed:
+        PyThread_release_lock(idle_stack.lock)
+        return EXIT
+    if thread.reason == NOT_WOKEN:
+        thread.is_idle = True
+        thread.below = idle_stack.top
+        idle_stack.top = thread
+        if thread.below == NULL:
             microseconds = -1
-    PyThread_release_lock(parking.lock)
+    PyThread_release_lock(idle_stack.lock)
     while True:
-        outcome = PyThread_acquire_lock_timed(place.signal, microseconds, interruptible)
-        PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-        order = place.order
+        outcome = PyThread_acquire_lock_timed(thread.wake_semaphore, microseconds, interruptible)
+        PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+        reason = thread.reason
         if outcome == PY_LOCK_ACQUIRED:
-            place.order = NONE
-        elif outcome == PY_LOCK_INTR and order == NONE:
-            unlink(parking, place)
-            order = SIGNALS
-        elif order != NONE or place.below == NULL:
+            thread.reason = NOT_WOKEN
+        elif outcome == PY_LOCK_INTR and reason == NOT_WOKEN:
+            remove(idle_stack, thread)
+            reason = RUN_SIGNAL_HANDLERS
+        elif reason != NOT_WOKEN or thread.below == NULL:
             # It was told just now, so the signal is about to come; or those below it have left meanwhile.
-            PyThread_release_lock(parking.lock)
+            PyThread_release_lock(idle_stack.lock)
             microseconds = -1
             continue
         else:
-            unlink(parking, place)
-            order = LEAVE
-        PyThread_release_lock(parking.lock)
-        return order
+            remove(idle_stack, thread)
+            reason = EXIT
+        PyThread_release_lock(idle_stack.lock)
+        return reason
 
 
-cdef void unlink(Parking* parking, Place* place) noexcept nogil:
-    cdef Place** link = &parking.top
-    while link[0] != place:
+cdef void remove(IdleStack* idle_stack, IdleThread* thread) noexcept nogil:
+    cdef IdleThread** link = &idle_stack.top
+    while link[0] != thread:
         link = &link[0].below
-    link[0] = place.below
-    place.below = NULL
-    place.parked = False
+    link[0] = thread.below
+    thread.below = NULL
+    thread.is_idle = False
 
 
-cdef void close_parking(Parking* parking) noexcept nogil:
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    parking.closed = True
-    while parking.top != NULL:
-        PyThread_release_lock(take_top(parking, LEAVE).signal)
-    PyThread_release_lock(parking.lock)
+cdef void close_idle_stack(IdleStack* idle_stack) noexcept nogil:
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    idle_stack.closed = True
+    while idle_stack.top != NULL:
+        PyThread_release_lock(pop_top(idle_stack, EXIT).wake_semaphore)
+    PyThread_release_lock(idle_stack.lock)
 
 
-cdef bint tell_top(Parking* parking, Order order) noexcept nogil:
-    cdef Place* place = NULL
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    if parking.top != NULL:
-        place = take_top(parking, order)
-    PyThread_release_lock(parking.lock)
-    if place == NULL:
+cdef bint wake_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil:
+    cdef IdleThread* thread = NULL
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    if idle_stack.top != NULL:
+        thread = pop_top(idle_stack, reason)
+    PyThread_release_lock(idle_stack.lock)
+    if thread == NULL:
         return False
-    PyThread_release_lock(place.signal)
+    PyThread_release_lock(thread.wake_semaphore)
     return True
 
 
-cdef Place* take_top(Parking* parking, Order order) noexcept nogil:
-    """The caller signals it, best without the lock: who wakes wants that at once. A thread that has an order does not
-    end before it has the signal, so `place` is there so long.
+cdef IdleThread* pop_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil:
+    """The caller signals it, best without the lock: who wakes wants that at once. A thread that has a reason does not
+    end before it has the signal, so `thread` is there so long.
     """
-    cdef Place* place = parking.top
-    unlink(parking, place)
-    place.order = order
-    return place
+    cdef IdleThread* thread = idle_stack.top
+    remove(idle_stack, thread)
+    thread.reason = reason
+    return thread
 
 
-cdef void tell(Parking* parking, Place* place, Order order) noexcept nogil:
+cdef void wake_thread(IdleStack* idle_stack, IdleThread* thread, WakeReason reason) noexcept nogil:
     cdef bint is_signalled
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    if place.parked:
-        unlink(parking, place)
-    is_signalled = place.order != NONE
-    place.order = order
-    PyThread_release_lock(parking.lock)
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    if thread.is_idle:
+        remove(idle_stack, thread)
+    is_signalled = thread.reason != NOT_WOKEN
+    thread.reason = reason
+    PyThread_release_lock(idle_stack.lock)
     if not is_signalled:
-        PyThread_release_lock(place.signal)
+        PyThread_release_lock(thread.wake_semaphore)
 
 
-cdef void tell_signals(Parking* parking, Place* place) noexcept nogil:
-    cdef bint has_order
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    has_order = place.order != NONE
-    PyThread_release_lock(parking.lock)
-    # Another order can be given meanwhile by another thread only with the crew's lock, which the caller has.
-    if not has_order:
-        tell(parking, place, SIGNALS)
+cdef void wake_for_signals(IdleStack* idle_stack, IdleThread* thread) noexcept nogil:
+    cdef bint has_reason
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    has_reason = thread.reason != NOT_WOKEN
+    PyThread_release_lock(idle_stack.lock)
+    # Another reason can be given meanwhile by another thread only with the crew's lock, which the caller has.
+    if not has_reason:
+        wake_thread(idle_stack, thread, RUN_SIGNAL_HANDLERS)

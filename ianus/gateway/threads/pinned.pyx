@@ -1,49 +1,49 @@
-"""A crew whose application is called in the main thread (Crew.start(pinned=True)).
+"""A crew whose application is called in the main thread (ThreadPool.start(pinned=True)).
 
 The main thread is a member like others, but not a thread of the crew's own. Python runs signal handlers in it alone, so
 it must not sleep through a signal. Another thread reads from the wake-up descriptor that one has arrived, and wakes it.
 
 Compiled because it uses the crew's locks.
 """
-from ianus.gateway.threads.pool cimport Crew, Member
-from ianus.gateway.threads.idle_stack cimport LEAD, tell_signals
+from ianus.gateway.threads.pool cimport PoolThread, ThreadPool
+from ianus.gateway.threads.idle_stack cimport LEAD, wake_for_signals
 
 
-cdef Member pinned_member(Crew crew):
-    cdef Member member
-    for member in crew.members:
-        if crew.pinned and &member.place == crew.home:
+cdef PoolThread pinned_pool_thread(ThreadPool pool):
+    cdef PoolThread member
+    for member in pool.pool_threads:
+        if pool.pinned_to_main and &member.idle_thread == pool.pinned_thread:
             return member
     return None
 
 
-def serve_pinned(Crew crew not None) -> None:
+def run_pinned_thread(ThreadPool pool not None) -> None:
     """Calls the application in this thread, the main one, until the crew stops. For a crew that has started."""
-    cdef Member member = pinned_member(crew)
+    cdef PoolThread member = pinned_pool_thread(pool)
     if member is not None and not member.ident:
-        crew.run(member, <int>LEAD)
+        pool.run(member, <int>LEAD)
 
 
-def has_call(Crew crew not None) -> bool:
+def is_in_call(ThreadPool pool not None) -> bool:
     """Returns whether the main thread is in a call of the application."""
-    cdef Member member = pinned_member(crew)
+    cdef PoolThread member = pinned_pool_thread(pool)
     return member is not None and member.exchange is not None
 
 
-def on_signal(Crew crew not None) -> None:
+def on_signal(ThreadPool pool not None) -> None:
     """Has the main thread run signal handlers, if it sleeps. For other threads."""
-    cdef Member member
-    crew.enter()
+    cdef PoolThread member
+    pool.lock()
     try:
-        member = pinned_member(crew)
+        member = pinned_pool_thread(pool)
         if member is None:
             return
-        crew.has_signals = True
-        if member.exchange is not None and member.exchange.waiting:
-            member.exchange.waiting = False
-            crew.make_room(member.exchange)
-        if crew.leader == crew.home:
-            crew.wake()
-        tell_signals(&crew.parking, crew.home)
+        pool.signals_pending = True
+        if member.exchange is not None and member.exchange.waits_for_client:
+            member.exchange.waits_for_client = False
+            pool.resume_writer(member.exchange)
+        if pool.leader == pool.pinned_thread:
+            pool.wake_leader()
+        wake_for_signals(&pool.idle_stack, pool.pinned_thread)
     finally:
-        crew.leave()
+        pool.unlock()

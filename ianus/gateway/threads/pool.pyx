@@ -25,75 +25,75 @@ from ianus.exchange.base cimport Poller
 from ianus.runtime.chaos cimport pause
 from ianus.gateway.threads.thread_api cimport (
     NOWAIT_LOCK, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
-    PyThread_get_thread_ident, PyThread_release_lock, free_lock, new_lock, new_signal, seconds_of, store,
-    thread_clock, waits,
+    PyThread_get_thread_ident, PyThread_release_lock, atomic_store, free_lock, new_lock, new_semaphore, seconds_of,
+    thread_clock, voluntary_switches,
 )
 from ianus.gateway.threads.idle_stack cimport (
-    LEAD, LEAVE, NONE, SIGNALS, WATCH, Order, close_parking, park, tell, tell_top,
+    EXIT, LEAD, LEAD_IDLE, NOT_WOKEN, RUN_SIGNAL_HANDLERS, WakeReason, close_idle_stack, park, wake_thread, wake_top,
 )
-from ianus.gateway.threads.predictor cimport learn, likely_blocks, worth_measuring
+from ianus.gateway.threads.predictor cimport learn, likely_blocks, should_measure
 from ianus.gateway.threads.watchdog cimport (
-    CALL, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog,
+    CALL_INCREMENT, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog,
 )
-from ianus.gateway.wsgi.gateway cimport Threads, WsgiExchange
+from ianus.gateway.wsgi.gateway cimport WsgiExchange, WsgiExecutor
 from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
 
 
-cdef double TOGETHER = 0.001    # seconds that a finished response may wait for others to be sent with
-cdef int MANY = 16              # events that were ready at once, where that is worth while
-cdef double PATIENCE = 10.0     # seconds behind which a parked thread that is not the last one leaves
-cdef double HIRE_AGAIN = 1.0    # seconds behind which the system is asked for threads again, when it gave none
-cdef double COMPLAIN_AGAIN = 60.0    # seconds between two messages about that
+cdef double GATHER_SECONDS = 0.001          # maximum time that a finished response waits for others to be sent with
+cdef int GATHER_MIN_EVENTS = 16             # number of events ready at once from which responses are gathered
+cdef double MAX_IDLE_SECONDS = 10.0         # a thread that is parked for longer exits, unless it is the bottom one
+cdef double RETRY_SPAWN_SECONDS = 1.0       # time until threads are started again after the system refused one
+cdef double SPAWN_FAILURE_LOG_SECONDS = 60.0    # minimum time between two log messages about that
 
 
-cdef class Member:
+cdef class PoolThread:
     def __cinit__(self):
-        self.place.signal = new_signal()
-        self.place.room = new_signal()
+        self.idle_thread.wake_semaphore = new_semaphore()
+        self.idle_thread.writable_semaphore = new_semaphore()
 
     def __dealloc__(self):
-        free_lock(self.place.signal)
-        free_lock(self.place.room)
+        free_lock(self.idle_thread.wake_semaphore)
+        free_lock(self.idle_thread.writable_semaphore)
 
 
-cdef class Crew(Threads):
+cdef class ThreadPool(WsgiExecutor):
     """Threads for WSGI applications.
 
     threads: application calls at once, at most. With 1, all are made in one and the same thread.
     """
 
     def __cinit__(self):
-        self.lock = new_lock()
-        self.parking.lock = new_lock()
-        self.watchdog.alarm = new_signal()
-        self.watchdog.gone = new_signal()
-        self.watchdog.parking = &self.parking
-        self.work = new_signal()
+        self.mutex = new_lock()
+        self.idle_stack.lock = new_lock()
+        self.watchdog.alarm = new_semaphore()
+        self.watchdog.ended = new_semaphore()
+        self.watchdog.idle_stack = &self.idle_stack
+        self.work_semaphore = new_semaphore()
 
     def __init__(self, *, int threads=64):
         if threads < 1:
             raise ValueError("at least one thread calls the application")
-        self.asked = self.limit = threads
-        self.most = threads + 1
-        self.members = []
-        self.leavers = []
+        self.max_calls = self.current_limit = threads
+        self.max_threads = threads + 1
+        self.pool_threads = []
+        self.exiting = []
         self.posted = []
 
     def __dealloc__(self):
         # Every thread holds a reference, so that none is left; and who leaves last ends the watchdog.
-        free_lock(self.lock)
-        free_lock(self.parking.lock)
+        free_lock(self.mutex)
+        free_lock(self.idle_stack.lock)
         free_lock(self.watchdog.alarm)
-        free_lock(self.watchdog.gone)
-        free_lock(self.work)
+        free_lock(self.watchdog.ended)
+        free_lock(self.work_semaphore)
 
     # ---------------------------------------------------------------- the owner's side
 
     def start(self, Poller reactor not None, *, bint shared, bint pinned=False) -> None:
         """Begins to serve. shared: an event loop serves the reactor; else the crew does. pinned: the application is
-        called in the thread that calls serve_pinned() (pinned.pyx), and in no other.
+        called in the thread that calls run_pinned_thread() (pinned.pyx), and in no other.
 
         Must come after any fork of the server's own. Raises RuntimeError when the system gives no threads.
         """
@@ -102,376 +102,381 @@ cdef class Crew(Threads):
         if shared:
             reactor.on_wake = self.collect_posted
         start_watchdog(&self.watchdog)
-        self.enter()
+        self.lock()
         try:
             if pinned:
-                self.pinned = True
-                self.members.append(Member())
-            elif not self.hire(LEAD):
+                self.pinned_to_main = True
+                self.pool_threads.append(PoolThread())
+            elif not self.spawn_thread(LEAD):
                 raise RuntimeError("the system gives no thread to call the application in")
-            if self.asked == 1:
-                self.home = &(<Member>self.members[0]).place
+            if self.max_calls == 1:
+                self.pinned_thread = &(<PoolThread>self.pool_threads[0]).idle_thread
         except BaseException:
             stop_watchdog(&self.watchdog)
             raise
         finally:
-            self.leave()
+            self.unlock()
 
     def exclusively(self, function):
         """Calls function() while nobody else touches the reactor; returns what it returns."""
         if self.shared:
             return function()
-        self.enter()
+        self.lock()
         try:
             result = function()
             self.poller.settle()
             return result
         finally:
-            self.leave()
+            self.unlock()
 
-    def stop(self, on_gone) -> None:
-        """Lets every thread end as soon as it makes no call; the last one calls on_gone()."""
+    def stop(self, on_all_exited) -> None:
+        """Lets every thread end as soon as it makes no call; the last one calls on_all_exited()."""
         cdef WsgiExchange exchange
         cdef bint gone
-        self.enter()
+        self.lock()
         try:
             self.stopping = True
-            self.on_gone = on_gone
-            close_parking(&self.parking)
+            self.on_all_exited = on_all_exited
+            close_idle_stack(&self.idle_stack)
             # Nobody is there any more to whom the watchdog could give the lead, and with it what was gathered.
-            self.settle()
-            self.wake()
-            gone = not self.members
-            while self.first is not None:
+            self.flush_finished()
+            self.wake_leader()
+            gone = not self.pool_threads
+            while self.first_queued is not None:
                 # What still waits for a thread is abandoned, as its connection is. One by one: a long chain would be
-                # freed in as deep a recursion, and nobody else unties exchanges, which know the crew.
-                exchange = self.first
-                self.first = exchange.next
+                # freed in as deep a recursion, and nobody else unties exchanges, which know the pool.
+                exchange = self.first_queued
+                self.first_queued = exchange.next
                 exchange.next = None
-                exchange.uncount()
-            self.last = None
+                exchange.remove_from_flight()
+            self.last_queued = None
         finally:
-            self.leave()
+            self.unlock()
         if gone:
             with nogil:
                 stop_watchdog(&self.watchdog)
-            on_gone()
+            on_all_exited()
 
     def close(self) -> None:
         """Lets go of the reactor, which is closed. What calls still produce is nobody's."""
         cdef WsgiExchange exchange
-        self.enter()
+        self.lock()
         self.closed = True
         for exchange in self.posted:
-            exchange.drop()
+            exchange.discard_outbox()
         self.posted = []
-        self.leave()
+        self.unlock()
 
     def join(self, double limit) -> None:
         """Waits up to `limit` seconds for the threads that have left to end, with what applications keep in them."""
         cdef double until = monotonic() + limit
-        for thread in self.leavers:
+        for thread in self.exiting:
             thread.join(max(until - monotonic(), 0))
 
     @property
     def threads(self) -> int:
         """Threads alive."""
-        return len(self.members)
+        return len(self.pool_threads)
 
     def waiting(self):
         """The request that waits first for a thread although another call may be made, or None."""
-        self.enter()
+        self.lock()
         try:
-            return self.first if self.calls < self.limit else None
+            return self.first_queued if self.calls < self.current_limit else None
         finally:
-            self.leave()
+            self.unlock()
 
     def running_calls(self) -> list:
         """(request line, age in seconds, thread ident) of each application call."""
-        cdef Member member
+        cdef PoolThread member
         cdef double now = monotonic()
         calls = []
-        self.enter()
+        self.lock()
         try:
-            for member in self.members:
+            for member in self.pool_threads:
                 if member.exchange is not None:
-                    calls.append((member.exchange.request_line(), now - member.since, member.ident))
+                    calls.append((member.exchange.request_line(), now - member.call_started, member.ident))
         finally:
-            self.leave()
+            self.unlock()
         return calls
 
     # ---------------------------------------------------------------- the exchanges' side
 
     cdef int submit(self, WsgiExchange exchange) except -1:
-        self.guard()
+        self.lock_shared()
         if self.stopping:
-            exchange.uncount()
+            exchange.remove_from_flight()
         else:
-            if self.last is None:
-                self.first = exchange
+            if self.last_queued is None:
+                self.first_queued = exchange
             else:
-                self.last.next = exchange
-            self.last = exchange
-            self.wake()
-        self.unguard()
+                self.last_queued.next = exchange
+            self.last_queued = exchange
+            self.wake_leader()
+        self.unlock_shared()
         return 0
 
-    cdef int enter(self) except -1:
+    cdef int lock(self) except -1:
         cdef unsigned long me = PyThread_get_thread_ident()
-        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-            if self.holder == me:
+        if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
+            if self.mutex_owner == me:
                 # Only a finalizer that runs while we hold it can come here. Waiting would be for ever.
                 raise RuntimeError("the server cannot be called from here")
             while True:
                 with nogil:
                     # Not to be had while we wait for the GIL: others would wait for both of us.
-                    PyThread_acquire_lock(self.lock, WAIT_LOCK)
-                    PyThread_release_lock(self.lock)
-                if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+                    PyThread_acquire_lock(self.mutex, WAIT_LOCK)
+                    PyThread_release_lock(self.mutex)
+                if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
                     break
-        self.holder = me
+        self.mutex_owner = me
         return 0
 
-    cdef int leave(self) except -1:
-        self.holder = 0
-        PyThread_release_lock(self.lock)
+    cdef int unlock(self) except -1:
+        self.mutex_owner = 0
+        PyThread_release_lock(self.mutex)
         return 0
 
-    cdef int guard(self) except -1:
-        return self.enter() if self.shared else 0
+    cdef int lock_shared(self) except -1:
+        return self.lock() if self.shared else 0
 
-    cdef int unguard(self) except -1:
-        return self.leave() if self.shared else 0
+    cdef int unlock_shared(self) except -1:
+        return self.unlock() if self.shared else 0
 
-    cdef int pass_on(self, WsgiExchange exchange) except -1:
-        cdef bint gathers
+    cdef int notify_outbox(self, WsgiExchange exchange) except -1:
+        cdef bint gather
         if self.closed:
-            exchange.drop()
+            exchange.discard_outbox()
         elif not self.shared:
-            # Each send wakes a client. Under load, what a leader has finished waits for a few others; whoever takes the
-            # lead from it sends them first.
-            gathers = (
-                self.leader != NULL and exchange.place == self.leader and not self.stopping
-                and self.poller.batch_size() >= MANY
-                and (exchange.out_returned or exchange.out_end and not worth_measuring(exchange.evidence))
+            # Each send wakes a client. Under load, the finished responses of a leader wait for a few others. A thread
+            # that takes the lead sends them first.
+            gather = (
+                self.leader != NULL and exchange.calling_thread == self.leader and not self.stopping
+                and self.poller.batch_size() >= GATHER_MIN_EVENTS
+                and (exchange.out_returned or exchange.out_end and not should_measure(exchange.evidence))
             )
             try:
                 exchange.collect()
-                if not gathers:
+                if not gather:
                     self.poller.settle()
             except BaseException:
-                give_up(exchange)
+                abort_exchange(exchange)
         elif not exchange.posted:
             exchange.posted = True
             self.posted.append(exchange)
-            if not self.signalled:
-                self.signalled = True
+            if not self.loop_notified:
+                self.loop_notified = True
                 self.poller.wake()
         return 0
 
     def collect_posted(self) -> None:
         """Sends what the calls have produced; called by the event loop."""
         cdef WsgiExchange exchange
-        self.enter()
+        self.lock()
         posted = self.posted
         self.posted = []
-        self.signalled = False
-        self.leave()
+        self.loop_notified = False
+        self.unlock()
         for exchange in posted:
             try:
                 exchange.collect()
             except Exception:
-                give_up(exchange)
+                abort_exchange(exchange)
 
-    cdef int make_room(self, WsgiExchange exchange) except -1:
-        PyThread_release_lock(exchange.place.room)
+    cdef int resume_writer(self, WsgiExchange exchange) except -1:
+        PyThread_release_lock(exchange.calling_thread.writable_semaphore)
         return 0
 
-    cdef int wait_for_room(self, WsgiExchange exchange) except -1:
-        cdef PyThread_type_lock room = exchange.place.room
-        cdef bint interrupted, is_pinned = self.pinned and exchange.place == self.home
-        exchange.waiting = True
-        self.leave()
+    cdef int wait_until_writable(self, WsgiExchange exchange) except -1:
+        cdef PyThread_type_lock writable = exchange.calling_thread.writable_semaphore
+        cdef bint interrupted, is_pinned = self.pinned_to_main and exchange.calling_thread == self.pinned_thread
+        exchange.waits_for_client = True
+        self.unlock()
         pause()
         with nogil:
-            interrupted = PyThread_acquire_lock_timed(room, -1, is_pinned) == PY_LOCK_INTR
-        self.enter()
-        if is_pinned and (interrupted or self.has_signals):
+            interrupted = PyThread_acquire_lock_timed(writable, -1, is_pinned) == PY_LOCK_INTR
+        self.lock()
+        if is_pinned and (interrupted or self.signals_pending):
             self.run_signal_handlers(True)
         return 0
 
     # ---------------------------------------------------------------- the threads
 
-    def run(self, Member me not None, int order) -> None:
+    def run(self, PoolThread me not None, int reason_value) -> None:
         """A thread's life: it parks, leads, parks, until it is told to leave."""
-        cdef Order told = <Order>order
-        cdef bint is_pinned = self.pinned and &me.place == self.home
+        cdef WakeReason reason = <WakeReason>reason_value
+        cdef bint is_pinned = self.pinned_to_main and &me.idle_thread == self.pinned_thread
         # Python does not wait for it at its end, as it waits for no daemon. But the application's own threads inherit
         # the property from the thread that starts them, and those are waited for.
         threading.current_thread()._daemonic = False
         me.ident = PyThread_get_thread_ident()
-        me.place.clock = thread_clock()
+        me.idle_thread.clock = thread_clock()
         try:
-            while told != LEAVE:
-                if told == LEAD or told == WATCH:
+            while reason != EXIT:
+                if reason == LEAD or reason == LEAD_IDLE:
                     try:
                         self.lead(me)
                     except BaseException:
                         # A defect of the server. The lead must not be lost with it.
-                        complain("internal error in a thread")
-                        if self.holder == me.ident:
-                            self.leave()
-                        if self.leader == &me.place and still_leads(&self.watchdog, me.epoch):
+                        log_exception("internal error in a thread")
+                        if self.mutex_owner == me.ident:
+                            self.unlock()
+                        if self.leader == &me.idle_thread and still_leads(&self.watchdog, me.epoch):
                             continue
                 if self.stopping:
                     break
                 pause()
                 with nogil:
-                    told = park(&self.parking, &me.place, PATIENCE, is_pinned)
-                    if told == WATCH:
+                    reason = park(&self.idle_stack, &me.idle_thread, MAX_IDLE_SECONDS, is_pinned)
+                    if reason == LEAD_IDLE:
                         # Who handed the lead over has the GIL, so it is not asked for before there is a reason.
-                        self.doze()
-                if told == SIGNALS:
-                    self.enter()
+                        self.block_until_work()
+                if reason == RUN_SIGNAL_HANDLERS:
+                    self.lock()
                     self.run_signal_handlers(False)
-                    self.leave()
+                    self.unlock()
         finally:
-            self.depart(me)
+            self.on_thread_exit(me)
 
-    cdef int lead(self, Member me) except -1:
+    cdef int lead(self, PoolThread me) except -1:
         """Serves until the lead is handed over, lost, or not needed any more."""
         cdef WsgiExchange exchange
         cdef uint64_t call
         cdef bint served
-        self.enter()
-        self.leader = &me.place
-        self.settle()
-        self.sleeping = False
-        self.watchdog.clock = me.place.clock
-        me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL
-        store(&self.watchdog.word, me.epoch)
+        self.lock()
+        self.leader = &me.idle_thread
+        self.flush_finished()
+        self.leader_sleeps = False
+        self.watchdog.clock = me.idle_thread.clock
+        me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL_INCREMENT
+        atomic_store(&self.watchdog.word, me.epoch)
         while not self.stopping:
-            if self.again and monotonic() >= self.again:
-                self.again = 0
-                self.limit = self.asked
-                self.most = self.asked + 1
-            if self.home != NULL and self.home != &me.place and self.calls == 0:
+            if self.retry_spawn_at and monotonic() >= self.retry_spawn_at:
+                self.retry_spawn_at = 0
+                self.current_limit = self.max_calls
+                self.max_threads = self.max_calls + 1
+            if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.calls == 0:
                 # The one thread that calls applications is free: it leads again.
-                tell(&self.parking, self.home, LEAD)
+                wake_thread(&self.idle_stack, self.pinned_thread, LEAD)
                 break
-            served = self.serve()
-            exchange = self.next_call()
+            served = self.poll_once()
+            exchange = self.dequeue()
             if exchange is None:
                 if not served:
-                    self.sleep()
-                elif monotonic() - self.settled > TOGETHER:
-                    self.settle()
+                    self.wait_for_work()
+                elif monotonic() - self.flushed_at > GATHER_SECONDS:
+                    self.flush_finished()
                 continue
-            if likely_blocks(exchange.evidence) and self.hand_over():
+            if likely_blocks(exchange.evidence) and self.hand_over_lead():
                 self.leader = NULL
                 self.make_call(me, exchange)
-                return self.follow(me)
-            if self.parking.top == NULL:
+                return self.run_queued_calls(me)
+            if self.idle_stack.top == NULL:
                 # Somebody has to be there whom the watchdog can wake.
-                self.hire(NONE)
-                if self.calls > self.limit:
+                self.spawn_thread(NOT_WOKEN)
+                if self.calls > self.current_limit:
                     # There is nobody: this one is to poll.
-                    self.put_back(exchange)
+                    self.requeue(exchange)
                     continue
             call = begin_call(&self.watchdog)
             me.epoch = call - IN_CALL
             self.make_call(me, exchange)
             if not end_call(&self.watchdog, call):
-                return self.follow(me)
-        self.settle()
+                return self.run_queued_calls(me)
+        self.flush_finished()
         self.leader = NULL
-        return self.leave()
+        return self.unlock()
 
-    cdef int settle(self) except -1:
+    cdef int flush_finished(self) except -1:
         """Sends what the leader's calls have produced; the lock is held."""
         if not self.shared:
-            self.settled = monotonic()
+            self.flushed_at = monotonic()
             self.poller.settle()
         return 0
 
-    cdef int follow(self, Member me) except -1:
+    cdef int run_queued_calls(self, PoolThread me) except -1:
         """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
         cdef WsgiExchange exchange
         cdef bint blocked = True
         while not self.stopping:
-            exchange = self.next_call()
+            exchange = self.dequeue()
             if exchange is None:
                 # To have the GIL was dear; and while requests block, more of them are often there already, for which
                 # the leader then need not wake.
-                if blocked and self.sleeping and not self.shared and self.calls < self.limit and self.poller.peek():
+                if (
+                    blocked and self.leader_sleeps and not self.shared and self.calls < self.current_limit
+                    and self.poller.peek()
+                ):
                     continue
                 break
             blocked = likely_blocks(exchange.evidence)
-            if self.first is not None and self.calls < self.limit:
-                self.wake()
+            if self.first_queued is not None and self.calls < self.current_limit:
+                self.wake_leader()
             self.make_call(me, exchange)
-        return self.leave()
+        return self.unlock()
 
-    cdef int make_call(self, Member me, WsgiExchange exchange) except -1:
+    cdef int make_call(self, PoolThread me, WsgiExchange exchange) except -1:
         """Has the application called. The lock is held before and behind, not meanwhile."""
-        cdef bint measured = worth_measuring(exchange.evidence)
-        cdef double computed = seconds_of(me.place.clock) if measured else 0, duration, blocked = -1
-        cdef long waited = waits() if measured else 0
-        exchange.place = &me.place
+        cdef bint measured = should_measure(exchange.evidence)
+        cdef double computed = seconds_of(me.idle_thread.clock) if measured else 0, duration, blocked = -1
+        cdef long switches = voluntary_switches() if measured else 0
+        exchange.calling_thread = &me.idle_thread
         me.exchange = exchange
-        me.since = monotonic()
-        if self.leader == &me.place and (measured or me.since - self.settled > TOGETHER):
-            self.settle()
-        self.leave()
+        me.call_started = monotonic()
+        if self.leader == &me.idle_thread and (measured or me.call_started - self.flushed_at > GATHER_SECONDS):
+            self.flush_finished()
+        self.unlock()
         pause()
         try:
-            exchange.call()
+            exchange.call_application()
         except BaseException:
-            complain("internal error in a call of the application")
-            exchange.failed = not exchange.over
+            log_exception("internal error in a call of the application")
+            exchange.failed = not exchange.body_over
         pause()
-        self.enter()
-        duration = monotonic() - me.since
+        self.lock()
+        duration = monotonic() - me.call_started
         if measured:
             # Who never waited was kept from computing by other processes, if by anybody.
-            blocked = duration - (seconds_of(me.place.clock) - computed) if waits() != waited else 0
+            blocked = 0
+            if voluntary_switches() != switches:
+                blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
         learn(exchange.evidence, duration, blocked)
         me.exchange = None
         self.calls -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
-        exchange.put_rest()
+        exchange.put_last_piece()
         exchange.out_returned = True
-        self.pass_on(exchange)
+        self.notify_outbox(exchange)
         return 0
 
-    cdef WsgiExchange next_call(self):
+    cdef WsgiExchange dequeue(self):
         """The next request in the queue, if another call may be made; it is counted already."""
         cdef WsgiExchange exchange
-        while self.first is not None and self.calls < self.limit:
-            exchange = self.first
-            self.first = exchange.next
+        while self.first_queued is not None and self.calls < self.current_limit:
+            exchange = self.first_queued
+            self.first_queued = exchange.next
             exchange.next = None
-            if self.first is None:
-                self.last = None
+            if self.first_queued is None:
+                self.last_queued = None
             if exchange.disconnected:
                 # The client has left before its turn came.
                 exchange.out_returned = True
-                self.pass_on(exchange)
+                self.notify_outbox(exchange)
                 continue
             self.calls += 1
-            exchange.taken = True
+            exchange.dequeued = True
             return exchange
         return None
 
-    cdef int put_back(self, WsgiExchange exchange) except -1:
-        exchange.taken = False
-        exchange.next = self.first
-        self.first = exchange
-        if self.last is None:
-            self.last = exchange
+    cdef int requeue(self, WsgiExchange exchange) except -1:
+        exchange.dequeued = False
+        exchange.next = self.first_queued
+        self.first_queued = exchange
+        if self.last_queued is None:
+            self.last_queued = exchange
         self.calls -= 1
         return 0
 
-    cdef bint serve(self) except -1:
+    cdef bint poll_once(self) except -1:
         """Serves one event, if there is one; the lock is held."""
         if self.shared:
             return False
@@ -479,26 +484,26 @@ cdef class Crew(Threads):
             return self.poller.serve_one()
         except BaseException:
             # The lead must not be lost with a defect of the server.
-            complain("internal error while polling")
+            log_exception("internal error while polling")
             return True
 
-    cdef int sleep(self) except -1:
+    cdef int wait_for_work(self) except -1:
         """Until there is something to do. The lock is held before and behind, not meanwhile."""
         cdef int events
-        self.settle()
-        if self.first is not None and self.calls < self.limit:
+        self.flush_finished()
+        if self.first_queued is not None and self.calls < self.current_limit:
             return 0
-        if self.has_signals and self.leader == self.home:
+        if self.signals_pending and self.leader == self.pinned_thread:
             return self.run_signal_handlers(False)
-        self.sleeping = True
-        self.leave()
+        self.leader_sleeps = True
+        self.unlock()
         pause()
         with nogil:
-            events = self.doze()
-        self.enter()
-        self.sleeping = False
+            events = self.block_until_work()
+        self.lock()
+        self.leader_sleeps = False
         if events == 0:
-            self.has_signals = self.pinned
+            self.signals_pending = self.pinned_to_main
         return 0
 
     cdef int run_signal_handlers(self, bint in_call) except -1:
@@ -506,98 +511,101 @@ cdef class Crew(Threads):
 
         in_call: what a handler raises is for the application that is being called.
         """
-        self.has_signals = False
-        self.leave()
+        self.signals_pending = False
+        self.unlock()
         try:
             PyErr_CheckSignals()
         except BaseException:
             if in_call:
                 raise
-            complain("exception in a signal handler of the application")
-            self.has_signals = True  # Python has not run the others yet.
+            log_exception("exception in a signal handler of the application")
+            self.signals_pending = True  # Python has not run the others yet.
         finally:
-            self.enter()
+            self.lock()
         return 0
 
-    cdef int doze(self) noexcept nogil:
+    cdef int block_until_work(self) noexcept nogil:
         """The leader's sleep itself, with `sleeping` set. 0: a signal has ended it."""
-        return PyThread_acquire_lock(self.work, WAIT_LOCK) if self.shared else self.poller.sleep()
+        return PyThread_acquire_lock(self.work_semaphore, WAIT_LOCK) if self.shared else self.poller.sleep()
 
-    cdef int wake(self) except -1:
+    cdef int wake_leader(self) except -1:
         """Lets the leader look again; the lock is held."""
-        if self.sleeping:
-            self.sleeping = False
+        if self.leader_sleeps:
+            self.leader_sleeps = False
             if self.shared:
-                PyThread_release_lock(self.work)
+                PyThread_release_lock(self.work_semaphore)
             else:
                 self.poller.wake()
         return 0
 
-    cdef bint hand_over(self) except -1:
+    cdef bint hand_over_lead(self) except -1:
         """Gives the lead to another thread; whether there was one. The lock is held."""
         pause()
-        self.settle()
+        self.flush_finished()
         # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
-        self.sleeping = self.first is None and (self.shared or self.poller.pending() == 0)
-        if tell_top(&self.parking, WATCH if self.sleeping else LEAD):
+        self.leader_sleeps = self.first_queued is None and (self.shared or self.poller.pending() == 0)
+        if wake_top(&self.idle_stack, LEAD_IDLE if self.leader_sleeps else LEAD):
             return True
-        self.sleeping = False
-        return self.hire(LEAD)
+        self.leader_sleeps = False
+        return self.spawn_thread(LEAD)
 
-    cdef bint hire(self, Order order) except -1:
+    cdef bint spawn_thread(self, WakeReason reason) except -1:
         """Starts a thread, unless there are enough; the lock is held."""
-        cdef Member member
+        cdef PoolThread member
         # Above the second number one of them is just about to park, or to begin.
-        if len(self.members) >= min(self.most, self.calls + 2):
+        if len(self.pool_threads) >= min(self.max_threads, self.calls + 2):
             return False
-        member = Member()
+        member = PoolThread()
         member.thread = threading.Thread(
-            target=self.run, args=(member, <int>order), name=f"ianus-wsgi-{self.hired}", daemon=True
+            target=self.run, args=(member, <int>reason), name=f"ianus-wsgi-{self.spawned}", daemon=True
         )
         try:
             member.thread.start()
         except RuntimeError as error:
-            self.most = len(self.members)
+            self.max_threads = len(self.pool_threads)
             # One of them is still to poll.
-            self.limit = max(self.most - 1, 1)
-            self.again = monotonic() + HIRE_AGAIN
+            self.current_limit = max(self.max_threads - 1, 1)
+            self.retry_spawn_at = monotonic() + RETRY_SPAWN_SECONDS
             # Without any thread the start fails, which tells why.
-            if self.members and (not self.complained_at or monotonic() >= self.complained_at + COMPLAIN_AGAIN):
-                self.complained_at = monotonic()
+            if self.pool_threads and (
+                not self.spawn_failure_logged_at
+                or monotonic() >= self.spawn_failure_logged_at + SPAWN_FAILURE_LOG_SECONDS
+            ):
+                self.spawn_failure_logged_at = monotonic()
                 logger.error(
                     "cannot start another thread (%s): WSGI applications go on with %d calls at once",
-                    error, self.limit,
+                    error, self.current_limit,
                 )
             return False
-        self.hired += 1
-        self.members.append(member)
+        self.spawned += 1
+        self.pool_threads.append(member)
         return True
 
-    cdef int depart(self, Member me) except -1:
+    cdef int on_thread_exit(self, PoolThread me) except -1:
         cdef bint last
-        self.enter()
-        self.members.remove(me)
+        self.lock()
+        self.pool_threads.remove(me)
         if self.stopping and me.thread is not None:
-            self.leavers.append(me.thread)
-        last = self.stopping and not self.members
-        self.leave()
+            self.exiting.append(me.thread)
+        last = self.stopping and not self.pool_threads
+        self.unlock()
         if last:
             with nogil:
                 stop_watchdog(&self.watchdog)
-            self.on_gone()
+            self.on_all_exited()
         return 0
 
 
-cdef int complain(str what) noexcept:
+cdef int log_exception(str what) noexcept:
     """Logs the exception that is being handled."""
     logger.exception(what)
     return 0
 
 
-cdef int give_up(WsgiExchange exchange) noexcept:
-    complain("internal error; the connection is closed")
+cdef int abort_exchange(WsgiExchange exchange) noexcept:
+    log_exception("internal error; the connection is closed")
     try:
         exchange.break_off()
     except BaseException:
-        complain("internal error while closing a connection")
+        log_exception("internal error while closing a connection")
     return 0

@@ -17,22 +17,22 @@ from ianus.codec.base cimport Request
 
 
 cdef enum:
-    SEGMENTS = 4        # of a path that tell requests apart
-    LONGEST = 96        # bytes of it that are looked at
+    MAX_SEGMENTS = 4        # of a path that tell requests apart
+    MAX_PATH_BYTES = 96        # bytes of it that are looked at
 
 # Seconds. A call that was blocked for this long is better made by a thread that does not lead ...
-cdef double BLOCKED = 0.0005
+cdef double MIN_BLOCKED_SECONDS = 0.0005
 # ... and so is one that computes for this long, although it then has to share the GIL.
-cdef double LONG = 0.010
+cdef double MIN_COMPUTING_SECONDS = 0.010
 
 
 cdef class Predictor:
     def __cinit__(self):
         memset(self.table, 0, sizeof(self.table))
 
-    cdef Evidence* about(self, Request request) noexcept:
+    cdef Evidence* evidence_of(self, Request request) noexcept:
         cdef const unsigned char* path = <const unsigned char*>PyBytes_AS_STRING(request.raw_path)
-        cdef Py_ssize_t size = min(PyBytes_GET_SIZE(request.raw_path), <Py_ssize_t>LONGEST), i
+        cdef Py_ssize_t size = min(PyBytes_GET_SIZE(request.raw_path), <Py_ssize_t>MAX_PATH_BYTES), i
         # FNV-1a over the method's first letter and length, then the segments
         cdef unsigned int key = 2166136261, before = 2166136261
         cdef int segments = 0
@@ -43,7 +43,7 @@ cdef class Predictor:
         for i in range(size):
             if path[i] == c'/':
                 segments += 1
-                if segments > SEGMENTS:
+                if segments > MAX_SEGMENTS:
                     break
                 if numbered:
                     key = (before ^ c'0') * 16777619
@@ -55,26 +55,26 @@ cdef class Predictor:
         if numbered:
             key = (before ^ c'0') * 16777619
         key = (key ^ (key >> 15)) | 1
-        evidence = &self.table[(key >> 1) % ENTRIES]
+        evidence = &self.table[(key >> 1) % TABLE_ENTRIES]
         if evidence.tag != key:
             evidence.tag = key
             evidence.score = 0
-            evidence.suspect = False
+            evidence.is_suspect = False
         return evidence
 
 
 cdef void learn(Evidence* evidence, double duration, double blocked) noexcept:
-    if duration < BLOCKED:
+    if duration < MIN_BLOCKED_SECONDS:
         if evidence.score:
             evidence.score -= 1
-        evidence.suspect = False
+        evidence.is_suspect = False
     elif blocked < 0:
-        evidence.suspect = True
-    elif blocked >= BLOCKED or duration >= LONG:
-        evidence.score = min(evidence.score + LIKELY, <int>CERTAIN)
-        evidence.suspect = False
+        evidence.is_suspect = True
+    elif blocked >= MIN_BLOCKED_SECONDS or duration >= MIN_COMPUTING_SECONDS:
+        evidence.score = min(evidence.score + LIKELY_SCORE, <int>MAX_SCORE)
+        evidence.is_suspect = False
     else:
         # It computes: a few milliseconds of that are better done one after the other.
-        evidence.suspect = True
+        evidence.is_suspect = True
         if evidence.score:
             evidence.score -= 1

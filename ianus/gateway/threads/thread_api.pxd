@@ -1,4 +1,4 @@
-"""What the threads of the WSGI gateway need of the system: locks of the interpreter's, atomics, clocks of threads."""
+"""System calls for the threads of the WSGI gateway: the interpreter's locks, atomic words, CPU clocks of threads."""
 from libc.stdint cimport uint64_t
 from posix.time cimport clock_gettime, timespec
 
@@ -12,14 +12,14 @@ cdef extern from *:
     #include <sys/resource.h>
     #include <time.h>
 
-    /* Sequentially consistent: that a call began, and that the watchdog sleeps, must not pass each other. */
+    /* Sequentially consistent: the writes "a call has started" and "the watchdog sleeps" must not be reordered. */
     static inline uint64_t ianus_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
     static inline void ianus_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
-    static inline int ianus_replace(uint64_t *word, uint64_t expected, uint64_t value) {
+    static inline int ianus_compare_exchange(uint64_t *word, uint64_t expected, uint64_t value) {
         return __atomic_compare_exchange_n(word, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
-    /* How often the calling thread has given up the processor because it had to wait. */
-    static inline long ianus_waits(void) {
+    /* Voluntary context switches of the calling thread: how often it has had to wait. */
+    static inline long ianus_voluntary_switches(void) {
         struct rusage usage;
         return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
     }
@@ -29,11 +29,11 @@ cdef extern from *:
     }
     """
     ctypedef int clockid_t
-    uint64_t load "ianus_load"(const uint64_t* word) noexcept nogil
-    void store "ianus_store"(uint64_t* word, uint64_t value) noexcept nogil
-    # Whether the word was as expected and now has the value.
-    bint replace "ianus_replace"(uint64_t* word, uint64_t expected, uint64_t value) noexcept nogil
-    long waits "ianus_waits"() noexcept nogil
+    uint64_t atomic_load "ianus_load"(const uint64_t* word) noexcept nogil
+    void atomic_store "ianus_store"(uint64_t* word, uint64_t value) noexcept nogil
+    # Writes the value if the word is as expected. Returns whether it was.
+    bint compare_exchange "ianus_compare_exchange"(uint64_t* word, uint64_t expected, uint64_t value) noexcept nogil
+    long voluntary_switches "ianus_voluntary_switches"() noexcept nogil
     # The clock of the calling thread's CPU time; other threads may read it.
     clockid_t thread_clock "ianus_thread_clock"() noexcept nogil
 
@@ -60,8 +60,8 @@ cdef inline PyThread_type_lock new_lock() except NULL:
     return lock
 
 
-cdef inline PyThread_type_lock new_signal() except NULL:
-    """A lock as a binary semaphore: releasing it lets the one go on who acquires it."""
+cdef inline PyThread_type_lock new_semaphore() except NULL:
+    """Makes a lock that serves as a binary semaphore: a thread that acquires it waits until another releases it."""
     cdef PyThread_type_lock lock = new_lock()
     PyThread_acquire_lock(lock, WAIT_LOCK)
     return lock

@@ -1,54 +1,54 @@
-"""Leadership, and the native thread that takes it from a leader whose call lasts.
+"""The leader's word, and the native thread that takes the lead from a leader whose call lasts.
 
-Leadership is one atomic word: a number that grows with every call, and a state. A thread leads from its LEAD order
-until it hands the lead over or finds that it was deposed; between the two it alone writes the word, but for the
-watchdog's one exchange of IN_CALL for DEPOSED.
+Leadership is one atomic word: a number that grows with every call, and a state. A thread leads from the moment it is
+woken with LEAD until it hands the lead over or finds that it was deposed. Meanwhile only the leader writes the word.
+The one exception is the watchdog, which exchanges IN_CALL for DEPOSED.
 """
 from libc.stdint cimport uint64_t
 
 from ianus.gateway.threads.thread_api cimport (
-    PyThread_release_lock, PyThread_type_lock, clockid_t, load, replace, store,
+    PyThread_release_lock, PyThread_type_lock, atomic_load, atomic_store, clockid_t, compare_exchange,
 )
-from ianus.gateway.threads.idle_stack cimport Parking
+from ianus.gateway.threads.idle_stack cimport IdleStack
 
 
 cdef enum:
-    POLLING = 0     # the leader serves the reactor, or sleeps in it
-    IN_CALL = 1     # it calls an application
-    DEPOSED = 2     # that lasts, and another thread was given the lead
-    CALL = 4        # what is added to the word for each call
+    POLLING = 0         # the leader serves the reactor, or sleeps in it
+    IN_CALL = 1         # the leader calls an application
+    DEPOSED = 2         # that call lasts, and another thread was given the lead
+    CALL_INCREMENT = 4  # added to the word for each call
 
 
 cdef struct Watchdog:
-    uint64_t word
-    uint64_t asleep                 # it waits for the alarm
+    uint64_t word                   # see above
+    uint64_t sleeping               # it waits for the alarm
     uint64_t stopping
     uint64_t running                # the native thread exists
-    clockid_t clock                 # the leader's CPU time; written before the word says IN_CALL
-    Parking* parking                # where successors are; the crew's
-    PyThread_type_lock alarm        # a binary semaphore: a call began while it slept
-    PyThread_type_lock gone         # likewise: the thread has ended
+    clockid_t clock                 # the leader's CPU time; written before the word becomes IN_CALL
+    IdleStack* idle_stack           # the threads that can take the lead; owned by the ThreadPool
+    PyThread_type_lock alarm        # a binary semaphore, released when a call starts while the watchdog sleeps
+    PyThread_type_lock ended        # a binary semaphore, released when the native thread has ended
 
 
-# Starts and ends the native thread. stop_watchdog() waits for its end, at most a few milliseconds.
+# Starts and stops the native thread. stop_watchdog() waits for its end, at most a few milliseconds.
 cdef int start_watchdog(Watchdog* watchdog) except -1
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil
 
 
 cdef inline uint64_t begin_call(Watchdog* watchdog) noexcept nogil:
-    """Returns the word as it is now: a moment later it may have been taken away."""
-    cdef uint64_t call = (watchdog.word & ~<uint64_t>3) + CALL + IN_CALL
-    store(&watchdog.word, call)
-    if load(&watchdog.asleep) and replace(&watchdog.asleep, 1, 0):
+    """Marks the start of a call. Returns the word as written; the watchdog may change it at any time from now on."""
+    cdef uint64_t call = (watchdog.word & ~<uint64_t>3) + CALL_INCREMENT + IN_CALL
+    atomic_store(&watchdog.word, call)
+    if atomic_load(&watchdog.sleeping) and compare_exchange(&watchdog.sleeping, 1, 0):
         PyThread_release_lock(watchdog.alarm)
     return call
 
 
 cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
-    """Whether who last wrote this epoch was not deposed; a call of his is over."""
-    return load(&watchdog.word) == epoch or end_call(watchdog, epoch + IN_CALL)
+    """Returns whether the thread that last wrote this epoch was not deposed. Its call has returned."""
+    return atomic_load(&watchdog.word) == epoch or end_call(watchdog, epoch + IN_CALL)
 
 
 cdef inline bint end_call(Watchdog* watchdog, uint64_t call) noexcept nogil:
-    """Whether the caller, whose begin_call() returned `call`, still leads."""
-    return replace(&watchdog.word, call, call - IN_CALL + POLLING)
+    """Marks the end of a call. call: the result of begin_call(). Returns whether the caller still leads."""
+    return compare_exchange(&watchdog.word, call, call - IN_CALL + POLLING)

@@ -14,59 +14,59 @@ from libc.stdint cimport uint64_t
 from ianus.runtime.chaos cimport pause_nogil
 from ianus.gateway.threads.thread_api cimport (
     PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock, PyThread_start_new_thread,
-    WAIT_LOCK, load, replace, seconds_of, store,
+    WAIT_LOCK, atomic_load, atomic_store, compare_exchange, seconds_of,
 )
-from ianus.gateway.threads.idle_stack cimport LEAD, Parking, Place, take_top
+from ianus.gateway.threads.idle_stack cimport LEAD, IdleStack, IdleThread, pop_top
 from ianus.runtime.clock cimport monotonic
 
 
 cdef enum:
-    TICK = 1000         # microseconds
-    QUIET = 3           # ticks without a call behind which it sleeps
+    TICK_MICROSECONDS = 1000
+    MAX_IDLE_TICKS = 3      # consecutive ticks without a call, after which the watchdog sleeps
 
-cdef double LONG_CALL = 0.005    # seconds that a leader may compute
+cdef double MAX_COMPUTING_SECONDS = 0.005    # time in one call after which a computing leader is deposed
 
 
 cdef int start_watchdog(Watchdog* watchdog) except -1:
-    store(&watchdog.stopping, 0)
-    store(&watchdog.running, 1)
-    if PyThread_start_new_thread(watch, watchdog) == <unsigned long>-1:
-        store(&watchdog.running, 0)
+    atomic_store(&watchdog.stopping, 0)
+    atomic_store(&watchdog.running, 1)
+    if PyThread_start_new_thread(run_watchdog, watchdog) == <unsigned long>-1:
+        atomic_store(&watchdog.running, 0)
         raise RuntimeError("the system gives no thread to watch the application's calls")
     return 0
 
 
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil:
-    if load(&watchdog.running):
-        store(&watchdog.stopping, 1)
-        if replace(&watchdog.asleep, 1, 0):
+    if atomic_load(&watchdog.running):
+        atomic_store(&watchdog.stopping, 1)
+        if compare_exchange(&watchdog.sleeping, 1, 0):
             PyThread_release_lock(watchdog.alarm)
-        PyThread_acquire_lock(watchdog.gone, WAIT_LOCK)
-        store(&watchdog.running, 0)
+        PyThread_acquire_lock(watchdog.ended, WAIT_LOCK)
+        atomic_store(&watchdog.running, 0)
 
 
-cdef void watch(void* argument) noexcept nogil:
+cdef void run_watchdog(void* argument) noexcept nogil:
     cdef Watchdog* watchdog = <Watchdog*>argument
     cdef uint64_t word, last = 0
     cdef double since = 0, computed = 0, now, cpu
-    cdef int quiet = 0
-    while not load(&watchdog.stopping):
-        word = load(&watchdog.word)
+    cdef int idle_ticks = 0
+    while not atomic_load(&watchdog.stopping):
+        word = atomic_load(&watchdog.word)
         if word & 3 != IN_CALL:
-            quiet += 1
-            if quiet > QUIET:
-                quiet = 0
-                store(&watchdog.asleep, 1)
+            idle_ticks += 1
+            if idle_ticks > MAX_IDLE_TICKS:
+                idle_ticks = 0
+                atomic_store(&watchdog.sleeping, 1)
                 # A call that began before that was written would not have rung, nor the end.
                 if (
-                    (load(&watchdog.stopping) or load(&watchdog.word) & 3 == IN_CALL)
-                    and replace(&watchdog.asleep, 1, 0)
+                    (atomic_load(&watchdog.stopping) or atomic_load(&watchdog.word) & 3 == IN_CALL)
+                    and compare_exchange(&watchdog.sleeping, 1, 0)
                 ):
                     continue
                 PyThread_acquire_lock(watchdog.alarm, WAIT_LOCK)
                 continue
         else:
-            quiet = 0
+            idle_ticks = 0
             if word != last:
                 last = word
                 since = monotonic()
@@ -75,21 +75,21 @@ cdef void watch(void* argument) noexcept nogil:
                 now = monotonic()
                 cpu = seconds_of(watchdog.clock) - computed
                 # It did not compute for most of the time, so it waits for something.
-                if cpu < (now - since) / 2 or now - since >= LONG_CALL:
+                if cpu < (now - since) / 2 or now - since >= MAX_COMPUTING_SECONDS:
                     depose(watchdog, word)
         # The alarm rings only for who sleeps, so this is a plain sleep.
-        PyThread_acquire_lock_timed(watchdog.alarm, TICK, 0)
-    PyThread_release_lock(watchdog.gone)
+        PyThread_acquire_lock_timed(watchdog.alarm, TICK_MICROSECONDS, 0)
+    PyThread_release_lock(watchdog.ended)
 
 
 cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
     """Gives the lead to the thread on top, if there is one and the call still lasts."""
-    cdef Parking* parking = watchdog.parking
-    cdef Place* successor = NULL
-    PyThread_acquire_lock(parking.lock, WAIT_LOCK)
-    if parking.top != NULL and replace(&watchdog.word, word, word - IN_CALL + DEPOSED):
+    cdef IdleStack* idle_stack = watchdog.idle_stack
+    cdef IdleThread* successor = NULL
+    PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    if idle_stack.top != NULL and compare_exchange(&watchdog.word, word, word - IN_CALL + DEPOSED):
         pause_nogil()
-        successor = take_top(parking, LEAD)
-    PyThread_release_lock(parking.lock)
+        successor = pop_top(idle_stack, LEAD)
+    PyThread_release_lock(idle_stack.lock)
     if successor != NULL:
-        PyThread_release_lock(successor.signal)
+        PyThread_release_lock(successor.wake_semaphore)

@@ -19,7 +19,7 @@ from ianus.gateway.wsgi.file_wrapper import FileWrapper
 
 
 cdef enum:
-    KEYS = 1024         # field names whose keys are remembered
+    MAX_KEYS = 1024         # field names whose keys are remembered
 
 # Interned, as literals in the applications are, and hashed once.
 cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
@@ -53,7 +53,7 @@ cdef class Environs:
     ):
         self.prefix = native(prefix)
         self.keep_underscores = keep_underscores
-        self.keys = {
+        self.key_by_field = {
             b"content-length": CONTENT_LENGTH,
             b"content-type": CONTENT_TYPE,
             b"transfer-encoding": None,     # bodies are not chunked any more
@@ -87,7 +87,7 @@ cdef class Environs:
         # Copies keep the room.
         del self.template[EARLY_HINTS]
 
-    cdef int expect(self, object server) except -1:
+    cdef int learn_server(self, object server) except -1:
         """The first address that clients connect to is in the template: mostly it is the only one."""
         if self.server is None:
             self.server = server
@@ -132,8 +132,8 @@ cdef class Environs:
             # The body was chunked and is complete. Django reads nothing without this.
             environ[CONTENT_LENGTH] = str(body_size)
         for field in request.headers:
-            found = PyDict_GetItemWithError(self.keys, <object>field[0])
-            key = <object>found if found != NULL else self.key_of(<bytes>field[0])
+            found = PyDict_GetItemWithError(self.key_by_field, <object>field[0])
+            key = <object>found if found != NULL else self.key_for_field(<bytes>field[0])
             if key is None:
                 continue
             value = latin1(<bytes>field[1])
@@ -144,14 +144,14 @@ cdef class Environs:
                 environ[key] = <object>present + ("; " if key is HTTP_COOKIE else ",") + value
         return environ
 
-    cdef object key_of(self, bytes name):
+    cdef object key_for_field(self, bytes name):
         """The key for a field name that was not met yet, None for one that is to be dropped."""
         cdef object key = None
         if self.keep_underscores or b"_" not in name:
             key = sys.intern("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
         # Peers choose the names, so that not all can be remembered.
-        if len(self.keys) < KEYS:
-            self.keys[name] = key
+        if len(self.key_by_field) < MAX_KEYS:
+            self.key_by_field[name] = key
         return key
 
     cdef str path_info(self, Request request, dict environ):

@@ -17,44 +17,45 @@ from collections.abc import Iterable
 from ianus.telemetry.logger import app_logger
 
 # Characters that a line may have before it is logged in parts: what never ends must not fill the memory.
-_LONGEST = 65536
+_MAX_LINE_CHARACTERS = 65536
 
 # Frames between a handler and this stream that are looked at: rich's handler, which writes through a console, has ten.
 _MAX_FRAMES = 16
 
 
-class _Begun(threading.local):
+class _ThreadText(threading.local):
     """What the current thread has written and not ended yet."""
 
     text = ""
     is_logging = False
-    text_as_it_came = ""
+    formatted_text = ""
 
 
 class ErrorStream:
     """A text stream into the log."""
 
     def __init__(self) -> None:
-        self._begun = _Begun()
-        self.has_begun_lines = False  # True once any thread has left a line unfinished: only then flush() is worth it.
+        self._text_of_thread = _ThreadText()
+        # True once any thread has written a line without its end; until then no call needs flush().
+        self.has_unfinished_lines = False
 
     def write(self, text: str) -> int:
         """Logs whole lines; what is behind the last newline waits for its end or for flush()."""
-        begun = self._begun
-        if begun.is_logging:
+        pending = self._text_of_thread
+        if pending.is_logging:
             # Flask's documentation gives the root logger a handler that writes here. Where our records reach it
             # they come back, and would for ever.
-            sys.stderr.write(begun.text_as_it_came or text)
+            sys.stderr.write(pending.formatted_text or text)
             return len(text)
         level, is_formatted = _origin()
-        if is_formatted and begun.text:
+        if is_formatted and pending.text:
             self.flush()  # Text that the application has begun before is not the handler's.
-        whole, newline, rest = (begun.text + text).rpartition("\n")
-        if len(rest) > _LONGEST:
+        whole, newline, rest = (pending.text + text).rpartition("\n")
+        if len(rest) > _MAX_LINE_CHARACTERS:
             whole, rest = whole + newline + rest, ""
-        begun.text = rest
+        pending.text = rest
         if rest:
-            self.has_begun_lines = True
+            self.has_unfinished_lines = True
         self._log(whole, level, is_formatted)
         return len(text)
 
@@ -63,22 +64,22 @@ class ErrorStream:
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Logs what the current thread has begun. Whoever calls an application does so when it has returned."""
-        begun = self._begun
-        if begun.text and not begun.is_logging:  # Behind each call there is mostly nothing.
-            rest, begun.text = begun.text, ""
+        """Logs what the current thread has pending. Whoever calls an application does so when it has returned."""
+        pending = self._text_of_thread
+        if pending.text and not pending.is_logging:  # Behind each call there is mostly nothing.
+            rest, pending.text = pending.text, ""
             self._log(rest, logging.ERROR, False)
 
     def _log(self, text: str, level: int, is_formatted: bool) -> None:
         text = text.strip("\n")
         if text:
-            begun = self._begun
-            begun.is_logging = True
-            begun.text_as_it_came = f"{text}\n" if is_formatted else ""
+            pending = self._text_of_thread
+            pending.is_logging = True
+            pending.formatted_text = f"{text}\n" if is_formatted else ""
             try:
                 app_logger.pass_text(level, text, as_it_came=is_formatted)
             finally:
-                begun.is_logging = False
+                pending.is_logging = False
 
 
 def _origin() -> tuple[int, bool]:

@@ -4,14 +4,14 @@ from typing import Any
 from ianus.exchange.http import Exchange, Gateway
 from ianus.gateway.wsgi.spool import Spool
 
-class Threads: ...
+class WsgiExecutor: ...
 
 class WsgiGateway(Gateway):
     def __init__(
         self,
         app: Callable[..., Iterable[bytes]],
         *,
-        crew: Threads,
+        executor: WsgiExecutor,
         name: str = "application",
         root_path: str = "",
         root_path_kept: bool = False,

@@ -43,8 +43,8 @@ from ianus.telemetry.logger import logger
 
 
 cdef enum:
-    JOINED = 65536      # bytes of several blocks that are joined to one
-    STATUSES = 256      # status strings that are remembered
+    MAX_JOINED_BYTES = 65536      # bytes of several blocks that are joined to one
+    MAX_STATUSES = 256      # status strings that are remembered
 
 
 cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
@@ -58,63 +58,65 @@ cdef extern from *:
     object bind "ianus_bind"(object method, object instance)
 
 
-cdef class Threads:
+cdef class WsgiExecutor:
     cdef int submit(self, WsgiExchange exchange) except -1:
         raise NotImplementedError
 
-    cdef int enter(self) except -1:
+    cdef int lock(self) except -1:
         raise NotImplementedError
 
-    cdef int leave(self) except -1:
+    cdef int unlock(self) except -1:
         raise NotImplementedError
 
-    cdef int pass_on(self, WsgiExchange exchange) except -1:
+    cdef int notify_outbox(self, WsgiExchange exchange) except -1:
         raise NotImplementedError
 
-    cdef int guard(self) except -1:
+    cdef int lock_shared(self) except -1:
         raise NotImplementedError
 
-    cdef int unguard(self) except -1:
+    cdef int unlock_shared(self) except -1:
         raise NotImplementedError
 
-    cdef int wait_for_room(self, WsgiExchange exchange) except -1:
+    cdef int wait_until_writable(self, WsgiExchange exchange) except -1:
         raise NotImplementedError
 
-    cdef int make_room(self, WsgiExchange exchange) except -1:
+    cdef int resume_writer(self, WsgiExchange exchange) except -1:
         raise NotImplementedError
 
 
 cdef class WsgiGateway(Gateway):
     """Runs requests in a WSGI application.
 
-    app: the application; name: its name, for messages. crew: the threads that call it. root_path: what a proxy puts in
-    front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it. mount: the
-    prefix of the requests that come here. multithread, multiprocess: what the environ says of it.
-    request_buffer: bytes of a request body that are kept in memory; spool: where bigger ones are. response_buffer:
-    bytes of a response that wait for a slow client before its thread does. sendfile: the kernel sends the files of
-    wsgi.file_wrapper. early_hints: offer wsgi.early_hints. keep_underscores: field names with an underscore reach
-    the environ, where they look like those with a hyphen.
+    app: the application; name: its name, for messages. executor: the threads that call it.
+    root_path: the prefix that a proxy adds to all paths; root_path_kept: received paths start with it, because no proxy
+    has removed it. mount: the path prefix of this application.
+    multithread, multiprocess: for the environ.
+    request_buffer: maximum bytes of a request body in memory; spool: the temporary files for bigger ones.
+    response_buffer: bytes of a response that may wait for a slow client; above it, the application's thread waits.
+    sendfile: the kernel sends the files of wsgi.file_wrapper. early_hints: offer wsgi.early_hints.
+    keep_underscores: field names with an underscore are put into the environ, in which they look like those with a
+    hyphen.
     """
 
     def __init__(
-        self, app not None, *, Threads crew not None, str name="application", str root_path="",
+        self, app not None, *, WsgiExecutor executor not None, str name="application", str root_path="",
         bint root_path_kept=False, str mount="", bint multithread=True, bint multiprocess=False,
         Py_ssize_t request_buffer=262144, Py_ssize_t response_buffer=1048576, spool not None,
         bint sendfile=True, bint early_hints=False, bint keep_underscores=False,
     ):
         self.app = app
-        self.threads = crew
+        self.executor = executor
         self.name = name
         self.predictor = Predictor()
         # Of what the application set in its context while it was loaded, each call sees a copy.
         self.context = contextvars.copy_context()
         self.request_buffer = request_buffer
         # Big pieces are cut into as much.
-        self.response_buffer = max(response_buffer, <Py_ssize_t>JOINED)
+        self.response_buffer = max(response_buffer, <Py_ssize_t>MAX_JOINED_BYTES)
         self.spool = spool
         self.sendfile = sendfile
         self.early_hints = early_hints
-        self.statuses = {}
+        self.parsed_statuses = {}
         self.errors = ErrorStream()
         self.environs = Environs(
             script_name=root_path + mount, prefix=(root_path if root_path_kept else "") + mount, errors=self.errors,
@@ -129,7 +131,7 @@ cdef class WsgiGateway(Gateway):
 
     cdef tuple parse_status(self, str status):
         """(code, reason phrase) of '200 OK'; None for the registered phrase."""
-        cdef PyObject* found = PyDict_GetItemWithError(self.statuses, status)
+        cdef PyObject* found = PyDict_GetItemWithError(self.parsed_statuses, status)
         cdef str code
         cdef bytes reason
         if found != NULL:
@@ -143,8 +145,8 @@ cdef class WsgiGateway(Gateway):
         if not reason or REASONS.get(int(code)) == status[4:]:
             reason = None
         parsed = (int(code), reason)
-        if len(self.statuses) < STATUSES:
-            self.statuses[status] = parsed
+        if len(self.parsed_statuses) < MAX_STATUSES:
+            self.parsed_statuses[status] = parsed
         return parsed
 
 
@@ -153,8 +155,8 @@ cdef class WsgiExchange(Exchange):
     """One request and its call of the application."""
 
     def __cinit__(self):
-        self.out_known = -1
-        self.expected = -1
+        self.out_length = -1
+        self.expected_length = -1
 
     # ---------------------------------------------------------------- the connection's side: the request
 
@@ -162,10 +164,10 @@ cdef class WsgiExchange(Exchange):
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         self.codec = self.session.codec
         self.server = self.session.transport.server
-        gateway.environs.expect(self.server)
-        self.evidence = gateway.predictor.about(self.request)
+        gateway.environs.learn_server(self.server)
+        self.evidence = gateway.predictor.evidence_of(self.request)
         self.into_flight()
-        self.counted = True
+        self.in_flight = True
         # No thread is spent before the body is there.
         if self.request_complete or self.spool_error is not None:
             self.notify_readable()
@@ -204,35 +206,35 @@ cdef class WsgiExchange(Exchange):
         return not self.request_complete and self.spool_error is None
 
     cdef bint notify_readable(self) except -1:
-        cdef Threads threads = (<WsgiGateway>self.gateway).threads
-        cdef bint taken
+        cdef WsgiExecutor executor = (<WsgiGateway>self.gateway).executor
+        cdef bint dequeued
         if self.submitted:
             if not self.disconnected or self.service.forked:
                 return 0
-            threads.guard()
-            taken = self.taken
-            threads.unguard()
+            executor.lock_shared()
+            dequeued = self.dequeued
+            executor.unlock_shared()
             # Who left while waiting for a thread keeps no room from others meanwhile.
-            return 0 if taken else self.uncount()
+            return 0 if dequeued else self.remove_from_flight()
         if self.disconnected or self.response_complete:
-            return self.uncount()
-        if not self.counted:
+            return self.remove_from_flight()
+        if not self.in_flight:
             return 0
         if self.spool_error is not None:
             logger.error("%s Answered 503: %s", self.spool_error, self.request_line())
             return self.answer(503, "no room for the request's body", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True
-            return threads.submit(self)
+            return executor.submit(self)
         if self.peer_finished:
             # The body can never be complete, so the application never hears of it.
             return self.break_off()
         return 0
 
-    cdef int uncount(self) except -1:
+    cdef int remove_from_flight(self) except -1:
         """The request is in flight no more."""
-        if self.counted:
-            self.counted = False
+        if self.in_flight:
+            self.in_flight = False
             self.out_of_flight()
         if self.spool is not None:
             if not self.service.forked:
@@ -244,11 +246,11 @@ cdef class WsgiExchange(Exchange):
     # ---------------------------------------------------------------- the connection's side: the response
 
     cdef int collect(self) except -1:
-        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef WsgiExecutor executor = (<WsgiGateway>self.gateway).executor
         cdef list hints, pieces
         cdef object head
         cdef bint end, failed, returned
-        threads.guard()
+        executor.lock_shared()
         hints = self.out_hints
         head = self.out_head
         pieces = self.out_pieces
@@ -256,25 +258,25 @@ cdef class WsgiExchange(Exchange):
         failed = self.out_failed
         returned = self.out_returned
         if head is not None:
-            self.known = self.out_known
+            self.known = self.out_length
         self.out_hints = self.out_pieces = None
         self.out_head = None
         self.out_end = self.out_failed = self.out_returned = self.posted = False
-        threads.unguard()
+        executor.unlock_shared()
         # A connection's next request waits until this call has returned: at k connections there are never more calls.
         self.holds = not returned
         try:
             if self.session is not None and not self.held:
-                self.act(hints, head, pieces, end, failed)
+                self.send_collected(hints, head, pieces, end, failed)
             if returned and self.held and self.session is not None:
                 self.complete()
         finally:
             if returned:
-                self.uncount()
+                self.remove_from_flight()
             self.notify_writable()
         return 0
 
-    cdef int act(self, list hints, object head, list pieces, bint end, bint failed) except -1:
+    cdef int send_collected(self, list hints, object head, list pieces, bint end, bint failed) except -1:
         """Sends what was collected. The session may go meanwhile: the client has left, or the response is complete."""
         cdef Py_ssize_t left
         if hints is not None:
@@ -302,49 +304,51 @@ cdef class WsgiExchange(Exchange):
             self.send_body(b"", False)
         return self.fail() if failed else 0
 
-    cdef int drop(self) except -1:
+    cdef int discard_outbox(self) except -1:
         """Lets go of what is in the outbox; there is nobody any more to collect it."""
         self.out_hints = self.out_pieces = None
         self.out_head = None
-        self.backlog = 0
+        self.unsent_bytes = 0
         return 0
 
     cdef int notify_writable(self) except -1:
         """The client has read on, or has left: what waits is less, and so is the thread's reason to wait."""
-        cdef Threads threads = (<WsgiGateway>self.gateway).threads
+        cdef WsgiExecutor executor = (<WsgiGateway>self.gateway).executor
         cdef Py_ssize_t unsent = 0
         if self.service.forked:
             # Whoever had the lock when the application forked does not exist here.
             return 0
         if self.session is not None and self.session.codec.out is not None:
             unsent = self.session.codec.out.size
-        threads.guard()
+        executor.lock_shared()
         if self.out_pieces is None:
-            self.backlog = unsent
-        if self.waiting and (self.disconnected or self.backlog <= (<WsgiGateway>self.gateway).response_buffer // 2):
-            self.waiting = False
-            threads.make_room(self)
-        threads.unguard()
+            self.unsent_bytes = unsent
+        if self.waits_for_client and (
+            self.disconnected or self.unsent_bytes <= (<WsgiGateway>self.gateway).response_buffer // 2
+        ):
+            self.waits_for_client = False
+            executor.resume_writer(self)
+        executor.unlock_shared()
         return 0
 
     # ---------------------------------------------------------------- the application's side
 
-    cdef int call(self) except -1:
+    cdef int call_application(self) except -1:
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         context = PyContext_Copy(gateway.context)
         PyContext_Enter(context)
         try:
-            self.run()
+            self.run_application()
         finally:
             PyContext_Exit(context)
-        if gateway.errors.has_begun_lines:
+        if gateway.errors.has_unfinished_lines:
             # The next request in this thread is another one.
             gateway.errors.flush()
         if self.spool is not None:
             self.spool.close()
         return 0
 
-    cdef int run(self) except -1:
+    cdef int run_application(self) except -1:
         """Calls the application, sends what it gives, and closes that. Nothing that it raises passes."""
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         result = None
@@ -352,7 +356,7 @@ cdef class WsgiExchange(Exchange):
             result = gateway.app(self.environ(), bind(START_RESPONSE, self))
             self.send_result(result)
         except BaseException as error:
-            self.raised(error)
+            self.on_application_raised(error)
         if self.service.forked:
             end_child(None)
         if type(result) is list:
@@ -360,14 +364,14 @@ cdef class WsgiExchange(Exchange):
         try:
             close = getattr(result, "close", None)
             if close is not None:
-                if not self.over:
+                if not self.body_over:
                     # What the application does in close() is not the client's to wait for.
-                    gateway.threads.enter()
+                    gateway.executor.lock()
                     try:
-                        self.put_rest()
-                        gateway.threads.pass_on(self)
+                        self.put_last_piece()
+                        gateway.executor.notify_outbox(self)
                     finally:
-                        gateway.threads.leave()
+                        gateway.executor.unlock()
                 close()
         except BaseException as error:
             if self.service.forked:
@@ -397,7 +401,7 @@ cdef class WsgiExchange(Exchange):
             if not isinstance(exc_info, tuple) or len(exc_info) != 3:
                 raise TypeError("exc_info is what sys.exc_info() returns")
             try:
-                if self.begun:
+                if self.head_taken:
                     # The head has left: nothing can be put in its place.
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
@@ -415,7 +419,7 @@ cdef class WsgiExchange(Exchange):
         self.prepared = self.prepare_response(self.codec, code, <bytes>reason, headers, True, False, &facts)
         self.prepared_status = code
         self.facts = facts
-        self.expected = facts.content_length
+        self.expected_length = facts.content_length
         return bind(WRITE, self)
 
     def write(self, data):
@@ -432,8 +436,8 @@ cdef class WsgiExchange(Exchange):
 
         Raises TypeError or ValueError for pairs that cannot be sent, RuntimeError behind the response's head.
         """
-        cdef Threads threads = (<WsgiGateway>self.gateway).threads
-        if self.begun:
+        cdef WsgiExecutor executor = (<WsgiGateway>self.gateway).executor
+        if self.head_taken:
             raise RuntimeError("early hints come before the response head, which has left")
         pairs = []
         for name, value in headers:
@@ -443,21 +447,21 @@ cdef class WsgiExchange(Exchange):
         head = build_hints(self.codec, pairs)
         if self.service.forked:
             return
-        threads.enter()
+        executor.lock()
         try:
             if self.out_hints is None:
                 self.out_hints = []
             self.out_hints.append(head)
-            threads.pass_on(self)
+            executor.notify_outbox(self)
         finally:
-            threads.leave()
+            executor.unlock()
 
     cdef int send_result(self, object result) except -1:
         cdef object part
         if type(result) is list or type(result) is tuple:
             return self.send_sequence(result)
         if isinstance(result, FileWrapper):
-            self.admit_block(b"")
+            self.clip_block(b"")
             part = file_part(result) if (<WsgiGateway>self.gateway).sendfile else None
             if part is not None:
                 return self.send_part(part)
@@ -465,10 +469,10 @@ cdef class WsgiExchange(Exchange):
             raise TypeError(f"the application returned {type(result).__name__}, not an iterable of bytes")
         for block in result:
             self.send_block(block)
-            if self.over and (self.disconnected or self.too_long or self.has_no_body(self.prepared_status)):
+            if self.body_over and (self.disconnected or self.excess_reported or self.has_no_body(self.prepared_status)):
                 break
         # An application may call start_response() as late as in the last step of its iterable.
-        self.admit_block(b"")
+        self.clip_block(b"")
         return 0
 
     cdef int send_sequence(self, object blocks) except -1:
@@ -479,57 +483,57 @@ cdef class WsgiExchange(Exchange):
             for block in blocks:
                 check_block(block)
                 size += PyBytes_GET_SIZE(block)
-            if size <= JOINED:
+            if size <= MAX_JOINED_BYTES:
                 blocks = (b"".join(blocks),)
         else:
             block = blocks[0]
             check_block(block)
             size = PyBytes_GET_SIZE(block)
-        self.expect(size)
+        self.declare_length(size)
         if size <= (<WsgiGateway>self.gateway).response_buffer and len(blocks) == 1:
-            self.rest = self.admit_block(blocks[0])
+            self.last_piece = self.clip_block(blocks[0])
         else:
             for block in blocks:
                 self.send_block(block)
         return 0
 
-    cdef int expect(self, long long size) except -1:
+    cdef int declare_length(self, long long size) except -1:
         """The whole body is there: its length is declared, if that was not done."""
-        if not self.begun and self.expected < 0:
-            self.expected = self.out_known = size
+        if not self.head_taken and self.expected_length < 0:
+            self.expected_length = self.out_length = size
         return 0
 
     cdef int send_part(self, object part) except -1:
         """What is left of a file, or what of it was declared."""
         cdef FileRange file = file_range(part[0], part[1], part[2])
-        if self.over:
+        if self.body_over:
             return 0
-        self.expect(file.left)
-        if self.expected >= 0:
-            file.left = min(file.left, self.expected - self.produced)
-        self.produced += file.left
-        self.rest = file
+        self.declare_length(file.left)
+        if self.expected_length >= 0:
+            file.left = min(file.left, self.expected_length - self.produced_bytes)
+        self.produced_bytes += file.left
+        self.last_piece = file
         return 0
 
     cdef int send_block(self, object block) except -1:
         """One block of an iterable, or one write()."""
-        cdef bytes data = self.admit_block(block)
+        cdef bytes data = self.clip_block(block)
         cdef bint end
         if data is None or PyBytes_GET_SIZE(data) == 0:
             # Who waits for something in this way learns that nobody waits with it.
-            self.over = self.over or self.disconnected
+            self.body_over = self.body_over or self.disconnected
             return 0
         # Its last byte ends the response, whatever the application still does.
-        end = self.has_no_body(self.prepared_status) or self.produced == self.expected
+        end = self.has_no_body(self.prepared_status) or self.produced_bytes == self.expected_length
         if self.has_no_body(self.prepared_status):
             # This block may not be all of the body, whose length its size would be taken for.
             data = b""
-        self.deliver(data, end)
+        self.send_piece(data, end)
         if end or self.disconnected:
-            self.over = True
+            self.body_over = True
         return 0
 
-    cdef bytes admit_block(self, object block):
+    cdef bytes clip_block(self, object block):
         """The block, or as much of it as was declared; None when nobody takes it."""
         cdef Py_ssize_t size
         cdef long long room
@@ -537,52 +541,52 @@ cdef class WsgiExchange(Exchange):
         if not self.prepared_status:
             raise RuntimeError("the application gave a body before it called start_response()")
         size = PyBytes_GET_SIZE(block)
-        if self.expected >= 0 and not self.has_no_body(self.prepared_status):
-            room = self.expected - self.produced
+        if self.expected_length >= 0 and not self.has_no_body(self.prepared_status):
+            room = self.expected_length - self.produced_bytes
             if size > room and not self.disconnected:
-                if not self.too_long:
-                    self.too_long = True
+                if not self.excess_reported:
+                    self.excess_reported = True
                     self.report(
-                        f"response body is longer than its content-length ({self.expected}); "
+                        f"response body is longer than its content-length ({self.expected_length}); "
                         "the rest is dropped", None,
                     )
                 size = <Py_ssize_t>room
                 block = PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
-        if self.over:
+        if self.body_over:
             return None
-        self.produced += size
+        self.produced_bytes += size
         return block if PyBytes_CheckExact(block) else PyBytes_FromStringAndSize(PyBytes_AS_STRING(block), size)
 
-    cdef int deliver(self, object piece, bint end) except -1:
+    cdef int send_piece(self, object piece, bint end) except -1:
         """Hands a piece over, then waits while too much of the response waits for the client."""
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
-        cdef Threads threads = gateway.threads
+        cdef WsgiExecutor executor = gateway.executor
         cdef Py_ssize_t start = 0, size = PyBytes_GET_SIZE(piece)
         if self.service.forked:
             # The connection is the parent's.
             return 0
-        threads.enter()
+        executor.lock()
         try:
             while True:
                 if end and size - start > gateway.response_buffer:
                     # Behind the end nobody waits, so what is too big for that goes before.
-                    self.put(<bytes>piece[start:start + gateway.response_buffer], False)
+                    self.put_piece(<bytes>piece[start:start + gateway.response_buffer], False)
                     start += gateway.response_buffer
                 else:
-                    self.put(piece if start == 0 else <bytes>piece[start:], end)
+                    self.put_piece(piece if start == 0 else <bytes>piece[start:], end)
                     start = size
-                threads.pass_on(self)
-                while self.backlog > gateway.response_buffer and not self.disconnected:
-                    threads.wait_for_room(self)
+                executor.notify_outbox(self)
+                while self.unsent_bytes > gateway.response_buffer and not self.disconnected:
+                    executor.wait_until_writable(self)
                 if start == size or self.disconnected:
                     return 0
         finally:
-            threads.leave()
+            executor.unlock()
 
-    cdef int put(self, object piece, bint end) except -1:
+    cdef int put_piece(self, object piece, bint end) except -1:
         """Into the outbox, with the head before it; the lock is held."""
-        if not self.begun:
-            self.begun = True
+        if not self.head_taken:
+            self.head_taken = True
             self.out_head = self.prepared
             self.prepared = None
         if piece is not None:
@@ -591,36 +595,36 @@ cdef class WsgiExchange(Exchange):
             else:
                 self.out_pieces.append(piece)
             if type(piece) is bytes:
-                self.backlog += PyBytes_GET_SIZE(piece)
+                self.unsent_bytes += PyBytes_GET_SIZE(piece)
         self.out_end = end
         return 0
 
-    cdef int put_rest(self) except -1:
-        cdef object rest = self.rest
-        self.rest = None
-        if self.over:
+    cdef int put_last_piece(self) except -1:
+        cdef object rest = self.last_piece
+        self.last_piece = None
+        if self.body_over:
             return 0
-        self.over = True
+        self.body_over = True
         if (
-            not self.failed and not self.disconnected and self.produced < self.expected
+            not self.failed and not self.disconnected and self.produced_bytes < self.expected_length
             and not self.has_no_body(self.prepared_status)
         ):
             self.failed = True
             self.report(
-                f"response body has {self.produced} bytes, its content-length says {self.expected}", None
+                f"response body has {self.produced_bytes} bytes, its content-length says {self.expected_length}", None
             )
         if self.failed:
             self.out_failed = True
             return 0
-        return self.put(rest, True)
+        return self.put_piece(rest, True)
 
-    cdef int raised(self, object error) except -1:
+    cdef int on_application_raised(self, object error) except -1:
         """The application has raised; called once."""
         if self.service.forked:
             end_child(error)
         self.report_raised("exception in application", error)
-        self.rest = None
-        self.failed = not self.over
+        self.last_piece = None
+        self.failed = not self.body_over
         return 0
 
     cdef int report_raised(self, str phrase, object error) except -1:

@@ -42,7 +42,7 @@ class Spool:
         """An empty file. It is opened with the first write."""
         return SpoolFile(self)
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Counts bytes that are going to be written. Raises SpoolError where that is beyond the limit."""
         with self._lock:
             if self.limit and self._used + size > self.limit:
@@ -51,7 +51,7 @@ class Spool:
                 )
             self._used += size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Uncounts bytes that are gone."""
         with self._lock:
             self._used -= size
@@ -72,7 +72,7 @@ class SpoolFile:
         with self._lock:
             if self._closed:
                 raise SpoolError("The temporary file of a request body is closed.")
-            self._spool.take(len(data))
+            self._spool.reserve(len(data))
             self._size += len(data)
             try:
                 if self._file is None:
@@ -104,7 +104,7 @@ class SpoolFile:
             self._closed = True
             file, self._file = self._file, None
             size, self._size = self._size, 0
-        self._spool.give_back(size)
+        self._spool.release(size)
         if file is not None:
             try:
                 # Waits for a read() that is under way in some thread of the application: below it the descriptor

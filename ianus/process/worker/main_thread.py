@@ -24,7 +24,7 @@ from ianus.process.worker.exit import REACTION_SECONDS, TICK_SECONDS, abandon_ma
 from ianus.process.worker.signals import SignalHandler
 
 if TYPE_CHECKING:
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
 
 
 class MainThread:
@@ -35,12 +35,12 @@ class MainThread:
 
         self._pinned = pinned
         self._ident = threading.get_ident()
-        self._crew: Crew | None = None
+        self._crew: ThreadPool | None = None
         self._has_news = threading.Event()  # the crew has started, or the loop has ended
         self._has_ended = threading.Event()
         self._error: BaseException | None = None
 
-    def call_in_main(self, crew: "Crew") -> None:
+    def call_in_main(self, crew: "ThreadPool") -> None:
         """Has the main thread call the application from now on. For the loop's thread."""
         self._crew = crew
         self._has_news.set()
@@ -52,7 +52,7 @@ class MainThread:
 
     def has_call(self) -> bool:
         """Returns whether the main thread is in a call of the application."""
-        return self._crew is not None and self._pinned.has_call(self._crew)
+        return self._crew is not None and self._pinned.is_in_call(self._crew)
 
     def run(self, loop: asyncio.AbstractEventLoop, serve: Callable[[], None], handler: SignalHandler) -> None:
         """Runs serve() in a thread of its own until it returns, and calls the application meanwhile.
@@ -68,7 +68,7 @@ class MainThread:
             try:
                 self._has_news.wait()
                 if self._crew is not None:
-                    self._pinned.serve_pinned(self._crew)
+                    self._pinned.run_pinned_thread(self._crew)
                 self._has_ended.wait()
             except KeyboardInterrupt:
                 pass  # A stop is under way, and ends soon.

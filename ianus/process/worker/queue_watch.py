@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
 
 
 REASON = "no thread of it has taken a waiting request"
@@ -21,7 +21,7 @@ class QueueWatch:
 
     def __init__(
         self,
-        crew: "Crew",
+        crew: "ThreadPool",
         timeout: float,
         report: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -14,7 +14,7 @@ from ianus.process.worker.stacks import application_stack, current_frames
 from ianus.telemetry.logger import logger
 
 if TYPE_CHECKING:
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
 
 
 # Seconds between two looks at most.
@@ -24,7 +24,9 @@ LONGEST_PERIOD = 5.0
 class StuckReport:
     """Reports each call once that has not returned after `limit` seconds."""
 
-    def __init__(self, crew: "Crew", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(
+        self, crew: "ThreadPool", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self.crew = crew
         self.limit = limit
         self.sleep = sleep
@@ -60,7 +62,7 @@ class StuckReport:
 
 
 def show_calls(calls: "list[tuple[str, float, int]]") -> str:
-    """Formats calls that have not returned (Crew.running_calls), each with the stack of its thread."""
+    """Formats calls that have not returned (ThreadPool.running_calls), each with the stack of its thread."""
     frames = current_frames()
     return "\n".join(f"{line} ({age:.1f} s):\n{_stack(frames.get(thread))}" for line, age, thread in calls)
 

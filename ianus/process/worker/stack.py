@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ianus.exchange.http import Gateway
     from ianus.exchange.service import Deadlines, Service
     from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
     from ianus.telemetry.access_log import AccessLog
 
 # The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
@@ -47,7 +47,7 @@ class Wired(NamedTuple):
     service: "Service"
     access_log: "AccessLog | None"
     asgi: "tuple[AsgiGateway, ...]"
-    crew: "Crew | None"
+    crew: "ThreadPool | None"
 
 
 def wire(
@@ -163,21 +163,21 @@ def _open_websocket(request: "Request") -> "AsgiExchange | None":
     return open_websocket(request)
 
 
-def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], Crew | None]":
+def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], ThreadPool | None]":
     """By prefix, and the threads that they share."""
     if not apps:
         return {}, None
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
     from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
 
-    crew = Crew(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
+    crew = ThreadPool(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
     spool = Spool(settings.spool_dir, settings.limit_spool)
     gateways: dict[str, Gateway] = {}
     for app in apps:
         gateways[app.prefix] = WsgiGateway(
             app.callable,
-            crew=crew,
+            executor=crew,
             name=app.name,
             root_path=settings.root_path or settings.root_path_kept,
             root_path_kept=bool(settings.root_path_kept),

@@ -10,7 +10,7 @@ from ianus.process.worker.slow_calls import StuckReport
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
 
 # Seconds between two looks at threads that somebody waits for.
 PERIOD = 0.01
@@ -23,26 +23,26 @@ class Foreman:
     """The crew's. Where there is no crew, because no WSGI application is served, there is nothing to wait for."""
 
     def __init__(self) -> None:
-        self._crew: Crew | None = None  # once it was started
+        self._crew: ThreadPool | None = None  # once it was started
         self._left: asyncio.Event | None = None  # once it was told to leave
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: list[asyncio.Task[None]] = []
 
     def start(
         self,
-        crew: "Crew",
+        crew: "ThreadPool",
         reactor: "Reactor",
         *,
         shared: bool,
         stuck_report_after: float,
         timeout: float = 0.0,
         on_stuck: Callable[[str], None] = lambda reason: None,
-        call_in_main: "Callable[[Crew], None] | None" = None,
+        call_in_main: "Callable[[ThreadPool], None] | None" = None,
     ) -> None:
         """Has the crew serve. shared: the running loop drives the reactor, and else the crew does.
 
         on_stuck: called with the reason when no thread has taken a waiting request for `timeout` seconds; 0 is never.
-        call_in_main: called with the crew; another thread then has to call serve_pinned().
+        call_in_main: called with the crew; another thread then has to call run_pinned_thread().
         """
         crew.start(reactor, shared=shared, pinned=call_in_main is not None)
         self._crew = crew

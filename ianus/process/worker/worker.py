@@ -43,7 +43,7 @@ from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
 
 if TYPE_CHECKING:
-    from ianus.gateway.threads.pool import Crew
+    from ianus.gateway.threads.pool import ThreadPool
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
 CANCEL_GRACE = 2.0
@@ -112,7 +112,7 @@ class Worker:
     slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
     on_wired: called before the first connection is accepted, with what will serve it.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
-        in the thread that calls serve_pinned().
+        in the thread that calls run_pinned_thread().
     early_threads: those that there were before the first connection was accepted.
 
     Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
@@ -128,7 +128,7 @@ class Worker:
         say: Callable[..., None] | None = None,
         slot: int | None = None,
         on_wired: Callable[[Wired], None] = lambda wired: None,
-        call_in_main: "Callable[[Crew], None] | None" = None,
+        call_in_main: "Callable[[ThreadPool], None] | None" = None,
     ) -> None:
         self.apps = apps
         self.settings = settings
