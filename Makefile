@@ -4,6 +4,7 @@
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make quick       its unit tests alone, in a few seconds                ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine, and on the newest one of Debian sid
+#   make coverage    the same with lines counted: a table of folders, pages in build/coverage/html
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
 #   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
@@ -33,7 +34,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test quick test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
+.PHONY: serve test quick coverage test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -92,6 +93,14 @@ $(BUILD)/asan/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.inst
 	export IANUS_ASAN=1; $(call copy,$(@D))
 	@touch $@
 
+# The sources lie beside the compiled modules; copies of those that are gone are removed.
+build/coverage/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
+	@mkdir -p $(@D) && cp --parents --update --preserve=timestamps $(SOURCES) $(@D)
+	@cd $(@D) && find ianus -type f ! -name '*.so' ! -name '*.c' | while read -r file; do \
+		test -e $(CURDIR)/$$file || rm -f $$file $${file%.pyx}.c; done
+	IANUS_COVERAGE=1 $(BIN)/python setup.py --quiet build_ext --build-lib $(@D) --build-temp $(@D)/objects
+	@touch $@
+
 $(BUILD)/fuzz/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
 	$(call debian,command -v clang && test -e "$$(clang -print-file-name=libclang_rt.asan_static-$$(uname -m).a)",clang libclang-rt-dev)
 	$(BIN)/python -m pip install --quiet --group fuzz
@@ -136,6 +145,13 @@ test-all:
 		CFLAGS=-Werror ARGS='$(ARGS)'
 	tools/sid env CFLAGS=-Werror build/sid-python/venv/bin/python setup.py --quiet build \
 		--build-lib build/sid-python/release --build-temp build/sid-python/release/objects
+
+# Slow, since each line is traced, in servers and their workers too. Tests that fail for that reason do not matter.
+coverage: build/coverage/.built
+	@rm -f build/coverage/data*
+	-$(subst $(BIN)/pytest,$(BIN)/coverage run -m pytest,$(call suite,build/coverage)) \
+		-p tests.saved_coverage -m 'not packaging' $(ARGS)
+	$(BIN)/python tools/coverage_report.py
 
 # Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
 # server prints, and any report at all is a failure.

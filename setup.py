@@ -6,6 +6,7 @@ flavour, which the Makefile keeps in directories of their own:
 IANUS_DEBUG=1    counts live objects and checks assertions (the C macro ``IANUS_DEBUG``)
 IANUS_ASAN=1     AddressSanitizer and UndefinedBehaviorSanitizer; implies the debug flavour
 IANUS_FUZZ=1     the same instrumented for libFuzzer, which takes clang: CC=clang
+IANUS_COVERAGE=1 lines are traced, for coverage.py; implies the debug flavour; of the copy of the package in build/coverage
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
 
 ``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing.
@@ -25,12 +26,14 @@ from setuptools.command.build_ext import build_ext
 
 FUZZ = os.environ.get("IANUS_FUZZ") == "1"
 ASAN = FUZZ or os.environ.get("IANUS_ASAN") == "1"
-DEBUG = ASAN or os.environ.get("IANUS_DEBUG") == "1"
+COVERAGE = os.environ.get("IANUS_COVERAGE") == "1"
+DEBUG = ASAN or COVERAGE or os.environ.get("IANUS_DEBUG") == "1"
+TRANSLATED = f"build/cython/{sys.implementation.cache_tag}"
 JOBS = min(os.cpu_count() or 1, 4)
 
 # The one place for directives. What is switched off here are checks that the code makes itself where a
 # value comes from a peer; `binding` would make every method a Python function object with its own overhead.
-DIRECTIVES: dict[str, int] = {
+DIRECTIVES: dict[str, int | str] = {
     "language_level": 3,
     "binding": False,
     "boundscheck": False,
@@ -43,7 +46,7 @@ DIRECTIVES: dict[str, int] = {
 
 # Cython's warnings are errors in `make check`, but not in a build: a newer Cython may have new ones. Of -Wextra all
 # but maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
-WARNINGS: dict[str, int] = {"warn.unused": True, "warn.unreachable": True}
+WARNINGS: dict[str, int | str] = {"warn.unused": True, "warn.unreachable": True}
 # Set here because Python 3.14 translates in processes that import this file.
 Options.warning_errors = "translate" in sys.argv
 
@@ -78,6 +81,15 @@ if ASAN:
     LINK_ARGS += SANITIZE
 
 
+SOURCES = Path()
+if COVERAGE:
+    # Cython's plugin for coverage.py looks for the source and the C file next to the compiled module. It cannot follow
+    # events of sys.monitoring, which Cython would use from Python 3.13 on.
+    SOURCES = Path("build/coverage")
+    DIRECTIVES["linetrace"] = True
+    COMPILE_ARGS += ["-DCYTHON_TRACE=1", "-DCYTHON_USE_SYS_MONITORING=0"]
+
+
 class BuildExt(build_ext):
     """Translates the modules to C and compiles them."""
 
@@ -88,7 +100,9 @@ class BuildExt(build_ext):
     def build_extensions(self) -> None:
         # Translated here and not on the way into setup(), so that a source distribution needs none of it. The
         # C files stay out of the source tree. All flavours share them; each Python has its own Cython.
-        translated = translate(self.extensions, f"build/cython/{sys.implementation.cache_tag}", DIRECTIVES)
+        translated = translate(self.extensions, None if COVERAGE else TRANSLATED, DIRECTIVES)
+        if COVERAGE:
+            prepare_for_coverage(translated)
         for extension, module in zip(self.extensions, translated, strict=True):
             extension.sources, extension.depends = module.sources, module.depends
         super().build_extensions()
@@ -118,15 +132,37 @@ class Translate(Command):
         translate(modules(), "build/check", DIRECTIVES | WARNINGS)
 
 
-def translate(extensions: list[Extension], build_dir: str, directives: dict[str, int]) -> list[Extension]:
+def translate(extensions: list[Extension], build_dir: str | None, directives: dict[str, int | str]) -> list[Extension]:
     """Translates modules whose C file is older than the source or than a .pxd that the source depends on."""
     try:
         translated: list[Extension] = cythonize(
-            extensions, build_dir=build_dir, nthreads=JOBS, compiler_directives=directives
+            extensions,
+            build_dir=build_dir,
+            include_path=[str(SOURCES)],
+            nthreads=JOBS,
+            compiler_directives=directives,
         )
     except CompileError as error:
         raise SystemExit(f"error: {error} was not translated; see above") from None
     return translated
+
+
+def prepare_for_coverage(translated: list[Extension]) -> None:
+    """Changes the C files so that their lines can be traced and found.
+
+    Cython 3.3 takes the GIL at the end of each function that runs without it, although such functions are not traced:
+    threads that are joined with the GIL held would never end. And its plugin must not find a source in the working
+    copy, which is the current folder of the tests, instead of the one that was compiled.
+    """
+    for module in translated:
+        (source,) = module.sources
+        path = Path(source)
+        before = path.read_text()
+        after = before.replace("__Pyx_PyMonitoring_ExitScope(1);", "").replace(
+            '/* "ianus/', f'/* "{SOURCES / "ianus"}/'
+        )
+        if after != before:
+            path.write_text(after)
 
 
 def modules() -> list[Extension]:
@@ -135,12 +171,12 @@ def modules() -> list[Extension]:
         return []
     return [
         Extension(
-            ".".join(source.with_suffix("").parts),
+            ".".join(source.relative_to(SOURCES).with_suffix("").parts),
             [str(source)],
             extra_compile_args=COMPILE_ARGS,
             extra_link_args=LINK_ARGS,
         )
-        for source in sorted(Path("ianus").rglob("*.pyx"))
+        for source in sorted((SOURCES / "ianus").rglob("*.pyx"))
     ]
 
 
