@@ -40,6 +40,7 @@ DIRECTIVES: dict[str, int | str] = {
     "cdivision": True,
     "nonecheck": True,
     "embedsignature": True,
+    "embedsignature.format": "clinic",  # the format that inspect.signature() reads
     "initializedcheck": False,
     "wraparound": False,
 }

@@ -2,17 +2,17 @@ from ianus.runtime.waker import Waker
 from ianus.telemetry.in_flight import Shared
 
 class Pulse:
-    def __init__(self, lifeline: int = -1, *, grace: float = 0.0) -> None: ...
+    def __init__(self, lifeline: int = -1, *, grace: float = 0) -> None: ...
     def run(self) -> None: ...
     def judge(
         self,
         waker: Waker,
         *,
         shared: Shared | None = None,
-        timeout: float = 0.0,
+        timeout: float = 0,
         channel: int = -1,
         complaint: bytes = b"",
-        limit: float = 0.0,
+        limit: float = 0,
         thread: int = 0,
         signal: int = 0,
         alarm: int = -1,
