@@ -5,6 +5,7 @@
 #   make quick       its unit tests alone, in a few seconds                ARGS='-k name'
 #   make test-all    the same on every CPython from 3.11 up on this machine, and on the newest one of Debian sid
 #   make coverage    the same with lines counted: a table of folders, pages in build/coverage/html
+#   make debug       a server under gdb, with Cython source lines            GDB='-ex run' ARGS='main:app'
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
 #   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
@@ -34,7 +35,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test quick coverage test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
+.PHONY: serve test quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -152,6 +153,13 @@ coverage: build/coverage/.built
 	-$(subst $(BIN)/pytest,$(BIN)/coverage run -m pytest,$(call suite,build/coverage)) \
 		-p tests.saved_coverage -m 'not packaging' $(ARGS)
 	$(BIN)/python tools/coverage_report.py
+
+# The folder of the interpreter has its helper for gdb, which adds py-bt, if Python was built there.
+debug: $(BUILD)/debug/.built
+	$(call debian,command -v gdb,gdb)
+	PYTHONPATH=$(abspath $(BUILD))/debug PYTHONSAFEPATH=1 \
+	gdb -iex 'add-auto-load-safe-path $(shell dirname $$(realpath $(BIN)/python))' -x tools/gdbinit $(GDB) \
+		--args $(BIN)/python tools/serve_in_one_process.py $(or $(ARGS),--app-dir examples gate:app)
 
 # Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
 # server prints, and any report at all is a failure.

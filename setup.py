@@ -6,7 +6,7 @@ flavour, which the Makefile keeps in directories of their own:
 IANUS_DEBUG=1    counts live objects and checks assertions (the C macro ``IANUS_DEBUG``)
 IANUS_ASAN=1     AddressSanitizer and UndefinedBehaviorSanitizer; implies the debug flavour
 IANUS_FUZZ=1     the same instrumented for libFuzzer, which takes clang: CC=clang
-IANUS_COVERAGE=1 lines are traced, for coverage.py; implies the debug flavour; of the copy of the package in build/coverage
+IANUS_COVERAGE=1 lines are traced, for coverage.py; the debug flavour of the sources that are in build/coverage
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
 
 ``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing.
@@ -142,6 +142,8 @@ def translate(extensions: list[Extension], build_dir: str | None, directives: di
             include_path=[str(SOURCES)],
             nthreads=JOBS,
             compiler_directives=directives,
+            # Debuggers and sanitizers name lines of the .pyx.
+            emit_linenums=True,
         )
     except CompileError as error:
         raise SystemExit(f"error: {error} was not translated; see above") from None
