@@ -33,18 +33,18 @@ HANDLED = (
 )
 
 # What a terminal sends to each process that belongs to it.
-OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 
 
 class Forked(BaseException):
-    """Raised in a new process. go_on: what it does; returns its exit code."""
+    """Raised in a new process. function: what it does; returns its exit code."""
 
-    def __init__(self, go_on: Callable[[], int]) -> None:
+    def __init__(self, function: Callable[[], int]) -> None:
         super().__init__()
-        self.go_on = go_on
+        self.function = function
 
 
-def fork(go_on: Callable[[], int], leave: Callable[[], None] = lambda: None) -> int:
+def fork(function: Callable[[], int], leave: Callable[[], None] = lambda: None) -> int:
     """Makes a process. Returns its pid; in the new process, does not return but raises Forked.
 
     leave: lets go of what the new process is not to have. Raises OSError where the system has no more processes.
@@ -58,21 +58,21 @@ def fork(go_on: Callable[[], int], leave: Callable[[], None] = lambda: None) -> 
             pid = os.fork()
         if pid == 0:
             for number in HANDLED:
-                if number not in OF_TERMINALS:
+                if number not in TERMINAL_SIGNALS:
                     signal.signal(number, signal.SIG_DFL)
             # What a terminal sends to all processes that belong to it is for the supervisor to decide about. No
             # SIG_IGN: programs that the application starts would inherit it.
-            set_handler(OF_TERMINALS, ignore)
+            set_handler(TERMINAL_SIGNALS, ignore)
             signal.set_wakeup_fd(-1)
-            _or_end(leave)
+            _or_exit(leave)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
-        raise Forked(go_on)
+        raise Forked(function)
     return pid
 
 
-def _or_end(leave: Callable[[], None]) -> None:
+def _or_exit(leave: Callable[[], None]) -> None:
     # What it raised would be caught as the supervisor's own failure, and there would be two of it.
     try:
         leave()
@@ -86,13 +86,13 @@ def ignore(number: int, frame: FrameType | None) -> None:
     """Handles a signal that is to have no effect here, but its own one on programs that are started."""
 
 
-def heed_no_stop() -> None:
+def ignore_stop_signals() -> None:
     """Has this process end with the supervisor and not before: managers send TERM to every process, terminals QUIT."""
     set_handler((signal.SIGTERM, signal.SIGQUIT), ignore)
 
 
-def heed_stops() -> None:
-    """Undoes heed_no_stop(). A handler that the application has set since stays."""
+def restore_stop_signals() -> None:
+    """Undoes ignore_stop_signals(). A handler that the application has set since stays."""
     for number in (signal.SIGTERM, signal.SIGQUIT):
         if signal.getsignal(number) is ignore:
             signal.signal(number, signal.SIG_DFL)

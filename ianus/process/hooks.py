@@ -36,7 +36,7 @@ NOT_CALLED = {
 
 # Flags of code objects (inspect.CO_*; that module takes 10 ms to import).
 _HAS_ANY_NUMBER = 0x04
-_IS_NO_PLAIN_FUNCTION = 0x20 | 0x80 | 0x200  # a generator, a coroutine, both
+_NOT_A_PLAIN_FUNCTION = 0x20 | 0x80 | 0x200  # a generator, a coroutine, both
 
 
 class Hooks:
@@ -118,7 +118,7 @@ def _problem(function: object, parameters: tuple[str, ...]) -> str:
     code = getattr(function, "__code__", None)
     if not isinstance(function, FunctionType) or not isinstance(code, CodeType):
         return ""
-    if code.co_flags & _IS_NO_PLAIN_FUNCTION:
+    if code.co_flags & _NOT_A_PLAIN_FUNCTION:
         return "is a coroutine or a generator, and a hook is a plain function"
     needed = code.co_argcount - len(function.__defaults__ or ())
     most = len(parameters) if code.co_flags & _HAS_ANY_NUMBER else code.co_argcount

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pwd import struct_passwd
 
 # The largest number but one: that one stands for "leave it as it is".
-_MOST = 2**32 - 2
+_MAX_ID = 2**32 - 2
 
 
 class Identity(NamedTuple):
@@ -123,4 +123,4 @@ def _group(name: str) -> int:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit() and int(name) <= _MOST
+    return name.isascii() and name.isdigit() and int(name) <= _MAX_ID

@@ -22,7 +22,7 @@ from ianus.process.resources import open_listeners, open_log
 from ianus.process.stop_level import StopLevel
 from ianus.process.worker.application_signals import ApplicationSignals
 from ianus.process.worker.exit import HANDLED_SIGNALS, Ending
-from ianus.process.worker.liveness import Vigil
+from ianus.process.worker.liveness import WorkerLiveness
 from ianus.process.worker.main_thread import MainThread
 from ianus.process.worker.signals import (
     SignalHandler,
@@ -31,9 +31,9 @@ from ianus.process.worker.signals import (
     reopen_by_signal,
     wake_by_signals,
 )
-from ianus.process.worker.stack import Wired
+from ianus.process.worker.stack import ServingStack
 from ianus.process.worker.worker import (
-    CANCEL_GRACE,
+    CANCEL_SECONDS,
     Worker,
     cancel,
     load_applications,
@@ -76,7 +76,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         for listener in listeners:
             stack.callback(listener.close)
             stack.callback(close_in_children(listener.close))
-        vigil = _watch(supervised, settings)
+        liveness = _watch(supervised, settings)
         apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
         if spec is not None:
             spec.hooks.call("post_worker_init", spec.info())
@@ -88,9 +88,9 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             sys.setswitchinterval(settings.switch_interval)
         loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
-        stack.callback(vigil.stop)
+        stack.callback(liveness.stop)
 
-        say = supervised.say if supervised is not None else None
+        notify = supervised.notify if supervised is not None else None
         slot = supervised.slot if supervised is not None else None
         signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
@@ -100,10 +100,10 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         if main is not None:
             handler = SignalHandler(loop, stop, on_stop=signals.call_on_term, may_interrupt=main.has_call)
 
-        def on_wired(wired: Wired) -> None:
+        def on_built(built: ServingStack) -> None:
             if main is None:  # else no lifespan has run, which could have replaced them
-                signals.reclaim()
-            vigil.start(wired)
+                signals.restore_handlers()
+            liveness.start(built)
 
         def on_numbers(numbers: bytes) -> None:
             if main is not None:
@@ -115,8 +115,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             settings,
             listeners,
             stop,
-            on_wired=on_wired,
-            say=say,
+            on_built=on_built,
+            notify=notify,
             slot=slot,
             call_in_main=main.call_in_main if main is not None else None,
         )
@@ -131,9 +131,9 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
-        signals.note_ours()
+        signals.remember_handlers()
         if main is None:
-            signals.keep_beside(loop)
+            signals.protect_handlers(loop)
             code = _run_to_end(loop, worker, signals.call_at_stop(stop))
         else:
             main.run(loop, lambda: _run_beside(loop, worker), handler)
@@ -151,10 +151,10 @@ def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bo
     return is_main and settings.threads == 1 and not serves_asgi(apps)
 
 
-def _watch(supervised: SupervisorLink | None, settings: Settings) -> Vigil:
+def _watch(supervised: SupervisorLink | None, settings: Settings) -> WorkerLiveness:
     """Raises StartupError where the system gives no thread."""
     try:
-        return Vigil(supervised, settings)
+        return WorkerLiveness(supervised, settings)
     except RuntimeError as error:
         raise ThreadLimitError(error) from None
 
@@ -230,10 +230,10 @@ async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = Non
     finally:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
         seconds = worker.time_left()
-        worker.say("exiting", f"{seconds:g}")
+        worker.notify("exiting", f"{seconds:g}")
         if calling is not None:
             calling.cancel()
         await cancel([spec for spec in asyncio.all_tasks() if spec is not own])
-        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_GRACE)
+        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_SECONDS)
         threads = asyncio.create_task(loop.shutdown_default_executor())
         await worker.until(threads, StopLevel.QUICK, seconds)

@@ -47,10 +47,10 @@ def run(app: str, settings: Settings) -> int:
         raise
     finally:
         os.close(reading)
-    restore = _hand_on_signals(process)
+    restore = _forward_signals(process)
     try:
         try:
-            os.write(lifeline, json.dumps([sys.argv, app, _as_texts(settings)]).encode() + b"\n")
+            os.write(lifeline, json.dumps([sys.argv, app, _to_texts(settings)]).encode() + b"\n")
         except BrokenPipeError:
             pass  # It has ended already, as wait() will tell.
         return process.wait()
@@ -66,7 +66,7 @@ def _arguments(pipe: int) -> list[str]:
     return [*flags, "-c", COMMAND.format(path=sys.path, pipe=pipe)]
 
 
-def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
+def _forward_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
     """Returns what undoes it. Outside the main thread, where Python allows no handlers, nothing is done."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -84,7 +84,7 @@ def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
     return set_handler(handled, on_signal)
 
 
-def _as_texts(settings: Settings) -> dict[str, list[str] | str]:
+def _to_texts(settings: Settings) -> dict[str, list[str] | str]:
     texts = {name: (setting, setting.texts(getattr(settings, name))) for name, setting, _ in table()}
     return {
         name: several if setting.repeatable else several[0]

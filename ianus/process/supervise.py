@@ -22,5 +22,5 @@ def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeli
     try:
         return Supervisor(app, resolve_paths(settings), entry, reader, lifeline).run()
     except Forked as forked:
-        go_on = forked.go_on
-    return go_on()
+        function = forked.function
+    return function()

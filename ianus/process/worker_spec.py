@@ -34,7 +34,7 @@ class SupervisorLink(NamedTuple):
     lifeline: int
     channel: int
 
-    def say(self, *words: str) -> None:
+    def notify(self, *words: str) -> None:
         """One line. Where the supervisor is gone, nobody hears it."""
         try:
             write(self.channel, "\t".join(words).replace("\n", " ").encode() + b"\n")

@@ -15,7 +15,7 @@ def leave():
 try:
     pid = fork(lambda: 7, leave)
 except Forked as forked:
-    sys.exit(forked.go_on())
+    sys.exit(forked.function())
 except BaseException as error:
     sys.exit(f"caught in the process that was made: {{error!r}}")
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

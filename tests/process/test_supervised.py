@@ -10,7 +10,7 @@ import pytest
 from ianus.process.resources import open_listeners
 from ianus.process.stop_level import StopLevel
 from ianus.process.worker.signals import StopRequest
-from ianus.process.worker.stack import most_requests
+from ianus.process.worker.stack import choose_max_requests
 from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS
@@ -43,7 +43,7 @@ class Recycled:
             given,
             self.listeners,
             self.stop,
-            say=self._hear,
+            notify=self._hear,
             slot=0,
         )
 
@@ -104,10 +104,10 @@ def test_without_a_limit_there_is_none() -> None:
 
 
 def test_workers_have_limits_of_their_own() -> None:
-    assert most_requests(Settings()) == 0
-    assert most_requests(Settings(max_requests_jitter=5)) == 0
-    assert most_requests(Settings(max_requests=10)) == 10
-    drawn = {most_requests(Settings(max_requests=10, max_requests_jitter=5)) for _ in range(500)}
+    assert choose_max_requests(Settings()) == 0
+    assert choose_max_requests(Settings(max_requests_jitter=5)) == 0
+    assert choose_max_requests(Settings(max_requests=10)) == 10
+    drawn = {choose_max_requests(Settings(max_requests=10, max_requests_jitter=5)) for _ in range(500)}
     assert drawn == {10, 11, 12, 13, 14, 15}
 
 

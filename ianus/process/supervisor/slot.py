@@ -13,7 +13,7 @@ from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.process.scoreboard import Board
 from ianus.process.start_reports import STARTING, StartReport
-from ianus.process.stop_limits import of_closing, of_exiting, until_closing
+from ianus.process.stop_limits import drain_budget, exit_budget, lifespan_budget
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 
@@ -136,7 +136,7 @@ class Process:
             }  # A process that exits with the latter has logged the reason.
             self._was_starting = True
         self.stage = Stage.LEAVING
-        self.ask(first, now, STARTING_SECONDS if self._was_starting else until_closing(self.plan.settings))
+        self.ask(first, now, STARTING_SECONDS if self._was_starting else drain_budget(self.plan.settings))
 
     def hasten(self, now: float) -> None:
         """Sends what is due."""
@@ -160,13 +160,13 @@ class Process:
             if number in FORCED:
                 self._next = (number, now + QUICK)
             else:
-                limit = of_closing(self.plan.settings)
+                limit = lifespan_budget(self.plan.settings)
                 self._next = (number, now + limit) if limit else None
 
     def on_exiting(self, now: float, seconds: float) -> None:
         """Notes that the application has cleaned up. seconds: maximum time for its threads, 0 for no limit."""
         if self._next is not None:
-            limit = of_exiting(seconds)
+            limit = exit_budget(seconds)
             self._next = (self._next[0], now + limit) if limit else None
 
     def due(self) -> float:

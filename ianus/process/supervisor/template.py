@@ -22,7 +22,7 @@ from typing import NoReturn, TypeVar
 
 from ianus.errors import StartupError
 from ianus.process.after_fork import close_in_children, own_fork
-from ianus.process.fork import fork, heed_no_stop, heed_stops
+from ianus.process.fork import fork, ignore_stop_signals, restore_stop_signals
 from ianus.telemetry.formatters import escape
 from ianus.telemetry.logger import logger
 
@@ -137,7 +137,7 @@ def _run(
     report: Callable[[StartupError], None],
 ) -> int:
     """Forks workers as long as there is a supervisor. Returns in workers only, their exit code."""
-    heed_no_stop()
+    ignore_stop_signals()
     close_in_children(requests.close)
     try:
         loaded = load()
@@ -218,7 +218,7 @@ def _fork_orphan() -> str:
         os.write(writing, answer.encode())
         os._exit(0)
     os.close(writing)
-    heed_stops()
+    restore_stop_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ""
 

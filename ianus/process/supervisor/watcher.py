@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ianus.errors import StartupError, one_line
-from ianus.process.fork import fork, heed_no_stop
+from ianus.process.fork import fork, ignore_stop_signals
 from ianus.process.supervisor.watched import Tree, Watched, editable_directories
 from ianus.settings.schema import Settings
 from ianus.telemetry.formatters import escape
@@ -125,7 +125,7 @@ class Watcher:
 
 def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
     """Watches as long as the supervisor, a pid, is there. Returns the exit code."""
-    heed_no_stop()
+    ignore_stop_signals()
     try:
         is_told = False
 

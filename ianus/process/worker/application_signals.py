@@ -40,18 +40,18 @@ class ApplicationSignals:
         for number in self._numbers:
             self._take(number)
 
-    def note_ours(self) -> None:
+    def remember_handlers(self) -> None:
         """Notes the server's handlers, which are set now."""
         self._ours = {number: signal.getsignal(number) for number in self._numbers}
 
-    def reclaim(self) -> None:
+    def restore_handlers(self) -> None:
         """Sets the server's handlers again if the application has replaced them since. For the main thread."""
         for number, ours in self._ours.items():
             if signal.getsignal(number) != ours:
                 self._take(number)
                 set_handler([number], ours)
 
-    def keep_beside(self, loop: asyncio.AbstractEventLoop) -> None:
+    def protect_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
         """Has loop.add_signal_handler() leave the server's handlers in place."""
         add: Callable[..., None] = loop.add_signal_handler
 

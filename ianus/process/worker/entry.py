@@ -44,7 +44,7 @@ def preload(app: str, settings: Settings, identity: Identity | None, board: Boar
     from ianus.process.worker.worker import load_applications
 
     apps = load_applications(app, settings)
-    stack.load_rooms(apps)
+    stack.import_compiled_modules(apps)
     serve.load_loop(settings.loop, apps)
     return apps
 
@@ -101,7 +101,7 @@ def serve(spec: WorkerSpec) -> int:
     except StartupError as error:
         if isinstance(error, ThreadLimitError) and not error.details:
             # The limit is that of all workers, so the supervisor logs this once.
-            spec.supervised.say("refused", error.message)
+            spec.supervised.notify("refused", error.message)
         else:
             write_failed_start(error, spec.settings, f"worker {spec.supervised.slot + 1}")
         ending = Ending(error.exit_code, FAILED_SECONDS)

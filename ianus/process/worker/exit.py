@@ -97,7 +97,7 @@ class Exit:
         self._call_atexit()
         self._is_done.set()
         if self._ending.has_abandoned_calls or self._interrupts:
-            self._leave()  # Python's end could block in the same file, without a limit.
+            self._exit_process()  # Python's end could block in the same file, without a limit.
         if clock.ident is not None:
             clock.join(REACTION_SECONDS)
         # Python collects garbage again at its end, over everything that a large application has loaded. Not frozen
@@ -130,7 +130,7 @@ class Exit:
         if not self._atexit_started:
             self._report_threads()
             self._call_atexit()
-            self._leave()
+            self._exit_process()
         now = monotonic()
         self._atexit_until = now + REACTION_SECONDS
         children = ", ".join(f"{child.name} (pid {child.pid})" for child in _child_processes())
@@ -157,7 +157,7 @@ class Exit:
             stacks_of(threads),
         )
 
-    def _leave(self) -> NoReturn:
+    def _exit_process(self) -> NoReturn:
         self._is_done.set()
         _end_process(self._ending.code)
 
@@ -174,7 +174,7 @@ class Exit:
     def _is_over(self, now: float) -> bool:
         if self._atexit_started:
             if now >= self._gives_up_at:
-                self._give_up()
+                self._abandon_main_thread()
             return now >= self._atexit_until
         limit = self._limit()
         return bool(limit) and now - self._started >= limit
@@ -203,12 +203,12 @@ class Exit:
         until = monotonic() + REACTION_SECONDS
         while self._interrupts == before and not self._is_done.is_set():
             if monotonic() >= until:
-                self._give_up()
+                self._abandon_main_thread()
             # Sent again, as one that arrives just before the main thread goes to sleep does not wake it.
             signal.pthread_kill(self._main, signal.SIGQUIT)
             self._is_done.wait(TICK_SECONDS)
 
-    def _give_up(self) -> NoReturn:
+    def _abandon_main_thread(self) -> NoReturn:
         self._is_done.set()
         abandon_main_thread(self._main, self._ending.code)
 

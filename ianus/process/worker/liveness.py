@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 
 from ianus.process.scoreboard import SIZE
 from ianus.process.start_reports import LOOK_SIGNAL, record_stacks
-from ianus.process.stop_limits import of_all
+from ianus.process.stop_limits import total_stop_budget
 from ianus.process.worker_spec import SupervisorLink
 from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
     from ianus.exchange.service import Service
-    from ianus.process.worker.loop_blocks import Blockage
-    from ianus.process.worker.stack import Wired
+    from ianus.process.worker.loop_blocks import LoopBlockReporter
+    from ianus.process.worker.stack import ServingStack
     from ianus.telemetry.in_flight import Shared
     from ianus.telemetry.liveness import Pulse
 
 # What the supervisor is told of a worker that is stuck; the seconds come behind it.
 LOOP_STUCK = b"stuck\tits event loop has run no callback"
-CREW_STUCK = b"stuck\tno thread of it has looked at its connections"
+THREADS_STUCK = b"stuck\tno thread of it has looked at its connections"
 
 
-class Vigil:
+class WorkerLiveness:
     """Watches over this process from now on; where it has a supervisor, also over that.
 
     supervised: None where there is no supervisor.
@@ -43,7 +43,7 @@ class Vigil:
         self._supervised = supervised
         self._settings = settings
         self._pulse: Pulse | None = None
-        self._blockage: Blockage | None = None
+        self._blockage: LoopBlockReporter | None = None
         if supervised is None:
             return
         # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
@@ -52,29 +52,29 @@ class Vigil:
         # It keeps this object, too: until the very end something of the application may hold the process up.
         os.register_at_fork(after_in_child=self._forget_in_child)
 
-    def start(self, wired: Wired) -> None:
+    def start(self, stack: ServingStack) -> None:
         """Connections are about to be accepted, and have to be served. In the thread of the running loop.
 
         Raises RuntimeError and OSError as above.
         """
         if self._supervised is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
             faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
-        milliseconds = self._settings.watch_loop if wired.asgi else 0
-        shared = self._show_in_flight(wired.service)
+        milliseconds = self._settings.watch_loop if stack.asgi else 0
+        shared = self._show_in_flight(stack.service)
         if milliseconds and self._pulse is None:
             self._run()
         if self._pulse is None:
             return
         if milliseconds:
-            from ianus.process.worker.loop_blocks import Blockage
+            from ianus.process.worker.loop_blocks import LoopBlockReporter
 
-            self._blockage = Blockage(self._pulse, milliseconds)
+            self._blockage = LoopBlockReporter(self._pulse, milliseconds)
         self._pulse.judge(
-            wired.reactor.waker,
+            stack.reactor.waker,
             shared=shared,
             timeout=self._settings.timeout if self._supervised is not None else 0.0,
             channel=self._supervised.channel if self._supervised is not None else -1,
-            complaint=LOOP_STUCK if wired.asgi else CREW_STUCK,
+            complaint=LOOP_STUCK if stack.asgi else THREADS_STUCK,
             limit=milliseconds / 1000,
             thread=threading.get_ident(),
             signal=self._blockage.signal if self._blockage is not None else 0,
@@ -94,7 +94,7 @@ class Vigil:
     def _run(self, lifeline: int = -1) -> None:
         from ianus.telemetry.liveness import Pulse  # Compiled; the supervisor's process loads none of that.
 
-        self._pulse = Pulse(lifeline, grace=of_all(self._settings))
+        self._pulse = Pulse(lifeline, grace=total_stop_budget(self._settings))
         self._pulse.run()
 
     def _show_in_flight(self, service: Service) -> Shared | None:

@@ -21,10 +21,10 @@ from ianus.telemetry.liveness import Pulse
 from ianus.telemetry.logger import logger
 
 # Bytes of a stack that are read; it has a hundred frames at most.
-LONGEST = 64 * 1024
+MAX_STACK_BYTES = 64 * 1024
 
 
-class Blockage:
+class LoopBlockReporter:
     """Logs what the pulse finds, until close(). For the thread of a running loop.
 
     milliseconds: the limit, for messages. signal: what asks for a stack. alarm: the eventfd that tells of one.
@@ -41,7 +41,7 @@ class Blockage:
         self.alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         faulthandler.register(self.signal, self._stack, all_threads=False)
         signal.siginterrupt(self.signal, False)
-        self._loop.add_reader(self.alarm, self._tell)
+        self._loop.add_reader(self.alarm, self._report)
 
     def close(self) -> None:
         """The pulse is at rest."""
@@ -50,10 +50,10 @@ class Blockage:
         os.close(self._stack)
         os.close(self.alarm)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         os.eventfd_read(self.alarm)
         seconds = monotonic() - self._pulse.caught_since()
-        text = os.pread(self._stack, LONGEST, 0).decode("utf-8", "replace")
+        text = os.pread(self._stack, MAX_STACK_BYTES, 0).decode("utf-8", "replace")
         os.lseek(self._stack, 0, os.SEEK_SET)
         os.ftruncate(self._stack, 0)
         logger.warning(

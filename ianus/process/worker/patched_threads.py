@@ -19,7 +19,7 @@ import threading
 from ianus.errors import StartupError
 
 # The call that does not patch threads, by library.
-WAYS_OUT = {
+REMEDIES = {
     "gevent": "gevent.monkey.patch_all(thread=False)",
     "eventlet": "eventlet.monkey_patch(thread=False)",
 }
@@ -32,16 +32,16 @@ def check_threads(*, needed: bool) -> str:
     """
     for start in (getattr(threading, "_start_new_thread", None), _thread.start_new_thread):
         library = (getattr(start, "__module__", None) or "").partition(".")[0]
-        if library not in WAYS_OUT:
+        if library not in REMEDIES:
             continue
         if not needed:
             return (
                 f"the application has {library} replace Python's threads: asyncio.to_thread() and functions that a "
-                f"framework runs in threads will not return; use {WAYS_OUT[library]}"
+                f"framework runs in threads will not return; use {REMEDIES[library]}"
             )
         raise StartupError(
             f"The application has {library} replace Python's threads, which the server needs. Remove the call that "
-            f"does this, or use {WAYS_OUT[library]}. An application that cannot do without needs a server with "
+            f"does this, or use {REMEDIES[library]}. An application that cannot do without needs a server with "
             f"workers of {library}, such as gunicorn."
         )
     return ""

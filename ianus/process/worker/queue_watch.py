@@ -1,7 +1,7 @@
 """Notices that no thread takes the requests which wait for one, though another call may be made.
 
-In a process with an event loop the pulse (vigil.py) sees only that the loop runs. If no thread leads beside it, because
-the system gives none or a library has replaced Python's threads, WSGI requests would wait for ever.
+With an event loop, liveness.py only checks that the loop runs. If no thread takes requests beside it, because the
+system gives none or a library has replaced Python's threads, WSGI requests would wait for ever.
 """
 
 import asyncio

@@ -95,7 +95,7 @@ class Server:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
                 apps = self.load()
-                self._worker = Worker(apps, self._resolved, listeners, self._stop, say=self._hear)
+                self._worker = Worker(apps, self._resolved, listeners, self._stop, notify=self._on_event)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
                 self._worker.close()  # Its last lines come before ours.
@@ -135,7 +135,7 @@ class Server:
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
         if value:
-            self._ask(StopLevel.GRACEFUL)
+            self._request_stop(StopLevel.GRACEFUL)
 
     @property
     def force_exit(self) -> bool:
@@ -145,9 +145,9 @@ class Server:
     @force_exit.setter
     def force_exit(self, value: bool) -> None:
         if value:
-            self._ask(StopLevel.QUICK)
+            self._request_stop(StopLevel.QUICK)
 
-    def _ask(self, level: StopLevel) -> None:
+    def _request_stop(self, level: StopLevel) -> None:
         self._asked = max(self._asked, level)
         if self._loop is not None:
             try:
@@ -172,7 +172,7 @@ class Server:
                 raise StartupError(f"{sock!r} cannot listen ({error.strerror}). {fix}") from None
         return [listen_fd(sock.dup().detach()) for sock in sockets]
 
-    def _hear(self, what: str, *more: str) -> None:
+    def _on_event(self, what: str, *more: str) -> None:
         if what == "ready":
             self.started = True
             self._settled.set()

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 # Seconds between two looks at most.
-LONGEST_PERIOD = 5.0
+MAX_PERIOD_SECONDS = 5.0
 
 
-class StuckReport:
+class SlowCallReporter:
     """Reports each call once that has not returned after `limit` seconds."""
 
     def __init__(
@@ -35,12 +35,12 @@ class StuckReport:
 
     async def run(self) -> None:
         """Looks time and again, until it is cancelled."""
-        period = min(self.limit / 4, LONGEST_PERIOD)
+        period = min(self.limit / 4, MAX_PERIOD_SECONDS)
         while True:
             await self.sleep(period)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Reports the calls that are stuck now."""
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
         frames = current_frames()
@@ -61,7 +61,7 @@ class StuckReport:
                 )
 
 
-def show_calls(calls: "list[tuple[str, float, int]]") -> str:
+def format_calls(calls: "list[tuple[str, float, int]]") -> str:
     """Formats calls that have not returned (ThreadPool.running_calls), each with the stack of its thread."""
     frames = current_frames()
     return "\n".join(f"{line} ({age:.1f} s):\n{_stack(frames.get(thread))}" for line, age, thread in calls)

@@ -1,4 +1,4 @@
-"""The rooms of the house wired together: from the sockets to the applications."""
+"""Builds the objects that serve requests, from the sockets to the applications."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 256 * 1024
 
 
-def load_rooms(apps: Sequence[Application]) -> None:
-    """Loads what wire() will need, for processes that are forked later."""
+def import_compiled_modules(apps: Sequence[Application]) -> None:
+    """Loads what build_stack() will need, for processes that are forked later."""
     import ianus.acceptor.reactor
     import ianus.codec.http1.codec
     import ianus.exchange.http1_session
@@ -36,7 +36,7 @@ def load_rooms(apps: Sequence[Application]) -> None:
         import ianus.gateway.asgi.gateway  # noqa: F401
 
 
-class Wired(NamedTuple):
+class ServingStack(NamedTuple):
     """The compiled part: what accepts, counts, logs and calls.
 
     asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
@@ -50,14 +50,14 @@ class Wired(NamedTuple):
     crew: "ThreadPool | None"
 
 
-def wire(
+def build_stack(
     apps: Sequence[Application],
     settings: Settings,
     loop: asyncio.AbstractEventLoop,
     states: Sequence[dict[str, Any] | None],
     access_file: LogFile | None,
     on_spent: Callable[[], None],
-) -> Wired:
+) -> ServingStack:
     """Nothing is started yet. states: what the lifespan of each application has left for its requests. on_spent: called
     once behind --max-requests, in the thread that serves the reactor.
     """
@@ -101,7 +101,7 @@ def wire(
         headers=settings.header,
         limit_concurrency=settings.limit_concurrency,
         request_id_header=settings.request_id_header,
-        max_requests=most_requests(settings),
+        max_requests=choose_max_requests(settings),
         on_spent=on_spent,
     )
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
@@ -110,7 +110,7 @@ def wire(
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
-    return Wired(reactor, service, access_log, tuple(asgi.values()), crew)
+    return ServingStack(reactor, service, access_log, tuple(asgi.values()), crew)
 
 
 def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
@@ -204,7 +204,7 @@ def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
     return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
 
 
-def most_requests(settings: Settings) -> int:
+def choose_max_requests(settings: Settings) -> int:
     """This worker's own number, 0 for no limit: workers that were started together are not replaced together."""
     if not settings.max_requests or not settings.max_requests_jitter:
         return settings.max_requests

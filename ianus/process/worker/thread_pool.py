@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ianus.process.worker.queue_watch import QueueWatch
-from ianus.process.worker.slow_calls import StuckReport
+from ianus.process.worker.slow_calls import SlowCallReporter
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
     from ianus.gateway.threads.pool import ThreadPool
 
 # Seconds between two looks at threads that somebody waits for.
-PERIOD = 0.01
+POLL_SECONDS = 0.01
 
 # Seconds that threads get which have left: what applications keep in thread-local data is closed now, or never.
-LEAVING = 2.0
+EXIT_SECONDS = 2.0
 
 
-class Foreman:
+class ThreadPoolController:
     """The crew's. Where there is no crew, because no WSGI application is served, there is nothing to wait for."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Foreman:
             call_in_main(crew)
         self._loop = asyncio.get_running_loop()
         if stuck_report_after:
-            report = StuckReport(crew, stuck_report_after)
+            report = SlowCallReporter(crew, stuck_report_after)
             self._reports.append(self._loop.create_task(report.run(), name="ianus stuck report"))
         if shared and timeout:
             watch = QueueWatch(crew, timeout, on_stuck)
@@ -70,9 +70,9 @@ class Foreman:
     async def wait_calls(self) -> None:
         """Until all of them have returned."""
         while self.calls():  # noqa: ASYNC110  (a thread that has no more to do tells nobody)
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def dismiss(self) -> asyncio.Event:
+    def stop_calls(self) -> asyncio.Event:
         """Lets the threads leave as soon as each has nothing to do; the event is that all have left."""
         if self._left is None:
             self._left = asyncio.Event()
@@ -87,7 +87,7 @@ class Foreman:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 while self._crew is not None and self._crew.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
-                    await asyncio.sleep(PERIOD)
+                    await asyncio.sleep(POLL_SECONDS)
 
     async def end_report(self) -> None:
         """No call is reported any more."""
@@ -101,7 +101,7 @@ class Foreman:
         """Lets go of the reactor, which is closed, and of what calls have produced behind the end."""
         if self._crew is not None:
             self._crew.close()
-            self._crew.join(LEAVING)
+            self._crew.join(EXIT_SECONDS)
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> Callable[[], None]:

@@ -35,9 +35,9 @@ from ianus.process.stop_level import StopLevel
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker.patched_threads import check_threads
 from ianus.process.worker.signals import StopRequest
-from ianus.process.worker.slow_calls import show_calls
-from ianus.process.worker.stack import Wired, wire
-from ianus.process.worker.thread_pool import Foreman, in_loop
+from ianus.process.worker.slow_calls import format_calls
+from ianus.process.worker.stack import ServingStack, build_stack
+from ianus.process.worker.thread_pool import ThreadPoolController, in_loop
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ianus.gateway.threads.pool import ThreadPool
 
 # Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
-CANCEL_GRACE = 2.0
+CANCEL_SECONDS = 2.0
 
 # Seconds after the last request in flight: until lingering connections are closed, and until WebSockets are whose
 # clients have not answered the close.
@@ -58,7 +58,7 @@ LOOK_SECONDS = 0.05
 # may send a last event. The others are notified of the stop after LAST_EVENT_SECONDS then.
 LOOKS_SECONDS = 2.0
 LAST_EVENT_SECONDS = 1.0
-QUICK_CLEAN_UP = 5.0
+QUICK_SHUTDOWN_SECONDS = 5.0
 
 
 def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
@@ -85,7 +85,7 @@ def describe(apps: Sequence[Application]) -> str:
     return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
 
 
-def explain_unheeded(settings: Settings, *, wsgi: bool) -> str:
+def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
     """What is to be said of numbers of threads, other than the defaults, that nothing heeds; "" is nothing.
 
     wsgi: a WSGI application is served.
@@ -110,7 +110,7 @@ class Worker:
         while this one serves on until it is told to stop; "leaving" when it stops to accept connections; "closing"
         when they are done and the applications clean up.
     slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
-    on_wired: called before the first connection is accepted, with what will serve it.
+    on_built: called before the first connection is accepted, with what will serve it.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
         in the thread that calls run_pinned_thread().
     early_threads: those that there were before the first connection was accepted.
@@ -125,18 +125,18 @@ class Worker:
         listeners: list[Listener],
         stop: StopRequest,
         *,
-        say: Callable[..., None] | None = None,
+        notify: Callable[..., None] | None = None,
         slot: int | None = None,
-        on_wired: Callable[[Wired], None] = lambda wired: None,
+        on_built: Callable[[ServingStack], None] = lambda stack: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
     ) -> None:
         self.apps = apps
         self.settings = settings
         self.listeners = listeners
         self.stop = stop
-        self.say = say or (lambda *words: None)
+        self.notify = notify or (lambda *words: None)
         self.slot = slot
-        self.on_wired = on_wired
+        self.on_built = on_built
         self.call_in_main = call_in_main
         self.early_threads: frozenset[threading.Thread] = frozenset()
         self.lifespans = {
@@ -149,9 +149,9 @@ class Worker:
             for app in apps
             if app.interface != "wsgi"
         }
-        self.wired: Wired | None = None
+        self.stack: ServingStack | None = None
         self.access_file: LogFile | None = None
-        self.foreman = Foreman()
+        self.thread_pool = ThreadPoolController()
         if serves_wsgi(apps):
             check_spool(settings)
         if settings.access_log:
@@ -174,50 +174,50 @@ class Worker:
                     await self._drain(loop)
                     raise
         finally:
-            await self.foreman.end_report()
+            await self.thread_pool.end_report()
             await self._end_applications()
 
     def close(self) -> None:
         """Releases everything that the worker holds, however serve() ended."""
-        if self.wired is not None:
-            self.foreman.dismiss()
-            self.foreman.exclusively(self.wired.reactor.close)
-            self.foreman.close()
-            if self.wired.access_log is not None:
-                self.wired.access_log.close()
-            self.wired = None
+        if self.stack is not None:
+            self.thread_pool.stop_calls()
+            self.thread_pool.exclusively(self.stack.reactor.close)
+            self.thread_pool.close()
+            if self.stack.access_log is not None:
+                self.stack.access_log.close()
+            self.stack = None
         if self.access_file is not None:
             self.access_file.close()
             self.access_file = None
 
     def requests(self) -> "list[asyncio.Task[None]]":
         """The calls of ASGI applications that have not returned."""
-        return [task for gateway in self.wired.asgi for task in gateway.tasks()] if self.wired is not None else []
+        return [task for gateway in self.stack.asgi for task in gateway.tasks()] if self.stack is not None else []
 
     def calls(self) -> list[tuple[str, float, int]]:
         """Likewise of WSGI applications: request line, age in seconds, thread."""
-        return self.foreman.calls()
+        return self.thread_pool.calls()
 
     def time_left(self) -> float:
         """Seconds that threads of the application may take: those that a stop leaves them, 0 for no limit."""
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.level >= StopLevel.QUICK:
-            return CANCEL_GRACE
+            return CANCEL_SECONDS
         passed = monotonic() - self.stop.since if self.stop.since else 0.0
-        return max(limit - passed, min(limit, CANCEL_GRACE))
+        return max(limit - passed, min(limit, CANCEL_SECONDS))
 
     async def wait_calls(self) -> None:
         """Until all calls have returned that there are."""
         while tasks := self.requests():
             await asyncio.wait(tasks)
-        await self.foreman.wait_calls()
+        await self.thread_pool.wait_calls()
 
     # --- Starting ---
 
     async def _start_applications(self) -> bool:
         """Whether they have started; not so if a stop was asked for meanwhile."""
         if self.settings.lifespan != "off":
-            self.say("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
+            self.notify("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
         starting = asyncio.create_task(self._startup())
         try:
             if await self.until(starting, StopLevel.HANDOVER):
@@ -227,7 +227,7 @@ class Worker:
         finally:
             if not starting.done():
                 starting.cancel()
-                await asyncio.wait({starting}, timeout=CANCEL_GRACE)
+                await asyncio.wait({starting}, timeout=CANCEL_SECONDS)
         return False
 
     async def _startup(self) -> None:
@@ -255,33 +255,33 @@ class Worker:
             logger.warning("%s", patched)
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
-        on_spent = in_loop(loop, self.say, "recycle", "it has served as many requests as --max-requests lets it")
-        self.wired = wired = wire(self.apps, self.settings, loop, states, self.access_file, on_spent)
-        if wired.access_log is not None:
-            wired.access_log.start()
-        self.on_wired(wired)
+        on_spent = in_loop(loop, self.notify, "recycle", "it has served as many requests as --max-requests lets it")
+        self.stack = stack = build_stack(self.apps, self.settings, loop, states, self.access_file, on_spent)
+        if stack.access_log is not None:
+            stack.access_log.start()
+        self.on_built(stack)
         for listener in self.listeners:
-            wired.reactor.listen(listener.sock)
-        if wired.asgi:
-            wired.reactor.attach(loop)
-        if wired.crew is not None:
-            self.foreman.start(
-                wired.crew,
-                wired.reactor,
-                shared=bool(wired.asgi),
+            stack.reactor.listen(listener.sock)
+        if stack.asgi:
+            stack.reactor.attach(loop)
+        if stack.crew is not None:
+            self.thread_pool.start(
+                stack.crew,
+                stack.reactor,
+                shared=bool(stack.asgi),
                 stuck_report_after=self.settings.stuck_report_after,
                 # Without a supervisor there is nothing that would replace this process.
                 timeout=self.settings.timeout if self.slot is not None else 0.0,
-                on_stuck=functools.partial(self.say, "stuck"),
+                on_stuck=functools.partial(self.notify, "stuck"),
                 call_in_main=self.call_in_main,
             )
         # Each of a supervisor's workers would say the same.
-        if not self.slot and (unheeded := explain_unheeded(self.settings, wsgi=wired.crew is not None)):
-            logger.warning(unheeded)
+        if not self.slot and (ignored := explain_ignored(self.settings, wsgi=stack.crew is not None)):
+            logger.warning(ignored)
         facts = [describe(self.apps)]
-        if wired.asgi:
+        if stack.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
-        if wired.crew is not None:
+        if stack.crew is not None:
             facts.append(f"threads {self.settings.threads}")
         if self.slot is None:
             logger.info(
@@ -293,38 +293,42 @@ class Worker:
                 os.getpid(),
             )
             log_restrictions(self.listeners)
-        self.say("ready", *facts)
+        self.notify("ready", *facts)
 
     # --- Stopping ---
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the connections: gracefully while there is time, then all at once."""
-        wired = self.wired
-        assert wired is not None
+        stack = self.stack
+        assert stack is not None
         limit = self.settings.timeout_graceful_shutdown
-        self.say("leaving")
+        self.notify("leaving")
         if self.stop.level < StopLevel.QUICK:
-            self._announce_stop(wired)
+            self._log_stop(stack)
             drained = asyncio.Event()
             on_drained = in_loop(loop, drained.set)
             handover = self.stop.level == StopLevel.HANDOVER
-            self.foreman.exclusively(lambda: wired.reactor.drain(on_drained, handover=handover))
+            self.thread_pool.exclusively(lambda: stack.reactor.drain(on_drained, handover=handover))
             for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
                 listener.close()
-            ending = asyncio.create_task(self._end_streams(wired))
-            finishing = asyncio.create_task(self._finish(drained, wired))
-            hastening = asyncio.create_task(self._hasten(lambda: wired.reactor.drain(on_drained))) if handover else None
+            ending = asyncio.create_task(self._end_streams(stack))
+            finishing = asyncio.create_task(self._finish(drained, stack))
+            hastening = (
+                asyncio.create_task(self._watch_for_urgent_stop(lambda: stack.reactor.drain(on_drained)))
+                if handover
+                else None
+            )
             if not await self.until(finishing, StopLevel.QUICK, limit):
                 finishing.cancel()
             ending.cancel()
             if hastening is not None:
                 hastening.cancel()
-        connections, requests, calls = wired.reactor.connections, self.requests(), self.calls()
+        connections, requests, calls = stack.reactor.connections, self.requests(), self.calls()
         # Some requests wait for a thread, and some calls outlive their request.
-        abandoned = max(wired.service.in_flight, len(requests) + len(calls))
-        self.foreman.dismiss()
-        await self.foreman.wait_idle(CANCEL_GRACE)
-        self.foreman.exclusively(wired.reactor.close)
+        abandoned = max(stack.service.in_flight, len(requests) + len(calls))
+        self.thread_pool.stop_calls()
+        await self.thread_pool.wait_idle(CANCEL_SECONDS)
+        self.thread_pool.exclusively(stack.reactor.close)
         if connections or abandoned:
             why = "by a quick stop" if self.stop.level >= StopLevel.QUICK else f"after {limit:g} s"
             logger.log(
@@ -335,13 +339,13 @@ class Worker:
                 why,
             )
         await cancel(requests)
-        for gateway in wired.asgi:
+        for gateway in stack.asgi:
             gateway.end_cancelled()
         await self._wait_for_crew()
-        self.foreman.close()
+        self.thread_pool.close()
 
-    def _announce_stop(self, wired: Wired) -> None:
-        in_flight, websockets = wired.service.in_flight, wired.service.websockets
+    def _log_stop(self, stack: ServingStack) -> None:
+        in_flight, websockets = stack.service.in_flight, stack.service.websockets
         if self.slot is not None and not in_flight and not websockets:
             return  # The supervisor has said why.
         limit = self.settings.timeout_graceful_shutdown
@@ -355,66 +359,66 @@ class Worker:
             else "",
         )
 
-    async def _hasten(self, drain: Callable[[], None]) -> None:
+    async def _watch_for_urgent_stop(self, drain: Callable[[], None]) -> None:
         """When those stop too who had taken over, nobody need be waited for who might come again."""
         await self.stop.wait(StopLevel.GRACEFUL)
-        self.foreman.exclusively(drain)
+        self.thread_pool.exclusively(drain)
 
-    async def _end_streams(self, wired: Wired) -> None:
+    async def _end_streams(self, stack: ServingStack) -> None:
         """Notifies event streams and requests that only wait, at once unless the application watches for the stop."""
         if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
             await asyncio.sleep(LAST_EVENT_SECONDS)
-        self.foreman.exclusively(wired.reactor.end_streams)
+        self.thread_pool.exclusively(stack.reactor.end_streams)
 
-    async def _close_rest(self, wired: Wired) -> None:
+    async def _close_remaining(self, stack: ServingStack) -> None:
         """Closes connections on which nothing is in flight any more, when their clients do not close them."""
         busy = True
 
         def look() -> None:
             nonlocal busy
-            busy = wired.service.in_flight > 0 or wired.reactor.busy()
+            busy = stack.service.in_flight > 0 or stack.reactor.busy()
 
         loop = asyncio.get_running_loop()
         since = loop.time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.foreman.exclusively(look)
+            self.thread_pool.exclusively(look)
             if busy:
                 since = loop.time()
             elif loop.time() - since >= CLOSE_SECONDS:
-                self.foreman.exclusively(lambda: wired.reactor.close_rest(False))
+                self.thread_pool.exclusively(lambda: stack.reactor.close_rest(False))
             elif loop.time() - since >= LINGER_SECONDS:
-                self.foreman.exclusively(lambda: wired.reactor.close_rest(True))
+                self.thread_pool.exclusively(lambda: stack.reactor.close_rest(True))
 
-    async def _finish(self, drained: asyncio.Event, wired: Wired) -> None:
+    async def _finish(self, drained: asyncio.Event, stack: ServingStack) -> None:
         """Until the last connection is gone and the last application call has returned."""
-        closing = asyncio.create_task(self._close_rest(wired))
+        closing = asyncio.create_task(self._close_remaining(stack))
         try:
             await drained.wait()
         finally:
             closing.cancel()
         while tasks := self.requests():  # A response may be complete while background work goes on.
             await asyncio.wait(tasks)
-        await self.foreman.dismiss().wait()
+        await self.thread_pool.stop_calls().wait()
 
     async def _wait_for_crew(self) -> None:
         """Until those are gone whose calls have lost their clients."""
         try:
-            async with asyncio.timeout(CANCEL_GRACE):
-                await self.foreman.dismiss().wait()
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self.thread_pool.stop_calls().wait()
         except TimeoutError:
             calls = self.calls()
-            logger.warning("calls of WSGI applications that have not returned: %d\n%s", len(calls), show_calls(calls))
+            logger.warning("calls of WSGI applications that have not returned: %d\n%s", len(calls), format_calls(calls))
 
     async def _end_applications(self) -> None:
-        """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_CLEAN_UP seconds."""
-        self.say("closing")
+        """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_SHUTDOWN_SECONDS seconds."""
+        self.notify("closing")
         cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, StopLevel.QUICK):
             return
-        await asyncio.wait({cleaning}, timeout=QUICK_CLEAN_UP)
+        await asyncio.wait({cleaning}, timeout=QUICK_SHUTDOWN_SECONDS)
         if not cleaning.done():
-            logger.warning("the application's shutdown was broken off after %g s", QUICK_CLEAN_UP)
+            logger.warning("the application's shutdown was broken off after %g s", QUICK_SHUTDOWN_SECONDS)
             await cancel([cleaning])
             for lifespan in self.lifespans.values():
                 await lifespan.abandon()
@@ -450,11 +454,11 @@ async def _report_startup(lifespan: Lifespan) -> None:
 
 
 async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
-    """Cancels `tasks` and gives them CANCEL_GRACE seconds to leave."""
+    """Cancels `tasks` and gives them CANCEL_SECONDS seconds to leave."""
     if not tasks:
         return
     for task in tasks:
         task.cancel()
-    _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_GRACE)
+    _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
     if stubborn:
         logger.warning("%d tasks of the application ignore their cancellation", len(stubborn))

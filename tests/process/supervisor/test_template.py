@@ -61,7 +61,7 @@ become_subreaper()
 try:
     template = Template(leave, load, work)
 except Forked as forked:
-    sys.exit(forked.go_on())
+    sys.exit(forked.function())
 for line in sys.stdin:
     try:
         result = eval(line)

@@ -119,7 +119,7 @@ try:
     watcher.close()
     watcher.close()
 except Forked as forked:
-    sys.exit(forked.go_on())
+    sys.exit(forked.function())
 except StartupError as error:
     print(error.message, flush=True)
     if "watcher" in globals():

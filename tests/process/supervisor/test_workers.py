@@ -18,7 +18,7 @@ from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.start_reports import FIRST_REPORT_SECONDS, LOOK_SIGNAL
-from ianus.process.stop_limits import ATEXIT_SECONDS, MARGIN
+from ianus.process.stop_limits import ATEXIT_SECONDS, MARGIN_SECONDS
 from ianus.process.supervisor import workers as module
 from ianus.process.supervisor.slot import (
     ABORTING,
@@ -39,7 +39,7 @@ from ianus.settings.values import Mount
 
 TERM, QUIT, KILL, ABRT = signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL, signal.SIGABRT
 REPLACED, REOPEN = signal.SIGUSR2, signal.SIGUSR1
-GRACE = 30 + MARGIN
+GRACE = 30 + MARGIN_SECONDS
 
 # Where workers listen as configured by default.
 BOUND = {str(bind) for bind in Settings().bind}
@@ -924,7 +924,7 @@ def test_the_clean_up_has_a_limit_of_its_own() -> None:
     world.workers.stop(world.now, successor=False)
     world.step(GRACE - 1)
     world.say(process, "closing")
-    world.step(20 + MARGIN - 0.1)
+    world.step(20 + MARGIN_SECONDS - 0.1)
     assert process.heard_signals() == [TERM]
     world.step(0.1)
     assert process.heard_signals() == [QUIT]
@@ -935,7 +935,7 @@ def test_several_applications_clean_up_one_after_the_other() -> None:
     world = served(1, timeout_lifespan_shutdown=20.0, **mounts)
     world.workers.stop(world.now, successor=False)
     world.say(world.last(), "closing")
-    world.step(3 * 20 + MARGIN - 0.1)
+    world.step(3 * 20 + MARGIN_SECONDS - 0.1)
     assert world.last().told == [TERM]
     world.step(0.1)
     assert world.last().told == [TERM, QUIT]
@@ -950,7 +950,7 @@ def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
     assert process.heard_signals() == [QUIT]
     world.step(QUICK - 1)
     world.say(process, "exiting\t2")
-    world.step(2 + ATEXIT_SECONDS + MARGIN - 0.1)
+    world.step(2 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
     assert process.told == []
     world.step(0.1)
     assert process.heard_signals() == [ABRT]
@@ -963,7 +963,7 @@ def test_threads_have_the_time_that_the_worker_says() -> None:
     world.say(process, "closing")
     world.say(process, "exiting\t12.5")
     assert process.heard_signals() == [TERM]
-    world.step(12.5 + ATEXIT_SECONDS + MARGIN - 0.1)
+    world.step(12.5 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
     assert process.told == []
     world.step(0.1)
     assert process.heard_signals() == [QUIT]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from ianus.process.scoreboard import Board
-from ianus.process.worker.liveness import Vigil
+from ianus.process.worker.liveness import WorkerLiveness
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS
 
@@ -22,14 +22,14 @@ import os, signal, sys, time
 from ianus.process.scoreboard import Board
 from ianus.process import stop_limits
 from ianus.process.worker_spec import SupervisorLink
-from ianus.process.worker.liveness import Vigil
+from ianus.process.worker.liveness import WorkerLiveness
 from ianus.settings.schema import Settings
 
-stop_limits.MARGIN = stop_limits.ATEXIT_SECONDS = 0.005
+stop_limits.MARGIN_SECONDS = stop_limits.ATEXIT_SECONDS = 0.005
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
 board, lifeline, channel = map(int, sys.argv[1:])
-vigil = Vigil(SupervisorLink(0, Board(board), lifeline, channel), Settings(**{settings}))
+liveness = WorkerLiveness(SupervisorLink(0, Board(board), lifeline, channel), Settings(**{settings}))
 os.write(1, b"ready\\n")
 {then}
 while True:
@@ -154,7 +154,7 @@ def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worke
     worker = start(
         "reading, writing = os.pipe()\n"
         "if os.fork() == 0:\n"
-        "    os.close(writing); os.read(reading, 1); vigil.stop()\n"
+        "    os.close(writing); os.read(reading, 1); liveness.stop()\n"
         "    os.kill(os.getpid(), signal.SIGABRT)\n"
         "os.write(1, b'forked\\n'); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -172,6 +172,6 @@ def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worke
 
 def test_without_a_supervisor_nothing_is_changed() -> None:
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    vigil = Vigil(None, Settings())
-    vigil.stop()
+    liveness = WorkerLiveness(None, Settings())
+    liveness.stop()
     assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ianus.errors import PACKAGE_DIR
-from ianus.process.worker.loop_blocks import Blockage, readable
+from ianus.process.worker.loop_blocks import LoopBlockReporter, readable
 from tests.helpers import WAIT_SECONDS
 
 
@@ -65,10 +65,10 @@ class StandInPulse:
     def __init__(self) -> None:
         self.since = 0.0
 
-    def catch(self, blockage: Blockage, since: float) -> None:
+    def catch(self, reporter: LoopBlockReporter, since: float) -> None:
         self.since = since
-        signal.raise_signal(blockage.signal)
-        os.eventfd_write(blockage.alarm, 1)
+        signal.raise_signal(reporter.signal)
+        os.eventfd_write(reporter.alarm, 1)
 
     def caught_since(self) -> float:
         return self.since
@@ -77,21 +77,21 @@ class StandInPulse:
 def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixture) -> None:
     pulse: Any = StandInPulse()
 
-    def first_culprit(blockage: Blockage) -> None:
-        pulse.catch(blockage, monotonic() - 2.0)
+    def first_culprit(reporter: LoopBlockReporter) -> None:
+        pulse.catch(reporter, monotonic() - 2.0)
 
-    def second_culprit(blockage: Blockage) -> None:
-        pulse.catch(blockage, monotonic() - 0.25)
+    def second_culprit(reporter: LoopBlockReporter) -> None:
+        pulse.catch(reporter, monotonic() - 0.25)
 
     async def main() -> None:
-        blockage = Blockage(pulse, 100)
+        reporter = LoopBlockReporter(pulse, 100)
         for culprit in (first_culprit, second_culprit):
             before = len(caplog.records)
-            culprit(blockage)
+            culprit(reporter)
             assert len(caplog.records) == before
             while len(caplog.records) == before:  # noqa: ASYNC110  (the log tells nobody)
                 await asyncio.sleep(0)
-        blockage.close()
+        reporter.close()
 
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     asyncio.run(main())
@@ -113,10 +113,10 @@ def test_signals_that_somebody_handles_are_left_alone() -> None:
     before = {number: signal.signal(number, lambda number, frame: handled.append(number)) for number in taken}
 
     async def main() -> None:
-        blockage = Blockage(StandInPulse(), 100)  # type: ignore[arg-type]
-        assert blockage.signal == signal.SIGRTMAX - 2
+        reporter = LoopBlockReporter(StandInPulse(), 100)  # type: ignore[arg-type]
+        assert reporter.signal == signal.SIGRTMAX - 2
         signal.raise_signal(signal.SIGRTMAX)
-        blockage.close()
+        reporter.close()
 
     asyncio.run(main())
     assert handled == [signal.SIGRTMAX]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from ianus.process.worker import slow_calls
-from ianus.process.worker.slow_calls import StuckReport
+from ianus.process.worker.slow_calls import SlowCallReporter
 
 Call = tuple[str, float, int]
 
@@ -32,10 +32,10 @@ def crew() -> StandIn:
 
 
 @pytest.fixture
-def report(crew: StandIn, monkeypatch: pytest.MonkeyPatch) -> StuckReport:
+def report(crew: StandIn, monkeypatch: pytest.MonkeyPatch) -> SlowCallReporter:
     monkeypatch.setattr(slow_calls, "monotonic", lambda: clock[0])
     clock[0] = 1000.0
-    return StuckReport(crew, 30.0)  # type: ignore[arg-type]
+    return SlowCallReporter(crew, 30.0)  # type: ignore[arg-type]
 
 
 clock = [0.0]
@@ -60,10 +60,10 @@ def blocked() -> Iterator[int]:
 
 
 def test_the_request_its_age_and_the_stack_are_told(
-    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     crew.now = [("GET /report HTTP/1.1", 31.25, blocked)]
-    report.look()
+    report.check()
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("ianus.error", logging.WARNING)
     first, *stack = record.getMessage().splitlines()
@@ -75,38 +75,38 @@ def test_the_request_its_age_and_the_stack_are_told(
 
 
 def test_what_is_not_that_old_is_not_told(
-    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     crew.now = [("GET /", 29.9, blocked)]
-    report.look()
+    report.check()
     assert caplog.records == []
 
 
 def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
-    crew: StandIn, report: StuckReport, blocked: int, caplog: pytest.LogCaptureFixture
+    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     for age in (30.0, 35.0, 100.0):
         crew.now = [("GET /one", age, blocked)]
         clock[0] = 1000.0 + age
-        report.look()
+        report.check()
     assert len(caplog.records) == 1
     # It has returned at once behind the last look, and another one has begun.
     crew.now = [("GET /two", 30.0, blocked)]
     clock[0] = 1130.0
-    report.look()
+    report.check()
     assert [record.getMessage().split()[1] for record in caplog.records] == ["/one", "/two"]
     crew.now = []
-    report.look()
+    report.check()
     crew.now = [("GET /three", 30.0, blocked)]
-    report.look()
+    report.check()
     assert len(caplog.records) == 3
 
 
 def test_a_thread_without_python_code_is_told_too(
-    crew: StandIn, report: StuckReport, caplog: pytest.LogCaptureFixture
+    crew: StandIn, report: SlowCallReporter, caplog: pytest.LogCaptureFixture
 ) -> None:
     crew.now = [("GET /", 30.0, max(sys._current_frames()) + 1)]
-    report.look()
+    report.check()
     assert (
         caplog.records[0].getMessage().endswith("it is here now:\n  (no Python code, as while it waits for its client)")
     )
@@ -125,9 +125,9 @@ def test_it_looks_four_times_within_the_limit() -> None:
                 ten.set_result(None)
             await asyncio.sleep(0)
 
-        for limit, period in ((30.0, slow_calls.LONGEST_PERIOD), (2.0, 0.5)):
+        for limit, period in ((30.0, slow_calls.MAX_PERIOD_SECONDS), (2.0, 0.5)):
             ten, naps = loop.create_future(), []
-            task = asyncio.create_task(StuckReport(crew, limit, sleep).run())  # type: ignore[arg-type]
+            task = asyncio.create_task(SlowCallReporter(crew, limit, sleep).run())  # type: ignore[arg-type]
             await ten
             task.cancel()
             assert naps[:10] == [period] * 10

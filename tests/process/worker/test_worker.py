@@ -25,7 +25,7 @@ from ianus.process.scoreboard import Board
 from ianus.process.stop_level import StopLevel
 from ianus.process.worker import worker
 from ianus.process.worker.exit import Ending
-from ianus.process.worker.stack import Wired
+from ianus.process.worker.stack import ServingStack
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
 from ianus.settings.schema import Settings
 
@@ -53,12 +53,14 @@ class StandIn:
         self.exclusive = False
         self.websockets = 0
 
-    def wire(self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_spent: Any) -> Any:
+    def build_stack(
+        self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_spent: Any
+    ) -> Any:
         self.states = states
         self.on_spent = on_spent
         self.loop = loop
         self.led = all(app.interface == "wsgi" for app in apps)
-        return Wired(
+        return ServingStack(
             reactor=self,  # type: ignore[arg-type]
             service=self,  # type: ignore[arg-type]
             access_log=self if access_file is not None else None,  # type: ignore[arg-type]
@@ -171,13 +173,13 @@ class StandInVigil:
     """The real one's thread would end this process when `run_supervised` has closed the lifeline."""
 
     def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None: ...
-    def start(self, wired: Wired) -> None: ...
+    def start(self, stack: ServingStack) -> None: ...
     def stop(self) -> None: ...
 
 
 @pytest.fixture(autouse=True)
 def _nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Vigil", StandInVigil)
+    monkeypatch.setattr(module, "WorkerLiveness", StandInVigil)
 
 
 @pytest.fixture
@@ -192,7 +194,7 @@ def serve(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 
     def run(script: Callable[[StandIn], Any], app: Any = None, **settings: Any) -> int:
         stand_in = StandIn(notes, script)
-        monkeypatch.setattr(worker, "wire", stand_in.wire)
+        monkeypatch.setattr(worker, "build_stack", stand_in.build_stack)
         given = {"bind": "127.0.0.1:0", "loop": "asyncio"} | settings
         return module.run(app or application_of(notes), Settings.from_values(given))
 
@@ -384,7 +386,7 @@ def test_a_second_int_forces(serve: Callable[..., int], notes: Notes, capsys: py
 def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
     serve: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CANCEL_GRACE", 0.01)
+    monkeypatch.setattr(worker, "CANCEL_SECONDS", 0.01)
     release: list[asyncio.Future[None]] = []
 
     async def stubborn() -> None:
@@ -432,7 +434,7 @@ def test_a_shutdown_of_the_application_that_hangs_is_broken_off_by_a_quick_stop(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "QUICK_CLEAN_UP", 0.01)
+    monkeypatch.setattr(worker, "QUICK_SHUTDOWN_SECONDS", 0.01)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -540,14 +542,14 @@ def test_calls_in_threads_may_finish(
 def test_calls_in_threads_that_take_too_long_are_left_behind(
     serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CANCEL_GRACE", 0.01)
+    monkeypatch.setattr(worker, "CANCEL_SECONDS", 0.01)
     release = threading.Event()
 
     async def script(stand_in: StandIn) -> None:
         call(stand_in, release)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(worker, "wire", StandIn(notes, script).wire)
+    monkeypatch.setattr(worker, "build_stack", StandIn(notes, script).build_stack)
     settings = Settings.from_values({"bind": "127.0.0.1:0", "timeout_graceful_shutdown": 0.01})
     ending = run_supervised(wsgi, settings)
     release.set()
@@ -625,7 +627,7 @@ def test_what_has_started_is_ended_when_another_one_fails(
 def test_a_shutdown_that_hangs_leaves_no_other_application_behind(
     serve: Callable[..., int], notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "QUICK_CLEAN_UP", 0.01)
+    monkeypatch.setattr(worker, "QUICK_SHUTDOWN_SECONDS", 0.01)
 
     async def hangs(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -807,7 +809,7 @@ def test_auto_takes_uvloop_where_it_is_installed_and_asyncio_elsewhere(
 def test_threads_have_what_the_stop_has_left_of_its_time(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     early = threading.current_thread()
     for number, limit, expected in ((signal.SIGTERM, 30, 30.0), (signal.SIGTERM, 0, 0.0), (signal.SIGQUIT, 30, 2.0)):
-        monkeypatch.setattr(worker, "wire", StandIn(notes, ask(number)).wire)
+        monkeypatch.setattr(worker, "build_stack", StandIn(notes, ask(number)).build_stack)
         settings = {"bind": "127.0.0.1:0", "loop": "asyncio", "timeout_graceful_shutdown": limit}
         ending = run_supervised(application_of(notes), Settings.from_values(settings))
         assert max(expected - 20, 0.0) <= ending.seconds <= expected
