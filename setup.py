@@ -31,8 +31,8 @@ DEBUG = ASAN or COVERAGE or os.environ.get("IANUS_DEBUG") == "1"
 TRANSLATED = f"build/cython/{sys.implementation.cache_tag}"
 JOBS = min(os.cpu_count() or 1, 4)
 
-# The one place for directives. What is switched off here are checks that the code makes itself where a
-# value comes from a peer; `binding` would make every method a Python function object with its own overhead.
+# The one place for directives. The checks that are off here are made by the code itself for
+# values from a peer; `binding` would make every method a Python function object with its own overhead.
 DIRECTIVES: dict[str, int | str] = {
     "language_level": 3,
     "binding": False,
@@ -68,7 +68,7 @@ if DEBUG:
     COMPILE_ARGS += ["-O1", "-g", "-UNDEBUG", "-DIANUS_DEBUG=1"]
 if ASAN:
     # Undefined behaviour traps, and AddressSanitizer reports the trap as it does its own findings. The other
-    # sanitizer's library would print to standard error, where a test does not look.
+    # sanitizer's library would print to standard error, which a test does not read.
     SANITIZE = [
         "-fsanitize=address,undefined",
         "-fsanitize-undefined-trap-on-error",
@@ -183,7 +183,7 @@ def modules() -> list[Extension]:
     ]
 
 
-# The guard is for the processes that cythonize starts: where they are spawned, they import this file.
+# The guard is for the processes that cythonize starts: if they are spawned, they import this file.
 if __name__ == "__main__":
     setup(
         ext_modules=modules(),

@@ -1,11 +1,11 @@
 """Servers for tests.
 
-`server` is one for the whole run, with default settings: most tests need no other, since each has connections
+`server` is one for the whole run, with default settings: it is enough for a test that has connections
 of its own. `shared` gives such servers with other options. `start_server` gives servers that belong to one test,
-which may do to them what it likes.
+which may change them freely.
 
 A server that ends must have exited with code 0, and (in a debug build, which counts) must have left no connection
-and no exchange behind. Nor may wsgiref.validate have complained of it, where that stands between.
+and no exchange. Nor may wsgiref.validate have complained of an application that it wraps.
 """
 
 import resource
@@ -19,7 +19,7 @@ from tests.helpers import Server, check_no_leaks, stop_all
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test has logged may hold lone surrogates, which no worker of pytest-xdist can report."""
+    """Replaces lone surrogates in captured logs, which a worker of pytest-xdist cannot report."""
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report

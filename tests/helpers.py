@@ -1,8 +1,8 @@
 """A server in a process of its own, and a client that believes nothing.
 
 The server is started as a user starts it (`python -m ianus`), in an empty folder, on a free port or a Unix
-socket; its address is read from its banner. The client is a socket: it sends the bytes that a test says, and
-parses what it reads by the letter of RFC 9112, so that an answer of doubtful framing fails the test.
+socket; its address is read from its banner. The client is a socket: it sends the bytes of a test, and
+parses responses by the letter of RFC 9112, so that an answer of doubtful framing fails the test.
 
 Nothing here sleeps for luck: waiting is polling a condition, with a deadline that is far away.
 """
@@ -31,7 +31,7 @@ import pytest
 
 APPS = Path(__file__).parent / "e2e"
 
-# Seconds until a test gives up. Sanitizers and busy machines are slow; no test that passes waits so long.
+# Seconds until a test gives up. Sanitizers and busy machines are slow; no test that passes waits that long.
 WAIT_SECONDS = 20.0
 
 Address = tuple[str, int] | str
@@ -43,7 +43,7 @@ def until(condition: Callable[[], Result], what: str = "condition", timeout: flo
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout} s in vain for: {what}")
+            raise AssertionError(f"still false after {timeout} s: {what}")
         time.sleep(0.005)
     return result
 
@@ -56,7 +56,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-# Memory cannot be measured where freed memory is kept to find uses of it.
+# Memory cannot be measured if freed memory is kept to find uses of it.
 measures_memory = pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer keeps freed memory"
 )
@@ -66,9 +66,9 @@ measures_memory = pytest.mark.skipif(
 
 
 class Output:
-    """What a process writes to one of its streams, collected by a thread so that it never has to wait.
+    """A process's output on one stream, collected by a thread so that the process never has to wait.
 
-    Who looks at it collects too, so that all is there that was written before, however late the thread gets its turn.
+    Each read of the text collects too, so that earlier output is complete, however late the thread runs.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -91,7 +91,7 @@ class Output:
                 self._changed.notify_all()
 
     def _read(self) -> None:
-        """Takes what there is; the lock is held."""
+        """Reads the available output; the lock is held."""
         while self._open and self._poll.poll(0):
             data = os.read(self._stream.fileno(), 65536)
             self._data += data
@@ -104,14 +104,14 @@ class Output:
             return self._data.decode("utf-8", "replace")
 
     def mark(self) -> int:
-        """The present end, to look behind it later."""
+        """Returns the present end of the text, for later searches after it."""
         return len(self.text)
 
     def since(self, mark: int) -> str:
         return self.text[mark:]
 
     def wait_for(self, pattern: str, since: int = 0, timeout: float = WAIT_SECONDS) -> re.Match[str]:
-        """Waits until the text behind `since` has a match of `pattern`, whose `^` matches at each line."""
+        """Waits until the text after `since` has a match of `pattern`, whose `^` matches at each line."""
         search = re.compile(pattern, re.MULTILINE).search
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -135,9 +135,9 @@ class Output:
 class Server:
     """`python -m ianus`, by default with an application of tests/e2e/apps.py.
 
-    addresses: where it listens, in the order of --bind: (host, port) or the path of a Unix socket.
+    addresses: its listening sockets, in the order of --bind: (host, port) or the path of a Unix socket.
     log: its standard error. output: its standard output, the access log.
-    may_lose_workers: a test wants it; else one that ends otherwise than told is a failure.
+    may_lose_workers: a test wants it; else one that exits without a request to do so is a failure.
     """
 
     may_lose_workers = False
@@ -198,7 +198,7 @@ class Server:
             return client.get(path, b"Connection: close", *fields)
 
     def app_log(self, what: str, since: int = 0) -> str:
-        """Waits for what the application says (apps.say) and returns the rest of its line."""
+        """Waits for a line that the application reports (apps.report) and returns the rest of it."""
         return self.log.wait_for(rf"^app: {what}(?:: (.*))?$", since)[1]
 
     def signal(self, number: signal.Signals) -> None:
@@ -236,13 +236,13 @@ class Server:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
 
-# What the supervisor says of a worker that has not ended as it was told.
+# Messages of the supervisor about a worker that exited without a request to do so.
 LOST_WORKER = r"worker \d+ \(pid \d+\) (?:has ended (?:by itself )?\(|is stuck|could not be started)"
 
 
 def check_no_leaks(server: Server) -> None:
-    """Asserts of a server that has ended that nothing of it was left, as far as a debug build counts, but calls that
-    nobody could end; that no worker was lost; and that wsgiref.validate had nothing to complain of."""
+    """Asserts that an exited server leaked nothing, as far as a debug build counts, but calls that
+    could not be ended; that no worker was lost; and that wsgiref.validate had nothing to complain of."""
     calls = re.findall(
         r"WARNING calls of WSGI applications that have not returned: (\d+)$", server.log.text, re.MULTILINE
     )
@@ -258,7 +258,7 @@ def check_no_leaks(server: Server) -> None:
 
 
 def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None:
-    """Stops servers, a few at a time since most of that is waiting, and then looks at each with `check`. Raises an
+    """Stops servers, a few at a time since they mainly wait, and then looks at each with `check`. Raises an
     ExceptionGroup of the AssertionErrors."""
 
     def stop(server: Server) -> AssertionError | None:
@@ -290,8 +290,8 @@ def parse_address(text: str) -> Address:
 class Response:
     """A response as it was on the wire.
 
-    headers: (name in lower case, value) in order. framing: what ended the body: "none" (there cannot be one),
-    "length", "chunked" or "close". trailers: fields behind the last chunk.
+    headers: (name in lower case, value) in order. framing: the end of the body: "none" (there cannot be one),
+    "length", "chunked" or "close". trailers: fields after the last chunk.
     """
 
     version: str
@@ -311,12 +311,12 @@ class Response:
 
     @property
     def closing(self) -> bool:
-        """Whether the server says that it will close the connection."""
+        """Whether the response announces the end of the connection."""
         return self.header(b"connection") == b"close"
 
 
 class Client:
-    """A socket with a parser. Reading raises TimeoutError when nothing comes, AssertionError for nonsense."""
+    """A socket with a parser. Reading raises TimeoutError when nothing arrives, AssertionError for nonsense."""
 
     def __init__(self, address: Address, *, timeout: float = WAIT_SECONDS, buffer: int = 0) -> None:
         """buffer: size of the receive buffer in bytes, set before connecting; 0 for the system's."""
@@ -373,7 +373,7 @@ class Client:
         return self.response()
 
     def response(self, method: str = "GET") -> Response:
-        """Reads the one response that comes next, the interim ones included."""
+        """Reads the next response, interim ones included."""
         version, status, reason, headers = self.head()
         lengths = [value for name, value in headers if name == b"content-length"]
         codings = [value for name, value in headers if name == b"transfer-encoding"]
@@ -424,7 +424,7 @@ class Client:
         return b"".join(pieces)
 
     def chunk(self) -> bytes:
-        """Reads one chunk of a body; b"" is the end of it, with the trailers behind it."""
+        """Reads one chunk of a body; b"" is the end of it, with the trailers after it."""
         size = self._line()
         assert re.fullmatch(rb"[0-9A-Fa-f]+", size), f"chunk size {size!r}"
         data = self.exactly(int(size, 16))
@@ -439,7 +439,7 @@ class Client:
         return self.rest() == b""
 
     def gone(self) -> bool:
-        """Whether the connection is over, in order or not, whatever was still sent."""
+        """Whether the connection is over, in order or not, with or without more data."""
         try:
             self.rest()
         except ConnectionError:
@@ -447,7 +447,7 @@ class Client:
         return True
 
     def silent(self, seconds: float = 0.2) -> bool:
-        """Whether nothing comes for a while: weak by nature, so say something stronger beside it."""
+        """Whether nothing arrives for a while: weak by nature, so a test needs a stronger assertion too."""
         if self._data:
             return False
         self.sock.settimeout(seconds)
@@ -480,7 +480,7 @@ class Client:
     def _more(self) -> None:
         data = self.sock.recv(65536)
         if not data:
-            raise ConnectionError(f"the server closed behind {self._data!r}")
+            raise ConnectionError(f"the server closed after {self._data!r}")
         self._data += data
 
 
@@ -494,11 +494,11 @@ class Gate:
         self.target = f"/hold?{quote(self.path)}"
 
     def open(self, count: int = 1) -> None:
-        """Lets `count` of those who wait go."""
+        """Releases `count` waiting applications."""
         os.write(self._pipe, b"x" * count)
 
     def close(self) -> None:
-        """Lets go whoever still waits."""
+        """Releases all applications that still wait."""
         os.close(self._pipe)
 
 

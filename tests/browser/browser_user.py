@@ -1,4 +1,4 @@
-"""Somebody in front of a browser of their own: Debian's Chromium without a window, driven by its chromedriver."""
+"""A user of a browser: Debian's Chromium without a window, driven by its chromedriver."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ SCREENSHOTS = Path(__file__).parents[2] / "build" / "browser"
 
 
 class BrowserUser:
-    """name: what they say their name is. width, height: of their screen, in CSS pixels."""
+    """A user with a browser. name: their name in a chat. width, height: of their screen, in CSS pixels."""
 
     def __init__(self, name: str, width: int, height: int) -> None:
         options = ChromeOptions()
@@ -33,7 +33,7 @@ class BrowserUser:
         self.driver.get(url)
 
     def close_tab(self) -> None:
-        """Closes the tab for another one. (A page that is followed by another one is kept for the way back.)"""
+        """Closes the tab for another one. (A page that is followed by another one stays loaded.)"""
         tab = self.driver.current_window_handle
         self.driver.switch_to.new_window("tab")
         other = self.driver.current_window_handle
@@ -43,44 +43,44 @@ class BrowserUser:
         self.console_messages()
 
     def text(self, selector: str) -> str:
-        """What can be read in the one place that the selector finds."""
+        """Returns the visible text of the one element that matches the selector."""
         return self.driver.find_element(By.CSS_SELECTOR, selector).text
 
     def texts(self, selector: str) -> list[str]:
-        """What is in each such place, in sight or scrolled out of it."""
+        """Returns the text of each element that matches, visible or scrolled out of sight."""
         found = self.driver.find_elements(By.CSS_SELECTOR, selector)
         contents: list[str] = self.driver.execute_script("return arguments[0].map(one => one.textContent)", found)
         return contents
 
     def wait_for_text(self, selector: str, text: str) -> None:
-        """Waits until `text` can be read there."""
-        until(lambda: text in self.text(selector), f"{text!r} where {self.name} looks: {self.text(selector)!r}")
+        """Waits until the element shows `text`."""
+        until(lambda: text in self.text(selector), f"{text!r} on the page of {self.name}: {self.text(selector)!r}")
 
     def click(self, selector: str) -> None:
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
 
     def type(self, selector: str, text: str) -> None:
-        """Replaces what is in a field."""
+        """Replaces the text of an input field."""
         place = self.driver.find_element(By.CSS_SELECTOR, selector)
         place.clear()
         place.send_keys(text)
 
     def save_screenshot(self, name: str) -> None:
-        """Keeps what is on the screen."""
+        """Saves a screenshot in build/browser."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
     def console_messages(self) -> list[str]:
-        """What the browser has written to its console since this was last asked for."""
+        """Returns the browser's console messages since the last call."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries]
 
     def overflow_pixels(self) -> int:
-        """Pixels of the page that are out of sight to the right."""
+        """Returns the pixels by which the page is wider than the screen."""
         return int(self.driver.execute_script("return document.documentElement.scrollWidth - innerWidth"))
 
     def control_sizes(self) -> dict[str, int]:
-        """The lesser of width and height of each thing to press or to type into, in pixels."""
+        """Returns the smaller of width and height of each control, in pixels."""
         found = self.driver.find_elements(By.CSS_SELECTOR, "button, input, header a")
         sizes = {f"{one.tag_name} {one.text or one.get_attribute('id')}": one.size for one in found}
         return {name: min(size["width"], size["height"]) for name, size in sizes.items()}

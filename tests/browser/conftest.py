@@ -1,4 +1,4 @@
-"""A browser is started only where it is asked for: `make browser`."""
+"""Tests with a browser run only on request: `make browser`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The example pages do what they show, in a browser, as `make serve` serves them."""
+"""The example pages work in a browser, as `make serve` serves them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,14 +26,14 @@ def phone() -> Iterator[BrowserUser]:
 
 @pytest.fixture
 def ada(desk: BrowserUser, site: object) -> Iterator[BrowserUser]:
-    """She sits at a desk, and leaves before the site is stopped."""
+    """A user at a desk; her tab is closed before the site is stopped."""
     yield desk
     desk.close_tab()
 
 
 @pytest.fixture
 def grace(phone: BrowserUser, site: object) -> Iterator[BrowserUser]:
-    """She has a phone, and leaves likewise."""
+    """A user of a phone; her tab is closed before the site is stopped."""
     yield phone
     phone.close_tab()
 
@@ -66,14 +66,14 @@ def send_message(person: BrowserUser, text: str) -> None:
 
 
 def wait_for_change(person: BrowserUser, selector: str) -> None:
-    """Waits until what can be read there has changed twice: once may be the first time."""
+    """Waits until the text of the element has changed twice: the first change may be the first text."""
     for _ in range(2):
         before = person.text(selector)
         until(lambda before=before: person.text(selector) != before, f"{selector} moves")  # type: ignore[misc]
 
 
 def messages(person: BrowserUser) -> list[str]:
-    """The messages of the room, without their times, those out of sight too."""
+    """Returns the messages of the chat without their times, those out of sight too."""
     return [line.strip().partition(" ")[2] for line in person.texts("#messages li")]
 
 

@@ -1,8 +1,8 @@
 """kosoku's command line, with one mistake of its cases set right.
 
 It hands a compressed message to a case as bytes, any other as a string of code points up to 255. The cases of deflate
-(12 and 13) compute a digest of what they get, which fails for the string that a message is which a server chose not to
-compress, as it may (RFC 7692, 6).
+(12 and 13) compute a digest of the message, which fails for a string. A message is a string if the server chose not to
+compress it, as it may (RFC 7692, 6).
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def with_bytes(on_message: OnMessage) -> OnMessage:
 
 
 def main() -> None:
-    # Makes the cases importable; whoever imports them later gets the same classes.
+    # Makes the cases importable; later imports get the same classes.
     _caseindex.initialize_shims()
     from case12_x_x import Case12_X_X, Case13_X_X
 

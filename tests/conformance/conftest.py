@@ -1,4 +1,4 @@
-"""What takes long runs only where it is asked for: `make conformance`."""
+"""Long tests run only on request: `make conformance`."""
 
 import pytest
 

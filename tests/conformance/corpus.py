@@ -1,7 +1,7 @@
-"""Input for parsers: what the codec's tests feed, and deterministic mutations of it.
+"""Input for parsers: the input of the codec's tests, and deterministic mutations of it.
 
 The seeds are collected by running those tests with everything that takes input replaced by something that notes
-it, so a case that is added there is a seed here, in whatever way it is written.
+it, so a case that is added there is a seed here, however it is written.
 """
 
 import inspect
@@ -91,7 +91,7 @@ def _unpacked(value: Any, count: int) -> tuple[Any, ...]:
     return (value,) if count == 1 else tuple(value)
 
 
-# What HTTP/1 parsers have disagreed about.
+# Inputs that HTTP/1 parsers have disagreed about.
 PIECES = (
     *(bytes([code]) for code in range(0x21)),
     *b"\x7f \x80 \x85 \xa0 \xff".split(b" "),
@@ -141,6 +141,6 @@ class Mutator:
                 line = choice(lines)
                 lines.insert(randrange(len(lines) + 1), line)
                 return b"\r\n".join(lines)
-            case _:  # what another seed has at its end
+            case _:  # the end of another seed
                 other = choice(self._seeds)
                 return data[:start] + other[randrange(len(other) + 1) :]

@@ -1,7 +1,7 @@
-"""What Ianus reads otherwise than h11 and llhttp, each with the reason why.
+"""The input that Ianus reads otherwise than h11 and llhttp, each with the reason why.
 
-The tables are complete in both directions: what is not in them is a failure, and so is what is in them and never
-happens. Parsers' refusals are named by the words they are refused with. "RFC" means 9112 where nothing else is said.
+The tables are complete in both directions: a difference that is not in them is a failure, and so is one in
+them that never happens. Parsers' refusals are named by the parsers' messages. "RFC" means 9112 without a number.
 """
 
 import copy
@@ -14,8 +14,8 @@ H11, LLHTTP = "h11", "llhttp"
 PARSERS = {H11: by_h11, LLHTTP: by_llhttp}
 BOTH = (H11, LLHTTP)
 
-# What Ianus refuses, which of the others accept it, and why it is refused. To be stricter is never dangerous, but may
-# lock a client out: so each is listed.
+# Input that Ianus refuses, which of the others accept it, and why it is refused. To be stricter is never dangerous,
+# but may lock a client out: so each is listed.
 REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "CONNECT is not supported": (
         (H11,),
@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown transfer coding": ((LLHTTP,), "6.1: SHOULD answer 501"),
 }
 
-# What others refuse, with the beginning of their words, and why Ianus accepts it.
+# Input that others refuse, with the start of their messages, and why Ianus accepts it.
 ACCEPTED: dict[tuple[str, str], str] = {
     (H11, "no request line received"): "2.2: an empty line before the request line SHOULD be ignored",
     (H11, "illegal chunk header: "): "7.1.1: white space before `;` MUST be parsed and removed (RFC 9110 5.6.3)",
@@ -71,8 +71,8 @@ ACCEPTED: dict[tuple[str, str], str] = {
 }
 
 
-# --- What is read otherwise ---
-# Each function changes what another parser has read into what Ianus reads; its docstring says why.
+# --- Input that is read differently ---
+# Each function changes the events of another parser into those of Ianus; its docstring has the reason.
 
 
 def _host_of_the_target(ours: Message, theirs: Message) -> None:
@@ -107,7 +107,7 @@ def _higher_minor_version(ours: Message, theirs: Message) -> None:
 
 
 def _keep_alive_of_1_0(ours: Message, theirs: Message) -> None:
-    """9.3: a recipient that wishes to MAY persist with 1.0 clients that say keep-alive."""
+    """9.3: a recipient that wishes to MAY persist with 1.0 clients that send keep-alive."""
     if ours.version == "1.0" and b"keep-alive" in _options(ours):
         theirs.keep_alive = True
 
@@ -125,7 +125,7 @@ def _proxy_connection(ours: Message, theirs: Message) -> None:
 
 
 def _connection_in_trailers(ours: Message, theirs: Message) -> None:
-    """RFC 9110 6.5.1: what a connection does is settled when trailers come."""
+    """RFC 9110 6.5.1: trailers cannot change whether a connection persists."""
     if any(name == b"connection" for name, _ in ours.trailers):
         theirs.keep_alive = ours.keep_alive
 
@@ -150,11 +150,11 @@ READ_OTHERWISE: list[tuple[str, Callable[[Message, Message], None]]] = [
 
 # --- Comparing ---
 
-# A difference is (parser, what): what is the key of one of the tables.
+# A difference is (parser, key): the key is that of one of the tables.
 Difference = tuple[str, str]
 
-# RFC 9110 7.8: a server MAY ignore Upgrade, and then reads the message as any other. llhttp hands what comes behind the
-# head to somebody else, body or not; so it does behind CONNECT, which we refuse.
+# RFC 9110 7.8: a server MAY ignore Upgrade, and then reads the message as any other. llhttp passes the bytes after the
+# head on as another protocol's, body or not; so it does after CONNECT, which Ianus refuses.
 UPGRADE: Difference = (LLHTTP, "upgrade")
 
 LISTED: frozenset[Difference] = frozenset(
@@ -166,7 +166,7 @@ LISTED: frozenset[Difference] = frozenset(
     ]
 )
 
-# These show what few others do.
+# These show differences that are rare in other input.
 _CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 EXAMPLES = [_CHUNKED + b"0\r\nConnection: close\r\n\r\n", _CHUNKED + b"00000000000000000\r\n\r\n"]
 EXAMPLES += [
@@ -195,7 +195,7 @@ def differences(data: bytes) -> Iterator[Difference]:
         else:
             count = len(ours.messages)
             if len(theirs.messages) > count:
-                # Where Ianus waits for more of a message, or has closed, this is in no table.
+                # If Ianus waits for more of a message, or has closed, the difference is not in a table.
                 yield _listed((parser, ours.reason), data)
             elif len(theirs.messages) < count and theirs.end != "closed":
                 yield _listed((parser, next(_known(parser, theirs.reason), theirs.end)), data)

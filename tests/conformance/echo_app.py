@@ -1,4 +1,4 @@
-"""A WebSocket that sends back what comes: what Autobahn's cases expect of the server that they try."""
+"""A WebSocket that echoes messages, as Autobahn's cases expect of the server under test."""
 
 from typing import Any
 

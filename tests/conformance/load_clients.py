@@ -1,6 +1,6 @@
-"""Clients that keep their connections, check each answer, and note whatever a client can notice of a server's changes.
+"""Clients that keep their connections, check each response, and record all visible effects of changes of the server.
 
-A connection that the server has said it will close is opened anew. One that it closes without a word is its right as
+After a response with Connection: close a new connection is opened. The server may close one without notice as
 long as nothing was asked for on it and it was idle for as long as it may be; anything else is a failure.
 """
 
@@ -18,8 +18,8 @@ from typing import Self
 
 from tests.helpers import WAIT_SECONDS, Address, Client, until
 
-# Seconds for which the visitors pause at most, well below --timeout-drain-idle as the servers here have it: a
-# connection that was idle for no longer than ALLOWED is not to be closed without a word.
+# Seconds for which the clients pause at most, well below --timeout-drain-idle as the servers here have it: a
+# connection that was idle for no longer than ALLOWED must not be closed without notice.
 MAX_PAUSE_SECONDS = 0.3
 MIN_IDLE_SECONDS = 1.0
 
@@ -36,7 +36,7 @@ class LoadClient(threading.Thread):
     """A client. manner: "busy" asks again at once, "pausing" in a moment, "waiting" when its connection was closed.
 
     failures, workers (that have answered), versions (of the application), answered, waited (connections whose end was
-    waited for): what it has noticed.
+    waited for): its observations.
     """
 
     def __init__(self, address: Address, first: int, behavior: str) -> None:
@@ -66,7 +66,7 @@ class LoadClient(threading.Thread):
                 self._over.wait(0.05)  # not to fail a thousand times
 
     def _use_connection(self, client: Client) -> None:
-        """One connection, to its end."""
+        """Sends requests on one connection until it is closed."""
         since = time.monotonic()
         while not self._over.is_set():
             if self._worker is not None:
@@ -77,7 +77,7 @@ class LoadClient(threading.Thread):
                     return
                 if _readable(client):
                     assert client.nothing(), "bytes that belong to no answer"
-                    assert time.monotonic() - since > MIN_IDLE_SECONDS, "closed without a word before its time"
+                    assert time.monotonic() - since > MIN_IDLE_SECONDS, "closed without notice before its time"
                     return
             try:
                 closing = self._request(client, next(self._numbers))
@@ -87,11 +87,11 @@ class LoadClient(threading.Thread):
                 raise
             since = time.monotonic()
             if closing:
-                assert client.nothing(), "bytes behind the last answer"
+                assert client.nothing(), "bytes after the last response"
                 return
 
     def _request(self, client: Client, number: int) -> bool:
-        """One request; whether the server closes the connection."""
+        """Sends one request; returns whether the server closes the connection."""
         nap = b"?nap=0.03" if number % 10 == 0 else b""
         body = b"%d " % number * (number % 400) if number % 4 == 0 else b""
         if body:  # in two pieces, between which the server may change its mind about the connection
@@ -125,7 +125,7 @@ def _readable(client: Client, seconds: float = 0.0) -> bool:
 
 
 class LoadClients:
-    """Several clients at once, for as long as the block lasts; `wrk` beside them where it is installed."""
+    """Several clients at once, for as long as the block lasts; also `wrk` if it is installed."""
 
     def __init__(
         self, address: Address, *, busy: int = 6, pausing: int = 6, waiting: int = 2, wrk: str | None = None
@@ -162,7 +162,7 @@ class LoadClients:
     def _end_wrk(self) -> str | None:
         if self._wrk is None:
             return None
-        self._wrk.send_signal(signal.SIGINT)  # It tells what it has counted so far.
+        self._wrk.send_signal(signal.SIGINT)  # wrk prints its counts so far.
         try:
             return self._wrk.communicate(timeout=WAIT_SECONDS)[0]
         finally:
@@ -171,7 +171,7 @@ class LoadClients:
 
     @property
     def count(self) -> int:
-        """How many connections they have at a time."""
+        """The number of connections at a time."""
         return len(self._clients)
 
     @property
@@ -195,6 +195,6 @@ class LoadClients:
         return set[str]().union(*(set(client.versions) for client in self._clients))
 
     def progress(self, answers: int = 200) -> None:
-        """Waits until so many more answers came."""
+        """Waits until the clients have received `answers` more responses."""
         wanted = self.answered + answers
         until(lambda: self.answered >= wanted, f"{answers} more answers; {self.failures[:3]}")

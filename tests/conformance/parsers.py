@@ -29,10 +29,10 @@ class Message:
 
 @dataclass
 class Reading:
-    """What a parser makes of the bytes of a connection.
+    """A parser's result for the bytes of a connection.
 
-    end: "refuses", "waits" (for more of a message that has begun), "idle" (between messages), "closed" (behind a
-    message that closes) or "upgraded" (behind a head that asks for another protocol). reason: of a refusal, in the
+    end: "refuses", "waits" (for more of a message that has started), "idle" (between messages), "closed" (after a
+    message that closes) or "upgraded" (after a head that asks for another protocol). reason: of a refusal, in the
     parser's own words.
     """
 
@@ -126,7 +126,7 @@ def by_llhttp(data: bytes) -> Reading:
 
 
 class _Listener:
-    """What httptools calls."""
+    """The callbacks of httptools."""
 
     parser: Any
 

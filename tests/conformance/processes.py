@@ -1,4 +1,4 @@
-"""Processes as /proc tells of them. Who has ended counts as gone, whether or not somebody has asked after it."""
+"""Processes according to /proc. An exited process counts as gone, also before its parent has waited for it."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def children(pid: int) -> set[int]:
 
 
 def name(pid: int) -> str:
-    """What it calls itself, or the first letters of that; "" when it is gone."""
+    """Returns the process's name, cut by the kernel; "" when it is gone."""
     try:
         return (PROC / str(pid) / "comm").read_text().rstrip("\n")
     except OSError:
@@ -42,5 +42,5 @@ def everybody() -> list[int]:
 
 
 def open_files(pid: int) -> list[str]:
-    """What a process has open, without the numbers that tell one pipe or socket from another."""
+    """Returns the open files of a process, without the inode numbers of pipes and sockets."""
     return sorted(re.sub(r"\d+", "N", str(entry.readlink())) for entry in (PROC / str(pid) / "fd").iterdir())

@@ -1,4 +1,4 @@
-"""Bodies of any size, in pieces of 1 MiB at the most."""
+"""Bodies of any size, in pieces of at most 1 MiB."""
 
 import asyncio
 from typing import Any

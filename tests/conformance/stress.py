@@ -1,11 +1,11 @@
-"""Requests by the million at a server of WSGI applications, to find an answer that is lost, doubled or somebody else's.
+"""Requests by the million at a server of WSGI applications, to find responses that are lost, doubled or swapped.
 
     python -m tests.conformance.stress --requests 100000 --seed 1
 
 Each request has a number, which every byte of its answer is made of. Clients pipeline, send in pieces, read slowly,
-close halves and leave wherever they are; applications block, compute, stream, fork and fail. In the end the application
-tells how often each number was called: once if its answer came, once at the most if its client has left. A build with
-pause points sleeps at each of them at random, by the seed (CHAOS_SEED).
+half-close and disconnect at any point; applications block, compute, stream, fork and fail. In the end the application
+reports how often each number was called: once if its response arrived, at most once if its client disconnected. A
+build with pause points sleeps at each of them at random, by the seed (CHAOS_SEED).
 
 `make stress` runs it under sanitizers.
 """
@@ -33,7 +33,7 @@ WAIT_SECONDS = 60.0
 
 CONTENT = bytes(range(256)) * 1000
 
-# How many of a hundred thousand requests are of a kind, and what amounts it takes: see stress_app.py.
+# How many of a hundred thousand requests are of a kind, and its amounts: see stress_app.py.
 SHARES: dict[str, tuple[int, Callable[[random.Random], int]]] = {
     "fast": (60_000, lambda choose: choose.choice((0, 1, 20, 20, 5000, 70_000))),
     "nap": (12_000, lambda choose: choose.choice((0, 0, 100, 600, 3000, 20_000))),
@@ -49,15 +49,15 @@ SHARES: dict[str, tuple[int, Callable[[random.Random], int]]] = {
 }
 
 
-# Bytes that every answer has: that to HEAD, where no length is known, is no more than a head of four lines.
+# Minimum bytes of a response: one to HEAD without a known length has only a head of four lines.
 SHORTEST = 80
 
 
 class WrongError(AssertionError):
-    """An answer is not what it must be."""
+    """A response is wrong."""
 
 
-# Likewise of --rows, where what a client has to do must not be what limits the number.
+# Likewise of --rows, in which the clients' own work must not limit the number.
 ROW = 100
 ROW_SHARES: dict[str, tuple[int, tuple[int, ...]]] = {
     "fast": (80, (0, 1, 20)),
@@ -101,7 +101,7 @@ class Request:
         return cls(number, kind, amount, method, b"\r\n".join([line, *fields, b"", body]))
 
     def body(self) -> bytes:
-        """What its answer must have as body."""
+        """Returns the expected body of its response."""
         match self.kind:
             case "fast" | "large" | "echo":
                 return text(self.number, self.amount)
@@ -141,7 +141,7 @@ class Request:
 class StressClient(threading.Thread):
     """A client with numbers of its own, one connection after another.
 
-    answered: numbers whose answers came. unsure: those sent whose answers were not waited for.
+    answered: numbers whose responses arrived. unsure: those sent whose answers were not waited for.
     problem: why it has stopped before its last number.
     """
 
@@ -179,13 +179,13 @@ class StressClient(threading.Thread):
         client = self._client = self._client or self._connect()
         data = b"".join(request.data for request in requests)
         what = self._choose.random()
-        if what < 0.02:  # leaves before all was sent
+        if what < 0.02:  # disconnects before all was sent
             self.unsure += [request.number for request in requests]
             self._send(client, data[: self._choose.randrange(len(data))])
             self._leave(client)
             return
         self._send(client, data)
-        if what < 0.06:  # leaves before all answers were read
+        if what < 0.06:  # disconnects before all responses were read
             self.unsure += [request.number for request in requests]
             if self._choose.random() < 0.7:
                 client.exactly(self._choose.randrange(1, SHORTEST))
@@ -266,7 +266,7 @@ class RowClient(StressClient):
 
 
 def check_calls(calls: bytes, stress_clients: list[StressClient]) -> None:
-    """Raises WrongError unless every answer had one call, and everything else one at the most."""
+    """Raises WrongError unless every response had one call, and each other request at most one."""
     for stress_client in stress_clients:
         for number in stress_client.answered:
             if calls[number] != 1:
@@ -279,7 +279,7 @@ def check_calls(calls: bytes, stress_clients: list[StressClient]) -> None:
 def stress(
     requests: int, seed: int, clients: int, options: list[str], folder: Path, kind: type[StressClient] = StressClient
 ) -> str:
-    """Makes that many requests; tells what has happened. Raises WrongError, or what a client stumbled over."""
+    """Sends that many requests; returns a summary. Raises WrongError, or the error of a client."""
     os.environ["CHAOS_SEED"] = str(seed)
     os.environ["STRESS_REQUESTS"] = str(requests)
     os.environ["STRESS_THREADS"] = options[options.index("--threads") + 1] if "--threads" in options else "64"
@@ -341,7 +341,7 @@ def main() -> None:
     arguments = parser.parse_args()
     left, seed = arguments.requests, arguments.seed
     while left > 0:
-        # Threads lead; threads serve behind an event loop; few of them lead, in each of which only so many calls run.
+        # Threads lead; threads only call, beside an event loop; few threads lead, each with a limited number of calls.
         for options in ([], ["--mount", "/asgi=stress_app:asgi"], ["--threads", "1"], ["--threads", "3"]):
             count = min(arguments.round, left)
             if count <= 0:

@@ -1,4 +1,4 @@
-"""What the stress program (stress.py) asks for: each answer carries the number of its request, and tells nothing else.
+"""The application of the stress program (stress.py): each response has only the number of its request.
 
 A path is /KIND/NUMBER/AMOUNT. Every call is counted under its number, every iterable that is to be closed is counted
 when it is made and when it is closed.
@@ -22,9 +22,9 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 
 __all__ = ["app", "asgi"]
 
-# How often the request of each number was called; as many as the stress program is told to make.
+# How often the request of each number was called; as many as the stress program makes.
 calls = bytearray(int(os.environ["STRESS_REQUESTS"]))
-# What threads change without a lock changes in one piece.
+# Threads change this without a lock, since each change is atomic.
 made = itertools.count()
 closed = itertools.count()
 inside: list[int] = []

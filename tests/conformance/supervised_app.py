@@ -1,7 +1,7 @@
 """Two applications that answer alike: with the number of the request, the process that has it, and a sum of its body.
 
-What follows "?" is what a request wants to be done first: `nap=S` waits, `block=S` waits without letting anybody else
-do something, `gil=S` is C code that keeps the GIL. Tests make a copy of this file, and change it.
+The query is an act before the response: `nap=S` waits, `block=S` blocks the event loop,
+`gil=S` is C code that keeps the GIL. Tests make a copy of this file, and change it.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Autobahn's test suite, the yardstick of WebSocket implementations, as kosoku drives it, against an echo.
 
-Its reports stay in build/autobahn, a folder for each section; index.html leads to what went over the wire.
+Its reports stay in build/autobahn, a folder for each section; index.html leads to the bytes sent and received.
 """
 
 import json
@@ -52,11 +52,11 @@ SECTIONS = {
 # 1,000 times 128 KiB in fragments of 256 bytes: the driver takes minutes over it, with any server.
 EXCLUDED = "12.3.15"
 
-# What the suite itself leaves open: whether a message still goes out when a close follows it at once (7.1.6), and
-# close codes beyond those of RFC 6455 (7.13).
+# Cases that the suite itself does not decide: whether a message is still sent when a close follows it at once (7.1.6),
+# and close codes beyond those of RFC 6455 (7.13).
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
-# In one piece come a message and, behind it, what breaks the protocol. The suite would have the message answered first;
-# RFC 6455, 7.1.7 has the connection fail, and no application runs before all that came is parsed.
+# One piece has a message and, after it, a protocol error. The suite would have the message answered first;
+# RFC 6455, 7.1.7 has the connection fail, and no application runs before all received bytes are parsed.
 NON_STRICT = {"3.2", "3.3", "3.4", "4.1.3", "4.1.4", "4.1.5", "4.2.3", "4.2.4", "4.2.5", "5.15"}
 
 
@@ -86,7 +86,7 @@ def test_autobahn(server: Server, section: str) -> None:
 
 
 def allowed(case: str) -> set[str]:
-    """What this case may come to."""
+    """Returns the allowed results of the case."""
     if case in INFORMATIONAL:
         return {"INFORMATIONAL"}
     return {"OK", "NON-STRICT"} if case in NON_STRICT else {"OK"}

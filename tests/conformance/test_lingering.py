@@ -1,4 +1,4 @@
-"""Clients that linger on purpose: how long they are read from, and what others notice of them."""
+"""Clients that linger on purpose: how long they are read from, and their effect on other clients."""
 
 import contextlib
 import http.client
@@ -21,7 +21,7 @@ def refused(server: Server) -> Client:
 
 
 def test_client_that_sends_without_end_is_cut_off(start_server: Callable[..., Server]) -> None:
-    """Behind an error, and behind the answer of an application that does not read: after 30 s in all."""
+    """After an error, and after the response of an application that does not read: closed after 30 s in all."""
     server = start_server()
     with server.connect() as other, refused(server) as client:
         other.request("/ignore", b"Transfer-Encoding: chunked", method="POST")

@@ -1,4 +1,4 @@
-"""slowhttptest, a tool of others, against the server with tight deadlines: everybody else is served meanwhile."""
+"""slowhttptest, a tool of others, against the server with tight deadlines: other clients are served meanwhile."""
 
 import re
 import shutil

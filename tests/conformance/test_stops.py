@@ -1,4 +1,4 @@
-"""A server with nothing in flight stops within two seconds, whatever its clients hold open, and always cleans up.
+"""A server with nothing in flight stops within two seconds, even with open connections, and always cleans up.
 
 Each kind of client is connected to fifty servers. No client closes its side: that is for the server alone to do.
 """
@@ -127,7 +127,7 @@ def stop_seconds(connect: Callable[[Server], Client | None], cwd: Path) -> float
 def test_stop_with_nothing_in_flight_takes_less_than_two_seconds(
     connect: Callable[[Server], Client | None], tmp_path: Path
 ) -> None:
-    """p99 of fifty stops is their maximum. What a stop without clients takes more than usual is the machine's."""
+    """p99 of fifty stops is their maximum. The delay of a stop without clients is the machine's."""
     extra = 0.0
     times = []
     for number in range(STOPS):

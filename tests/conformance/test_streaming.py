@@ -1,4 +1,4 @@
-"""Large bodies go through in constant memory, whoever is the slow one."""
+"""Large bodies go through in constant memory, whichever side is slow."""
 
 import os
 import re
@@ -30,7 +30,7 @@ Start = Callable[..., Server]
 def server(start_server: Start, request: pytest.FixtureRequest) -> Server:
     app, *options = request.param
     server = start_server("--max-request-body-size", "0", "--no-access-log", *options, app=app, app_dir=APP)
-    # What is allocated once is allocated now.
+    # One-time allocations happen here.
     with server.connect() as client:
         client.post("/up", b"x" * PIECE)
         client.get(f"/down/length?{4 * PIECE}")
@@ -46,7 +46,7 @@ class Memory:
         self._before = self._bytes("VmRSS")
 
     def growth(self) -> int:
-        """Bytes from where it was to where it has ever been."""
+        """Returns the bytes by which the peak exceeds the first value."""
         return self._bytes("VmHWM") - self._before
 
     def _bytes(self, name: str) -> int:

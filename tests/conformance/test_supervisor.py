@@ -1,4 +1,4 @@
-"""Whatever happens to the processes of a server, no client notices anything but what cannot be helped.
+"""When processes of a server are killed, stuck or replaced, no client notices more than is inevitable.
 
 By default few rounds of each; docs/conformance.md has how to get the full figures.
 """
@@ -37,7 +37,7 @@ Start = Callable[..., "Fleet"]
 
 @dataclass(frozen=True)
 class Scale:
-    """Seconds: what a stuck worker has, and how long who does what."""
+    """Seconds: the limit of a stuck worker, and durations of the acts in a test."""
 
     timeout: float
     block: float
@@ -116,7 +116,7 @@ def start_fleet(start_server: Callable[..., Server], tmp_path: Path) -> Iterator
 
     yield start
     for fleet in fleets:
-        if fleet.supervisor != fleet.server.process.pid:  # which nobody else ends
+        if fleet.supervisor != fleet.server.process.pid:  # not ended by the fixture
             end(fleet.supervisor)
 
 
@@ -151,7 +151,7 @@ def share(total: int) -> int:
     return math.ceil(total / 4)
 
 
-# --- What nobody notices ---
+# --- Without any effect on clients ---
 
 
 @FLEETS
@@ -159,8 +159,8 @@ def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
     fleet = start_fleet(*how)
     with fleet.visit(wrk=WRK) as load_clients:
         load_clients.progress()
-        fleet.reload()  # What is opened once is open then,
-        load_clients.progress()  # and what belonged to the old workers is not.
+        fleet.reload()  # One-time files are open then,
+        load_clients.progress()  # and those of the old workers are not.
         files = open_files(fleet.supervisor)
         for number in range(share(RELOADS)):
             fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
@@ -221,11 +221,11 @@ def test_broken_application(start_fleet: Start, how: tuple[Any, ...]) -> None:
     assert load_clients.failures == []
 
 
-# --- What somebody notices ---
+# --- With effects on clients ---
 
 
 def check_only_of(failures: list[Failure], killed: set[int], connections: int) -> None:
-    """Asserts that nothing failed but what was on its way to or in processes that were killed, once a connection."""
+    """Asserts that only requests to killed processes failed, at most one for each connection."""
     surprising = [failure for failure in failures if failure.worker not in killed | {None}]
     assert not surprising
     assert len(failures) <= connections * len(killed)
@@ -250,7 +250,7 @@ def test_killed_workers(start_fleet: Start, interface: str) -> None:
 
 @pytest.mark.parametrize("how", [("asgi", 3), ("asgi", 2, "--preload"), ("wsgi", 1)])
 def test_killed_supervisor(tmp_path: Path, how: tuple[Any, ...]) -> None:
-    """Workers finish what they have, and go."""
+    """Workers finish their requests, and exit."""
     interface, workers, *more = how
     shutil.copy(APP, tmp_path)
     options = ("--workers", str(workers), "--no-access-log", "--timeout-drain-idle", "1", *more)
@@ -270,7 +270,7 @@ def test_killed_supervisor(tmp_path: Path, how: tuple[Any, ...]) -> None:
 
 
 def test_stuck_loop(start_fleet: Start) -> None:
-    """Who blocks the event loop for too long is told of, and replaced; the others serve on."""
+    """A worker whose event loop is blocked for too long is logged and replaced; the others keep serving."""
     fleet = start_fleet("asgi", 2, "--timeout", str(SCALE.timeout))
     fleet.server.may_lose_workers = True
     mark = fleet.server.log.mark()
@@ -288,7 +288,7 @@ def test_stuck_loop(start_fleet: Start) -> None:
 
 
 def test_long_call(start_fleet: Start) -> None:
-    """One call of many that takes long is told of, and goes on."""
+    """One slow call of many is logged, and continues."""
     limit = str(SCALE.timeout)
     fleet = start_fleet("wsgi", 1, "--timeout", limit, "--stuck-report-after", limit, "--threads", "8")
     mark = fleet.server.log.mark()
@@ -302,7 +302,7 @@ def test_long_call(start_fleet: Start) -> None:
 
 @pytest.mark.parametrize("interface", ["asgi", "wsgi"])
 def test_kept_gil(start_fleet: Start, interface: str) -> None:
-    """C code that keeps everybody waiting, but not for too long, is left alone."""
+    """C code that blocks all threads for less than the limit does not cause a replacement."""
     fleet = start_fleet(interface, 1, "--timeout", str(SCALE.timeout))
     before = fleet.workers()
     with fleet.visit() as load_clients, Client(fleet.server.address, timeout=SCALE.gil + WAIT_SECONDS) as client:
@@ -313,7 +313,7 @@ def test_kept_gil(start_fleet: Start, interface: str) -> None:
 
 
 def test_kept_gil_for_too_long(start_fleet: Start) -> None:
-    """It is told of like any other who is stuck: neither judging nor telling needs the GIL."""
+    """The stuck worker is logged like any other: neither the check nor the report needs the GIL."""
     fleet = start_fleet("asgi", 1, "--timeout", "2")
     fleet.server.may_lose_workers = True
     mark = fleet.server.log.mark()

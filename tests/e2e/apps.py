@@ -1,6 +1,6 @@
 """The applications that the end-to-end tests talk to: plain ASGI, one small coroutine for each path.
 
-They tell what happens to them on standard error (`say`), where a test can wait for it, also when no
+They report events on standard error (`report`), so that a test can wait for it, also when no
 connection is left to ask through.
 """
 
@@ -59,7 +59,7 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 def alive() -> dict[str, int]:
-    """What a debug build counts: connections and exchanges that are still there."""
+    """Returns the live objects that a debug build counts: connections and exchanges."""
     from ianus.runtime.live_objects import ledger
 
     gc.collect()
@@ -126,7 +126,7 @@ async def target(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/coroutine-functions")
 async def coroutine_functions(scope: Scope, receive: Receive, send: Send) -> None:
-    """Whether those who look take receive() and send() for what they are."""
+    """Reports whether introspection recognises receive() and send() as coroutine functions."""
     import inspect
 
     import asgiref.sync
@@ -144,7 +144,7 @@ async def show_scope(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/state")
 async def show_state(scope: Scope, receive: Receive, send: Send) -> None:
-    """What is in the state, and then something more."""
+    """Answers with the lifespan state, and then adds to it."""
     shown = json.dumps(scope["state"])
     scope["state"]["left"] = "by a request"
     await answer(send, shown.encode())
@@ -181,7 +181,7 @@ async def count(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/edit-fields")
 async def edit_fields(scope: Scope, receive: Receive, send: Send) -> None:
-    """Adds what the query string spells to the fields that it was given."""
+    """Adds the fields in the query string to those of the request."""
     scope["headers"].append(ast.literal_eval(unquote(scope["query_string"].decode())))
     await answer(send, b"edited\n")
 
@@ -224,7 +224,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/flood")
 async def flood(scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends without end; what ends it is the server's own error, some time after the client has left."""
+    """Sends without end, until the server raises an error some time after the client has disconnected."""
     await send({"type": "http.response.start", "status": 200})
     try:
         while True:
@@ -237,13 +237,13 @@ async def flood(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/large")
 async def large(scope: Scope, receive: Receive, send: Send) -> None:
-    """As many bytes as the query says, in one piece."""
+    """Sends the number of bytes in the query, in one piece."""
     await answer(send, b"x" * int(number(scope)))
 
 
 @path("/large-piece")
 async def large_piece(scope: Scope, receive: Receive, send: Send) -> None:
-    """As many bytes as the query says, in one piece of a stream that has no end."""
+    """Sends the number of bytes in the query, in one piece of a stream that has no end."""
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"x" * int(number(scope)), "more_body": True})
     await until_disconnect(receive)
@@ -251,7 +251,7 @@ async def large_piece(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/slow-pieces")
 async def slow_pieces(scope: Scope, receive: Receive, send: Send) -> None:
-    """A piece whenever the test says so: what it sends of a body is sent back at once."""
+    """Sends each piece of the request body back as soon as it arrives, so that the test controls the pieces."""
     await send({"type": "http.response.start", "status": 200})
     more = True
     while more:
@@ -263,7 +263,7 @@ async def slow_pieces(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/head-first")
 async def head_first(scope: Scope, receive: Receive, send: Send) -> None:
-    """Begins to answer before it asks for the request body."""
+    """Starts its response before it reads the request body."""
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"head", "more_body": True})
     message = await receive()
@@ -273,7 +273,7 @@ async def head_first(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/events")
 async def events(scope: Scope, receive: Receive, send: Send) -> None:
-    """An event stream without any event: it is open, and idle until its client leaves."""
+    """Opens an event stream without any event, which is idle until its client disconnects."""
     head = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await until_disconnect(receive)
@@ -285,13 +285,13 @@ async def events_by_empty_body(scope: Scope, receive: Receive, send: Send) -> No
     """The same, with the customary empty message; the task does not suspend between the two."""
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"", "more_body": True})
-    time.sleep(0.01)  # noqa: ASYNC251  # what comes next must not be what sends the head
+    time.sleep(0.01)  # noqa: ASYNC251  # the head must not be sent by the next message
     await until_disconnect(receive)
 
 
 @path("/play")
 async def play(scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends the messages that the query string spells, and tells what the first refused one was refused with."""
+    """Sends the messages in the query string, and reports the error of the first one that is refused."""
     for message in ast.literal_eval(unquote(scope["query_string"].decode())):
         try:
             await (asyncio.sleep(0) if message == "suspend" else send(message))
@@ -344,7 +344,7 @@ async def file_until_cancelled(scope: Scope, receive: Receive, send: Send) -> No
 
 @path("/file-or-text")
 async def file_or_text(scope: Scope, receive: Receive, send: Send) -> None:
-    """A file that is shorter than declared is refused; text comes in its place."""
+    """Sends text in place of a file that was refused because it is shorter than declared."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
     with open(unquote(scope["query_string"].decode()), "rb") as file:  # noqa: ASYNC230, PTH123
         try:
@@ -372,7 +372,7 @@ async def seek_fails(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.zerocopysend", "file": Tape()})
 
 
-# --- What nobody expects of an application ---
+# --- Unusual applications ---
 
 
 @path("/without-end")
@@ -394,7 +394,7 @@ async def one_shot_headers(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/message-changes")
 async def message_changes(scope: Scope, receive: Receive, send: Send) -> None:
-    """A message that is emptied while it is read: nothing of it may be used behind that."""
+    """Sends a message that is emptied while it is read; the server must not use its contents after that."""
     message: dict[str, object] = {"type": "http.response.body"}
 
     class Emptying(bytes):
@@ -424,7 +424,7 @@ async def key_changes_message(scope: Scope, receive: Receive, send: Send) -> Non
     await send({"type": "http.response.body", "body": b"text"})
 
 
-# --- Ends that nobody wants ---
+# --- Abnormal ends ---
 
 
 @path("/ignore")
@@ -435,7 +435,7 @@ async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/ignore-the-rest")
 async def ignore_the_rest(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads as many bytes of the body as the query says, and answers."""
+    """Reads the number of body bytes in the query, and answers."""
     left = number(scope)
     while left > 0:
         left -= len((await receive())["body"])
@@ -496,7 +496,7 @@ async def return_inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/leave")
 async def leave(scope: Scope, receive: Receive, send: Send) -> None:
-    """Waits until the client leaves, then answers all the same."""
+    """Waits until the client disconnects, then answers all the same."""
     await body_of(receive)
     report("waiting")
     await until_disconnect(receive)
@@ -507,7 +507,7 @@ async def leave(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/poll")
 async def poll(scope: Scope, receive: Receive, send: Send) -> None:
-    """Waits for its client to leave, and returns without an answer."""
+    """Waits until its client disconnects, and returns without an answer."""
     await body_of(receive)
     report("polling")
     await until_disconnect(receive)
@@ -515,7 +515,7 @@ async def poll(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/messages")
 async def messages(scope: Scope, receive: Receive, send: Send) -> None:
-    """Tells every message that it receives, until the request is whole or broken off."""
+    """Reports every message that it receives, until the request is complete or aborted."""
     while True:
         message = await receive()
         report("message", sorted(message.items()))
@@ -525,7 +525,7 @@ async def messages(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/await-twice")
 async def await_twice(scope: Scope, receive: Receive, send: Send) -> None:
-    """Awaits what receive() and send() have returned once more, also while a task waits for it."""
+    """Awaits the return values of receive() and send() a second time, also while a task awaits them."""
     received, sent = receive(), send({"type": "http.response.start", "status": 200})
     await received
     await sent
@@ -567,7 +567,7 @@ async def open_gate(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/wait-and-size")
 async def wait_and_size(scope: Scope, receive: Receive, send: Send) -> None:
-    """Lets the body wait for /open, takes what there is, tells so, and reads the rest."""
+    """Does not read before /open, then reads one message, reports it, and reads the rest."""
     gate = gates.setdefault(scope["query_string"], asyncio.Event())
     report("waiting")
     await gate.wait()
@@ -591,7 +591,7 @@ async def nap(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def block_loop(seconds: float) -> None:
-    """Blocks the event loop, when the server is done with the turn in which the request came."""
+    """Blocks the event loop after the loop iteration in which the request arrived."""
     await asyncio.sleep(0.001)
     report("blocking")
     time.sleep(seconds)  # noqa: ASYNC251
@@ -632,14 +632,14 @@ def hold_loop(pipe: Path) -> None:
 @path("/hold")
 async def hold(scope: Scope, receive: Receive, send: Send) -> None:
     """Blocks the event loop until the test lets go, and then asks for its request."""
-    await asyncio.sleep(0)  # behind the turn in which the request came
+    await asyncio.sleep(0)  # after the iteration in which the request arrived
     hold_loop(Path(unquote(scope["query_string"].decode())))
     message = await receive()
     report("received", message["type"])
     await answer(send, b"held\n")
 
 
-# --- What applications do to their process ---
+# --- Effects of applications on their process ---
 
 variable = contextvars.ContextVar("variable", default="untouched")
 
@@ -656,7 +656,7 @@ children: dict[int, int] = {}
 
 
 def fork_child() -> int:
-    """Leaves a child behind that lives until reap_child(), with everything that it has inherited. Returns its pid."""
+    """Forks a child that lives until reap_child(), with all that it has inherited. Returns its pid."""
     ours, childs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -707,7 +707,7 @@ async def fork_and_exit(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/cancel-others")
 async def cancel_others(scope: Scope, receive: Receive, send: Send) -> None:
-    """Cancels every other request, those included that have not begun."""
+    """Cancels every other request, those included that have not started."""
     others = [task for task in asyncio.all_tasks() if task.get_name() == "ianus-request"]
     for task in others:
         if task is not asyncio.current_task():
@@ -724,7 +724,7 @@ async def process(scope: Scope, receive: Receive, send: Send) -> None:
 async def nested(scope: Scope, receive: Receive, send: Send) -> None:
     """Runs the event loop inside of a handler, as nest_asyncio and some notebooks do.
 
-    The number says for how many rounds. Only the loop of asyncio itself can do this.
+    The number is that of the rounds. Only the loop of asyncio itself can do this.
     """
     loop: Any = asyncio.get_running_loop()
     task = asyncio.current_task()

@@ -1,7 +1,8 @@
 """Applications that start processes, of both interfaces, with the same paths. The answer is JSON.
 
 /terminate?METHOD, /pool?METHOD, /executor?METHOD: children of multiprocessing and concurrent.futures, by start method.
-/state: what a forked child has inherited. /pool-at-import: the same of one that was forked while the module was loaded.
+/state: signals and sockets that a forked child has inherited. /pool-at-import: those of a child that was forked
+while the module was loaded.
 """
 
 import json
@@ -42,7 +43,7 @@ def double(number: int) -> int:
 
 
 def state() -> dict[str, Any]:
-    """The signal handlers of this process that are not the system's, what else it has for signals, its sockets."""
+    """Returns the process's own signal handlers, its wake-up descriptor, its signal mask and its sockets."""
     handlers = {
         name: getattr(handler, "__name__", str(handler))
         for name in (*SIGNALS, "ALRM")
@@ -147,7 +148,7 @@ def respond(path: str, query: str) -> bytes:
     return json.dumps(result).encode()
 
 
-# Forked behind all that its processes call.
+# Forked after all functions that its processes call.
 pool_at_import = fork.Pool(1) if "POOL_AT_IMPORT" in os.environ else None
 
 

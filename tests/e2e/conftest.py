@@ -1,4 +1,4 @@
-"""What tests of several files need: a gate that is opened without a request, and servers of WSGI applications.
+"""Fixtures of several files: a gate that is opened without a request, and servers of WSGI applications.
 
 These run in both ways that there are:
 

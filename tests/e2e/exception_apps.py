@@ -150,7 +150,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def follow_a_leave(query: str, receive: Receive, send: Send) -> None:
-    """Receives until the client has left, sends until that raises, and then ends as the query says."""
+    """Receives until the client has disconnected, sends until that raises, and then ends as the query asks."""
     if (await receive())["type"] == "websocket.connect":
         await send({"type": "websocket.accept"})
         message: dict[str, Any] = {"type": "websocket.send", "text": "x"}
@@ -249,7 +249,7 @@ class Unmeant(Exception):  # noqa: N818
 
 
 def sabotage() -> None:
-    """Breaks what the server does about an Unmeant."""
+    """Breaks the server's handling of an Unmeant."""
     from ianus.exchange import disconnect
     from ianus.gateway.asgi import gateway as asgi
     from ianus.gateway.wsgi import gateway as wsgi

@@ -1,4 +1,4 @@
-"""Applications that tell which of them was called, and where they think that they are."""
+"""Applications that report which of them was called, and with which root path."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
-"""Applications that keep what serves them from getting on: of both interfaces, with the same paths.
+"""Applications that block their worker: of both interfaces, with the same paths.
 
 /sleep?SECONDS in Python; /hold?SECONDS in C code that keeps Python's lock, and so does /compute?NUMBER; /fork: a child
-that ends with its call, while the call itself goes on for ever. Any other path is answered. All answers are the pid.
+that ends with its call, while the call itself never returns. Any other path is answered. All answers are the pid.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""The access log: combined format and duration, or what was asked for; never a reason to wait."""
+"""The access log: combined format and duration, or the configured format; writing it never blocks."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ LINE = re.compile(
 
 
 def logged(server: Server, mark: int, count: int = 1) -> list[dict[str, str]]:
-    """The next `count` lines behind `mark`, taken apart; there may be no other."""
+    """Returns the next `count` lines after `mark`, parsed; others are not allowed."""
     assert server.output is not None
     server.output.wait_for(rf"\A(.*\n){{{count}}}", mark)
     lines = server.output.since(mark).splitlines()
@@ -101,7 +101,7 @@ def test_target_is_logged_raw(server: Server, mark: int) -> None:
 
 
 def test_values_from_clients_are_escaped(server: Server, mark: int) -> None:
-    """Quotes would end the field, C1 controls command some terminals, a backslash begins an escape."""
+    """Quotes would end the field, C1 controls command some terminals, a backslash starts an escape."""
     server.get('/"quoted"\\', b'User-Agent: "a" \\ \x9b31m\xff\xc3\xa9\tb', b'Referer: "')
     (line,) = logged(server, mark)
     assert line["line"] == r"GET /\x22quoted\x22\x5c HTTP/1.1"
@@ -110,7 +110,7 @@ def test_values_from_clients_are_escaped(server: Server, mark: int) -> None:
 
 
 def test_request_that_cannot_be_read(server: Server, mark: int) -> None:
-    """There is no request line to show, and what was sent is not repeated."""
+    """There is no valid request line, and the client's bytes are not repeated in the log."""
     with server.connect() as client:
         client.send(b"nonsense\x1b[31m\r\n\r\n")
         client.response()
@@ -178,7 +178,7 @@ ATOMS = {
 
 @pytest.fixture(scope="module")
 def atoms(shared: Callable[..., Server]) -> dict[str, str]:
-    """What each atom shows for one request."""
+    """Each atom has its value for one request."""
     fields = (b"Referer: http://from/", b'User-Agent: "agent"', b"Authorization: basic bWU6cGFzcw==", b"X-A: one")
     (line,) = lines_of(shared("--access-log-format", " | ".join(ATOMS)), ("/own-fields?a=b", *fields))
     return dict(zip(ATOMS, line.split(" | "), strict=True))
@@ -321,7 +321,7 @@ def test_no_access_log(start_server: Callable[..., Server]) -> None:
 
 
 def test_log_pipe_that_is_not_read(start_server: Callable[..., Server]) -> None:
-    """The server goes on; what does not fit is counted, and told when the reader is back."""
+    """The server continues; lines that do not fit are counted, and the count is logged when the reader is back."""
     ours, theirs = os.pipe()
     try:
         server = start_server(stdout=theirs)

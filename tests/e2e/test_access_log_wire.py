@@ -1,4 +1,4 @@
-"""The access log says what was sent: bytes, duration and 499 are those of the wire, not of the hand-over."""
+"""The access log reports the data sent to the client: bytes, duration and 499 are those of the socket."""
 
 import http.client
 import itertools
@@ -18,7 +18,7 @@ from tests.helpers import Client, Gate, Server
 
 # More than the kernel buffers for a client that does not read.
 LARGE = 60_000_000
-# Seconds that a client takes before it reads on or leaves.
+# Seconds that a client waits before it continues to read, or disconnects.
 PAUSE = 0.3
 
 numbers = itertools.count(1)
@@ -80,7 +80,7 @@ def assert_a_part(logged: tuple[int, int, float], status: int = 499, size: int =
     assert PAUSE <= logged[2] < 10
 
 
-# --- Clients that leave inside of the answer ---
+# --- Clients that disconnect during the response ---
 
 
 def test_client_that_disconnects_after_a_part_of_a_large_body(any_server: Server) -> None:
@@ -106,7 +106,7 @@ def test_client_that_disconnects_after_a_part_of_a_wrapped_file(wsgi: Server, la
 
 
 def test_client_that_closes_after_a_part_of_a_large_body(any_server: Server) -> None:
-    """FIN, and RST only for what is sent behind it."""
+    """The client sends FIN, and RST only for data sent after it."""
     target = large()
     with Client(any_server.address, buffer=65536) as client:
         client.request(target)
@@ -185,12 +185,12 @@ def test_duration_starts_with_the_first_byte(any_server: Server) -> None:
         time.sleep(PAUSE)
         client.send(b"Host: test\r\n\r\n")
         client.response()
-    # The coarse clock is a few milliseconds behind.
+    # The coarse clock is a few milliseconds late.
     assert line_of(any_server, f"GET {re.escape(target)} HTTP/1.1")[2] >= PAUSE - 0.05
 
 
 def test_close_of_the_response_is_no_part_of_its_duration(wsgi: Server, gate: Gate) -> None:
-    """Background work of a WSGI application behind its response."""
+    """Background work of a WSGI application after its response is not part of the duration."""
     target = f"/slow-close?{quote(gate.path)}"
     with wsgi.connect() as client:
         assert client.get(target).body == b"body\n"
@@ -236,11 +236,11 @@ def test_pipelined_answers_after_one_that_is_not_read(server: Server) -> None:
         assert found is None or found.groups() == ("499", "0")
 
 
-# --- Clients that leave while their request runs ---
+# --- Clients that disconnect while their request runs ---
 
 
 def test_client_that_closes_while_its_request_runs(any_server: Server) -> None:
-    """As `curl --max-time` and every client with a timeout do: FIN, and the answer comes too late."""
+    """As `curl --max-time` and every client with a timeout do: they send FIN, and the response is too late."""
     told, name = any_server.log.mark(), f"late{next(numbers)}"
     client = http.client.HTTPConnection(*any_server.address, timeout=20)  # type: ignore[misc]
     client.request("GET", f"/wait?{name}")
@@ -253,7 +253,7 @@ def test_client_that_closes_while_its_request_runs(any_server: Server) -> None:
     assert line_of(any_server, rf"GET /wait\?{name} HTTP/1.1")[0] == 499
 
 
-# --- What the server answers itself ---
+# --- Responses of the server itself ---
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where a server listens: TCP of both kinds, Unix sockets, descriptors that it was given."""
+"""Listening addresses: TCP over IPv4 and IPv6, Unix sockets, inherited descriptors."""
 
 import json
 import os
@@ -204,7 +204,7 @@ def test_several_addresses(start_server: Callable[..., Server]) -> None:
 
 
 def test_inherited_descriptor(start_server: Callable[..., Server]) -> None:
-    """As systemd and supervisors hand sockets on: the one who opened it keeps it."""
+    """As with sockets of systemd and supervisors: the process that opened the socket keeps it."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         server = start_server(bind=[f"fd://{sock.fileno()}"], pass_fds=[sock.fileno()])
         with Client(sock.getsockname()) as client:

@@ -1,7 +1,7 @@
-"""Clients, applications and moments that conspire: each test tells how something went wrong once.
+"""Races between clients and applications: each test reproduces a failure that occurred once.
 
-Most of it needs several things to happen at the same time. They do while /hold blocks the event loop: what a test
-does then has all happened when the loop goes on, and the server finds it in one piece.
+Usually several events must occur at the same time. They do while /hold blocks the event loop: all that a test
+does then has happened when the loop continues, and the server finds it in one batch.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from tests.helpers import WAIT_SECONDS, Client, Gate, Server, measures_memory
 
 @contextlib.contextmanager
 def loop_held(server: Server, gate: Gate) -> Iterator[None]:
-    """What happens inside of this is found by the server all at once, behind it."""
+    """Halts the server: it finds all events of the block at once, after the block."""
     with server.connect() as holder:
         mark = server.log.mark()
         holder.request(gate.target)
@@ -28,7 +28,7 @@ def loop_held(server: Server, gate: Gate) -> Iterator[None]:
 
 
 def occupy(client: Client, server: Server) -> None:
-    """Keeps the application busy until the client leaves."""
+    """Keeps the application busy until the client disconnects."""
     mark = server.log.mark()
     client.request("/leave")
     server.app_log("waiting", mark)
@@ -48,9 +48,9 @@ def lines_of(server: Server) -> list[str]:
 def test_client_is_gone_when_the_last_response_of_its_connection_is_sent(
     start_server: Callable[..., Server], gate: Gate, version: str
 ) -> None:
-    """The send in which the response ends also shows that nobody is there, so both end the connection.
+    """The send in which the response ends also shows that the client is gone, so both end the connection.
 
-    Once, the end of the response went on with a connection that the failed send had untied, and the server crashed
+    Once, the end of the response continued with a connection that the failed send had released, and the server crashed
     or, later, blamed the application.
     """
     server = start_server()
@@ -66,9 +66,9 @@ def test_client_is_gone_when_the_last_response_of_its_connection_is_sent(
 
 
 def test_client_is_gone_when_100_continue_is_sent(server: Server, gate: Gate) -> None:
-    """The application asks for a body, and sending 100 shows that there is nobody to send it.
+    """The application reads the body, and sending 100 fails because the client is gone.
 
-    Once, the disconnect came before there was anybody to be woken by it, and the application waited for ever.
+    Once, the disconnect was reported before receive() waited for it, and the application waited for ever.
     """
     mark = server.log.mark()
     with server.connect() as client:
@@ -79,14 +79,14 @@ def test_client_is_gone_when_100_continue_is_sent(server: Server, gate: Gate) ->
     assert server.app_log("received", mark) == "http.disconnect"
 
 
-# --- Applications that do what they like ---
+# --- Applications that misuse the server's objects ---
 
 
 @pytest.mark.parametrize("field", [[b"referer", b"forged"], (b"referer", b"forged"), (b"referer", None), (), None])
 def test_application_edits_the_fields_it_was_given(start_server: Callable[..., Server], field: object) -> None:
-    """The access log tells what the client sent.
+    """The access log has the fields that the client sent.
 
-    Once, it read the application's own list, and crashed on what is no pair of bytes.
+    Once, it read the application's own list, and crashed on an element that is not a pair of bytes.
     """
     server = start_server()
     target = f"/edit-fields?{quote(repr(field), safe='')}"
@@ -98,10 +98,10 @@ def test_application_edits_the_fields_it_was_given(start_server: Callable[..., S
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_forked_child_that_exits_does_not_serve_on(start_server: Callable[..., Server], loop: str) -> None:
-    """The child's SystemExit comes out of a handler, where that of the server itself ends one request only.
+    """The child's SystemExit is raised by a handler; in the server itself that ends one request only.
 
-    Once, the child went on in its copy of the loop, and took what was meant to wake its parent: the end of a
-    thread's work, for which the parent waits here. The child is not the server either: it says no good-bye for it,
+    Once, the child continued in its copy of the loop, and took an event meant to wake its parent: the end of a
+    thread's work, for which the parent waits here. The child is not the server either: it does not shut it down,
     and the lines that wait to be logged are its parent's.
     """
     if loop == "uvloop":
@@ -120,8 +120,8 @@ def test_forked_child_that_exits_does_not_serve_on(start_server: Callable[..., S
 def test_request_is_cancelled_before_its_first_step(start_server: Callable[..., Server], gate: Gate, loop: str) -> None:
     """An application that cancels all of its tasks meets one that the loop has not run yet.
 
-    Once, nobody noticed the end of what had never begun: no answer, and no end of the server. (From Python 3.12 on
-    a task begins when it is made, so it is answered before anybody can cancel it.)
+    Once, the end of a task that had never started was not noticed: no answer, and no stop. (From Python 3.12 on
+    a task starts when it is created, so it is answered before it can be cancelled.)
     """
     if loop == "uvloop":
         pytest.importorskip("uvloop")
@@ -169,8 +169,8 @@ def test_expected_body_after_an_early_head_never_arrives(shared: Callable[..., S
 def test_time_in_which_a_body_was_not_read_is_not_its_clients(shared: Callable[..., Server]) -> None:
     """As much is buffered as may be, and the application pauses for longer than a client may.
 
-    Once, the pause counted as the client's as soon as the application went on. That this one is longer than the
-    limit is shown by a client that is really slow, and that the limit was looked at again behind it, by another.
+    Once, the pause counted as the client's as soon as the application continued. That this one is longer than the
+    limit is shown by a client that is really slow, and that the limit was checked again after it, by another.
     """
     server = shared("--timeout-request-body", "1", "--timeout-request-header", "0.2")
     mark = server.log.mark()
@@ -194,7 +194,7 @@ def test_time_in_which_a_body_was_not_read_is_not_its_clients(shared: Callable[.
 def test_client_with_many_requests_at_once_lets_others_in_between(server: Server, gate: Gate) -> None:
     """All requests of one client are there before the one of another.
 
-    Once, they were all served first where a task begins when it is made (from Python 3.12 on): no turn had an end.
+    Once, they were all served first if a task starts when it is created (from Python 3.12 on): no pass ended.
     """
     many = 300
     with server.connect() as greedy, server.connect() as modest:
@@ -212,7 +212,7 @@ def test_client_with_many_requests_at_once_lets_others_in_between(server: Server
 def test_client_that_does_not_read_its_refusals_has_to_wait(start_server: Callable[..., Server]) -> None:
     """At the limit of requests a refusal takes no application, so nothing else holds its client back.
 
-    Once, the server read on and collected 503s without limit. All of them come once the client reads.
+    Once, the server kept reading and collected 503s without limit. All of them arrive once the client reads.
     """
     server = start_server("--no-access-log", "--limit-concurrency", "1")
     request = b"GET /hello HTTP/1.1\r\nHost: test\r\nX-Padding: " + b"x" * 100 + b"\r\n\r\n"
@@ -245,7 +245,7 @@ def test_client_that_does_not_read_its_refusals_has_to_wait(start_server: Callab
 
 
 def test_refused_request_with_an_error_in_its_body_is_answered_once(start_server: Callable[..., Server]) -> None:
-    """The limit of requests is reached, and the body breaks in the segment in which the request came.
+    """The limit of requests is reached, and the body is invalid in the segment that has the request.
 
     Once, a 503 and a 400 were sent, the second of which a client would take for the answer to a next request.
     """
@@ -268,8 +268,8 @@ def test_refused_request_with_an_error_in_its_body_is_answered_once(start_server
 def test_log_that_is_read_loses_nothing(start_server: Callable[..., Server]) -> None:
     """Many long lines in less time than lines are usually collected for.
 
-    Once, the writer slept through this, and what came when the buffer was full was dropped. Here it has a chance
-    long before that; who sleeps for half a second does not use it.
+    Once, the writer slept through this, and lines for a full buffer were dropped. Here it has a chance
+    long before that; a writer that sleeps for half a second misses it.
     """
     server = start_server()
     assert server.output is not None

@@ -1,4 +1,4 @@
-"""What applications do to the process that they live in, and the server survives."""
+"""Applications that affect their process, and the server survives."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def test_asgi_2(start_server: Callable[..., Server]) -> None:
 
 
 def test_fork_in_a_handler(start_any: Callable[..., Server]) -> None:
-    """The child has copies of all descriptors, and lives on; nobody else may notice."""
+    """The child has copies of all descriptors, and keeps running; no client may notice."""
     server = start_any()
     with server.connect() as old, server.connect() as busy:
         assert old.get().status == 200
@@ -79,7 +79,7 @@ def test_connections_are_closed_while_a_child_lives(start_server: Callable[..., 
 
 
 def test_multiprocessing_in_a_handler(start_any: Callable[..., Server]) -> None:
-    """Such a child ends like a program: exit handlers, finalisers, the descriptors of everybody closed."""
+    """Such a child exits like a program: exit handlers, finalisers, all inherited descriptors closed."""
     server = start_any()
     with server.connect() as client:
         for _ in range(3):

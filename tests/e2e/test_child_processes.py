@@ -1,4 +1,4 @@
-"""Processes that an application starts: they are as if no server were there, and end when they are told to.
+"""Processes that an application starts: they behave as without a server, and stop on SIGTERM.
 
 Once, a forked child kept the worker's handlers: Process.terminate() did nothing, `with Pool()` waited for ever, and
 each signal to a child woke the server's event loop.
@@ -33,7 +33,7 @@ UNTOUCHED = {"handlers": HANDLERS, "wakeup": -1, "blocked": [], "listening": 0}
 
 @pytest.fixture(scope="module", params=WAYS)
 def ask(shared: Callable[..., Server], request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """What the application answers."""
+    """Returns the application's answer."""
     app, options = WAYS[request.param]
     if "uvloop" in options:
         pytest.importorskip("uvloop")
@@ -113,7 +113,7 @@ def test_a_fork_in_a_hook_inherits_nothing_of_the_supervisor(
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Callable[[str], tuple[Callable[[str], Any], "subprocess.Popen[bytes]"]]]:
-    """program(text): a program that serves; what asks it, and its process."""
+    """program(text): starts a program that serves; returns a function that sends requests to it, and its process."""
     started: list[tuple[subprocess.Popen[bytes], Output]] = []
 
     def start(text: str) -> tuple[Callable[[str], Any], "subprocess.Popen[bytes]"]:

@@ -1,4 +1,4 @@
-"""Connections: who keeps them, who closes them, and in which order answers come (RFC 9112 9)."""
+"""Connections: which are kept, which are closed, and the order of responses (RFC 9112 9)."""
 
 import contextlib
 import socket
@@ -42,7 +42,7 @@ def test_1_0_closes(server: Server) -> None:
 
 
 def test_1_0_keep_alive(server: Server) -> None:
-    """RFC 9112 C.2.2: the client has to be told that its wish was granted."""
+    """RFC 9112 C.2.2: the response has to confirm that the connection is kept."""
     with server.connect() as client:
         for _ in range(3):
             response = client.get("/hello", b"Connection: keep-alive", version="1.0")
@@ -118,7 +118,7 @@ def test_pipelined_requests_in_small_pieces(server: Server, size: int) -> None:
 
 @measures_memory
 def test_a_client_that_pipelines_and_does_not_read_has_to_wait(server: Server) -> None:
-    """Its answers are not collected without limit, and all of them come once it reads."""
+    """Its responses are not queued without limit, and all of them arrive once it reads."""
     count, size = 300, 100_000
     with server.connect() as client:
         sender = threading.Thread(target=client.send, args=(pipelined(*[f"/large?{size}"] * count),))
@@ -133,7 +133,7 @@ def test_a_client_that_pipelines_and_does_not_read_has_to_wait(server: Server) -
 
 
 def test_error_after_good_requests(server: Server) -> None:
-    """The good ones are answered; then comes the error, and nothing of what is behind it."""
+    """The good ones are answered; then the error, and nothing for the bytes after it."""
     with server.connect() as client:
         client.send(pipelined("/target?1", "/stream") + b"GET /bad\r\n\r\n" + pipelined("/target?smuggled"))
         assert client.response().body == b"1"
@@ -181,11 +181,11 @@ def test_a_connection_that_floods_does_not_starve_others(server: Server) -> None
                 thread.join()
 
 
-# --- Clients that leave ---
+# --- Clients that disconnect ---
 
 
 def test_half_closed_client_gets_its_answer(server: Server) -> None:
-    """RFC 9112 9.6: a FIN does not say that nobody is interested."""
+    """RFC 9112 9.6: a client that has sent FIN may still read the response."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
@@ -196,7 +196,7 @@ def test_half_closed_client_gets_its_answer(server: Server) -> None:
 
 
 def test_half_closed_client_gets_all_of_its_answers(server: Server) -> None:
-    """The FIN is noticed behind pipelined requests that are not read yet, and these are answered as well."""
+    """The FIN is noticed after pipelined requests that are not read yet, and these are answered as well."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/leave")
@@ -225,7 +225,7 @@ def test_fin_after_much_unread_data(server: Server) -> None:
 @pytest.mark.parametrize("behind", [0, 1, 2000])
 @pytest.mark.parametrize("before", [1, 3])
 def test_half_closed_client_pipelines_before_a_listening_application(server: Server, before: int, behind: int) -> None:
-    """The FIN was seen when another request was in flight; each that comes later has to learn of it, too."""
+    """The FIN was seen when another request was in flight; each later one has to see it, too."""
     mark = server.log.mark()
     with server.connect() as client:
         client.send(pipelined(*["/hello"] * before, "/leave", *["/target?behind"] * behind))
@@ -238,7 +238,7 @@ def test_half_closed_client_pipelines_before_a_listening_application(server: Ser
 
 
 def test_client_that_disconnects_from_an_idle_event_stream(server: Server) -> None:
-    """The application ends without an end of its response, having been told that nobody listens: no error."""
+    """The application ends without an end of its response, after it was notified of the disconnect: not an error."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/events")
@@ -310,7 +310,7 @@ def test_client_breaks_off(
     reach: Callable[[Client, Server], None],
     end: Callable[[Client], None],
 ) -> None:
-    """Nothing is logged as an error, nothing is left behind, and the others are served."""
+    """Nothing is logged as an error, nothing leaks, and the others are served."""
     server = start_server("--no-access-log")
     server.get("/hello")
     files = server.open_files()
@@ -327,7 +327,7 @@ def test_client_breaks_off(
 @pytest.mark.parametrize("field", [b"A: b", b"Connection: close"])
 @pytest.mark.parametrize("path", ["/block", "/block-and-raise", "/block-and-stream", "/block-and-flood"])
 def test_client_breaks_off_while_the_loop_is_blocked(server: Server, path: str, field: bytes) -> None:
-    """Nobody has told the server yet: it learns of it from its own attempt to send, inside the application."""
+    """The server does not know of the disconnect yet: its own attempt to send fails, inside the application."""
     for number in range(3):
         mark = server.log.mark()
         with server.connect() as client:
@@ -368,17 +368,17 @@ def test_disconnect_is_reported_after_a_reset(server: Server) -> None:
         server.app_log("waiting", mark)
         client.reset()
     server.app_log("left", mark)
-    # What send() is called with then is no error before spec version 2.4, and the scope says 2.3.
+    # A send() after that is not an error before spec version 2.4, and the scope has 2.3.
     server.app_log("answered nobody", mark)
     assert "Traceback" not in server.log.since(mark)
 
 
-# --- Heads that leave early ---
+# --- Heads that are sent early ---
 
 
 @pytest.mark.parametrize("path", ["/events", "/events-by-empty-body"])
 def test_head_is_sent_before_the_first_event(server: Server, path: str) -> None:
-    """An EventSource is open once it has the head, long before there is anything to tell."""
+    """An EventSource is open once it has the head, long before there is an event."""
     with server.connect() as client:
         client.request(path)
         _, status, _, headers = client.head()

@@ -1,7 +1,7 @@
-"""Clients that are slow, on purpose or not: each wait for one has an end, and nobody else notices.
+"""Slow clients, malicious or not: each wait for one has a limit, and other clients are not affected.
 
-The limits are set far below their defaults. For what they must stop, a test waits as long as it takes; what they
-must not stop is shown with clients that take several times the limit.
+The limits are set far below their defaults. A test waits as long as needed for a client that a limit must stop. A
+client that it must not stop takes several times the limit.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ def test_header_deadline_starts_with_the_first_byte(short_header: Server) -> Non
 
 
 def test_header_deadline_does_not_run_during_a_request(short_header: Server) -> None:
-    """The next head has begun to arrive, but nobody was there to read it."""
+    """The next head has started to arrive, but the server was not reading."""
     mark = short_header.log.mark()
     with short_header.connect() as client:
         client.request("/wait?deadline")
@@ -90,7 +90,7 @@ def test_header_deadline_does_not_run_during_a_request(short_header: Server) -> 
 
 
 def test_blocked_loop_causes_no_timeouts(short_header: Server) -> None:
-    """A deadline is judged only after what the socket holds was read: it was the server that was slow."""
+    """A deadline is judged only after the socket's unread data was read: it was the server that was slow."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(short_header.connect()) for _ in range(20)]
         for client in clients:
@@ -127,7 +127,7 @@ def test_idle_connection_is_closed_silently(short_keep_alive: Server) -> None:
 
 
 def test_empty_line_is_no_request(short_keep_alive: Server) -> None:
-    """Some old clients send one behind a body."""
+    """Some old clients send CRLF after a body."""
     with short_keep_alive.connect() as client:
         assert client.get().status == 200
         client.send(b"\r\n")
@@ -199,7 +199,7 @@ def test_body_with_pauses(short_body: Server) -> None:
 
 
 def test_application_may_take_its_time_for_a_body(short_body: Server) -> None:
-    """The limit is the client's: while we are not willing to read, nobody can send."""
+    """The limit is the client's: while the server does not read, the client cannot send."""
     with short_body.connect() as client:
         assert client.post(f"/late?{3 * LIMIT}", b"x" * 1_000_000).body == b"1000000"
 
@@ -223,7 +223,7 @@ def test_body_below_the_rate(shared: Callable[..., Server]) -> None:
 
 
 def test_body_above_the_rate(shared: Callable[..., Server]) -> None:
-    """It takes longer than the grace, and comes fast enough."""
+    """It takes longer than the grace, and is fast enough."""
     server = shared("--limit-body-rate", "1000", "--limit-body-rate-grace", str(LIMIT))
     with server.connect() as client:
         client.request("/size", b"Content-Length: 100000", method="POST")
@@ -242,7 +242,7 @@ def short_write(shared: Callable[..., Server]) -> Server:
 
 
 def test_slow_reader(short_write: Server) -> None:
-    """The application is told by the error that a lost client gives."""
+    """The application gets the same error as for a lost client."""
     mark = short_write.log.mark()
     with Client(short_write.address, buffer=4096) as client:
         client.request("/flood")
@@ -251,7 +251,7 @@ def test_slow_reader(short_write: Server) -> None:
 
 
 def test_slow_reader_of_a_whole_response(short_write: Server) -> None:
-    """The application is long gone; what is left is the server's to get rid of."""
+    """The application has returned long ago; the server discards the rest of the body."""
     files = short_write.open_files()
     with Client(short_write.address, buffer=4096) as client:
         client.request("/large?20000000")

@@ -1,4 +1,4 @@
-"""How a worker leaves when a successor serves on the same listening sockets: nobody is refused, reset or cut off."""
+"""A worker drains when a successor serves on the same listening sockets: no client is refused or reset."""
 
 import contextlib
 import signal
@@ -16,12 +16,12 @@ FOREVER = ("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "0")
 
 WEBSOCKETS = "websocket_apps:app"
 
-# Where the gateway does not matter.
+# For tests in which the gateway does not matter.
 asgi = pytest.mark.parametrize("start_any", ["asgi"], indirect=True)
 
 
 def sockets(pid: int) -> set[str]:
-    """What a process has open."""
+    """Returns the open files of a process."""
     found = set()
     for file in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
@@ -71,7 +71,7 @@ def test_an_idle_connection_is_left_open_for_a_while(start_any: Callable[..., Se
     server = start_any(*FOREVER)
     with server.connect() as client:
         assert client.get().status == 200
-        time.sleep(1.1)  # as long as a connection counts as in use when nobody takes over
+        time.sleep(1.1)  # the time that a connection counts as in use without a successor
         worker = hand_over(server)
         assert client.get().closing
         assert client.nothing()
@@ -95,7 +95,7 @@ def test_pipelined_requests_after_the_last_answer_reset_nothing(start_any: Calla
         assert client.get().status == 200
         worker = hand_over(server)
         client.send(request * 10)
-        # Some of it comes when the answer has left, and before it is read.
+        # Some of it arrives when the response was sent, and before it is read.
         for _ in range(10):
             client.send(request)
         response = client.response()
@@ -108,7 +108,7 @@ def test_pipelined_requests_after_the_last_answer_reset_nothing(start_any: Calla
 
 @asgi
 def test_a_promise_that_was_given_before_holds_for_one_more_request(start_any: Callable[..., Server]) -> None:
-    """The head of a stream has said that the connection persists, so it does for a while behind the stream's end."""
+    """The head of a stream announced that the connection persists, so it does for a while after the stream's end."""
     server = start_any("--timeout-drain-idle", "3")
     with server.connect() as idle, server.connect() as client:
         client.request("/slow-pieces", b"Transfer-Encoding: chunked", method="POST")
@@ -117,7 +117,7 @@ def test_a_promise_that_was_given_before_holds_for_one_more_request(start_any: C
         assert client.chunk() == b"a"
         worker = hand_over(server)
         assert idle.nothing()
-        # From here on an idle connection of the beginning has no time any more.
+        # From here on an idle connection that was open at the start has no time left.
         client.send(b"0\r\n\r\n")
         assert [client.chunk(), client.chunk()] == [b"end", b""]
         response = client.get()
@@ -138,7 +138,7 @@ def test_an_event_source_that_reconnects_is_sent_to_the_successor(start_any: Cal
 
 
 def test_a_stop_after_draining_is_final(start_any: Callable[..., Server]) -> None:
-    """Those who would serve who comes again stop as well."""
+    """The successors of reconnecting clients stop as well."""
     server = start_any(*FOREVER)
     with server.connect() as unused, server.connect() as used:
         assert used.get().status == 200

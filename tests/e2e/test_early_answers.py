@@ -94,7 +94,7 @@ def test_unix_socket(start_server: Callable[..., Server], tmp_path: Path) -> Non
 
 
 def test_connection_is_kept_after_a_chunked_body_that_was_not_read(server: Server) -> None:
-    """Nothing had told the client that it would be closed."""
+    """The client had not been notified that the connection would be closed."""
     with contextlib.closing(connect(server)) as client:
         for _ in range(5):
             client.request("POST", "/ignore", pieces(), encode_chunked=True)
@@ -119,7 +119,7 @@ def test_body_limit_does_not_close_a_connection_for_unread_data(shared: Callable
 
 
 def test_connection_is_kept_if_little_of_a_body_was_not_read(server: Server) -> None:
-    """The application may have read a megabyte before: what is left decides."""
+    """The application may have read a megabyte before: the rest of the body decides."""
     with server.connect() as client:
         client.request("/ignore-the-rest?1000000", b"Content-Length: 1010000", method="POST")
         client.send(b"x" * 1_000_000)
@@ -184,7 +184,7 @@ def test_fifty_uploads_at_once(upload: tuple[Server, str, int]) -> None:
 
 
 def test_node_fetch(upload: tuple[Server, str, int]) -> None:
-    """EPIPE, most of the times."""
+    """Usually the client gets EPIPE."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed")
@@ -212,7 +212,7 @@ def test_behind_nginx(upload: tuple[Server, str, int], tmp_path: Path, buffering
 
 
 def test_client_that_drips_is_not_listened_to_for_long(shared: Callable[..., Server]) -> None:
-    """A byte now and then is not worth a connection: what is discarded has a least rate, too."""
+    """A byte now and then is not worth a connection: discarded data has a minimum rate, too."""
     server = shared("--limit-body-rate", "1000", "--limit-body-rate-grace", "1")
     for request in (
         b"nonsense\r\n\r\n",
@@ -301,7 +301,7 @@ def test_client_that_never_closes_costs_a_stop_nothing(start_any: Callable[..., 
 
 
 def test_client_that_never_closes_is_closed_at_once(server: Server) -> None:
-    """Not half closed: what it sends now is answered by a reset."""
+    """The connection is not half closed: more data is answered by a reset."""
     with server.connect() as client:
         assert client.get("/hello", b"Connection: close").status == 200
         assert client.nothing()

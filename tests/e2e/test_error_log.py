@@ -33,7 +33,7 @@ class Logging:
         return Client(str(self.folder / "app.sock"))
 
     def end(self) -> tuple[str, str]:
-        """What it wrote to standard output and standard error."""
+        """Returns its standard output and standard error."""
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=WAIT_SECONDS)
         assert self.process.returncode == 0, err
@@ -59,7 +59,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def own(text: str) -> str:
-    """Standard error without what the application says."""
+    """Returns standard error without the application's lines."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("app: "))
 
 
@@ -147,7 +147,7 @@ def test_usr1_reopens_the_files(start: Start) -> None:
 
 
 def test_usr1_when_the_directory_is_gone(start: Start, tmp_path: Path) -> None:
-    """The old file goes on, and the server too."""
+    """The old file is kept, and the server continues."""
     (tmp_path / "logs").mkdir()
     server = start("--access-logfile", "logs/access.log", "--error-logfile", "error.log")
     until(lambda: (tmp_path / "error.log").exists() and "serves" in server.read("error.log"))

@@ -1,4 +1,4 @@
-"""Exceptions of applications: whatever they are made of, the exchange ends, and the log names the request once."""
+"""Exceptions of applications: for each kind the exchange ends, and the log names the request once."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 def reported(server: Server, mark: int, request: str) -> str:
     """The one report of a request since `mark`, with its traceback."""
     server.log.wait_for(rf" ERROR exception in application: {re.escape(request)}$", mark)
-    assert server.get("/hello?group").status == 500  # The report is complete when the next one begins.
+    assert server.get("/hello?group").status == 500  # The report is complete when the next one starts.
     text = server.log.since(mark)
     found = re.findall(r"^\S+ \S+ \S+ (?:ERROR|WARNING|CRITICAL).*\n(?:    .*\n)*", text, re.MULTILINE)
     assert len(found) == 2, text[:5000]
@@ -76,7 +76,7 @@ DISCONNECTS = pytest.mark.parametrize(
 
 
 def leave(server: Server, how: str, end: str) -> str:
-    """A client that leaves, and what was logged about its request."""
+    """Disconnects a client and returns the log lines of its request."""
     mark = server.log.mark()
     if how in ("http", "wsgi"):
         with server.connect() as client:
@@ -144,7 +144,7 @@ def test_a_generator_that_fails_when_it_is_closed_after_its_client_has_left_is_a
 # --- The lifespan ---
 
 
-# All that the walks of the server tell apart: each of these starts a server.
+# All cases that the server distinguishes: each of these starts a server.
 @pytest.mark.parametrize("kind", ["cause-cycle", "long-cause", "shared-members", "broken-str", "endless-exceptions"])
 def test_an_exception_in_the_lifespan_does_not_keep_the_server_from_serving(
     start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, kind: str

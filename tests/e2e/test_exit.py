@@ -1,4 +1,4 @@
-"""What becomes of threads of the application when a worker ends, and of a start that does not react."""
+"""Threads of the application when a worker exits, and a start that does not react."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ async def lifespan(receive, send):
         await send({{"type": "lifespan." + kind + ".complete"}})
 """
 
-# Ways in which a view starts something that goes on.
+# Ways in which a view starts work that outlasts its response.
 WAYS = {
     "thread": "def start(): threading.Thread(target={}).start()",
     "timer": "def start(): threading.Timer(0, {}).start()",
@@ -207,7 +207,7 @@ def test_a_startup_that_blocks_the_loop_can_be_stopped(tmp_path: Path) -> None:
 
 
 def test_a_signal_to_the_whole_group_is_no_surprise(start: Callable[..., Server]) -> None:
-    """As `timeout` and Heroku send it: each worker was said to leave without having been asked to."""
+    """As `timeout` and Heroku send it: each worker was logged as exiting unexpectedly."""
     server = start("wsgi", "def start(): pass", "--workers", "2")
     for pid in (*server.children(), server.process.pid):
         os.kill(pid, signal.SIGTERM)

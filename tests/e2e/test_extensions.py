@@ -121,7 +121,7 @@ def test_trailers(server: Server) -> None:
 
 
 def test_trailers_of_one_piece(server: Server) -> None:
-    """It would get a length, if there were no trailers."""
+    """The body would have a Content-Length if there were no trailers."""
     response = server.get(played(start_with_trailers(), body(b"all"), trailers((b"x", b"y"))), TE)
     assert (response.body, response.trailers) == (b"all", [(b"x", b"y")])
 
@@ -197,7 +197,7 @@ def test_response_without_its_trailers_breaks_off(server: Server) -> None:
     "messages", [(start(), body(b"a"), trailers()), (start(), trailers()), (start_with_trailers(), trailers())]
 )
 def test_trailers_out_of_order(server: Server, messages: tuple[dict[str, Any], ...]) -> None:
-    """Behind a complete response they are ignored like everything else; elsewhere they are an error."""
+    """After a complete response they are ignored like every message; at other times they are an error."""
     status = 200 if len(messages) == 3 else 500
     assert server.get(played(*messages)).status == status
 
@@ -245,7 +245,7 @@ def length(size: int) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("message", [by_path, by_file])
 @pytest.mark.parametrize("declared", [True, False])
 def test_file(server: Server, file: Path, content: bytes, message: Callable[[Path], Any], declared: bool) -> None:
-    """Its size is known when the head leaves, declared or not."""
+    """The body's size is known when the head is sent, declared or not."""
     headers = [length(len(content))] if declared else []
     with server.connect() as client:
         response = client.get(files(start(200, *headers), message(file)))
@@ -269,7 +269,7 @@ def test_file_and_head(server: Server, file: Path, content: bytes, message: Call
 
 
 def test_relative_path(start_server: Callable[..., Server], tmp_path: Path) -> None:
-    """The extension wants an absolute one. The error says so, even if the file would be found."""
+    """The extension wants an absolute one. The error names that, even if the file would be found."""
     (tmp_path / "here").write_bytes(b"found")
     server = start_server()
     assert server.get(files(start(), by_path(Path("here")))).status == 500
@@ -349,7 +349,7 @@ def test_file_with_trailers(server: Server, file: Path, content: bytes) -> None:
 
 
 def test_file_that_has_grown(server: Server, file: Path, content: bytes) -> None:
-    """What was declared is sent; a log file that is being written to is no error."""
+    """The declared length is sent; a log file that is being written to is not an error."""
     assert server.get(files(start(200, length(1000)), by_path(file))).body == content[:1000]
 
 
@@ -359,7 +359,7 @@ def test_file_that_is_too_short(server: Server, file: Path, content: bytes) -> N
 
 
 def test_file_that_becomes_shorter(server: Server, tmp_path: Path) -> None:
-    """The connection is reset, so that nobody takes the part for the whole."""
+    """The connection is reset, so that a truncated body cannot be mistaken for a complete one."""
     path = tmp_path / "shrinking"
     path.write_bytes(bytes(50_000_000))
     mark = server.log.mark()
@@ -389,7 +389,7 @@ def test_file_that_becomes_shorter(server: Server, tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_sent(server: Server, message: dict[str, Any], error: str) -> None:
-    """The application is told, and nothing has left: a 500."""
+    """The application gets an error, and nothing was sent: the response is a 500."""
     mark = server.log.mark()
     assert server.get(played(start(), message)).status == 500
     assert server.app_log("refused", mark).startswith(f"{error}: ")

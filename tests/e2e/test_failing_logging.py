@@ -1,4 +1,4 @@
-"""Logging of the application's that fails: the protocol goes on, and what was to be logged is on standard error."""
+"""Logging of the application's that fails: the protocol continues, and the failed records are on standard error."""
 
 import json
 import signal
@@ -168,7 +168,7 @@ def project(tmp_path: Path) -> Path:
 def test_a_filter_that_needs_a_flask_request(
     options: tuple[str, ...], project: Path, start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    """In the supervisor, where there is none, it ended the whole server."""
+    """In the supervisor, which has no such file, the failure ended the whole server."""
     configuration = dict(CONFIGURATION)
     configuration["handlers"] = {"file": CONFIGURATION["handlers"]["file"] | {"filters": ["request"]}}  # type: ignore[index]
     (tmp_path / "log.json").write_text(json.dumps(configuration))
@@ -194,7 +194,7 @@ def test_a_formatter_in_a_module_of_the_project(
     (tmp_path / "log.json").write_text(json.dumps(configuration))
     server = start_server("--log-config", "log.json", *options, app="main:app", app_dir=project)
     server.log.wait_for(r"^mine: Ianus .* serves main:app")
-    # The supervisor has imported the module, but workers after a reload have what it says then.
+    # The supervisor has imported the module, but workers after a reload have its current text.
     (project / "my_logging.py").write_text(MY_LOGGING.replace("mine:", "changed:"))
     mark = server.log.mark()
     server.signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""More clients than there is room for: who is refused, who waits, and that it is over when they leave."""
+"""More clients than the limits allow: some are refused, some wait, until other clients disconnect."""
 
 import os
 import time
@@ -9,8 +9,8 @@ import pytest
 
 from tests.helpers import Client, Server, many, measures_memory, until
 
-# Bytes that may be left after a crowd has gone, since allocators do not return every page. What is looked for
-# is more: each of these crowds leaves several times as much behind if anything of it is kept.
+# Bytes that may stay allocated after a crowd has disconnected, since allocators do not return every page. A leak
+# is more: each of these crowds leaks several times as much if anything of it is kept.
 SLACK = 4_000_000
 
 
@@ -18,7 +18,7 @@ SLACK = 4_000_000
 
 
 def occupy(client: Client, server: Server) -> None:
-    """Keeps the application busy until the client leaves."""
+    """Keeps the application busy until the client disconnects."""
     mark = server.log.mark()
     client.request("/leave")
     server.app_log("waiting", mark)
@@ -93,7 +93,7 @@ def test_connections_over_the_limit_wait(start_server: Callable[..., Server]) ->
 
 
 def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Server]) -> None:
-    """Accepting pauses with one line in the log, and those who are in are served."""
+    """Accepting pauses with one line in the log, and connected clients are served."""
     started = time.monotonic()
     server = start_server("--no-access-log", files=64)
     room = 64 - server.open_files()
@@ -139,7 +139,7 @@ def test_idle_server_costs_nothing(start_server: Callable[..., Server]) -> None:
 @measures_memory
 @pytest.mark.parametrize("half", [b"", b"GET /hello HTTP/1.1\r\nHost: test\r\nX-Padding: " + b"x" * 10_000])
 def test_half_open_connections(start_server: Callable[..., Server], half: bytes) -> None:
-    """1,000 clients that never finish: the others are served, and memory comes back when they leave."""
+    """1,000 clients that never finish: the others are served, and memory is freed when they disconnect."""
     server = start_server("--no-access-log")
     files = server.open_files()
 
@@ -152,7 +152,7 @@ def test_half_open_connections(start_server: Callable[..., Server], half: bytes)
                 assert server.get().body == b"hello\n"
         until(lambda: server.open_files() <= files, "all of them to be closed")
 
-    crowd()  # what is allocated once is allocated now
+    crowd()  # one-time allocations happen here
     before = server.resident()
     crowd()
     crowd()
@@ -195,7 +195,7 @@ def test_unread_bodies_leak_no_memory(start_server: Callable[..., Server]) -> No
     before = server.resident()
     for _ in range(5):
         crowd()
-    # Not all bodies of the first crowd may have come when it left, and all of the last one.
+    # Not all bodies of the first crowd may have arrived when it disconnected, and all of the last one.
     assert server.resident() <= before + SLACK + 100 * 60_000
 
 

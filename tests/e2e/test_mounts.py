@@ -1,4 +1,4 @@
-"""Several applications in one process: which one is asked, where it thinks it is, and that none waits for another."""
+"""Several applications in one process: which one is called, with which prefix; none waits for another."""
 
 import json
 import signal
@@ -69,7 +69,7 @@ def test_longest_prefix_of_segments(shared: Callable[..., Server], target: str) 
 
 @pytest.mark.parametrize("target", ["/api%2Fx", "/api%2Fv2", "/api/v2%2Fx", "/x%2Fapi", "/%2Fapi", "/api%2f"])
 def test_encoded_slashes(shared: Callable[..., Server], target: str) -> None:
-    """Whoever is asked, it is told the whole path, and its own prefix is a prefix of that."""
+    """Each application gets the whole path, and its own prefix is a prefix of that."""
     with shared(*MOUNTS, app="mount_apps:main").connect() as client:
         name, prefix, path = where(client, target)
     decoded = target.replace("%2F", "/").replace("%2f", "/")
@@ -129,7 +129,7 @@ def test_prefix_beyond_ascii(shared: Callable[..., Server]) -> None:
 
 
 def test_one_connection_for_all(shared: Callable[..., Server]) -> None:
-    """Answers come in the order of the requests, whoever gives them."""
+    """Responses are in the order of the requests, whichever application they are from."""
     targets = ["/api", "/x", "/api/v2", "/live", "/api/x"] * 20
     with shared(*MOUNTS, app="mount_apps:main").connect() as client:
         client.send(b"".join(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode() for target in targets))
@@ -151,7 +151,7 @@ def test_each_asgi_application_has_a_lifespan(start_server: Callable[..., Server
 
 
 def test_lifespan_that_fails(start_server: Callable[..., Server]) -> None:
-    """Nothing is served, and those who have started are ended."""
+    """Nothing is served, and the applications that have started are shut down."""
     with pytest.raises(AssertionError, match=r"(?s)app: startup: one.*app: startup: failing.*app: shutdown: one"):
         start_server(
             *("--mount", "/one=mount_apps:one", "--mount", "/f=mount_apps:failing", "--mount", "/t=mount_apps:two"),
@@ -206,7 +206,7 @@ def test_limit_of_requests_is_for_all_together(start_server: Callable[..., Serve
         assert [client.get(path).status for path in ("/hello", "/asgi/hello")] == [503, 503]
         gate.open()
         assert blocking.response().status == 200
-        # A call may return a little later than its answer comes.
+        # A call may return a little after its response arrives.
         until(lambda: client.get("/asgi/open?limit").status == 200, "the call to have returned")
         assert waiting.response().body == b"waited\n"
 

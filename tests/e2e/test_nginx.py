@@ -88,7 +88,7 @@ def test_a_websocket_through_nginx(shared: Callable[..., Server], nginx: Callabl
 def test_a_websocket_through_nginx_without_http_1_1_names_the_setting(
     shared: Callable[..., Server], nginx: Callable[..., tuple[str, int]], lines: str
 ) -> None:
-    """1.0 is what nginx before 1.29 uses if nobody says otherwise."""
+    """nginx before 1.29 uses 1.0 by default."""
     server = shared(app="websocket_apps:app")
     mark = server.log.mark()
     host, port = nginx(server, lines)

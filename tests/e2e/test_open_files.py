@@ -1,4 +1,4 @@
-"""Few descriptors (ulimit -n): the application keeps its share, and what cannot start says which limit it needs."""
+"""Few descriptors (ulimit -n): the application keeps its share, and a failed start reports the limit that it needs."""
 
 import resource
 import subprocess
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def refused(folder: Path, limit: int, *options: str) -> str:
-    """What is said of a start with so few descriptors."""
+    """Returns the messages of a start that fails with `limit` descriptors."""
     command = [sys.executable, "-P", "-m", "ianus", "--bind", "127.0.0.1:0", *options, "main:app"]
     run = subprocess.run(
         ["/bin/sh", "-c", 'ulimit -n "$0"; exec "$@"', str(limit), *command],

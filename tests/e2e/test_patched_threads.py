@@ -52,9 +52,9 @@ def write_app(path: Path, patch: str, late: str = "pass") -> None:
 
 
 def refusal(path: Path, *options: str, app: str) -> str:
-    """What a server says that does not start."""
+    """Returns the messages of a server that does not start."""
     command = [sys.executable, "-W", "ignore", "-P", "-m", "ianus", "-b", "127.0.0.1:0", *options, app]
-    # Eventlet's own resolver imports whatever HTTP clients are installed, and some of these cannot be patched.
+    # Eventlet's own resolver imports all HTTP clients that are installed, and some of these cannot be patched.
     environment = {**os.environ, "EVENTLET_NO_GREENDNS": "yes"}
     ended = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert ended.returncode == 3, ended.stderr

@@ -38,13 +38,13 @@ class Preloading:
         self.path = path
 
     def serving(self) -> tuple[int, str, int]:
-        """Who has loaded the application that answers, what it says, and who serves it."""
+        """Returns the process that loaded the application, its answer, and the process that serves it."""
         found = re.fullmatch(rb"(\d+) has loaded (.*), (\d+) serves", self.server.get("/").body)
         assert found is not None
         return int(found[1]), found[2].decode(), int(found[3])
 
     def hang_up(self, text: str) -> int:
-        """Changes the application and has it loaded anew. Returns the log's mark from before."""
+        """Changes the application and reloads it. Returns the log's mark from before."""
         mark = self.server.log.mark()
         self.path.write_text(text)
         self.server.signal(signal.SIGHUP)
@@ -53,7 +53,7 @@ class Preloading:
 
 @pytest.fixture
 def start(start_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Preloading]:
-    """start(*options, app=...): a server of an application that says `one`."""
+    """start(*options, app=...): a server of an application that answers `one`."""
 
     def start(*options: str, app: str = "preloaded:app") -> Preloading:
         path = tmp_path / "source" / "preloaded.py"

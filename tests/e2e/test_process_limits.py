@@ -1,4 +1,4 @@
-"""Fewer processes and threads than a server needs (RLIMIT_NPROC): it says so once, in place of a traceback."""
+"""Fewer processes and threads than a server needs (RLIMIT_NPROC): one message in place of a traceback."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ APPS = {
     "asgi": "async def app(scope, receive, send):\n    raise RuntimeError\n",
 }
 
-# A user that has no other process; it may read all files, since the interpreter may be in somebody's home.
+# A user that has no other process; it may read all files, since the interpreter may be in a home directory.
 USER = "61234"
 CAPABILITIES = "+dac_read_search,+dac_override"
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(path: Path, limit: int, *options: str, app: str = "main:app") -> tuple[int, list[str]]:
-    """The exit code of a server with so many processes and threads, and the lines that it has written."""
+    """Returns the exit code of a server with a limit of processes and threads, and its lines."""
     user = ("setpriv", "--reuid", USER, "--regid", USER, "--clear-groups")
     command = (
         *(*user, "--inh-caps", CAPABILITIES, "--ambient-caps", CAPABILITIES, "prlimit", f"--nproc={limit}"),
@@ -99,7 +99,7 @@ def test_workers_that_cannot_start_for_a_limit_do_not_repeat_it(
 
 @pytest.mark.parametrize("app", ["plain", "starlette"])
 def test_a_lifespan_that_gets_no_thread_ends_the_start_with_the_limits_name(tmp_path: Path, app: str) -> None:
-    """Once, the server went on without lifespan, or did not name the limit."""
+    """Once, the server continued without lifespan, or did not name the limit."""
     tmp_path.chmod(0o755)
     (tmp_path / "main.py").write_text(THREADS_AT_START)
     code, lines = run(tmp_path, 8, app=f"main:{app}")

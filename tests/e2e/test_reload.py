@@ -1,4 +1,4 @@
-"""--reload: what is served after a change, that nobody is refused meanwhile, and that nothing holds a change up."""
+"""--reload: a change is served, no client is refused meanwhile, and nothing delays the change."""
 
 import os
 import re
@@ -48,7 +48,7 @@ FAILED = r"a worker could not be started .* \(exit code 3\); the old ones serve 
 
 
 class Reloading:
-    """A server that reloads the application in `path`, and what happens to it."""
+    """A server that reloads the application in `path`, and its log."""
 
     def __init__(self, server: Server, path: Path) -> None:
         self.server = server
@@ -80,7 +80,7 @@ class Reloading:
 
 @pytest.fixture
 def start(start_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Reloading]:
-    """start(*options, **how): a server of an application that says `one`."""
+    """start(*options, **how): a server of an application that answers `one`."""
 
     def start(*options: str, **how: object) -> Reloading:
         path = tmp_path / "source" / "editable.py"
@@ -151,7 +151,7 @@ def test_a_directory_that_is_replaced_is_watched_on(reloading: Reloading, tmp_pa
 
 @pytest.fixture
 def in_project(tmp_path: Path) -> Iterator[Callable[..., Reloading]]:
-    """in_project(*options): a server that was started in the project's folder, of an application that says `one`."""
+    """in_project(*options): a server that was started in the project's folder, of an application that answers `one`."""
     servers: list[Server] = []
 
     def start(*options: str) -> Reloading:
@@ -336,7 +336,7 @@ def test_a_worker_that_crashes_is_replaced_without_a_change(reloading: Reloading
     assert reloading.body() == b"one"
 
 
-# --- What must not hold it up ---
+# --- Things that must not delay it ---
 
 
 def test_open_event_streams_and_websockets_do_not(reloading: Reloading) -> None:

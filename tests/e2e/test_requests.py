@@ -1,4 +1,4 @@
-"""What an application learns of a request, how bodies reach it, and what is answered in its place."""
+"""The scope of a request, request bodies, and the server's own error responses."""
 
 import json
 from ast import literal_eval
@@ -81,7 +81,7 @@ def test_scope_of_an_encoded_path(server: Server) -> None:
 
 
 def test_scope_of_the_asterisk(shared: Callable[..., Server], server: Server) -> None:
-    """It is no path, so no root path goes before it."""
+    """ "*" is not a path, so the root path is not put before it."""
     for each in (server, shared("--root-path", "/api")):
         with each.connect() as client:
             scope = scope_of(client, b"OPTIONS * HTTP/1.1", b"Host: test")
@@ -89,14 +89,14 @@ def test_scope_of_the_asterisk(shared: Callable[..., Server], server: Server) ->
 
 
 def test_scope_of_a_root_path(shared: Callable[..., Server]) -> None:
-    """ASGI HTTP: the path includes what the proxy has stripped; the raw path is what we received."""
+    """ASGI HTTP: the path includes the prefix that the proxy has stripped; the raw path is the one in the request."""
     with shared("--root-path", "/api").connect() as client:
         scope = scope_of(client, b"GET /scope HTTP/1.1", b"Host: test")
     assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/scope", b"/scope")
 
 
 def test_upgrade_is_ignored(server: Server) -> None:
-    """h2c, and whatever else we do not speak (RFC 9110 7.8)."""
+    """h2c, and all other protocols that are not supported (RFC 9110 7.8)."""
     with server.connect() as client:
         fields = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"]
         assert client.get("/hello", *fields).status == 200
@@ -130,7 +130,7 @@ def test_chunked_body(server: Server) -> None:
 
 
 def test_messages_of_a_body(server: Server) -> None:
-    """Each piece is handed on when it comes; the last one says that it is the last."""
+    """Each piece is passed to the application when it arrives; the last one is marked as the last."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/messages", b"Content-Length: 6", method="POST")
@@ -163,7 +163,7 @@ def test_truncated_body_is_a_disconnect(server: Server, framing: bytes) -> None:
 
 
 def test_truncated_body_in_a_framework(server: Server) -> None:
-    """What a framework makes of it is an exception of its own, which is no error of the server's."""
+    """The framework raises an exception of its own from it, which is not logged as an error."""
     mark = server.log.mark()
     with server.connect() as client:
         client.request("/echo", b"Content-Length: 10", method="POST")
@@ -188,7 +188,7 @@ def test_broken_chunk_is_a_disconnect_and_a_400(server: Server) -> None:
 
 
 def test_refused_body_in_a_framework(shared: Callable[..., Server]) -> None:
-    """Here too: what clients do wrong is no error of the application's, whatever exception it makes of it."""
+    """Here too: a client's mistake is not an error of the application, whichever exception it raises from it."""
     server = shared("--max-request-body-size", "1000")
     for rest, status in ((b"x\r\n", 400), (b"3e8\r\n", 413)):
         mark = server.log.mark()
@@ -246,7 +246,7 @@ def test_large_unread_body_closes_the_connection(server: Server) -> None:
 
 
 def test_broken_rest_of_an_unread_body(server: Server) -> None:
-    """Nothing can be said behind a whole answer, but the connection must end."""
+    """No error response can follow a complete response, but the connection must be closed."""
     with server.connect() as client:
         client.request("/ignore", b"Transfer-Encoding: chunked", method="POST")
         assert client.response().body == b"ignored\n"
@@ -328,7 +328,7 @@ def test_expect_continue_without_a_body(server: Server) -> None:
 
 
 def test_expect_continue_of_a_body_that_is_not_read(server: Server) -> None:
-    """The final answer comes at once; a body that comes all the same is no request."""
+    """The final response is sent at once; a body that is sent all the same is not read as a request."""
     with server.connect() as client:
         client.request("/ignore", b"Expect: 100-continue", b"Content-Length: 46", method="POST")
         response = client.response()
@@ -369,7 +369,7 @@ def test_other_expectation(server: Server) -> None:
     ],
 )
 def test_error_answer(server: Server, data: bytes, status: int) -> None:
-    """A whole response that says what is wrong, and the connection closed in order."""
+    """The client gets a whole response that names the error, and the connection is closed in order."""
     with server.connect() as client:
         client.send(data)
         response = client.response()

@@ -1,4 +1,4 @@
-"""What a response looks like on the wire: framing, fields, and which of them the application may decide."""
+"""Responses as sent: framing, fields, and which of them the application may set."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def test_pieces_are_chunked(server: Server) -> None:
 
 
 def test_one_piece_gets_a_length(server: Server) -> None:
-    """Everything is known when the head leaves, so there is no need for chunks."""
+    """The length is known when the head is sent, so chunks are not needed."""
     response = server.get(played(start(), body(b"all of it")))
     assert (response.body, response.framing) == (b"all of it", "length")
 
@@ -69,7 +69,7 @@ def test_large_body(server: Server) -> None:
 
 
 def test_pieces_in_1_0_end_with_the_connection(server: Server) -> None:
-    """RFC 9112 6.1: no Transfer-Encoding for a client of 1.0, even if it asks to go on."""
+    """RFC 9112 6.1: no Transfer-Encoding for a client of 1.0, even if it asks for keep-alive."""
     with server.connect() as client:
         response = client.get("/stream", b"Connection: keep-alive", version="1.0")
     assert (response.body, response.framing) == (b"one\ntwo\nthree\n", "close")
@@ -98,7 +98,7 @@ def test_head_keeps_the_length(server: Server) -> None:
 def test_no_body_by_status(
     server: Server, status: int, headers: list[tuple[bytes, bytes]], pieces: list[dict[str, Any]]
 ) -> None:
-    """RFC 9112 6.3, rule 1: what the application sends as one is discarded."""
+    """RFC 9112 6.3, rule 1: a body from the application is discarded."""
     with server.connect() as client:
         response = client.get(played(start(status, *headers), *pieces))
         assert response.status == status
@@ -185,7 +185,7 @@ def test_values_of_any_valid_bytes(server: Server) -> None:
 
 
 def test_many_fields(server: Server) -> None:
-    """More than fit into whatever the server sets aside for the usual number."""
+    """More fields than fit into the server's preallocated space."""
     fields = [(b"x-%d" % number, b"v" * 100) for number in range(500)]
     response = server.get("/many-fields?500")
     assert [field for field in response.headers if field[0].startswith(b"x-")] == fields
@@ -223,7 +223,7 @@ def test_connection_close_of_the_application(server: Server, value: bytes) -> No
         assert client.nothing()
 
 
-# --- What an application must not send ---
+# --- Invalid fields ---
 
 
 INJECTIONS = {
@@ -232,7 +232,7 @@ INJECTIONS = {
     "CR in a value": (b"x-a", b"b\rset-cookie: evil=1"),
     "NUL in a value": (b"x-a", b"b\0c"),
     "escape in a value": (b"x-a", b"\x1b[31m"),
-    "CRLF behind a value": (b"x-a", b"b\r\n"),
+    "CRLF after a value": (b"x-a", b"b\r\n"),
     "empty line in a value": (b"location", b"/\r\n\r\n<script>"),
     "CRLF in a name": (b"x-a\r\nset-cookie", b"evil=1"),
     "colon in a name": (b"x-a: b", b"c"),
@@ -387,7 +387,7 @@ def test_end_inside_the_body(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/raise-inside", "/raise-later"])
 def test_end_inside_the_body_in_1_0(server: Server, path: str) -> None:
-    """Where only the close ends a body, a close in order would pass for it: the connection is reset."""
+    """If only the close ends a body, a close in order would complete it: the connection is reset."""
     with server.connect() as client:
         client.request(path, version="1.0")
         with pytest.raises(ConnectionResetError):

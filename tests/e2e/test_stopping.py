@@ -1,4 +1,4 @@
-"""How a server ends: what is finished, what is not begun, how long it may take, and its exit code."""
+"""Graceful shutdown: requests that are finished, requests that are refused, time limits, the exit code."""
 
 import signal
 import socket
@@ -12,7 +12,7 @@ from tests.helpers import Client, Server, many, until
 
 
 def refuses(server: Server) -> bool:
-    """Whether nobody listens any more."""
+    """Whether the listening sockets are closed."""
     assert isinstance(server.address, tuple)
     try:
         socket.create_connection(server.address).close()
@@ -22,7 +22,7 @@ def refuses(server: Server) -> bool:
 
 
 def stopping(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
-    """Asks for a stop and waits until the worker has heard it, too: nobody listens any more."""
+    """Sends SIGTERM and waits until the worker has stopped listening, too."""
     server.signal(number)
     until(lambda: refuses(server), "the listener to be closed")
 
@@ -104,7 +104,7 @@ def test_request_that_is_on_its_way_is_served(start_server: Callable[..., Server
 
 
 def test_only_one_of_several_pipelined_requests_closes(start_server: Callable[..., Server]) -> None:
-    """What is behind an answer with `Connection: close` is not processed (RFC 9112 9.6)."""
+    """Requests after a response with `Connection: close` are not processed (RFC 9112 9.6)."""
     server = start_server()
     with busy_client(server, "/wait?x") as client, server.connect() as other:
         client.request("/target?behind")
@@ -159,7 +159,7 @@ def test_event_stream_does_not_hold_the_server_up(start_server: Callable[..., Se
 
 
 def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
-    """Its application is told that it need not wait, and returns without an answer."""
+    """The application gets http.disconnect, and returns without a response."""
     server = start_server("--timeout-graceful-shutdown", "0")
     with server.connect() as client:
         mark = server.log.mark()
@@ -173,7 +173,7 @@ def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
 
 
 def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_server: Callable[..., Server]) -> None:
-    """Half a head, half a body, and nobody closes its side."""
+    """Half a head, half a body, and no client closes its side."""
     server = start_server("--timeout-graceful-shutdown", "0")
     with server.connect() as head, server.connect() as body, server.connect() as unused:
         head.send(b"GET / HT")
@@ -189,7 +189,7 @@ def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_
 
 
 def test_event_source_that_reconnects_is_not_answered(start_server: Callable[..., Server]) -> None:
-    """It would hold the stop up for as long as its stream lasts; what it makes of it is to come again."""
+    """It would hold the stop up for as long as its stream lasts; it reacts to the close by a new connection."""
     server = start_server("--timeout-graceful-shutdown", "0")
     with server.connect() as client:
         assert client.get("/stream").status == 200
@@ -240,7 +240,7 @@ def test_stop_of_an_idle_server(start_server: Callable[..., Server]) -> None:
 
 
 def test_stop_while_clients_are_slow(start_server: Callable[..., Server]) -> None:
-    """Half a head, half a body, an answer that nobody reads: none of them holds longer than the limit."""
+    """Half a head, half a body, an unread response: none of them delays the stop beyond the limit."""
     server = start_server("--timeout-graceful-shutdown", "0.3")
     with server.connect() as head, server.connect() as body, Client(server.address, buffer=4096) as reader:
         head.send(b"GET / HT")
@@ -252,7 +252,7 @@ def test_stop_while_clients_are_slow(start_server: Callable[..., Server]) -> Non
 
 
 def test_graceful_stop_under_load(start_any: Callable[..., Server]) -> None:
-    """Requests come until the last moment: every answer is whole, and the last one says that it is the last."""
+    """Requests arrive until the last moment: every response is whole, and the last one has Connection: close."""
     server = start_any("--no-access-log")
     paths = [b"/stream", b"/nap?0.001", b"/hello"]
     count = 200
@@ -263,7 +263,7 @@ def test_graceful_stop_under_load(start_any: Callable[..., Server]) -> None:
         clients[0].response()
         server.signal(signal.SIGTERM)
         for client in clients:
-            # Those who had all of them before get no more.
+            # Clients that had all of them before get no more.
             for number in range(client is clients[0], count):
                 response = client.response()
                 assert response.body == [b"one\ntwo\nthree\n", b"slept\n", b"hello\n"][number % 3]

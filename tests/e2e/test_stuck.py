@@ -1,6 +1,6 @@
-"""A worker that does not get on: what the log tells, and that another one takes its place; and who only takes long.
+"""A worker that does not respond: its log messages and its replacement; and workers that are only slow.
 
-Times are what they must be for a test to be quick. What is to be found stuck stays so until it is killed, and what must
+The limits are short so that a test is quick. A worker to be found stuck stays so until it is killed, and one that must
 not be found stuck is there for several times the limit.
 """
 

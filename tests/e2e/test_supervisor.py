@@ -1,4 +1,4 @@
-"""The supervisor as an operator meets it: workers that come and go, signals, another server on the same sockets."""
+"""The supervisor as an operator uses it: workers that start and exit, signals, a new server on the same sockets."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ import pytest
 
 from tests.helpers import WAIT_SECONDS, Client, Output, Server, is_running, until
 
-# Says which process serves, and lets a request wait for its body.
+# Answers with its process, and can hold a request until its body arrives.
 APP = """
 import os
 
@@ -49,7 +49,7 @@ class Site:
         return mark
 
     def answer(self, address: str | tuple[str, int] = "") -> tuple[str, int]:
-        """What the application says, and in which process."""
+        """Returns the application's text, and its process."""
         with Client(address or self.server.address) as client:
             text, pid = client.get("/", b"Connection: close").body.decode().split()
         return text, int(pid)
@@ -63,21 +63,21 @@ class Site:
             client.close()
 
     def serving(self, count: int = 40) -> set[int]:
-        """Who answers; with so many requests nobody is missed."""
+        """Returns the workers that answer; there are enough requests to reach all of them."""
         return {self.answer()[1] for _ in range(count)}
 
     def wait_for_workers(self, pids: set[int]) -> None:
         until(lambda: self.serving() == pids, f"answers of {pids} alone")
 
     def change_to(self, text: str) -> None:
-        """Has the application say something else, from the next start on."""
+        """Changes the application's text, from the next start on."""
         (self.path / "main.py").write_text(APP.format(text=text))
 
     def configure(self, **settings: int | str) -> None:
         configure(self.path, **settings)
 
     def served(self, worker: int, mark: int = 0) -> int:
-        """The pid of a worker that has come to serve since the mark."""
+        """Returns the pid of a worker that has started to serve since the mark."""
         return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves", mark)[1])
 
     def replaced(self, worker: int, mark: int = 0) -> int:
@@ -102,7 +102,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The directory of an application that says `one`."""
+    """Returns the directory of an application that answers `one`."""
     path = tmp_path / "site"
     path.mkdir()
     (path / "main.py").write_text(APP.format(text="one"))
@@ -122,7 +122,7 @@ def start(start_server: Callable[..., Server], path: Path) -> Callable[..., Site
 
 
 def refuses(address: tuple[str, int]) -> bool:
-    """Whether nobody listens there."""
+    """Whether connections to the address are refused."""
     try:
         socket.create_connection(address).close()
     except ConnectionRefusedError:
@@ -584,7 +584,7 @@ def test_hooks_of_a_reload_apply_only_if_it_is_accepted(start: Callable[..., Sit
 
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """What systemd hears of the servers that are started."""
+    """Returns a socket with the notifications that systemd would get."""
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
@@ -752,7 +752,7 @@ def test_all_end_with_the_program_that_has_started_them(
     assert "stopped" in log.text
 
 
-# What a terminal's program is: the leader of a session that has this terminal.
+# Runs a program as a terminal does: as the leader of a session that has this terminal.
 IN_TERMINAL = """
 import fcntl, os, sys, termios
 os.setsid()

@@ -1,4 +1,4 @@
-"""How a WebSocket is opened: what is accepted, what is refused, and what the application is told and may say."""
+"""The opening handshake of a WebSocket: accepted and refused requests, and the application's messages."""
 
 import json
 from collections.abc import Callable
@@ -173,7 +173,7 @@ def test_a_request_without_a_valid_upgrade_is_plain_http(server: Server, fields:
 def test_a_handshake_over_http_1_0_is_refused_and_the_log_names_the_setting(
     server: Server, fields: list[bytes]
 ) -> None:
-    """It comes through a proxy that was not told otherwise."""
+    """The request is from a proxy without a configuration for WebSockets."""
     mark = server.log.mark()
     answer = handshake(server, "/hello?a", *fields, version="1.0")
     assert (answer.status, answer.closing) == (400, True)

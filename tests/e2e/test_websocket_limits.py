@@ -1,4 +1,4 @@
-"""Clients that send too much, or read too little: what it costs, and that nobody else pays."""
+"""Clients that send too much, or read too little: limits of memory and time, and no effect on other clients."""
 
 import random
 import select
@@ -52,11 +52,11 @@ def test_a_bomb(shared: Callable[..., Server]) -> None:
         assert client.closed()[0] == 1009
 
 
-# --- Who does not listen ---
+# --- A peer that does not read ---
 
 
 def send_what_fits(client: WebSocket, data: bytes) -> int:
-    """Sends until nobody takes more for a while; the bytes that were taken."""
+    """Sends until the peer has accepted no data for a while; returns the number of bytes accepted."""
     client.sock.setblocking(False)
     view, done = memoryview(data), 0
     while done < len(data) and select.select([], [client.sock], [], 0.5)[1]:
@@ -93,7 +93,7 @@ def sent(server: Server, client: WebSocket) -> int:
 
 
 def test_a_client_that_does_not_read(server: Server) -> None:
-    """send() waits for it, and goes on when it does."""
+    """send() waits for a client that does not read, and returns when it does."""
     total = 400
     with open_websocket(server, f"/flood?{total}", buffer=65536) as client:
         counts = [sent(server, client)]
@@ -122,7 +122,7 @@ def test_send_raises_when_the_client_that_it_waits_for_disconnects(server: Serve
 
 
 def test_send_raises_when_the_client_that_it_waits_for_sends_a_close_frame(server: Server) -> None:
-    """It may do so without reading what has been sent."""
+    """The client may close without reading the data sent to it."""
     mark = server.log.mark()
     with open_websocket(server, "/flood?10000", buffer=65536) as client:
         assert sent(server, client) >= 0
@@ -172,7 +172,7 @@ def test_a_flood_of_garbage(server: Server) -> None:
     choices = random.Random(1)
     for _ in range(20):
         with open_websocket(server) as client:
-            # A length that is not the shortest, so that it ends whatever comes behind.
+            # A length that is not the shortest: an error that ends the frames after it.
             client.send(frame(BINARY, choices.randbytes(1000), length=b"\x7e\x00\x01") + choices.randbytes(10_000))
             assert client.gone()
     with open_websocket(server) as client:

@@ -90,7 +90,7 @@ def test_compressed_messages(server: Server) -> None:
     with open_websocket(server, "/echo", b"Sec-WebSocket-Extensions: permessage-deflate") as client:
         for small in compressed(b"hello", b"hello again"):
             client.send(text(small, rsv=RSV1))
-        # What is short is not compressed.
+        # Short messages are not compressed.
         assert client.frame() == (TEXT, b"hello")
         assert client.frame() == (TEXT, b"hello again")
         client.send(text("x" * 1000))
@@ -99,7 +99,7 @@ def test_compressed_messages(server: Server) -> None:
         assert length < 100
 
 
-# --- What is wrong ---
+# --- Errors ---
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_errors_go_to_the_application(server: Server) -> None:
     assert json.loads(payload) == [
         # Before it is accepted
         *("RuntimeError", "RuntimeError", "ValueError", "ValueError"),
-        # and behind that
+        # and after that
         *("RuntimeError", "ValueError", "ValueError", "ValueError", "TypeError", "TypeError", "UnicodeEncodeError"),
         *("ValueError", "RuntimeError"),
     ]

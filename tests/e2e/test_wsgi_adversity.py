@@ -1,4 +1,4 @@
-"""Clients of WSGI applications that pipeline, close halves, and leave at every stage."""
+"""Clients of WSGI applications that pipeline, half-close, and disconnect at every stage."""
 
 import functools
 import time
@@ -128,12 +128,12 @@ def test_body_and_end_in_one_piece(wsgi: Server) -> None:
         assert client.nothing()
 
 
-# --- Leaving ---
+# --- Disconnects ---
 
 
 @pytest.mark.parametrize("leave", ["reset", "close"])
 def test_while_the_application_runs(wsgi: Server, gate: Gate, leave: str) -> None:
-    """It is not disturbed, and what it returns is closed."""
+    """The application is not disturbed, and its iterable is closed."""
     mark = wsgi.log.mark()
     for turn in range(5):
         name = f"{leave}{turn}{time.monotonic_ns()}"
@@ -162,7 +162,7 @@ def test_while_the_answer_is_streamed(wsgi: Server, leave: str) -> None:
 
 
 def _open_or_closed(server: Server, name: str) -> bool:
-    """Opens the second gate if the application has come so far; whether the answer was closed."""
+    """Opens the second gate if the application has reached it; whether the response was closed."""
     if f"waiting: {name}2" in server.log.text:
         server.get(f"/open?{name}2")
     return f"closed: {name}" in server.log.text
@@ -196,7 +196,7 @@ def test_at_every_stage(start_wsgi: Callable[..., Server]) -> None:
 
 
 def test_client_that_left_is_logged(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """499: an answer that nobody got is no answer. There is a line for each request, once."""
+    """A response that was not delivered is logged as 499. Each request has exactly one line."""
     server = start_wsgi()
     assert server.get().status == 200
     with server.connect() as client:

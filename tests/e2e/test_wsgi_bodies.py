@@ -27,7 +27,7 @@ def spools(server: Server) -> list[str]:
 
 
 def test_application_is_not_called_before_the_body_is_there(shared_wsgi: Callable[..., Server]) -> None:
-    """With one thread, nobody else could be served if it waited for the body."""
+    """With one thread, no other client could be served if it waited for the body."""
     server = shared_wsgi("--threads", "1")
     mark = server.log.mark()
     with many(5, server.connect) as slow:
@@ -86,7 +86,7 @@ def test_body_byte_by_byte(wsgi: Server) -> None:
 
 
 def test_body_and_next_request_in_one_piece(shared_wsgi: Callable[..., Server]) -> None:
-    """The body goes where it belongs, and the request behind it is one."""
+    """The body is read as the body, and the request after it as a request."""
     for buffer in ("1M", "4"):
         with shared_wsgi("--request-buffer", buffer).connect() as client:
             post = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello"
@@ -200,7 +200,7 @@ def test_client_disconnects_during_its_body(shared_wsgi: Callable[..., Server], 
 
 
 def test_file_has_no_name(start_wsgi: Callable[..., Server], tmp_path: Path) -> None:
-    """Nobody can find it, and nothing is left of it if the server is killed."""
+    """The file has no name, and does not remain if the server is killed."""
     folder = tmp_path / "spool"
     folder.mkdir()
     server = start_wsgi("--request-buffer", "1K", "--spool-dir", str(folder))
@@ -217,7 +217,7 @@ def test_file_has_no_name(start_wsgi: Callable[..., Server], tmp_path: Path) -> 
 
 
 def full(server: Server, mark: int) -> None:
-    """Asserts that a body finds no room, that it is told, and that everybody else is served."""
+    """Asserts that a body does not fit on the disk, that this is logged, and that other clients are served."""
     with server.connect() as other:
         assert other.get("/hello").status == 200
         with server.connect() as client:
@@ -244,7 +244,7 @@ def test_all_files_together_have_a_limit(start_wsgi: Callable[..., Server]) -> N
         server.log.wait_for(r"(ERROR|WARNING) .*limit.spool")
         first.send(BODY[-1:])
         assert first.response().body == BODY
-    for _ in range(5):  # what was taken is given back
+    for _ in range(5):  # the space used is freed
         with server.connect() as client:
             assert client.post("/echo", BODY).body == BODY
             client.request("/echo", b"Content-Length: %d" % len(BODY), method="POST")

@@ -1,4 +1,4 @@
-"""What a WSGI application learns of a request: environ, wsgi.input, wsgi.errors (PEP 3333)."""
+"""The environ of WSGI applications, wsgi.input and wsgi.errors (PEP 3333)."""
 
 import io
 import json
@@ -69,7 +69,7 @@ def test_plain_http_is_not_https(wsgi: Server) -> None:
 
 
 def test_environ_of_1_0(wsgi: Server) -> None:
-    """Without Host there is no HTTP_HOST, and no hints, which 1.0 does not know (RFC 9110 15.2)."""
+    """Without Host there is no HTTP_HOST; 1.0 does not know early hints (RFC 9110 15.2)."""
     with wsgi.connect() as client:
         environ = environ_of(client, b"GET /environ HTTP/1.0")
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.0"
@@ -86,7 +86,7 @@ def test_environ_of_an_absolute_target(wsgi: Server) -> None:
 
 
 def test_options_of_the_whole_server(wsgi: Server) -> None:
-    """RFC 9112 3.2.4: it is about no path. PATH_INFO must begin with a slash, so RAW_URI tells it from `OPTIONS /`."""
+    """RFC 9112 3.2.4: "*" is not a path. PATH_INFO must start with "/", so only RAW_URI differs from `OPTIONS /`."""
     with wsgi.connect() as client:
         environ = environ_of(client, b"OPTIONS * HTTP/1.1", b"Host: test")
     assert environ["REQUEST_METHOD"] == "OPTIONS"
@@ -169,7 +169,7 @@ def test_values_are_latin_1(wsgi: Server) -> None:
 
 
 def test_underscores_do_not_pass_for_dashes(wsgi: Server) -> None:
-    """CVE-2024-1135's neighbour (gunicorn 22): X_Forwarded_For must not become what a proxy sets."""
+    """CVE-2024-1135's neighbour (gunicorn 22): X_Forwarded_For must not be taken for a proxy's field."""
     fields = [b"X_A: evil", b"X-A: good", b"X-A_B: evil", b"Content_Length: 7", b"_: x", b"Content_Type: evil"]
     with wsgi.connect() as client:
         environ = environ_of(client, b"GET /environ HTTP/1.1", b"Host: test", *fields)
@@ -186,7 +186,7 @@ def test_underscores_on_demand(shared_wsgi: Callable[..., Server]) -> None:
 
 
 def test_no_client_sets_the_proxy_of_scripts(wsgi: Server) -> None:
-    """CVE-2016-5385: HTTP_PROXY of CGI is what programs are configured with."""
+    """CVE-2016-5385: HTTP_PROXY of CGI is also a setting of HTTP clients."""
     with wsgi.connect() as client:
         environ = environ_of(client, b"GET /environ HTTP/1.1", b"Host: test", b"Proxy: evil")
     assert "HTTP_PROXY" not in environ
@@ -211,7 +211,7 @@ def test_names_in_any_case(wsgi: Server) -> None:
 
 
 def test_names_of_every_character(wsgi: Server) -> None:
-    """RFC 9110 5.6.2: what a token may consist of."""
+    """RFC 9110 5.6.2: the characters of a token."""
     with wsgi.connect() as client:
         environ = environ_of(client, b"GET /environ HTTP/1.1", b"Host: test", b"X!#$%&'*+.^`|~9z: 1")
     assert environ["HTTP_X!#$%&'*+.^`|~9Z"] == "1"
@@ -300,7 +300,7 @@ def test_input_reads_like_a_file_whatever_is_done(shared_wsgi: Callable[..., Ser
             steps: list[tuple[Any, ...]] = []
             for _ in range(choose.randrange(1, 8)):
                 name = choose.choice(methods)
-                # The hint of readlines() is one, and files of Python differ in what they make of it.
+                # The hint of readlines() is optional, and Python's files treat it differently.
                 sized = name in ("read", "readline") and choose.random() < 0.7
                 steps.append((name, choose.randrange(-1, 60)) if sized else (name,))
             assert read(client, body, steps) == read_bytes_io(body, steps), steps
@@ -328,7 +328,7 @@ def test_errors_go_to_the_log(start_wsgi: Callable[..., Server]) -> None:
 
 
 def test_line_that_a_request_left_unfinished(wsgi: Server) -> None:
-    """It comes sooner or later, and is nobody's beginning."""
+    """The line is written sooner or later, and no other line is joined to it."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         assert client.get("/errors").body == b"told\n"

@@ -1,4 +1,4 @@
-"""wsgi.file_wrapper: what is sent is what iterating over the wrapper would give, however it is sent (PEP 3333)."""
+"""wsgi.file_wrapper: the body is that of iterating over the wrapper, however it is sent (PEP 3333)."""
 
 import gzip
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def target(file: Path, **how: Any) -> str:
 
 
 def get(server: Server, file: Path, **how: Any) -> Response:
-    """One answer, on a connection that serves another request behind it."""
+    """Returns one response, on a connection that serves another request after it."""
     with server.connect() as client:
         response = client.get(target(file, **how))
         assert client.get("/hello").body == b"hello\n"
@@ -46,7 +46,7 @@ def test_whole(wsgi: Server, file: Path, kind: str) -> None:
 @pytest.mark.parametrize("start", [1, 5000, 8192, len(DATA) - 1, len(DATA)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_partly_read(wsgi: Server, file: Path, kind: str, start: int) -> None:
-    """Transmission begins at the current position, which buffered files are not at in the system's eyes."""
+    """Transmission starts at the current position, which differs from the descriptor's for buffered files."""
     assert get(wsgi, file, kind=kind, start=start).body == DATA[start:]
 
 

@@ -1,5 +1,5 @@
-"""Responses that leave together: where nothing but WSGI is served and many requests come at once, what a leading thread
-has finished waits for a few others to be sent with. Here is that each gets its own, and that none waits for a call that
+"""Responses that are sent together: if only WSGI is served and many requests arrive at once, a leading thread keeps a
+finished response until a few others can be sent with it. Each client gets its own, and none waits for a call that
 blocks."""
 
 import contextlib
@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.test_wsgi_responses import ITERATE, OK, played
 from tests.helpers import Client, Gate, Server, many, until
 
-# So many requests at once are enough for that (MANY in gateway/threads/pool).
+# This number of concurrent requests is enough for that (MANY in gateway/threads/pool).
 CROWD = 20
 
 
@@ -37,9 +37,9 @@ def sleeps(server: Server) -> bool:
 
 @contextlib.contextmanager
 def at_once(server: Server) -> Iterator[None]:
-    """What is sent inside is found by the server all at once, in this order: it is halted meanwhile.
+    """Halts the server, which finds all data sent in the block at once, in this order.
 
-    It has to sleep before: epoll keeps what it has just reported, and would report that first.
+    It has to sleep before: epoll keeps the events it has just reported, and would report them first.
     """
     until(lambda: sleeps(server) and sleeps(server), "the server to sleep")
     os.kill(server.pid, signal.SIGSTOP)

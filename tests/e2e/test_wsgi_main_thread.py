@@ -254,7 +254,7 @@ def test_a_timeout_interrupts_a_response_that_waits_for_its_client(start: Start,
 
 
 def test_get_event_loop_in_a_view(start: Start, options: tuple[str, ...]) -> None:
-    """As under gunicorn: a loop of the main thread, until asyncio.run() or CPython 3.14 says that there is none."""
+    """As under gunicorn: a loop of the main thread, until asyncio.run() or CPython 3.14 reports that there is none."""
     server = start(*options)
     first = text(server, "/loop")
     assert first == "slept" or first.startswith("RuntimeError There is no current event loop")
@@ -388,7 +388,7 @@ def test_a_call_that_does_not_return_is_interrupted_at_the_end(
 def test_a_call_that_cannot_be_interrupted_does_not_hold_the_end_up(
     start: Start, options: tuple[str, ...], path: str
 ) -> None:
-    """One catches every exception, the other one waits in C code, where no signal handler of Python's runs."""
+    """One catches every exception, the other one waits in C code, during which Python's signal handlers do not run."""
     server = start(*options, "--timeout-graceful-shutdown", "0.5")
     with server.connect() as client:
         client.request(path)

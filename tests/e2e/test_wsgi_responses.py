@@ -1,4 +1,4 @@
-"""What a WSGI application gives, and what of it reaches the client (PEP 3333)."""
+"""Responses of WSGI applications, and the bytes that reach the client (PEP 3333)."""
 
 import time
 from collections.abc import Callable
@@ -163,7 +163,7 @@ def test_head_keeps_the_length(wsgi: Server) -> None:
 )
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_no_body_by_status(wsgi: Server, status: str, steps: list[Any], fields: list[tuple[str, str]]) -> None:
-    """RFC 9112 6.3, rule 1: what the application gives as one is discarded."""
+    """RFC 9112 6.3, rule 1: a body from the application is discarded."""
     with wsgi.connect() as client:
         response = client.get(played(("start", status, fields), *steps))
         assert response.status == int(status[:3])
@@ -190,7 +190,7 @@ def test_304_keeps_the_length(wsgi: Server) -> None:
 def test_iteration_stops_when_nothing_more_is_sent(
     wsgi: Server, method: str, status: str, fields: list[tuple[str, str]], body: bytes
 ) -> None:
-    """PEP 3333: it should stop iterating when enough data has been sent. This application would go on for ever."""
+    """PEP 3333: it should stop iterating when enough data has been sent. This application would never stop."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         client.request(f"/endless?{quote(repr((status, fields)))}", method=method)
@@ -269,7 +269,7 @@ REFUSED = {
     "status is long": [("start", "2000 OK", TEXT)],
     "status is glued": [("start", "200OK", TEXT)],
     "status is signed": [("start", "+20 OK", TEXT)],
-    "status begins with a space": [("start", " 200 OK", TEXT)],
+    "status starts with a space": [("start", " 200 OK", TEXT)],
     "status has foreign digits": [("start", "\u0662\u0660\u0660 OK", TEXT)],
     "status below 100": [("start", "099 OK", TEXT)],
     "status is not final": [("start", "103 Early Hints", TEXT)],
@@ -320,7 +320,7 @@ def test_start_response_refuses(wsgi: Server, steps: list[Any]) -> None:
 
 
 def test_start_response_after_it_refused(wsgi: Server) -> None:
-    """PEP 3333: also where the first call raised, a second one needs exc_info. An error handler gives it."""
+    """PEP 3333: even if the first call raised, a second one needs exc_info. An error handler gives it."""
     with wsgi.connect() as client:
         response = client.get("/start-after-refusal")
         assert (response.status, response.body) == (500, b"refused twice, replaced\n")
@@ -332,7 +332,7 @@ EMPTY = {
     "no start": [ITERATE],
     "block before start": [ITERATE, ("yield", b"hello")],
     "block before start, in a list": [("return", [b"hello"])],
-    "start behind a block": [ITERATE, ("yield", b"hello"), OK, ("yield", b"hello")],
+    "start after a block": [ITERATE, ("yield", b"hello"), OK, ("yield", b"hello")],
     "None": [OK, ("return", None)],
     "a number": [OK, ("return", 5)],
     "text": [OK, ("return", "hello")],
@@ -346,10 +346,10 @@ EMPTY = {
     "text to write": [OK, ("write", "hello")],
     "None to write": [OK, ("write", None)],
     "raised": [("raise", "LookupError")],
-    "raised behind start": [OK, ("raise", "LookupError")],
+    "raised after start": [OK, ("raise", "LookupError")],
     "raised in the iteration": [OK, ITERATE, ("raise", "LookupError")],
-    "raised behind an empty block": [OK, ITERATE, ("yield", b""), ("raise", "LookupError")],
-    "raised behind an empty write": [OK, ("write", b""), ("raise", "LookupError")],
+    "raised after an empty block": [OK, ITERATE, ("yield", b""), ("raise", "LookupError")],
+    "raised after an empty write": [OK, ("write", b""), ("raise", "LookupError")],
     "timeout": [("raise", "TimeoutError")],
     "broken pipe": [("raise", "BrokenPipeError")],
     "reset": [OK, ITERATE, ("raise", "ConnectionResetError")],
@@ -366,7 +366,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("steps", EMPTY.values(), ids=EMPTY.keys())
 def test_failure_before_anything_has_left(wsgi: Server, steps: list[Any]) -> None:
-    """A plain 500, one traceback or message with the request line, and a server that goes on."""
+    """A plain 500, one traceback or message with the request line, and the server continues."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         target = played(*steps)
@@ -393,11 +393,11 @@ INSIDE = {
 
 @pytest.mark.parametrize("steps", INSIDE.values(), ids=INSIDE.keys())
 @pytest.mark.parametrize(
-    "beginning", [[OK, ITERATE, ("yield", b"half")], [OK, ("write", b"half"), ITERATE]], ids=["block", "write"]
+    "start", [[OK, ITERATE, ("yield", b"half")], [OK, ("write", b"half"), ITERATE]], ids=["block", "write"]
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_failure_inside_the_body(wsgi: Server, beginning: list[Any], steps: list[Any], version: str) -> None:
-    """Nobody takes a part for the whole: where the head has left, the body breaks off; the iterable is closed."""
+    """A truncated body is recognisable: if the head was sent, the response is aborted; the iterable is closed."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
         client.request(played(*beginning, *steps, ("yield", b"more")), b"Connection: close", version=version)
@@ -409,7 +409,7 @@ def test_failure_inside_the_body(wsgi: Server, beginning: list[Any], steps: list
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_failure_when_a_part_has_arrived(wsgi: Server, version: str) -> None:
-    """The connection closes without an end of the body; where only the close ends one (1.0), it is reset."""
+    """The connection closes without an end of the body; if only the close ends one (1.0), it is reset."""
     with wsgi.connect() as client:
         name = f"arrived{version}{time.monotonic_ns()}"
         steps = (OK, ITERATE, ("yield", b"half"), ("wait", name), ("raise", "LookupError"))
@@ -425,7 +425,7 @@ def test_failure_when_a_part_has_arrived(wsgi: Server, version: str) -> None:
 
 
 def _broken(client: Client) -> None:
-    """Asserts that an answer begins and breaks off, or is a whole 500 because nothing of it had left."""
+    """Asserts that a response starts and is aborted, or is a whole 500 because nothing of it was sent."""
     try:
         data = client.rest()
     except ConnectionResetError:
@@ -584,7 +584,7 @@ def test_close_that_raises(wsgi: Server, error: str) -> None:
 @pytest.mark.parametrize("step", [("write", b"evil"), ("start", "500 EVIL", []), ("start", "500 EVIL", [], "exc_info")])
 @pytest.mark.parametrize("blocks", [[], [("yield", b"body")]], ids=["empty", "body"])
 def test_close_that_continues_the_response(wsgi: Server, blocks: list[Any], step: Any) -> None:
-    """Whatever the server makes of it, nothing of it may be in the next answer."""
+    """The server may accept or refuse it, but nothing of it may be in the next response."""
     with wsgi.connect() as client:
         client.request(played(OK, ("write", b"a"), ("at close", step), ITERATE, *blocks))
         client.request("/target?next", b"Connection: close")
@@ -595,7 +595,7 @@ def test_close_that_continues_the_response(wsgi: Server, blocks: list[Any], step
     assert wsgi.get().status == 200
 
 
-# --- What applications keep, change and share ---
+# --- Objects that applications keep, change and share ---
 
 
 def test_application_changes_its_arguments_and_its_response(start_wsgi: Callable[..., Server]) -> None:
@@ -609,7 +609,7 @@ def test_application_changes_its_arguments_and_its_response(start_wsgi: Callable
 
 
 def test_application_keeps_objects_of_a_request(shared_wsgi: Callable[..., Server]) -> None:
-    """Nobody gets anything of it, and nothing crashes."""
+    """No client gets any of it, and nothing crashes."""
     wsgi = shared_wsgi("--early-hints")
     with wsgi.connect() as client, wsgi.connect() as other:
         assert client.post("/keep", b"body").body == b"kept"

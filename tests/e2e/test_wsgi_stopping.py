@@ -1,4 +1,4 @@
-"""How a server of WSGI applications ends, and what such applications do to their process."""
+"""Graceful shutdown with WSGI applications, and effects of such applications on their process."""
 
 import signal
 import subprocess
@@ -79,7 +79,7 @@ def test_body_in_flight_is_finished(start_wsgi: Callable[..., Server]) -> None:
 
 @pytest.mark.parametrize("path", ["/hold", "/burn?1000"])
 def test_stop_has_an_end(start_wsgi: Callable[..., Server], gate: Gate, path: str) -> None:
-    """Nobody can cancel a thread: the process ends without it."""
+    """A thread cannot be cancelled: the process exits without waiting for it."""
     server = start_wsgi("--timeout-graceful-shutdown", "0.3")
     with server.connect() as client:
         client.request(gate.target if path == "/hold" else path)
@@ -152,7 +152,7 @@ def test_stop_while_a_thread_waits_for_output_space(start_wsgi: Callable[..., Se
 
 
 def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
-    """Neither the threads nor what watches them wake up when nobody asks for anything."""
+    """Neither the threads nor their watchdog wake up while there are no requests."""
     server = start_wsgi("--no-access-log")
     with server.connect() as client:
         assert client.get("/nap?0.02").status == 200
@@ -172,13 +172,13 @@ def test_idle_server_sleeps(start_wsgi: Callable[..., Server]) -> None:
         assert switches() - before <= 10
 
 
-# --- What applications do to their process ---
+# --- Effects of applications on their process ---
 
 
 @pytest.mark.parametrize("options", [(), ("--threads", "1")], ids=["auto", "one thread"])
 @pytest.mark.parametrize("end", ["exit", "raise", "answer"])
 def test_forked_child_does_not_serve_on(start_wsgi: Callable[..., Server], options: tuple[str, ...], end: str) -> None:
-    """It ends with the application call that forked it, answers nobody and logs nothing for the server."""
+    """The child exits at the end of the application call that forked it, sends no response and logs nothing."""
     server = start_wsgi(*options)
     with server.connect() as client:
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""A little of what `make stress` does for hours: no answer is lost, doubled or somebody else's."""
+"""A short run of `make stress`: no response is lost, doubled or sent to the wrong client."""
 
 from pathlib import Path
 
@@ -17,6 +17,6 @@ from tests.conformance.stress import stress
     ],
 )
 def test_stress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
-    for name in ("CHAOS_SEED", "STRESS_REQUESTS", "STRESS_THREADS"):  # which it sets: undone behind the test
+    for name in ("CHAOS_SEED", "STRESS_REQUESTS", "STRESS_THREADS"):  # set by the program: undone after the test
         monkeypatch.setenv(name, "")
     stress(1500, 1, 12, options, tmp_path)

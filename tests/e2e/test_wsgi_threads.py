@@ -1,4 +1,4 @@
-"""Which threads call a WSGI application, how many at once, and what goes on while all of them are busy."""
+"""Which threads call a WSGI application, how many at once, and the server while all of them are busy."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from tests.helpers import Client, Gate, Server, many, measures_memory, until
 
 
 def stats(server: Server) -> dict[str, int]:
-    """threads that ever ran the application, calls, most calls at once; this one included."""
+    """Returns the threads that ever ran the application, calls, maximum concurrent calls; this one included."""
     counted = json.loads(server.get("/stats").body)
     assert isinstance(counted, dict)
     return counted
@@ -155,7 +155,7 @@ def test_bodies_are_buffered_and_refused_while_all_threads_are_busy(
 def test_clients_over_the_limit_are_refused_while_all_threads_are_busy(
     start_wsgi: Callable[..., Server], gate: Gate
 ) -> None:
-    """Those who wait for a thread count too."""
+    """Requests that wait for a thread count too."""
     server = start_wsgi("--threads", "2", "--limit-concurrency", "3")
     with all_busy(server, gate, 2) as busy, server.connect() as waiting, server.connect() as refused:
         waiting.request("/echo", b"Content-Length: 5", b"Expect: 100-continue", method="POST")
@@ -167,7 +167,7 @@ def test_clients_over_the_limit_are_refused_while_all_threads_are_busy(
             assert response.header(b"retry-after")
         gate.open(2)
         assert [client.response().status for client in (*busy, waiting)] == [200, 200, 200]
-        # A call may return a little later than its answer comes.
+        # A call may return a little after its response arrives.
         until(lambda: refused.get("/hello").status == 200, "the calls to have returned")
 
 
@@ -189,7 +189,7 @@ def test_deadlines_are_held_while_all_threads_are_busy(start_wsgi: Callable[...,
 
 
 def test_clients_that_disconnect_while_all_threads_are_busy(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """They have no answer; the application may be called for them or not, once at the most."""
+    """They get no response; the application is called for them at most once."""
     server = start_wsgi("--threads", "1")
     with all_busy(server, gate, 1) as (busy,), many(9, server.connect) as leaving, server.connect() as staying:
         for client in leaving:
@@ -208,7 +208,7 @@ def test_clients_that_disconnect_while_all_threads_are_busy(start_wsgi: Callable
 
 
 def test_stop_while_all_threads_are_busy(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """What runs and what waits is finished."""
+    """Running and waiting requests are finished."""
     server = start_wsgi("--threads", "2")
     with all_busy(server, gate, 2) as busy, server.connect() as waiting:
         waiting.request("/hello")
@@ -249,7 +249,7 @@ def test_one_thread_serves_one_request_at_a_time(start_wsgi: Callable[..., Serve
 
 
 def test_one_thread_finishes_an_answer_before_it_starts_the_next(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """Also where the answer is iterated for long: the application is never entered twice."""
+    """Even if the response is iterated for long, the application is never entered twice."""
     server = start_wsgi("--threads", "1")
     with server.connect() as streaming, server.connect() as other:
         streaming.request("/pieces?400")
@@ -273,7 +273,7 @@ def test_multithread(shared_wsgi: Callable[..., Server], options: tuple[str, ...
 
 
 def test_slow_readers_of_moderate_answers_hold_no_thread(start_wsgi: Callable[..., Server]) -> None:
-    """200 of them, who read nothing; the application has one thread."""
+    """200 clients that read nothing; the application has one thread."""
     server = start_wsgi("--threads", "1", "--timeout-write", "0")
     with many(200, lambda: Client(server.address, buffer=4096)) as readers:
         for reader in readers:
@@ -320,7 +320,7 @@ def test_reader_that_stops_has_an_end(start_wsgi: Callable[..., Server], path: s
 def test_client_disconnects_while_its_thread_waits_for_output_space(
     start_wsgi: Callable[..., Server], path: str, leave: str
 ) -> None:
-    """Nothing else happens that could wake the thread: it is told at once."""
+    """No other event could wake the thread: it is notified at once."""
     server = start_wsgi("--threads", "1", "--timeout-write", "0")
     for _ in range(3):
         mark = server.log.mark()
@@ -337,7 +337,7 @@ def test_client_disconnects_while_its_thread_waits_for_output_space(
 
 @measures_memory
 def test_unlimited_buffer_would_be_memory(start_wsgi: Callable[..., Server]) -> None:
-    """What waits for a slow client is bounded (--response-buffer), however much the application has."""
+    """Output queued for a slow client is bounded (--response-buffer), however much the application yields."""
     server = start_wsgi("--response-buffer", "100K", "--no-access-log")
     assert server.get("/pieces?100").status == 200
     before = server.resident()
@@ -356,7 +356,7 @@ def test_unlimited_buffer_would_be_memory(start_wsgi: Callable[..., Server]) -> 
 
 
 def test_stuck_call_is_reported(start_wsgi: Callable[..., Server], gate: Gate) -> None:
-    """Request line, age and stack; once, and the thread goes on."""
+    """The log has request line, age and stack once, and the call continues."""
     server = start_wsgi("--stuck-report-after", "0.2")
     with server.connect() as client:
         client.request(gate.target)
@@ -382,7 +382,7 @@ def test_short_calls_are_not_reported(start_wsgi: Callable[..., Server]) -> None
 
 @pytest.mark.parametrize("options", [(), ("--threads", "1")], ids=["auto", "one thread"])
 def test_context_of_a_request_is_its_own(shared_wsgi: Callable[..., Server], options: tuple[str, ...]) -> None:
-    """Where the application is called, iterated and closed it is the same one, and the next request has another."""
+    """The application is called, iterated and closed in the same context, and the next request has another."""
     server = shared_wsgi(*options)
     mark = server.log.mark()
     with server.connect() as client:

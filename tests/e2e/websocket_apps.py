@@ -1,6 +1,6 @@
 """The WebSocket applications that the end-to-end tests talk to: one coroutine for each path, as in apps.py.
 
-What happens to them is said on standard error, since behind the end there is no connection left to say it on. HTTP
+They report events on standard error, since after the end there is no connection left to report them on. HTTP
 requests go to apps.py.
 """
 
@@ -46,7 +46,7 @@ async def until_disconnect(scope: Scope, receive: Receive) -> None:
 
 
 def report_close(scope: Scope, message: dict[str, Any]) -> None:
-    """With the query, by which a test tells its own conversation from those that an earlier one has left."""
+    """With the query, by which a test recognises its own connection among those of earlier tests."""
     report(f"end of {scope['query_string'].decode()}", f"{message['code']} {message['reason']}".rstrip())
 
 
@@ -79,7 +79,7 @@ async def send_scope(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/accept")
 async def accept_as_asked(scope: Scope, receive: Receive, send: Send) -> None:
-    """What the query has of subprotocol and headers is what it accepts with; an error is said."""
+    """Accepts with the subprotocol and headers in the query; reports an error."""
     asked = parse_qs(scope["query_string"].decode())
     how: dict[str, Any] = {}
     if "subprotocol" in asked:
@@ -125,7 +125,7 @@ async def raise_early(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/never")
 async def never(scope: Scope, receive: Receive, send: Send) -> None:
-    """Leaves the handshake unanswered until the client goes."""
+    """Does not answer the handshake until the client disconnects."""
     await receive()
     report("waiting")
     report_close(scope, await receive())
@@ -140,7 +140,7 @@ async def never(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/close")
 async def close(scope: Scope, receive: Receive, send: Send) -> None:
-    """Closes with what the query has, CODE or CODE,REASON, when it is told to; an error is said."""
+    """Closes with the query, CODE or CODE,REASON, when a message asks for it; reports an error."""
     await accept(receive, send)
     await receive()
     message: dict[str, Any] = {"type": "websocket.close"}
@@ -233,7 +233,7 @@ async def send_after_close(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.send", "text": "and does not look"})
 
 
-# --- What is slow ---
+# --- Slow applications ---
 
 
 deaf_ones: list[asyncio.Event] = []
@@ -255,7 +255,7 @@ async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/deaf-to-the-end")
 async def deaf_to_the_end(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same, but says what it has received."""
+    """Reads slowly as `slow` does, and reports each message."""
     await accept(receive, send)
     await until_it_is_to_listen()
     while (message := await receive())["type"] == "websocket.receive":
@@ -273,7 +273,7 @@ async def listen(scope: Scope, receive: Receive, send: Send) -> None:
 
 @path("/flood")
 async def flood(scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends 64 KiB at a time, as many as the query says, and says how far it got when it is asked."""
+    """Sends blocks of 64 KiB, the number in the query, and reports its progress when asked."""
     await accept(receive, send)
     total = int(scope["query_string"])
     sent = 0

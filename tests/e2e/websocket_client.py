@@ -48,14 +48,14 @@ class WebSocket(Client):
         return first & 0x0F, self.exactly(length)
 
     def closed(self) -> tuple[int, str]:
-        """Reads a close frame behind which nothing comes: code and reason."""
+        """Reads a close frame with nothing after it; returns code and reason."""
         opcode, payload = self.frame()
         assert opcode == CLOSE, (opcode, payload)
         code = int.from_bytes(payload[:2], "big") if payload else 1005
         return code, payload[2:].decode()
 
     def echo(self, message: str = "hello") -> None:
-        """Asserts that the conversation goes on."""
+        """Asserts that the connection still works."""
         self.send(text(message))
         assert self.frame() == (TEXT, message.encode())
 

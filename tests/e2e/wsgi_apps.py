@@ -1,10 +1,10 @@
 """The WSGI applications that the end-to-end tests talk to: one small function for each path.
 
-wsgiref.validate stands between each of them and the server, and checks both. It also hides what it wraps, so
-handlers are `bare` where the server looks at what it is given (the length of a list, a file wrapper), or where
-the application does what it must not.
+wsgiref.validate stands between each of them and the server, and checks both. It also hides the objects it wraps, so
+handlers are `bare` if the server inspects their values (the length of a list, a file wrapper), or if
+the application breaks the protocol.
 
-Like those of apps.py they tell what happens to them on standard error (`say`).
+Like those of apps.py they report events on standard error (`report`).
 """
 
 import ast
@@ -36,7 +36,7 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-# Seconds that a thread waits at most: nobody could cancel it.
+# Maximum seconds that a thread waits: it cannot be cancelled.
 WAIT_SECONDS = 30.0
 
 HANDLERS: dict[str, Handler] = {}
@@ -59,7 +59,7 @@ def bare(name: str) -> Callable[[Handler], Handler]:
 
 
 class Count:
-    """How many threads have ever run this application, how many calls there are, how many at once at the most."""
+    """Counts the threads that have ever run this application, the current calls, and the maximum at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -175,7 +175,7 @@ kept_in_thread = threading.local()
 
 @path("/keep-in-thread")
 def keep_in_thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Leaves something behind in its thread."""
+    """Keeps an object in its thread's local storage."""
     kept_in_thread.slow = Slow()
     return answer(start_response, b"kept\n")
 
@@ -198,7 +198,7 @@ def thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @path("/large")
 def large(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """As many bytes as the query says, in one block."""
+    """Answers with the number of bytes in the query, in one block."""
     return answer(start_response, b"x" * int(environ["QUERY_STRING"]))
 
 
@@ -245,7 +245,7 @@ def size(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @path("/files-of-spools")
 def files_of_spools(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The names behind this process's file descriptors."""
+    """Answers with the names of this process's open files."""
     names = []
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -286,7 +286,7 @@ def late_start(environ: Environ, start_response: StartResponse) -> Iterator[byte
 
 @path("/pieces")
 def pieces(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """As many blocks of 64 KiB as the query says."""
+    """Answers with the number of 64 KiB blocks in the query."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return Closing((bytes(65536) for _ in range(int(environ["QUERY_STRING"]))), "pieces")
 
@@ -318,7 +318,7 @@ def write_only(environ: Environ, start_response: StartResponse) -> Iterable[byte
 
 @path("/write-pieces")
 def write_pieces(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """write() with as many blocks of 64 KiB as the query says."""
+    """Calls write() with the number of 64 KiB blocks in the query."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     try:
         for _ in range(int(environ["QUERY_STRING"])):
@@ -336,11 +336,11 @@ class Player:
     """An application and its iterable that take the steps of a list, one after the other:
 
     ("start", *arguments): start_response; "exc_info" among the arguments stands for a caught LookupError's.
-    ("write", data), ("raise", name of an exception), ("say", what)
+    ("write", data), ("raise", name of an exception), ("report", event)
     ("wait", name of a gate): until /open; ("hold", path of a named pipe): until the test writes into it.
-    ("iterate",): what follows happens while the answer is iterated; ("yield", data) is possible there only.
+    ("iterate",): the next steps run while the response is iterated; ("yield", data) is possible there only.
     ("return", value): instead of an iterable.
-    ("at close", step): what close() does.
+    ("at close", step): a step that close() runs.
     """
 
     def __init__(self, environ: Environ, start_response: StartResponse) -> None:
@@ -385,7 +385,7 @@ class Player:
                     wait_at(arguments[0])
                 case "hold":
                     hold_at(arguments[0])
-                case "say":
+                case "report":
                     report(arguments[0])
                 case "at close":
                     self._at_close.append(arguments[0])
@@ -439,7 +439,7 @@ def start_after_refusal(environ: Environ, start_response: StartResponse) -> Iter
 
 
 class Liar:
-    """Says that it has one block, or what else the query says."""
+    """Declares one block as its len(), or the number in the query."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -508,7 +508,7 @@ def keep(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @bare("/use-kept")
 def use_kept(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Uses what belonged to another request, which must harm neither the server nor anybody's answer."""
+    """Uses objects of another request, which must harm neither the server nor another response."""
     told = []
     uses: dict[str, Callable[[], object]] = {
         "write": lambda: kept["write"](b"evil"),
@@ -531,7 +531,7 @@ def use_kept(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 @bare("/write-in-thread")
 def write_in_thread(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """As much as the query says, from a thread of its own, while the call waits for it."""
+    """Writes the size in the query from a thread of its own, while the call waits for it."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     writer = threading.Thread(target=lambda: [write(bytes(65536)) for _ in range(int(environ["QUERY_STRING"]))])
     writer.start()
@@ -579,7 +579,7 @@ class Reader:
 
 
 class Told:
-    """A file of which it is told that it was closed; all else is the file's own."""
+    """A file that reports its close(); all else is the file's own."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -650,7 +650,7 @@ def send_file(environ: Environ, start_response: StartResponse) -> Iterable[bytes
 
 @path("/hints")
 def hints(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Two hints before and one behind start_response."""
+    """Sends two hints before and one after start_response."""
     if "wsgi.early_hints" not in environ:
         return answer(start_response, b"not hinted\n")
     environ["wsgi.early_hints"]([("Link", "</one.css>; rel=preload")])
@@ -715,7 +715,7 @@ def open_gate(environ: Environ, start_response: StartResponse) -> Iterable[bytes
 
 @path("/blocks")
 def blocks(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A block, and behind each /open another one, three in all."""
+    """Yields a block, and after each /open another one, three in all."""
     name = environ["QUERY_STRING"]
 
     def produce() -> Iterator[bytes]:
@@ -760,7 +760,7 @@ def hold(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return answer(start_response, b"held\n")
 
 
-# --- What applications do to their process ---
+# --- Effects of applications on their process ---
 
 variable = contextvars.ContextVar("variable", default="untouched")
 
@@ -797,7 +797,7 @@ def reap(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @path("/fork-and-end")
 def fork_and_end(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Has a child that ends its application call as the query says; tells how the child's process ended."""
+    """Forks a child that ends its application call as the query asks; reports how the child's process ended."""
     pid = os.fork()
     if pid == 0:
         signal.alarm(10)  # a child that does not end must not outlive the test

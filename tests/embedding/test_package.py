@@ -1,4 +1,4 @@
-"""What `import ianus` gives, and what it says where it is used in a wrong place."""
+"""The public names of `import ianus`, and the errors if they are used in a wrong place."""
 
 import subprocess
 import sys

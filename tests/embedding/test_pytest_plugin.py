@@ -1,4 +1,4 @@
-"""The fixture that comes with the package, in test runs of its own."""
+"""The fixture of the package's pytest plugin, in test runs of its own."""
 
 import pytest
 
@@ -47,8 +47,8 @@ def test_loading_the_plugin_imports_nothing_of_the_server(pytester: pytest.Pytes
 
     def test_modules():
         assert "ianus.pytest_plugin" in sys.modules
-        rooms = {name.split(".")[1] for name in sys.modules if name.startswith("ianus.")}
-        assert rooms == {"_version", "errors", "settings", "pytest_plugin"}
+        packages = {name.split(".")[1] for name in sys.modules if name.startswith("ianus.")}
+        assert packages == {"_version", "errors", "settings", "pytest_plugin"}
     """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""ianus.Server inside a running loop: what it does, and that nothing of it is left."""
+"""ianus.Server inside a running loop: it serves, stops, and leaks nothing."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 
 class App:
-    """Counts what happens to it. /wait answers when `release` is set, everything else at once."""
+    """Counts events of the application. /wait answers when `release` is set, everything else at once."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -46,7 +46,7 @@ class App:
 
 
 async def get(url: str, path: str = "/") -> str:
-    """The body of an answer to a request on a connection of its own; "" if there is no answer."""
+    """Returns the body of the response on a connection of its own; "" without a response."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -347,7 +347,7 @@ def test_sockets_of_the_caller_are_served_and_stay_open(run: Run) -> None:
     run(main())
 
 
-# --- What cannot be ---
+# --- Invalid use ---
 
 
 @pytest.mark.parametrize(

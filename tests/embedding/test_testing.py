@@ -129,7 +129,7 @@ def test_tasks_that_do_not_end_are_cancelled(monkeypatch: pytest.MonkeyPatch, ca
 
     with httpx.Client() as client, ianus.testing.serve(endless) as url, client.stream("GET", url) as response:
         assert next(response.iter_text()) == "event"
-        # The with-statements end from the inside out: the client leaves first, the application does not look.
+        # The with-statements end from the inside out: the client disconnects first, the application does not notice.
     assert cancelled.is_set()
     assert "requests abandoned: 1" in caplog.text
 

@@ -19,7 +19,7 @@ from tests.helpers import until
 
 
 class App:
-    """Tells who was called, and how. /wait answers when `release` is set, /behind works on behind its response."""
+    """Reports its calls. /wait answers when `release` is set, /after continues to work after its response."""
 
     def __init__(self) -> None:
         self.waiting = threading.Event()
@@ -28,7 +28,7 @@ class App:
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [("Content-Type", "text/plain")])
-        if environ["PATH_INFO"] == "/behind":
+        if environ["PATH_INFO"] == "/after":
             return self.behind()
         if environ["PATH_INFO"] == "/wait":
             self.waiting.set()
@@ -80,7 +80,7 @@ def test_wsgi_is_mounted_too() -> None:
 @MOUNTS
 def test_work_after_a_response_may_finish(mount: Any, caplog: pytest.LogCaptureFixture) -> None:
     app = App()
-    with ianus.testing.serve(app, mount=mount) as url, httpx.stream("GET", f"{url}/behind") as response:
+    with ianus.testing.serve(app, mount=mount) as url, httpx.stream("GET", f"{url}/after") as response:
         assert next(response.iter_text()) == "hi"
         threading.Timer(0.01, app.release.set).start()
     assert app.done.is_set()

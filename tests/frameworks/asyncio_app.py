@@ -1,4 +1,4 @@
-"""What frameworks do with receive() and send(), in plain ASGI: tasks, time limits, task groups, threads.
+"""Uses of receive() and send() by frameworks, in plain ASGI: tasks, time limits, task groups, threads.
 
 A path is the name of a coroutine of this module.
 """
@@ -81,7 +81,7 @@ async def open_latch(scope: Scope, receive: Receive, send: Send) -> None:
 
 @handler
 async def timeouts(scope: Scope, receive: Receive, send: Send) -> None:
-    """Every way to wait a little for a message that does not come; none may lose the one that comes then."""
+    """Waits a little for a message in each possible way, before it arrives; none may lose the message."""
     await body_of(receive)
     ways = []
     try:
@@ -139,7 +139,7 @@ async def receive_in_task(scope: Scope, receive: Receive, send: Send) -> None:
 
 @handler
 async def two_listeners(scope: Scope, receive: Receive, send: Send) -> None:
-    """Both of two that wait at the same time are told."""
+    """Both of two concurrent calls of receive() get the disconnect."""
     await body_of(receive)
     await send(start())
     await send(piece(b"open", more=True))
@@ -149,7 +149,7 @@ async def two_listeners(scope: Scope, receive: Receive, send: Send) -> None:
 
 @handler
 async def listen_while_answering(scope: Scope, receive: Receive, send: Send) -> None:
-    """Who listens when the response is complete learns that it is over, with the client still there."""
+    """A receive() that waits when the response is complete returns http.disconnect, with the client still there."""
     await body_of(receive)
     listening = asyncio.create_task(receive())
     await asyncio.sleep(0)
@@ -159,7 +159,7 @@ async def listen_while_answering(scope: Scope, receive: Receive, send: Send) -> 
 
 @handler
 async def late_end(scope: Scope, receive: Receive, send: Send) -> None:
-    """The client has all that it was promised, and leaves before the application says that it was all."""
+    """The client has the declared length, and disconnects before the application sends the last message."""
     await body_of(receive)
     await send(start(200, (b"content-length", b"5")))
     await send(piece(b"whole", more=True))
@@ -170,7 +170,7 @@ async def late_end(scope: Scope, receive: Receive, send: Send) -> None:
 
 @handler
 async def echo_pieces(scope: Scope, receive: Receive, send: Send) -> None:
-    """Both ways at once: sends back what it has received, while more is coming."""
+    """Both ways at once: sends back each piece, while more is arriving."""
     await send(start())
     more = True
     while more:
@@ -193,7 +193,7 @@ async def cancel_oneself(scope: Scope, receive: Receive, send: Send) -> None:
 
 @handler
 async def task_group(scope: Scope, receive: Receive, send: Send) -> None:
-    """Gives receive and send themselves to task groups, which want coroutines from what they start."""
+    """Gives receive and send themselves to task groups, which require coroutines from the functions they start."""
     await body_of(receive)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(receive)
@@ -228,7 +228,7 @@ variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 @handler
 async def context(scope: Scope, receive: Receive, send: Send) -> None:
-    """What a request sets, its tasks and threads see, and no other request."""
+    """A request's context variables are seen by its tasks and threads, and by no other request."""
     seen = [variable.get()]
     variable.set(name_of(scope))
     await body_of(receive)

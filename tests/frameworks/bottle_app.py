@@ -29,7 +29,7 @@ report_shutdown()
 app = Bottle()
 SECRET = "not in production"
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 @app.get("/hello")

@@ -1,6 +1,6 @@
 """The chat of Channels' tutorial in one file, with the users of Django's authentication.
 
-CHANNEL_LAYER says which layer connects the rooms: "memory", or the path of the socket of a Redis server. Beside the
+CHANNEL_LAYER selects the layer of the groups: "memory", or the path of the socket of a Redis server. Beside the
 asynchronous consumer of the tutorial's third part stands the synchronous one of its second: its methods run in threads.
 """
 
@@ -71,7 +71,7 @@ def create_tables() -> None:
     connection.close()
 
 
-# In a thread, since Django refuses to work with a database where an event loop runs.
+# In a thread, since Django refuses to work with a database in a thread with a running event loop.
 creation = threading.Thread(target=create_tables)
 creation.start()
 creation.join()
@@ -123,7 +123,7 @@ class SyncChatConsumer(WebsocketConsumer):  # type: ignore[misc]
 
 
 class PickyConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
-    """Takes nobody without a name, in one subprotocol, until it is told to stop."""
+    """Accepts only users that are logged in, in one subprotocol, until it receives "stop"."""
 
     async def connect(self) -> None:
         if self.scope["user"].is_anonymous:

@@ -1,4 +1,4 @@
-"""What the tests of this folder do to its applications."""
+"""Helpers for the tests of this folder: they wait for log lines, open latches, and connect clients."""
 
 import re
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from tests.helpers import WAIT_SECONDS, Client, Server
 
 APPS = Path(__file__).parent
 
-# The ways in which a client leaves; `leave.__name__` is its name.
+# The ways in which a client disconnects; `disconnect.__name__` is its name.
 DISCONNECTS = pytest.mark.parametrize("disconnect", [Client.close, Client.reset], ids=["closed", "reset"])
 
 
 def expect_app_log(server: Server, what: str, detail: str, since: int = 0) -> None:
-    """Waits until the application has said just this (tests.e2e.apps.say)."""
+    """Waits until the application has reported exactly this (tests.e2e.apps.report)."""
     server.log.wait_for(f"^app: {re.escape(what)}: {re.escape(detail)}$", since)
 
 
 def open_latch(server: Server, name: str) -> None:
-    """Lets the requests go on that wait at this gate of the application."""
+    """Opens the application's latch of this name: requests that wait at it continue."""
     with server.connect() as client:
         assert client.post(f"/open/{name}", b"").status == 204
 
@@ -47,14 +47,14 @@ def websocket(server: Server, path: str, **options: Any) -> Iterator[ClientConne
 
 
 def refused(server: Server, path: str, **options: Any) -> Response:
-    """What answers a handshake that is not accepted."""
+    """Returns the response to a handshake that is not accepted."""
     with pytest.raises(InvalidStatus) as caught, websocket(server, path, **options):
         pass
     return caught.value.response
 
 
 def upgraded(server: Server, path: str, *fields: bytes) -> Client:
-    """A WebSocket that can be left in any way, without a close frame."""
+    """Opens a WebSocket whose connection a test can end in any way, without a close frame."""
     client = server.connect()
     client.request(
         path,

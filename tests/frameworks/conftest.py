@@ -1,6 +1,6 @@
 """One server for each application and event loop, shared by the tests of a file.
 
-The log of such a server may contain what its application says and what the server tells of its own life, and
+The log of such a server may contain lines of its application and lifecycle messages of the server, and
 not one line more: no traceback, no warning, nothing of tasks or coroutines that were lost. Tests that want an
 error start a server of their own (`start_server`).
 """
@@ -41,7 +41,7 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the servers of this folder run; applications serve files from it."""
+    """The directory of the servers; applications serve files from it."""
     path = tmp_path_factory.mktemp("frameworks")
     (path / "large.bin").write_bytes(LARGE)
     (path / "small.txt").write_text("small\n")
@@ -66,15 +66,15 @@ def serve(folder: Path) -> Iterator[Callable[..., Server]]:
 
 
 def check_log(server: Server) -> None:
-    """Nothing in it that nobody expects, and (in a debug build, which counts) nothing left behind."""
+    """Asserts that the log has only expected lines, and (in a debug build, which counts) that nothing leaked."""
     lines = EXPECTED_WARNING.sub("", server.log.text).splitlines()
     unexpected = [line for line in lines if not EXPECTED_LINE.match(line)]
     assert not unexpected, "\n".join(lines)
-    answer = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
-    assert answer is not None, "the application was not told of the end"
-    left = json.loads(answer[1])
-    assert not left.get("connections"), f"left behind: {left}"
-    assert not left.get("exchanges"), f"left behind: {left}"
+    counts = re.search(r"^app: alive: (.*)$", server.log.text, re.MULTILINE)
+    assert counts is not None, "the application was not shut down"
+    left = json.loads(counts[1])
+    assert not left.get("connections"), f"leaked: {left}"
+    assert not left.get("exchanges"), f"leaked: {left}"
 
 
 @pytest.fixture(scope="session", params=["led", "validated", "pooled"])

@@ -1,6 +1,6 @@
 """Connexion applications as its quickstart builds them: an OpenAPI file, and a function for each operation.
 
-The same operations behind an AsyncApp and, in threads and behind a2wsgi, a FlaskApp.
+The same operations in an AsyncApp and, in threads and through a2wsgi, in a FlaskApp.
 """
 
 import hashlib
@@ -111,7 +111,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 
 
 def resolver(operations: type) -> Resolver:
-    """Finds what an operationId names among these operations, or in this module."""
+    """Finds the function of an operationId among these operations, or in this module."""
     return Resolver(lambda name: getattr(operations, name, None) or globals()[name])
 
 

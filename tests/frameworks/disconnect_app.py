@@ -1,6 +1,6 @@
-"""Downloads that their clients leave, in several frameworks side by side: /NAME/KIND is the application NAME.
+"""Downloads whose clients disconnect, in several frameworks side by side: /NAME/KIND is the application NAME.
 
-What opens a generator and what closes it is counted; /counts tells the numbers.
+Generators are counted when they are opened and closed; /counts returns the numbers.
 """
 
 import asyncio
@@ -138,7 +138,7 @@ urls.urlpatterns = [path("stream", django_stream)]  # type: ignore[attr-defined]
 
 
 def wsgi(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-    """13 MB, of which nobody takes more than the beginning."""
+    """Streams 13 MB, of which clients read only the start."""
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
     name = environ["HTTP_NAME"]
     counts[f"{name} opened"] += 1

@@ -87,7 +87,7 @@ def create_tables() -> None:
     connection.close()
 
 
-# In a thread, since Django refuses to work with a database where an event loop runs.
+# In a thread, since Django refuses to work with a database in a thread with a running event loop.
 creation = threading.Thread(target=create_tables)
 creation.start()
 creation.join()
@@ -180,7 +180,7 @@ async def read_body(request: HttpRequest) -> HttpResponse:
 
 
 def meet(request: HttpRequest) -> HttpResponse:
-    """Nobody passes until four of these calls run at the same time."""
+    """Waits until four of these calls run at the same time."""
     return HttpResponse(str(together.wait(20)))
 
 
@@ -245,7 +245,7 @@ async def events(request: HttpRequest, name: str) -> HttpResponse:
 
 
 async def ticks(request: HttpRequest, name: str) -> HttpResponse:
-    """Each event waits for a gate of its own; the third gate stays closed."""
+    """Each event waits for a latch of its own; the third latch stays closed."""
 
     async def generate() -> AsyncIterator[str]:
         try:
@@ -260,7 +260,7 @@ async def ticks(request: HttpRequest, name: str) -> HttpResponse:
 
 
 async def poll(request: HttpRequest, name: str) -> HttpResponse:
-    """A long poll: the answer comes when the gate opens. Django cancels the view when the client leaves."""
+    """A long poll: it answers when the latch opens. Django cancels the view when the client disconnects."""
     report("polling", name)
     try:
         await latch(name).passed()

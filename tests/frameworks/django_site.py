@@ -129,13 +129,13 @@ def create_tables() -> None:
     connection.close()
 
 
-# In a thread, since Django refuses to work with a database where an event loop runs.
+# In a thread, since Django refuses to work with a database in a thread with a running event loop.
 creation = threading.Thread(target=create_tables)
 creation.start()
 creation.join()
 
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 @require_safe  # type: ignore[untyped-decorator]
@@ -217,7 +217,7 @@ def open_latch(request: HttpRequest, name: str) -> HttpResponse:
 
 
 class Echo:
-    """What csv writes to: Django's own example of a stream."""
+    """A file object for csv: Django's own example of a stream."""
 
     def write(self, value: str) -> str:
         return value

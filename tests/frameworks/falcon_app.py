@@ -28,7 +28,7 @@ class Lifespan:
         report("startup")
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        # Falcon's multipart forms leave generators that nobody has ended, which know their requests.
+        # Falcon's multipart forms do not close their generators, which reference their requests.
         await asyncio.get_running_loop().shutdown_asyncgens()
         report("alive", json.dumps(alive()))
 
@@ -127,7 +127,7 @@ class Conflicting:
         raise NameTakenError
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 class Upload:
@@ -154,7 +154,7 @@ class Digest:
         resp.media = {"size": size, "sha256": digest.hexdigest()}
 
     async def on_post_begun(self, req: Request, resp: Response, name: str) -> None:
-        """What came before the client left is all there is: Falcon ends the stream, or raises."""
+        """Only the data before the disconnect is available: Falcon ends the stream, or raises."""
         report("upload begun", name)
         try:
             body = await req.stream.read()
@@ -180,7 +180,7 @@ class Stream:
 
 
 class Events:
-    """Falcon looks for clients that left behind each event, and an emitter that has none sends a sign of life."""
+    """Falcon checks for a disconnect after each event, and an emitter without an event sends a comment."""
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         async def emit() -> AsyncIterator[SSEvent | None]:

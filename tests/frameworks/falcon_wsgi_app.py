@@ -12,7 +12,7 @@ from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, line
 
 report_shutdown()
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 class Hello:
@@ -81,7 +81,7 @@ class Streams:
 
 class File:
     def on_get(self, req: Request, resp: Response) -> None:
-        """Through wsgi.file_wrapper, as Falcon does with whatever has a read()."""
+        """Through wsgi.file_wrapper, as Falcon does with any object that has a read()."""
         path = FILES / "large.bin"
         resp.set_stream(path.open("rb"), path.stat().st_size)
         resp.downloadable_as = "download.bin"
@@ -150,7 +150,7 @@ class Etag:
 
 
 def proxy(req: Request, resp: Response, **parts: str) -> None:
-    """A sink: whatever lies below a prefix."""
+    """A sink: all paths below a prefix."""
     resp.media = parts | {"query": req.query_string}
 
 

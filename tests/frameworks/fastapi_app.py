@@ -1,6 +1,6 @@
 """A FastAPI application as FastAPI's tutorial builds them, in the order of its chapters.
 
-All of it runs under three middlewares, as most applications do: what works here works behind
+All of it runs under three middlewares, as applications usually do: all of it works with
 BaseHTTPMiddleware, which puts itself between the application and the server's receive() and send().
 """
 
@@ -256,7 +256,7 @@ together = threading.Barrier(4)
 
 @app.get("/meet")
 def meet() -> dict[str, int]:
-    """Nobody passes until four of these calls run at the same time."""
+    """Waits until four of these calls run at the same time."""
     return {"place": together.wait(20)}
 
 

@@ -1,6 +1,6 @@
-"""Starlette's file answers behind several stacks of middleware, with and without the server's extensions.
+"""Starlette's file responses under several stacks of middleware, with and without the server's extensions.
 
-A stack is the first segment of the path. What the answer was made of is told when it is complete, and a request
+A stack is the first segment of the path. The messages of the response are reported when it is complete, and a request
 with X-Without sees a server that lacks the extension of that name.
 """
 
@@ -32,7 +32,7 @@ FILES = Path.cwd()
 
 
 class Observer:
-    """The outermost one: it sees what the server is given."""
+    """The outermost middleware: it sees the messages that reach the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -55,7 +55,7 @@ class Observer:
 
 
 class Checksum:
-    """Adds trailers to answers that are sent in pieces, where the server has them."""
+    """Adds trailers to answers that are sent in pieces, if the server supports them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

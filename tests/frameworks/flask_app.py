@@ -34,7 +34,7 @@ report_shutdown()
 app = Flask(__name__)
 app.secret_key = "not in production"
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 @app.get("/hello")
@@ -168,7 +168,7 @@ left_behind: ContextVar[str] = ContextVar("left_behind", default="nothing")
 
 @app.get("/contexts")
 def contexts() -> ResponseReturnValue:
-    """What is left of the request before."""
+    """Answers with context that leaked from the request before."""
     found = {"g": g.get("user", "nothing"), "variable": left_behind.get()}
     g.user = "somebody"
     left_behind.set("something")
@@ -187,7 +187,7 @@ def stream_of_request() -> ResponseReturnValue:
 
 @app.get("/later/<name>")
 def later(name: str) -> ResponseReturnValue:
-    """Called by close(): behind the last byte."""
+    """Called by close(): after the last byte."""
     response = jsonify({})
     response.call_on_close(lambda: report("closed", name))
     return response

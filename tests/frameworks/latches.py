@@ -1,4 +1,4 @@
-"""Gates inside of an application: a request waits at one until another request opens it.
+"""Latches inside of an application: a request waits at one until another request opens it.
 
 So a test decides when something happens in a server, instead of hoping that it takes some time.
 """
@@ -10,7 +10,7 @@ WAIT_SECONDS = 20.0  # Seconds that a thread waits at most; it could not be canc
 
 
 class Latch:
-    """Waited for in the event loop (`passed`) or in a thread (`wait`)."""
+    """A latch that requests wait for in the event loop (`passed`) or in a thread (`wait`)."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -20,9 +20,9 @@ class Latch:
         await self._event.wait()
 
     def wait(self) -> None:
-        """Raises TimeoutError when nobody opens the gate."""
+        """Raises TimeoutError if the latch is not opened in time."""
         if not self._thread_event.wait(WAIT_SECONDS):
-            raise TimeoutError("the gate stays closed")
+            raise TimeoutError("the latch stays closed")
 
     def open(self) -> None:
         """To be called in the event loop."""
@@ -34,5 +34,5 @@ _latches: dict[str, Latch] = {}
 
 
 def latch(name: str) -> Latch:
-    """The gate of this name, which is made, closed, when it is first asked for."""
+    """Returns the latch of this name, which is created closed on the first call."""
     return _latches.setdefault(name, Latch())

@@ -185,7 +185,7 @@ async def fail_inside() -> Stream:
     return Stream(generate())
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @dataclass
@@ -216,7 +216,7 @@ together = threading.Barrier(4)
 
 @get("/meet", sync_to_thread=True)
 def meet() -> dict[str, int]:
-    """Nobody passes until four of these calls run at the same time."""
+    """Waits until four of these calls run at the same time."""
     return {"place": together.wait(20)}
 
 

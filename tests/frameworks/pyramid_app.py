@@ -21,7 +21,7 @@ from tests.frameworks.wsgi_common import FILES, broken, digest_of, endless, line
 
 report_shutdown()
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 @view_config(route_name="hello", request_method="GET")

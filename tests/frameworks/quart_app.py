@@ -154,7 +154,7 @@ async def fail_inside() -> ResponseReturnValue:
     return Response(generate())
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @app.post("/upload")
@@ -166,7 +166,7 @@ async def upload() -> ResponseReturnValue:
 
 @app.post("/digest")
 async def digest() -> ResponseReturnValue:
-    """Reads a body while it comes."""
+    """Reads a body while it arrives."""
     size, digest = 0, hashlib.sha256()
     async for piece in request.body:
         digest.update(piece)
@@ -226,7 +226,7 @@ async def download() -> ResponseReturnValue:
 
 @app.get("/events/<name>")
 async def events(name: str) -> ResponseReturnValue:
-    """Server-sent events; without a timeout, as the guide says."""
+    """Server-sent events; without a timeout, as in the guide."""
 
     async def send_events() -> AsyncIterator[bytes]:
         try:
@@ -248,7 +248,7 @@ async def events(name: str) -> ResponseReturnValue:
 
 @app.get("/poll/<name>")
 async def poll(name: str) -> ResponseReturnValue:
-    """A long poll: Quart cancels it when the client leaves."""
+    """A long poll: Quart cancels it when the client disconnects."""
     report("polling", name)
     try:
         await latch(name).passed()
@@ -268,7 +268,7 @@ async def open_latch(name: str) -> ResponseReturnValue:
 
 
 class Broker:
-    """As in the tutorial: each client has a queue of what the others say."""
+    """As in the tutorial: each client has a queue of the others' messages."""
 
     def __init__(self) -> None:
         self.queues: set[asyncio.Queue[str]] = set()

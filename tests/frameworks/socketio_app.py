@@ -1,4 +1,4 @@
-"""A Socket.IO server as python-socketio's guide has it: events, acknowledgements, rooms, work in the background."""
+"""A Socket.IO server as python-socketio's guide has it: events, acknowledgements, groups, background work."""
 
 import json
 import logging

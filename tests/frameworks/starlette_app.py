@@ -107,7 +107,7 @@ async def fail_inside(request: Request) -> Response:
     return StreamingResponse(generate())
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 async def digest(request: Request) -> Response:
@@ -182,7 +182,7 @@ async def endless(request: Request) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """An event stream; the first event comes when the test says so, and the second does not come."""
+    """An event stream; the first event is sent when the test opens the latch, and the second never."""
     name = request.path_params["name"]
 
     async def generate() -> AsyncIterator[str]:
@@ -267,7 +267,7 @@ together = threading.Barrier(4)
 
 
 def meet(request: Request) -> Response:
-    """Nobody passes until four of these calls run at the same time."""
+    """Waits until four of these calls run at the same time."""
     return PlainTextResponse(str(together.wait(20)))
 
 
@@ -308,22 +308,22 @@ async def open_latch(request: Request) -> Response:
 # --- WebSockets ---
 
 
-class Room(WebSocketEndpoint):
+class ChatEndpoint(WebSocketEndpoint):
     encoding = "json"
 
     async def on_connect(self, websocket: WebSocket) -> None:
         offered = websocket.scope["subprotocols"]
-        await websocket.accept(subprotocol=offered[-1] if offered else None, headers=[(b"x-room", b"one")])
+        await websocket.accept(subprotocol=offered[-1] if offered else None, headers=[(b"x-chat", b"one")])
 
     async def on_receive(self, websocket: WebSocket, data: Any) -> None:
         await websocket.send_json({"received": data}, mode=websocket.query_params.get("mode", "text"))
 
     async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-        report("left the room", f"{websocket.path_params['name']} {close_code}")
+        report("left the chat", f"{websocket.path_params['name']} {close_code}")
 
 
 async def websocket(socket: WebSocket) -> None:
-    """Sends back what comes, byte for byte."""
+    """Echoes messages, byte for byte."""
     await socket.accept()
     async for data in socket.iter_bytes():
         await socket.send_bytes(data)
@@ -337,7 +337,7 @@ async def who_connects(socket: WebSocket) -> None:
         {
             "client": [socket.client.host, socket.client.port],
             "url": str(socket.url),
-            "room": str(socket.url_for("room", name="you")),
+            "chat": str(socket.url_for("chat", name="you")),
             "root_path": socket.scope["root_path"],
             "query": socket.query_params.multi_items(),
             "cookies": socket.cookies,
@@ -372,7 +372,7 @@ async def fail_in_a_websocket(socket: WebSocket) -> None:
 
 
 async def feed(socket: WebSocket) -> None:
-    """A task that sends and a task that listens, until the client leaves."""
+    """A task that sends and a task that listens, until the client disconnects."""
     name = socket.path_params["name"]
     await socket.accept()
 
@@ -392,7 +392,7 @@ async def feed(socket: WebSocket) -> None:
 
 
 async def flood(socket: WebSocket) -> None:
-    """Sends more than anybody reads, and hears of it when it sends that nobody is there."""
+    """Sends more than the client reads, until a send() raises because the client is gone."""
     await socket.accept()
     try:
         while True:
@@ -431,7 +431,7 @@ app = Starlette(
         Route("/detached/{name}", detached),
         Route("/open/{name}", open_latch, methods=["POST"]),
         WebSocketRoute("/websocket", websocket),
-        WebSocketRoute("/rooms/{name}", Room, name="room"),
+        WebSocketRoute("/rooms/{name}", ChatEndpoint, name="chat"),
         WebSocketRoute("/who-connects", who_connects),
         WebSocketRoute("/deny", deny),
         WebSocketRoute("/refuse", refuse_websocket),

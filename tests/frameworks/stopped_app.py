@@ -1,4 +1,4 @@
-"""Event streams in several frameworks side by side, /NAME/events, which wait for an event that never comes."""
+"""Event streams in several frameworks side by side, /NAME/events, which wait for an event that never occurs."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def sse(request: Request) -> Response:
 
 
 async def poll(request: Request) -> Response:
-    """Long polling: waits until there is news, or nobody to tell them."""
+    """Long polling: waits until there is news, or the client is gone."""
     report("polling")
     while (await request.receive())["type"] != "http.disconnect":
         pass

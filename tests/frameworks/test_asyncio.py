@@ -13,7 +13,7 @@ from tests.helpers import Client, Server
 
 
 def test_time_limits_around_receive(asyncio_server: Server) -> None:
-    """None of them loses the message that comes afterwards."""
+    """None of the waiting styles loses the message that arrives afterwards."""
     mark = asyncio_server.log.mark()
     with asyncio_server.connect() as client:
         client.request("/timeouts?limits")
@@ -70,7 +70,7 @@ def test_listening_beyond_the_response(asyncio_server: Server) -> None:
 def test_client_disconnects_after_the_declared_length(
     start_server: Callable[..., Server], loop: str, disconnect: Callable[[Client], None]
 ) -> None:
-    """The whole body has left, not yet the message that ends it; that message is no error."""
+    """The whole body was sent, not yet the message that ends it; that message is not an error."""
     server = start_server("--loop", loop, app="asyncio_app:app", app_dir=APPS)
     client = server.connect()
     client.request(f"/late-end?{disconnect.__name__}")
@@ -83,7 +83,7 @@ def test_client_disconnects_after_the_declared_length(
 
 
 def test_echo_piece_by_piece(asyncio_server: Server) -> None:
-    """Each piece of the answer comes while the request is still being sent."""
+    """Each piece of the response arrives while the request is still being sent."""
     with asyncio_server.connect() as client:
         client.request("/echo-pieces", b"Transfer-Encoding: chunked", method="POST")
         assert client.head()[1] == 200
@@ -143,7 +143,7 @@ def test_thread_calls_back_into_the_loop(asyncio_server: Server) -> None:
 
 @pytest.mark.parametrize("adapter", ["a2wsgi", "asgiref"])
 def test_wsgi_adapters(asyncio_server: Server, fastapi_server: Server, adapter: str) -> None:
-    """WSGI applications behind ASGI: their threads call receive() and send() through the loop."""
+    """WSGI applications in ASGI adapters: their threads call receive() and send() through the loop."""
     server = fastapi_server if adapter == "a2wsgi" else asyncio_server
     body = bytes(range(256)) * 10_000
     with server.connect() as client:

@@ -1,4 +1,4 @@
-"""A Bottle application answers as its tutorial says."""
+"""A Bottle application answers as in its tutorial."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def test_signed_cookies(bottle_client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_json(bottle_client: httpx.Client, chunked: bool) -> None:
-    """Bottle would decode chunks itself, if it were told of any."""
+    """Bottle would decode chunks itself, if the environ had a Transfer-Encoding."""
     body = '{"name": "größer"}'.encode()
     headers = {"Content-Type": "application/json"}
     response = bottle_client.post("/json", content=iter([body]) if chunked else body, headers=headers)

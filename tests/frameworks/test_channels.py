@@ -78,7 +78,7 @@ def client(server: Server, client_of: Callable[[Server], httpx.Client]) -> httpx
 
 
 def join(server: Server, path: str, **options: Any) -> AbstractContextManager[ClientConnection]:
-    """A WebSocket from a page of this host, since Channels lets nobody in who names no origin."""
+    """A WebSocket from a page of this host, since Channels refuses a handshake without an Origin."""
     return websocket(server, path, origin=ORIGIN, **options)
 
 
@@ -95,7 +95,7 @@ def heard(socket: ClientConnection) -> Any:
 
 @pytest.mark.parametrize("chat", ["chat", "sync-chat"])
 def test_chat(server: Server, chat: str) -> None:
-    """Who is in a room hears what is said there, in order, and nothing else."""
+    """A client in a group receives all messages of the group, in order, and nothing else."""
     with (
         join(server, f"/ws/{chat}/lobby/") as one,
         join(server, f"/ws/{chat}/lobby/") as two,
@@ -130,7 +130,7 @@ def test_client_is_lost(server: Server, disconnect: Callable[[Client], None], ch
 
 
 def test_two_servers(redis_server: Server, redis: Path, folder: Path) -> None:
-    """Redis connects the rooms of both."""
+    """Redis connects the groups of both servers."""
     with (
         serving(str(redis), folder) as other,
         join(redis_server, "/ws/chat/both/") as one,
@@ -140,11 +140,11 @@ def test_two_servers(redis_server: Server, redis: Path, folder: Path) -> None:
         assert heard(two) == heard(one) == {"user": "", "message": "to the other"}
 
 
-# --- Who may come in ---
+# --- Authentication ---
 
 
 def test_user_of_the_session(server: Server, client: httpx.Client) -> None:
-    """Who has logged in by HTTP is known to the WebSocket."""
+    """A user logged in by HTTP is known to the WebSocket."""
     assert client.get("/chat/lobby/").text == "<h1>lobby</h1>"
     assert client.post("/login/").status_code == 204
     cookie = {"Cookie": f"sessionid={client.cookies['sessionid']}"}

@@ -1,4 +1,4 @@
-"""Clients that leave in the middle of a download: generators are closed, background tasks run, no thread is lost."""
+"""Clients that disconnect during a download: generators are closed, background tasks run, no thread is lost."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ def counts(server: Server, query: str = "") -> Counter[str]:
 
 
 def disconnect_downloads(server: Server, path: str, count: int = COUNT) -> None:
-    """Some clients begin a download and leave it."""
+    """Lets some clients start a download and disconnect."""
     with many(count, server.connect) as clients:
         for client in clients:
             client.request(path)
@@ -32,7 +32,7 @@ def disconnect_downloads(server: Server, path: str, count: int = COUNT) -> None:
 
 @pytest.mark.parametrize("name", ["starlette", "quart", "litestar", "django", "listening"])
 def test_generators_are_closed_when_clients_disconnect(disconnect_server: Server, name: str) -> None:
-    """On 8f33085 `finally` blocks of busy generators did not run: send() raised, and the generator was left behind."""
+    """On 8f33085 `finally` blocks of busy generators did not run: send() raised, and the generator stayed open."""
     before = counts(disconnect_server)[f"{name} closed"]
     disconnect_downloads(disconnect_server, f"/{name}/stream")
     until(lambda: counts(disconnect_server)[f"{name} closed"] == before + COUNT, "all generators to be closed")
@@ -40,7 +40,7 @@ def test_generators_are_closed_when_clients_disconnect(disconnect_server: Server
 
 @pytest.mark.parametrize("name", ["middleware", "fastapi"])
 def test_generators_below_middleware_are_closed_when_clients_disconnect(disconnect_server: Server, name: str) -> None:
-    """Where Starlette's middleware cancels the hand-over of a block, the generator is closed with its collection."""
+    """If Starlette's middleware cancels the transfer of a block, the generator is closed with its collection."""
     before = counts(disconnect_server)[f"{name} closed"]
     disconnect_downloads(disconnect_server, f"/{name}/stream")
     until(
@@ -50,7 +50,7 @@ def test_generators_below_middleware_are_closed_when_clients_disconnect(disconne
 
 @pytest.mark.parametrize("path", ["/starlette/stream", "/middleware/stream", "/starlette/events", "/fastapi/stream"])
 def test_background_tasks_run_when_clients_disconnect(disconnect_server: Server, path: str) -> None:
-    """On 8f33085 they were lost with the exception of send(), as behind a middleware of Starlette."""
+    """On 8f33085 they were lost with the exception of send(), as under a middleware of Starlette."""
     name = path.split("/")[1]
     before = counts(disconnect_server)[f"{name} background"]
     disconnect_downloads(disconnect_server, path)

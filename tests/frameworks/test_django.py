@@ -1,4 +1,4 @@
-"""A Django application answers as its tutorial and guides say: views in coroutines and in threads, errors, streams."""
+"""A Django application answers as in its tutorial and guides: views in coroutines and in threads, errors, streams."""
 
 import hashlib
 import json
@@ -148,7 +148,7 @@ def test_client_disconnects_inside_an_upload(django_server: Server, disconnect: 
 
 
 def test_error_pages(django_client: httpx.Client) -> None:
-    """DEBUG is off: they say nothing of the application."""
+    """DEBUG is off: error pages reveal nothing of the application."""
     for path in ("/nowhere/", "/polls/34/results/"):
         response = django_client.get(path)
         assert response.status_code == 404
@@ -160,7 +160,7 @@ def test_error_pages(django_client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("path", ["/fail/", "/fail-async/"])
 def test_unexpected_error(django_server: Server, path: str) -> None:
-    """Django answers itself, and tells its administrators, of whom there are none, instead of the server."""
+    """Django answers itself, and mails its administrators, of which there are none, instead of the server's log."""
     with django_server.connect() as client:
         response = client.get(path)
         assert response.status == 500

@@ -1,4 +1,4 @@
-"""A Django project behind WSGI: its admin site is used as a user does it, its files and streams arrive."""
+"""A Django project as a WSGI application: its admin site is used as a user does it, its files and streams arrive."""
 
 import csv
 import hashlib
@@ -135,7 +135,7 @@ def test_rest_of_a_file(django_client: httpx.Client, start: int) -> None:
 
 @pytest.mark.parametrize("path", ["/hello", "/csv/", "/file"])
 def test_responses_are_closed(django_server: Server, path: str) -> None:
-    """Django cleans up behind a request when its response is closed, also when that is a file."""
+    """Django cleans up after a request when its response is closed, also when that is a file."""
     mark = django_server.log.mark()
     assert django_server.get(path).status == 200
     django_server.log.wait_for("^app: request finished$", mark)

@@ -1,4 +1,4 @@
-"""Event streams, as frameworks send them: each event leaves at once, and who leaves an idle one is noticed."""
+"""Event streams, as frameworks send them: each event is sent at once, and a disconnect from an idle one is noticed."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 from tests.frameworks.client_helpers import DISCONNECTS, expect_app_log, open_latch
 from tests.helpers import Client, Server, many, until
 
-# The third event never comes.
+# The third event never occurs.
 EVENTS = [b"id: 0\nevent: tick\ndata: 0\n\n", b"id: 1\nevent: tick\ndata: 1\n\n"]
 
 
@@ -18,7 +18,7 @@ def streams(request: pytest.FixtureRequest, serve: Callable[..., Server], loop: 
 
 
 def follow(server: Server, name: str) -> Client:
-    """A client that has got the head of the stream, which comes before there is an event."""
+    """Returns a client that has received the head of the stream, which is sent before there is an event."""
     client = server.connect()
     client.request(f"/ticks/{name}")
     _, status, _, headers = client.head()

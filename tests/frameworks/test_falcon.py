@@ -1,4 +1,4 @@
-"""A Falcon application answers as its ASGI tutorial says, and hears of clients that leave."""
+"""A Falcon application answers as in its ASGI tutorial, and is notified of disconnects."""
 
 import hashlib
 import json
@@ -121,7 +121,7 @@ def test_unexpected_errors(start_server: Callable[..., Server]) -> None:
     assert server.get("/things").status == 200
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])

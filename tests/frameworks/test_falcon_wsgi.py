@@ -1,4 +1,4 @@
-"""A Falcon application answers as its WSGI tutorial says."""
+"""A Falcon application answers as in its WSGI tutorial."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A FastAPI application answers as its tutorial says."""
+"""A FastAPI application answers as in its tutorial."""
 
 import gzip
 import hashlib
@@ -148,7 +148,7 @@ def test_upload_without_length(fastapi_client: httpx.Client) -> None:
 
 
 def test_client_disconnects_inside_an_upload(fastapi_server: Server) -> None:
-    """FastAPI has nobody to tell; the server goes on without a word of complaint."""
+    """FastAPI does not report it; the server continues and logs nothing."""
     mark = fastapi_server.log.mark()
     for disconnect in (Client.close, Client.reset):
         client = fastapi_server.connect()
@@ -184,7 +184,7 @@ def test_cors(fastapi_client: httpx.Client) -> None:
 
 
 def test_gzip(fastapi_server: Server, fastapi_client: httpx.Client) -> None:
-    """A whole answer has the length of what it was compressed to; a stream has none."""
+    """A whole answer has the length of the compressed body; a stream has none."""
     plain = fastapi_client.get("/list?count=100", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
     with fastapi_server.connect() as client:
@@ -250,7 +250,7 @@ def test_background_tasks(fastapi_server: Server) -> None:
 
 
 def test_background_tasks_of_a_client_that_left(fastapi_server: Server) -> None:
-    """The answer was whole when it left: what was to be done afterwards is done."""
+    """The response was sent completely, so the background task runs."""
     mark = fastapi_server.log.mark()
     with fastapi_server.connect() as client:
         assert client.post("/notify/left", b"").status == 200
@@ -282,7 +282,7 @@ def test_blocking_view_does_not_block_other_requests(fastapi_server: Server) -> 
 
 
 def test_many_clients_at_once(fastapi_server: Server, client_of: Callable[[Server], httpx.Client]) -> None:
-    """A pool of connections, coroutines and threads mixed, each answer to whom it belongs."""
+    """A pool of connections, coroutines and threads mixed, each response to its own client."""
     client = client_of(fastapi_server)
 
     def ask(number: int) -> bool:
@@ -299,7 +299,7 @@ def test_many_clients_at_once(fastapi_server: Server, client_of: Callable[[Serve
 
 
 def test_lifespan_state(fastapi_client: httpx.Client) -> None:
-    """Each request has a copy: what one writes, the next does not see."""
+    """Each request has a copy: the next request does not see changes of one."""
     for _ in range(2):
         assert fastapi_client.get("/state").json() == {"model": "answers everything", "touched": 1}
 
@@ -423,7 +423,7 @@ def test_chat(fastapi_server: Server) -> None:
             assert [one.recv(WAIT_SECONDS) for _ in range(2)] == ["You wrote: grüße", "Client #1 says: grüße"]
             assert two.recv(WAIT_SECONDS) == "Client #1 says: grüße"
         assert one.recv(WAIT_SECONDS) == "Client #2 left the chat"
-    # One that is lost without a word leaves as well.
+    # A client that is reset is removed as well.
     with websocket(fastapi_server, "/chat/3") as three:
         upgraded(fastapi_server, "/chat/4").reset()
         assert three.recv(WAIT_SECONDS) == "Client #4 left the chat"

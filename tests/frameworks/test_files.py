@@ -1,6 +1,6 @@
 """Files, hints and trailers through Starlette's middleware are the same with the server's extensions and without.
 
-With http.response.pathsend the server sends the file itself; GZip then leaves it as it is.
+With http.response.pathsend the server sends the file itself; GZip then does not change it.
 """
 
 import gzip
@@ -46,7 +46,7 @@ def holds(server: Server, path: Path) -> bool:
 @FIELDS
 @pytest.mark.parametrize("coding", [b"identity", b"gzip"])
 def test_file(files_server: Server, stack: str, fields: tuple[bytes, ...], coding: bytes) -> None:
-    """The head says what the body is; the connection goes on behind it, and so does the application."""
+    """The head describes the body; after it the connection is kept, and the application continues."""
     mark = files_server.log.mark()
     with files_server.connect() as client:
         response = client.get(f"/{stack}/file", b"Accept-Encoding: " + coding, *fields)
@@ -114,7 +114,7 @@ def test_empty_file(files_server: Server, folder: Path, fields: tuple[bytes, ...
 
 @FIELDS
 def test_pipelined_files(files_server: Server, fields: tuple[bytes, ...]) -> None:
-    """Each behind the other, though all were asked for at once."""
+    """Responses are in order, though all were requested at once."""
     with files_server.connect() as client:
         for path in ("file", "small", "file", "stream", "small"):
             client.request(f"/base/{path}", *fields)
@@ -138,7 +138,7 @@ def test_file_for_an_old_client(files_server: Server, fields: tuple[bytes, ...])
 def test_client_disconnects_inside_a_file(
     files_server: Server, folder: Path, stack: str, fields: tuple[bytes, ...], disconnect: Callable[[Client], None]
 ) -> None:
-    """The file is closed, and the application's task comes to its end."""
+    """The file is closed, and the application's task ends."""
     endless = folder / "endless.bin"
     with endless.open("wb") as file:
         os.truncate(file.fileno(), 1 << 33)
@@ -172,7 +172,7 @@ def test_early_hints(files_server: Server, stack: str) -> None:
 
 
 def test_trailers(files_server: Server) -> None:
-    """They reach a client that asks for them, behind the last chunk; nobody else notices."""
+    """Trailers reach a client that asks for them, after the last chunk; other clients get none."""
     body = b"".join(b"%d\n" % n for n in range(1000))
     with files_server.connect() as client:
         for field in (b"Accept: */*", b"X-Without: http.response.trailers"):

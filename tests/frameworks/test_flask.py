@@ -1,4 +1,4 @@
-"""A Flask application answers as Flask's quickstart and guides say."""
+"""A Flask application answers as in Flask's quickstart and guides."""
 
 from collections.abc import Callable
 
@@ -107,7 +107,7 @@ def test_limited_body(flask_client: httpx.Client, chunked: bool) -> None:
 
 
 def test_log(start_server: Callable[..., Server]) -> None:
-    """Flask's own handler writes lines to wsgi.errors, which are in the server's log as they came."""
+    """Flask's own handler writes lines to wsgi.errors, which are in the server's log unchanged."""
     server = start_server(app="flask_app:app", app_dir=APPS)
     assert server.get("/log?name=Flask").status == 200
     server.log.wait_for(r"^\[[^]]+\] INFO in flask_app: said by Flask$")

@@ -1,4 +1,4 @@
-"""A Litestar application answers as its guides say, and hears of clients that leave."""
+"""A Litestar application answers as in its guides, and is notified of disconnects."""
 
 import hashlib
 import json
@@ -67,7 +67,7 @@ def test_lifespan_state(litestar_client: httpx.Client) -> None:
 
 
 def test_transfer_objects(litestar_client: httpx.Client) -> None:
-    """What is excluded neither leaves nor enters."""
+    """Excluded fields are neither sent nor accepted."""
     done = {"title": "Start writing list", "done": True, "id": 1}
     assert litestar_client.get("/todos", params={"done": True}).json() == [done]
     response = litestar_client.post("/todos", json={"title": "New", "done": False, "id": 99, "secret": "x"})
@@ -126,7 +126,7 @@ def test_unexpected_errors(start_server: Callable[..., Server]) -> None:
     assert server.get("/").status == 200
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
@@ -203,7 +203,7 @@ def test_events(litestar_server: Server) -> None:
 def test_client_disconnects_from_idle_events(
     litestar_server: Server, events: int, disconnect: Callable[[Client], None]
 ) -> None:
-    """Litestar goes through a thread before it begins with the generator; one that has not begun has no end."""
+    """Litestar uses a thread before it starts the generator; one that has not started is not closed."""
     name = f"{events}-{disconnect.__name__}"
     mark = litestar_server.log.mark()
     client = litestar_server.connect()
@@ -269,16 +269,16 @@ def test_raw_socket(litestar_server: Server) -> None:
 
 
 def test_channels(litestar_server: Server, litestar_client: httpx.Client) -> None:
-    """What a request publishes reaches who has subscribed."""
+    """A message published by a request reaches the subscribers."""
     with websocket(litestar_server, "/channels/news") as one, websocket(litestar_server, "/channels/other") as two:
-        # A subscription begins behind the handshake.
+        # A subscription starts after the handshake.
         for socket, channel in ((one, "news"), (two, "other")):
             heard = until(partial(published, litestar_client, channel, socket), "the subscription")
             assert json.loads(heard) == {"in": channel}
 
 
 def published(client: httpx.Client, channel: str, socket: ClientConnection) -> str | bytes:
-    """Publishes something, and returns what the socket has heard of that or an earlier time, or nothing."""
+    """Publishes something, and returns the socket's next message, of this or an earlier call, or nothing."""
     assert client.post(f"/publish/{channel}", json={"in": channel}).status_code == 204
     try:
         return socket.recv(0.05)

@@ -198,7 +198,7 @@ def site(tmp_path: Path, start_server: Callable[..., Server], monkeypatch: pytes
 
 
 def events(server: Server) -> list[str]:
-    """What Sentry has sent, of a server that is stopped for it."""
+    """Stops the server and returns the events sent by Sentry."""
     server.stop()
     assert server.output is not None
     return [line.removeprefix("event: ") for line in server.output.text.splitlines()]
@@ -241,7 +241,7 @@ def test_python_warnings_have_their_level(site: Callable[..., Server]) -> None:
 
 
 def test_a_name_with_a_line_of_the_log_in_it(site: Callable[..., Server]) -> None:
-    """Whatever a client sends does not look like a record of the server."""
+    """No data of a client can look like a record of the server."""
     server = site(FLASK.replace("[%(asctime)s] ", ""))
     assert server.get("/info?name=Ada%0A2026-01-31%2023:59:59%20%2B0000%20INFO%20stopped").status == 200
     server.log.wait_for(r"hello Ada\n    2026-01-31 23:59:59 \+0000 INFO stopped$")

@@ -62,7 +62,7 @@ def test_flask(client: httpx.Client, base: str) -> None:
 
 @pytest.mark.parametrize("path", ["/apis/", "/ap", "/API/", "/djs/admin/", "/d", "/nowhere/api/", "//api/", "/%2Fapi/"])
 def test_neighbours_of_a_prefix(client: httpx.Client, path: str) -> None:
-    """They are Flask's, which says so in JSON of its own."""
+    """Errors are Flask's, in JSON of its own."""
     response = client.get(client.base_url.copy_with(raw_path=path.encode()))
     assert response.status_code == 404
     assert list(response.json()) == ["missing"]
@@ -220,7 +220,7 @@ def test_below_a_root_path(serve: Callable[..., Server], client_of: Callable[[Se
 
 
 def test_error_in_a_mounted_application(start_server: Callable[..., Server]) -> None:
-    """The others go on; what failed is told with the whole path."""
+    """The other applications continue; the failure is logged with the whole path."""
     server = start_server(*FASTAPI, *DJANGO_ASGI, app="flask_app:app", app_dir=APPS)
     assert server.get("/api/broken").status == 500
     server.log.wait_for(r"GET /api/broken$")

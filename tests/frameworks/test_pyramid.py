@@ -1,4 +1,4 @@
-"""A Pyramid application answers as its tutorial and WebOb's guides say."""
+"""A Pyramid application answers as in its tutorial and WebOb's guides."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,7 @@ def test_tweens_and_callbacks(pyramid_server: Server) -> None:
 
 
 def test_conditional(pyramid_client: httpx.Client) -> None:
-    """WebOb answers in part or not at all, as the request says."""
+    """WebOb answers with a part or not at all, as the request asks."""
     assert pyramid_client.get("/conditional").headers["etag"] == '"one"'
     again = pyramid_client.get("/conditional", headers={"If-None-Match": '"one"'})
     assert (again.status_code, again.content) == (304, b"")

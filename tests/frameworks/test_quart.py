@@ -1,4 +1,4 @@
-"""A Quart application answers as its tutorials say, and hears of clients that leave."""
+"""A Quart application answers as in its tutorials, and is notified of disconnects."""
 
 import hashlib
 import json
@@ -117,11 +117,11 @@ def test_unexpected_errors(start_server: Callable[..., Server]) -> None:
         assert client.nothing()
     server.log.wait_for(r"GET /fail-inside$")
     server.log.wait_for(r"LookupError: raised on purpose$", server.log.text.index("GET /fail-inside"))
-    assert server.log.text.count("ERROR") == 2  # each is told once
+    assert server.log.text.count("ERROR") == 2  # each is logged once
     assert server.get("/").status == 200
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
@@ -253,7 +253,7 @@ def test_client_disconnects_during_a_long_poll(quart_server: Server, disconnect:
 
 def test_chat(quart_server: Server) -> None:
     with websocket(quart_server, "/chat/one") as one, websocket(quart_server, "/chat/two") as two:
-        # The welcome comes before the subscription, the first echo behind it.
+        # The welcome is sent before the subscription, the first echo after it.
         assert (one.recv(WAIT_SECONDS), two.recv(WAIT_SECONDS)) == ("welcome one", "welcome two")
         two.send("is anybody here?")
         assert two.recv(WAIT_SECONDS) == "is anybody here?"
@@ -273,9 +273,9 @@ def test_accepted_with_protocol_and_fields(quart_server: Server) -> None:
     with websocket(quart_server, "/protocols?q=a+b", subprotocols=["one", "two"]) as socket:
         assert socket.response is not None
         assert (socket.subprotocol, socket.response.headers["X-Greeting"]) == ("two", "salve")
-        answerso = {"offered": ["one", "two"], "client": socket.local_address[0], "q": "a b"}
+        expected = {"offered": ["one", "two"], "client": socket.local_address[0], "q": "a b"}
         socket.send("tell me")
-        assert json.loads(socket.recv(WAIT_SECONDS)) == answerso
+        assert json.loads(socket.recv(WAIT_SECONDS)) == expected
         with pytest.raises(ConnectionClosed):
             socket.recv(WAIT_SECONDS)
     assert (socket.close_code, socket.close_reason) == (4001, "enough")

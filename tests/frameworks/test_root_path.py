@@ -1,6 +1,6 @@
-"""Applications below a prefix, behind a proxy that strips it from the path and behind one that keeps it.
+"""Applications below a prefix, with a proxy that strips it from the path and with one that keeps it.
 
-They see no difference, but for raw_path, which is what the server received.
+They see no difference, but for raw_path, which is the path in the request.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from tests.helpers import Server
 
 @dataclass(frozen=True)
 class Proxied:
-    """What is reached through the proxy.
+    """An application that is reached through the proxy.
 
-    base: address of the application as its users know it. received: what the proxy leaves of the prefix.
+    base: address of the application as its users know it. received: the prefix that the proxy keeps.
     """
 
     client: httpx.Client

@@ -12,7 +12,7 @@ from tests.helpers import WAIT_SECONDS, Server, until
 TRANSPORTS = pytest.mark.parametrize(
     "transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids=["polling", "websocket", "upgraded"]
 )
-# One that polls waits for its last poll when it leaves, and the server answers that when it has become tired of it.
+# A polling client waits for its last poll when it disconnects, and the server answers that after a timeout.
 DISCONNECTING_TRANSPORTS = pytest.mark.parametrize(
     "transports", [["websocket"], ["polling", "websocket"]], ids=["websocket", "upgraded"]
 )
@@ -41,7 +41,7 @@ def client(server: Server, name: str, transports: list[str]) -> Iterator[socketi
 
 @TRANSPORTS
 def test_acknowledgements(server: Server, transports: list[str]) -> None:
-    """Of text and of bytes, which come in frames of their own."""
+    """Of text and of bytes, which are frames of their own."""
     with client(server, "jane", transports) as jane:
         for data in ("süß", {"bytes": b"\0" * 100_000}):
             assert jane.call("ask", data, timeout=WAIT_SECONDS) == ["jane", transports[-1], data]

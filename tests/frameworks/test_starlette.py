@@ -1,4 +1,4 @@
-"""A Starlette application answers as its documentation says, and notices who leaves."""
+"""A Starlette application answers as in its documentation, and notices disconnects."""
 
 import hashlib
 import json
@@ -91,7 +91,7 @@ def test_unexpected_errors(start_server: Callable[..., Server], loop: str) -> No
     assert server.get("/").status == 200
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -279,7 +279,7 @@ def test_threads_run_together(starlette_server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("work", ["later", "detached"])
 def test_work_after_the_response(starlette_server: Server, work: str) -> None:
-    """Pipelined behind it on the same connection: a request that is answered while the work still waits."""
+    """A request pipelined after it on the same connection: a request that is answered while the work still waits."""
     mark = starlette_server.log.mark()
     with starlette_server.connect() as client:
         client.send(
@@ -326,14 +326,14 @@ def test_websocket_endpoint(starlette_server: Server) -> None:
     mark = starlette_server.log.mark()
     with websocket(starlette_server, "/rooms/one", subprotocols=["chat", "superchat"]) as socket:
         assert socket.response is not None
-        assert socket.response.headers["X-Room"] == "one"
+        assert socket.response.headers["X-Chat"] == "one"
         assert socket.subprotocol == "superchat"
         for text in ('{"a": "süß"}', "[]"):
             socket.send(text)
             assert json.loads(socket.recv(WAIT_SECONDS)) == {"received": json.loads(text)}
         socket.close(4321)
     assert socket.close_code == 4321
-    expect_app_log(starlette_server, "left the room", "one 4321", mark)
+    expect_app_log(starlette_server, "left the chat", "one 4321", mark)
 
 
 def test_json_in_binary(starlette_server: Server) -> None:
@@ -352,7 +352,7 @@ def test_scope_of_a_websocket(starlette_server: Server) -> None:
         assert json.loads(socket.recv(WAIT_SECONDS)) == {
             "client": client,
             "url": f"ws://{host}:{port}/who-connects?a=1&a=%C3%BC&b",
-            "room": f"ws://{host}:{port}/rooms/you",
+            "chat": f"ws://{host}:{port}/rooms/you",
             "root_path": "",
             "query": [["a", "1"], ["a", "ü"], ["b", ""]],
             "cookies": {"a": "1", "b": "2"},
@@ -365,7 +365,7 @@ def test_scope_of_a_websocket(starlette_server: Server) -> None:
 
 
 def test_refused_websockets(starlette_server: Server) -> None:
-    """By a response of its own, by an exception that becomes one, and because nobody is there."""
+    """By a response of its own, by an exception that becomes one, and because the client is gone."""
     denied = refused(starlette_server, "/deny")
     assert (denied.status_code, denied.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert json.loads(denied.body or b"") == {"detail": "who are you?"}

@@ -42,7 +42,7 @@ def test_stop_with_open_event_streams(start_server: Callable[..., Server], loop:
 
 
 def test_farewells_long_polls_and_finite_streams(start_server: Callable[..., Server]) -> None:
-    """sse-starlette sets its shutdown_event, because it finds should_exit behind the handler of SIGTERM. The answer of
+    """sse-starlette sets its shutdown_event, because it finds should_exit through the handler of SIGTERM. The answer of
     a language model, of the type text/event-stream to a POST, gets its time.
     """
     server = start_server(app="stopped_app:app", app_dir=APPS)

@@ -66,7 +66,7 @@ def test_subscription(server: Server, protocol: str, subscribe: str, result: str
 def test_two_at_a_time(
     server: Server, client: httpx.Client, protocol: str, subscribe: str, result: str, end: str
 ) -> None:
-    """One waits for a mutation while another runs; then the client ends it and goes on."""
+    """One waits for a mutation while another runs; then the client ends it and continues."""
     name, mark = f"two by {protocol}", server.log.mark()
     with connect(server, protocol) as socket:
         send(socket, subscribe, id="1", payload={"query": f'subscription {{ wait(name: "{name}") }}'})

@@ -1,4 +1,4 @@
-"""An application of Werkzeug's parts answers as its tutorial says."""
+"""An application of Werkzeug's parts answers as in its tutorial."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_json(werkzeug_client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("size", [0, 5])
 def test_body_that_is_not_read(werkzeug_server: Server, size: int) -> None:
-    """The connection goes on with the next request."""
+    """The connection is kept for the next request."""
     with werkzeug_server.connect() as client:
         assert client.post(f"/rest/{size}", b"hello" + b"x" * 3_000_000).body == b"hello"[:size]
         assert client.get("/hello").body == b"hello\n"
@@ -84,7 +84,7 @@ def test_dispatched_application(werkzeug_client: httpx.Client) -> None:
 
 
 def test_closing_iterator(werkzeug_server: Server) -> None:
-    """close() is called behind every body, also one that nobody may see."""
+    """close() is called after every body, also one that is not sent."""
     for method in ("GET", "HEAD"):
         mark = werkzeug_server.log.mark()
         with werkzeug_server.connect() as client:

@@ -1,4 +1,4 @@
-"""What every WSGI framework makes of requests and responses, each by its own means.
+"""Requests and responses of each WSGI framework, by its own means.
 
 The applications are served in three ways: by threads that lead the reactor, in the same way with a validator of
 PEP 3333 around them, and by the threads of a process whose event loop serves an ASGI application beside them.
@@ -84,7 +84,7 @@ def test_methods(server: Server) -> None:
         assert client.get("/hello", version="1.0").body == b"hello\n"
 
 
-# --- Bodies that come in ---
+# --- Request bodies ---
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -202,12 +202,12 @@ def test_calls_run_together(server: Server) -> None:
 
 
 def test_unexpected_errors(start_server: Callable[..., Server], module: str) -> None:
-    """Before the first byte 500, from the framework or the server; behind it the connection visibly breaks."""
+    """Before the first byte 500, from the framework or the server; after it the connection is visibly aborted."""
     server = start_server(app=f"{module}:app", app_dir=APPS)
     with server.connect() as client:
         assert client.get("/fail").status == 500
         assert client.get("/hello").status == 200
-        # Django alone says nothing: it tells its administrators, of whom there are none.
+        # Django alone logs nothing: it mails its administrators, of which there are none.
         if module != "django_site":
             server.log.wait_for(r"LookupError: raised on purpose$")
         mark = server.log.mark()

@@ -1,4 +1,4 @@
-"""wsgiref's validator around an application: what it says of either side becomes an error of the application.
+"""wsgiref's validator around an application: its errors about either side become errors of the application.
 
 It hides file wrappers from the server, so every application is served without it, too.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def validated(app: "WSGIApplication") -> "WSGIApplication":
-    """The same application; AssertionError where it or the server breaks PEP 3333."""
+    """The same application; AssertionError if it or the server breaks PEP 3333."""
 
     def sized(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         environ["wsgi.input"] = Sized(environ["wsgi.input"])
@@ -20,7 +20,7 @@ def validated(app: "WSGIApplication") -> "WSGIApplication":
 
     checked = validator(sized)
 
-    # With a signature that tells what it is: the validator's own takes anything.
+    # With the true signature: the validator's own takes anything.
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         return checked(environ, start_response)
 

@@ -39,7 +39,7 @@ def shown(value: object) -> Response:
     return Response(json.dumps(value), mimetype="application/json")
 
 
-# --- What all applications of this folder have ---
+# --- Paths that all applications of this folder have ---
 
 
 @route("/hello")
@@ -154,7 +154,7 @@ def read_json(request: Request, urls: MapAdapter) -> Response:
 
 @route("/rest/<int:size>", "POST")
 def read_some(request: Request, urls: MapAdapter, size: int) -> Response:
-    """What is not read is nobody's."""
+    """Reads a part of the body; the rest must not be read as a request."""
     return Response(request.stream.read(size))
 
 

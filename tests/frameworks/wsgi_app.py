@@ -1,4 +1,4 @@
-"""A WSGI application, for the adapters that run such in threads behind ASGI (PEP 3333)."""
+"""A WSGI application, for the adapters that run such in threads under ASGI (PEP 3333)."""
 
 import hashlib
 import json

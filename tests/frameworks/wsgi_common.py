@@ -1,4 +1,4 @@
-"""What the WSGI applications of this folder have in common: bodies that wait, fail or never end.
+"""Common parts of the WSGI applications of this folder: bodies that wait, fail or never end.
 
 Each of them answers the same addresses (test_wsgi.py), by the means of its framework.
 """
@@ -17,7 +17,7 @@ from tests.frameworks.latches import latch
 # The tests start the server in a folder with a few files.
 FILES = Path.cwd()
 
-# Nobody passes until four calls run at the same time.
+# Each call waits until four calls run at the same time.
 together = threading.Barrier(4)
 
 

@@ -1,4 +1,4 @@
-"""The wheel takes longer than any other file of tests: built first, it is not what the other worker waits for."""
+"""The wheel takes longer than any other file of tests: built first, so that the other worker does not wait for it."""
 
 import pytest
 

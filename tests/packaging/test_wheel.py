@@ -1,4 +1,4 @@
-"""The distributions: what is in them, and that the wheel serves from an environment that has nothing else.
+"""The distributions: their contents, and that the wheel serves from an environment that has nothing else.
 
 The wheel is built from the source distribution, as an installer that finds no wheel would do.
 """
@@ -61,7 +61,7 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel and what it depends on."""
+    """Returns a virtual environment with the wheel and its dependencies."""
     path = tmp_path_factory.mktemp("clean")
     venv.create(path, symlinks=True)
     run(sys.executable, "-m", "pip", "--python", path, "install", "--quiet", wheel, cwd=path)
@@ -70,7 +70,7 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def url(home: Path, tmp_path: Path) -> Iterator[str]:
-    """Where the installed command serves. Connections wait in the backlog until it does."""
+    """Returns the address of the installed command. Connections wait in the backlog until it serves."""
     (tmp_path / "main.py").write_text(APPLICATION)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
