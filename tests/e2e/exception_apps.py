@@ -252,7 +252,7 @@ def sabotage() -> None:
     """Breaks the server's handling of an Unmeant."""
     from ianus.exchange import disconnect
     from ianus.gateway.asgi import gateway as asgi
-    from ianus.gateway.wsgi import gateway as wsgi
+    from ianus.gateway.wsgi import exchange as wsgi
 
     meant = disconnect.meaning_of
 

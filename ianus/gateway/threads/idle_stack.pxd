@@ -1,7 +1,7 @@
 """A stack of the pool's idle threads: the thread that parked last is woken first.
 
 Reason for this order: at concurrency k the same few threads serve all requests, so applications open few thread-local
-database connections. Threads that are not needed stay at the bottom, where they exit after a time.
+database connections. Threads that are not needed stay at the bottom and exit after a time.
 """
 from ianus.gateway.threads.thread_api cimport PyThread_type_lock, clockid_t
 
@@ -9,7 +9,7 @@ from ianus.gateway.threads.thread_api cimport PyThread_type_lock, clockid_t
 cdef enum WakeReason:
     NOT_WOKEN
     LEAD                    # take the lead
-    LEAD_IDLE               # take the lead, but there is no work yet: sleep as the leader
+    LEAD_IDLE               # take the lead, but work has yet to arrive: sleep as the leader
     EXIT                    # exit
     RUN_SIGNAL_HANDLERS     # run Python's signal handlers; only for the main thread
 

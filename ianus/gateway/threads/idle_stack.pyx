@@ -1,6 +1,6 @@
-"""See idle_stack.pxd.
+"""The stack of idle threads; idle_stack.pxd describes it.
 
-Compiled because threads that hold no GIL wake others here.
+Compiled because threads without the GIL wake others here.
 """
 from ianus.gateway.threads.thread_api cimport (
     PY_LOCK_ACQUIRED, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
@@ -8,11 +8,11 @@ from ianus.gateway.threads.thread_api cimport (
 )
 
 
-cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double idle_seconds, bint interruptible) noexcept nogil:
-    """The bottom one waits for as long as it takes: an idle server does not wake."""
+cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double max_seconds, bint interruptible) noexcept nogil:
+    """Parks the calling thread. The bottom one waits without a limit: an idle server must not wake."""
     cdef WakeReason reason
     cdef int outcome
-    cdef long long microseconds = <long long>(idle_seconds * 1e6)
+    cdef long long microseconds = <long long>(max_seconds * 1e6)
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
     if idle_stack.closed:
         PyThread_release_lock(idle_stack.lock)
@@ -34,7 +34,8 @@ cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double idle_seco
             remove(idle_stack, thread)
             reason = RUN_SIGNAL_HANDLERS
         elif reason != NOT_WOKEN or thread.below == NULL:
-            # It was told just now, so the signal is about to come; or those below it have left meanwhile.
+            # Either another thread has just set the reason and is about to release the semaphore, or all threads
+            # below have exited and this one is now the bottom.
             PyThread_release_lock(idle_stack.lock)
             microseconds = -1
             continue
@@ -75,8 +76,8 @@ cdef bint wake_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil:
 
 
 cdef IdleThread* pop_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil:
-    """The caller signals it, best without the lock: who wakes wants that at once. A thread that has a reason does not
-    end before it has the signal, so `thread` is there so long.
+    """Removes the top thread. The caller then releases its semaphore, preferably after the lock: the woken thread
+    takes the lock at once. A thread with a reason does not exit before that, so the pointer stays valid until then.
     """
     cdef IdleThread* thread = idle_stack.top
     remove(idle_stack, thread)
@@ -101,6 +102,7 @@ cdef void wake_for_signals(IdleStack* idle_stack, IdleThread* thread) noexcept n
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
     has_reason = thread.reason != NOT_WOKEN
     PyThread_release_lock(idle_stack.lock)
-    # Another reason can be given meanwhile by another thread only with the crew's lock, which the caller has.
+    # Reasons for one certain thread are only set with the pool's mutex, which the caller holds. So none can be set
+    # between this check and the call.
     if not has_reason:
         wake_thread(idle_stack, thread, RUN_SIGNAL_HANDLERS)

@@ -1,9 +1,9 @@
-"""A crew whose application is called in the main thread (ThreadPool.start(pinned=True)).
+"""A thread pool whose application is called in the main thread (ThreadPool.start(pinned=True)).
 
-The main thread is a member like others, but not a thread of the crew's own. Python runs signal handlers in it alone, so
-it must not sleep through a signal. Another thread reads from the wake-up descriptor that one has arrived, and wakes it.
+The main thread is a PoolThread like others, but the pool does not start it. Python runs signal handlers only in the
+main thread, so a signal has to end its sleep. Another thread reads from the wake-up descriptor and wakes it.
 
-Compiled because it uses the crew's locks.
+Compiled because it uses the locks of the pool.
 """
 from ianus.gateway.threads.pool cimport PoolThread, ThreadPool
 from ianus.gateway.threads.idle_stack cimport LEAD, wake_for_signals
@@ -18,7 +18,7 @@ cdef PoolThread pinned_pool_thread(ThreadPool pool):
 
 
 def run_pinned_thread(ThreadPool pool not None) -> None:
-    """Calls the application in this thread, the main one, until the crew stops. For a crew that has started."""
+    """Calls the application in this thread, the main one, until the pool stops. The pool has to be started before."""
     cdef PoolThread member = pinned_pool_thread(pool)
     if member is not None and not member.ident:
         pool.run(member, <int>LEAD)
@@ -31,7 +31,7 @@ def is_in_call(ThreadPool pool not None) -> bool:
 
 
 def on_signal(ThreadPool pool not None) -> None:
-    """Has the main thread run signal handlers, if it sleeps. For other threads."""
+    """Wakes the main thread to run signal handlers, if it sleeps. Called by other threads."""
     cdef PoolThread member
     pool.lock()
     try:

@@ -11,7 +11,7 @@ from ianus.exchange.base cimport Poller
 from ianus.gateway.threads.thread_api cimport PyThread_type_lock
 from ianus.gateway.threads.idle_stack cimport IdleStack, IdleThread, WakeReason
 from ianus.gateway.threads.watchdog cimport Watchdog
-from ianus.gateway.wsgi.gateway cimport WsgiExchange, WsgiExecutor
+from ianus.gateway.wsgi.exchange cimport WsgiExchange, WsgiExecutor
 
 
 cdef class PoolThread:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ianus.exchange.base import Poller
-from ianus.gateway.wsgi.gateway import WsgiExecutor
+from ianus.gateway.wsgi.exchange import WsgiExecutor
 
 _Result = TypeVar("_Result")
 

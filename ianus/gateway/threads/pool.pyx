@@ -1,18 +1,18 @@
-"""Leader threads.
+"""The pool of leader threads.
 
-Facts: handing a request to another thread costs more than most requests; but one that blocks in the thread that polls
-stops all others. Strategy: threads take turns at being the leader, who polls, parses and calls the application itself,
-so a fast application never crosses a thread. Before a call that is likely to block (predictor.pxd) the leader hands
-the lead over; one whose call lasts against expectation is deposed (watchdog.pxd).
+Facts: handing a request to another thread costs more than a typical request. But a call that blocks in the polling
+thread stops all other clients. Strategy: one thread at a time is the leader. It polls, parses and calls the application
+itself, so a request of a fast application never changes threads. Before a call that is likely to block (predictor.pxd)
+the leader hands the lead over. A leader whose call lasts unexpectedly is deposed (watchdog.pxd).
 
-With an event loop, which then owns the reactor, everything is the same but for one thing: the leader waits for
-requests that the loop has put into the queue, and the loop sends what the calls have produced.
+With an event loop, which then owns the reactor, one thing differs: the leader waits for requests that the loop has put
+into the queue, and the loop sends the output of the calls.
 
 Rules:
-- Of several parked threads the one that was parked last goes next, so that at concurrency k at most k+2 threads ever
-  call applications. Threads above what is needed leave.
+- The thread that parked last is woken first, so that at concurrency k at most k+2 threads ever call applications.
+  Threads that stay idle exit.
 - There is always one thread more than calls: it polls, buffers bodies, keeps deadlines, drains.
-- Who was deposed finishes its own exchange, takes what is queued, and parks.
+- A deposed thread finishes its own exchange, then calls the application for queued requests, and parks.
 
 Compiled because every WSGI request passes here.
 """
@@ -35,7 +35,7 @@ from ianus.gateway.threads.predictor cimport learn, likely_blocks, should_measur
 from ianus.gateway.threads.watchdog cimport (
     CALL_INCREMENT, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog,
 )
-from ianus.gateway.wsgi.gateway cimport WsgiExchange, WsgiExecutor
+from ianus.gateway.wsgi.exchange cimport WsgiExchange, WsgiExecutor
 from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
@@ -61,7 +61,7 @@ cdef class PoolThread:
 cdef class ThreadPool(WsgiExecutor):
     """Threads for WSGI applications.
 
-    threads: application calls at once, at most. With 1, all are made in one and the same thread.
+    threads: maximum number of concurrent application calls. With 1, the same thread makes all of them.
     """
 
     def __cinit__(self):
@@ -82,7 +82,7 @@ cdef class ThreadPool(WsgiExecutor):
         self.posted = []
 
     def __dealloc__(self):
-        # Every thread holds a reference, so that none is left; and who leaves last ends the watchdog.
+        # Every thread holds a reference to the pool, so all have exited; and the last one has stopped the watchdog.
         free_lock(self.mutex)
         free_lock(self.idle_stack.lock)
         free_lock(self.watchdog.alarm)
@@ -92,10 +92,12 @@ cdef class ThreadPool(WsgiExecutor):
     # ---------------------------------------------------------------- the owner's side
 
     def start(self, Poller reactor not None, *, bint shared, bint pinned=False) -> None:
-        """Begins to serve. shared: an event loop serves the reactor; else the crew does. pinned: the application is
-        called in the thread that calls run_pinned_thread() (pinned.pyx), and in no other.
+        """Starts the first thread and the watchdog.
 
-        Must come after any fork of the server's own. Raises RuntimeError when the system gives no threads.
+        shared: an event loop serves the reactor, not the pool. pinned: all calls of the application are made in the
+        thread that calls run_pinned_thread() (pinned.pyx).
+
+        Must be called after any fork of the server's own. Raises RuntimeError if the system cannot start a thread.
         """
         self.poller = reactor
         self.shared = shared
@@ -108,7 +110,7 @@ cdef class ThreadPool(WsgiExecutor):
                 self.pinned_to_main = True
                 self.pool_threads.append(PoolThread())
             elif not self.spawn_thread(LEAD):
-                raise RuntimeError("the system gives no thread to call the application in")
+                raise RuntimeError("the system cannot start a thread to call the application in")
             if self.max_calls == 1:
                 self.pinned_thread = &(<PoolThread>self.pool_threads[0]).idle_thread
         except BaseException:
@@ -118,7 +120,7 @@ cdef class ThreadPool(WsgiExecutor):
             self.unlock()
 
     def exclusively(self, function):
-        """Calls function() while nobody else touches the reactor; returns what it returns."""
+        """Calls function() while no other thread uses the reactor. Returns its result."""
         if self.shared:
             return function()
         self.lock()
@@ -130,7 +132,7 @@ cdef class ThreadPool(WsgiExecutor):
             self.unlock()
 
     def stop(self, on_all_exited) -> None:
-        """Lets every thread end as soon as it makes no call; the last one calls on_all_exited()."""
+        """Has every thread exit as soon as it makes no call. The last one calls on_all_exited()."""
         cdef WsgiExchange exchange
         cdef bint gone
         self.lock()
@@ -138,13 +140,14 @@ cdef class ThreadPool(WsgiExecutor):
             self.stopping = True
             self.on_all_exited = on_all_exited
             close_idle_stack(&self.idle_stack)
-            # Nobody is there any more to whom the watchdog could give the lead, and with it what was gathered.
+            # From now on the watchdog has no thread to give the lead to, so gathered output has to be sent here.
             self.flush_finished()
             self.wake_leader()
             gone = not self.pool_threads
             while self.first_queued is not None:
-                # What still waits for a thread is abandoned, as its connection is. One by one: a long chain would be
-                # freed in as deep a recursion, and nobody else unties exchanges, which know the pool.
+                # Requests that still wait for a thread are abandoned, as their connections are. Unlink them singly:
+                # freeing a long chain at once would recurse as deeply. Exchanges refer to the pool through their
+                # gateway, and no other code breaks that cycle.
                 exchange = self.first_queued
                 self.first_queued = exchange.next
                 exchange.next = None
@@ -158,7 +161,7 @@ cdef class ThreadPool(WsgiExecutor):
             on_all_exited()
 
     def close(self) -> None:
-        """Lets go of the reactor, which is closed. What calls still produce is nobody's."""
+        """Detaches the pool from the closed reactor. Output of calls that still run is discarded."""
         cdef WsgiExchange exchange
         self.lock()
         self.closed = True
@@ -168,18 +171,18 @@ cdef class ThreadPool(WsgiExecutor):
         self.unlock()
 
     def join(self, double limit) -> None:
-        """Waits up to `limit` seconds for the threads that have left to end, with what applications keep in them."""
+        """Waits up to `limit` seconds for exiting threads to end: Python then frees their thread-local data."""
         cdef double until = monotonic() + limit
         for thread in self.exiting:
             thread.join(max(until - monotonic(), 0))
 
     @property
     def threads(self) -> int:
-        """Threads alive."""
+        """Number of threads that have not exited."""
         return len(self.pool_threads)
 
     def waiting(self):
-        """The request that waits first for a thread although another call may be made, or None."""
+        """Returns the first queued request if the maximum of calls is not reached, else None."""
         self.lock()
         try:
             return self.first_queued if self.calls < self.current_limit else None
@@ -187,7 +190,7 @@ cdef class ThreadPool(WsgiExecutor):
             self.unlock()
 
     def running_calls(self) -> list:
-        """(request line, age in seconds, thread ident) of each application call."""
+        """Returns (request line, age in seconds, thread ident) of each application call."""
         cdef PoolThread member
         cdef double now = monotonic()
         calls = []
@@ -220,11 +223,12 @@ cdef class ThreadPool(WsgiExecutor):
         cdef unsigned long me = PyThread_get_thread_ident()
         if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
             if self.mutex_owner == me:
-                # Only a finalizer that runs while we hold it can come here. Waiting would be for ever.
+                # Only a finalizer that runs while this thread holds the mutex gets here. It would wait for itself.
                 raise RuntimeError("the server cannot be called from here")
             while True:
                 with nogil:
-                    # Not to be had while we wait for the GIL: others would wait for both of us.
+                    # Wait for the mutex without the GIL, but do not keep it while waiting for the GIL: all threads that
+                    # need the mutex would wait for the GIL, too.
                     PyThread_acquire_lock(self.mutex, WAIT_LOCK)
                     PyThread_release_lock(self.mutex)
                 if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
@@ -270,7 +274,7 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     def collect_posted(self) -> None:
-        """Sends what the calls have produced; called by the event loop."""
+        """Sends the output of the calls. Called by the event loop."""
         cdef WsgiExchange exchange
         self.lock()
         posted = self.posted
@@ -303,11 +307,11 @@ cdef class ThreadPool(WsgiExecutor):
     # ---------------------------------------------------------------- the threads
 
     def run(self, PoolThread me not None, int reason_value) -> None:
-        """A thread's life: it parks, leads, parks, until it is told to leave."""
+        """Runs one thread: it leads and parks in turn, until it is woken with EXIT."""
         cdef WakeReason reason = <WakeReason>reason_value
         cdef bint is_pinned = self.pinned_to_main and &me.idle_thread == self.pinned_thread
-        # Python does not wait for it at its end, as it waits for no daemon. But the application's own threads inherit
-        # the property from the thread that starts them, and those are waited for.
+        # The thread was started as a daemon, so Python does not wait for it at its end. Threads inherit the property
+        # from the thread that starts them. Python has to wait for the application's own threads, so it is reset here.
         threading.current_thread()._daemonic = False
         me.ident = PyThread_get_thread_ident()
         me.idle_thread.clock = thread_clock()
@@ -329,7 +333,8 @@ cdef class ThreadPool(WsgiExecutor):
                 with nogil:
                     reason = park(&self.idle_stack, &me.idle_thread, MAX_IDLE_SECONDS, is_pinned)
                     if reason == LEAD_IDLE:
-                        # Who handed the lead over has the GIL, so it is not asked for before there is a reason.
+                        # The thread that handed the lead over has the GIL and runs the application. This one waits
+                        # for it only when there is an event.
                         self.block_until_work()
                 if reason == RUN_SIGNAL_HANDLERS:
                     self.lock()
@@ -339,7 +344,7 @@ cdef class ThreadPool(WsgiExecutor):
             self.on_thread_exit(me)
 
     cdef int lead(self, PoolThread me) except -1:
-        """Serves until the lead is handed over, lost, or not needed any more."""
+        """Leads: polls and calls the application until the lead is handed over, or taken, or the pool stops."""
         cdef WsgiExchange exchange
         cdef uint64_t call
         cdef bint served
@@ -356,7 +361,7 @@ cdef class ThreadPool(WsgiExecutor):
                 self.current_limit = self.max_calls
                 self.max_threads = self.max_calls + 1
             if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.calls == 0:
-                # The one thread that calls applications is free: it leads again.
+                # The one thread that calls applications is idle: it takes the lead again.
                 wake_thread(&self.idle_stack, self.pinned_thread, LEAD)
                 break
             served = self.poll_once()
@@ -372,10 +377,10 @@ cdef class ThreadPool(WsgiExecutor):
                 self.make_call(me, exchange)
                 return self.run_queued_calls(me)
             if self.idle_stack.top == NULL:
-                # Somebody has to be there whom the watchdog can wake.
+                # The watchdog needs an idle thread that can take the lead.
                 self.spawn_thread(NOT_WOKEN)
                 if self.calls > self.current_limit:
-                    # There is nobody: this one is to poll.
+                    # No thread could be started, so this one has to keep polling.
                     self.requeue(exchange)
                     continue
             call = begin_call(&self.watchdog)
@@ -388,21 +393,21 @@ cdef class ThreadPool(WsgiExecutor):
         return self.unlock()
 
     cdef int flush_finished(self) except -1:
-        """Sends what the leader's calls have produced; the lock is held."""
+        """Sends the gathered output of the leader's calls. The mutex is held."""
         if not self.shared:
             self.flushed_at = monotonic()
             self.poller.settle()
         return 0
 
     cdef int run_queued_calls(self, PoolThread me) except -1:
-        """Behind a call that was made without the lead: takes what is queued. The lock is held, and left."""
+        """Calls the application for queued requests, after a call made without the lead. Releases the mutex."""
         cdef WsgiExchange exchange
         cdef bint blocked = True
         while not self.stopping:
             exchange = self.dequeue()
             if exchange is None:
-                # To have the GIL was dear; and while requests block, more of them are often there already, for which
-                # the leader then need not wake.
+                # The GIL is held, and was expensive to acquire. While calls block, further requests have often
+                # arrived already. This thread takes them, and the leader need not wake.
                 if (
                     blocked and self.leader_sleeps and not self.shared and self.calls < self.current_limit
                     and self.poller.peek()
@@ -416,7 +421,7 @@ cdef class ThreadPool(WsgiExecutor):
         return self.unlock()
 
     cdef int make_call(self, PoolThread me, WsgiExchange exchange) except -1:
-        """Has the application called. The lock is held before and behind, not meanwhile."""
+        """Calls the application for one exchange. The mutex is held before and after, and released during the call."""
         cdef bint measured = should_measure(exchange.evidence)
         cdef double computed = seconds_of(me.idle_thread.clock) if measured else 0, duration, blocked = -1
         cdef long switches = voluntary_switches() if measured else 0
@@ -436,7 +441,7 @@ cdef class ThreadPool(WsgiExecutor):
         self.lock()
         duration = monotonic() - me.call_started
         if measured:
-            # Who never waited was kept from computing by other processes, if by anybody.
+            # A thread without a voluntary context switch never waited: other processes kept it from computing, if any.
             blocked = 0
             if voluntary_switches() != switches:
                 blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
@@ -449,7 +454,7 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     cdef WsgiExchange dequeue(self):
-        """The next request in the queue, if another call may be made; it is counted already."""
+        """Takes the next request from the queue and counts its call. None if it is empty or the limit is reached."""
         cdef WsgiExchange exchange
         while self.first_queued is not None and self.calls < self.current_limit:
             exchange = self.first_queued
@@ -458,7 +463,7 @@ cdef class ThreadPool(WsgiExecutor):
             if self.first_queued is None:
                 self.last_queued = None
             if exchange.disconnected:
-                # The client has left before its turn came.
+                # The client disconnected while its request was queued.
                 exchange.out_returned = True
                 self.notify_outbox(exchange)
                 continue
@@ -477,7 +482,7 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     cdef bint poll_once(self) except -1:
-        """Serves one event, if there is one; the lock is held."""
+        """Serves one event, if there is one. Returns whether there was one. The mutex is held."""
         if self.shared:
             return False
         try:
@@ -488,7 +493,7 @@ cdef class ThreadPool(WsgiExecutor):
             return True
 
     cdef int wait_for_work(self) except -1:
-        """Until there is something to do. The lock is held before and behind, not meanwhile."""
+        """Waits until there is an event or a request. The mutex is held before and after, and released meanwhile."""
         cdef int events
         self.flush_finished()
         if self.first_queued is not None and self.calls < self.current_limit:
@@ -507,9 +512,9 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     cdef int run_signal_handlers(self, bint in_call) except -1:
-        """Runs Python's signal handlers in the main thread. The lock is held before and after, not meanwhile.
+        """Runs Python's signal handlers in the main thread. The mutex is held before and after, and released meanwhile.
 
-        in_call: what a handler raises is for the application that is being called.
+        in_call: the application is being called, and gets the exceptions of handlers.
         """
         self.signals_pending = False
         self.unlock()
@@ -525,11 +530,11 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     cdef int block_until_work(self) noexcept nogil:
-        """The leader's sleep itself, with `sleeping` set. 0: a signal has ended it."""
+        """Blocks the leader; leader_sleeps is set. Returns 0 if a signal has ended the sleep."""
         return PyThread_acquire_lock(self.work_semaphore, WAIT_LOCK) if self.shared else self.poller.sleep()
 
     cdef int wake_leader(self) except -1:
-        """Lets the leader look again; the lock is held."""
+        """Wakes the leader, if it sleeps. The mutex is held."""
         if self.leader_sleeps:
             self.leader_sleeps = False
             if self.shared:
@@ -539,10 +544,11 @@ cdef class ThreadPool(WsgiExecutor):
         return 0
 
     cdef bint hand_over_lead(self) except -1:
-        """Gives the lead to another thread; whether there was one. The lock is held."""
+        """Gives the lead to another thread. Returns whether there was one. The mutex is held."""
         pause()
         self.flush_finished()
-        # One call has been taken from the queue; with another one waiting, or an event, there is something to do.
+        # The caller has dequeued its own request. If another one is queued, or an event is pending, the new leader has
+        # work; otherwise it sleeps.
         self.leader_sleeps = self.first_queued is None and (self.shared or self.poller.pending() == 0)
         if wake_top(&self.idle_stack, LEAD_IDLE if self.leader_sleeps else LEAD):
             return True
@@ -550,9 +556,9 @@ cdef class ThreadPool(WsgiExecutor):
         return self.spawn_thread(LEAD)
 
     cdef bint spawn_thread(self, WakeReason reason) except -1:
-        """Starts a thread, unless there are enough; the lock is held."""
+        """Starts a thread, unless there are enough. Returns whether it was started. The mutex is held."""
         cdef PoolThread member
-        # Above the second number one of them is just about to park, or to begin.
+        # With calls + 2 threads, one that makes no call and does not lead is about to park, or to start.
         if len(self.pool_threads) >= min(self.max_threads, self.calls + 2):
             return False
         member = PoolThread()
@@ -563,17 +569,17 @@ cdef class ThreadPool(WsgiExecutor):
             member.thread.start()
         except RuntimeError as error:
             self.max_threads = len(self.pool_threads)
-            # One of them is still to poll.
+            # One of the threads has to poll.
             self.current_limit = max(self.max_threads - 1, 1)
             self.retry_spawn_at = monotonic() + RETRY_SPAWN_SECONDS
-            # Without any thread the start fails, which tells why.
+            # Without any thread the start of the worker fails, and that failure is logged.
             if self.pool_threads and (
                 not self.spawn_failure_logged_at
                 or monotonic() >= self.spawn_failure_logged_at + SPAWN_FAILURE_LOG_SECONDS
             ):
                 self.spawn_failure_logged_at = monotonic()
                 logger.error(
-                    "cannot start another thread (%s): WSGI applications go on with %d calls at once",
+                    "cannot start another thread (%s); maximum concurrent WSGI calls: %d",
                     error, self.current_limit,
                 )
             return False

@@ -1,11 +1,11 @@
-"""The predictor.
+"""Predicts whether the call for a request will block.
 
-Facts: most applications have fast requests and such that wait for a database or another service; which are which
-hardly changes, and can be told from method and path. An average over all would be wrong for both.
+Facts: a typical application has fast requests, and others that wait for a database or another service. Method and path
+distinguish the two, and this hardly changes over time. An average over all requests would be wrong for both.
 
-Strategy: a small table, keyed by the method and the first segments of the path, where a segment with a digit in it
-(an id, mostly) counts as any such. Only the absolute time that a call was blocked is evidence: a share of its duration
-would also count waiting for the GIL. A wrong guess costs a hand-over, or a visit of the watchdog; both are small.
+Strategy: a small table, keyed by the method and the first segments of the path. All segments with a digit (usually an
+id) count as the same segment. Only the absolute time that a call was blocked is evidence: a share of its duration would
+also count waiting for the GIL. A wrong prediction costs a hand-over, or an action of the watchdog; both are cheap.
 
 Compiled because every WSGI request passes here.
 """
@@ -17,12 +17,12 @@ from ianus.codec.base cimport Request
 
 
 cdef enum:
-    MAX_SEGMENTS = 4        # of a path that tell requests apart
-    MAX_PATH_BYTES = 96        # bytes of it that are looked at
+    MAX_SEGMENTS = 4        # segments of a path that are part of the key
+    MAX_PATH_BYTES = 96     # bytes of a path that are part of the key
 
-# Seconds. A call that was blocked for this long is better made by a thread that does not lead ...
+# A call that was blocked for this long is better made by a thread that does not lead.
 cdef double MIN_BLOCKED_SECONDS = 0.0005
-# ... and so is one that computes for this long, although it then has to share the GIL.
+# So is a call that computes for this long, although it then has to share the GIL.
 cdef double MIN_COMPUTING_SECONDS = 0.010
 
 
@@ -74,7 +74,7 @@ cdef void learn(Evidence* evidence, double duration, double blocked) noexcept:
         evidence.score = min(evidence.score + LIKELY_SCORE, <int>MAX_SCORE)
         evidence.is_suspect = False
     else:
-        # It computes: a few milliseconds of that are better done one after the other.
+        # The call computed. Calls that compute for a few milliseconds are faster one after the other.
         evidence.is_suspect = True
         if evidence.score:
             evidence.score -= 1

@@ -1,11 +1,11 @@
-"""The watchdog.
+"""The watchdog: a native thread that deposes a leader whose call lasts.
 
-Facts: most calls take microseconds, so each one that would have to be announced to somebody is dear. Strategy: the
-leader writes one word; a native thread looks at it every millisecond while there are calls, and sleeps while not.
-A leader that is blocked in a call is deposed when it is seen in the same one twice, one that computes a few
-milliseconds later: whoever came next would have to share the GIL with it. Both are seen without the GIL.
+Facts: a typical call takes microseconds, so notifying another thread of each call would be expensive. Strategy: the
+leader writes one word. The watchdog reads it every millisecond while there are calls, and sleeps otherwise. A leader
+that is blocked is deposed when the watchdog finds it in the same call twice. One that computes is deposed a few
+milliseconds later, since its successor would have to share the GIL with it. Both checks need no GIL.
 
-Rule: it deposes only when there is a successor, whom it wakes in the same breath.
+Rule: it deposes a leader only if there is a successor, and wakes that one at once.
 
 Compiled because it runs without the interpreter.
 """
@@ -32,7 +32,7 @@ cdef int start_watchdog(Watchdog* watchdog) except -1:
     atomic_store(&watchdog.running, 1)
     if PyThread_start_new_thread(run_watchdog, watchdog) == <unsigned long>-1:
         atomic_store(&watchdog.running, 0)
-        raise RuntimeError("the system gives no thread to watch the application's calls")
+        raise RuntimeError("the system cannot start a thread to watch the application's calls")
     return 0
 
 
@@ -57,7 +57,7 @@ cdef void run_watchdog(void* argument) noexcept nogil:
             if idle_ticks > MAX_IDLE_TICKS:
                 idle_ticks = 0
                 atomic_store(&watchdog.sleeping, 1)
-                # A call that began before that was written would not have rung, nor the end.
+                # A call or a stop that started before `sleeping` was written has not released the alarm. Check again.
                 if (
                     (atomic_load(&watchdog.stopping) or atomic_load(&watchdog.word) & 3 == IN_CALL)
                     and compare_exchange(&watchdog.sleeping, 1, 0)
@@ -74,18 +74,19 @@ cdef void run_watchdog(void* argument) noexcept nogil:
             else:
                 now = monotonic()
                 cpu = seconds_of(watchdog.clock) - computed
-                # It did not compute for most of the time, so it waits for something.
+                # It has computed for less than half of the time, so it is blocked.
                 if cpu < (now - since) / 2 or now - since >= MAX_COMPUTING_SECONDS:
                     depose(watchdog, word)
-        # The alarm rings only for who sleeps, so this is a plain sleep.
+        # The alarm is only released while `sleeping` is set, so this is a plain sleep.
         PyThread_acquire_lock_timed(watchdog.alarm, TICK_MICROSECONDS, 0)
     PyThread_release_lock(watchdog.ended)
 
 
 cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
-    """Gives the lead to the thread on top, if there is one and the call still lasts."""
+    """Gives the lead to the top idle thread, if there is one and the call has not returned."""
     cdef IdleStack* idle_stack = watchdog.idle_stack
     cdef IdleThread* successor = NULL
+    # With the lock, a successor cannot disappear between the check and the exchange of the word.
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
     if idle_stack.top != NULL and compare_exchange(&watchdog.word, word, word - IN_CALL + DEPOSED):
         pause_nogil()

@@ -1,7 +1,7 @@
-"""Environs of WSGI applications (PEP 3333, "environ Variables").
+"""The environ dictionaries of WSGI applications (PEP 3333, "environ Variables").
 
-Facts: most of an environ is the same for all requests, and so are the names of fields. Strategy: an environ is the copy
-of a template, and its keys are ready-made strings; a value equal to that of the template is left alone.
+Facts: all requests share the majority of environ entries, and the same field names recur. Strategy: an environ is a
+copy of a template. Its keys are strings made once. An entry that equals the template's is not written.
 
 Compiled because every WSGI request passes here.
 """
@@ -36,7 +36,7 @@ cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
 cdef str WSGI_INPUT = sys.intern("wsgi.input")
 cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
 
-cdef str GET = sys.intern("GET")        # the objects of the codecs (codec/base), told by identity
+cdef str GET = sys.intern("GET")        # the objects of the codecs (codec/base), compared by identity
 cdef str HTTP_1_1 = sys.intern("1.1")
 cdef bytes NO_QUERY = b""
 
@@ -44,8 +44,8 @@ cdef bytes NO_QUERY = b""
 cdef class Environs:
     """Makes the environs of one application.
 
-    script_name: what comes before the application's own part of the URL; prefix: as much of that as the paths received
-    have. errors: wsgi.errors. keep_underscores: field names with an underscore have keys too.
+    script_name: the part of the URL path before the application's own part. prefix: the part of script_name that
+    received paths have. errors: wsgi.errors. keep_underscores: field names with an underscore have keys too.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ cdef class Environs:
             b"content-length": CONTENT_LENGTH,
             b"content-type": CONTENT_TYPE,
             b"transfer-encoding": None,     # bodies are not chunked any more
-            b"proxy": None,                 # CVE-2016-5385: HTTP_PROXY is somebody else's
+            b"proxy": None,                 # CVE-2016-5385: libraries take HTTP_PROXY for a proxy setting
         }
         self.template = {
             REQUEST_METHOD: GET,
@@ -81,21 +81,21 @@ cdef class Environs:
             "wsgi.run_once": False,
             "wsgi.input_terminated": True,
             "wsgi.file_wrapper": FileWrapper,
-            # The dictionary has room for 40 keys when it has more than 21: headers fit without making it grow.
+            # A dictionary with more than 21 keys has space for 40: headers fit without a resize.
             EARLY_HINTS: None,
         }
-        # Copies keep the room.
+        # Copies keep the space.
         del self.template[EARLY_HINTS]
 
     cdef int learn_server(self, object server) except -1:
-        """The first address that clients connect to is in the template: mostly it is the only one."""
+        """Puts the first server address into the template. It is usually the only one."""
         if self.server is None:
             self.server = server
             set_server(self.template, server)
         return 0
 
     cdef dict make(self, Exchange exchange, object server, object body, long long body_size, object early_hints):
-        """The environ of one request, headers in one pass."""
+        """Builds the environ of one request, in one pass over the headers."""
         cdef Request request = exchange.request
         cdef dict environ = PyDict_Copy(self.template)
         cdef object key, value
@@ -109,7 +109,7 @@ cdef class Environs:
         environ[PATH_INFO] = self.path_info(request, environ)
         if request.query_string is not NO_QUERY:
             environ[QUERY_STRING] = latin1(request.query_string)
-        # Mostly the target is the path.
+        # Usually the target is the path.
         if PyBytes_GET_SIZE(request.target) == len(request.path) and request.path.isascii():
             target = request.path
         else:
@@ -145,28 +145,28 @@ cdef class Environs:
         return environ
 
     cdef object key_for_field(self, bytes name):
-        """The key for a field name that was not met yet, None for one that is to be dropped."""
+        """Returns the key for a new field name, or None if the field is to be dropped."""
         cdef object key = None
         if self.keep_underscores or b"_" not in name:
             key = sys.intern("HTTP_" + name.decode("ascii").upper().replace("-", "_"))
-        # Peers choose the names, so that not all can be remembered.
+        # Clients choose the names, so the number of remembered ones needs a limit.
         if len(self.key_by_field) < MAX_KEYS:
             self.key_by_field[name] = key
         return key
 
     cdef str path_info(self, Request request, dict environ):
-        """The path as native string, without the prefix that SCRIPT_NAME has."""
+        """Returns the path as a native string, without the prefix that is in SCRIPT_NAME."""
         cdef str path = request.path
         if not path.isascii():
-            from urllib.parse import unquote_to_bytes  # Few need it, and it is dear to import.
+            from urllib.parse import unquote_to_bytes  # Rarely needed, and expensive to import.
             path = unquote_to_bytes(request.raw_path).decode("latin-1")
         elif path == "*":
-            # OPTIONS * (RFC 9112 section 3.2.4) is about the server; RAW_URI tells it from OPTIONS /.
+            # OPTIONS * (RFC 9112 section 3.2.4) is about the whole server; RAW_URI distinguishes it from OPTIONS /.
             return "/"
         if self.prefix:
             if path == self.prefix or path.startswith(self.prefix + "/"):
                 return path[len(self.prefix):]
-            # A proxy that keeps the prefix has let something else pass.
+            # The proxy has forwarded a path without the prefix.
             environ["SCRIPT_NAME"] = ""
         return path
 
@@ -176,12 +176,12 @@ cdef inline str latin1(bytes text):
 
 
 cdef str native(str text):
-    """PEP 3333, "Unicode Issues": bytes as a string of Latin-1."""
+    """Converts text to a native string: its bytes decoded as Latin-1 (PEP 3333, "Unicode Issues")."""
     return text.encode("utf-8").decode("latin-1")
 
 
 cdef int set_server(dict environ, object server) except -1:
-    """SERVER_NAME and SERVER_PORT, which cannot be empty (PEP 3333, "environ Variables")."""
+    """Sets SERVER_NAME and SERVER_PORT, which cannot be empty (PEP 3333, "environ Variables")."""
     if server is not None and server[1] is not None:
         environ["SERVER_NAME"] = server[0]
         environ["SERVER_PORT"] = str(server[1])

@@ -1,11 +1,10 @@
-"""`wsgi.errors`: what applications write there becomes records of the logger `ianus.app` (PEP 3333, "Input and Error
-Streams").
+"""`wsgi.errors`: a stream whose text becomes records of the logger `ianus.app` (PEP 3333, "Input and Error Streams").
 
-One stream serves all threads, so what each has begun to write is its own: lines of two requests never mix. What
-several lines arrive in one write() stay together in one record, as a traceback does.
+All threads share one stream, but each has its own unfinished line, so lines of two requests never mix. Several lines of
+one write(), such as a traceback, stay together in one record.
 
 Frameworks have handlers of Python's logging that write here (Flask's default one does). The text of a handler has a
-stamp and a level already: it is written as it came, at the level of its record.
+stamp and a level already: it is written unchanged, at the level of its record.
 """
 
 import logging
@@ -16,15 +15,15 @@ from collections.abc import Iterable
 
 from ianus.telemetry.logger import app_logger
 
-# Characters that a line may have before it is logged in parts: what never ends must not fill the memory.
+# Maximum characters of a line; a longer one is logged in parts, so that an endless line cannot fill the memory.
 _MAX_LINE_CHARACTERS = 65536
 
-# Frames between a handler and this stream that are looked at: rich's handler, which writes through a console, has ten.
+# Maximum frames searched for a logging handler: rich's handler, which writes through a console, is ten frames up.
 _MAX_FRAMES = 16
 
 
 class _ThreadText(threading.local):
-    """What the current thread has written and not ended yet."""
+    """The unfinished line of the current thread."""
 
     text = ""
     is_logging = False
@@ -40,16 +39,16 @@ class ErrorStream:
         self.has_unfinished_lines = False
 
     def write(self, text: str) -> int:
-        """Logs whole lines; what is behind the last newline waits for its end or for flush()."""
+        """Logs whole lines. Text after the last newline waits for its end or for flush()."""
         pending = self._text_of_thread
         if pending.is_logging:
-            # Flask's documentation gives the root logger a handler that writes here. Where our records reach it
-            # they come back, and would for ever.
+            # Flask's documentation gives the root logger a handler that writes here. If our records reach it, they
+            # are written here again, without end.
             sys.stderr.write(pending.formatted_text or text)
             return len(text)
         level, is_formatted = _origin()
         if is_formatted and pending.text:
-            self.flush()  # Text that the application has begun before is not the handler's.
+            self.flush()  # The unfinished line is the application's, not the handler's.
         whole, newline, rest = (pending.text + text).rpartition("\n")
         if len(rest) > _MAX_LINE_CHARACTERS:
             whole, rest = whole + newline + rest, ""
@@ -60,13 +59,13 @@ class ErrorStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Writes all of them at once."""
+        """Writes all lines at once."""
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Logs what the current thread has pending. Whoever calls an application does so when it has returned."""
+        """Logs the unfinished line of the current thread. The gateway calls this when the application has returned."""
         pending = self._text_of_thread
-        if pending.text and not pending.is_logging:  # Behind each call there is mostly nothing.
+        if pending.text and not pending.is_logging:  # Usually there is none.
             rest, pending.text = pending.text, ""
             self._log(rest, logging.ERROR, False)
 
@@ -83,9 +82,9 @@ class ErrorStream:
 
 
 def _origin() -> tuple[int, bool]:
-    """The level of what is being written, and whether a handler of Python's logging has formatted it.
+    """Returns the level of the text being written, and whether a handler of Python's logging has formatted it.
 
-    The stream is given text alone, so the callers are looked at: a handler has the record in a local variable.
+    The stream gets only text, so this inspects the callers: a handler has the record in a local variable.
     """
     frame = sys._getframe(2)
     for _ in range(_MAX_FRAMES):

@@ -1,9 +1,9 @@
-"""`wsgi.file_wrapper`: a file as a response body, sent by the kernel where that is the same (PEP 3333, "Optional
+"""`wsgi.file_wrapper`: a file as a response body, sent by the kernel if that gives the same bytes (PEP 3333, "Optional
 Platform-Specific File Handling").
 
-It is the same only where read() gives what the descriptor has. A GzipFile has a fileno() too, of the compressed file,
-and a text file that of its bytes. So it is not asked what an object has, but whose read() it is: that of Python's own
-binary files, which proxies such as Django's File hand on, and nobody else's.
+The bytes are the same only if read() returns the content of the descriptor. A GzipFile has a fileno(), too, that of the
+compressed file; a text file has that of its undecoded bytes. So the check is not for attributes: the object's read()
+has to be that of one of Python's own binary files. Wrappers such as Django's File pass it through.
 """
 
 import io
@@ -16,7 +16,7 @@ from ianus.gateway.files import part_of
 
 
 class FileWrapper:
-    """Iterates over what is left of a file, in blocks, and closes it.
+    """Iterates over the rest of a file, in blocks, and closes it.
 
     filelike: has read(size) and, if it likes, close(). block_size: bytes.
     """
@@ -36,15 +36,15 @@ class FileWrapper:
 
     def close(self) -> None:
         """Closes the file."""
-        # As late as this: Django puts a close() of its own into the file.
+        # Looked up only now: Django puts a close() of its own into the file.
         close = getattr(self.filelike, "close", None)
         if close is not None:
             close()
 
-    # Not in the PEP. Werkzeug asks for them when a client wants a part of the file; without them it reads up to there.
+    # Not in the PEP. Werkzeug uses these for range requests; without them it reads the file up to the range.
 
     def seekable(self) -> bool:
-        """Whether seek() can be used."""
+        """Returns whether seek() can be used."""
         seekable = getattr(self.filelike, "seekable", None)
         return seekable is not None and bool(seekable())
 
@@ -53,27 +53,27 @@ class FileWrapper:
         return int(self.filelike.seek(offset, whence))
 
     def tell(self) -> int:
-        """The file's position."""
+        """Returns the file's position."""
         return int(self.filelike.tell())
 
 
 def file_part(wrapper: FileWrapper) -> tuple[int, int, int] | None:
-    """What iterating over the wrapper would yield, as a descriptor (the caller's), the first byte, how many.
+    """Returns the rest of the wrapped file: a descriptor, which the caller owns, the first byte, the number of bytes.
 
-    The file's position then is where iterating would leave it. None where the kernel would not send the same, and
-    where nothing is left or the file cannot be used: iterating then gives, or raises, what there is.
+    The file's position then is the same as after iterating. Returns None if the kernel would not send the same bytes,
+    if the rest is empty, or if the file cannot be used: iterating then gives the right result or exception.
 
-    What was written and is still in the file's buffer ends at its position, so it is none of it.
+    Unwritten data in the file's buffer ends at the file's position, so it is not part of the rest.
     """
     file = _file_that_reads(wrapper.filelike)
     if file is None:
         return None
     try:
-        # Files of /proc and /sys say they are empty, or 4 KiB, whatever they have. They are on no disk.
+        # Files of /proc and /sys report a size of 0 or 4 KiB, regardless of their content. They have no disk blocks.
         if not file.readable() or os.fstat(file.fileno()).st_blocks == 0:
             return None
         fd, offset, count = part_of(file, None, None)
-    except (OSError, ValueError):  # ValueError: it is closed, or no regular file.
+    except (OSError, ValueError):  # ValueError: it is closed, or not a regular file.
         return None
     if count == 0:
         os.close(fd)
@@ -82,10 +82,10 @@ def file_part(wrapper: FileWrapper) -> tuple[int, int, int] | None:
 
 
 def _file_that_reads(filelike: Any) -> io.FileIO | io.BufferedReader | io.BufferedRandom | None:
-    """The file of Python's own whose read() the object has."""
+    """Returns the binary file of Python's own whose read() is the object's read(), or None."""
     read = getattr(filelike, "read", None)
     if isinstance(read, FunctionType):
-        import tempfile  # Likely there already, or else it is none of its functions.
+        import tempfile  # Usually imported already; if not, read() is not one of its functions.
 
         # NamedTemporaryFile puts a function of its own around each method, to keep the file open meanwhile.
         if read.__globals__ is vars(tempfile):

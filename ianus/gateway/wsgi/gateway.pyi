@@ -1,10 +1,8 @@
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from ianus.exchange.http import Exchange, Gateway
+from ianus.exchange.http import Gateway
+from ianus.gateway.wsgi.exchange import WsgiExecutor
 from ianus.gateway.wsgi.spool import Spool
-
-class WsgiExecutor: ...
 
 class WsgiGateway(Gateway):
     def __init__(
@@ -25,10 +23,3 @@ class WsgiGateway(Gateway):
         early_hints: bool = False,
         keep_underscores: bool = False,
     ) -> None: ...
-
-class WsgiExchange(Exchange):
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]: ...
-    def write(self, data: bytes) -> None: ...
-    def early_hints(self, headers: Iterable[tuple[str, str]]) -> None: ...

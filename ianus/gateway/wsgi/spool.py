@@ -1,12 +1,12 @@
-"""Temporary files for the request bodies that are too big for memory.
+"""Temporary files for request bodies that are too big for memory.
 
 Facts and rules:
-- Whoever uploads decides how much is written, so all files together have a limit, and a disk that is full is the
-  end of one request, never of the worker: everything that can go wrong is a SpoolError.
-- A file has no name in any directory, so nothing is left of it, however the process ends.
-- Writing is unbuffered: the write that does not fit is the one that fails, not a later one or closing.
-- The thread that receives writes, and an application's thread reads and closes. The counter and each file have a
-  lock of their own, and a disk is never waited for with the counter's.
+- Clients decide how much is written, so all files together have a limit. A full disk fails one request, never the
+  worker: every failure is a SpoolError.
+- A file has no name in any directory, so it disappears with the process, even after a crash.
+- Writing is unbuffered: the write that does not fit fails at once, not a later one or close().
+- The receiving thread writes, and an application's thread reads and closes. The counter and each file have their own
+  lock, and no thread waits for a disk while it holds the counter's lock.
 """
 
 import errno
@@ -17,14 +17,14 @@ from typing import BinaryIO
 
 
 class SpoolError(Exception):
-    """A body cannot be kept. Its text is a sentence for the log that names the setting which would help."""
+    """A body cannot be stored. The text is a sentence for the log that names the setting to change."""
 
 
 class Spool:
     """The temporary files of one server.
 
-    directory: where they are; "" is the system's directory for such files.
-    limit: bytes that all of them may have together; 0 is no limit.
+    directory: for the files; "" is the system's directory for temporary files.
+    limit: maximum bytes of all files together; 0 means unlimited.
     """
 
     def __init__(self, directory: str = "", limit: int = 0) -> None:
@@ -35,15 +35,15 @@ class Spool:
 
     @property
     def used(self) -> int:
-        """Bytes that the files have together."""
+        """Bytes of all files together."""
         return self._used
 
     def create(self) -> "SpoolFile":
-        """An empty file. It is opened with the first write."""
+        """Returns an empty file. It is opened by the first write."""
         return SpoolFile(self)
 
     def reserve(self, size: int) -> None:
-        """Counts bytes that are going to be written. Raises SpoolError where that is beyond the limit."""
+        """Counts bytes before they are written. Raises SpoolError if they exceed the limit."""
         with self._lock:
             if self.limit and self._used + size > self.limit:
                 raise SpoolError(
@@ -52,23 +52,23 @@ class Spool:
             self._used += size
 
     def release(self, size: int) -> None:
-        """Uncounts bytes that are gone."""
+        """Subtracts bytes that were freed."""
         with self._lock:
             self._used -= size
 
 
 class SpoolFile:
-    """One request's body: written, rewound once, read, closed."""
+    """The body of one request: written, rewound once, read, closed."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._lock = threading.Lock()  # Guards what follows.
+        self._lock = threading.Lock()  # guards the following attributes
         self._file: io.FileIO | io.BufferedReader | None = None
         self._size = 0
         self._closed = False
 
     def write(self, data: bytes) -> None:
-        """Appends all of data. Raises SpoolError, after which the file is good for nothing but close()."""
+        """Appends all of data. Raises SpoolError, after which the file can only be closed."""
         with self._lock:
             if self._closed:
                 raise SpoolError("The temporary file of a request body is closed.")
@@ -81,16 +81,16 @@ class SpoolFile:
                 while rest:  # The last write that fits on a disk is a short one.
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
-                where = self._spool.directory or "the directory for temporary files"
-                fix = "Make room there, or name another directory with --spool-dir."
+                place = self._spool.directory or "the directory for temporary files"
+                fix = "Free disk space there, or set another directory with --spool-dir."
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     fix = "Raise the limit of open files (ulimit -n), or set --limit-connections."
                 raise SpoolError(
-                    f"A request body cannot be written to {where} ({error.strerror or error}). {fix}"
+                    f"A request body cannot be written to {place} ({error.strerror or error}). {fix}"
                 ) from error
 
     def rewind(self) -> BinaryIO:
-        """The body as `wsgi.input`, at its first byte. Once, behind the last write."""
+        """Returns the body as `wsgi.input`, at its first byte. Called once, after the last write."""
         with self._lock:
             if self._file is None:
                 return io.BytesIO()
@@ -99,7 +99,7 @@ class SpoolFile:
             return self._file
 
     def close(self) -> None:
-        """Frees the disk and gives the bytes back to the limit. May be called twice, and from any thread."""
+        """Frees the disk space and the bytes counted for the limit. May be called twice, and from any thread."""
         with self._lock:
             self._closed = True
             file, self._file = self._file, None
@@ -107,16 +107,17 @@ class SpoolFile:
         self._spool.release(size)
         if file is not None:
             try:
-                # Waits for a read() that is under way in some thread of the application: below it the descriptor
-                # would be closed, and its number soon be another file's.
+                # close() waits for a read() that runs in another thread of the application. Without that, the read()
+                # could use a descriptor number that belongs to another file by then.
                 file.close()
-            except OSError:  # What a network file system has to say comes too late for anybody.
+            except OSError:  # A network file system reports a failed write late; the body is not needed any more.
                 pass
 
 
 def _open(directory: str) -> io.FileIO:
-    # Without a descriptor, tempfile finds "no usable temporary directory". This says what is missing.
+    # If the process has no free descriptor, tempfile reports "no usable temporary directory". This open() fails first,
+    # with the true reason.
     os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
-    import tempfile  # With the first big body: start-up pays for no module that it does not need.
+    import tempfile  # Imported with the first big body, to keep start-up fast.
 
     return tempfile.TemporaryFile(buffering=0, dir=directory or None, prefix="ianus-")

@@ -1,0 +1,13 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ianus.exchange.http import Exchange
+
+class WsgiExecutor: ...
+
+class WsgiExchange(Exchange):
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]: ...
+    def write(self, data: bytes) -> None: ...
+    def early_hints(self, headers: Iterable[tuple[str, str]]) -> None: ...
