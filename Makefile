@@ -154,11 +154,10 @@ coverage: build/coverage/.built
 		-p tests.saved_coverage -m 'not packaging' $(ARGS)
 	$(BIN)/python tools/coverage_report.py
 
-# The folder of the interpreter has its helper for gdb, which adds py-bt, if Python was built there.
 debug: $(BUILD)/debug/.built
 	$(call debian,command -v gdb,gdb)
 	PYTHONPATH=$(abspath $(BUILD))/debug PYTHONSAFEPATH=1 \
-	gdb -iex 'add-auto-load-safe-path $(shell dirname $$(realpath $(BIN)/python))' -x tools/gdbinit $(GDB) \
+	gdb -ix tools/gdbinit $(GDB) \
 		--args $(BIN)/python tools/serve_in_one_process.py $(or $(ARGS),--app-dir examples gate:app)
 
 # Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
