@@ -5,7 +5,7 @@ SIGTERM, wake its parent's event loop with each signal, and keep the server's so
 registers its handlers and files here, and a fork handler removes them from the child.
 
 Rules:
-- A handler that the application has set since is the application's own, and stays.
+- A handler that the application has set later is the application's own, and stays.
 - Signals are blocked from before the fork until the child has its handlers: a SIGTERM that arrives at once is not lost.
 - Forks of the server's own (fork.py, template.py) set up their child themselves; see own_fork().
 """
@@ -29,13 +29,13 @@ class _Fork(threading.local):
 
 
 _fork = _Fork()
-_handlers: dict[int, tuple[Handler, Any]] = {}  # by signal: the server's handler, and what a child gets in its place
+_handlers: dict[int, tuple[Handler, Any]] = {}  # by signal: the server's handler, and the one that a child gets instead
 _closers: list[Callable[[], None]] = []
 
 
 def set_handler(numbers: Iterable[signal.Signals], handler: Handler) -> Callable[[], None]:
-    """Has `handler` called for these signals, in this process alone. Returns a function that restores the handlers of
-    before.
+    """Has `handler` called for these signals, in this process alone. Returns a function that restores the previous
+    handlers.
     """
     replaced: list[tuple[signal.Signals, Any, tuple[Handler, Any] | None]] = []
     for number in numbers:
@@ -68,7 +68,8 @@ def close_in_children(close: Callable[[], None]) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def own_fork() -> Iterator[None]:
-    """Within it this thread forks a process of the server's own, which keeps everything but close_in_children()."""
+    """Within it this thread forks a process of the server, which keeps everything but the files of
+    close_in_children()."""
     _fork.is_own = True
     try:
         yield
@@ -108,7 +109,7 @@ def _in_child() -> None:
 
 
 def _remove_handlers() -> Any:
-    """Gives the child the handlers of before. Returns that of SIGINT if it has to be set once signals are unblocked:
+    """Gives the child the previous handlers. Returns that of SIGINT if it has to be set once signals are unblocked:
     Python ignores an exception in a fork handler, so a KeyboardInterrupt there would be lost.
     """
     if not _handlers:

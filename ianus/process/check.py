@@ -1,4 +1,4 @@
-"""What --check-config does: a start without the sockets, of the supervisor and of one worker."""
+"""Performs --check-config: a start of the supervisor and of one worker, without sockets."""
 
 # ruff: noqa: PTH109  (pathlib takes 5 ms to import)
 
@@ -15,9 +15,9 @@ from ianus.telemetry.logs import LogFile, apply_config
 
 
 def check(app: str, settings: Settings) -> str:
-    """The applications' names and interfaces. Log files are opened, and made where there are none.
+    """Returns the names and interfaces of the applications. Log files are opened, and created if they do not exist.
 
-    Raises StartupError for what would prevent a start.
+    Raises StartupError for a problem that would prevent a start.
     """
     if settings.reload:
         from ianus.process.supervisor.watcher import prepare
@@ -31,7 +31,7 @@ def check(app: str, settings: Settings) -> str:
         apply_config(settings.log_config, settings.app_dir)
     directory = os.getcwd()
     apps = load_applications(app, settings)
-    os.chdir(directory)  # An application may have changed it; paths are relative to where the command was given.
+    os.chdir(directory)  # An application may have changed it; paths are relative to the directory of the command.
     if serves_wsgi(apps):
         check_spool(settings)
     open_log(settings).close()

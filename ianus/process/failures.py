@@ -1,7 +1,7 @@
 """Writes why a process could not start, or has crashed, to the destination of the server's own log.
 
 At that moment the log may not be open yet, or not any more. If the log is text on standard error, the reason is plain
-text for the person who has started the server, and not a record.
+text for the terminal, and not a record.
 """
 
 import sys
@@ -19,7 +19,7 @@ def write_failed_start(error: StartupError, settings: Settings, process: str) ->
 
 
 def write_failed_command(error: StartupError, settings: Settings) -> None:
-    """Writes why the command, or ianus.run(), could not start: for the person who has started it, and into the log."""
+    """Writes why the command, or ianus.run(), could not start: to standard error, and into the log."""
     is_logged = not settings.log_config and not _is_plain(settings) and _log(error, settings, "server")
     if not is_logged or settings.error_logfile != "-":
         sys.stderr.write(error.report())

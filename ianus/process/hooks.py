@@ -1,7 +1,7 @@
-"""Loads the module of --hooks and calls what it has; ianus/hooks.py says what that can be.
+"""Loads the module of --hooks and calls its functions; ianus/hooks.py describes each of them.
 
-What would be noticed only when a hook is called for the first time, maybe in the night, is looked for at the start:
-names that may be misspelt, parameters that do not fit.
+Mistakes that would be noticed only at the first call of a hook, maybe at night, are reported at the start: names that
+may be misspelt, parameters that do not fit.
 """
 # ruff: noqa: PTH100  (pathlib takes 5 ms to import)
 
@@ -16,14 +16,14 @@ from ianus.telemetry.logger import logger
 
 Hook = Callable[..., object]
 
-# By name, what each is called with.
+# By name, the arguments of each hook.
 PARAMETERS = {
     name: function.__code__.co_varnames[1 : function.__code__.co_argcount]
     for name, function in vars(HooksModule).items()
     if isinstance(function, FunctionType) and not name.startswith("_")
 }
 
-# What fails in these leaves something undone that the server or the worker was to have.
+# A failure in one of these hooks is fatal: the server or the worker needs its effect.
 PREPARING = ("on_starting", "post_fork", "post_worker_init")
 
 # Gunicorn's other hooks, and why they are not called.
@@ -31,7 +31,7 @@ NOT_CALLED = {
     "worker_int": "workers are stopped by the supervisor and no INT reaches them",
     "pre_request": "a middleware of the application can do it",
     "post_request": "a middleware of the application can do it",
-    "ssl_context": "TLS is not spoken yet",
+    "ssl_context": "TLS is not supported",
 }
 
 # Flags of code objects (inspect.CO_*; that module takes 10 ms to import).
@@ -51,11 +51,11 @@ class Hooks:
 
     @classmethod
     def load(cls, name: str, app_dir: str = ".") -> "Hooks":
-        """The hooks in the module `name`, "" for none; a module that was imported before is imported anew.
+        """Loads the hooks of the module `name`, "" for none; a module that was imported before is imported again.
 
-        app_dir: where modules are looked for first; it is put in front of sys.path.
+        app_dir: the first directory in which modules are searched; it is put in front of sys.path.
 
-        Raises StartupError; then the module of before is still the one that others import.
+        Raises StartupError; then sys.modules still has the previous module.
         """
         if not name:
             return cls()
@@ -94,7 +94,7 @@ def _import(name: str, directory: str) -> ModuleType:
         sys.path.insert(0, directory)
     before = sys.modules.pop(name, None)
     try:
-        # As the statement does it, whose machinery Python leaves out of tracebacks.
+        # As the import statement does it, whose machinery Python omits from tracebacks.
         __import__(name)
     except (Exception, SystemExit) as error:
         if before is not None:
@@ -112,9 +112,9 @@ def _import(name: str, directory: str) -> ModuleType:
 
 
 def _problem(function: object, parameters: tuple[str, ...]) -> str:
-    """What is wrong with a hook; "" for nothing that can be seen before it is called."""
+    """Returns a description of a mistake in a hook; "" if none can be seen before it is called."""
     if not callable(function):
-        return "is no function"
+        return "is not a function"
     code = getattr(function, "__code__", None)
     if not isinstance(function, FunctionType) or not isinstance(code, CodeType):
         return ""
@@ -130,7 +130,7 @@ def _count(number: int) -> str:
 
 
 def _suspicions(module: ModuleType) -> Iterator[str]:
-    """Functions of the module's own that may be meant as hooks and are none."""
+    """Yields warnings of functions that may be meant as hooks and are not hooks."""
     others = [
         name
         for name, value in vars(module).items()
@@ -141,7 +141,7 @@ def _suspicions(module: ModuleType) -> Iterator[str]:
     ]
     if not others:
         return
-    from difflib import get_close_matches  # Only where there are any.
+    from difflib import get_close_matches  # Imported only if needed.
 
     for name in others:
         if name in NOT_CALLED:

@@ -1,8 +1,8 @@
-"""The limit of open files (RLIMIT_NOFILE): raised at the start, and checked before something fails for want of one.
+"""The limit of open files (RLIMIT_NOFILE): raised at the start, and checked before an open() fails.
 
 The soft limit is for programs that use select(), which can handle descriptors below 1024 only. The server does not, so
-its processes take what the hard limit permits. They stop at MAX_RAISED, since programs that the application starts
-inherit the limit, and some of them close every descriptor below it.
+its processes raise it to the hard limit, at most to MAX_RAISED, since programs that the application starts inherit the
+limit, and some of them close every descriptor below it.
 """
 # ruff: noqa: PTH208  (pathlib takes 5 ms to import)
 
@@ -37,7 +37,7 @@ def raise_limit() -> None:
 
 
 def check_supervisor(settings: Settings, workers: int) -> None:
-    """Raises StartupError if the limit is too low for so many workers."""
+    """Raises StartupError if the limit is too low for this number of workers."""
     # A host may have two addresses: localhost has, and "every interface".
     addresses = sum(2 if isinstance(each, TcpBind) else 1 for each in settings.bind)
     shared = sum(2 for each in settings.bind if isinstance(each, TcpBind))

@@ -1,8 +1,8 @@
-"""Who the workers are: --user and --group.
+"""The user and groups of the workers: --user and --group.
 
-Everything is looked up once, by the supervisor and before any worker exists, so that a name that is not known stops
-the start and no worker waits for a directory service. The supervisor itself stays who it is: it opens the sockets and
-log files of later settings too.
+Everything is looked up once, by the supervisor and before any worker exists, so that a name that is not known stops the
+start and no worker waits for a directory service. The supervisor keeps its own user: it opens the sockets and log files
+of later settings too.
 
 The environment stays as it is, HOME and USER included.
 """
@@ -18,12 +18,12 @@ from ianus.telemetry.logs import explain_log_file
 if TYPE_CHECKING:
     from pwd import struct_passwd
 
-# The largest number but one: that one stands for "leave it as it is".
+# The largest number but one: the largest one means "do not change".
 _MAX_ID = 2**32 - 2
 
 
 class Identity(NamedTuple):
-    """uid, gid: of the workers and of what they write. groups: all that they belong to."""
+    """The user of the workers. uid, gid: also of the files that they write. groups: all groups of the user."""
 
     uid: int
     gid: int
@@ -31,9 +31,9 @@ class Identity(NamedTuple):
 
 
 def resolve(user: str, group: str) -> Identity | None:
-    """Who `user` and `group` are, each a name, a number or "" for one that is not to change; None where neither is.
+    """Looks up `user` and `group`, each a name, a number or "" for no change. Returns None if neither changes.
 
-    Raises StartupError for who is not known, and for who this process cannot become.
+    Raises StartupError for unknown names, and for a user that this process cannot become.
     """
     own = os.geteuid(), os.getegid()
     uid, account = _user(user) if user else (own[0], _account(own[0]))
@@ -44,12 +44,12 @@ def resolve(user: str, group: str) -> Identity | None:
     elif account is not None:
         gid = account.pw_gid
     else:
-        raise StartupError(f"The user {user} has no entry that says its group; name one with --group.")
+        raise StartupError(f"The user {user} has no entry with a group; name one with --group.")
     if (uid, gid) == own:
         return None
     if own[0] != 0:
         wanted = f"--user {user}" if uid != own[0] else f"--group {group}"
-        raise StartupError(f"{wanted} can be had by root alone; start the server as root, or leave it out.")
+        raise StartupError(f"{wanted} works for root alone; start the server as root, or remove it.")
     return Identity(uid, gid, tuple(os.getgrouplist(account.pw_name, gid)) if account is not None else (gid,))
 
 
@@ -63,8 +63,8 @@ def assume(identity: Identity) -> None:
 def give_log(identity: Identity, path: str, setting: str) -> None:
     """Makes `identity` the owner of the log file at `path`, which is created if there is none. Raises StartupError.
 
-    Terminals, pipes and devices are left alone, and so is a file that has a second name. In a folder that others can
-    write to, another user may have moved a file of root's there: only a file that was created here is given away.
+    Terminals, pipes, devices and files with a second name are not changed. In a folder that others can write to,
+    another user may have moved a file of root's there: only a file that was created here is given away.
     """
     try:
         _give_log(identity, path)
@@ -91,7 +91,7 @@ def _give_log(identity: Identity, path: str) -> None:
 
 def _user(name: str) -> "tuple[int, struct_passwd | None]":
     """Its number, and its entry if it has one."""
-    import pwd  # With some systems behind them these two are dear: only where somebody is named.
+    import pwd  # Slow with some directory services: only if a user is named.
 
     if _is_number(name):
         return int(name), _account(int(name))

@@ -1,4 +1,4 @@
-"""What a process opens before it serves: the sockets to listen on, its log, a place for temporary files."""
+"""Opens the resources of a process before it serves: listening sockets, the log, a directory for temporary files."""
 # ruff: noqa: PTH112  (pathlib takes 5 ms to import)
 
 import os
@@ -59,7 +59,7 @@ def open_log(settings: Settings) -> ErrorLog:
 
 
 def check_spool(settings: Settings) -> None:
-    """Raises StartupError where no temporary files can be made."""
+    """Raises StartupError if no temporary files can be created."""
     directory = settings.spool_dir
     if directory and not (os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)):
         raise StartupError(

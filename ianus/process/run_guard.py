@@ -11,7 +11,7 @@ import sys
 
 from ianus.errors import PACKAGE_DIR, StartupError
 
-# In the environment of a supervisor's interpreter until that has begun to serve.
+# In the environment of a supervisor's interpreter until it serves.
 VARIABLE = "_IANUS_SUPERVISOR"
 
 # Modules of the server that load modules of users.

@@ -1,11 +1,12 @@
-"""What a worker leaves where its supervisor can read it, whatever becomes of the worker.
+"""Memory that a worker shares with its supervisor, which can read it after any crash of the worker.
 
 Facts and rules:
 - It is a file in memory, inherited by fork. The worker writes to it as to its own memory (telemetry/in_flight,
-  telemetry/liveness), without a system call; what was written there is there after any crash and after KILL.
-- Behind it in the same file comes what faulthandler writes when the worker crashes. For that the descriptor appends.
-- The supervisor reads while the worker writes, so an entry may be half the one before and half the next. It shows
-  something odd then, once in a blue moon, and nothing worse: whoever reads believes no number and no byte.
+  telemetry/liveness), without a system call; the content survives any crash and KILL.
+- After it, the same file has the stacks that faulthandler writes when the worker crashes. For that the descriptor
+  appends.
+- The supervisor reads while the worker writes, so an entry may be half the one before and half the next. The supervisor
+  then shows a wrong entry, very rarely. So it trusts no number and no byte that it reads.
 
 The layout is written down here and in telemetry/in_flight.pxd; tests hold the two together.
 """
@@ -15,10 +16,11 @@ import os
 import struct
 from time import monotonic
 
-# The header: when the worker's heart beat last; how many requests in flight have no entry because there was no room.
+# The header: the time of the worker's last heartbeat; the number of requests in flight without an entry, as the table
+# was full.
 HEADER = struct.Struct("=dI52x")
 
-# An entry: when the request came (0.0: there is none), in CLOCK_MONOTONIC seconds; bytes of its line; the line.
+# An entry: the arrival of the request (0.0: no request), in CLOCK_MONOTONIC seconds; bytes of its line; the line.
 ENTRY = struct.Struct("=dH118s")
 ENTRIES = 64
 SIZE = HEADER.size + ENTRIES * ENTRY.size
@@ -30,8 +32,8 @@ STACKS_SHOWN = 256 * 1024
 class Board:
     """The memory that one worker process shares with its supervisor.
 
-    fd: of the file; programs that the application executes do not get it. Without one, a new file is made. Raises
-    OSError where the system gives none.
+    fd: of the file; programs that the application executes do not get it. Without one, a new file is created. Raises
+    OSError if the system cannot create it.
     """
 
     def __init__(self, fd: int | None = None) -> None:
@@ -42,7 +44,7 @@ class Board:
         self.fd = fd
 
     def beat(self) -> float:
-        """When the worker's heart beat last, in CLOCK_MONOTONIC seconds; 0.0 is never."""
+        """Returns the time of the worker's last heartbeat, in CLOCK_MONOTONIC seconds; 0.0 is never."""
         seconds: float = HEADER.unpack(self._read(0, HEADER.size))[0]
         return seconds
 
@@ -61,19 +63,19 @@ class Board:
         return count
 
     def stacks(self) -> str:
-        """What faulthandler has written, "" for nothing; it is forgotten then."""
+        """Returns the text that faulthandler has written, "" for none, and discards it."""
         data = os.pread(self.fd, STACKS_SHOWN, SIZE)
         os.ftruncate(self.fd, SIZE)
         return data.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
-        """Lets go of the file; may be called twice."""
+        """Closes the file; may be called twice."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def _read(self, offset: int, size: int) -> bytes:
-        # A worker that has cut its board short gets zeros for it.
+        # If the worker has truncated the file, the missing bytes are read as zeros.
         return os.pread(self.fd, size, offset).ljust(size, b"\0")
 
 

@@ -1,7 +1,7 @@
-"""A process that serves and does nothing else: its loop, its signals, its log, its exit code.
+"""Serves in this process: event loop, signals, log and exit code.
 
-The order of a start is chosen by what fails soonest and is told best: addresses are bound before the applications are
-loaded, the applications are loaded before a loop exists; worker.py goes on from there.
+A start first does the steps that may fail: addresses are bound before the applications are loaded, and the applications
+are loaded before an event loop exists. worker.py does the rest.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ INTERRUPTED = 130
 
 
 def run(app: Any, settings: Settings) -> int:
-    """Serves `app` ("MODULE:ATTR" or the application) until a signal asks to stop. Returns the exit code.
+    """Serves `app` ("MODULE:ATTR" or the application) until a signal stops it. Returns the exit code.
 
-    Raises StartupError where serving cannot begin.
+    Raises StartupError if it cannot start.
     """
     raise_limit()
     if settings.log_config:
@@ -61,11 +61,11 @@ def run(app: Any, settings: Settings) -> int:
 
 
 def serve(spec: WorkerSpec) -> Ending:
-    """The same in a process that a supervisor has made for it. The log stays open for the end of the process.
+    """Serves in a process of a supervisor. The log stays open for the end of the process.
 
-    Raises StartupError where serving cannot begin.
+    Raises StartupError if it cannot start.
     """
-    if spec.settings.log_config and not spec.apps:  # else that was done before they were loaded
+    if spec.settings.log_config and not spec.apps:  # otherwise done before they were loaded
         apply_config(spec.settings.log_config, spec.settings.app_dir)
     return _serve_on(spec.listeners, spec.app, spec.settings, spec)
 
@@ -101,7 +101,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             handler = SignalHandler(loop, stop, on_stop=signals.call_on_term, may_interrupt=main.has_call)
 
         def on_built(built: ServingStack) -> None:
-            if main is None:  # else no lifespan has run, which could have replaced them
+            if main is None:  # without a loop no lifespan has run that could have replaced them
                 signals.restore_handlers()
             liveness.start(built)
 
@@ -128,7 +128,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         restore_signals = handle_signals(loop, stop, interrupts=spec is None, handler=handler)
         restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
         if spec is None:
-            # A process that ends keeps the handlers: a signal that comes once more must not change its exit code.
+            # A worker process keeps the handlers to its end: another signal must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
         signals.remember_handlers()
@@ -139,7 +139,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             main.run(loop, lambda: _run_beside(loop, worker), handler)
             code = INTERRUPTED if handler.has_interrupted else 0
         ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
-        worker.close()  # Its last lines come before ours.
+        worker.close()  # Its last log lines precede ours.
         if spec is None:
             logger.info("stopped")
     return ending
@@ -152,7 +152,7 @@ def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bo
 
 
 def _watch(supervised: SupervisorLink | None, settings: Settings) -> WorkerLiveness:
-    """Raises StartupError where the system gives no thread."""
+    """Raises StartupError if the system gives no thread."""
     try:
         return WorkerLiveness(supervised, settings)
     except RuntimeError as error:
@@ -160,13 +160,13 @@ def _watch(supervised: SupervisorLink | None, settings: Settings) -> WorkerLiven
 
 
 def load_loop(name: str, apps: Sequence[Application]) -> None:
-    """Loads what new_loop() will need."""
+    """Imports the modules that new_loop() needs."""
     new_loop(name, apps).close()
 
 
 def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoop:
-    """A new event loop of the kind that --loop names, for these applications. Raises StartupError."""
-    # Where there is no ASGI application the loop does next to nothing, and uvloop takes time to import.
+    """Makes an event loop of the kind of --loop, for these applications. Raises StartupError."""
+    # Without an ASGI application the loop does very little, and uvloop takes time to import.
     if name == "uvloop" or (name == "auto" and serves_asgi(apps)):
         try:
             import uvloop
@@ -181,13 +181,13 @@ def new_loop(name: str, apps: Sequence[Application]) -> asyncio.AbstractEventLoo
 
 
 def _with_safe_log(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-    # An exception in a callback is logged by the loop, and what a filter or handler raises then would end it.
+    # The loop logs an exception in a callback. If a filter or handler of logging raised then, the loop would end.
     loop.set_exception_handler(_log_loop_exception)
     return loop
 
 
 def _log_loop_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Does what the loop does by default, but lets nothing pass that logging raises."""
+    """Logs as the loop does by default, but catches exceptions of logging."""
     try:
         loop.default_exception_handler(context)
     except (SystemExit, KeyboardInterrupt):
@@ -215,15 +215,15 @@ def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, at_stop: Corout
             loop.run_until_complete(serving)
             return code
         except KeyboardInterrupt:
-            # The last resort of signals.py: it has broken off what blocked the loop, and the quick stop that
-            # was asked for long ago can go on.
+            # Raised by signals.py as the last resort: it has interrupted the code that blocked the loop, so the pending
+            # quick shutdown can proceed.
             code = INTERRUPTED
             if serving.done():
                 return code
 
 
 async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = None) -> None:
-    """Serves, then does what asyncio.run() does at its end, but within limits. at_stop: runs beside."""
+    """Serves, then ends tasks and threads as asyncio.run() does, but within limits. at_stop: runs at the same time."""
     calling = asyncio.create_task(at_stop) if at_stop is not None else None
     try:
         await worker.serve()

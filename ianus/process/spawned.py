@@ -1,11 +1,11 @@
-"""A supervisor in a process of its own, for programs that call ianus.run() with more than one process can do.
+"""Runs a supervisor in another process, for programs that call ianus.run() with settings that need one.
 
 Facts and rules:
-- The child is a new interpreter and no fork: the caller may have threads, and has loaded modules that workers are to
-  load anew when files change.
-- What it is to do comes through a pipe. The caller holds the other end as long as it lives, so that the end of the file
-  means the end of the caller, whatever ended it; then the child goes too.
-- Signals that the caller gets while it waits are handed on.
+- The child is a new interpreter, not a fork: the caller may have threads, and has loaded modules that workers have to
+  load again when files change.
+- The caller sends the settings through a pipe, and holds its end open as long as it lives. So the end of the file means
+  that the caller has exited or crashed; then the child stops too.
+- Signals that the caller gets while it waits are passed on.
 """
 
 import json
@@ -24,7 +24,7 @@ from ianus.process.run_guard import VARIABLE, check_interpreter
 from ianus.settings.schema import Settings, table
 from ianus.settings.values import FdBind
 
-# The first argument of a frozen program that is to become a supervisor; the second one is the pipe.
+# The first argument of a frozen program that becomes a supervisor; the second one is the pipe.
 FROZEN_ARGUMENT = "--ianus-supervisor"
 
 COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.spawned import main; main({pipe})"
@@ -33,7 +33,7 @@ COMMAND = "import sys; sys.path[:] = {path!r}; from ianus.process.spawned import
 def run(app: str, settings: Settings) -> int:
     """Serves `app`, a "MODULE:ATTR", until a signal asks to stop. Returns the exit code.
 
-    Raises OSError where the system starts no process, and StartupError if that would run the calling program again.
+    Raises OSError if no process can be started, and StartupError if that would run the calling program again.
     """
     check_interpreter(has_freeze_support=_freezing.is_supported)
     handed = [each.fd for each in settings.bind if isinstance(each, FdBind)]
@@ -52,7 +52,7 @@ def run(app: str, settings: Settings) -> int:
         try:
             os.write(lifeline, json.dumps([sys.argv, app, _to_texts(settings)]).encode() + b"\n")
         except BrokenPipeError:
-            pass  # It has ended already, as wait() will tell.
+            pass  # It has exited already; wait() returns its exit code.
         return process.wait()
     finally:
         restore()
@@ -67,7 +67,8 @@ def _arguments(pipe: int) -> list[str]:
 
 
 def _forward_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
-    """Returns what undoes it. Outside the main thread, where Python allows no handlers, nothing is done."""
+    """Passes signals on to the supervisor. Returns a function that undoes it. Does nothing outside the main thread,
+    since Python allows handlers only there."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
     interrupted = False
@@ -75,7 +76,7 @@ def _forward_signals(process: "subprocess.Popen[bytes]") -> Callable[[], None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         if number == signal.SIGINT:
-            # A terminal sends it to both: what is handed on must not count as a second one.
+            # A terminal sends it to both processes: the one passed on must not count as a second one.
             number = signal.SIGQUIT if interrupted else signal.SIGTERM
             interrupted = True
         process.send_signal(number)
@@ -111,7 +112,7 @@ def freeze_support() -> None:
 
 
 def main(pipe: int) -> NoReturn:
-    """Serves as the caller at the other end of `pipe` says. Exits with the code that the command would have."""
+    """Serves with the settings that the caller sends through `pipe`. Exits with the exit code of the command."""
     os.set_inheritable(pipe, False)
     os.environ.pop(VARIABLE, None)
     with open(pipe, "rb", buffering=0, closefd=False) as file:

@@ -1,4 +1,4 @@
-"""Where the command and ianus.run() begin: in the process that is to serve, or in the one that looks after others."""
+"""Starts ianus.run(): serves in this process, or has a supervisor in another one."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ from ianus.process.streams import open_standard_streams
 from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
 
-# Groups of settings that only a supervisor heeds.
+# Groups of settings that need a supervisor.
 SUPERVISED = (WORKERS, SYSTEM)
 
 
@@ -25,9 +25,9 @@ def _refuse_running_loop() -> None:
 def start(app: Any, settings: Settings) -> int:
     """Serves `app` ("MODULE:ATTR" or the application) until asked to stop. Returns the exit code.
 
-    It serves in this process; where the settings ask for more than that, in others.
+    It serves in this process, or in others if the settings need that.
 
-    Raises StartupError where serving cannot begin.
+    Raises StartupError if it cannot start.
     """
     open_standard_streams()
     needing = [

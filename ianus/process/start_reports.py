@@ -1,9 +1,9 @@
-"""Reports where a worker or template is that does not finish its start: in an import, or in code that blocks the loop.
+"""Reports the line of code of a worker or template whose start takes long: an import, or code that blocks the loop.
 
 Facts: an import may wait for a database forever, and may hold Python's lock meanwhile. So the supervisor sends
-LOOK_SIGNAL, and faulthandler in that process writes the stack of the main thread to the board, which needs no lock. A
-startup that awaits something is reported by the worker itself (worker/worker.py), whose event loop runs then. A process
-without a supervisor (`ianus.run()`) has only these reports: a thread of its own would make each fork() of the
+LOOK_SIGNAL, and faulthandler in that process writes the stack of the main thread to the scoreboard, which needs no
+lock. A startup that awaits something is reported by the worker itself (worker/worker.py), whose event loop runs then. A
+process without a supervisor (`ianus.run()`) has only these reports: a thread of its own would make each fork() of the
 application one of a process with threads, which Python warns of.
 """
 
@@ -21,7 +21,7 @@ from ianus.telemetry.logger import logger
 # The system ignores it by default, so it does no harm before record_stacks() and after the start.
 LOOK_SIGNAL = signal.SIGURG
 
-# Seconds from the start to the first report; each further one comes after this many times as long.
+# Seconds from the start to the first report; each further report follows after REPORT_FACTOR times as long.
 FIRST_REPORT_SECONDS = 10.0
 REPORT_FACTOR = 3.0
 
@@ -35,7 +35,7 @@ LOADING, STARTING = "loading", "starting"
 
 
 def record_stacks(board: Board) -> None:
-    """Has this process write its stacks to the board: all when it crashes, the main thread's at LOOK_SIGNAL."""
+    """Has this process write its stacks to the scoreboard: all when it crashes, the main thread's at LOOK_SIGNAL."""
     import faulthandler  # The supervisor does not need it.
 
     faulthandler.enable(board.fd, all_threads=True)
@@ -59,14 +59,14 @@ class StartReport:
         self._board = board
         self._since = now
         self._next = now + FIRST_REPORT_SECONDS
-        self._read_at = 0.0  # when the stack should be there; 0: it was not asked for
+        self._read_at = 0.0  # the time at which the stack should be there; 0: not requested
 
     def due(self) -> float:
-        """When step() has something to do."""
+        """Returns the time at which step() has something to do."""
         return self._read_at or self._next
 
     def step(self, process: object, ask: Callable[[signal.Signals], None], now: float) -> None:
-        """Does what is due. ask: sends the process a signal."""
+        """Requests a stack, or logs it, if that is due. ask: sends the process a signal."""
         if self._read_at:
             if now >= self._read_at:
                 self._read_at = 0.0

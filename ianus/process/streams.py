@@ -1,14 +1,14 @@
-"""Standard streams that whoever started this process has closed."""
+"""Opens standard streams that the parent process has closed."""
 
 import os
 import sys
 
 
 def open_standard_streams() -> None:
-    """Puts /dev/null where a standard stream is missing.
+    """Opens /dev/null for each missing standard stream.
 
-    Otherwise a listening socket or the loop's own descriptor gets its number, and what is written to the stream, such
-    as the access log, goes there.
+    Otherwise a listening socket or the loop's own descriptor gets its number, and output such as the access log goes
+    there.
     """
     for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_WRONLY), (2, "stderr", os.O_WRONLY)):
         try:

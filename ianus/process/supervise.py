@@ -11,11 +11,12 @@ from ianus.settings.sources import Reader
 
 
 def supervise(app: str, settings: Settings, reader: Reader | None = None, lifeline: int = -1) -> int:
-    """Looks after processes that serve `app`, until asked to stop. Returns the exit code: also in each of them.
+    """Runs a supervisor for `app` until it is stopped. Returns the exit code: in the supervisor and in each process
+    forked from it.
 
-    reader: what reads them anew at HUP. lifeline: a pipe whose end asks to stop too.
+    reader: reads the settings again at HUP. lifeline: a pipe whose end stops the supervisor too.
 
-    Raises StartupError where serving cannot begin.
+    Raises StartupError if it cannot start.
     """
     open_standard_streams()
     entry = WorkerEntry(serve, preload, serve_preloaded)

@@ -1,4 +1,4 @@
-"""What ps and top call a process.
+"""Sets the name of a process in ps and top.
 
 Python is started with the command's line and cannot change it. setproctitle can (an extra); without it there is the
 short name that the kernel has for every thread, which `top` shows, `ps -o comm` and the kernel's own messages.
@@ -12,12 +12,12 @@ _SHORT = 15
 
 
 def name_process(settings: Settings, part: str) -> None:
-    """Gives this process the name of the part that it plays in the server, such as "worker 1"."""
+    """Names this process after its role in the server, such as "worker 1"."""
     set_title(f"{settings.process_name or 'ianus'}: {part}")
 
 
 def set_title(text: str) -> None:
-    """Calls this process `text`, as far as that can be done here.
+    """Names this process `text`, as far as the system allows.
 
     To be called before a process becomes another user: the kernel's files about it are root's then.
     """
@@ -32,4 +32,4 @@ def set_title(text: str) -> None:
         with open("/proc/self/comm", "wb") as file:
             file.write(text.encode("utf-8", "replace")[:_SHORT])
     except OSError:
-        pass  # It is for people to look at, and nothing depends on it.
+        pass  # Only for display.

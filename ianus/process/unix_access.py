@@ -20,7 +20,7 @@ def log_restrictions(listeners: Iterable[Listener]) -> None:
 
 
 def describe_restriction(path: str) -> str:
-    """Why not all users can connect, and how to change it; "" if they can, or if nothing is known."""
+    """Returns the reason why not all users can connect, and the fix; "" if they can, or if that is unknown."""
     try:
         socket = os.stat(path)
         if not socket.st_mode & stat.S_IWOTH:
@@ -39,7 +39,7 @@ def describe_restriction(path: str) -> str:
 
 
 def _users(status: os.stat_result, group_bit: int) -> str:
-    import grp  # These two may ask a directory service: only if there is something to say.
+    import grp  # These two may query a directory service: only for a message.
     import pwd
 
     try:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class SupervisorLink(NamedTuple):
-    """What a worker has of its supervisor, as descriptors.
+    """The connections of a worker to its supervisor.
 
     slot: its number, from 0. board: memory that the supervisor reads. lifeline: ends when the supervisor ends.
-    channel: what is written to it, the supervisor hears.
+    channel: the supervisor reads the other end.
     """
 
     slot: int
@@ -35,7 +35,7 @@ class SupervisorLink(NamedTuple):
     channel: int
 
     def notify(self, *words: str) -> None:
-        """One line. Where the supervisor is gone, nobody hears it."""
+        """Writes one line to the supervisor. Does nothing if the supervisor has exited."""
         try:
             write(self.channel, "\t".join(words).replace("\n", " ").encode() + b"\n")
         except OSError:
@@ -43,7 +43,8 @@ class SupervisorLink(NamedTuple):
 
 
 class WorkerSpec(NamedTuple):
-    """What a worker is to do. listeners: its own from here on. identity: who it is to become. apps: loaded already."""
+    """The task of a worker. listeners: closed by the worker. identity: the user that it becomes. apps: loaded
+    already."""
 
     app: Any
     settings: Settings
@@ -56,7 +57,7 @@ class WorkerSpec(NamedTuple):
     apps: "tuple[Application, ...]" = ()
 
     def end(self) -> None:
-        """The worker is about to end."""
+        """Calls the hook worker_exit."""
         self.hooks.call("worker_exit", self.server, self.info())
 
 

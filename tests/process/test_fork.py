@@ -37,5 +37,5 @@ def test_what_cannot_be_let_go_of_ends_it() -> None:
     stdout, stderr = run("raise OSError(5, 'Input/output error')")
     assert stdout == "3\n"
     assert stderr == (
-        "Error: a new process cannot let go of what is the supervisor's: OSError: [Errno 5] Input/output error.\n"
+        "Error: a new process cannot close the supervisor's files: OSError: [Errno 5] Input/output error.\n"
     )

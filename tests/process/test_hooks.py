@@ -117,7 +117,7 @@ def test_a_module_that_the_module_needs() -> None:
         ("def child_exit(worker): ...", "child_exit takes 1 parameter; it is called as child_exit(server, worker)."),
         ("def on_exit(): ...", "on_exit takes no parameters; it is called as on_exit(server)."),
         ("def on_exit(server, worker): ...", "on_exit takes 2 parameters; it is called as on_exit(server)."),
-        ("on_exit = 3", "on_exit is no function; it is called as on_exit(server)."),
+        ("on_exit = 3", "on_exit is not a function; it is called as on_exit(server)."),
         ("async def on_exit(server): ...", "on_exit is a coroutine or a generator, and a hook is a plain function; "),
         ("def on_exit(server): yield", "on_exit is a coroutine or a generator, and a hook is a plain function; "),
     ],

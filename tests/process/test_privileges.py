@@ -77,17 +77,15 @@ def test_names_that_nobody_has() -> None:
 
 
 def test_a_number_without_an_entry_has_no_group() -> None:
-    assert refusal(str(STRANGER), "") == (
-        f"The user {STRANGER} has no entry that says its group; name one with --group."
-    )
+    assert refusal(str(STRANGER), "") == (f"The user {STRANGER} has no entry with a group; name one with --group.")
 
 
 def test_others_than_root_stay_who_they_are(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: somebody.pw_uid)
     monkeypatch.setattr(os, "getegid", lambda: somebody.pw_gid)
     assert resolve(somebody.pw_name, "") is None
-    assert refusal("root", "") == "--user root can be had by root alone; start the server as root, or leave it out."
-    assert refusal("", str(STRANGER)).startswith(f"--group {STRANGER} can be had by root alone; ")
+    assert refusal("root", "") == "--user root works for root alone; start the server as root, or remove it."
+    assert refusal("", str(STRANGER)).startswith(f"--group {STRANGER} works for root alone; ")
 
 
 @as_root
