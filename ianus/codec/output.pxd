@@ -17,7 +17,9 @@ cdef enum:
 
 cdef class OutputPool:
     """Outputs that no connection uses now. Idle connections hold none, so they cost no buffer."""
+    # The first `count` entries are outputs; its size does not change, which is cheaper than append() and pop().
     cdef list free
+    cdef Py_ssize_t count
 
     cdef Output acquire(self)
     cdef int release(self, Output output) except -1

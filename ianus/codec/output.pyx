@@ -25,16 +25,15 @@ cdef class OutputPool:
     """A free list of outputs; one per worker thread, so no lock."""
 
     def __cinit__(self):
-        self.free = []
+        self.free = [None] * POOLED
 
     cdef Output acquire(self):
-        cdef Py_ssize_t last = len(self.free) - 1
         cdef Output output
-        if last < 0:
+        if not self.count:
             return Output.__new__(Output)
-        # Not pop(): gcc 16 reports uninitialized arguments in the code that Cython generates for it.
-        output = <Output>self.free[last]
-        del self.free[last]
+        self.count -= 1
+        output = <Output>self.free[self.count]
+        self.free[self.count] = None
         return output
 
     cdef int release(self, Output output) except -1:
@@ -42,8 +41,9 @@ cdef class OutputPool:
         if output.queue:
             output.queue = []
             output.first = output.offset = output.files = 0
-        if len(self.free) < POOLED:
-            self.free.append(output)
+        if self.count < POOLED:
+            self.free[self.count] = output
+            self.count += 1
         return 0
 
 

@@ -11,6 +11,11 @@ cimport cython
 from ianus.gateway.asgi.gateway cimport AsgiExchange, AsgiGateway
 
 
+cdef extern from "Python.h":
+    # cpython.exc declares that it raises; here it sets the exception that __next__() then ends with.
+    void PyErr_SetObject(object kind, object value) noexcept
+
+
 cdef enum:
     YIELD_BYTES = 1048576   # bytes of a response after which its application lets the loop run
 
@@ -58,7 +63,9 @@ cdef class Receive:
             if message is None and exchange.service.ends_streams:
                 message = exchange.stop_message()
             if message is not None:
-                raise StopIteration(message)
+                # As generators do it. `raise StopIteration(message)` would make a traceback, too, for each message.
+                PyErr_SetObject(StopIteration, message)
+                raise StopIteration
             future = (<AsgiGateway>exchange.gateway).create_future()
             exchange.readers = with_waiter(exchange.readers, future)
             self.waiting = iter(future)
@@ -131,6 +138,19 @@ cdef class Send:
 
     def close(self):
         self.exchange = self.message = self.waiting = None
+
+
+cdef Receive new_receive(AsgiExchange exchange):
+    cdef Receive awaitable = <Receive>Receive.__new__(Receive)
+    awaitable.exchange = exchange
+    return awaitable
+
+
+cdef Send new_send(AsgiExchange exchange, object message):
+    cdef Send awaitable = <Send>Send.__new__(Send)
+    awaitable.exchange = exchange
+    awaitable.message = message
+    return awaitable
 
 
 cdef list with_waiter(list futures, object future):

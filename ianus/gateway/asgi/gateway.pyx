@@ -21,7 +21,7 @@ from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
-from ianus.gateway.asgi.awaitables cimport Receive, Send
+from ianus.gateway.asgi.awaitables cimport new_receive, new_send
 from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
@@ -202,9 +202,7 @@ cdef class AsgiExchange(Exchange):
     @cython.binding(True)
     def receive(self):
         """The awaitable of the next message (ASGI HTTP, "receive events")."""
-        cdef Receive awaitable = <Receive>Receive.__new__(Receive)
-        awaitable.exchange = self
-        return awaitable
+        return new_receive(self)
 
     @cython.binding(True)
     def send(self, message):
@@ -213,10 +211,7 @@ cdef class AsgiExchange(Exchange):
         Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
         comes out of order. After the client has left, see gateway/asgi/discarding.
         """
-        cdef Send awaitable = <Send>Send.__new__(Send)
-        awaitable.exchange = self
-        awaitable.message = message
-        return awaitable
+        return new_send(self, message)
 
     cdef int settle(self) except -1:
         if self.running and self.task is not None and self.task.done():

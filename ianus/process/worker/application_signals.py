@@ -53,15 +53,17 @@ class ApplicationSignals:
 
     def protect_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
         """Has loop.add_signal_handler() leave the server's handlers in place."""
-        add: Callable[..., None] = loop.add_signal_handler
+        kind = type(loop)
 
-        def add_signal_handler(*arguments: Any) -> None:
-            add(*arguments)
+        def add_signal_handler(loop: asyncio.AbstractEventLoop, *arguments: Any) -> None:
+            kind.add_signal_handler(loop, *arguments)
             for number, ours in self._ours.items():
                 if signal.getsignal(number) != ours:
                     set_handler([number], ours)
 
-        loop.add_signal_handler = add_signal_handler  # type: ignore[assignment, method-assign]
+        # Not an attribute of the loop: uvloop's has no others, and each call of a method would look for it there first.
+        members = {"__module__": kind.__module__, "__slots__": (), "add_signal_handler": add_signal_handler}
+        loop.__class__ = type(kind.__name__, (kind,), members)
 
     async def call_at_stop(self, stop: StopRequest) -> None:
         """Waits for a stop and calls the handler of SIGTERM."""
