@@ -300,7 +300,7 @@ def test_all_applications_are_checked(run: Run) -> None:
         (["my_main:app", "--hooks", "nowhere"], 3, "There is no module 'nowhere'"),
         (["my_main:app", "--user", "no-such-user"], 3, "There is no user 'no-such-user'"),
         (["my_main:app", "--bind", "localhost"], 2, "Error: --bind: 'localhost' has no port; write localhost:8000."),
-        ([], 2, "There is no application to serve"),
+        ([], 2, "No application is given"),
     ],
 )
 def test_what_is_wrong_with_a_configuration(line: list[str], code: int, expected: str, run: Run) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from ianus.errors import StartupError
 from ianus.process.streams import open_standard_streams
 from ianus.settings.paths import resolve_paths
-from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
+from ianus.settings.schema import PROCESS, WORKERS, Settings, table
 
 # Groups of settings that need a supervisor.
-SUPERVISED = (WORKERS, SYSTEM)
+SUPERVISED = (WORKERS, PROCESS)
 
 
 def _refuse_running_loop() -> None:

@@ -1,9 +1,8 @@
 """The command line, built from the table of settings.
 
-It collects what was said, no more: the values are checked with those of the other sources (sources.py), and what
-is to be done with them is handed in, so that `ianus --help` loads nothing of the server. click, because its help
-pages, shell completion and suggestions for mistyped options come ready-made; it exits with 2 where it cannot
-understand the line.
+It collects the given values; they are checked together with those of the other sources (sources.py). The caller hands
+in the functions that use them, so that `ianus --help` loads nothing of the server. click is used because it has help
+pages, shell completion and suggestions for mistyped options; it exits with 2 if it cannot parse the line.
 """
 # ruff: noqa: PTH113  (pathlib takes 5 ms to import)
 
@@ -18,7 +17,7 @@ import click
 from ianus.errors import SettingError, StartupError
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_NAME, IgnoredOption
 from ianus.settings.layers import Given
-from ianus.settings.schema import EXTRA_INPUTS, SOURCES, Settings, inputs, table
+from ianus.settings.schema import CONFIGURATION, EXTRA_INPUTS, Settings, inputs, table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import boolean_to_text
@@ -29,25 +28,33 @@ if TYPE_CHECKING:
 HELP = """Serve the application APP.
 
 APP is MODULE:ATTRIBUTE, as in main:app; the attribute may be a path (main:site.app) or a call
-(main:create_app()). MODULE alone means its attribute `application` or, failing that, `app`. Without APP the
-application is the one that ianus.toml or the variable IANUS_APP names.
+(main:create_app()). MODULE alone means its attribute `application` or, failing that, `app`. Without APP, the
+application named in ianus.toml or in the variable IANUS_APP is served.
 """
 
-EPILOG = """Every option can be given as a variable too (--timeout-write 5 as IANUS_TIMEOUT_WRITE=5), in ianus.toml or
-in [tool.ianus] of pyproject.toml (timeout-write = 5). Times take ms, s, m and h, sizes K, M and G.
+EPILOG = (
+    "`ianus --help-all` lists all options. Each can also be set in ianus.toml or as a variable, as in IANUS_WORKERS=4."
+)
 
-Names that other servers have for them (--host, --port, --keep-alive, ...) are understood; docs/settings.md lists
-them. `ianus completion bash` (zsh, fish) prints what makes the shell complete such lines.
+EPILOG_ALL = """Every option can also be a variable (--timeout-write 5 as IANUS_TIMEOUT_WRITE=5), or an entry in
+ianus.toml or in [tool.ianus] of pyproject.toml (timeout-write = 5). Times take ms, s, m and h, sizes K, M and G.
+
+Option names of other servers (--host, --port, --keep-alive, ...) are accepted; docs/settings.md lists
+them. `ianus completion bash` (zsh, fish) prints the script for shell completion.
 """
+
+# The columns of a line of the help pages, and of the sentence below an option.
+HELP_COLUMNS = 80
+SENTENCE_INDENT = 6
 
 Serve = Callable[[str, Settings, Reader], int]
 
 
 def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
-    """The command `ianus`.
+    """Returns the command `ianus`.
 
-    It calls `serve` with APP, its settings and what can read both again, or `check` for --check-config, and exits
-    with what that returns.
+    It calls `serve` with APP, its settings and a reader of both, or `check` for --check-config. The returned number is
+    the exit code.
     """
 
     def run(words: tuple[str, ...], print_config: bool, check_config: bool, **given: Any) -> None:
@@ -61,7 +68,7 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
         for warning in configuration.warnings:
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
-            from ianus.settings.toml_dump import dump_toml  # For this answer only.
+            from ianus.settings.toml_dump import dump_toml  # Late: only --print-config needs it.
 
             click.echo(dump_toml(configuration), nl=False)
             return
@@ -72,21 +79,25 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
 
     return _Command(
         "ianus",
-        # All words, so that we have the say about what one too many may mean.
-        params=[click.Argument(["words"], metavar="[APP]", nargs=-1), *_options(), _version_option(version)],
+        # All words, so that the error for an additional word can explain it.
+        params=[
+            click.Argument(["words"], metavar="[APP]", nargs=-1),
+            *_options(),
+            _version_option(version),
+            _help_all_option(),
+        ],
         callback=run,
         help=HELP,
-        epilog=EPILOG,
         context_settings={
             "help_option_names": ["-h", "--help"],
-            "max_content_width": 110,
+            "max_content_width": HELP_COLUMNS,
             "token_normalize_func": lambda name: name.replace("_", "-"),  # --limit-request-field_size
         },
     )
 
 
 def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
-    """What the line and all other sources say. Raises StartupError."""
+    """Reads the line and all other sources. Raises StartupError."""
     ignored, line = [], [Given("app", word, "APP", "command line") for word in words]
     for name, value in given.items():
         label = "--" + name.replace("_", "-")
@@ -101,7 +112,7 @@ def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
 
 
 def _refuse(error: StartupError) -> NoReturn:
-    """Reports it, with the line's usage where that is concerned."""
+    """Prints the error, with the usage if the error is on the command line, and exits."""
     if isinstance(error, SettingError) and error.setting.startswith("--"):
         raise click.UsageError(error.message) from None
     click.echo(error.report(), err=True, nl=False)
@@ -110,7 +121,7 @@ def _refuse(error: StartupError) -> NoReturn:
 
 # --- Words ---
 
-# What words look like that belong to an option.
+# Patterns of words that belong to an option.
 _MISPLACED = {
     "--port": r"[0-9]+",
     "--host": r"localhost|[0-9]+(?:\.[0-9]+){3}",
@@ -119,31 +130,31 @@ _MISPLACED = {
 
 
 def _explain_words(words: tuple[str, ...]) -> str:
-    """What is wrong with the words that are no options; "" where nothing is."""
+    """Returns the problem with the words that are not options; "" if there is none."""
     for word in words:
         for flag, pattern in _MISPLACED.items():
             if re.fullmatch(pattern, word):
-                return f"{word!r} does not name an application; where to listen is said with {flag} {word}."
+                return f"{word!r} does not name an application; write {flag} {word} to listen there."
         if re.fullmatch(r"/[^=]*=.+", word):
-            return f"{word!r} does not name an application for /; another one beside it is said with --mount {word}."
+            return f"{word!r} does not name an application for /; write --mount {word} to add another application."
         if word.lower() in ("true", "false", "on", "off", "yes", "no"):
-            return f"{word!r} is no application; switches have no value, they are turned off as in --no-access-log."
+            return f"{word!r} is not an application; switches take no value. Turn one off as in --no-access-log."
     if len(words) > 1 and words[0] in ("run", "serve", "start", "dev"):
-        return f"There is no sub-command {words[0]!r}; write `ianus {words[1]}`."
+        return f"The sub-command {words[0]!r} does not exist; write `ianus {words[1]}`."
     if len(words) > 1:
         return (
-            f"One application can be served at /, and these are {len(words)}: {' '.join(words)}."
-            f" Another one gets a path, as in --mount /path={words[1]}."
+            f"Only one application can be served at /, but {len(words)} are given: {' '.join(words)}."
+            f" Serve another one below a path, as in --mount /path={words[1]}."
         )
     return ""
 
 
 def _explain_no_application() -> str:
-    message = "There is no application to serve; name it, as in `ianus main:app`."
+    message = "No application is given; name it, as in `ianus main:app`."
     for module in ("main", "app", "wsgi", "asgi"):
         if os.path.isfile(f"{module}.py"):
-            return f"{message} There is a {module}.py here: `ianus {module}` serves its `application` or `app`."
-    return f'{message} It can also stand in ianus.toml (app = "main:app") or in the variable IANUS_APP.'
+            return f"{message} This directory has a {module}.py: `ianus {module}` serves its `application` or `app`."
+    return f'{message} It can also be named in ianus.toml (app = "main:app") or in the variable IANUS_APP.'
 
 
 # --- Sub-commands ---
@@ -171,10 +182,10 @@ SUBCOMMANDS: dict[str, Callable[[], click.Command]] = {"completion": _completion
 
 
 def subcommand(line: Sequence[str]) -> click.Command | None:
-    """The sub-command that a line asks for.
+    """Returns the sub-command of a line, or None.
 
-    That is so if it begins with its exact name and an argument follows; else it is an application that has the
-    name of one: `completion`, `completion:app`, `completion --reload`.
+    A sub-command is its exact name as the first word, followed by an argument. Otherwise the word is an application of
+    the same name: `completion`, `completion:app`, `completion --reload`.
     """
     if len(line) > 1 and line[0] in SUBCOMMANDS and not line[1].startswith("-"):
         return SUBCOMMANDS[line[0]]()
@@ -182,7 +193,7 @@ def subcommand(line: Sequence[str]) -> click.Command | None:
 
 
 class _Command(click.Command):
-    """A command whose help page shows its options under their groups' headings."""
+    """A command with two help pages: the common options, and all options below the headings of their groups."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         flags = {flag for param in self.params for flag in param.opts if flag.startswith("--")}
@@ -195,37 +206,61 @@ class _Command(click.Command):
         except click.NoSuchOption as error:
             hint = HINTS.get(error.option_name)
             if hint is None:
-                # The nearest alone: others may be names that the help page does not show.
+                # Only the closest match: others may be names that the help page does not show.
                 raise click.NoSuchOption(
                     error.option_name, possibilities=list(error.possibilities or ())[:1], ctx=ctx
                 ) from None
             raise click.UsageError(f"No such option: {error.option_name}. {hint}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        shows_all = HELP_ALL in ctx.meta
+        sections: dict[str, list[click.Option]] = {}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and isinstance(param, click.Option):
-                group = param.group if isinstance(param, _Option) else SOURCES
-                sections.setdefault(group, []).append(record)
-        for title, records in sections.items():
+            if isinstance(param, click.Option) and not param.hidden:
+                group = param.group if isinstance(param, _Option) else CONFIGURATION
+                if shows_all:
+                    sections.setdefault(group, []).append(param)
+                elif not isinstance(param, _Option) or param.common:
+                    sections.setdefault("Options", []).append(param)
+        for title, options in sections.items():
             with formatter.section(title):
-                formatter.write_dl(records)
+                formatter.write("".join(_help_lines(option, ctx) for option in options))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.epilog = EPILOG_ALL if HELP_ALL in ctx.meta else EPILOG
+        super().format_epilog(ctx, formatter)
+
+
+# The key of click's Context.meta that selects the page with all options.
+HELP_ALL = "ianus.settings.cli.help_all"
+
+
+def _help_lines(option: click.Option, ctx: click.Context) -> str:
+    """Formats an option as two lines: its flags with notes, and its sentence."""
+    record = option.get_help_record(ctx)
+    assert record is not None
+    flags, sentence = record
+    notes = option.notes if isinstance(option, _Option) else ""
+    return f"  {flags}{f'  [{notes}]' if notes else ''}\n{'':{SENTENCE_INDENT}}{sentence}\n"
 
 
 # --- Options ---
 
 
 class _Option(click.Option):
-    """An option under a heading."""
+    """An option of the help pages. notes: unit, default and the like. common: the short page shows it."""
 
-    def __init__(self, *args: Any, group: str = SOURCES, **more: Any) -> None:
+    def __init__(
+        self, *args: Any, group: str = CONFIGURATION, notes: str = "", common: bool = False, **more: Any
+    ) -> None:
         super().__init__(*args, **more)
         self.group = group
+        self.notes = notes
+        self.common = common
 
 
 class _SettingType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A value as it stands on the line; whether it is a good one is seen later."""
+    """A value as given on the line; it is checked later."""
 
     name = "value"
 
@@ -243,19 +278,19 @@ class _SettingType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 def _options() -> Iterator[click.Option]:
     for name, setting, default in table():
-        yield _option(name, setting, _describe(setting, default))
+        yield _option(name, setting, notes=_notes(setting, default))
     for name, setting in EXTRA_INPUTS.items():
         if name != "app":
-            yield _option(name, setting, setting.summary, hidden=setting.group != SOURCES)
+            yield _option(name, setting, notes=_notes(setting, None), hidden=setting.group != CONFIGURATION)
     yield _Option(
-        ["--print-config"],
-        is_flag=True,
-        help="Print every setting, as for ianus.toml, and where it came from; then exit.",
+        ["--print-config"], is_flag=True, help="Print every setting with its source, as for ianus.toml; then exit."
     )
-    yield _Option(["--check-config"], is_flag=True, help="Check all settings, load the application; then exit.")
+    yield _Option(
+        ["--check-config"], is_flag=True, common=True, help="Check all settings and load the application; then exit."
+    )
     for _, setting in inputs():
         for alias in setting.aliases:
-            yield _option(alias.name, setting._replace(short=""), "", hidden=True)
+            yield _option(alias.name, setting._replace(short=""), hidden=True)
     for name, option in IGNORED_BY_NAME.items():
         short = [flag for flag in option.flags.split() if not flag.startswith("--")]
         yield click.Option(
@@ -263,7 +298,7 @@ def _options() -> Iterator[click.Option]:
         )
 
 
-def _option(name: str, setting: Setting, described: str, *, hidden: bool = False) -> click.Option:
+def _option(name: str, setting: Setting, *, notes: str = "", hidden: bool = False) -> click.Option:
     flag = "--" + name.replace("_", "-")
     is_switch = setting.to_text is boolean_to_text
     return _Option(
@@ -273,50 +308,62 @@ def _option(name: str, setting: Setting, described: str, *, hidden: bool = False
         default=None,
         multiple=setting.repeatable,
         metavar=setting.metavar or None,
-        help=described,
+        help=setting.summary,
         hidden=hidden,
         group=setting.group,
+        notes=notes,
+        common=setting.common,
     )
 
 
-def _describe(setting: Setting, default: Any) -> str:
-    shown = ", ".join(setting.texts(default))
+def _notes(setting: Setting, default: Any) -> str:
+    """Returns the notes beside an option's flags: repeatable, unit, meaning of 0, default."""
+    text = ", ".join(setting.texts(default))
     if isinstance(default, bool):
-        shown = "on" if default else ""
+        text = "on" if default else ""
     if default == 0 and setting.zero_means:
-        shown = f"0, {setting.zero_means}"
+        text = f"0, {setting.zero_means}"
     zero = f"0: {setting.zero_means}" if default and setting.zero_means else ""
-    notes = [setting.unit, zero, f"default: {shown}" if shown else ""]
-    shown = "; ".join(note for note in notes if note)
-    return f"{setting.summary}  [{shown}]" if shown else setting.summary
+    repeatable = "repeatable" if setting.repeatable else ""
+    return "; ".join(filter(None, [repeatable, setting.unit, zero, f"default: {text}" if text else ""]))
+
+
+def _page_option(flag: str, sentence: str, show: Callable[[click.Context], None]) -> click.Option:
+    """Returns a flag that shows something in place of serving, and exits."""
+
+    def callback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            show(ctx)
+            ctx.exit()
+
+    return click.Option([flag], is_flag=True, expose_value=False, is_eager=True, callback=callback, help=sentence)
+
+
+def _help_all_option() -> click.Option:
+    def show(ctx: click.Context) -> None:
+        ctx.meta[HELP_ALL] = True
+        click.echo(ctx.get_help())
+
+    return _page_option("--help-all", "Show all options and exit.", show)
 
 
 def _version_option(version: str) -> click.Option:
-    def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-        if value and not ctx.resilient_parsing:
-            import platform  # Dear, and for this answer only.
+    def show(ctx: click.Context) -> None:
+        import platform  # Late: it is expensive to import.
 
-            click.echo(f"ianus {version} ({platform.python_implementation()} {platform.python_version()})")
-            ctx.exit()
+        click.echo(f"ianus {version} ({platform.python_implementation()} {platform.python_version()})")
 
-    return click.Option(
-        ["--version"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=show,
-        help="Show the version and exit.",
-    )
+    return _page_option("--version", "Show the version and exit.", show)
 
 
-# --- Options that change nothing ---
+# --- Ignored options ---
 
 
 def _ignore(option: IgnoredOption, label: str, value: str) -> str:
-    """The warning that this changes nothing."""
+    """Returns the warning about an ignored option. Raises UsageError for a value that is not supported."""
     if option.values is None:
-        return f"{label} changes nothing: {option.reason}."
+        return f"{label} has no effect: {option.reason}."
     if option.values and value not in option.values:
         hints = (hint.format(value) for pattern, hint in option.remedies if re.fullmatch(pattern, value))
-        raise click.UsageError(f"{label} {value} cannot be had: {next(hints, option.reason)}.")
-    return f"{label} {value} changes nothing: {option.reason}."
+        raise click.UsageError(f"{label} {value} is not supported: {next(hints, option.reason)}.")
+    return f"{label} {value} has no effect: {option.reason}."

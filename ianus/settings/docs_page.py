@@ -1,4 +1,4 @@
-"""Makes docs/settings.md of the table: `python -m ianus.settings.docs_page > docs/settings.md`."""
+"""Writes docs/settings.md from the table: `python -m ianus.settings.docs_page > docs/settings.md`."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ from ianus.settings.setting import Setting
 HEAD = """\
 # Settings
 
-<!-- Made of the table in ianus/settings/schema.py by `python -m ianus.settings.docs_page`; change that. -->
+<!-- Written from the table in ianus/settings/schema.py by `python -m ianus.settings.docs_page`; change that. -->
 
 Each setting can be given in four places, under one name:
 
@@ -20,32 +20,35 @@ Each setting can be given in four places, under one name:
 | file | `timeout_write = 30`; also `timeout-write = 30` |
 | Python | `ianus.run("main:app", timeout_write=30)`, `ianus.Settings(timeout_write=30)` |
 
-`ianus --print-config` prints every setting and where it came from, in a form that could be an `ianus.toml`.
-`ianus --check-config` does everything of a start but the sockets and the lifespan: it checks all settings, loads the
-application and says what is wrong. Its exit code is 0 if nothing is, 2 for a setting, 3 for what would prevent a start.
+`ianus --help` describes the common options, `ianus --help-all` all of them. `ianus --print-config` prints every setting
+with its origin, as a valid `ianus.toml`. `ianus --check-config` does everything of a start except opening sockets and
+running the lifespan: it checks all settings, loads the application and reports errors. Its exit code is 0 without
+errors, 2 for an invalid setting, and 3 for any other error that would prevent a start.
 
-What these settings are called by other servers is understood too: [other names](#other-names).
+Names of these settings in other servers are accepted too: [other names](#other-names).
 
-## Which one counts
+## Priority of the sources
+
+If several sources give a setting, the first of these wins:
 
 1. the command line
-2. variables that begin with `IANUS_`
+2. variables `IANUS_...`
 3. the file
 4. `PORT` and `WEB_CONCURRENCY`, which platforms set
 5. the default
 
-A setting that may be repeated is taken whole from the first place that gives it. `PORT=5000` means
-`0.0.0.0:5000` and counts where nothing else says where to listen. `--host` and `--port` make up one address; where
-one place gives only one of them, the other is that of the next place, or of the default.
+All values of a repeatable setting are taken from one source. `PORT=5000` means `0.0.0.0:5000`, and is used if no other
+source gives an address. `--host` and `--port` form one address. If a source gives only one of them, the other is taken
+from the next source, or from the default.
 
-From Python, options of other servers that change nothing here are warned of (`UserWarning`), as on the command line.
-From Python only what is given counts, and `None` is not given: neither file nor environment is read. What the command
-would find there, `ianus.settings.sources.read_sources()` returns.
+From Python, only the given values count: neither file nor environment is read. `None` counts as not given. Options of
+other servers that have no effect cause a `UserWarning`. `ianus.settings.sources.read_sources()` reads the file and the
+environment as the command does.
 
 ## The file
 
-It is `ianus.toml` in the current directory, or else the table `[tool.ianus]` in its `pyproject.toml`, or what
-`--config` names. An unknown name in it is an error. Octal digits stand in quotes: `uds-permissions = "660"`.
+It is the file of `--config`, or else `ianus.toml` in the current directory, or else the table `[tool.ianus]` in its
+`pyproject.toml`. An unknown name in it is an error. Write octal digits in quotes: `uds-permissions = "660"`.
 
 ```toml
 app = "main:app"                         # `ianus` alone serves it
@@ -56,17 +59,17 @@ header = ["X-Frame-Options: DENY"]
 mount = ["/api=api:app", "/ws=realtime.asgi:create_app()"]
 ```
 
-Paths are relative to the current directory, wherever the file is. `factory` and `interface` are about the application
-at `/`; a mounted one that a function makes is written as a call.
+Paths are relative to the current directory, not to the file. `factory` and `interface` apply to the application at `/`;
+write a mounted application that a function creates as a call.
 
 ## The environment
 
-An empty variable counts as one that is not set. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.
-Several values are separated by commas, those of `IANUS_HEADER` by line ends. A variable `IANUS_...` that is no
-setting is warned of; what Kubernetes sets for a service of the name `ianus` is not taken for settings.
+An empty variable counts as not set. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.
+Several values are separated by commas, those of `IANUS_HEADER` by line ends. A variable `IANUS_...` that is
+not a setting causes a warning, except those that Kubernetes sets for a service with the name `ianus`.
 
-`--env-file .env` sets the variables of a file before anything else looks at the environment, unless they are set
-(`pip install python-dotenv`). It may be repeated; of two files the later one counts.
+`--env-file .env` sets the variables of a file before the environment is read, unless they are set
+(`pip install python-dotenv`). It may be repeated; the later of two files wins.
 
 ## Times and sizes
 
@@ -79,13 +82,13 @@ COMPLETION = """\
 ## Shell completion
 
 `eval "$(ianus completion bash)"`, also for `zsh` and `fish`, makes the shell complete options and their values.
-`completion` is a sub-command only as the first word with another one behind it; `ianus completion` alone, or
+`completion` is a sub-command only as the first word, followed by another word; `ianus completion` alone, or
 `ianus completion:app`, serves the module of that name.
 """
 
 
 def build_page() -> str:
-    """The page, in Markdown."""
+    """Returns the page in Markdown."""
     return HEAD + "\n".join([*_groups(), COMPLETION, *_aliases(), *_ignored_and_rejected()])
 
 
@@ -111,11 +114,12 @@ def _row(name: str, setting: Setting, default: object) -> list[str]:
         f"In {setting.unit}." if setting.unit else "",
     ]
     notes.append(f"0: {setting.zero_means}." if setting.zero_means else "")
-    return [flags, variable, shown, " ".join([setting.summary, *filter(None, notes)])]
+    notes.append("May be repeated." if setting.repeatable else "")
+    return [flags, variable, shown, " ".join(filter(None, [setting.summary, setting.details, *notes]))]
 
 
 def _aliases() -> Iterator[str]:
-    yield "## Other names\n\nWhat other servers call these settings is understood in all places.\n"
+    yield "## Other names\n\nThese names of other servers are accepted from every source.\n"
     lines = [
         [f"`--{alias.name.replace('_', '-')}`", f"`--{name.replace('_', '-')}`" + EXPLAINED.get(alias.name, "")]
         for name, setting in inputs()
@@ -124,7 +128,7 @@ def _aliases() -> Iterator[str]:
     yield _table(["name", "setting"], sorted(lines))
 
 
-# Where the value changes on the way.
+# Conversions of values, for the table of other names.
 EXPLAINED = {
     "uds": " `unix:PATH`",
     "unix_socket": " `unix:PATH`",
@@ -135,13 +139,13 @@ EXPLAINED = {
 
 
 def _ignored_and_rejected() -> Iterator[str]:
-    yield "On the command line these are accepted with a warning, because they change nothing.\n"
+    yield "These are accepted with a warning on the command line and from Python, because they have no effect.\n"
     lines = (
         [_flags(each.flags), ", ".join(f"`{value}`" for value in each.values or ()), each.reason]
         for each in IGNORED_OPTIONS
     )
-    yield _table(["option", "values", "because"], lines)
-    yield "These are refused.\n"
+    yield _table(["option", "values", "reason"], lines)
+    yield "These are rejected.\n"
     yield _table(["option", "instead"], ([_flags(names), instead] for names, instead in REJECTED.items()))
 
 

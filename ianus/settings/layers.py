@@ -21,8 +21,8 @@ class Given(NamedTuple):
     """A value that a source gives.
 
     name: as the source spells it, but with underscores; in a layer, the setting's.
-    label: what a message calls it, such as "--bind" or "IANUS_BIND".
-    origin: where it came from, such as "command line --bind" or "ianus.toml:3".
+    label: its name in messages, such as "--bind" or "IANUS_BIND".
+    origin: its source and place, such as "command line --bind" or "ianus.toml:3".
     """
 
     name: str
@@ -58,7 +58,7 @@ def index_names(inputs: Iterable[tuple[str, Setting]]) -> dict[str, KnownName]:
 
 
 def make_layer(given: Iterable[Given], names: Names) -> Layer:
-    """What a source gives, by the settings' own names and checked."""
+    """Checks the values of one source; returns them by the settings' own names. Raises SettingError."""
     layer: Layer = {}
     for each in given:
         name, setting, alias = names[each.name]
@@ -69,13 +69,13 @@ def make_layer(given: Iterable[Given], names: Names) -> Layer:
         origin = each.origin
         if (other := layer.get(name)) is not None:
             if not setting.repeatable:
-                raise SettingError(each.label, f"says the same as {other.label}; give one of them.")
+                raise SettingError(each.label, f"sets the same value as {other.label}; give one of them.")
             value, origin = (*other.value, *value), f"{other.origin}, {origin}"
         layer[name] = Given(name, value, each.label, origin)
     for half in ("host", "port"):
         if half in layer and "bind" in layer:
             raise SettingError(
-                layer[half].label, f"says where to listen, as {layer['bind'].label} does; give one of them."
+                layer[half].label, f"sets the address to listen on, as {layer['bind'].label} does; give one of them."
             )
     return layer
 
@@ -87,7 +87,7 @@ def _translated(value: object, alias: Alias) -> object:
 
 
 def merge_layers(layers: list[Layer]) -> Layer:
-    """What counts, of layers from the uppermost down."""
+    """Merges layers, the one with the highest priority first."""
     merged: Layer = {}
     for layer in reversed(layers):
         merged |= layer
@@ -98,7 +98,7 @@ def merge_layers(layers: list[Layer]) -> Layer:
 
 
 def _address(layers: list[Layer]) -> Given | None:
-    """Where to listen: what the uppermost source says that says anything about it."""
+    """Returns the address to listen on, from the first layer that has one or a half of one."""
     for index, layer in enumerate(layers):
         if "bind" in layer:
             return layer["bind"]
@@ -108,7 +108,7 @@ def _address(layers: list[Layer]) -> Given | None:
 
 
 def _address_of_halves(layers: list[Layer]) -> Given:
-    """A host and a port, each from the uppermost layer that gives it, down to one that gives whole addresses."""
+    """Joins a host and a port, each from the first layer that has it, up to a layer that has whole addresses."""
     halves: Layer = {}
     for layer in takewhile(lambda layer: "bind" not in layer, layers):
         halves = {half: layer[half] for half in ("host", "port") if half in layer} | halves
@@ -123,23 +123,23 @@ def _address_of_halves(layers: list[Layer]) -> Given:
 
 
 def as_written(given: Given) -> str:
-    """How a template calls it: the label of a file's begins with the place, which would be in the way."""
+    """Returns the name of a value for the middle of a sentence; the label of a file's value starts with its place."""
     name = given.label.removeprefix(f"{given.origin}: ")
     return f"{name} ({given.origin})" if name != given.label else name
 
 
 def values_from(given: Mapping[str, object], names: Names) -> Layer:
-    """The values that a caller in Python gives, by the settings' own names. Warns of options that change nothing.
+    """Returns the values of a caller in Python, by the settings' own names. Warns of options that have no effect.
 
-    Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not exist.
+    Raises SettingError for an invalid value and TypeError for an unknown setting.
     """
     warnings = {name: ignored_warning(name, value) for name, value in given.items()}
     given = {name: value for name, value in given.items() if not warnings[name]}
     known = {name for name, each in names.items() if each.input not in ("app", "config", "env_file")}
     for name in given:
         if name not in known:
-            raise TypeError(f"there is no setting {name!r}{_explain_name(name, known, names)}")
-    # Callers with a signature of their own hand on None for what they were not given.
+            raise TypeError(f"unknown setting {name!r}{_explain_name(name, known, names)}")
+    # Callers with a signature of their own pass None for arguments that were not given.
     values = (Given(name, value, name, "") for name, value in given.items() if value is not None)
     for warning in filter(None, warnings.values()):
         warn_caller(warning)
@@ -147,8 +147,8 @@ def values_from(given: Mapping[str, object], names: Names) -> Layer:
 
 
 def warn_caller(text: str) -> None:
-    """Warns about the line outside of this package that has led here."""
-    import warnings  # Only on this way.
+    """Issues a warning about the line that called this package."""
+    import warnings  # Late: warnings are rare.
 
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ianus":
@@ -157,9 +157,9 @@ def warn_caller(text: str) -> None:
 
 
 def _explain_name(name: str, known: Iterable[str], names: Names) -> str:
-    """What is to be said from Python about a name that is not in `known`."""
+    """Returns the end of the error message about a name that is not in `known`."""
     if name in names and names[name].input in ("config", "env_file"):
-        return ": it is read by the command only; ianus.settings.sources.read_sources() does it"
+        return ": only the command reads it; use ianus.settings.sources.read_sources()"
     if known_elsewhere := hint(name):
         return f". {known_elsewhere}"
     near = closest_match(name, known)

@@ -1,7 +1,7 @@
 """Relative paths of settings, resolved when the server starts.
 
 An application may change the current directory (os.chdir()) while it is loaded or later, and log files are opened after
-that. What the user wrote is meant relative to the directory in which the server was started.
+that. Relative paths mean the directory in which the server was started.
 """
 # ruff: noqa: PTH109, PTH117, PTH118  (pathlib takes 5 ms to import)
 
@@ -18,7 +18,7 @@ _PATH_PARSERS = (values.path, values.log_file)
 
 
 def resolve_paths(settings: Settings) -> Settings:
-    """The settings with every path absolute, but for those of sockets.
+    """Returns the settings with every path absolute, except those of sockets.
 
     A socket's path has at most 107 bytes, so it is used as it was written; the listener resolves it when it is opened.
     """
@@ -33,7 +33,7 @@ def resolve_paths(settings: Settings) -> Settings:
 
 
 def resolve_sockets(settings: Settings) -> Settings:
-    """The settings with paths of sockets absolute too, if they are not too long then."""
+    """Returns the settings with absolute paths of sockets, if those are not too long."""
     bind = tuple(
         values.UnixBind(path)
         if isinstance(each, values.UnixBind) and len(os.fsencode(path := _resolve(each.path))) <= MAX_SOCKET_PATH_BYTES
@@ -50,5 +50,5 @@ def _resolve(path: str) -> str:
         joined = os.path.join(os.getcwd(), path)
     except OSError:
         return path  # The current directory was removed.
-    # Behind a link, `..` is not the directory that the text says.
+    # After a link, `..` is not the parent directory in the text.
     return joined if ".." in path.split("/") else os.path.normpath(joined)

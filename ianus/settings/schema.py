@@ -1,11 +1,11 @@
 """The table of settings: each is declared once, here, and nowhere else.
 
-A field of Settings carries all that is to be known about a setting: default, kind of value, unit, help text,
-the names that other servers have for it. The command line is built from it (cli.py), files and the environment
-are read by it (sources.py), values are checked and printed by it, and docs/settings.md is made of it (page.py).
+A field of Settings has everything about a setting: default, parser, unit, description, and its names in other servers.
+The command line is built from it (cli.py), and docs/settings.md is written from it (docs_page.py). Values of files and
+the environment are checked and printed by it (sources.py, toml_dump.py).
 
-Settings are plain immutable data. Nothing here opens, imports or starts anything, and nothing of the house
-but errors.py is imported, so that any process may load it cheaply.
+Settings are plain immutable data. Nothing here opens, imports or starts anything. Of the other folders only errors.py
+is imported, so that any process can load the table at little cost.
 """
 
 import dataclasses
@@ -19,37 +19,38 @@ from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
 from ianus.settings.values import Bind, Header, Mount, TcpBind
 
-LISTENING = "Listening"
-APPLICATION = "Application"
-WSGI = "WSGI applications"
-WEBSOCKET = "WebSocket"
-WORKERS = "Worker processes"
-STOPPING = "Starting and stopping"
-DEADLINES = "Deadlines"
+# The headings of the help page and of docs/settings.md, in the order of both.
+APPLICATION = "Application and address"
+WORKERS = "Workers"
+WSGI = "WSGI and threads"
+TIMEOUTS = "Timeouts"
 LIMITS = "Limits"
 RESPONSES = "Responses"
+WEBSOCKET = "WebSocket"
 LOGGING = "Logging"
+PROCESS = "Process"
 DEVELOPMENT = "Development"
-SYSTEM = "Operating system"
-SOURCES = "Sources of settings"
+CONFIGURATION = "Configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to serve. Times are in seconds, sizes in bytes; 0 stands for no limit where the table says so.
+    """The values of all settings. Times are in seconds, sizes in bytes; the table names the meaning of 0.
 
-    Only what is given here counts: no file and no variable of the environment is read. What the command reads
-    besides its line is had from `ianus.settings.sources.read_sources()`.
+    Only the given values count: no file and no variable of the environment is read.
+    `ianus.settings.sources.read_sources()` reads those.
 
-    Raises SettingError for a value that a setting cannot have.
+    Raises SettingError for an invalid value.
     """
 
     bind: tuple[Bind, ...] = field(
         (TcpBind(values.DEFAULT_HOST, values.DEFAULT_PORT),),
         values.bind,
-        LISTENING,
-        "Listen here: HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N. PORT alone is 127.0.0.1:PORT, an empty"
-        " HOST every interface, port 0 any free one. [::] takes IPv4 connections too.",
+        APPLICATION,
+        "Listen on HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N.",
+        "PORT alone is 127.0.0.1:PORT, an empty HOST is every interface, port 0 is any free port. [::] accepts IPv4"
+        " connections too.",
+        common=True,
         metavar="ADDRESS",
         short="-b",
         repeatable=True,
@@ -63,60 +64,68 @@ class Settings:
     uds_permissions: int | None = field(
         None,
         values.permissions,
-        LISTENING,
-        "Permissions of Unix sockets, such as 660; without it 666, so that every user can connect, less --umask if"
-        " that is set.",
+        APPLICATION,
+        "Permissions of Unix sockets, such as 660.",
+        "The default is 666 without the bits of --umask, so that every user can connect.",
         metavar="OCTAL",
         to_text="{:o}".format,
     )
     backlog: int = count(
-        2048, LISTENING, "How many connections may wait to be accepted; the system may allow fewer.", minimum=1
+        2048,
+        APPLICATION,
+        "Maximum number of connections that wait to be accepted.",
+        "The kernel may allow fewer.",
+        minimum=1,
     )
-
     mount: tuple[Mount, ...] = field(
         (),
         values.mount,
         APPLICATION,
-        "Serve another application under this path, such as /api=api:app. Of several the longest path counts;"
-        " APP has the rest.",
+        "Serve another application below a path, such as /api=api:app.",
+        "The longest matching path wins; APP serves all other paths.",
         metavar="/PATH=APP",
         repeatable=True,
         to_text=values.mount_to_text,
     )
-    factory: bool = flag(False, APPLICATION, "APP is a function that makes the application: call it.", aliases="call")
+    factory: bool = flag(False, APPLICATION, "Call APP to create the application.", common=True, aliases="call")
     app_dir: str = path(
         ".",
         APPLICATION,
-        "Look for the application's modules here first.",
+        "Import the application from this directory first.",
+        common=True,
         metavar="DIR",
         aliases="chdir pythonpath working_dir",
     )
     interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = choice(
         "auto",
         APPLICATION,
-        "What APP speaks; auto looks at its parameters, asgi is either version.",
-        "auto asgi asgi3 asgi2 wsgi",
+        "Interface of the application.",
+        "auto inspects the parameters of the application; asgi is version 2 or 3.",
+        names="auto asgi asgi3 asgi2 wsgi",
         parse=values.interface,
     )
     loop: Literal["auto", "asyncio", "uvloop"] = choice(
         "auto",
         APPLICATION,
-        "The event loop; auto is uvloop where it is installed and an ASGI application is served.",
-        "auto asyncio uvloop",
+        "Event loop of ASGI applications.",
+        "auto is uvloop if it is installed and an ASGI application is served.",
+        names="auto asyncio uvloop",
         aliases="asgi_loop",
     )
     lifespan: Literal["auto", "on", "off"] = choice(
         "auto",
         APPLICATION,
-        "Tell ASGI applications of start and stop; auto goes on without if one does not know these events.",
-        "auto on off",
+        "Send lifespan events (start and stop) to ASGI applications.",
+        "auto continues without them if an application does not support them.",
+        names="auto on off",
         aliases="asgi_lifespan",
     )
     root_path: str = field(
         "",
         values.root_path,
         APPLICATION,
-        "The path under which a proxy serves the application and which it strips, such as /api.",
+        "Path prefix that a proxy strips from requests, such as /api.",
+        common=True,
         metavar="PATH",
         aliases="url_path_prefix url_prefix",
     )
@@ -124,117 +133,17 @@ class Settings:
         "",
         values.root_path,
         APPLICATION,
-        "The same for a proxy that leaves it in the requests.",
+        "Path prefix that a proxy keeps in requests, such as /api.",
         metavar="PATH",
-    )
-
-    threads: int | Literal["auto"] = field(
-        "auto",
-        values.threads,
-        WSGI,
-        "Most requests that WSGI applications are called for at once, and 1 is strictly one after the other; auto"
-        " takes as many threads as they block, up to --max-threads.",
-        metavar="auto|N",
-        aliases="blocking_threads",
-    )
-    max_threads: int = count(64, WSGI, "Most threads of --threads auto.", minimum=1, maximum=values.MAX_THREADS)
-    switch_interval: float = seconds(
-        0.001,
-        WSGI,
-        "How long a thread may run Python code while another one waits to.",
-        zero_means="Python's own",
-    )
-    stuck_report_after: float = seconds(
-        30.0, WSGI, "Log once where a call is that has not returned after this time.", zero_means="never"
-    )
-    request_buffer: int = size(
-        1 << 18,
-        WSGI,
-        "Most of a request's body that is kept in memory; a larger one goes to a temporary file.",
-        aliases="inbuf_overflow post_buffering",
-    )
-    response_buffer: int = size(
-        1 << 20, WSGI, "Most of a response that may wait for a slow client before the thread waits too."
-    )
-    spool_dir: str = path(
-        "",
-        WSGI,
-        "Where temporary files are; without it, where the system has them.",
-        metavar="DIR",
-    )
-    limit_spool: int = size(
-        8 << 30, WSGI, "Largest sum of all temporary files; a request beyond it is answered 503.", zero_means="no limit"
-    )
-    header_map: Literal["drop", "dangerous"] = choice(
-        "drop",
-        WSGI,
-        "What becomes of fields with a _ in their names, which an environ has under the same names as others with"
-        " a -: they are dropped, or dangerously kept.",
-        "drop dangerous",
-    )
-
-    ws: Literal["auto", "none"] = choice(
-        "auto",
-        WEBSOCKET,
-        "Whether ASGI applications are asked for WebSockets; with none a handshake is a request like any other."
-        " Names of libraries, as Uvicorn has them, are auto.",
-        "auto none",
-        parse=values.websockets,
-    )
-    ws_max_size: int = size(
-        16 << 20,
-        WEBSOCKET,
-        "Largest message, inflated; a larger one closes its connection with code 1009.",
-        zero_means="no limit",
-        aliases="websocket_max_message_size",
-    )
-    ws_max_queue: int = count(
-        32,
-        WEBSOCKET,
-        "Most messages that wait for the application before no more are read.",
-        minimum=1,
-        maximum=1 << 16,
-    )
-    ws_ping_interval: float = seconds(
-        20.0,
-        WEBSOCKET,
-        "How long nothing may come before a ping asks whether the client is there.",
-        zero_means="never",
-        aliases="websocket_ping_interval",
-    )
-    ws_ping_timeout: float = seconds(
-        20.0,
-        WEBSOCKET,
-        "How long nothing may come behind a ping before the connection is closed.",
-        zero_means="no limit",
-        aliases="websocket_ping_timeout",
-    )
-    ws_close_timeout: float = seconds(
-        10.0, WEBSOCKET, "How long a client may take to answer a close.", zero_means="it is not waited for"
-    )
-    ws_per_message_deflate: bool = flag(
-        True, WEBSOCKET, "Compress messages for clients that offer it.", aliases="websocket_per_message_deflate"
-    )
-    ws_deflate_level: int = count(
-        1,
-        WEBSOCKET,
-        "How hard to compress: 9 takes several times the CPU of 1 for messages that are a little smaller.",
-        minimum=1,
-        maximum=9,
-    )
-    limit_websockets: int = count(
-        0,
-        WEBSOCKET,
-        "Most WebSockets that applications serve at once; further ones are answered 503. They do not count for"
-        " --limit-concurrency.",
-        zero_means="no limit",
     )
 
     workers: int | Literal["auto"] = field(
         1,
         values.workers,
         WORKERS,
-        "How many processes serve; auto is one for each CPU that they may use.",
+        "Number of worker processes.",
+        "auto is one for each CPU that the server may use.",
+        common=True,
         metavar="auto|N",
         short="-w",
         variable="WEB_CONCURRENCY",
@@ -243,24 +152,27 @@ class Settings:
     preload: bool = flag(
         False,
         WORKERS,
-        "Load the application once, in a process that the workers are copies of; they share its memory.",
+        "Load the application once and fork the workers from it.",
+        "The workers share the memory of the loaded application.",
+        common=True,
         aliases="preload_app",
     )
     timeout: float = seconds(
         30.0,
         WORKERS,
-        "How long a worker may do nothing at all before it is replaced; a request may take longer.",
+        "Maximum time without any progress before a worker is replaced.",
+        "A single request may take longer.",
         zero_means="never",
         short="-t",
         aliases="timeout_worker_healthcheck",
     )
     max_requests: int = count(
-        0, WORKERS, "Replace a worker after so many requests.", zero_means="never", aliases="limit_max_requests"
+        0, WORKERS, "Replace a worker after this number of requests.", zero_means="never", aliases="limit_max_requests"
     )
     max_requests_jitter: int = count(
         0,
         WORKERS,
-        "Most requests to add to that, at random for each worker.",
+        "Maximum random addition to --max-requests for each worker.",
         zero_means="none",
         aliases="limit_max_requests_jitter",
     )
@@ -268,90 +180,161 @@ class Settings:
         0.0, WORKERS, "Replace a worker after this time.", zero_means="never", aliases="max_worker_lifetime"
     )
     workers_lifetime_jitter: float = seconds(
-        0.0, WORKERS, "Most time to add to that, at random for each worker.", zero_means="none"
+        0.0, WORKERS, "Maximum random addition to --workers-lifetime for each worker.", zero_means="none"
     )
     workers_max_rss: int = mebibytes(
-        0, WORKERS, "Replace a worker that has more memory resident.", zero_means="never", aliases="reload_on_rss"
+        0,
+        WORKERS,
+        "Replace a worker whose resident memory exceeds this size.",
+        zero_means="never",
+        aliases="reload_on_rss",
     )
     workers_max_rss_jitter: int = mebibytes(
-        0, WORKERS, "Most memory to add to that, at random for each worker.", zero_means="none"
+        0, WORKERS, "Maximum random addition to --workers-max-rss for each worker.", zero_means="none"
     )
     hooks: str = field(
         "",
         values.module,
         WORKERS,
-        "Call the functions of this module at turns in the life of the server and its workers (ianus.hooks).",
+        "Module whose functions are called when the server or a worker changes.",
+        "The functions are described in docs/hooks.md.",
         metavar="MODULE",
     )
 
-    timeout_lifespan_startup: float = seconds(60.0, STOPPING, "How long the application may take to start.")
-    timeout_lifespan_shutdown: float = seconds(30.0, STOPPING, "How long the application may take to clean up.")
-    timeout_graceful_shutdown: float = seconds(
-        30.0,
-        STOPPING,
-        "How long requests in flight may take to finish once the server was asked to stop.",
-        aliases="graceful_timeout workers_kill_timeout",
+    threads: int | Literal["auto"] = field(
+        "auto",
+        values.threads,
+        WSGI,
+        "Maximum number of concurrent WSGI calls in a worker.",
+        "1 calls applications strictly one after the other. auto starts threads as calls block, at most --max-threads.",
+        common=True,
+        metavar="auto|N",
+        aliases="blocking_threads",
     )
-    timeout_drain_idle: float = seconds(
-        2.0,
-        STOPPING,
-        "How long an idle connection of a worker that is replaced is left for one more request.",
-        zero_means="it is closed at once",
+    max_threads: int = count(
+        64, WSGI, "Maximum number of threads for --threads auto.", minimum=1, maximum=values.MAX_THREADS
+    )
+    switch_interval: float = seconds(
+        0.001,
+        WSGI,
+        "Time that a thread runs Python code while another one waits to run.",
+        zero_means="Python's own",
+    )
+    stuck_report_after: float = seconds(
+        30.0, WSGI, "Log the stack of a WSGI call that runs longer than this time.", zero_means="never"
+    )
+    request_buffer: int = size(
+        1 << 18,
+        WSGI,
+        "Maximum size of a request body in memory; a temporary file holds the rest.",
+        aliases="inbuf_overflow post_buffering",
+    )
+    response_buffer: int = size(
+        1 << 20,
+        WSGI,
+        "Maximum size of queued output before the thread of a response waits.",
+        "Output is queued while the client is slow.",
+    )
+    spool_dir: str = path(
+        "",
+        WSGI,
+        "Directory of temporary files for request bodies.",
+        "The default is the system's directory.",
+        metavar="DIR",
+    )
+    limit_spool: int = size(
+        8 << 30,
+        WSGI,
+        "Maximum total size of temporary files.",
+        "A request that exceeds it is answered with 503.",
+        zero_means="no limit",
+    )
+    header_map: Literal["drop", "dangerous"] = choice(
+        "drop",
+        WSGI,
+        "Drop request fields with _ in their names, or keep them.",
+        "In an environ they have the same key as fields with a - in that place, so a client can use them to forge"
+        " such fields.",
+        names="drop dangerous",
     )
 
     timeout_request_header: float = seconds(
         10.0,
-        DEADLINES,
-        "How long a request's head may take, from its first byte to its last.",
+        TIMEOUTS,
+        "Maximum time to receive a request head, counted from its first byte.",
         aliases=(Alias("http1_header_read_timeout", values.milliseconds),),
     )
     timeout_keep_alive: float = seconds(
-        75.0, DEADLINES, "How long a connection may wait for its first or next request.", aliases="keep_alive"
+        75.0, TIMEOUTS, "Maximum time that a connection waits for its next request.", aliases="keep_alive"
     )
     timeout_request_body: float = seconds(
         30.0,
-        DEADLINES,
-        "How long a request's body may pause while there is room for more of it.",
+        TIMEOUTS,
+        "Maximum time between two parts of a request body.",
+        "Time in which the server does not read the body is not counted.",
         aliases="read_timeout",
     )
-    timeout_write: float = seconds(
-        60.0, DEADLINES, "How long a client may read nothing of a response that waits for it."
+    timeout_write: float = seconds(60.0, TIMEOUTS, "Maximum time in which a client reads nothing of a response.")
+    timeout_lifespan_startup: float = seconds(60.0, TIMEOUTS, "Maximum time for the startup of an ASGI application.")
+    timeout_lifespan_shutdown: float = seconds(30.0, TIMEOUTS, "Maximum time for the shutdown of an ASGI application.")
+    timeout_graceful_shutdown: float = seconds(
+        30.0,
+        TIMEOUTS,
+        "Maximum time for requests in flight to finish when the server stops.",
+        common=True,
+        aliases="graceful_timeout workers_kill_timeout",
+    )
+    timeout_drain_idle: float = seconds(
+        2.0,
+        TIMEOUTS,
+        "Time that a replaced worker keeps idle connections for one more request.",
+        zero_means="close at once",
     )
 
-    limit_request_line: int = size(8192, LIMITS, "Largest request line.", minimum=64, maximum=1 << 20)
-    limit_request_field_size: int = size(16384, LIMITS, "Largest single header field.", minimum=64, maximum=1 << 20)
+    limit_request_line: int = size(8192, LIMITS, "Maximum size of a request line.", minimum=64, maximum=1 << 20)
+    limit_request_field_size: int = size(
+        16384, LIMITS, "Maximum size of one header field.", minimum=64, maximum=1 << 20
+    )
     limit_request_fields_size: int = size(
         65536,
         LIMITS,
-        "Largest sum of all header fields.",
+        "Maximum total size of the header fields of a request.",
         minimum=64,
         maximum=1 << 24,
         aliases="h11_max_incomplete_event_size",
     )
-    limit_request_fields: int = count(100, LIMITS, "Most header fields of a request.", minimum=1, maximum=10000)
+    limit_request_fields: int = count(
+        100, LIMITS, "Maximum number of header fields of a request.", minimum=1, maximum=10000
+    )
     max_request_body_size: int = size(
-        1 << 30, LIMITS, "Largest request body.", zero_means="no limit", aliases="limit_post"
+        1 << 30, LIMITS, "Maximum size of a request body.", zero_means="no limit", aliases="limit_post"
     )
     limit_body_rate: int = size(
         240,
         LIMITS,
-        "Slowest average rate of a request body.",
+        "Minimum average rate of a request body.",
         maximum=2**31 - 1,
         unit="bytes a second",
         zero_means="no limit",
     )
     limit_body_rate_grace: float = seconds(
-        10.0, LIMITS, "How long after its start a body's average rate is not judged.", zero_means="no grace"
+        10.0, LIMITS, "Time from the start of a body before its rate is checked.", zero_means="no grace"
     )
     limit_concurrency: int = count(
         0,
         LIMITS,
-        "Most requests in flight, with work behind a response; further ones are answered 503.",
+        "Maximum number of requests in flight in a worker.",
+        "A request whose response is complete counts while its application still runs. Further requests are answered"
+        " with 503.",
         zero_means="no limit",
         aliases="backpressure worker_connections connection_limit",
     )
     limit_connections: int = count(
-        0, LIMITS, "Most open connections; further ones wait in the backlog.", zero_means="no limit"
+        0,
+        LIMITS,
+        "Maximum number of open connections of a worker.",
+        "Further connections wait in the backlog.",
+        zero_means="no limit",
     )
 
     date_header: bool = flag(True, RESPONSES, "Add a Date field.")
@@ -360,7 +343,7 @@ class Settings:
         (),
         values.header,
         RESPONSES,
-        "Add this field to every response.",
+        "Add a field to every response.",
         metavar="'NAME: VALUE'",
         repeatable=True,
         separator="\n",
@@ -371,31 +354,96 @@ class Settings:
         "",
         values.field_name,
         RESPONSES,
-        "The field with a request's id, such as x-request-id: taken from the request or made, and sent back.",
+        "Field that carries the id of a request, such as x-request-id.",
+        "The id is taken from the request, or created if there is none, and sent with the response.",
         metavar="NAME",
     )
-
-    sendfile: bool = flag(True, RESPONSES, "Have the kernel send the files of WSGI applications (wsgi.file_wrapper).")
+    sendfile: bool = flag(
+        True, RESPONSES, "Send files of WSGI applications with the kernel's sendfile().", "This is wsgi.file_wrapper."
+    )
     asgi_sendfile: bool = flag(
         False,
         RESPONSES,
-        "Offer ASGI applications to have the kernel send files (pathsend and zerocopysend); their middleware has to"
-        " know these messages.",
+        "Offer sendfile() to ASGI applications (pathsend and zerocopysend).",
+        "Middleware of the application must support these messages.",
     )
     early_hints: bool = flag(
-        False, RESPONSES, "Offer early hints (status 103) to applications; clients and proxies have to know them."
+        False,
+        RESPONSES,
+        "Offer early hints (status 103) to applications.",
+        "Clients and proxies must support them.",
     )
 
-    access_log: bool = flag(True, LOGGING, "Write a line for each response.")
+    ws: Literal["auto", "none"] = choice(
+        "auto",
+        WEBSOCKET,
+        "Accept WebSocket handshakes for ASGI applications.",
+        "With none, a handshake is an ordinary request. Names of libraries, as in Uvicorn, mean auto.",
+        names="auto none",
+        parse=values.websockets,
+    )
+    ws_max_size: int = size(
+        16 << 20,
+        WEBSOCKET,
+        "Maximum size of a message after decompression.",
+        "A larger message closes its connection with code 1009.",
+        zero_means="no limit",
+        aliases="websocket_max_message_size",
+    )
+    ws_max_queue: int = count(
+        32,
+        WEBSOCKET,
+        "Maximum number of messages that wait for the application.",
+        "At this number the server pauses reading from the connection.",
+        minimum=1,
+        maximum=1 << 16,
+    )
+    ws_ping_interval: float = seconds(
+        20.0,
+        WEBSOCKET,
+        "Time without input before a ping is sent.",
+        zero_means="never",
+        aliases="websocket_ping_interval",
+    )
+    ws_ping_timeout: float = seconds(
+        20.0,
+        WEBSOCKET,
+        "Maximum time without input after a ping before the connection is closed.",
+        zero_means="no limit",
+        aliases="websocket_ping_timeout",
+    )
+    ws_close_timeout: float = seconds(
+        10.0, WEBSOCKET, "Maximum time for a client to answer a close frame.", zero_means="do not wait"
+    )
+    ws_per_message_deflate: bool = flag(
+        True, WEBSOCKET, "Compress messages for clients that offer it.", aliases="websocket_per_message_deflate"
+    )
+    ws_deflate_level: int = count(
+        1,
+        WEBSOCKET,
+        "Compression level of messages, from 1 (fastest) to 9 (smallest).",
+        "9 takes several times the CPU time of 1, and its messages are only a little smaller.",
+        minimum=1,
+        maximum=9,
+    )
+    limit_websockets: int = count(
+        0,
+        WEBSOCKET,
+        "Maximum number of open WebSockets of a worker.",
+        "Further handshakes are answered with 503. WebSockets do not count for --limit-concurrency.",
+        zero_means="no limit",
+    )
+
+    access_log: bool = flag(True, LOGGING, "Log each response.", common=True)
     access_logfile: str = path(
-        "-", LOGGING, "Where these lines go; - is standard output.", metavar="FILE", parse=values.log_file
+        "-", LOGGING, "File of the access log; - is standard output.", metavar="FILE", parse=values.log_file
     )
     access_log_format: str = field(
         "",
         values.access_log_format,
         LOGGING,
-        "What these lines say, in the atoms of Gunicorn, such as '%(h)s \"%(r)s\" %(s)s'; without it they are in"
-        " the combined format, and the duration.",
+        "Format of the access log in Gunicorn's atoms, such as '%(h)s %(s)s'.",
+        "The default is the combined format with the duration.",
         metavar="FORMAT",
         aliases="access_logformat access_log_fmt",
     )
@@ -403,26 +451,31 @@ class Settings:
         (),
         values.utf8_text,
         LOGGING,
-        "Write no line for this path, or for all that begin like it if it ends in *, unless the response is an error.",
+        "Do not log responses for a path; a * at its end matches any rest.",
+        "Responses with an error status are logged all the same.",
         metavar="PATH",
         repeatable=True,
     )
     error_logfile: str = path(
         "-",
         LOGGING,
-        "Where the server's own messages go; - is standard error.",
+        "File of the server log; - is standard error.",
         metavar="FILE",
         parse=values.log_file,
         aliases="log_file error_log",
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = choice(
-        "info", LOGGING, "The least of the server's own messages that is written.", "critical error warning info debug"
+        "info",
+        LOGGING,
+        "Minimum level of server log messages.",
+        common=True,
+        names="critical error warning info debug",
     )
-    log_format: Literal["text", "json"] = choice("text", LOGGING, "How both logs are written.", "text json")
+    log_format: Literal["text", "json"] = choice("text", LOGGING, "Format of both logs.", names="text json")
     log_config: str = path(
         "",
         LOGGING,
-        "Configure Python's logging from this file: .ini, .json or .yaml.",
+        "Configure Python's logging from a .ini, .json or .yaml file.",
         metavar="FILE",
         aliases="log_config_json",
     )
@@ -430,18 +483,19 @@ class Settings:
         0,
         values.integer(0, 3_600_000, "milliseconds, such as 100"),
         LOGGING,
-        "Log where code of an ASGI application is that blocks the event loop for longer.",
+        "Log the stack of code that blocks the event loop longer than this time.",
         unit="milliseconds",
         zero_means="never",
         metavar="MS",
     )
 
-    pid_file: str = path("", SYSTEM, "Write the process id here.", metavar="FILE", aliases="pid pidfile")
+    pid_file: str = path("", PROCESS, "Write the process id to this file.", metavar="FILE", aliases="pid pidfile")
     user: str = field(
         "",
         values.account,
-        SYSTEM,
-        "Serve as this user, with all groups of theirs; root alone can, and binds the sockets before.",
+        PROCESS,
+        "Run the workers as this user, with all groups of the user.",
+        "Only root can do this. The sockets are opened before.",
         metavar="USER",
         short="-u",
         aliases="uid",
@@ -449,8 +503,8 @@ class Settings:
     group: str = field(
         "",
         values.account,
-        SYSTEM,
-        "Serve as this group in place of the user's own.",
+        PROCESS,
+        "Run the workers as this group in place of the user's own.",
         metavar="GROUP",
         short="-g",
         aliases="gid",
@@ -458,8 +512,9 @@ class Settings:
     umask: int | None = field(
         None,
         values.permissions,
-        SYSTEM,
-        "Permissions that new files do not get, such as 027; without it those of whoever starts the server.",
+        PROCESS,
+        "Permissions to remove from new files, such as 027.",
+        "The default is the mask with which the server was started.",
         metavar="OCTAL",
         to_text="{:o}".format,
         short="-m",
@@ -467,33 +522,35 @@ class Settings:
     process_name: str = field(
         "",
         values.text,
-        SYSTEM,
-        "What ps and top call the processes, in place of ianus; ps shows it if setproctitle is installed.",
+        PROCESS,
+        "Name of the processes in ps and top, in place of ianus.",
+        "ps shows it if setproctitle is installed.",
         metavar="NAME",
         short="-n",
         aliases="name proc_name",
     )
 
-    reload: bool = flag(False, DEVELOPMENT, "Start again whenever a file changes.")
+    reload: bool = flag(False, DEVELOPMENT, "Restart the workers when a file changes.", common=True)
     reload_dir: tuple[str, ...] = field(
         (),
         values.path,
         DEVELOPMENT,
-        "Watch this directory; without it, the one of --app-dir.",
+        "Watch the files of this directory.",
+        "The default is the directory of --app-dir.",
         metavar="DIR",
         repeatable=True,
         aliases="reload_dirs reload_paths",
     )
     reload_include: tuple[str, ...] = texts(
-        ("*.py",), DEVELOPMENT, "Watch files whose names are like this.", metavar="GLOB", aliases="reload_includes"
+        ("*.py",), DEVELOPMENT, "Watch files whose names match.", metavar="GLOB", aliases="reload_includes"
     )
     reload_exclude: tuple[str, ...] = texts(
-        (), DEVELOPMENT, "But not those whose names are like this.", metavar="GLOB", aliases="reload_excludes"
+        (), DEVELOPMENT, "Do not watch files whose names match.", metavar="GLOB", aliases="reload_excludes"
     )
     reload_delay: float = seconds(
         0.25,
         DEVELOPMENT,
-        "How long to wait for further changes before starting again.",
+        "Time to wait for further changes before a restart.",
         zero_means="no wait",
         aliases=(Alias("reload_tick", values.milliseconds),),
     )
@@ -510,21 +567,21 @@ class Settings:
         _check_mounts(self.mount)
         if self.root_path and self.root_path_kept:
             raise ConflictError(
-                ("root_path", "root_path_kept"), "{} is given together with {}; a proxy strips it or keeps it."
+                ("root_path", "root_path_kept"),
+                "{} is given together with {}; give one, since a proxy strips the prefix or keeps it.",
             )
         if self.access_log_format and self.log_format == "json":
             raise ConflictError(
-                ("access_log_format", "log_format"), "{} has no meaning with {} json; leave one of them out."
+                ("access_log_format", "log_format"), "{} has no effect with {} json; remove one of them."
             )
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":
-        """Settings with `given` in place of the defaults, each as text or as a native value.
+        """Makes settings with `given` in place of the defaults, each as text or as a native value.
 
-        The names may be aliases, host and port among them. None stands for what is not given.
+        The names may be aliases, and host and port. A value of None counts as not given.
 
-        Raises SettingError for a value that a setting cannot have and TypeError for a setting that does not
-        exist.
+        Raises SettingError for an invalid value and TypeError for a setting that does not exist.
         """
         return cls.from_layer(values_from(given, NAMES))
 
@@ -545,7 +602,7 @@ _init = Settings.__init__
 
 
 def _init_by_any_name(self: Settings, *values: Any, **given: Any) -> None:
-    """Settings(...): by the names that other servers use, too."""
+    """Creates Settings; accepts the names that other servers use, too."""
     if not given.keys() <= Settings.__dataclass_fields__.keys():
         given = {name: each.value for name, each in values_from(given, NAMES).items()}
     _init(self, *values, **given)
@@ -554,15 +611,13 @@ def _init_by_any_name(self: Settings, *values: Any, **given: Any) -> None:
 Settings.__init__ = _init_by_any_name  # type: ignore[method-assign]
 
 
-# What is said beside the settings proper: halves of an address, what to serve, and where the rest is said.
+# Inputs that are not fields of Settings: the halves of an address, the application, and files to read.
 EXTRA_INPUTS = {
-    "host": Setting(
-        values.host, "The host to listen on, where it is not --bind that says so.", LISTENING, metavar="HOST"
-    ),
+    "host": Setting(values.host, "Host to listen on, if --bind is not given.", APPLICATION, metavar="HOST"),
     "port": Setting(
         values.port,
-        "The port to listen on, where it is not --bind that says so.",
-        LISTENING,
+        "Port to listen on, if --bind is not given.",
+        APPLICATION,
         metavar="PORT",
         short="-p",
         variable="PORT",
@@ -570,15 +625,17 @@ EXTRA_INPUTS = {
     "app": Setting(values.text, "The application, as on the command line.", APPLICATION, metavar="APP"),
     "config": Setting(
         values.path,
-        "Read settings from this file, not from ianus.toml or from [tool.ianus] in pyproject.toml.",
-        SOURCES,
+        "Read settings from this TOML file.",
+        CONFIGURATION,
+        "The default is ianus.toml, or else [tool.ianus] in pyproject.toml.",
+        common=True,
         metavar="FILE",
         short="-c",
     ),
     "env_file": Setting(
         values.path,
-        "Set the variables in this file, unless they are set. May be repeated.",
-        SOURCES,
+        "Set the variables of this file that are not in the environment yet.",
+        CONFIGURATION,
         metavar="FILE",
         repeatable=True,
         aliases=(Alias("env_files"),),
@@ -587,13 +644,13 @@ EXTRA_INPUTS = {
 
 
 def table() -> Iterator[tuple[str, Setting, Any]]:
-    """(name, description, default) of every setting, in the order of the help page."""
+    """Yields (name, setting, default) of every setting, in the order of the help page."""
     for each in dataclasses.fields(Settings):
         yield each.name, each.metadata["setting"], each.default
 
 
 def inputs() -> Iterator[tuple[str, Setting]]:
-    """(name, description) of everything that a source can say."""
+    """Yields (name, setting) of every input that a source can give."""
     for name, setting, _ in table():
         yield name, setting
     yield from EXTRA_INPUTS.items()
@@ -605,7 +662,7 @@ NAMES = index_names(inputs())
 
 def _check_binds(binds: tuple[Bind, ...]) -> None:
     if not binds:
-        raise SettingError("bind", "there is no address to listen on; give at least one.")
+        raise SettingError("bind", "no address to listen on; give at least one.")
     for index, each in enumerate(binds):
         if each in binds[:index] and not (isinstance(each, TcpBind) and each.port == 0):
             raise SettingError("bind", f"{each} is given twice; remove one.")

@@ -1,8 +1,8 @@
-"""Where settings come from, and which of them counts.
+"""The sources of settings, and their priority.
 
-Each source is read into a layer: the values that it gives, checked, by the settings' names. Of two layers the
-upper one counts: the command line, variables IANUS_*, the file, and last the variables that many programs read
-(PORT, WEB_CONCURRENCY). What none of them says has its default. With every value goes where it came from.
+Each source is read into a layer: its values, checked, by the settings' names. The priority of the layers, from the
+highest: the command line, variables IANUS_*, the file, and the variables that many programs read (PORT,
+WEB_CONCURRENCY). All other settings have their defaults. Every value carries its origin.
 """
 # ruff: noqa: PTH113, PTH119, PTH123  (pathlib takes 5 ms to import)
 
@@ -22,17 +22,17 @@ PREFIX = "IANUS_"
 FILE = "ianus.toml"
 PROJECT_FILE = "pyproject.toml"
 
-# Variables with our prefix that are no settings: those of a build, and what Kubernetes sets in every container
-# if there is a service of our name (IANUS_SERVICE_HOST, IANUS_PORT_80_TCP_ADDR, and IANUS_PORT=tcp://...).
+# Variables with our prefix that are not settings: those of a build, and those that Kubernetes sets in every container
+# if a service has our name (IANUS_SERVICE_HOST, IANUS_PORT_80_TCP_ADDR, and IANUS_PORT=tcp://...).
 FOREIGN = r"IANUS_(ASAN|BUILD|COMPILE|DEBUG|HANDOVER|SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)=.*|IANUS_PORT=\w+://.*"
 
 
 class Configuration(NamedTuple):
-    """What all sources together say.
+    """The merged values of all sources.
 
-    app: what to serve; "" where nothing says so.
-    origins: where each value came from that is not a default, by the setting's name.
-    warnings: what should be told, a template each.
+    app: the name of the application; "" if no source gives it.
+    origins: the origin of each value that is not a default, by the setting's name.
+    warnings: a sentence each.
     """
 
     app: str
@@ -42,17 +42,17 @@ class Configuration(NamedTuple):
 
 
 class Reader:
-    """Reads all sources, any number of times: each time as if nothing of an --env-file had come into the environment.
+    """Reads all sources, any number of times, each time without the variables that an --env-file has set.
 
-    collect: reads them once.
+    collect: reads all sources once.
     """
 
     def __init__(self, collect: Callable[[], Configuration]) -> None:
         self._collect = collect
-        self._loaded: dict[str, str] = {}  # what an --env-file has set
+        self._loaded: dict[str, str] = {}  # variables that an --env-file has set
 
     def read(self) -> Configuration:
-        """What they say now. Raises StartupError; then the environment is as it was."""
+        """Reads all sources. Raises StartupError, and then restores the environment."""
         before = dict(os.environ)
         for name in self._loaded:
             os.environ.pop(name, None)
@@ -67,17 +67,17 @@ class Reader:
         return configuration
 
     def environment(self) -> dict[str, str]:
-        """The environment without that: what this program was started with, and another one is to be."""
+        """Returns the environment without those variables, for another server that this one starts."""
         return {name: value for name, value in os.environ.items() if self._loaded.get(name) != value}
 
 
 def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] = os.environ) -> Configuration:
-    """The settings that all sources say, among them a file in the current directory.
+    """Reads the settings from all sources, including a file in the current directory.
 
-    line: what stands on the command line.
+    line: the values of the command line.
     environ: the environment; gets the variables of an --env-file.
 
-    Raises SettingError for what cannot be understood and StartupError where something is not installed.
+    Raises SettingError for invalid input, and StartupError if a needed package is not installed.
     """
     upper = make_layer(line, NAMES)
     early = make_layer(_variables(environ), NAMES) | upper
@@ -99,7 +99,7 @@ def read_sources(line: Iterable[Given] = (), environ: MutableMapping[str, str] =
 
 
 def settings_to_serve(given: Mapping[str, object]) -> Settings:
-    """Makes the settings of Settings.from_values(), and warns of values that change nothing without others."""
+    """Makes the settings of Settings.from_values(), and warns of values that have no effect without others."""
     merged = values_from(given, NAMES)
     for warning in _without_effect(merged):
         warn_caller(warning)
@@ -110,7 +110,7 @@ def settings_to_serve(given: Mapping[str, object]) -> Settings:
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[Given]:
-    """The settings in the environment. An empty variable counts as one that is not set."""
+    """Yields the settings in the environment. An empty variable counts as not set."""
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and value and name in NAMES and not _is_foreign(variable, value):
@@ -129,22 +129,22 @@ def _is_foreign(variable: str, value: str) -> bool:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    """What may be mistyped. No errors: the environment is shared, and a variable may be meant for others."""
+    """Yields warnings of names that may be mistyped. They are not errors: other programs may use such variables."""
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in NAMES and not _is_foreign(variable, value):
-            yield f"{variable} in the environment is no setting{_explain_variable(name)}"
+            yield f"{variable} in the environment is not a setting{_explain_variable(name)}"
 
 
 def _without_effect(merged: Layer) -> Iterator[str]:
-    """Yields warnings of jitters without their limit, and of a switch that had more effect once.
+    """Yields warnings of jitters without their limit, and of a switch whose effect has become smaller.
 
     A limit that is turned off (0) may keep its jitter.
     """
     for name, given in merged.items():
         limit = name.removesuffix("_jitter")
         if limit != name and limit not in merged:
-            yield f"{as_written(given)} changes nothing without {limit.replace('_', '-')}."
+            yield f"{as_written(given)} has no effect without {limit.replace('_', '-')}."
     if "sendfile" in merged and merged["sendfile"].value and "asgi_sendfile" not in merged:
         yield (
             f"{as_written(merged['sendfile'])} is for WSGI applications. ASGI applications send files with the kernel"
@@ -156,11 +156,11 @@ def _explain_variable(name: str) -> str:
     if known_elsewhere := hint(name):
         return f". {known_elsewhere}"
     near = closest_match(name, NAMES)
-    return f"; did you mean {PREFIX}{near.upper()}?" if near else "; see `ianus --help`."
+    return f"; did you mean {PREFIX}{near.upper()}?" if near else "; see `ianus --help-all`."
 
 
 def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> Iterator[Given]:
-    """Those that other programs read too; what they say of settings in `decided` is not even looked at."""
+    """Yields settings from variables that other programs read too, except the settings in `decided`."""
     for name, setting in inputs():
         value = environ.get(setting.variable, "")
         if value and name not in decided and not (name == "port" and "bind" in decided):
@@ -168,9 +168,9 @@ def _common_variables(environ: Mapping[str, str], decided: Container[str]) -> It
 
 
 def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
-    """Sets the variables in the files of `named`, unless they are set. Of two files the later one counts."""
+    """Sets the variables in the files of `named`, unless they are set. The later of two files wins."""
     try:
-        from dotenv import dotenv_values  # An extra, and dear.
+        from dotenv import dotenv_values  # An optional package that is expensive to import.
     except ImportError:
         raise StartupError(f"{named.label} needs python-dotenv. Install it (pip install python-dotenv).") from None
     found: dict[str, str | None] = {}
@@ -181,7 +181,7 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
         except OSError as error:
             raise SettingError(named.label, f"{path} cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise SettingError(named.label, f"{path} is not a text in UTF-8.") from None
+            raise SettingError(named.label, f"{path} is not UTF-8 text.") from None
     for variable, value in found.items():
         if value is None:
             continue
@@ -192,7 +192,7 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
 
 
 def _read_file(named: Given | None) -> Iterator[Given]:
-    """The settings in the file that is named, or else in the one that lies here, if any."""
+    """Yields the settings in the named file, or else in the file of the current directory, if any."""
     if named is not None:
         path, label = named.value, named.label
     else:
@@ -203,7 +203,7 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     is_project = os.path.basename(path) == PROJECT_FILE
     if named is not None and not path.endswith(".toml"):
         raise SettingError(
-            label, f'{path or "an empty name"} is no TOML file; settings are written as in `bind = "127.0.0.1:8000"`.'
+            label, f'{path or "an empty name"} is not a TOML file; write settings as in `bind = "127.0.0.1:8000"`.'
         )
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -211,9 +211,9 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     except OSError as error:
         raise SettingError(label, f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise SettingError(label, f"{path} is not a text in UTF-8.") from None
+        raise SettingError(label, f"{path} is not UTF-8 text.") from None
     if is_project and named is None and "ianus" not in text:
-        return  # Most projects have such a file, and parsing takes time.
+        return  # Many projects have such a file, and parsing takes time.
     content = _parse(text, path)
     if not is_project:
         yield from _entries(content, path, text)
@@ -223,35 +223,35 @@ def _read_file(named: Given | None) -> Iterator[Given]:
     if isinstance(settings, dict):
         yield from _entries(settings, f"{path} [tool.ianus]", "")
     elif settings is not None:
-        raise SettingError(label, f"{path}: tool.ianus is no table; settings stand under [tool.ianus].")
+        raise SettingError(label, f"{path}: tool.ianus is not a table; write settings under [tool.ianus].")
     elif named is not None:
-        raise SettingError(label, f"{path} has no table [tool.ianus].")
+        raise SettingError(label, f"{path} has no [tool.ianus] table.")
 
 
 def _unread_project_table() -> Iterator[str]:
-    """The warning that of two files with settings one is not read."""
+    """Yields a warning if two files have settings, of which one is ignored."""
     if not (os.path.isfile(FILE) and os.path.isfile(PROJECT_FILE)):
         return
     try:
         with open(PROJECT_FILE, encoding="utf-8", errors="replace") as stream:
             text = stream.read()
     except OSError:
-        return  # It is not ours.
+        return  # It cannot be read, so it has no settings.
     if re.search(r"^[ \t]*\[tool\.ianus\]", text, re.MULTILINE):
-        yield f"{PROJECT_FILE} [tool.ianus] is not read, because there is an {FILE}."
+        yield f"{PROJECT_FILE} [tool.ianus] is ignored, because {FILE} exists."
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:
-    import tomllib  # Only where there is a file.
+    import tomllib  # Late: only for a file.
 
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(path, f"is not valid TOML: {error}.") from None
     except ValueError:  # Python reads no number of more than 4300 digits.
-        raise SettingError(path, "has a number that is too long to be read.") from None
+        raise SettingError(path, "has a number with too many digits.") from None
     except RecursionError:
-        raise SettingError(path, "is nested too deeply to be read.") from None
+        raise SettingError(path, "is nested too deeply.") from None
 
 
 def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Given]:
@@ -260,19 +260,19 @@ def _entries(content: Mapping[str, object], path: str, text: str) -> Iterator[Gi
         origin = f"{path}:{text.count(chr(10), 0, line.start()) + 1}" if line else path
         name, label = key.replace("-", "_"), f"{origin}: {key}"
         if name == "config":
-            raise SettingError(label, "a file cannot name another one.")
+            raise SettingError(label, "a configuration file cannot name another one.")
         if name not in NAMES:
             raise SettingError(label, _unknown_key(name, value))
         if NAMES[name].setting.parse is permissions and not isinstance(value, str):
-            # The number 440 would be 0o670, and of 0o440 nothing is left to tell it from 288.
-            raise SettingError(label, 'octal digits have to stand in quotes here, as in "660".')
+            # As a number 440 would be 0o670, and 0o440 cannot be distinguished from 288.
+            raise SettingError(label, 'write octal digits in quotes, as in "660".')
         yield Given(name, value, label, origin)
 
 
 def _unknown_key(name: str, value: object) -> str:
     if isinstance(value, dict):
-        return f"is a table; settings stand at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
+        return f"is a table; write settings at the top of {FILE}, or in [tool.ianus] of {PROJECT_FILE}."
     if known_elsewhere := hint(name):
-        return f"there is no such setting. {known_elsewhere}"
+        return f"unknown setting. {known_elsewhere}"
     near = closest_match(name, NAMES)
-    return f"there is no such setting; {f'did you mean {near}?' if near else '`ianus --print-config` shows them all.'}"
+    return f"unknown setting; {f'did you mean {near}?' if near else 'see `ianus --help-all`.'}"

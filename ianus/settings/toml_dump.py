@@ -1,4 +1,4 @@
-"""A configuration as text that can be read back: what --print-config prints."""
+"""Formats a configuration as TOML, for --print-config."""
 
 import json
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration
 from ianus.settings.values import permissions
 
-COLUMN = 48  # where the origins begin
+COLUMN = 48  # the column of the origins
 
 
 def dump_toml(configuration: Configuration) -> str:
-    """Every setting with its value, as ianus.toml could have it, and where the value came from."""
+    """Formats every setting with its value, valid as ianus.toml, and the origin as a comment."""
     return "".join(f"{line}\n" for line in _lines(configuration))
 
 
@@ -29,7 +29,7 @@ def _lines(configuration: Configuration) -> Iterator[str]:
 
 
 def _line(name: str, literal: str, origin: str) -> str:
-    entry = f"{name} = {literal}" if literal else f"# {name} ="  # TOML cannot say that something is not set.
+    entry = f"{name} = {literal}" if literal else f"# {name} ="  # TOML has no null.
     return f"{entry:{COLUMN - 2}}  # {origin}"
 
 
@@ -40,10 +40,10 @@ def _literal(setting: Setting, value: object) -> str:
     if not texts:
         return ""
     is_bare = isinstance(value, bool) or (isinstance(value, int) and texts[0] == str(value))
-    is_bare &= setting.parse is not permissions  # The permissions 640 are no number 640.
+    is_bare &= setting.parse is not permissions  # The permissions 640 are not the number 640.
     return texts[0] if is_bare else _quoted(texts[0])
 
 
 def _quoted(text: str) -> str:
-    # Strings of JSON are strings of TOML, but for DEL, and characters that JSON need not escape.
+    # Strings of JSON are strings of TOML, except DEL, and characters that JSON does not need to escape.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,9 +1,9 @@
-"""The kinds of value that a setting can have.
+"""Parsers of the values of settings.
 
-A kind is a function: it takes what a source gave (text from a command line or the environment, a native value
-from a file or from Python) and returns the value that the server uses, or raises ValueError with a text that
-shows the value and says what would do. `integer`, `size`, `choice` and `number_or_auto` make kinds; the others
-are kinds themselves. Behind them stand the functions that write values as text which the kinds read back.
+A parser is a function. It takes the value of a source: text from a command line or the environment, a native value from
+a file or from Python. It returns the value that the server uses, or raises ValueError with a text that shows the value
+and names the remedy. `integer`, `size`, `choice` and `number_or_auto` make parsers; the others are parsers themselves.
+The functions at the end write values as text which the parsers read back.
 """
 
 import os
@@ -23,7 +23,7 @@ _SIZES = {"G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
 
 
 def format_value(value: object) -> str:
-    """A value that is not good, as a message shows it: as a file would have it, where that can be."""
+    """Formats an invalid value for a message: as in a TOML file, if TOML has such values."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -32,12 +32,12 @@ def format_value(value: object) -> str:
 
 
 def _in_quotes(value: object) -> str:
-    """How a number would have been text."""
+    """Returns the end of a message that shows how to write a number as text."""
     return f'; write it in quotes: "{format_value(value)}".' if isinstance(value, (int, float)) else "."
 
 
 def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[[object], int]:
-    """Whole numbers from `minimum` to `maximum`, both included."""
+    """Makes a parser of whole numbers from `minimum` to `maximum`, both included."""
 
     def check(value: object) -> int:
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
@@ -53,7 +53,7 @@ def integer(minimum: int = 0, maximum: int = 2**62, unit: str = "") -> Callable[
 
 
 def size(minimum: int, maximum: int) -> Parser:
-    """Whole numbers of bytes; as text also with K, M or G (KB, KiB, ...), which are powers of 1024."""
+    """Makes a parser of sizes in bytes; as text also with K, M or G (KB, KiB, ...), which are powers of 1024."""
     whole = integer(minimum, maximum, "bytes, such as 65536 or 64K")
 
     def check(value: object) -> object:
@@ -65,7 +65,7 @@ def size(minimum: int, maximum: int) -> Parser:
 
 
 def seconds(value: object) -> float:
-    """A time span of 0 or more; as text also with the unit ms, s, m or h."""
+    """Parses a time of at least 0; as text also with the unit ms, s, m or h."""
     number = value
     if isinstance(value, str):
         match = re.fullmatch(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(ms|[smh]?)", value)
@@ -73,19 +73,19 @@ def seconds(value: object) -> float:
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         raise ValueError(f"{format_value(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h.")
     if not 0 <= number < 1e9:  # NaN fails this too.
-        raise ValueError(f"{value} is out of range; a time is 0 or more.")
+        raise ValueError(f"{value} is out of range; a time is at least 0.")
     return float(number)
 
 
 def milliseconds(value: object) -> str:
-    """A time that was given as a plain number of milliseconds. Raises ValueError."""
+    """Converts a plain number of milliseconds to a time as text. Raises ValueError."""
     if not re.fullmatch(r"[0-9]{1,9}", str(value)):
         raise ValueError(f"{format_value(value)} is not a whole number of milliseconds.")
     return f"{value}ms"
 
 
 def boolean(value: object) -> bool:
-    """True or False; as text 1/0, true/false, yes/no, on/off."""
+    """Parses True or False; as text 1/0, true/false, yes/no, on/off."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -97,7 +97,7 @@ def boolean(value: object) -> bool:
 
 
 def choice(*names: str) -> Callable[[object], str]:
-    """One of `names`, which are in lower case; case does not matter."""
+    """Makes a parser that accepts one of `names`, in either case. names: in lower case."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value.lower() not in names:
@@ -108,7 +108,7 @@ def choice(*names: str) -> Callable[[object], str]:
 
 
 def interface(value: object) -> str:
-    """How the application is called."""
+    """Parses the interface of the application."""
     if value == "asginl":
         raise ValueError("'asginl' is asgi without a lifespan; write --interface asgi --lifespan off.")
     return _INTERFACES(value)
@@ -118,7 +118,7 @@ _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 
 
 def websockets(value: object) -> str:
-    """Whether WebSockets are spoken; the libraries that Uvicorn chooses among all mean that they are."""
+    """Parses --ws; the names of the libraries that Uvicorn offers all mean auto."""
     if isinstance(value, str) and value.lower() in ("websockets", "websockets-sansio", "wsproto"):
         return "auto"
     return _WEBSOCKETS(value)
@@ -128,7 +128,7 @@ _WEBSOCKETS = choice("auto", "none")
 
 
 def number_or_auto(counted: str, maximum: int) -> Callable[[object], int | Literal["auto"]]:
-    """1 to `maximum` of what is `counted`, or auto."""
+    """Makes a parser of numbers from 1 to `maximum`, or auto. counted: the noun for messages."""
     whole = integer(1, maximum)
 
     def check(value: object) -> int | Literal["auto"]:
@@ -137,7 +137,7 @@ def number_or_auto(counted: str, maximum: int) -> Callable[[object], int | Liter
         try:
             return whole(value)
         except ValueError:
-            # Elsewhere 0 is how a number is left to the server.
+            # In other servers 0 means that the server chooses the number.
             hint = "; write auto." if value in ("0", 0) and value is not False else "."
             raise ValueError(
                 f"{format_value(value)} is neither auto nor a number of {counted} from 1 to {maximum}{hint}"
@@ -152,33 +152,33 @@ workers = number_or_auto("processes", 10000)
 
 
 def text(value: object) -> str:
-    """Any text without a NUL, which no path can contain."""
+    """Parses text without a NUL, which no path can contain."""
     if not isinstance(value, str) or "\0" in value:
         raise ValueError(f"{format_value(value)} is not a text{_in_quotes(value)}")
     return value
 
 
 def path(value: object) -> str:
-    """A path as text, or any other that the system's functions take."""
+    """Parses a path, as text or os.PathLike."""
     return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def log_file(value: object) -> str:
-    """The path of a file, or - for a standard stream."""
+    """Parses the path of a file, or - for a standard stream."""
     if not (checked := path(value)):
-        raise ValueError("an empty name is no file; - is the terminal.")
+        raise ValueError("a file name cannot be empty; write - for the standard stream.")
     return checked
 
 
 def utf8_text(value: object) -> str:
-    """Text that has bytes: what is no UTF-8 comes from a command line as lone surrogates."""
+    """Parses text that can be encoded; bytes of a command line that are not UTF-8 arrive as lone surrogates."""
     if re.search(r"[\ud800-\udfff]", checked := text(value)):
-        raise ValueError(f"{format_value(value)} is not a text in UTF-8.")
+        raise ValueError(f"{format_value(value)} is not UTF-8 text.")
     return checked
 
 
 def permissions(value: object) -> int | None:
-    """Permission bits of a file: octal digits as text, or a number as os.chmod takes it."""
+    """Parses permission bits of a file: octal digits as text, or a number as for os.chmod."""
     if isinstance(value, str) and re.fullmatch(r"(0o)?[0-7]{1,4}", value):
         value = int(value, 8)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777):
@@ -187,7 +187,7 @@ def permissions(value: object) -> int | None:
 
 
 def account(value: object) -> str:
-    """The name or number of a user or a group; "" is none."""
+    """Parses the name or number of a user or a group; "" is none."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         value = str(value)
     if not isinstance(value, str) or not re.fullmatch(r"[^\s:\x00-\x1f\x7f]*", value):
@@ -196,7 +196,7 @@ def account(value: object) -> str:
 
 
 def module(value: object) -> str:
-    """The dotted name of a module; "" is none."""
+    """Parses the dotted name of a module; "" is none."""
     checked = text(value)
     if checked.endswith(".py") or (checked and not all(part.isidentifier() for part in checked.split("."))):
         named = re.fullmatch(r"(?:\./)*((?:\w+/)*\w+)\.py", checked)
@@ -206,7 +206,7 @@ def module(value: object) -> str:
 
 
 def root_path(value: object) -> str:
-    """A path that starts with a slash and ends without one; "" is the root."""
+    """Parses a path that starts with a slash and ends without one; "" is the root."""
     if not isinstance(value, str) or re.search(r"[\x00-\x20\x7f?#\ud800-\udfff]|://", value):
         raise ValueError(f"{format_value(value)} is not a path prefix such as /api.")
     value = value.rstrip("/")
@@ -216,29 +216,29 @@ def root_path(value: object) -> str:
 
 
 def field_name(value: object) -> str:
-    """The name of a header field, in lower case; "" is none."""
+    """Parses the name of a header field, and returns it in lower case; "" is none."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):
         raise ValueError(f"{format_value(value)} is not the name of a header field, such as x-request-id.")
     return value.lower()
 
 
 def access_log_format(value: object) -> str:
-    """A line of the access log in Gunicorn's atoms: `%(h)s`, `%({name}i)s`; `%%` is a percent sign."""
+    """Parses a format of the access log in Gunicorn's atoms: `%(h)s`, `%({name}i)s`; `%%` is a percent sign."""
     check_access_log_format(checked := text(value))
     if checked and not re.search(_ATOM, checked.replace("%%", "")):
-        raise ValueError(
-            f"{format_value(value)} shows nothing of a request; without this option the format is the combined one."
-        )
+        raise ValueError(f"{format_value(value)} has no atom; remove the option for the combined format.")
     return checked
 
 
 def check_access_log_format(text: str) -> None:
-    """Raises ValueError for what the access log could not write."""
+    """Raises ValueError for a format that the access log cannot write."""
     if re.search(r"[\0\r\n]", text):
         raise ValueError(f"{text!r} is not one line.")
     rest = re.sub(_ATOM, "\n", text)
     if wrong := re.search(r"%(\(.*?\)\w?|.?)", rest):
-        raise ValueError(f"{wrong[0]!r} is no atom of an access log; write such as %(h)s, and %% for a percent sign.")
+        raise ValueError(
+            f"{wrong[0]!r} is not an atom of an access log; write, for example, %(h)s, and %% for a percent sign."
+        )
 
 
 _ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}()]+\}[ioe])\)s"
@@ -249,7 +249,7 @@ _ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}()]+\}[ioe])\)s"
 
 @dataclass(frozen=True, slots=True)
 class TcpBind:
-    """A host, as a name or a numeric address ("" is every interface), and a port (0: the system chooses)."""
+    """A host, as a name or a numeric address ("" is every interface), and a port (0: the kernel chooses)."""
 
     host: str
     port: int
@@ -271,7 +271,7 @@ class UnixBind:
 
 @dataclass(frozen=True, slots=True)
 class FdBind:
-    """A descriptor that was listening when this process got it."""
+    """A descriptor of an inherited listening socket."""
 
     fd: int
 
@@ -283,7 +283,7 @@ Bind = TcpBind | UnixBind | FdBind
 
 
 def bind(value: object) -> Bind:
-    """`HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH` or `fd://N`; an empty HOST or `*` is every interface."""
+    """Parses `HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH` or `fd://N`; an empty HOST or `*` is every interface."""
     if isinstance(value, (TcpBind, UnixBind, FdBind)):
         return value
     if not isinstance(value, str):
@@ -293,7 +293,7 @@ def bind(value: object) -> Bind:
     if value.startswith("fd://"):
         number = value.removeprefix("fd://")
         if not re.fullmatch(r"[0-9]{1,7}", number):
-            raise ValueError(f"{format_value(value)} names no descriptor; write fd://3.")
+            raise ValueError(f"{format_value(value)} does not name a descriptor; write fd://3.")
         return FdBind(int(number))
     return _tcp_bind(value)
 
@@ -303,7 +303,7 @@ def _unix_bind(value: str) -> UnixBind:
     if path.startswith("//"):
         path = path.removeprefix("//")
     if not path or "\0" in path:
-        raise ValueError(f"{format_value(value)} names no path; write unix:/run/app.sock.")
+        raise ValueError(f"{format_value(value)} does not name a path; write unix:/run/app.sock.")
     if path.startswith("@"):
         raise ValueError(f"{format_value(value)}: abstract sockets are not supported; give the path of a file.")
     return UnixBind(path)
@@ -338,13 +338,13 @@ def _tcp_bind(value: str) -> TcpBind:
 
 def _port(digits: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", digits) or int(digits) > 65535:
-        where = "" if digits == value else f"{format_value(value)}: "
-        raise ValueError(f"{where}{digits!r} is not a port; ports are 0 to 65535.")
+        address = "" if digits == value else f"{format_value(value)}: "
+        raise ValueError(f"{address}{digits!r} is not a port; ports are 0 to 65535.")
     return int(digits)
 
 
 def host(value: object) -> str:
-    """The HOST of an address; an IPv6 one needs no brackets."""
+    """Parses the HOST of an address; an IPv6 address needs no brackets."""
     if isinstance(value, str):
         if re.fullmatch(r"(\[.*\]|[^:]*):[0-9]+", value):
             raise ValueError(f"{format_value(value)} is an address with a port; write --bind {value}.")
@@ -357,10 +357,10 @@ def host(value: object) -> str:
 
 
 def port(value: object) -> int:
-    """0 (any free one) to 65535."""
+    """Parses a port from 0 (any free one) to 65535."""
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[0-9]{1,5}", str(value)):
         # Gunicorn's -p is a file.
-        hint = f" A file for the process id is named with --pid-file {value}." if "/" in str(value) else ""
+        hint = f" For a process id file write --pid-file {value}." if "/" in str(value) else ""
         raise ValueError(f"{format_value(value)} is not a port; ports are 0 to 65535.{hint}")
     return _port(str(value), str(value))
 
@@ -370,9 +370,9 @@ def port(value: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """An application and where it is mounted.
+    """An application and its path.
 
-    prefix: the path that it has with all below, decoded, with a slash in front and none at its end.
+    prefix: the application gets requests for this path and below. Decoded, with a slash in front and none at its end.
     app: "MODULE:ATTR", or, from Python, the application itself.
     """
 
@@ -381,23 +381,23 @@ class Mount:
 
 
 def mount(value: object) -> Mount:
-    """`/PATH=MODULE:ATTR` as text, or a pair of a path and an application."""
+    """Parses `/PATH=MODULE:ATTR` as text, or a pair of a path and an application."""
     prefix, app = _halves_of_mount(value)
     if app is None or app == "":
         raise ValueError(
-            f"{format_value(value)} mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from"
-            ' Python [("/api", api)].'
+            f"{format_value(value)} does not name a path and an application; write /PATH=MODULE:ATTRIBUTE, as in"
+            ' /api=api:app, or from Python [("/api", api)].'
         )
     path = root_path(prefix)
     if not path:
-        raise ValueError(f"{format_value(prefix)} is where APP is; mount at a path such as /api.")
+        raise ValueError(f"{format_value(prefix)} is the path of APP; mount at another one, such as /api.")
     if "//" in path:
         raise ValueError(f"{format_value(path)} has an empty segment; remove a slash.")
     return Mount(path, text(app) if isinstance(app, str) else app)
 
 
 def _halves_of_mount(value: object) -> tuple[object, Any]:
-    """A path and an application, which is None where there is none."""
+    """Splits a mount into a path and an application, which is None if it is missing."""
     if isinstance(value, Mount):
         return value.prefix, value.app
     if isinstance(value, str):
@@ -415,7 +415,7 @@ Header = tuple[bytes, bytes]
 # RFC 9110 5.6.2 and 5.5: a token, and a value without control characters.
 _FIELD = r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)"
 
-# They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6): the server's own matter.
+# They frame the message or belong to the connection (RFC 9110 7.6.1, RFC 9112 6), so only the server sets them.
 # The same fields as exchange/response_head.pyx drops from applications.
 _OWN_FIELDS = {
     "connection",
@@ -430,7 +430,7 @@ _OWN_FIELDS = {
 
 
 def header(value: object) -> Header:
-    """`Name: value` as text, or a pair of texts or byte strings."""
+    """Parses `Name: value` as text, or a pair of texts or byte strings."""
     line = value
     if isinstance(value, (tuple, list)) and len(value) == 2:
         parts = [part.decode("latin-1") if isinstance(part, bytes) else part for part in value]
@@ -448,7 +448,7 @@ def header(value: object) -> Header:
 
 
 def seconds_to_text(value: float) -> str:
-    """In the largest unit that makes a whole number of it: 60.0 is 1m, 0.25 is 250ms."""
+    """Formats a time in the largest unit that gives a whole number: 60.0 is 1m, 0.25 is 250ms."""
     milliseconds = round(value * 1000)
     for name, length in _TIMES.items():
         step = round(length * 1000)
@@ -458,7 +458,7 @@ def seconds_to_text(value: float) -> str:
 
 
 def size_to_text(value: int) -> str:
-    """In the largest unit that makes a whole number of it: 65536 is 64K."""
+    """Formats a size in the largest unit that gives a whole number: 65536 is 64K."""
     for name, length in _SIZES.items():
         if value and not value % length:
             return f"{value // length}{name}"
@@ -470,7 +470,7 @@ def boolean_to_text(value: bool) -> str:
 
 
 def mount_to_text(value: Mount) -> str:
-    """Can be read back where the application has a name."""
+    """Formats a mount; it can be read back if the application is given by name."""
     return f"{value.prefix}={value.app}"
 
 

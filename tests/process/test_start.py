@@ -8,7 +8,7 @@ import pytest
 from ianus.errors import StartupError
 from ianus.process import serve, spawned
 from ianus.process.start import start
-from ianus.settings.schema import SYSTEM, WORKERS, Settings, table
+from ianus.settings.schema import PROCESS, WORKERS, Settings, table
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_what_a_supervisor_does_needs_one(name: str, served: list[str]) -> None:
 
 
 def test_these_are_all() -> None:
-    assert {name for name, setting, _ in table() if setting.group in (WORKERS, SYSTEM)} == SUPERVISED.keys() - {
+    assert {name for name, setting, _ in table() if setting.group in (WORKERS, PROCESS)} == SUPERVISED.keys() - {
         "reload"
     }
 

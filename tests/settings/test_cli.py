@@ -206,27 +206,49 @@ def test_every_other_name_is_tried_above() -> None:
     assert {name for name in names if f"--{name} " not in f"{tried} "} == set()
 
 
-# --- The help page ---
+# --- The help pages ---
+
+COMMON = (
+    "bind factory app-dir root-path workers preload threads timeout-graceful-shutdown access-log log-level reload"
+    " config"
+)
 
 
-def test_every_setting_has_a_flag_in_the_help_page(served: Served) -> None:
+def test_the_short_help_page_has_a_dozen_options(served: Served) -> None:
     result = invoke(served, "--help")
     assert result.exit_code == 0
-    for name, setting, _ in table():
-        assert "--" + name.replace("_", "-") in result.output
-        assert f"\n{setting.group}:\n" in result.output
+    flags = re.findall(r"^  (?:-\w, )?--([\w-]+)", result.output, re.MULTILINE)
+    assert flags == [*COMMON.split(), "check-config", "version", "help-all", "help"]
+    assert "`ianus --help-all` lists all options." in result.output
+    assert invoke(served, "-h").output == result.output
     assert served == []
 
 
+def test_every_setting_has_a_flag_in_the_full_help_page(served: Served) -> None:
+    result = invoke(served, "--help-all")
+    assert result.exit_code == 0
+    for name, setting, _ in table():
+        assert "--" + name.replace("_", "-") in result.output
+        assert f"\n      {setting.summary}\n" in result.output
+    headings = re.findall(r"^(\w.*):$", result.output, re.MULTILINE)
+    assert headings == [*dict.fromkeys(setting.group for _, setting, _ in table()), "Configuration"]
+    assert served == []
+
+
+@pytest.mark.parametrize("flag", ["--help", "--help-all"])
+def test_no_line_of_the_help_pages_is_longer_than_a_terminal(flag: str, served: Served) -> None:
+    assert max(map(len, invoke(served, flag).output.splitlines())) <= 80
+
+
 def test_the_help_page_is_not_about_other_servers(served: Served) -> None:
-    output = invoke(served, "-h").output
+    output = invoke(served, "--help-all").output
     for name in ("--uds", "--graceful-timeout", "--worker-class", "--http", "--log-file"):
         assert f"{name} " not in output
 
 
-def test_the_help_page_shows_defaults_units_and_what_zero_means(served: Served) -> None:
-    words = " ".join(invoke(served, "--help").output.split())
-    assert "[default: 127.0.0.1:8000]" in words
+def test_the_help_page_shows_defaults_units_and_the_meaning_of_zero(served: Served) -> None:
+    words = " ".join(invoke(served, "--help-all").output.split())
+    assert "[repeatable; default: 127.0.0.1:8000]" in words
     assert "[0: no limit; default: 75s]" in words
     assert "[0: no limit; default: 1G]" in words
     assert "[default: 0, no limit]" in words
@@ -243,24 +265,30 @@ def test_the_version(served: Served) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ([], "There is no application to serve; name it, as in `ianus main:app`. It can also stand in ianus.toml"),
-        (["main:app", "other:app"], "One application can be served at /, and these are 2: main:app other:app."),
-        (["main:app", "other:app"], "Another one gets a path, as in --mount /path=other:app."),
-        (["main:app", "/api=api:app"], "another one beside it is said with --mount /api=api:app."),
-        (["main:app", "--mount", "api:app"], "Error: --mount: 'api:app' mounts no application; write /PATH=MODULE:"),
-        (["main:app", "--mount", "/=api:app"], "Error: --mount: '/' is where APP is; mount at a path such as /api."),
+        ([], "No application is given; name it, as in `ianus main:app`. It can also be named in ianus.toml"),
+        (["main:app", "other:app"], "Only one application can be served at /, but 2 are given: main:app other:app."),
+        (["main:app", "other:app"], "Serve another one below a path, as in --mount /path=other:app."),
+        (["main:app", "/api=api:app"], "write --mount /api=api:app to add another application."),
+        (
+            ["main:app", "--mount", "api:app"],
+            "Error: --mount: 'api:app' does not name a path and an application; write /PATH=MODULE:",
+        ),
+        (
+            ["main:app", "--mount", "/=api:app"],
+            "Error: --mount: '/' is the path of APP; mount at another one, such as /api.",
+        ),
         (["main:app", "--mount", "/a=b:app", "--mount", "/a/=c:app"], "Error: --mount: /a is given twice; remove one."),
         (["main:app", "--threads", "1025"], "Error: --threads: '1025' is neither auto nor a number of threads from 1"),
         (["main:app", "--threads", "0"], "'0' is neither auto nor a number of threads from 1 to 1024; write auto."),
         (["main:app", "--header-map", "refuse"], "Error: --header-map: 'refuse' is not one of drop, dangerous."),
-        (["main:app", "8000"], "'8000' does not name an application; where to listen is said with --port 8000."),
-        (["0.0.0.0:8000"], "where to listen is said with --bind 0.0.0.0:8000."),
-        (["[::]:80", "main:app"], "where to listen is said with --bind [::]:80."),
-        (["main:app", "0.0.0.0"], "where to listen is said with --host 0.0.0.0."),
-        (["main:app", "localhost"], "where to listen is said with --host localhost."),
-        (["main:app", "unix:/run/x"], "where to listen is said with --bind unix:/run/x."),
-        (["main:app", "--reload", "true"], "'true' is no application; switches have no value, they are turned off as "),
-        (["run", "main:app"], "There is no sub-command 'run'; write `ianus main:app`."),
+        (["main:app", "8000"], "'8000' does not name an application; write --port 8000 to listen there."),
+        (["0.0.0.0:8000"], "write --bind 0.0.0.0:8000 to listen there."),
+        (["[::]:80", "main:app"], "write --bind [::]:80 to listen there."),
+        (["main:app", "0.0.0.0"], "write --host 0.0.0.0 to listen there."),
+        (["main:app", "localhost"], "write --host localhost to listen there."),
+        (["main:app", "unix:/run/x"], "write --bind unix:/run/x to listen there."),
+        (["main:app", "--reload", "true"], "'true' is not an application; switches take no value. Turn one off as in "),
+        (["run", "main:app"], "The sub-command 'run' does not exist; write `ianus main:app`."),
         (["main:app", "--timeout-writ", "3"], "--timeout-write"),
         (["main:app", "--prot", "3"], "--port"),
         (["main:app", "--completion"], "`ianus completion bash` (zsh, fish) prints the script."),
@@ -281,7 +309,7 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--port", "70000"], "Error: --port: '70000' is not a port; ports are 0 to 65535."),
         (["main:app", "-b", "/tmp/x.sock"], "Error: --bind: '/tmp/x.sock' is not an address; write unix:/tmp/x.sock."),
         (["main:app", "--port", "http"], "Error: --port: 'http' is not a port; ports are 0 to 65535."),
-        (["main:app", "-p", "/x.pid"], "0 to 65535. A file for the process id is named with --pid-file /x.pid."),
+        (["main:app", "-p", "/x.pid"], "0 to 65535. For a process id file write --pid-file /x.pid."),
         (["main:app", "--workers-max-rss", "1G"], "'1G' is not a whole number of MiB, such as 512."),
         (["main:app", "--watch-loop", "0.1"], "'0.1' is not a whole number of milliseconds, such as 100."),
         (["main:app", "--hooks", "./hooks.py"], "'./hooks.py' is not the name of a module; write hooks."),
@@ -292,7 +320,7 @@ def test_the_version(served: Served) -> None:
         ),
         (
             ["main:app", "--port", "80", "--bind", ":80"],
-            "Error: --port: says where to listen, as --bind does; give one",
+            "Error: --port: sets the address to listen on, as --bind does; give one",
         ),
         (["main:app", "--loop", "trio"], "Error: --loop: 'trio' is not one of auto, asyncio, uvloop."),
         (["main:app", "--interface", "asginl"], "write --interface asgi --lifespan off"),
@@ -300,29 +328,41 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--header", "Content-Length: 3"], "cannot be added"),
         (["main:app", "--header", "X"], "'X' is not a header field; write 'Name: value'."),
         (["main:app", "--root-path", "api"], "Error: --root-path: 'api' does not start with a slash; write /api."),
-        (["main:app", "--access-log-format", "%h"], "'%h' is no atom of an access log; write such as %(h)s"),
+        (["main:app", "--access-log-format", "%h"], "'%h' is not an atom of an access log; write, for example, %(h)s"),
         (
             ["main:app", "--access-log-format", "combined"],
-            "'combined' shows nothing of a request; without this option the format is the combined one.",
+            "'combined' has no atom; remove the option for the combined format.",
         ),
-        (["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"], "says the same as --keep-alive; give one of"),
-        (["main:app", "--root-path", "/a", "--root-path-kept", "/b"], "a proxy strips it or keeps it."),
+        (
+            ["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"],
+            "sets the same value as --keep-alive; give one of",
+        ),
+        (
+            ["main:app", "--root-path", "/a", "--root-path-kept", "/b"],
+            "give one, since a proxy strips the prefix or keeps it.",
+        ),
         (
             ["main:app", "--access-log-format", "%(h)s", "--log-format", "json"],
-            "Error: --access-log-format has no meaning with --log-format json; leave one of them out.",
+            "Error: --access-log-format has no effect with --log-format json; remove one of them.",
         ),
         (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
-        (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is no TOML file; "),
+        (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is not a TOML file; "),
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
-        (["main:app", "-k", "mine.Worker"], "Error: --worker-class mine.Worker cannot be had: there is one kind of w"),
-        (["main:app", "-k", "gevent"], "--worker-class gevent cannot be had: leave it out; threads do this, see --th"),
-        (["main:app", "-k", "eventlet"], "eventlet cannot be had: leave it out; threads do this, see --threads."),
-        (["main:app", "-k", "tornado"], "tornado cannot be had: leave it out; threads do this, see --threads."),
-        (["main:app", "--http", ":8000"], "--http :8000 cannot be had: where to listen is said with --bind :8000."),
-        (["main:app", "--http", "[::1]:80"], "where to listen is said with --bind [::1]:80."),
-        (["main:app", "--http", "2"], "Error: --http 2 cannot be had: there is one parser, of HTTP/1.1."),
-        (["main:app", "--harakiri", "30"], "Error: No such option: --harakiri. A call that lasts is reported"),
-        (["main:app", "--ssl-keyfile", "x"], "Error: No such option: --ssl-keyfile. TLS is not spoken yet"),
+        (
+            ["main:app", "-k", "mine.Worker"],
+            "Error: --worker-class mine.Worker is not supported: Ianus has one kind of w",
+        ),
+        (
+            ["main:app", "-k", "gevent"],
+            "--worker-class gevent is not supported: remove it; threads do this, see --thr",
+        ),
+        (["main:app", "-k", "eventlet"], "eventlet is not supported: remove it; threads do this, see --threads."),
+        (["main:app", "-k", "tornado"], "tornado is not supported: remove it; threads do this, see --threads."),
+        (["main:app", "--http", ":8000"], "--http :8000 is not supported: write --bind :8000 to listen there."),
+        (["main:app", "--http", "[::1]:80"], "write --bind [::1]:80 to listen there."),
+        (["main:app", "--http", "2"], "Error: --http 2 is not supported: Ianus has one parser, for HTTP/1.1."),
+        (["main:app", "--harakiri", "30"], "Error: No such option: --harakiri. A call that runs too long is reported"),
+        (["main:app", "--ssl-keyfile", "x"], "Error: No such option: --ssl-keyfile. TLS is not supported yet"),
     ],
 )
 def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected: str, served: Served) -> None:
@@ -347,7 +387,7 @@ def test_without_an_application_a_likely_file_is_pointed_at(module: str, served:
     (nowhere / f"{module}.py").touch()
     result = invoke(served)
     assert result.exit_code == 2
-    assert f"There is a {module}.py here: `ianus {module}` serves its `application` or `app`." in result.stderr
+    assert f"This directory has a {module}.py: `ianus {module}` serves its `application` or `app`." in result.stderr
 
 
 @pytest.mark.parametrize("flag", HINTS)
@@ -365,7 +405,7 @@ def test_options_that_change_nothing_are_warned_of(option: Any, served: Served) 
             result = invoke(served, flag, *([] if value is None else [value]), "main:app")
             assert result.exit_code == 0, result.stderr
             assert result.stderr.startswith("Warning: --")
-            assert result.stderr.endswith(f" changes nothing: {option.reason}.\n")
+            assert result.stderr.endswith(f" has no effect: {option.reason}.\n")
             assert result.stdout == ""
             assert served.pop() == ("main:app", Settings())
 
@@ -376,7 +416,7 @@ def test_a_mistake_in_the_environment_or_a_file_is_one_line(
     (nowhere / "ianus.toml").write_text("baklog = 5\n")
     result = invoke(served, "main:app")
     assert result.exit_code == 2
-    assert result.stderr == "Error: ianus.toml:1: baklog: there is no such setting; did you mean backlog?\n"
+    assert result.stderr == "Error: ianus.toml:1: baklog: unknown setting; did you mean backlog?\n"
     monkeypatch.setenv("IANUS_BACKLOG", "many")
     result = invoke(served, "main:app")
     assert result.exit_code == 2
@@ -393,7 +433,7 @@ def test_what_is_not_installed_exits_with_3(served: Served, monkeypatch: pytest.
 def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IANUS_BAKLOG", "5")
     result = invoke(served, "main:app")
-    assert result.stderr == "Warning: IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?\n"
+    assert result.stderr == "Warning: IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG?\n"
     assert len(served) == 1
 
 

@@ -11,12 +11,16 @@ import ianus
 from ianus.errors import SettingError
 from ianus.settings.foreign_options import HINTS
 from ianus.settings.schema import Settings, inputs, table
+from ianus.settings.setting import MAX_SUMMARY
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
 def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: Any, default: Any) -> None:
-    assert setting.summary.endswith(".")
+    assert re.fullmatch(r"[^\n]+\.", setting.summary)
+    assert len(setting.summary) <= MAX_SUMMARY
+    assert not re.search(r"\. [A-Z]", setting.summary), "more than one sentence"
+    assert not setting.details or setting.details.endswith(".")
     assert setting.summary[0].isupper()
     assert setting.group
     assert setting.check(default) == default
@@ -79,32 +83,32 @@ def test_a_wrong_value_names_the_setting() -> None:
 
 
 def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
-    with pytest.raises(TypeError, match=r"there is no setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
+    with pytest.raises(TypeError, match=r"unknown setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
         Settings.from_values({"time_keep_alive": 3})
-    with pytest.raises(TypeError, match=r"there is no setting 'xyzzy'$"):
+    with pytest.raises(TypeError, match=r"unknown setting 'xyzzy'$"):
         Settings.from_values({"xyzzy": 3})
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
-        ("worker_class", "'worker_class'. Leave it out: there is one kind of worker."),
-        ("ssl_keyfile", "'ssl_keyfile'. TLS is not spoken yet; put a proxy in front."),
-        ("config", "'config': it is read by the command only; ianus.settings.sources.read_sources() does it"),
-        ("env_files", "'env_files': it is read by the command only; ianus.settings.sources.read_sources() does it"),
+        ("worker_class", "'worker_class'. Remove it: Ianus has one kind of worker."),
+        ("ssl_keyfile", "'ssl_keyfile'. TLS is not supported yet; put a proxy in front."),
+        ("config", "'config': only the command reads it; use ianus.settings.sources.read_sources()"),
+        ("env_files", "'env_files': only the command reads it; use ianus.settings.sources.read_sources()"),
     ],
 )
-def test_what_is_known_of_a_name_comes_before_what_is_spelt_like_it(name: str, told: str) -> None:
+def test_what_is_known_of_a_name_comes_before_what_is_spelt_like_it(name: str, expected: str) -> None:
     with pytest.raises(TypeError) as caught:
         Settings.from_values({name: 3})
-    assert str(caught.value) == f"there is no setting {told}"
+    assert str(caught.value) == f"unknown setting {expected}"
 
 
 def test_none_is_not_given() -> None:
     nothing = {name: None for name, _ in inputs() if name not in ("app", "config", "env_file")}
     assert Settings.from_values(nothing) == Settings()
     assert Settings(log_config=None, bind=None) == Settings()  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="there is no setting 'xyzzy'"):
+    with pytest.raises(TypeError, match="unknown setting 'xyzzy'"):
         Settings.from_values({"xyzzy": None})
 
 
@@ -128,9 +132,9 @@ def test_names_of_other_servers_are_understood() -> None:
 
 
 def test_a_setting_is_given_by_one_of_its_names() -> None:
-    with pytest.raises(SettingError, match="keep_alive: says the same as timeout_keep_alive; give one of them"):
+    with pytest.raises(SettingError, match="keep_alive: sets the same value as timeout_keep_alive; give one of them"):
         Settings.from_values({"timeout_keep_alive": 5, "keep_alive": 5})
-    with pytest.raises(SettingError, match="port: says where to listen, as bind does; give one of them"):
+    with pytest.raises(SettingError, match="port: sets the address to listen on, as bind does; give one of them"):
         Settings.from_values({"bind": "unix:x", "port": 80})
 
 
@@ -139,12 +143,12 @@ def test_from_python_only_what_is_given_counts(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "ianus.toml").write_text("backlog = 5\n")
     monkeypatch.setenv("IANUS_BACKLOG", "6")
     assert Settings.from_values({}) == Settings()
-    with pytest.raises(TypeError, match="there is no setting 'config'"):
+    with pytest.raises(TypeError, match="unknown setting 'config'"):
         Settings.from_values({"config": "ianus.toml"})
 
 
 def test_one_address_at_least() -> None:
-    with pytest.raises(SettingError, match="there is no address to listen on"):
+    with pytest.raises(SettingError, match="no address to listen on"):
         Settings(bind=())
 
 
@@ -184,7 +188,7 @@ def test_a_proxy_strips_the_prefix_or_keeps_it() -> None:
 
 def test_lines_in_json_have_no_format() -> None:
     with pytest.raises(
-        SettingError, match=r"^access_log_format has no meaning with log_format json; leave one of them out\.$"
+        SettingError, match=r"^access_log_format has no effect with log_format json; remove one of them\.$"
     ):
         Settings(access_log_format="%(h)s", log_format="json")
 
@@ -198,7 +202,7 @@ def test_no_setting_is_without_effect() -> None:
 def test_names_of_other_servers_are_understood_by_the_constructor_too() -> None:
     given: dict[str, Any] = {"host": "0.0.0.0", "port": 80, "keep_alive": 5, "processes": 3}
     assert Settings(**given) == Settings.from_values(given)
-    with pytest.raises(TypeError, match=r"there is no setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
+    with pytest.raises(TypeError, match=r"unknown setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
         Settings(time_keep_alive=3)  # type: ignore[call-arg]
     with pytest.raises(SettingError, match="give one of them"):
         Settings(bind="a:1", host="b")  # type: ignore[arg-type, call-arg]
@@ -207,18 +211,18 @@ def test_names_of_other_servers_are_understood_by_the_constructor_too() -> None:
 @pytest.mark.parametrize("make", [Settings, lambda **given: Settings.from_values(given)], ids=["Settings", "run"])
 def test_options_that_change_nothing_are_warned_of_from_python_too(make: Any) -> None:
     with pytest.warns(
-        UserWarning, match="^worker_class='uvloop' changes nothing: there is one kind of worker.$"
-    ) as told:
+        UserWarning, match="^worker_class='uvloop' has no effect: Ianus has one kind of worker.$"
+    ) as warned:
         assert make(worker_class="uvloop", backlog=3).backlog == 3
-    assert told[0].filename == __file__
-    with pytest.warns(UserWarning, match="^die_on_term changes nothing"):
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match="^die_on_term has no effect"):
         make(die_on_term=True)
 
 
 def test_run_warns_of_what_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ianus.process.start.start", lambda app, settings: 0)
-    with pytest.warns(UserWarning, match="^max_requests_jitter changes nothing without max-requests.$") as told:
+    with pytest.warns(UserWarning, match="^max_requests_jitter has no effect without max-requests.$") as warned:
         ianus.run("main:app", max_requests_jitter=3)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     with pytest.warns(UserWarning, match="^sendfile is for WSGI applications"):
         ianus.run("main:app", sendfile=True)

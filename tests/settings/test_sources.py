@@ -65,14 +65,14 @@ def test_the_uppermost_source_counts(line: bool, environment: bool, file: bool, 
 
 def test_a_jitter_without_its_limit_is_warned_of(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("limit-max-requests-jitter = 5\n")
-    warning = "limit-max-requests-jitter (ianus.toml:1) changes nothing without max-requests."
+    warning = "limit-max-requests-jitter (ianus.toml:1) has no effect without max-requests."
     assert read().warnings == (warning,)
     assert read({}, {"IANUS_WORKERS_MAX_RSS_JITTER": "5"}).warnings == (
         warning,
-        "IANUS_WORKERS_MAX_RSS_JITTER changes nothing without workers-max-rss.",
+        "IANUS_WORKERS_MAX_RSS_JITTER has no effect without workers-max-rss.",
     )
     assert read({"workers_lifetime_jitter": "5"}).warnings[-1] == (
-        "--workers-lifetime-jitter changes nothing without workers-lifetime."
+        "--workers-lifetime-jitter has no effect without workers-lifetime."
     )
     # A limit that is turned off on the line leaves the jitter in the file alone.
     assert read({"max_requests": "0"}).warnings == ()
@@ -139,9 +139,11 @@ def test_a_socket_and_an_address_go_together() -> None:
 
 
 def test_one_source_says_it_in_one_way() -> None:
-    assert refusal({"bind": [":80"], "port": "81"}).startswith("--port: says where to listen, as --bind does; ")
+    assert refusal({"bind": [":80"], "port": "81"}).startswith(
+        "--port: sets the address to listen on, as --bind does; "
+    )
     environ = {"IANUS_UDS": "x", "IANUS_HOST": "::"}
-    assert refusal({}, environ).startswith("IANUS_HOST: says where to listen, as IANUS_UDS does; ")
+    assert refusal({}, environ).startswith("IANUS_HOST: sets the address to listen on, as IANUS_UDS does; ")
 
 
 # --- The environment ---
@@ -177,13 +179,13 @@ def test_the_application_in_a_variable() -> None:
         ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647."),
         ({"IANUS_FACTORY": "si"}, "IANUS_FACTORY: 'si' is neither true nor false."),
         ({"IANUS_BIND": ":1,x"}, "IANUS_BIND: 'x' has no port; write x:8000."),
-        ({"IANUS_BIND": ","}, "IANUS_BIND: there is no address to listen on; give at least one."),
+        ({"IANUS_BIND": ","}, "IANUS_BIND: no address to listen on; give at least one."),
         ({"IANUS_KEEP_ALIVE": "soon"}, "IANUS_KEEP_ALIVE: 'soon' is not a time, "),
         ({"PORT": "http"}, "PORT: 'http' is not a port; ports are 0 to 65535."),
         ({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY: 'many' is neither auto nor a number of processes"),
         (
             {"IANUS_KEEP_ALIVE": "5", "IANUS_TIMEOUT_KEEP_ALIVE": "5"},
-            "IANUS_TIMEOUT_KEEP_ALIVE: says the same as IANUS_KEEP_ALIVE; give one of them.",
+            "IANUS_TIMEOUT_KEEP_ALIVE: sets the same value as IANUS_KEEP_ALIVE; give one of them.",
         ),
     ],
 )
@@ -194,11 +196,11 @@ def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "expected"),
     [
-        ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is no setting; did you mean IANUS_BACKLOG?"),
+        ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG?"),
         ("IANUS_NO_ACCESS_LOG", "did you mean IANUS_ACCESS_LOG?"),
-        ("IANUS_WORKER_CLASS", "no setting. Leave it out: there is one kind of worker."),
-        ("IANUS_SSL_KEYFILE", "no setting. TLS is not spoken yet; put a proxy in front."),
-        ("IANUS_XYZZY", "IANUS_XYZZY in the environment is no setting; see `ianus --help`."),
+        ("IANUS_WORKER_CLASS", "not a setting. Remove it: Ianus has one kind of worker."),
+        ("IANUS_SSL_KEYFILE", "not a setting. TLS is not supported yet; put a proxy in front."),
+        ("IANUS_XYZZY", "IANUS_XYZZY in the environment is not a setting; see `ianus --help-all`."),
     ],
 )
 def test_unknown_variables_are_warned_of(variable: str, expected: str) -> None:
@@ -259,7 +261,7 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     assert configuration.origins == {"backlog": "pyproject.toml [tool.ianus]"}
     (nowhere / "ianus.toml").write_text("backlog = 6\n")
     assert read().settings.backlog == 6
-    assert read().warnings == ("pyproject.toml [tool.ianus] is not read, because there is an ianus.toml.",)
+    assert read().warnings == ("pyproject.toml [tool.ianus] is ignored, because ianus.toml exists.",)
     # Who names a file has chosen.
     assert read({"config": "ianus.toml"}).warnings == ()
     (nowhere / "pyproject.toml").write_text("[tool.other]\nknown = ['ianus']\n")
@@ -287,42 +289,45 @@ def test_another_project_file(nowhere: Path) -> None:
     (nowhere / "x/pyproject.toml").write_text("[tool.ianus]\nbacklog = 5\n")
     assert read({"config": "x/pyproject.toml"}).settings.backlog == 5
     (nowhere / "x/pyproject.toml").write_text("[tool.other]\nbacklog = 5\n")
-    assert refusal({"config": "x/pyproject.toml"}) == "--config: x/pyproject.toml has no table [tool.ianus]."
+    assert refusal({"config": "x/pyproject.toml"}) == "--config: x/pyproject.toml has no [tool.ianus] table."
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("baklog = 5", "ianus.toml:1: baklog: there is no such setting; did you mean backlog?"),
-        ("\nkeep-alife = 5", "ianus.toml:2: keep-alife: there is no such setting; did you mean keep_alive?"),
-        ("xyzzy = 5", "ianus.toml:1: xyzzy: there is no such setting; `ianus --print-config` shows them all."),
-        ("ssl-certfile = 'x'", "ianus.toml:1: ssl-certfile: there is no such setting. TLS is not spoken yet; "),
-        ("http = 'h11'", "ianus.toml:1: http: there is no such setting. Leave it out: there is one parser"),
-        ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; settings stand at the top of ianus.toml, "),
-        ("config = 'x.toml'", "ianus.toml:1: config: a file cannot name another one."),
+        ("baklog = 5", "ianus.toml:1: baklog: unknown setting; did you mean backlog?"),
+        ("\nkeep-alife = 5", "ianus.toml:2: keep-alife: unknown setting; did you mean keep_alive?"),
+        ("xyzzy = 5", "ianus.toml:1: xyzzy: unknown setting; see `ianus --help-all`."),
+        ("ssl-certfile = 'x'", "ianus.toml:1: ssl-certfile: unknown setting. TLS is not supported yet; "),
+        ("http = 'h11'", "ianus.toml:1: http: unknown setting. Remove it: Ianus has one parser"),
+        ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; write settings at the top of ianus.toml, "),
+        ("config = 'x.toml'", "ianus.toml:1: config: a configuration file cannot name another one."),
         ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number from 1 to 2147483647."),
         ("backlog = [1]", "ianus.toml:1: backlog: [1] is not a whole number from 1 to 2147483647."),
         ("bind = 8000", "ianus.toml:1: bind: 8000 is not an address such as 127.0.0.1:8000; "),
         ("factory = 1", "ianus.toml:1: factory: 1 is neither true nor false."),
-        ("uds_permissions = 640", "ianus.toml:1: uds_permissions: octal digits have to stand in quotes here"),
-        ("umask = 0o022", 'ianus.toml:1: umask: octal digits have to stand in quotes here, as in "660".'),
+        ("uds_permissions = 640", "ianus.toml:1: uds_permissions: write octal digits in quotes"),
+        ("umask = 0o022", 'ianus.toml:1: umask: write octal digits in quotes, as in "660".'),
         ("app = 3", 'ianus.toml:1: app: 3 is not a text; write it in quotes: "3".'),
         ("port = true", "ianus.toml:1: port: true is not a port; "),
         ("header = [['a', 1]]", "ianus.toml:1: header: ['a', 1] is not a header field; "),
         ("reload_dir = [[true]]", "ianus.toml:1: reload_dir: [true] is not a text."),
         ("workers = 2026-01-31", "ianus.toml:1: workers: 2026-01-31 is neither auto nor a number of processes"),
         ("a = b\n", "ianus.toml: is not valid TOML: Invalid value (at line 1, column 5)."),
-        (f"workers = {'9' * 5000}", "ianus.toml: has a number that is too long to be read."),
-        (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply to be read."),
+        (f"workers = {'9' * 5000}", "ianus.toml: has a number with too many digits."),
+        (f"header = {'[' * 5000}", "ianus.toml: is nested too deeply."),
         ("threads = 0", "ianus.toml:1: threads: 0 is neither auto nor a number of threads from 1 to 1024; write auto."),
         ("threads = 0.5", "ianus.toml:1: threads: 0.5 is neither auto nor a number of threads from 1 to 1024."),
-        ("mount = '/a'", "ianus.toml:1: mount: '/a' mounts no application; write /PATH=MODULE:ATTRIBUTE, "),
+        (
+            "mount = '/a'",
+            "ianus.toml:1: mount: '/a' does not name a path and an application; write /PATH=MODULE:ATTRIBUTE, ",
+        ),
         ("mount = ['/a=b:c', '/a/=d:e']", "ianus.toml:1: mount: /a is given twice; remove one."),
-        ("[mount]\n'/a' = 'b:c'", "ianus.toml: mount: {'/a': 'b:c'} mounts no application; "),
-        ("bind = []", "ianus.toml:1: bind: there is no address to listen on; give at least one."),
+        ("[mount]\n'/a' = 'b:c'", "ianus.toml: mount: {'/a': 'b:c'} does not name a path and an application; "),
+        ("bind = []", "ianus.toml:1: bind: no address to listen on; give at least one."),
         (
             "access-log = true\naccess_log = true",
-            "ianus.toml:2: access_log: says the same as ianus.toml:1: access-log; give one of them.",
+            "ianus.toml:2: access_log: sets the same value as ianus.toml:1: access-log; give one of them.",
         ),
     ],
 )
@@ -334,25 +339,25 @@ def test_wrong_files(text: str, expected: str, nowhere: Path) -> None:
 def test_files_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: No such file or directory."
     assert refusal({}, {"IANUS_CONFIG": "x.toml"}).startswith("IANUS_CONFIG: x.toml cannot be read: ")
-    assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py is no TOML file; ")
+    assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py is not a TOML file; ")
     (nowhere / "x.toml").mkdir()
     assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: Is a directory."
     (nowhere / "ianus.toml").write_bytes(b"app = '\xff'")
-    assert refusal() == "ianus.toml: ianus.toml is not a text in UTF-8."
+    assert refusal() == "ianus.toml: ianus.toml is not UTF-8 text."
 
 
 def test_an_empty_name_of_a_file_is_a_mistake(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("workers = 2\n")
-    assert refusal({"config": ""}).startswith("--config: an empty name is no TOML file; ")
+    assert refusal({"config": ""}).startswith("--config: an empty name is not a TOML file; ")
 
 
 def test_a_project_file_without_a_table_for_tools(nowhere: Path) -> None:
     (nowhere / "pyproject.toml").write_text('tool = "ianus"\n')
     assert read().settings == Settings()
-    assert refusal({"config": "pyproject.toml"}) == "--config: pyproject.toml has no table [tool.ianus]."
+    assert refusal({"config": "pyproject.toml"}) == "--config: pyproject.toml has no [tool.ianus] table."
     for text in ("[tool]\nianus = 5", '[[tool.ianus]]\nbind = "127.0.0.1:1"'):
         (nowhere / "pyproject.toml").write_text(text)
-        assert refusal().startswith("pyproject.toml: pyproject.toml: tool.ianus is no table; ")
+        assert refusal().startswith("pyproject.toml: pyproject.toml: tool.ianus is not a table; ")
 
 
 def test_a_byte_order_mark_is_no_mistake(nowhere: Path) -> None:
@@ -399,7 +404,7 @@ def test_a_file_of_variables_may_name_the_file_of_settings(nowhere: Path) -> Non
 def test_files_of_variables_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal({"env_file": ["x"]}) == "--env-file: x cannot be read: No such file or directory."
     (nowhere / "x").write_bytes(b"A=\xff")
-    assert refusal({}, {"IANUS_ENV_FILE": "x"}) == "IANUS_ENV_FILE: x is not a text in UTF-8."
+    assert refusal({}, {"IANUS_ENV_FILE": "x"}) == "IANUS_ENV_FILE: x is not UTF-8 text."
 
 
 @pytest.mark.parametrize("line", ["A='x\0'", "'A=B'=x"])
@@ -413,7 +418,7 @@ def test_variables_that_no_environment_can_have(line: str, nowhere: Path, monkey
 
 @pytest.mark.parametrize("name", ["access_log_exclude", "root_path"])
 def test_bytes_that_are_no_text(name: str) -> None:
-    assert refusal({name: "/\udcff"}).startswith(f"--{name.replace('_', '-')}: '/\\udcff' is not a ")
+    assert refusal({name: "/\udcff"}).startswith(f"--{name.replace('_', '-')}: '/\\udcff' is not ")
 
 
 def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,15 +436,16 @@ def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.M
 def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("root_path_kept = '/b'\n")
     assert refusal({"root_path": "/a"}) == (
-        "--root-path is given together with root_path_kept (ianus.toml:1); a proxy strips it or keeps it."
+        "--root-path is given together with root_path_kept (ianus.toml:1); give one, since a proxy strips the prefix or"
+        " keeps it."
     )
     (nowhere / "ianus.toml").write_text("log_format = 'json'\n")
     assert refusal({}, {"IANUS_ACCESS_LOGFORMAT": "%(h)s"}) == (
-        "IANUS_ACCESS_LOGFORMAT has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+        "IANUS_ACCESS_LOGFORMAT has no effect with log_format (ianus.toml:1) json; remove one of them."
     )
     (nowhere / "ianus.toml").write_text("log_format = 'json'\naccess_log_fmt = '%(h)s'\n")
     assert refusal() == (
-        "access_log_fmt (ianus.toml:2) has no meaning with log_format (ianus.toml:1) json; leave one of them out."
+        "access_log_fmt (ianus.toml:2) has no effect with log_format (ianus.toml:1) json; remove one of them."
     )
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_time(value: object) -> None:
 
 @pytest.mark.parametrize("value", [-1, "-1", "-1s", -0.5, float("nan"), float("inf"), 1e9, "999999h"])
 def test_seconds_out_of_range(value: object) -> None:
-    assert refusal(values.seconds, value) == f"{value} is out of range; a time is 0 or more."
+    assert refusal(values.seconds, value) == f"{value} is out of range; a time is at least 0."
 
 
 def test_plain_milliseconds() -> None:
@@ -164,7 +164,7 @@ def test_paths() -> None:
 def test_files_of_logs() -> None:
     assert values.log_file("-") == "-"
     assert values.log_file(Path("a")) == "a"
-    assert refusal(values.log_file, "") == "an empty name is no file; - is the terminal."
+    assert refusal(values.log_file, "") == "a file name cannot be empty; write - for the standard stream."
 
 
 @pytest.mark.parametrize(
@@ -239,16 +239,19 @@ def test_mounts(value: object, mount: Mount) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("", "'' mounts no application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or from Python [("),
-        ("/api", "'/api' mounts no application; "),
-        ("/api=", "'/api=' mounts no application; "),
-        ("api:app", "'api:app' mounts no application; "),
-        (("/api", None), "('/api', None) mounts no application; "),
-        (("/api", "api:app", 1), "('/api', 'api:app', 1) mounts no application; "),
-        (3, "3 mounts no application; "),
+        (
+            "",
+            "'' does not name a path and an application; write /PATH=MODULE:ATTRIBUTE, as in /api=api:app, or ",
+        ),
+        ("/api", "'/api' does not name a path and an application; "),
+        ("/api=", "'/api=' does not name a path and an application; "),
+        ("api:app", "'api:app' does not name a path and an application; "),
+        (("/api", None), "('/api', None) does not name a path and an application; "),
+        (("/api", "api:app", 1), "('/api', 'api:app', 1) does not name a path and an application; "),
+        (3, "3 does not name a path and an application; "),
         ((3, "api:app"), "3 is not a path prefix such as /api."),
-        ("=api:app", "'' is where APP is; mount at a path such as /api."),
-        ("//=api:app", "'//' is where APP is; mount at a path such as /api."),
+        ("=api:app", "'' is the path of APP; mount at another one, such as /api."),
+        ("//=api:app", "'//' is the path of APP; mount at another one, such as /api."),
         ("/a//b=api:app", "'/a//b' has an empty segment; remove a slash."),
         ("//a=api:app", "'//a' has an empty segment; remove a slash."),
         ("api=api:app", "'api' does not start with a slash; write /api."),
@@ -300,12 +303,12 @@ def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
     [("%", "'%'"), ("a %h b", "'%h'"), ("%(x)s", "'%(x)s'"), ("%(h)d", "'%(h)d'"), ("%({}i)s", "'%({}i)s'")],
 )
 def test_what_is_no_atom_of_the_access_log(value: str, shown: str) -> None:
-    assert refusal(values.access_log_format, value).startswith(f"{shown} is no atom of an access log; ")
+    assert refusal(values.access_log_format, value).startswith(f"{shown} is not an atom of an access log; ")
 
 
 @pytest.mark.parametrize("value", ["combined", "100%%", "%%(h)s"])
 def test_a_format_shows_something(value: str) -> None:
-    assert refusal(values.access_log_format, value).startswith(f"{value!r} shows nothing of a request; ")
+    assert refusal(values.access_log_format, value).startswith(f"{value!r} has no atom; ")
 
 
 def test_a_format_is_one_line_of_text() -> None:
