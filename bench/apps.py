@@ -1,4 +1,4 @@
-"""Applications of nothing but ASGI, so that what is measured is the server."""
+"""Applications of nothing but ASGI, so that only the server is measured."""
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,8 +10,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 HELLO = b"Hello, world!"
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
-PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of and sent in
-NEWS = "x" * 128  # what all members get
+PIECE = bytes(range(256)) * 256  # 64 KiB, the unit of big bodies and the size of a send
+NEWS = "x" * 128  # the message to all members
 PROCESS = str(os.getpid()).encode()
 MEMBERS: list[Send] = []  # of fanout
 FOLDER = os.getcwd()  # noqa: PTH109 - pathlib would add to the start of every server
@@ -105,7 +105,7 @@ async def echo_messages(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def fanout(scope: Message, receive: Receive, send: Send) -> None:
-    """Sends the same 128 bytes to all WebSockets whenever a message comes from any of them; requests get hello."""
+    """Sends the same 128 bytes to all WebSockets whenever a message arrives from any of them; requests get hello."""
     if scope["type"] != "websocket":
         await hello(scope, receive, send)
         return
@@ -118,7 +118,7 @@ async def fanout(scope: Message, receive: Receive, send: Send) -> None:
 
 
 def big_body(size: int) -> bytes:
-    """What ``download`` sends."""
+    """Returns the body of ``download``."""
     return (PIECE * (size // len(PIECE) + 1))[:size]
 
 

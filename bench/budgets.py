@@ -1,4 +1,4 @@
-"""Where Ianus has to stand: ratios of medians of one run, so that they hold on any machine."""
+"""Limits that Ianus has to keep: ratios of medians of one run, so that they hold on any machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Value = Callable[[Results], float | None]
 
 @dataclass(frozen=True)
 class Budget:
-    """``value`` must not exceed ``limit``; it is None when what it needs was not measured."""
+    """``value`` must not exceed ``limit``; it is None if its figures were not measured."""
 
     text: str
     unit: str
@@ -61,7 +61,7 @@ def _time_a_request(scenario: str, base: str) -> Value:
 
 
 def _wsgi_hello1(metric: str) -> Value:
-    """One connection against what h2corn, which has no WSGI, needs for the same answer through ASGI."""
+    """One connection against h2corn, which has no WSGI, with the same response through ASGI."""
     return _quotient(_of("wsgihello1", metric), _of("hello1", metric, "h2corn"))
 
 

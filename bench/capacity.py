@@ -1,4 +1,4 @@
-"""What a mix of requests can be asked for at most: one figure a run, by which the same rate goes to all servers."""
+"""The maximum rate of a mix of requests: one figure a run, so that all servers get the same rate."""
 
 import functools
 
@@ -7,7 +7,9 @@ from load import Kind, run_arrivals
 from peers import WSGI_PEERS, Service
 from visit import Setting, serving
 
-REFERENCE = "granian"  # the peer that takes the most of this mix; Ianus must not choose the rate that it is measured at
+REFERENCE = (
+    "granian"  # the peer with the highest capacity for this mix; Ianus must not choose the rate that it is measured at
+)
 MIX = Service("wsgi_apps:work", "wsgi", blocking=True)
 FAST = Request(target="/fast")
 SLOW = Request(target="/slow")
@@ -20,11 +22,11 @@ TRIES = 3
 
 @functools.cache
 def capacity(setting: Setting) -> float:
-    """Requests that the reference answers in a second, half of them fast and half slow; what ``serving`` raises."""
+    """Requests that the reference answers in a second, half of them fast and half slow; raises the errors of ``serving``."""
     server = next(peer for peer in WSGI_PEERS if peer.name == REFERENCE)
     with serving(server, MIX, FAST, setting) as running:
         kinds = [Kind(request.raw(running.port), rate=FLOOD) for request in (FAST, SLOW)]
-        # Whatever disturbs a try makes it slower: the best one is nearest to the truth.
+        # Any disturbance of a try makes it slower: the best one is nearest to the truth.
         return max(_answered(running.port, kinds, setting.cores.load) for _ in range(TRIES))
 
 

@@ -8,7 +8,7 @@ TIMEOUT_SECONDS = 10.0  # seconds, for one answer
 
 
 class AnswerError(Exception):
-    """The server sent something else than what the scenario expects, or nothing."""
+    """The server sent another response than the scenario expects, or none."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Connection:
         return int(status_line.split()[1]), fields
 
     def read(self, length: int) -> bytes:
-        """That many bytes of what follows."""
+        """Reads the next ``length`` bytes."""
         while len(self._buffer) < length:
             self._fill()
         taken = bytes(self._buffer[:length])

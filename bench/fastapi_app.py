@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 
 class Item(BaseModel):
-    """What the route answers with."""
+    """The response of the route."""
 
     id: int
     name: str

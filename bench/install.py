@@ -1,4 +1,4 @@
-"""What a run needs besides Ianus: the C programs, compiled, and the peers in bench/.venv. Kept between runs."""
+"""Requirements of a run besides Ianus: the C programs, compiled, and the peers in bench/.venv. Kept between runs."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from peers import BENCH, FLOOR, VENV
 
 REQUIREMENTS = BENCH / "requirements.txt"
 STAMP = VENV / "installed.json"
-SHARED = BENCH / "client.h"  # what the programs include
+SHARED = BENCH / "client.h"  # included by the programs
 PIP_TIMEOUT_SECONDS = 600.0  # seconds
 
 
 def install() -> dict[str, str]:
-    """Builds what is missing; what could not be had, as name -> reason."""
+    """Builds missing programs and peers; returns those that failed, as name -> reason."""
     missing = _install_peers()
     for program in (FLOOR, STREAM, ARRIVALS, MESSAGES):
         reason = _compile(program)
@@ -46,7 +46,7 @@ def _install_peers() -> dict[str, str]:
     if not _attempt(_pip("-r", str(REQUIREMENTS))):
         STAMP.write_text(json.dumps(wanted))
         return {}
-    # One package that cannot be had must not take the others along. Not stamped: the next run tries again.
+    # One package that cannot be installed must not prevent the others. Not stamped: the next run tries again.
     missing = {}
     for requirement in _requirements(REQUIREMENTS):
         reason = _attempt(_pip(requirement))
@@ -66,7 +66,7 @@ def _requirements(path: Path) -> list[str]:
 
 
 def _attempt(command: Sequence[str]) -> str:
-    """Runs it; empty when it went well, else the last line of what it said."""
+    """Runs the command; returns "" if it succeeded, else the last line of its output."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -32,7 +32,7 @@ HANDSHAKE = (
 MESSAGE = b"\x81\xfe\x00\x80" + bytes(4) + b"x" * 128  # a text message of 128 bytes, masked with zeros
 ECHO = b"\x81\x7e\x00\x80" + b"x" * 128
 
-# kind: the application, and what one request sends and gets back, by its last bytes
+# kind: the application, the bytes of one request, and the last bytes of its response
 KINDS = {
     "asgi": ("apps:hello", REQUEST, b"Hello, world!"),
     "wsgi": ("wsgi_apps:hello", REQUEST, b"Hello, world!"),

@@ -1,7 +1,7 @@
 """The programs that make load, each on one core.
 
 wrk for small requests and stream.c for big bodies keep some connections busy, each sending its next request once it has
-its answer. arrivals.c is for latencies among requests of several kinds, which come whether or not there is an answer.
+its answer. arrivals.c is for latencies among requests of several kinds, which are sent whether or not there is a response.
 messages.py has the one for WebSockets.
 """
 
@@ -18,14 +18,14 @@ from process import pinned
 
 STREAM = BENCH / "build" / "stream"
 ARRIVALS = BENCH / "build" / "arrivals"
-WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take longer than it was told to
+WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take beyond its duration
 STREAM_EXTRA_SECONDS = 60.0  # the same for stream, which finishes its transfers
 ARRIVALS_EXTRA_SECONDS = 20.0  # the same for arrivals, which waits for every answer
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What wrk counted. Latencies are its percentiles, in microseconds."""
+    """The counts of wrk. Latencies are its percentiles, in microseconds."""
 
     requests: int
     seconds: float
@@ -62,7 +62,7 @@ class KindResult:
 
 @dataclass(frozen=True)
 class ArrivalsResult:
-    """``late_us`` is the p99 of what the program itself added by sending late."""
+    """``late_us`` is the p99 of the delay that the program itself added."""
 
     seconds: float
     kinds: Sequence[KindResult]
@@ -89,7 +89,7 @@ def run_wrk(port: int, payload: bytes, connections: int, seconds: int, core: int
 
 
 def run_stream(port: int, head: bytes, body: int, connections: int, seconds: int, core: int) -> StreamResult:
-    """Sends the head and as many bytes behind it again and again; AnswerError when a single transfer fails."""
+    """Sends the head and ``body`` bytes after it repeatedly; AnswerError when a single transfer fails."""
     with tempfile.NamedTemporaryFile(prefix="bench-request-") as file:
         Path(file.name).write_bytes(head)
         command = [str(STREAM), str(port), str(connections), str(seconds), file.name, str(body)]

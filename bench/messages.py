@@ -24,7 +24,7 @@ ACCEPT = base64.b64encode(
 )  # RFC 6455, 4.2.2
 MASK = bytes.fromhex("37fa213d")
 FIN, COMPRESSED, CONTROL, TEXT, MASKED = 0x80, 0x40, 0x08, 0x01, 0x80
-WINDOW_BITS = 12  # the least that a server here asks its clients to keep to
+WINDOW_BITS = 12  # the minimum that a server here requires of its clients
 MAX_WINDOW = 1 << 15  # bytes, of any compressor
 SYNC_TAIL = b"\x00\x00\xff\xff"  # RFC 7692, 7.2.1
 
@@ -38,7 +38,7 @@ Mode = Literal["idle", "echo", "fanout"]
 
 @dataclass(frozen=True)
 class MessagesResult:
-    """What happened in some seconds; times in microseconds from when the message was sent that is answered."""
+    """Counts of a period; times in microseconds from sending a message until its answer arrives."""
 
     messages: int
     pings: int
@@ -59,7 +59,7 @@ class Messages:
         self._commands, self._results, self._complaints = process.stdin, process.stdout, process.stderr
 
     def measure(self, seconds: float) -> MessagesResult:
-        """What happens from now on; AnswerError when anything goes wrong. The first call starts the messages."""
+        """Measures a period; raises AnswerError on any failure. The first call starts the messages."""
         with suppress(BrokenPipeError):  # read_line() knows more
             self._commands.write(b"%f\n" % seconds)
         told = json.loads(self.read_line())
@@ -74,7 +74,7 @@ class Messages:
         )
 
     def read_line(self) -> bytes:
-        """What it says next; AnswerError with what it complains of when it has ended."""
+        """Reads the program's next line; raises AnswerError with its error output if it has exited."""
         if line := self._results.readline():
             return line
         raise AnswerError(self._complaints.read().decode().strip())
@@ -91,7 +91,7 @@ def messages(
             Path(folder, name).write_bytes(content)
         command += [f"{folder}/handshake", mode, *([f"{folder}/frames"] if frames else [])]
         with pinned(core):
-            # Unbuffered: closing a pipe must not try again what could not be written.
+            # Unbuffered: closing a pipe must not retry a failed write.
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
             )
@@ -105,7 +105,7 @@ def messages(
 
 
 def handshake(deflated: bool = False) -> Request:
-    """What browsers ask for, without compression where it is not wanted."""
+    """Returns a handshake as browsers send it, with or without compression."""
     fields = (
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),

@@ -1,4 +1,4 @@
-"""Scenarios of requests of two kinds at once, and what the one has to bear from the other."""
+"""Scenarios of requests of two kinds at once, and the effect of one kind on the other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from visit import Meter, Metrics, Running, Setting, serving
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests of one kind: a share of what the mix can be asked for, a rate, or connections that are always busy."""
+    """Requests of one kind: a share of the mix's capacity, a rate, or connections that are always busy."""
 
     request: Request = HELLO
     share: float = 0.0  # of capacity()
@@ -116,5 +116,5 @@ def _measured(
         "rate": first.requests / result.seconds,
         "cpu_us": cpu / 1e3 / sum(kind.requests for kind in result.kinds),
         "late_us": result.late_us,
-        "others_percent": percents["others_percent"],  # the load's say nothing: it never sleeps
+        "others_percent": percents["others_percent"],  # the load's own is meaningless: it never sleeps
     }

@@ -1,14 +1,14 @@
 """The servers that are compared, each with the command line that serves it best.
 
-One worker, but for the scenario that is about several; uvloop and a compiled HTTP parser where the server has them;
+One worker, but for the scenario that is about several; uvloop and a compiled HTTP parser if the server has them;
 idle connections kept for longer than any scenario lasts (their own defaults reach from 2 s to for ever); limits on
-connections above what a scenario opens; the access log off, but for the scenario that is about it. No other feature is
+connections above those that a scenario opens; the access log off, but for the scenario that is about it. No other feature is
 switched off, and none that its makers call experimental is switched on; compression of WebSockets is on wherever there
 is one. uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
 
 Threads: a WSGI application that does not wait is served best by few of them, one that does by as many as there are
-requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are what
-took the least CPU time of 1, 2, 4, 8, 10 and 16, and for waitress and cheroot their own defaults.
+requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are the number with
+the lowest CPU time of 1, 2, 4, 8, 10 and 16, and for waitress and cheroot their own defaults.
 """
 
 import os
@@ -32,9 +32,9 @@ Log = Literal["off", "text", "json"]  # the access log
 
 @dataclass(frozen=True)
 class Service:
-    """What a server is started for.
+    """The application and the options that a server is started with.
 
-    ``app`` is ``module:attribute``, ``mount`` a second one as ``/prefix=module:attribute``. ``blocking`` tells that
+    ``app`` is ``module:attribute``, ``mount`` a second one as ``/prefix=module:attribute``. ``blocking`` means that
     requests wait for something else than the CPU, or take long.
     """
 
@@ -44,7 +44,7 @@ class Service:
     blocking: bool = False
     workers: int = 1  # processes
     mount: str = ""
-    ping_interval: int = 0  # seconds between the pings on each WebSocket; 0 for what the server does by itself
+    ping_interval: int = 0  # seconds between the pings on each WebSocket; 0 for the server's default
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Server:
     ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
     name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has,
     ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``workers`` those for
-    several where the command does not tell their number.
+    several if the command does not show their number.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Server:
         return [program, *shlex.split(text)[1:]]
 
     def environment(self) -> dict[str, str]:
-        """What the process sees of ours: little, so that a developer's settings change no result."""
+        """Returns the environment of the process: a small part of ours, so that a developer's settings change no result."""
         path = os.pathsep.join(str(folder) for folder in (BENCH, *self.packages))
         return {
             "PATH": os.defpath,
@@ -180,7 +180,7 @@ WSGI_PEERS = (
         threads=BLOCKING_THREADS,
     ),
     Server(
-        # poll(): select() cannot watch what scenarios open.
+        # poll(): select() cannot watch the number of connections of the scenarios.
         "waitress",
         "waitress-serve --listen 127.0.0.1:{port} --threads {threads} --connection-limit 16384 --channel-timeout 75"
         " --asyncore-use-poll {app}",

@@ -1,6 +1,6 @@
 """A server under measurement: started on a core of its own, read through /proc, and gone afterwards.
 
-Each server gets a session of its own. The members of that session are the server, whatever it forks, and the
+Each server gets a session of its own. The members of that session are the server, all processes it forks, and the
 only processes that are ever signalled.
 """
 
@@ -16,17 +16,17 @@ from pathlib import Path
 from types import TracebackType
 
 START_TIMEOUT_SECONDS = 15.0  # seconds, until the first answer
-STOP_TIMEOUT_SECONDS = 2.0  # seconds that SIGTERM has before SIGKILL comes, and SIGKILL before we give up
+STOP_TIMEOUT_SECONDS = 2.0  # seconds from SIGTERM to SIGKILL, and from SIGKILL to an error
 PROC = Path("/proc")
 
 
 class ServerError(Exception):
-    """Why a server could not be measured: it is gone, never came, or lacks what the scenario is about."""
+    """Why a server could not be measured: it exited, never answered, or lacks the feature of the scenario."""
 
 
 @dataclass(frozen=True)
 class Cores:
-    """The core that the server gets and the one that makes the load; the same where there is only one."""
+    """The core that the server gets and the one that makes the load; the same if there is only one."""
 
     server: int
     load: int
@@ -92,7 +92,7 @@ class Process:
         return frozenset(pid for pid in pids if _session(pid) == self._process.pid)
 
     def require_alive(self, members: frozenset[int] = frozenset()) -> None:
-        """ServerError when the process that was started has ended, or one of ``members``, who may have a successor."""
+        """Raises ServerError if the started process, or one of ``members``, has exited; members may have been replaced."""
         code = self._process.poll()
         if code is not None:
             end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -101,7 +101,7 @@ class Process:
             raise ServerError(f"a worker ended: {self.output_tail()}")
 
     def output_tail(self) -> str:
-        """The last line that it wrote, for the one that explains why there is no result."""
+        """Returns the last line of output, to explain a missing result."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log else []
         return lines[-1].strip()[:200] if lines else "no output"
 
@@ -114,7 +114,7 @@ class Process:
         return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss") for pid in self.members())
 
     def anonymous_bytes(self) -> int:
-        """The part of that which is not a file's: nobody else's start or end changes it."""
+        """Returns the anonymous part of that, which other processes' starts and exits do not change."""
         return 1024 * sum(_field(PROC / str(pid) / "smaps_rollup", "Pss_Anon") for pid in self.members())
 
     def reset_peak(self) -> int:
@@ -137,7 +137,7 @@ class Process:
         try:
             self._signal(signal.SIGTERM)
             self._wait_until_exited()
-        finally:  # an impatient second Ctrl-C must not leave anything behind
+        finally:  # a second Ctrl-C must not leave processes running
             self._signal(signal.SIGKILL)
             self._wait_until_exited()
         if self.members():
@@ -160,7 +160,7 @@ class Process:
 
 
 def core_busy_ns(cores: Cores) -> int:
-    """What both cores have done but idle since boot, in nanoseconds (in steps of a clock tick)."""
+    """Returns the busy time of both cores since boot, in nanoseconds (in steps of a clock tick)."""
     tick_ns = 10**9 // os.sysconf("SC_CLK_TCK")
     names = {f"cpu{cores.server}", f"cpu{cores.load}"}
     total = 0

@@ -1,4 +1,4 @@
-"""Scenarios of WebSockets: messages that come back, connections that only stay open, one message for everybody."""
+"""Scenarios of WebSockets: echoes, idle connections, one message to all connections."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from visit import Meter, Metrics, Running, Setting, serving
 
 @dataclass(frozen=True)
 class Echo(Scenario):
-    """Text messages that come back, each connection sending its next one as soon as it has the last one back."""
+    """Echoes of text messages, each connection sending its next one as soon as it has the last one back."""
 
     size: int = 128  # bytes of a message
     deflated: bool = False
@@ -43,7 +43,7 @@ class Echo(Scenario):
 
 @dataclass(frozen=True)
 class FanOut(Scenario):
-    """The application sends one message to everybody, and the next one as soon as all have it."""
+    """The application sends one message to all connections, and the next one as soon as all have it."""
 
     connections: int = 5000
 
@@ -69,7 +69,7 @@ class FanOut(Scenario):
 
 @dataclass(frozen=True)
 class Silent(Scenario):
-    """WebSockets on which nothing but pings is sent: what each more of them costs between few and many."""
+    """WebSockets on which nothing but pings is sent: the cost of each additional one between few and many."""
 
     few: int = 1000
     many: int = 10_000
@@ -87,7 +87,7 @@ class Silent(Scenario):
     def measure(self, server: Server, setting: Setting) -> Metrics:
         require_files(self.many)
         with serving(server, self.service, HELLO, setting) as running:
-            seconds = max(setting.seconds, self.service.ping_interval)  # for a ping on each at the least
+            seconds = max(setting.seconds, self.service.ping_interval)  # for at least one ping on each
             few, many = (_silent(running, number, seconds, setting) for number in (self.few, self.many))
         more = {metric: many[metric] - few[metric] for metric in many}
         pings = more["pings_per_second"]

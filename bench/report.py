@@ -12,13 +12,13 @@ from budgets import BUDGETS, Budget
 from results import Results
 from scenario import Scenario
 
-NOISE_LIMIT = 5.0  # percent of the cores that others may use before the table says so
+NOISE_LIMIT = 5.0  # percent of the cores that others may use before the table has a note
 FULL = 95.0  # percent of a core above which there is nothing left of it
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the figures are true for."""
+    """The machine, date and versions of the figures."""
 
     date: str
     machine: str
@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def scenario_table(results: Results, scenario: Scenario, servers: Sequence[str]) -> str:
-    """One row a server, the reason in place of figures where there are none."""
+    """One row a server, the reason in place of missing figures."""
     bases = [base for base in scenario.bases if base in servers]
     rows = [["server", *(f"x {base}" for base in bases), *(c.heading for c in scenario.columns), "spread"]]
     notes = []
@@ -78,7 +78,7 @@ def _cells(results: Results, scenario: Scenario, server: str, bases: Sequence[st
 
 
 def budget_table(results: Results) -> str:
-    """Each budget with what was reached."""
+    """Formats each budget with the measured value."""
     rows = [["budget", "at most", "reached", ""]]
     for budget in BUDGETS:
         value = budget.value(results)

@@ -1,4 +1,4 @@
-"""What was measured, and the medians of it."""
+"""Measurements and their medians."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from visit import Metrics
 
 @dataclass(frozen=True)
 class Run:
-    """One measurement; ``reason`` says why there are no metrics."""
+    """One measurement; ``reason`` explains missing metrics."""
 
     round: int
     scenario: str
@@ -32,18 +32,18 @@ class Results:
         ]
 
     def median(self, scenario: str, server: str, metric: str) -> float | None:
-        """None where no round worked."""
+        """Returns the median of the rounds; None if no round worked."""
         values = self.values(scenario, server, metric)
         return statistics.median(values) if values else None
 
     def spread(self, scenario: str, server: str, metric: str) -> float | None:
-        """How far the rounds lie apart, as a share of their median; None where there are fewer than two."""
+        """How far the rounds lie apart, as a share of their median; None if there are fewer than two."""
         values = self.values(scenario, server, metric)
         middle = statistics.median(values) if values else 0.0
         return (max(values) - min(values)) / middle if len(values) > 1 and middle else None
 
     def ratio(self, scenario: str, server: str, metric: str, base: str) -> float | None:
-        """The server's median over the base's; None where either is missing or the base is not positive."""
+        """The server's median over the base's; None if either is missing or the base is not positive."""
         value, divisor = self.median(scenario, server, metric), self.median(scenario, base, metric)
         return value / divisor if value is not None and divisor is not None and divisor > 0 else None
 
@@ -53,6 +53,6 @@ class Results:
         return reasons[-1] if reasons else ""
 
     def worst(self, scenario: str, metric: str) -> float:
-        """The highest value of any server in any round; 0 where there is none."""
+        """The highest value of any server in any round; 0 if there is none."""
         found = (run.metrics.get(metric, 0.0) for run in self.runs if run.scenario == scenario)
         return max(found, default=0.0)

@@ -1,4 +1,4 @@
-"""Ianus, its peers and the C floor side by side: ``python bench/run.py``; README.md says how to read it."""
+"""Ianus, its peers and the C floor side by side: ``python bench/run.py``; README.md explains the output."""
 
 import argparse
 import fnmatch
@@ -30,7 +30,7 @@ SECONDS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, also where servers are missing or budgets missed; 130 when interrupted."""
+    """The exit code: 0, also if servers are missing or budgets missed; 130 when interrupted."""
     options = _parse(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers are ended then, too
     if shutil.which("wrk") is None:
@@ -133,7 +133,7 @@ def _versions(builds: Sequence[Server]) -> dict[str, str]:
 
 
 def _reported_version(command: Sequence[str]) -> str:
-    """The first word with a digit in what the program says about itself."""
+    """The first word with a digit in the program's version output."""
     told = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.split()
     return next((word.strip(",") for word in told if re.search(r"\d", word)), "?")
 

@@ -21,7 +21,7 @@ HELLO = Request()
 HELLO_ANSWER = b"Hello, world!"
 HELLO_SERVICE = Service("apps:hello")
 WARM_UP_SECONDS = 1  # seconds of the same load before the measured one
-SETTLE_SECONDS = 1.0  # seconds before memory is read, for what a server puts off
+SETTLE_SECONDS = 1.0  # seconds before memory is read, for deferred work of a server
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Scenario(ABC):
-    """What is measured with whom.
+    """A measurement and the servers that take part.
 
     ``headline`` is the metric that the ratio columns divide, ``bases`` the servers they divide it by. ``peers`` names
     those that are asked beside Ianus; None stands for all that have the interface.
@@ -52,7 +52,7 @@ class Scenario(ABC):
 
     @abstractmethod
     def measure(self, server: Server, setting: Setting) -> Metrics:
-        """One measurement; an exception that says why there is none."""
+        """One measurement; raises an exception with the reason if there is none."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class Mixed(Scenario):
 
 @dataclass(frozen=True)
 class Idle(Scenario):
-    """Keep-alive connections that had one answer each and then say nothing."""
+    """Keep-alive connections that had one response each and are then idle."""
 
     connections: int = 5000
     warm_up_requests: int = 500
@@ -257,7 +257,7 @@ class Startup(Scenario):
 
 
 def _under_load(running: Running, payload: bytes, connections: int, setting: Setting) -> Metrics:
-    """What wrk and the kernel tell about a server that is kept busy."""
+    """Measures a busy server by wrk and by the kernel's counters."""
     meter = Meter(running.process, setting.cores)
     result = run_wrk(running.port, payload, connections, setting.seconds, setting.cores.load)
     cpu, percents = meter.read()
@@ -276,7 +276,7 @@ def _under_load(running: Running, payload: bytes, connections: int, setting: Set
 
 
 def require_files(connections: int) -> None:
-    """ServerError where the limit on open files does not allow as many."""
+    """Raises ServerError if the limit on open files does not allow ``connections``."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit < connections + 100:
         raise ServerError(f"only {limit} files may be open here")
@@ -294,7 +294,7 @@ def _answered_connections(port: int, number: int, stack: ExitStack) -> list[Conn
 
 
 def at_rest(process: Process, seconds: int) -> Metrics:
-    """What a server uses that is asked for nothing."""
+    """Measures an idle server."""
     cpu, wakeups = process.cpu_ns(), process.wakeups()
     time.sleep(seconds)
     return {
@@ -304,7 +304,7 @@ def at_rest(process: Process, seconds: int) -> Metrics:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Whether nothing has come from the other side, its FIN or RST included."""
+    """Whether nothing has arrived from the other side, its FIN or RST included."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return not poll.poll(0)

@@ -1,4 +1,4 @@
-"""What is measured, in the order of the report."""
+"""All scenarios, in the order of the report."""
 
 from capacity import FAST, MIX, SLOW
 from client import Request
@@ -40,7 +40,7 @@ ITEM_ANSWER = b'{"id":42,"name":"Item 42","price":9.5,"tags":["small","USD"]}'
 MB = 1_000_000
 UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
 
-# Peers that need many times as long as the rest tell little more in each further scenario.
+# Peers that need many times as long as the rest add little information in each further scenario.
 ASGI = ("floor", "h2corn", "granian", "fastpysgi", "uvicorn")
 WSGI = ("bjoern", "fastpysgi", "granian", "uwsgi")
 WEBSOCKET = ("h2corn", "granian", "uvicorn", "socketify")
@@ -193,7 +193,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Silent(
         "websocketidle",
-        "10,000 silent WebSockets, a ping on each every 4 s where the server has pings",
+        "10,000 silent WebSockets, a ping on each every 4 s if the server has pings",
         Service("apps:echo_messages", ping_interval=4),
         peers=WEBSOCKET,
     ),

@@ -13,7 +13,7 @@ READ_INTERVAL_SECONDS = 0.05  # seconds between two sips: half a megabyte a seco
 
 
 class Readers:
-    """What the readers got so far; ``read`` runs in a thread of its own."""
+    """The bytes that the readers have received; ``read`` runs in a thread of its own."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         self.received = 0  # bytes, of all

@@ -17,7 +17,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all measurements of a run have in common. ``scratch`` is the servers' current folder."""
+    """The settings of all measurements of a run. ``scratch`` is the servers' current folder."""
 
     cores: Cores
     seconds: int
@@ -34,7 +34,7 @@ class Running:
 
 
 class Meter:
-    """What the server uses from here on, and what others take away from it and from the load."""
+    """Meters the CPU time of the server, of the load, and of other processes from here on."""
 
     def __init__(self, process: Process, cores: Cores) -> None:
         self._process, self._cores = process, cores
@@ -44,7 +44,7 @@ class Meter:
     def read(self, load_ns: int = 0) -> tuple[int, Metrics]:
         """User and system time of the server in nanoseconds, and whose the cores were.
 
-        ``load_ns`` is what the programs have used meanwhile that make the load and still run.
+        ``load_ns`` is the CPU time since then of load programs that still run.
         """
         cores = self._cores
         server = self._process.cpu_ns() - self._server
@@ -74,7 +74,7 @@ def serving(server: Server, service: Service, request: Request, setting: Setting
             start_ms = 1e3 * (time.monotonic() - begin)
             yield Running(process, port, start_ms)
         except (AnswerError, OSError, RuntimeError) as error:
-            process.require_alive()  # its end explains more than what its client saw of it
+            process.require_alive()  # its exit explains more than the client's error
             raise AnswerError(f"{error} (server: {process.output_tail()})") from error
 
 

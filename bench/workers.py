@@ -1,4 +1,4 @@
-"""The scenario of several workers: who gets the connections, and what the processes need together."""
+"""The scenario of several workers: the distribution of connections, and the total cost of the processes."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ from visit import Metrics, Setting, serving
 class Workers(Scenario):
     """Keep-alive connections that are opened all at once, again and again; then nothing.
 
-    The application answers with the number of its process. The server has all cores: on one, those who accept from the
+    The application answers with the number of its process. The server has all cores: on one, workers that accept from the
     same queue would take turns in another way than they do in earnest.
     """
 

@@ -1,4 +1,4 @@
-"""Applications of nothing but PEP 3333, so that what is measured is the server."""
+"""Applications of nothing but PEP 3333, so that only the server is measured."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,10 +8,10 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 HELLO = [b"Hello, world!"]
-PIECE = bytes(range(256)) * 256  # 64 KiB, what big bodies are made of; apps.py has the same
+PIECE = bytes(range(256)) * 256  # 64 KiB, the unit of big bodies, as in apps.py
 READ_SIZE = 65536  # bytes of an upload asked for at once
 
-# What the paths of `work` cost, in seconds.
+# The durations of the paths of `work`, in seconds.
 FAST = 0.0001  # computing
 SLOW = 0.02  # asleep
 SLEEP = 0.01  # asleep
@@ -49,7 +49,7 @@ def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Answers with the number of bytes in the body of the request, which it forgets piece by piece."""
-    # PEP 3333 lets a server's input go on past the body: a request without one, or without its length, is not read.
+    # PEP 3333 lets a server's input continue past the body: a request without one, or without its length, is not read.
     left = int(environ.get("CONTENT_LENGTH") or 0)
     size = 0
     while left and (piece := environ["wsgi.input"].read(min(left, READ_SIZE))):

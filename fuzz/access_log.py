@@ -1,4 +1,4 @@
-"""Contract: whatever a client sent, each response is one line of printable ASCII in the form that was asked for."""
+"""Contract: for any input of a client, each response is one line of printable ASCII in the configured format."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from ianus.telemetry.access_log import AccessLog
 from ianus.telemetry.line_format import LineFormat
 
 PRINTABLE = re.compile(r"[ -~]+")
-# What a client chose can have no quote, so a text in quotes ends where its line says.
+# Values from clients have no quote, so a quoted text ends at the next quote.
 TEXT = r'"[^"]*"'
 COMBINED = re.compile(rf'[^ ]+ - [^"]+ \[[^]"]+\] {TEXT} [0-9]{{3}} [0-9]+ {TEXT} {TEXT} [0-9]+\.[0-9]{{6}}')
 ATOMS = [*"hlurmUqHstBbfaTDMLp", "{x-echo}i", "{x-echo}o", "{absent}i"]
@@ -66,7 +66,7 @@ class _Log:
         self._served = Served(_app, access_log=self._log, request_id_header="x-request-id")
 
     def lines(self, data: bytes) -> list[str]:
-        """Those about what is answered to data."""
+        """Returns the lines of the responses to data."""
         responses = self._served.ask(data).count(b"HTTP/1.1 ")
         self._log.close()  # it was never started, so it only writes
         size = os.lseek(self._file, 0, os.SEEK_CUR)

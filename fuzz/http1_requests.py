@@ -1,7 +1,7 @@
-"""Contract: whatever bytes come, in whatever pieces, the codec of requests says the same well-formed events.
+"""Contract: for any bytes in any pieces, the codec of requests reports the same well-formed events.
 
 Well-formed: a request, its body, its trailers, its end, in this order; each part keeps to the grammar that applications
-rely on; nothing comes behind an error, nor behind a request after which the connection closes.
+rely on; no event follows an error, nor a request after which the connection closes.
 """
 
 import random
@@ -57,7 +57,7 @@ def check_events(events: list[Event]) -> None:
     for event in events:
         match event:
             case ("request", head):
-                assert keep_alive, "a request behind one that closes"
+                assert keep_alive, "a request after one that closes"
                 check_head(head)
                 fields = dict(head["headers"])
                 keep_alive = head["keep_alive"]

@@ -1,8 +1,8 @@
-"""Contract: what an application gives is either an error to it, or what h11 reads in the client; never anything else.
+"""Contract: an application's response is either an error to it, or h11 reads the same in the client.
 
-The input is what the application gives: one byte of Flags and the status in digits, then parts divided by 0xFF. 0xFE
+The input is the application's response: one byte of Flags and the status in digits, then parts divided by 0xFF. 0xFE
 divides the name of a header from its value, 0xFD that of a trailer; 0xFC is in front of an early hint; all else is a
-piece of the body. Behind the request comes another, whose answer is known: nothing that an application gives may reach
+piece of the body. Another request follows, whose response is known: no data of an application may reach
 into it (response splitting), nor make two answers of one.
 """
 
@@ -23,12 +23,12 @@ NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 VALUE = re.compile(rb"[\t -~\x80-\xff]*")
 LENGTH = re.compile(rb"[0-9]{1,18}")
 
-# The application's last header, by which its own answer is told from the server's.
+# The application's last header, by which its own response differs from the server's.
 MARK = (b"x-mark", b"application")
 
-# The server's own business, dropped from what an application gives (RFC 9110 7.6.1).
+# Fields of the connection, dropped from an application's response (RFC 9110 7.6.1).
 HOP_BY_HOP = {b"connection", b"transfer-encoding", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
-# What it may add.
+# Fields that the server may add.
 ADDED = {b"date", b"server", b"content-length", b"transfer-encoding", b"connection"}
 # RFC 9110 6.5.1: framing, routing, authentication, and how the content is to be read.
 NOT_TRAILERS = {
@@ -44,8 +44,8 @@ LARGE = 1000  # times a piece
 class Flags(enum.IntFlag):
     HEAD = 1
     VERSION_1_0 = 2
-    KEEP_ALIVE = 4  # what 1.0 needs to be said
-    SUSPENDS = 8  # between messages, so that the head leaves alone
+    KEEP_ALIVE = 4  # required for keep-alive with 1.0
+    SUSPENDS = 8  # between messages, so that the head is sent alone
     LAST_IS_EMPTY = 16  # the end is a message of its own
     RAISES = 32  # before the last piece
     LARGE = 64
@@ -54,7 +54,7 @@ class Flags(enum.IntFlag):
 
 @dataclass
 class Plan:
-    """What the application does, and what it raised."""
+    """The application's acts, and the error that it raised."""
 
     flags: Flags
     status: int
@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def sent_trailers(self) -> Fields:
-        """Those that there is a place for: behind chunks."""
+        """Returns the trailers that can be sent: only after chunks."""
         return self.trailers if self.has_trailers and not self.bodiless and not self.lengths else []
 
     @property
@@ -98,7 +98,7 @@ class Plan:
 
 
 class GivingUpError(Exception):
-    """What the application raises by itself."""
+    """The application's own exception."""
 
 
 def seeds() -> Iterable[bytes]:
@@ -145,9 +145,9 @@ def check(data: bytes) -> None:
         assert response.status == 500
         assert response.complete
     if MARK in response.headers and plan.error:
-        assert response.rest == b"", "the connection goes on behind a response that was broken off"
+        assert response.rest == b"", "the connection is kept after a response that was aborted"
     elif (b"connection", b"close") in response.headers or is_last(plan):
-        assert response.rest == b"", "something comes behind the last response"
+        assert response.rest == b"", "data after the last response"
     else:
         second = read_response(b"GET", response.rest)
         assert (second.status, second.body, second.complete, second.rest) == (200, b"second", True, b"")
@@ -181,7 +181,7 @@ def is_last(plan: Plan) -> bool:
 
 @dataclass
 class Response:
-    """What a client reads. rest: what comes behind it."""
+    """A response as a client reads it. rest: the bytes after it."""
 
     status: int
     hints: list[Fields]
@@ -210,7 +210,7 @@ def check_response(plan: Plan, response: Response) -> None:
 
 
 def read_response(method: bytes, data: bytes) -> Response:
-    """Raises h11.RemoteProtocolError for what is no response."""
+    """Parses a response; raises h11.RemoteProtocolError if it is not valid."""
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     client.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
     client.send(h11.EndOfMessage())
@@ -249,7 +249,7 @@ _served: Served | None = None
 
 
 def answered(plan: Plan) -> bytes:
-    """All that the server says to a request for what is planned, and to another one."""
+    """Returns all bytes that the server sends for the planned request, and for another one."""
     global _plan, _served
     if _served is None:
         _served = Served(_app)

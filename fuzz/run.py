@@ -1,4 +1,4 @@
-"""python -m fuzz.run TARGET FOLDER...: mutates what is in the folders and the seeds until something is found.
+"""python -m fuzz.run TARGET FOLDER...: mutates the folders' inputs and the seeds until a failure is found.
 
 All arguments but TARGET are libFuzzer's. New inputs go to the first folder; files in place of folders are tried once.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     name = sys.argv.pop(1)
     with atheris.instrument_imports(include=["ianus"]):
         target = importlib.import_module(f"fuzz.{name}")
-    # libFuzzer makes commands of it where it starts itself again, as for -merge=1.
+    # libFuzzer makes commands of it when it restarts itself, as for -merge=1.
     sys.argv[0] = f"{sys.executable} -m fuzz.run {name}"
     folder = Path(sys.argv[1])
     if folder.is_dir() and not any(argument.startswith("-merge") for argument in sys.argv):

@@ -1,4 +1,4 @@
-"""The compiled server without a network and without waiting: bytes in, what it answers out.
+"""The compiled server without a network and without waiting: bytes in, responses out.
 
 Everything from the socket to the application is real. The loop is one of asyncio that never waits: who calls
 turns it by hand until nothing is left to do.
@@ -20,7 +20,7 @@ from ianus.telemetry.access_log import AccessLog
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
-# Turns of the loop in which every exchange must have come to its end.
+# Turns of the loop in which every exchange must have ended.
 TURNS = 1000
 
 
@@ -39,7 +39,7 @@ class Served:
         )
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
-        self._listener.bind("")  # Linux picks a name that is no file
+        self._listener.bind("")  # Linux picks a name without a file
         self._listener.listen()
         self._reactor = Reactor(HttpSessionFactory(self._service))
         self._reactor.listen(self._listener)
@@ -47,7 +47,7 @@ class Served:
         self._alive = ledger() or {}
 
     def ask(self, data: bytes) -> bytes:
-        """Sends data and FIN on a connection of their own; returns all that comes until the server closes."""
+        """Sends data and FIN on a connection of their own; returns all bytes until the server closes."""
         answer = bytearray()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(self._listener.getsockname())
@@ -76,7 +76,7 @@ class Served:
         self._loop.close()
 
     def _check_nothing_is_left(self) -> None:
-        """No application call, no connection, no exchange outlives what was asked."""
+        """No application call, no connection, no exchange outlives its request."""
         for _ in range(TURNS):
             if not self._service.in_flight and not self._reactor.connections:
                 break
@@ -84,7 +84,7 @@ class Served:
             self._loop.run_forever()
         assert self._service.in_flight == 0
         assert self._reactor.connections == 0
-        self._reactor.poll(0)  # each turn lets go of what was closed in the one before
+        self._reactor.poll(0)  # each turn releases the objects that were closed in the one before
         alive = ledger() or {}
         for kind in ("connections", "exchanges"):
             assert alive.get(kind, 0) <= self._alive.get(kind, 0), alive

@@ -1,6 +1,6 @@
 """Contract: a text given for a setting is refused in words, or its value is shown as a text that reads back as it.
 
-And of a format of the access log: what the setting takes the log can write.
+And of a format of the access log: the log can write each format that the setting accepts.
 """
 
 import math

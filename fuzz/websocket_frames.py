@@ -1,8 +1,8 @@
-"""Contract: whatever a client sends, in whatever pieces, the codec of WebSockets says the same well-formed events.
+"""Contract: for any bytes in any pieces, the codec of WebSockets reports the same well-formed events.
 
-The first byte of an input says what was negotiated, all else is the client's. Well-formed: no message is over the limit
-and none is anything but str or bytes, close codes are those that may be sent, and nothing comes behind a close frame or
-an error. What was read is the same when it is written again.
+The first byte of an input has the negotiated extension, all else is the client's. Well-formed: no message is over the limit
+and none is anything but str or bytes, close codes are those that may be sent, and nothing follows a close frame or
+an error. Messages that are written and read again are the same.
 """
 
 import enum
@@ -49,7 +49,7 @@ def check(data: bytes) -> None:
 def _read(pieces: Iterable[bytes], flags: Flags, max_size: int) -> list[Event]:
     events = record(pieces, max_size=max_size, deflate=_deflate(flags))
     if Flags.DEFLATE in flags and events[-1:] == [("error", 1009)]:
-        # zlib looks at more than it inflates: what is wrong just behind the limit may be told for the limit.
+        # zlib reads more than it inflates: an error just after the limit may be reported instead of the limit.
         events[-1] = ("error", 1007)
     return events
 
@@ -71,7 +71,7 @@ def _pieces(data: bytes) -> list[bytes]:
 
 def _check_events(events: list[Event], max_size: int) -> None:
     for event in events[:-1]:
-        assert event[0] not in ("close", "error"), "something comes behind the end"
+        assert event[0] not in ("close", "error"), "an event after the end"
     for event in events:
         match event:
             case ("message", message):
@@ -89,7 +89,7 @@ def _check_events(events: list[Event], max_size: int) -> None:
 
 
 def _check_writing(events: list[Event], flags: Flags) -> None:
-    """A client's frames are a server's that are masked: what is written reads as what it was made of."""
+    """A client's frames are a server's that are masked: the codec reads the messages that it wrote."""
     messages = [event for event in events if event[0] == "message"]
     deflate = _deflate(flags)
     written = []
