@@ -8,11 +8,11 @@
 #   make debug       a server under gdb, with Cython source lines            GDB='-ex run' ARGS='main:app'
 #   make asan        the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make stress      threads under load, with seeded delays                  N=1000000 SEED=1
-#   make conformance what takes long: millions of mutations, gigabytes      ARGS='-k streaming'
+#   make conformance long tests: millions of mutations, gigabytes      ARGS='-k streaming'
 #   make browser     the example pages in a browser; screenshots in build/browser
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers
-#   make format      format the Python files, and correct what the linter can correct
+#   make format      format the Python files, and apply the linter's fixes
 #   make bench       side by side with other servers                       ARGS='--help'
 #   make instructions  how many a request takes, by callgrind
 #   make build       compile the package in place; .venv/bin/ianus runs it
@@ -72,7 +72,7 @@ build/.generator: pyproject.toml setup.py
 	rm -rf build/cython build/check
 	@mkdir -p build && touch $@
 
-# Changes when a file comes or goes: make alone does not notice that one went.
+# Changes when a file is added or removed: make alone does not notice a removal.
 build/.sources: always
 	@mkdir -p build; echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
@@ -82,7 +82,7 @@ $(VENV)/.built: $(MODULES) $(DECLARATIONS) build/.generator build/.sources | $(V
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
-# $(call copy,DIRECTORY): builds a copy of the package. Python files are laid anew, so that none is stale.
+# $(call copy,DIRECTORY): builds a copy of the package. Python files are copied again, so that none is stale.
 copy = if test -d $(1); then find $(1) -type f ! -name '*.so' -delete; fi
 copy += && $(BIN)/python setup.py --quiet build --build-lib $(1) --build-temp $(1)/objects
 
@@ -160,8 +160,8 @@ debug: $(BUILD)/debug/.built
 	gdb -ix tools/gdbinit $(GDB) \
 		--args $(BIN)/python tools/serve_in_one_process.py $(or $(ARGS),--app-dir examples gate:app)
 
-# Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures what its
-# server prints, and any report at all is a failure.
+# Python's own allocator would hide overruns from the sanitizer. Reports go to files: a test captures its
+# server's output, and any report at all is a failure.
 asan: REPORTS = $(abspath $(BUILD))/asan/report
 asan: $(BUILD)/asan/.built
 	@rm -f $(REPORTS).*
@@ -182,7 +182,7 @@ stress: $(BUILD)/asan/.built
 	$(BIN)/python -m tests.conformance.stress --requests $(N) --seed $(SEED) $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
 
-# On the release build, which is what is served.
+# On the release build, as installed.
 conformance: build
 	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(BIN)/python -m pip install --quiet --group conformance
@@ -193,8 +193,8 @@ browser: build
 	$(call debian,command -v chromium && command -v chromedriver,chromium chromium-driver)
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m browser $(ARGS)
 
-# A finding stays in fuzz/findings, where `make test` tries it again from then on. New inputs that reach more stay in
-# build/ until `make fuzz-corpus` has the least of them that reach as much in fuzz/corpus.
+# A finding stays in fuzz/findings, where `make test` runs it again from then on. New inputs that reach more stay in
+# build/ until `make fuzz-corpus` has the smallest set of them that reaches as much in fuzz/corpus.
 TARGET ?= $(shell sed -n 's/^TARGETS = //p' fuzz/__init__.py | tr -d '(),"')
 SECONDS ?= 60
 INPUT ?=
@@ -219,7 +219,7 @@ fuzz-corpus: $(BUILD)/fuzz/.built
 		$(fuzzer) $$target -merge=1 $$kept $$corpus 2>&1 | tail -n 1; \
 	done
 
-# The cheap checks come first. Each step repeats only the work that a change makes necessary.
+# The cheap checks run first. Each step repeats only the work that a change makes necessary.
 check: build/.generator | $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ TRIES = 3
 
 @functools.cache
 def capacity(setting: Setting) -> float:
-    """Requests that the reference answers in a second, half of them fast and half slow; raises the errors of ``serving``."""
+    """Requests that the reference answers in a second, half of them fast and half slow; raises as ``serving``."""
     server = next(peer for peer in WSGI_PEERS if peer.name == REFERENCE)
     with serving(server, MIX, FAST, setting) as running:
         kinds = [Kind(request.raw(running.port), rate=FLOOD) for request in (FAST, SLOW)]

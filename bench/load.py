@@ -1,7 +1,7 @@
 """The programs that make load, each on one core.
 
 wrk for small requests and stream.c for big bodies keep some connections busy, each sending its next request once it has
-its answer. arrivals.c is for latencies among requests of several kinds, which are sent whether or not there is a response.
+its answer. arrivals.c is for latencies among requests of several kinds, sent with or without a response to others.
 messages.py has the one for WebSockets.
 """
 

@@ -2,13 +2,13 @@
 
 One worker, but for the scenario that is about several; uvloop and a compiled HTTP parser if the server has them;
 idle connections kept for longer than any scenario lasts (their own defaults reach from 2 s to for ever); limits on
-connections above those that a scenario opens; the access log off, but for the scenario that is about it. No other feature is
-switched off, and none that its makers call experimental is switched on; compression of WebSockets is on wherever there
-is one. uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
+connections above those that a scenario opens; the access log off, but for the scenario that is about it. No other
+feature is switched off, and none that its makers call experimental is switched on; compression of WebSockets is on if
+there is one. uvicorn's messages go through websockets, which takes half the CPU time of wsproto.
 
 Threads: a WSGI application that does not wait is served best by few of them, one that does by as many as there are
-requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are the number with
-the lowest CPU time of 1, 2, 4, 8, 10 and 16, and for waitress and cheroot their own defaults.
+requests at once. Peers therefore get another number for either; Ianus has to do with its defaults. The few are the
+number with the lowest CPU time of 1, 2, 4, 8, 10 and 16, and for waitress and cheroot their own defaults.
 """
 
 import os
@@ -87,7 +87,7 @@ class Server:
         return [program, *shlex.split(text)[1:]]
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment of the process: a small part of ours, so that a developer's settings change no result."""
+        """Returns the environment of the process: small, so that a developer's settings change no result."""
         path = os.pathsep.join(str(folder) for folder in (BENCH, *self.packages))
         return {
             "PATH": os.defpath,

@@ -92,7 +92,7 @@ class Process:
         return frozenset(pid for pid in pids if _session(pid) == self._process.pid)
 
     def require_alive(self, members: frozenset[int] = frozenset()) -> None:
-        """Raises ServerError if the started process, or one of ``members``, has exited; members may have been replaced."""
+        """Raises ServerError if the started process, or one of ``members``, has exited."""
         code = self._process.poll()
         if code is not None:
             end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -137,7 +137,7 @@ class Process:
         try:
             self._signal(signal.SIGTERM)
             self._wait_until_exited()
-        finally:  # a second Ctrl-C must not leave processes running
+        finally:  # a second Ctrl-C must not keep processes running
             self._signal(signal.SIGKILL)
             self._wait_until_exited()
         if self.members():

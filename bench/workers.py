@@ -17,8 +17,8 @@ from visit import Metrics, Setting, serving
 class Workers(Scenario):
     """Keep-alive connections that are opened all at once, again and again; then nothing.
 
-    The application answers with the number of its process. The server has all cores: on one, workers that accept from the
-    same queue would take turns in another way than they do in earnest.
+    The application answers with the number of its process. The server has all cores: on one, workers that accept from
+    the same queue would take turns in another way than they do in earnest.
     """
 
     connections: int = 200

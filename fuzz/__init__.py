@@ -1,8 +1,8 @@
 """Fuzzing, guided by coverage and under sanitizers. `make fuzz` runs it; see docs/conformance.md.
 
 Each module that is named in TARGETS has `check(data)`, which raises for an input that breaks the contract in the
-module's docstring, and `seeds()`. corpus/TARGET/ has inputs that reach more than the seeds, findings/TARGET/ what was
-found and mended. `make test` tries all of them again.
+module's docstring, and `seeds()`. corpus/TARGET/ has inputs that reach more than the seeds, findings/TARGET/ has
+inputs of failures that were fixed. `make test` tries all of them again.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The compiled server without a network and without waiting: bytes in, responses out.
 
-Everything from the socket to the application is real. The loop is one of asyncio that never waits: who calls
-turns it by hand until nothing is left to do.
+Everything from the socket to the application is real. The loop is one of asyncio that never waits: the caller
+runs its passes by hand until no work is left.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Contract: for any bytes in any pieces, the codec of WebSockets reports the same well-formed events.
 
-The first byte of an input has the negotiated extension, all else is the client's. Well-formed: no message is over the limit
-and none is anything but str or bytes, close codes are those that may be sent, and nothing follows a close frame or
-an error. Messages that are written and read again are the same.
+The first byte of an input has the negotiated extension, the rest is the client's. Well-formed: no message is over the
+limit and none is anything but str or bytes, close codes are those that may be sent, and nothing follows a close frame
+or an error. Messages that are written and read again are the same.
 """
 
 import enum

@@ -211,11 +211,7 @@ def test_below_a_root_path(serve: Callable[..., Server], client_of: Callable[[Se
     assert (answer["item"], answer["root_path"]) == (f"{base}/api/items/7", "/p/api")
     assert client.get("/api/openapi.json").json()["servers"] == [{"url": "/p/api"}]
     answer = client.get("/dj/who").json()
-    assert (answer["echo"], answer["script_name"], answer["path"]) == (
-        f"{base}/dj/echo/you",
-        "/p/dj",
-        "/who",
-    )
+    assert (answer["echo"], answer["script_name"], answer["path"]) == (f"{base}/dj/echo/you", "/p/dj", "/who")
     assert client.get("/dj/admin/").headers["location"] == "/p/dj/admin/login/?next=/p/dj/admin/"
 
 
