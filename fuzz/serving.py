@@ -15,7 +15,7 @@ from ianus.codec.limits import Limits
 from ianus.exchange.http1_session import HttpSessionFactory
 from ianus.exchange.service import Deadlines, Service
 from ianus.gateway.asgi.gateway import AsgiGateway
-from ianus.runtime.live_objects import ledger
+from ianus.runtime.live_objects import live_objects
 from ianus.telemetry.access_log import AccessLog
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -44,7 +44,7 @@ class Served:
         self._reactor = Reactor(HttpSessionFactory(self._service))
         self._reactor.listen(self._listener)
         self._reactor.attach(self._loop)
-        self._alive = ledger() or {}
+        self._alive = live_objects() or {}
 
     def ask(self, data: bytes) -> bytes:
         """Sends data and FIN on a connection of their own; returns all bytes until the server closes."""
@@ -85,6 +85,6 @@ class Served:
         assert self._service.in_flight == 0
         assert self._reactor.connections == 0
         self._reactor.poll(0)  # each turn releases the objects that were closed in the one before
-        alive = ledger() or {}
+        alive = live_objects() or {}
         for kind in ("connections", "exchanges"):
             assert alive.get(kind, 0) <= self._alive.get(kind, 0), alive

@@ -5,7 +5,7 @@ from ianus.codec.output cimport Output
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
 
-cdef class Owner(Poller):
+cdef class ConnectionHost(Poller):
     """What a connection may ask of its reactor."""
     cdef char* receive_buffer           # shared by all connections, owned by the reactor
     cdef Py_ssize_t receive_size
@@ -15,18 +15,18 @@ cdef class Owner(Poller):
 
     cdef int watch(self, Connection connection, unsigned int events) except -1
     cdef int schedule(self, Connection connection, double when) except -1
-    cdef int later(self, Connection connection) except -1
+    cdef int schedule_resume(self, Connection connection) except -1
     cdef int remove(self, Connection connection, int fd) except -1
 
 
 @cython.no_gc
 cdef class Connection(Transport):
-    # Process: who it belongs to. The reactor's slots own the connection; it owns its fd.
-    cdef Owner owner
+    # Process: who it belongs to. The reactor's connections_by_id owns the connection; it owns its fd.
+    cdef ConnectionHost host
     cdef Session session
     cdef int fd                         # -1 once closed
-    cdef int slot                       # index in the reactor's slots
-    cdef unsigned int generation        # tells it from an earlier connection in the same slot
+    cdef int id                         # index in the reactor's connections_by_id
+    cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
     cdef unsigned int events            # that epoll watches; errors it reports even without any
     cdef flag watched                   # it is in epoll at all
 
@@ -40,8 +40,8 @@ cdef class Connection(Transport):
     cdef double linger_last             # ... and its last byte received
     cdef long long linger_bytes         # ... and all of them
 
-    cdef flag in_turn                   # turn() is on the stack
-    cdef flag listed                    # the reactor will call resume()
+    cdef flag in_process_input          # process_input() is on the stack
+    cdef flag resume_scheduled          # the reactor will call resume()
     cdef flag eof                       # FIN was read
     cdef flag fin_seen                  # FIN was reported, perhaps behind unread bytes
     cdef flag unread                    # bytes wait in the socket that nobody wants now
@@ -54,19 +54,19 @@ cdef class Connection(Transport):
     # From the reactor
     cdef int on_events(self, unsigned int events) except -1
     cdef int on_timer(self, double now) except -1
-    cdef int resume(self) except -1             # behind the loop's callbacks, after later()
-    cdef int forget(self) except -1             # in the child of a fork: without a trace on the wire
+    cdef int resume(self) except -1             # behind the loop's callbacks, after schedule_resume()
+    cdef int close_in_child(self) except -1     # in the child of a fork: without a trace on the wire
     # Reading
     cdef bint may_read(self) noexcept
     cdef int read(self) except -1
     cdef int discard(self) except -1
     cdef int discard_rest(self) except -1
-    cdef int keep(self, const char* data, Py_ssize_t size) except -1
-    cdef int turn(self) except -1
-    cdef int end_turn(self) except -1
+    cdef int keep_leftover(self, const char* data, Py_ssize_t size) except -1
+    cdef int process_input(self) except -1
+    cdef int end_process_input(self) except -1
     # Writing
-    cdef ssize_t send_file(self, Output out, Py_ssize_t most) except? -2
-    cdef int drained(self) except -1
+    cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2
+    cdef int on_output_drained(self) except -1
     # Bookkeeping
     cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef int update(self) except -1
@@ -76,4 +76,6 @@ cdef class Connection(Transport):
     cdef int release(self) except -1
 
 
-cdef int open_connection(Connection connection, Owner owner, int fd, int slot, unsigned int generation) except -1
+cdef int open_connection(
+    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
+) except -1

@@ -5,7 +5,7 @@ buffer that all connections share; what the codec does not consume is copied int
 do not have; output leaves at the end of the turn in one send.
 
 Rules:
-- No application code runs while the codec reads: turn() feeds, then runs, then feeds the leftovers.
+- No application code runs while the codec reads: process_input() feeds, then runs, then feeds the leftovers.
 - A fd is closed here and nowhere else: EPOLL_CTL_DEL, shutdown, close, in that order, so that neither a fork's copy
   nor the next owner of the number can get an event or a byte of it.
 - Who is paused is not watched for input, or level-triggered readiness would spin; FIN is watched until it is seen.
@@ -33,34 +33,36 @@ from ianus.telemetry.logger import logger
 
 
 cdef enum:
-    VECTOR = 16             # pieces of output in one sendmsg
+    MAX_IOVECS = 16         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
-    COALESCE = 65536        # bytes of output that wait for more at the most
-    LOW_WATER = 16384       # bytes of output below which who waits may go on
+    COALESCE_BYTES = 65536  # bytes of output that wait for more at the most
+    LOW_WATERMARK_BYTES = 16384  # bytes of output below which who waits may go on
 
 cdef double THROTTLE_SECONDS = 0.1
 cdef double TURN_SECONDS = 0.001
 
 
-cdef class Owner(Poller):
+cdef class ConnectionHost(Poller):
     cdef int watch(self, Connection connection, unsigned int events) except -1:
         raise NotImplementedError
 
     cdef int schedule(self, Connection connection, double when) except -1:
         raise NotImplementedError
 
-    cdef int later(self, Connection connection) except -1:
+    cdef int schedule_resume(self, Connection connection) except -1:
         raise NotImplementedError
 
     cdef int remove(self, Connection connection, int fd) except -1:
         raise NotImplementedError
 
 
-cdef int open_connection(Connection connection, Owner owner, int fd, int slot, unsigned int generation) except -1:
+cdef int open_connection(
+    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
+) except -1:
     """Takes fd over. The caller sets the session, then calls update()."""
-    connection.owner = owner
+    connection.host = host
     connection.fd = fd
-    connection.slot = slot
+    connection.id = connection_id
     connection.generation = generation
     return 0
 
@@ -96,7 +98,7 @@ cdef class Connection(Transport):
             self.fin_seen = True
             if not self.closing:
                 self.session.peer_finished(True)
-        if self.fd >= 0 and not self.in_turn:
+        if self.fd >= 0 and not self.in_process_input:
             self.update()
         return 0
 
@@ -146,14 +148,14 @@ cdef class Connection(Transport):
 
     cdef int read(self) except -1:
         """One recv behind the leftovers, then a turn."""
-        cdef Owner owner = self.owner
-        cdef char* buffer = owner.receive_buffer
+        cdef ConnectionHost host = self.host
+        cdef char* buffer = host.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
         cdef Py_ssize_t n, used
-        if self.in_turn or owner.parsing or kept >= owner.receive_size:
+        if self.in_process_input or host.parsing or kept >= host.receive_size:
             return 0
         while True:
-            n = recv(self.fd, buffer + kept, owner.receive_size - kept, 0)
+            n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
             if n >= 0 or errno != EINTR:
                 break
         if n < 0:
@@ -161,26 +163,26 @@ cdef class Connection(Transport):
         if n == 0:
             # Requests may be left that were complete before the client finished: the turn serves them first.
             self.eof = self.fin_seen = True
-            return self.turn()
+            return self.process_input()
         if kept:
             memcpy(buffer, self.leftover + self.left_start, kept)
             self.left_start = self.left_end = 0
             n += kept
-        owner.parsing = True
+        host.parsing = True
         try:
             used = self.session.received(buffer, n)
         finally:
-            owner.parsing = False
+            host.parsing = False
         if used < n:
-            self.keep(buffer + used, n - used)
-        return self.turn()
+            self.keep_leftover(buffer + used, n - used)
+        return self.process_input()
 
-    cdef int turn(self) except -1:
+    cdef int process_input(self) except -1:
         """Runs what was received, then feeds what is left, as long as that leads to anything."""
-        cdef Owner owner = self.owner
+        cdef ConnectionHost host = self.host
         cdef Py_ssize_t used
         cdef double started = 0
-        self.in_turn = True
+        self.in_process_input = True
         try:
             while True:
                 self.session.run()
@@ -190,35 +192,35 @@ cdef class Connection(Transport):
                 if started == 0:
                     started = monotonic()
                 elif monotonic() - started > TURN_SECONDS:
-                    owner.later(self)
+                    host.schedule_resume(self)
                     break
-                owner.parsing = True
+                host.parsing = True
                 try:
                     used = self.session.received(self.leftover + self.left_start, self.left_end - self.left_start)
                 finally:
-                    owner.parsing = False
+                    host.parsing = False
                 if used == 0:
                     break
                 self.pipelined = True
                 self.left_start += <int>used
         finally:
-            self.in_turn = False
+            self.in_process_input = False
         if self.fd < 0:
             return 0
         if self.left_start == self.left_end and self.leftover != NULL:
             free(self.leftover)
             self.leftover = NULL
             self.left_start = self.left_end = self.left_room = 0
-        return self.end_turn()
+        return self.end_process_input()
 
-    cdef int end_turn(self) except -1:
+    cdef int end_process_input(self) except -1:
         cdef Output out = self.session.codec.out
-        cdef bint held = self.left_start < self.left_end and not self.session.wants_input()
+        cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
         if not self.closing and self.session.defers():
             # Applications were put to the loop: behind them we look what they did. What waits to be sent may
             # then leave together with their output.
-            self.owner.later(self)
-            if out is not None and out.size >= COALESCE and not self.blocked:
+            self.host.schedule_resume(self)
+            if out is not None and out.size >= COALESCE_BYTES and not self.blocked:
                 self.flush()
         elif out is not None and not self.blocked:
             self.flush()
@@ -226,19 +228,19 @@ cdef class Connection(Transport):
             return 0
         if self.closing and not self.lingering and self.session.codec.out is None:
             return self.linger()
-        if held and self.session.wants_input():
-            # Only the output that has just left held the requests back.
-            self.owner.later(self)
+        if blocked_before and self.session.wants_input():
+            # The output that was just sent was the only obstacle to reading the next requests.
+            self.host.schedule_resume(self)
         if self.fin_seen and not self.closing:
             # Each exchange has to learn of it; the last one also that what is left, if anything, stays incomplete.
             # (When resume() is to come, what is left was not looked at yet.)
             self.session.peer_finished(
                 not self.eof
-                or self.left_start < self.left_end and (self.listed or not self.session.wants_input())
+                or self.left_start < self.left_end and (self.resume_scheduled or not self.session.wants_input())
             )
         return self.update() if self.fd >= 0 else 0
 
-    cdef int keep(self, const char* data, Py_ssize_t size) except -1:
+    cdef int keep_leftover(self, const char* data, Py_ssize_t size) except -1:
         """Copies bytes that the codec did not consume; there are no others at this moment."""
         cdef char* memory
         if self.left_room < size:
@@ -261,14 +263,14 @@ cdef class Connection(Transport):
         cdef double now
         cdef Py_ssize_t share
         cdef ssize_t n
-        if self.owner.parsing:
+        if self.host.parsing:
             return 0
         now = monotonic()
-        share = min(self.owner.lingering.share(now), self.owner.receive_size)
+        share = min(self.host.lingering.share(now), self.host.receive_size)
         if share == 0:
             self.throttled = True
             return self.update()
-        n = recv(self.fd, self.owner.receive_buffer, share, MSG_TRUNC)
+        n = recv(self.fd, self.host.receive_buffer, share, MSG_TRUNC)
         if n < 0:
             return 0 if errno == EAGAIN or errno == EINTR else self.close()
         if n == 0:
@@ -281,9 +283,9 @@ cdef class Connection(Transport):
 
     cdef int discard_rest(self) except -1:
         """Discards all input and closes: the client has finished. Unread input would cause a reset."""
-        if self.owner.parsing:
+        if self.host.parsing:
             return 0
-        while recv(self.fd, self.owner.receive_buffer, self.owner.receive_size, MSG_TRUNC) > 0:
+        while recv(self.fd, self.host.receive_buffer, self.host.receive_size, MSG_TRUNC) > 0:
             pass
         return self.close()
 
@@ -292,7 +294,7 @@ cdef class Connection(Transport):
     cdef int flush(self) except -1:
         """Sends as much as the socket takes. May close the connection."""
         cdef Output out
-        cdef iovec vector[VECTOR]
+        cdef iovec vector[MAX_IOVECS]
         cdef msghdr message
         cdef ssize_t n
         cdef Py_ssize_t total = 0
@@ -304,7 +306,7 @@ cdef class Connection(Transport):
             return 0
         memset(&message, 0, sizeof(message))
         while out.size and total < TURN_BYTES:
-            pieces = out.pieces(vector, VECTOR)
+            pieces = out.pieces(vector, MAX_IOVECS)
             # A file that comes behind them fills up their last packet.
             flags = MSG_NOSIGNAL | MSG_MORE if out.files else MSG_NOSIGNAL
             if pieces == 0:
@@ -328,7 +330,7 @@ cdef class Connection(Transport):
             total += n
             self.taken += n
         if out.size == 0:
-            return self.drained()
+            return self.on_output_drained()
         if total:
             self.session.output_taken()
         if total or not self.blocked:
@@ -336,18 +338,18 @@ cdef class Connection(Transport):
             if self.write_deadline:
                 self.write_deadline += monotonic()
         self.blocked = True
-        if out.size <= LOW_WATER:
+        if out.size <= LOW_WATERMARK_BYTES:
             self.session.writable()
         return self.update()
 
-    cdef ssize_t send_file(self, Output out, Py_ssize_t most) except? -2:
+    cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2:
         """Sends from the file that comes next. Returns the bytes that left, or -1 with errno like send().
 
         SIGPIPE, for which sendfile() has no flag, is ignored by every Python process.
         """
         cdef FileRange file = out.file()
         cdef off_t offset = file.offset
-        cdef ssize_t n = sendfile(self.fd, file.fd, &offset, min(<long long>most, file.left))
+        cdef ssize_t n = sendfile(self.fd, file.fd, &offset, min(<long long>max_bytes, file.left))
         if n > 0:
             file.offset += n
             file.left -= n
@@ -362,7 +364,7 @@ cdef class Connection(Transport):
             self.abort()
         return 0
 
-    cdef int drained(self) except -1:
+    cdef int on_output_drained(self) except -1:
         """Everything has left: the output goes back to the pool."""
         cdef Output out = self.session.codec.out
         cdef bint waited = self.blocked
@@ -373,31 +375,31 @@ cdef class Connection(Transport):
         # An application that waits for this may have filled the output in this very turn.
         self.session.writable()
         if self.closing:
-            return 0 if self.in_turn else self.linger()
+            return 0 if self.in_process_input else self.linger()
         self.pipelined = False
-        if waited and not self.in_turn:
+        if waited and not self.in_process_input:
             if self.left_start < self.left_end:
                 # Requests were not read while the client did not take its answers.
-                self.owner.later(self)
+                self.host.schedule_resume(self)
             self.update()
         return 0
 
     cdef int resume_soon(self) except -1:
         # A turn that is on the stack goes on and flushes by itself.
-        return self.owner.later(self) if self.fd >= 0 and not self.in_turn else 0
+        return self.host.schedule_resume(self) if self.fd >= 0 and not self.in_process_input else 0
 
     cdef int resume(self) except -1:
         """Behind the loop's callbacks: applications have run and perhaps suspended."""
-        self.listed = False
-        if self.fd < 0 or self.in_turn:
+        self.resume_scheduled = False
+        if self.fd < 0 or self.in_process_input:
             return 0
-        self.session.settle()
+        self.session.flush_deferred()
         if self.left_start < self.left_end and self.session.wants_input() and not self.closing:
-            return self.turn()
-        return self.end_turn()
+            return self.process_input()
+        return self.end_process_input()
 
     cdef int reconsider(self) except -1:
-        return self.update() if self.fd >= 0 and not self.in_turn else 0
+        return self.update() if self.fd >= 0 and not self.in_process_input else 0
 
     # ---------------------------------------------------------------- closing
 
@@ -405,14 +407,14 @@ cdef class Connection(Transport):
         if self.fd < 0 or self.closing:
             return 0
         self.closing = True
-        if self.in_turn:
+        if self.in_process_input:
             return 0
         self.flush()
         if self.fd >= 0 and not self.lingering and self.session.codec.out is None:
             return self.linger()
         return 0
 
-    cdef int leave(self) except -1:
+    cdef int close_without_lingering(self) except -1:
         return self.close() if self.fd >= 0 and self.session.codec.out is None else self.finish()
 
     cdef bint is_busy(self) noexcept:
@@ -439,7 +441,7 @@ cdef class Connection(Transport):
         self.linger_bytes = 0
         self.linger_since = self.linger_last = monotonic()
         shutdown(self.fd, SHUT_WR)
-        self.owner.lingering.add(self.slot, self)
+        self.host.lingering.add(self.id, self)
         return self.update()
 
     cdef bint has_input(self) noexcept:
@@ -464,7 +466,7 @@ cdef class Connection(Transport):
             return 0
         self.fd = -1
         try:
-            self.owner.remove(self, fd)
+            self.host.remove(self, fd)
         finally:
             if not self.resetting:
                 # A fork's copy of the socket must not keep the connection open.
@@ -472,7 +474,7 @@ cdef class Connection(Transport):
             c_close(fd)
         return self.release()
 
-    cdef int forget(self) except -1:
+    cdef int close_in_child(self) except -1:
         """In a forked child: epoll and the socket itself are still the parent's, only the number is ours."""
         if self.fd < 0:
             return 0
@@ -522,9 +524,9 @@ cdef class Connection(Transport):
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
                 deadline = self.write_deadline
         if events != self.events:
-            self.owner.watch(self, events)
+            self.host.watch(self, events)
         # The wheel comes by at the earliest time it was told; on_timer() then looks at the true deadline.
         if deadline and (self.deadline == 0 or deadline < self.deadline):
             self.deadline = deadline
-            self.owner.schedule(self, deadline)
+            self.host.schedule(self, deadline)
         return 0

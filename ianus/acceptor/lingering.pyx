@@ -29,15 +29,15 @@ cdef class Lingering:
         self.connections = OrderedDict()
         self.limit = max_lingering(limit_connections)
 
-    cdef int add(self, int slot, Transport connection) except -1:
+    cdef int add(self, int connection_id, Transport connection) except -1:
         # At the limit the oldest one is closed, so that attackers who keep theirs open do not deprive other clients.
-        self.connections[slot] = connection
+        self.connections[connection_id] = connection
         if len(self.connections) > self.limit:
             (<Transport>next(iter(self.connections.values()))).close()
         return 0
 
-    cdef int remove(self, int slot) except -1:
-        del self.connections[slot]
+    cdef int remove(self, int connection_id) except -1:
+        del self.connections[connection_id]
         return 0
 
     cdef Py_ssize_t share(self, double now) except -1:

@@ -6,7 +6,7 @@ own; the loop watches the one fd of it and calls on_ready(), which serves a whol
 blocks in the same epoll instance.
 
 Rules:
-- Events carry slot and generation, never an fd or a pointer; one that is about nobody is dropped.
+- Events carry a connection's id and generation, never an fd or a pointer; a stale event is dropped.
 - The batch and its index belong to the reactor: a nested call, from an event loop inside an application, goes on
   with the rest of it. While a codec is on the stack, a nested call returns at once.
 - A batch ends after about a millisecond; the rest is served after the loop's other callbacks.
@@ -28,7 +28,7 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, itimerspec
 
 from ianus.acceptor.addresses cimport Addresses, server_address
-from ianus.acceptor.connection cimport Connection, Owner, open_connection
+from ianus.acceptor.connection cimport Connection, ConnectionHost, open_connection
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.socket_api cimport (
@@ -38,26 +38,27 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
+from ianus.runtime.atomics cimport store_release
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
-from ianus.runtime.waker cimport Waker, put
+from ianus.runtime.waker cimport Waker
 
 from ianus.telemetry.logger import logger
 
 
 cdef enum:
     RECEIVE_BYTES = 262144  # the shared receive buffer
-    ACCEPTS = 64            # connections accepted in one turn
-    TIMER_SLOT = 0xFFFFFFFF         # in the place of a slot: the timer ...
-    WAKER_SLOT = 0xFFFFFFFD         # ... or the waker
-    ACCEPTOR_SLOT = 0xFFFFFFFE      # ... or an acceptor, whose index is in the place of the generation
+    MAX_ACCEPTS = 64        # connections accepted in one turn
+    TIMER_ID = 0xFFFFFFFF           # in the place of a connection's id: the timer ...
+    WAKER_ID = 0xFFFFFFFD           # ... or the waker
+    LISTENER_ID = 0xFFFFFFFE        # ... or a listener, whose index is in the place of the generation
 
 cdef double TURN_SECONDS = 0.001
-cdef double ACCEPT_PAUSE = 1.0      # seconds, when the process has no fd left
-cdef double LATE = 0.25             # seconds: the loop was blocked
-cdef double OVERDUE = 1.0           # seconds that a full batch may put deadlines off
+cdef double ACCEPT_PAUSE_SECONDS = 1.0  # seconds, when the process has no fd left
+cdef double LATE_TIMER_SECONDS = 0.25  # seconds: the loop was blocked
+cdef double MAX_DEFERRAL_SECONDS = 1.0  # seconds that a full batch may put deadlines off
 
 
-cdef class Reactor(Owner):
+cdef class Reactor(ConnectionHost):
     """Serves the connections of its listeners.
 
     sessions: makes the session of each connection. limit_connections: open connections above which accepting
@@ -75,13 +76,13 @@ cdef class Reactor(Owner):
         self.limit_connections = limit_connections
         self.reserve = FileReserve()
         self.lingering = Lingering(limit_connections)
-        self.slots = []
-        self.free_slots = []
+        self.connections_by_id = []
+        self.free_ids = []
         self.closed = []
-        self.acceptors = []
+        self.listeners = []
         self.addresses = Addresses()
         self.waiting = []
-        self.behind = []
+        self.after_tasks = []
         self.wheel = TimerWheel(monotonic())
         self.receive_size = receive_size
         self.receive_buffer = <char*>malloc(receive_size)
@@ -92,17 +93,17 @@ cdef class Reactor(Owner):
         self.waker = Waker()
         if self.epoll < 0 or self.timer < 0:
             raise OSError(errno, os.strerror(errno))
-        control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_SLOT, 0)
-        control(self.epoll, EPOLL_CTL_ADD, self.waker.fd, EPOLLIN, WAKER_SLOT, 0)
+        control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_ID, 0)
+        control(self.epoll, EPOLL_CTL_ADD, self.waker.fd, EPOLLIN, WAKER_ID, 0)
         # fork() in an application is normal (multiprocessing); the child must not touch what it shares.
         reference = weakref.ref(self)
 
-        def forget() -> None:
+        def reset() -> None:
             reactor = reference()
             if reactor is not None:
-                reactor.forget_in_child()
+                reactor.reset_in_child()
 
-        os.register_at_fork(after_in_child=forget)
+        os.register_at_fork(after_in_child=reset)
 
     def __dealloc__(self):
         self.close_fds()
@@ -124,19 +125,19 @@ cdef class Reactor(Owner):
 
     def listen(self, sock) -> None:
         """Serves a listening socket, which stays its owner's and is made non-blocking."""
-        cdef Acceptor acceptor = Acceptor()
+        cdef WatchedListener listener = WatchedListener()
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Accepted sockets inherit these: small answers do not wait for the acknowledgement of earlier ones, and
             # clients that vanished without a word are found some day.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        acceptor.sock = sock
-        acceptor.fd = sock.fileno()
-        acceptor.sessions = self.sessions
-        acceptor.server = server_address(sock)
-        self.acceptors.append(acceptor)
-        self.watch_acceptor(acceptor, True)
+        listener.sock = sock
+        listener.fd = sock.fileno()
+        listener.sessions = self.sessions
+        listener.server = server_address(sock)
+        self.listeners.append(listener)
+        self.watch_listener(listener, True)
 
     def attach(self, loop) -> None:
         """Has an event loop drive the reactor."""
@@ -146,8 +147,8 @@ cdef class Reactor(Owner):
 
     def poll(self, double timeout) -> int:
         """Serves one batch without an event loop, waiting for it at most `timeout` seconds; returns its size."""
-        cdef int served = self.turn(<int>(timeout * 1000))
-        self.settle()
+        cdef int served = self.run_turn(<int>(timeout * 1000))
+        self.resume_waiting()
         return served
 
     def drain(self, on_drained, *, bint handover=False) -> None:
@@ -156,19 +157,19 @@ cdef class Reactor(Owner):
         handover: other reactors serve the same sockets on, and what is queued there. Else it is accepted first. With
         handover=False it may be called a second time: the others will not serve on.
         """
-        cdef Acceptor acceptor
+        cdef WatchedListener listener
         cdef Connection connection
         self.sessions.drain(handover)
         self.reserve.first = 0  # Connections in the queue would be reset.
         self.reserve.is_short = False
-        for acceptor in self.acceptors:
+        for listener in self.listeners:
             # The kernel has accepted these for us: where nobody else has the listener, closing it would reset them.
-            while not handover and self.accept(acceptor) == ACCEPTS:
+            while not handover and self.accept(listener) == MAX_ACCEPTS:
                 pass
-            self.watch_acceptor(acceptor, False)
-        self.acceptors = []
+            self.watch_listener(listener, False)
+        self.listeners = []
         self.drained = on_drained
-        for connection in list(self.slots):
+        for connection in list(self.connections_by_id):
             if connection is not None and connection.fd >= 0:
                 connection.session.drain()
         if self.connections == 0:
@@ -179,14 +180,14 @@ cdef class Reactor(Owner):
         """Ends event streams and requests that only wait, after drain()."""
         cdef Connection connection
         self.sessions.end_streams()
-        for connection in list(self.slots):
+        for connection in list(self.connections_by_id):
             if connection is not None and connection.fd >= 0:
                 connection.session.drain()
 
     def busy(self) -> bool:
         """Whether a stop has to wait for a connection. All others wait only for their clients to close."""
         cdef Connection connection
-        for connection in self.slots:
+        for connection in self.connections_by_id:
             if connection is not None and connection.is_busy():
                 return True
         return False
@@ -195,27 +196,27 @@ cdef class Reactor(Owner):
         """Closes the connections that are not busy. lingering: only those whose client has the whole answer."""
         cdef Connection connection
         self.closed.clear()
-        for connection in list(self.slots):
+        for connection in list(self.connections_by_id):
             if connection is not None and not connection.is_busy() and (connection.lingering or not lingering):
                 connection.close()
 
     def close(self) -> None:
         """Closes every connection at once and leaves the loop. The listeners are their owner's to close."""
         cdef Connection connection
-        cdef Acceptor acceptor
+        cdef WatchedListener listener
         if self.epoll < 0:
             return
         if self.loop is not None:
             self.loop.remove_reader(self.epoll)
         self.drained = None
-        for acceptor in self.acceptors:
-            self.watch_acceptor(acceptor, False)
-        self.acceptors = []
-        for connection in list(self.slots):
+        for listener in self.listeners:
+            self.watch_listener(listener, False)
+        self.listeners = []
+        for connection in list(self.connections_by_id):
             if connection is not None:
                 connection.close()
         self.waiting = []
-        self.behind = []
+        self.after_tasks = []
         self.closed = []
         self.close_fds()
         self.waker.close()
@@ -224,34 +225,34 @@ cdef class Reactor(Owner):
             self.on_wake()
         self.loop = self.call_soon = self.on_wake = None
 
-    def forget_in_child(self) -> None:
+    def reset_in_child(self) -> None:
         """After fork(), in the child: closes the reactor's fds without a trace for the parent."""
         cdef Connection connection
-        cdef Acceptor acceptor
+        cdef WatchedListener listener
         if self.epoll < 0:
             return
         self.close_fds()
-        self.waker.forget()
-        self.sessions.forget()
-        for connection in list(self.slots):
+        self.waker.reset_in_child()
+        self.sessions.reset_in_child()
+        for connection in list(self.connections_by_id):
             if connection is not None:
-                connection.forget()
-        self.slots = []
+                connection.close_in_child()
+        self.connections_by_id = []
         self.waiting = []
         self.lingering.clear()
-        for acceptor in self.acceptors:
-            acceptor.sock.close()
-        self.acceptors = []
+        for listener in self.listeners:
+            listener.sock.close()
+        self.listeners = []
 
     # ---------------------------------------------------------------- the loop's side
 
     def on_ready(self) -> None:
         """Serves what is ready; called by the event loop."""
         if not self.parsing and self.epoll >= 0:
-            self.turn(0)
+            self.run_turn(0)
 
     def resume_all(self) -> None:
-        """Goes on with the connections that applications have listed."""
+        """Resumes the connections for which schedule_resume() was called outside of a turn."""
         cdef list waiting = self.waiting
         self.waiting = []
         self.resuming = False
@@ -264,7 +265,7 @@ cdef class Reactor(Owner):
     cdef int resume(self, list connections) except -1:
         cdef Connection connection
         self.closed.clear()
-        self.serving = True
+        self.dispatching = True
         try:
             for connection in connections:
                 try:
@@ -272,34 +273,34 @@ cdef class Reactor(Owner):
                 except Exception:
                     self.drop(connection)
         finally:
-            self.serving = False
-        return self.resume_behind()
+            self.dispatching = False
+        return self.schedule_after_tasks()
 
-    cdef int resume_behind(self) except -1:
+    cdef int schedule_after_tasks(self) except -1:
         """Schedules what is to be looked at behind the first steps of the tasks that this turn has started."""
-        cdef list behind = self.behind
-        if not behind:
+        cdef list after_tasks = self.after_tasks
+        if not after_tasks:
             return 0
-        self.behind = []
+        self.after_tasks = []
         if self.call_soon is not None:
-            self.call_soon(self.resume_these, behind)
+            self.call_soon(self.resume_these, after_tasks)
         else:
-            self.waiting += behind
+            self.waiting += after_tasks
         return 0
 
     # ---------------------------------------------------------------- the leading threads' side
 
-    cdef bint serve_one(self) except -1:
+    cdef bint dispatch_next(self) except -1:
         if self.index >= self.ready:
             if self.timer_due:
                 # All that was ready has been read.
-                self.judge()
+                self.expire_deadlines()
             self.index = 0
-            self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, 0), 0)
+            self.ready = max(epoll_wait(self.epoll, self.batch, BATCH_EVENTS, 0), 0)
             if self.ready == 0:
                 return False
         self.index += 1
-        self.serve_event(&self.batch[self.index - 1])
+        self.dispatch_event(&self.batch[self.index - 1])
         return True
 
     cdef bint peek(self) except -1:
@@ -307,21 +308,21 @@ cdef class Reactor(Owner):
         cdef epoll_event event
         if epoll_wait(self.epoll, &event, 1, 0) <= 0:
             return False
-        if <uint32_t>(event.data.u64 >> 32) in (TIMER_SLOT, WAKER_SLOT):
+        if <uint32_t>(event.data.u64 >> 32) in (TIMER_ID, WAKER_ID):
             # They are for the one that sleeps; read here, they would not wake it.
             return False
-        self.serve_event(&event)
-        self.settle()
+        self.dispatch_event(&event)
+        self.resume_waiting()
         return True
 
-    cdef int serve_event(self, epoll_event* event) except -1:
+    cdef int dispatch_event(self, epoll_event* event) except -1:
         self.closed.clear()
-        self.serving = True
+        self.dispatching = True
         try:
-            self.dispatch(event)
+            self.handle_event(event)
         finally:
-            self.serving = False
-        return self.resume_behind()
+            self.dispatching = False
+        return self.schedule_after_tasks()
 
     cdef int batch_size(self) noexcept nogil:
         return self.ready
@@ -329,7 +330,7 @@ cdef class Reactor(Owner):
     cdef int pending(self) noexcept nogil:
         return self.ready - self.index + self.timer_due
 
-    cdef int settle(self) except -1:
+    cdef int resume_waiting(self) except -1:
         while self.waiting:
             self.resume_all()
         return 0
@@ -337,7 +338,7 @@ cdef class Reactor(Owner):
     cdef int sleep(self) noexcept nogil:
         self.index = 0
         # A signal, and any other reason to look up, is as good as an event.
-        self.ready = max(epoll_wait(self.epoll, self.batch, EVENTS, -1), 0)
+        self.ready = max(epoll_wait(self.epoll, self.batch, BATCH_EVENTS, -1), 0)
         return self.ready
 
     cdef int wake(self) noexcept nogil:
@@ -346,66 +347,66 @@ cdef class Reactor(Owner):
 
     # ---------------------------------------------------------------- one turn
 
-    cdef int turn(self, int milliseconds) except -1:
+    cdef int run_turn(self, int milliseconds) except -1:
         self.closed.clear()
         if self.index >= self.ready:
             self.index = self.ready = 0
             if milliseconds == 0:
-                self.ready = epoll_wait(self.epoll, self.batch, EVENTS, 0)
+                self.ready = epoll_wait(self.epoll, self.batch, BATCH_EVENTS, 0)
             else:
                 # Only here, where the thread may sleep, is the GIL released.
                 with nogil:
-                    self.ready = epoll_wait(self.epoll, self.batch, EVENTS, milliseconds)
+                    self.ready = epoll_wait(self.epoll, self.batch, BATCH_EVENTS, milliseconds)
             if self.ready < 0:
                 self.ready = 0
                 if errno != EINTR:
                     raise OSError(errno, os.strerror(errno))
         cdef int served = self.ready - self.index
-        self.serving = True
+        self.dispatching = True
         try:
-            self.serve()
+            self.dispatch_batch()
         finally:
-            self.serving = False
-        self.resume_behind()
+            self.dispatching = False
+        self.schedule_after_tasks()
         return served
 
-    cdef int serve(self) except -1:
+    cdef int dispatch_batch(self) except -1:
         """Dispatches the batch, or as much of it as fits into a turn."""
         cdef double started = monotonic()
         while self.index < self.ready:
             self.index += 1
-            self.dispatch(&self.batch[self.index - 1])
+            self.handle_event(&self.batch[self.index - 1])
             if (self.index & 7) == 0 and self.index < self.ready and monotonic() - started > TURN_SECONDS:
                 if self.call_soon is not None:
                     self.call_soon(self.on_ready)
                     return 0
         if self.timer_due:
             # Deadlines are judged when all that was ready has been read, but not put off for ever by a busy server.
-            if self.ready < EVENTS or monotonic() - self.timer_at > OVERDUE:
-                self.judge()
+            if self.ready < BATCH_EVENTS or monotonic() - self.timer_at > MAX_DEFERRAL_SECONDS:
+                self.expire_deadlines()
             elif self.call_soon is not None:
                 self.call_soon(self.on_ready)
         return 0
 
-    cdef int dispatch(self, epoll_event* event) except -1:
-        cdef uint32_t slot = <uint32_t>(event.data.u64 >> 32)
+    cdef int handle_event(self, epoll_event* event) except -1:
+        cdef uint32_t connection_id = <uint32_t>(event.data.u64 >> 32)
         cdef uint32_t generation = <uint32_t>event.data.u64
         cdef Connection connection
         cdef uint64_t expirations
         # Whoever looks at an event looks after the connections (telemetry/liveness).
-        put(&self.waker.served, self.waker.served + 1)
-        if slot == TIMER_SLOT:
+        store_release(&self.waker.served, self.waker.served + 1)
+        if connection_id == TIMER_ID:
             c_read(self.timer, &expirations, sizeof(expirations))
             self.timer_due = True
-        elif slot == WAKER_SLOT:
-            self.waker.serve()
+        elif connection_id == WAKER_ID:
+            self.waker.acknowledge()
             if self.on_wake is not None:
                 self.on_wake()
-        elif slot == ACCEPTOR_SLOT:
-            if generation < <uint32_t>len(self.acceptors):
-                self.accept(<Acceptor>self.acceptors[generation])
-        elif slot < <uint32_t>len(self.slots):
-            connection = <Connection>self.slots[slot]
+        elif connection_id == LISTENER_ID:
+            if generation < <uint32_t>len(self.listeners):
+                self.accept(<WatchedListener>self.listeners[generation])
+        elif connection_id < <uint32_t>len(self.connections_by_id):
+            connection = <Connection>self.connections_by_id[connection_id]
             if connection is not None and connection.generation == generation and connection.fd >= 0:
                 try:
                     connection.on_events(event.events)
@@ -423,37 +424,39 @@ cdef class Reactor(Owner):
 
     # ---------------------------------------------------------------- deadlines
 
-    cdef int judge(self) except -1:
+    cdef int expire_deadlines(self) except -1:
         cdef double now = monotonic()
         cdef double late = now - self.timer_at
         cdef Connection connection
-        cdef int slot
+        cdef int connection_id
         self.timer_due = False
-        if late > LATE and not self.timer_put_off:
+        if late > LATE_TIMER_SECONDS and not self.expiry_deferred:
             # The loop was blocked, and so were the clients: they get as long again, a second at the most.
-            self.timer_put_off = True
+            self.expiry_deferred = True
             return self.set_timer(now + min(late, 1.0))
-        self.timer_put_off = False
+        self.expiry_deferred = False
         self.timer_at = 0
-        if self.accept_again and now >= self.accept_again:
-            self.accept_again = 0
+        if self.resume_accept_at and now >= self.resume_accept_at:
+            self.resume_accept_at = 0
             self.resume_accepting()
-        slot = self.wheel.pop(now)
-        while slot >= 0:
-            connection = <Connection>self.slots[slot] if slot < len(self.slots) else None
+        connection_id = self.wheel.pop(now)
+        while connection_id >= 0:
+            connection = None
+            if connection_id < len(self.connections_by_id):
+                connection = <Connection>self.connections_by_id[connection_id]
             if connection is not None:
                 try:
                     connection.on_timer(now)
                 except Exception:
                     self.drop(connection)
-            slot = self.wheel.pop(now)
+            connection_id = self.wheel.pop(now)
         return self.arm()
 
     cdef int arm(self) except -1:
         """Sets the timer to the next time that anything is due."""
         cdef double next_time = self.wheel.next_time()
-        if self.accept_again and (next_time == 0 or self.accept_again < next_time):
-            next_time = self.accept_again
+        if self.resume_accept_at and (next_time == 0 or self.resume_accept_at < next_time):
+            next_time = self.resume_accept_at
         if next_time and (self.timer_at == 0 or next_time < self.timer_at):
             return self.set_timer(next_time)
         return 0
@@ -473,25 +476,25 @@ cdef class Reactor(Owner):
     cdef int watch(self, Connection connection, unsigned int events) except -1:
         control(
             self.epoll, EPOLL_CTL_MOD if connection.watched else EPOLL_CTL_ADD, connection.fd, events,
-            connection.slot, connection.generation,
+            connection.id, connection.generation,
         )
         connection.watched = True
         connection.events = events
         return 0
 
     cdef int schedule(self, Connection connection, double when) except -1:
-        self.wheel.schedule(connection.slot, when, monotonic_coarse())
+        self.wheel.schedule(connection.id, when, monotonic_coarse())
         if self.timer_at == 0 or when < self.timer_at:
             self.arm()
         return 0
 
-    cdef int later(self, Connection connection) except -1:
-        if self.serving:
+    cdef int schedule_resume(self, Connection connection) except -1:
+        if self.dispatching:
             # Also when it is in the other list, whose turn may come before that of the task.
-            connection.listed = True
-            self.behind.append(connection)
-        elif not connection.listed:
-            connection.listed = True
+            connection.resume_scheduled = True
+            self.after_tasks.append(connection)
+        elif not connection.resume_scheduled:
+            connection.resume_scheduled = True
             self.waiting.append(connection)
             if not self.resuming and self.call_soon is not None:
                 self.resuming = True
@@ -501,18 +504,18 @@ cdef class Reactor(Owner):
     cdef int remove(self, Connection connection, int fd) except -1:
         cdef epoll_event event
         if connection.lingering:
-            self.lingering.remove(connection.slot)
+            self.lingering.remove(connection.id)
         # An error means that fd is not there any more, which is what is wanted.
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
-        self.wheel.cancel(connection.slot)
-        self.slots[connection.slot] = None
+        self.wheel.cancel(connection.id)
+        self.connections_by_id[connection.id] = None
         # Calls through attributes hold no reference; who closes from inside a session must not pull it away.
         self.closed.append(connection)
-        self.free_slots.append(connection.slot)
+        self.free_ids.append(connection.id)
         self.connections -= 1
-        if self.accept_again:
+        if self.resume_accept_at:
             if self.reserve.is_short:  # No longer, perhaps. Its descriptor is closed before the next event.
-                self.accept_again = 0
+                self.resume_accept_at = 0
                 self.resume_accepting()
         elif self.limit_connections and self.connections == self.limit_connections - 1:
             self.resume_accepting()
@@ -527,13 +530,13 @@ cdef class Reactor(Owner):
 
     # ---------------------------------------------------------------- accepting
 
-    cdef int accept(self, Acceptor acceptor) except -1:
-        """Accepts up to ACCEPTS connections; returns how many."""
+    cdef int accept(self, WatchedListener listener) except -1:
+        """Accepts up to MAX_ACCEPTS connections; returns how many."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
         cdef unsigned int accepted = 0
-        while accepted < ACCEPTS:
+        while accepted < MAX_ACCEPTS:
             if self.limit_connections and self.connections >= self.limit_connections:
                 # The others wait in the kernel's queue.
                 self.pause_accepting()
@@ -542,19 +545,19 @@ cdef class Reactor(Owner):
                 self.pause_for_files()
                 break
             size = sizeof(address)
-            fd = accept4(acceptor.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd >= 0:
                 accepted += 1
-                self.accept_failed = False
-                self.admit(acceptor, fd, &address)
+                self.accept_failure_logged = False
+                self.open_accepted(listener, fd, &address)
                 continue
             if errno == EAGAIN:
                 break
             if errno in (EINTR, ECONNABORTED, EPROTO):
                 continue
             # No fd is left, mostly. Connections that are open are served on.
-            if not self.accept_failed:
-                self.accept_failed = True
+            if not self.accept_failure_logged:
+                self.accept_failure_logged = True
                 logger.error(
                     "cannot accept connections: %s; trying again every second%s", os.strerror(errno),
                     " (raise the limit of open files, or set --limit-connections)" if errno == EMFILE else "",
@@ -563,11 +566,11 @@ cdef class Reactor(Owner):
             break
         return accepted
 
-    cdef int admit(self, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
+    cdef int open_accepted(self, WatchedListener listener, int fd, sockaddr_storage* address) except -1:
         """Makes a connection of fd, or closes it."""
         cdef Connection connection = Connection.__new__(Connection)
         try:
-            self.adopt(connection, acceptor, fd, address)
+            self.set_up_connection(connection, listener, fd, address)
         except Exception:
             logger.exception("internal error while accepting a connection")
             if connection.fd >= 0:
@@ -576,19 +579,21 @@ cdef class Reactor(Owner):
                 c_close(fd)
         return 0
 
-    cdef int adopt(self, Connection connection, Acceptor acceptor, int fd, sockaddr_storage* address) except -1:
-        cdef int slot
+    cdef int set_up_connection(
+        self, Connection connection, WatchedListener listener, int fd, sockaddr_storage* address
+    ) except -1:
+        cdef int connection_id
         connection.client = self.addresses.of_client(address)
-        connection.server = acceptor.server if acceptor.server is not None else self.addresses.of_server(fd)
-        if self.free_slots:
-            slot = self.free_slots.pop()
+        connection.server = listener.server if listener.server is not None else self.addresses.of_server(fd)
+        if self.free_ids:
+            connection_id = self.free_ids.pop()
         else:
-            slot = <int>len(self.slots)
-            self.slots.append(None)
+            connection_id = <int>len(self.connections_by_id)
+            self.connections_by_id.append(None)
         self.generation += 1
-        connection.session = acceptor.sessions.create(connection)
-        open_connection(connection, self, fd, slot, self.generation)
-        self.slots[slot] = connection
+        connection.session = listener.sessions.create(connection)
+        open_connection(connection, self, fd, connection_id, self.generation)
+        self.connections_by_id[connection_id] = connection
         self.connections += 1
         self.reserve.note(fd, self.connections)
         return connection.update()
@@ -596,37 +601,39 @@ cdef class Reactor(Owner):
     cdef int pause_for_files(self) except -1:
         """Pauses accepting until the application, or a connection, has closed a file."""
         self.pause_accepting()
-        self.accept_again = monotonic() + ACCEPT_PAUSE
+        self.resume_accept_at = monotonic() + ACCEPT_PAUSE_SECONDS
         return self.arm()
 
     cdef int pause_accepting(self) except -1:
-        cdef Acceptor acceptor
-        for acceptor in self.acceptors:
-            self.watch_acceptor(acceptor, False)
+        cdef WatchedListener listener
+        for listener in self.listeners:
+            self.watch_listener(listener, False)
         return 0
 
     cdef int resume_accepting(self) except -1:
-        cdef Acceptor acceptor
-        for acceptor in self.acceptors:
-            self.watch_acceptor(acceptor, True)
+        cdef WatchedListener listener
+        for listener in self.listeners:
+            self.watch_listener(listener, True)
         return 0
 
-    cdef int watch_acceptor(self, Acceptor acceptor, bint watched) except -1:
+    cdef int watch_listener(self, WatchedListener listener, bint watched) except -1:
         cdef epoll_event event
-        if acceptor.watched == watched:
+        if listener.watched == watched:
             return 0
         if watched:
-            control(self.epoll, EPOLL_CTL_ADD, acceptor.fd, EPOLLIN, ACCEPTOR_SLOT, self.acceptors.index(acceptor))
+            control(self.epoll, EPOLL_CTL_ADD, listener.fd, EPOLLIN, LISTENER_ID, self.listeners.index(listener))
         else:
-            epoll_ctl(self.epoll, EPOLL_CTL_DEL, acceptor.fd, &event)
-        acceptor.watched = watched
+            epoll_ctl(self.epoll, EPOLL_CTL_DEL, listener.fd, &event)
+        listener.watched = watched
         return 0
 
 
-cdef int control(int epoll, int operation, int fd, uint32_t events, uint32_t slot, uint32_t generation) except -1:
+cdef int control(
+    int epoll, int operation, int fd, uint32_t events, uint32_t connection_id, uint32_t generation
+) except -1:
     cdef epoll_event event
     event.events = events
-    event.data.u64 = <uint64_t>slot << 32 | generation
+    event.data.u64 = <uint64_t>connection_id << 32 | generation
     if epoll_ctl(epoll, operation, fd, &event) < 0:
         raise OSError(errno, os.strerror(errno))
     return 0

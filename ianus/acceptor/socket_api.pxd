@@ -14,7 +14,7 @@ cdef extern from "<sys/epoll.h>" nogil:
         epoll_data_t data
     int epoll_create1(int flags)
     int epoll_ctl(int epoll, int operation, int fd, epoll_event* event)
-    int epoll_wait(int epoll, epoll_event* events, int most, int milliseconds)
+    int epoll_wait(int epoll, epoll_event* events, int max_events, int milliseconds)
     enum:
         EPOLL_CLOEXEC
         EPOLLIN

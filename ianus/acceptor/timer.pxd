@@ -2,21 +2,21 @@
 
 
 cdef enum:
-    SLOTS = 1024    # a power of two
+    BUCKETS = 1024  # a power of two
 
 
 cdef class TimerWheel:
-    cdef readonly double tick       # seconds a slot stands for
+    cdef readonly double tick       # seconds a bucket stands for
     cdef double origin              # the time of tick 0
     cdef long long last             # the last tick that was expired; the clock may be ahead of it
-    # Linked lists through arrays, owned by this object; -1 ends a list. Indexed by slot ...
+    # Linked lists through arrays, owned by this object; -1 ends a list. Indexed by bucket ...
     cdef int* first
     # ... and by entry
     cdef int* next
     cdef int* previous
     cdef long long* due             # tick of an entry, -1 when it is not in the wheel
     cdef int capacity               # entries that the arrays have room for
-    cdef unsigned long long[16] busy    # a bit for each slot that is not empty
+    cdef unsigned long long[16] busy    # a bit for each bucket that is not empty
 
     cdef int schedule(self, int entry, double when, double now) except -1
     cdef int cancel(self, int entry) noexcept

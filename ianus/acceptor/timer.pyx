@@ -1,8 +1,8 @@
 """The timer wheel behind all deadlines of a reactor.
 
 Facts: deadlines are pushed back all the time and nearly never reached. Strategy: an entry that is pushed back stays
-where it is; when its slot comes up, its owner looks at the true deadline and schedules it anew. So a busy
-connection costs a comparison a request and a few visits a minute. Times beyond the last slot come up early and are
+where it is; when its bucket comes up, its owner looks at the true deadline and schedules it anew. So a busy
+connection costs a comparison a request and a few visits a minute. Times beyond the last bucket come up early and are
 scheduled anew likewise.
 """
 from libc.stdlib cimport free, malloc, realloc
@@ -15,10 +15,10 @@ cdef class TimerWheel:
         cdef int i
         self.tick = tick
         self.origin = now
-        self.first = <int*>malloc(SLOTS * sizeof(int))
+        self.first = <int*>malloc(BUCKETS * sizeof(int))
         if self.first == NULL:
             raise MemoryError
-        for i in range(SLOTS):
+        for i in range(BUCKETS):
             self.first[i] = -1
 
     def __dealloc__(self):
@@ -52,22 +52,22 @@ cdef class TimerWheel:
     cdef int schedule(self, int entry, double when, double now) except -1:
         """Makes sure that the entry comes up at `when` or before, but not before the tick behind `now`."""
         cdef long long due = <long long>((max(when, now) - self.origin) / self.tick) + 1
-        cdef int slot
+        cdef int bucket
         if entry >= self.capacity:
             self.reserve(entry)
-        due = max(self.last + 1, min(due, self.last + SLOTS - 1))
+        due = max(self.last + 1, min(due, self.last + BUCKETS - 1))
         if self.due[entry] >= 0:
             if self.due[entry] <= due:
                 return 0
             self.unlink(entry)
-        slot = <int>(due & (SLOTS - 1))
+        bucket = <int>(due & (BUCKETS - 1))
         self.due[entry] = due
         self.previous[entry] = -1
-        self.next[entry] = self.first[slot]
-        if self.first[slot] >= 0:
-            self.previous[self.first[slot]] = entry
-        self.first[slot] = entry
-        self.busy[slot >> 6] |= <unsigned long long>1 << (slot & 63)
+        self.next[entry] = self.first[bucket]
+        if self.first[bucket] >= 0:
+            self.previous[self.first[bucket]] = entry
+        self.first[bucket] = entry
+        self.busy[bucket >> 6] |= <unsigned long long>1 << (bucket & 63)
         return 0
 
     cdef int cancel(self, int entry) noexcept:
@@ -76,27 +76,27 @@ cdef class TimerWheel:
         return 0
 
     cdef int unlink(self, int entry) noexcept:
-        cdef int slot = <int>(self.due[entry] & (SLOTS - 1))
+        cdef int bucket = <int>(self.due[entry] & (BUCKETS - 1))
         if self.previous[entry] >= 0:
             self.next[self.previous[entry]] = self.next[entry]
         else:
-            self.first[slot] = self.next[entry]
+            self.first[bucket] = self.next[entry]
             if self.next[entry] < 0:
-                self.busy[slot >> 6] &= ~(<unsigned long long>1 << (slot & 63))
+                self.busy[bucket >> 6] &= ~(<unsigned long long>1 << (bucket & 63))
         if self.next[entry] >= 0:
             self.previous[self.next[entry]] = self.previous[entry]
         self.due[entry] = -1
         return 0
 
     cdef double next_time(self) noexcept:
-        """When the next slot that is not empty comes up, 0 when all are empty."""
+        """When the next bucket that is not empty comes up, 0 when all are empty."""
         cdef long long step
-        cdef int slot
-        for step in range(1, SLOTS):
-            slot = <int>((self.last + step) & (SLOTS - 1))
-            if self.busy[slot >> 6] == 0:
+        cdef int bucket
+        for step in range(1, BUCKETS):
+            bucket = <int>((self.last + step) & (BUCKETS - 1))
+            if self.busy[bucket >> 6] == 0:
                 continue
-            if self.busy[slot >> 6] >> (slot & 63) & 1:
+            if self.busy[bucket >> 6] >> (bucket & 63) & 1:
                 return self.origin + (self.last + step) * self.tick
         return 0
 
@@ -104,7 +104,7 @@ cdef class TimerWheel:
         cdef long long until = <long long>((now - self.origin) / self.tick)
         cdef int entry
         while self.last < until:
-            entry = self.first[<int>((self.last + 1) & (SLOTS - 1))]
+            entry = self.first[<int>((self.last + 1) & (BUCKETS - 1))]
             if entry >= 0:
                 self.unlink(entry)
                 return entry

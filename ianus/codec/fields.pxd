@@ -57,7 +57,7 @@ cdef struct Field:
 
 
 cdef enum:
-    KNOWN_SIZE = 48     # no known name is longer
+    MAX_KNOWN_NAME_BYTES = 48  # no known name is longer
 
 
 # The entry of a well-known lower-case name: its id, and the shared bytes object (borrowed from the

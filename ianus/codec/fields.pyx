@@ -15,12 +15,12 @@ cdef extern from "<arpa/inet.h>":
 cdef enum:
     BUCKETS = 512   # a power of two, several times the number of names: probes stay short
 
-cdef struct Known:
+cdef struct KnownName:
     PyObject* name      # bytes; this table owns one reference for the life of the process
     FieldId id
 
 # Filled once at import, constant afterwards.
-cdef Known known[BUCKETS]
+cdef KnownName known_names[BUCKETS]
 
 
 cdef unsigned int bucket_of(const char* name, Py_ssize_t size) noexcept:
@@ -35,7 +35,7 @@ cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noe
     cdef unsigned int bucket = bucket_of(name, size)
     cdef PyObject* candidate
     while True:
-        candidate = known[bucket].name
+        candidate = known_names[bucket].name
         if candidate == NULL:
             shared[0] = NULL
             return OTHER
@@ -44,17 +44,17 @@ cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noe
             and memcmp(PyBytes_AS_STRING(<object>candidate), name, size) == 0
         ):
             shared[0] = candidate
-            return known[bucket].id
+            return known_names[bucket].id
         bucket = (bucket + 1) & (BUCKETS - 1)
 
 
 cdef int add_name(bytes name, FieldId field_id) except -1:
     cdef unsigned int bucket = bucket_of(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
-    while known[bucket].name != NULL:
+    while known_names[bucket].name != NULL:
         bucket = (bucket + 1) & (BUCKETS - 1)
     Py_INCREF(name)
-    known[bucket].name = <PyObject*>name
-    known[bucket].id = field_id
+    known_names[bucket].name = <PyObject*>name
+    known_names[bucket].id = field_id
     return 0
 
 

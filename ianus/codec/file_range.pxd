@@ -6,7 +6,7 @@ cdef class FileRange:
     cdef long long offset           # of the first byte that was not sent
     cdef long long left             # bytes that were not sent
 
-    cdef bytes read(self, Py_ssize_t most)
+    cdef bytes read(self, Py_ssize_t max_bytes)
 
 
 # `count` bytes from `offset` on; takes the descriptor over.

@@ -22,9 +22,9 @@ cdef class FileRange:
         if self.fd >= 0:
             c_close(self.fd)
 
-    cdef bytes read(self, Py_ssize_t most):
-        """The next bytes, `most` at the most. b"" where the file has become shorter, or cannot be read."""
-        cdef bytes data = PyBytes_FromStringAndSize(NULL, min(<long long>most, self.left))
+    cdef bytes read(self, Py_ssize_t max_bytes):
+        """The next bytes, at most `max_bytes`. b"" where the file has become shorter, or cannot be read."""
+        cdef bytes data = PyBytes_FromStringAndSize(NULL, min(<long long>max_bytes, self.left))
         cdef ssize_t n = pread(self.fd, PyBytes_AS_STRING(data), len(data), self.offset)
         if n <= 0:
             return b""

@@ -11,8 +11,8 @@ cdef extern from "<sys/uio.h>" nogil:
 
 
 cdef enum:
-    BLOCK = 16384       # bytes of a pooled block; a usual head and its body fit
-    COPY_BELOW = 8192   # a body shorter than this is copied: cheaper than one more iovec
+    BLOCK_BYTES = 16384  # bytes of a pooled block; a usual head and its body fit
+    COPY_LIMIT_BYTES = 8192  # a body shorter than this is copied: cheaper than one more iovec
 
 
 cdef class OutputPool:
@@ -29,7 +29,7 @@ cdef class Output:
     cdef Py_ssize_t size            # bytes not sent yet
 
     # The block comes first, the queue behind it: once the queue has something, all that follows queues too.
-    cdef char* block                # BLOCK bytes, owned by this object, freed in __dealloc__
+    cdef char* block                # BLOCK_BYTES long, owned by this object, freed in __dealloc__
     cdef Py_ssize_t start, end      # the unsent part of the block
     cdef list queue                 # bytes objects and FileRanges, each kept until it is sent
     cdef Py_ssize_t first           # index in the queue of the first unsent object
@@ -41,10 +41,10 @@ cdef class Output:
     cdef int write_bytes(self, bytes data) except -1
     cdef int write_file(self, FileRange file) except -1
     # Sending: the connection asks for the pieces up to the next file, then says how many bytes of them left ...
-    cdef int pieces(self, iovec* vector, int most) noexcept
+    cdef int pieces(self, iovec* vector, int max_pieces) noexcept
     cdef int sent(self, Py_ssize_t size) except -1
     # ... or, when there are none, sends from that file
     cdef FileRange file(self)
     cdef int file_sent(self, Py_ssize_t size) except -1
     cdef bint load_file(self) except -1
-    cdef int forget_sent(self) except -1
+    cdef int drop_sent(self) except -1

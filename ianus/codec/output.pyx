@@ -16,16 +16,16 @@ from ianus.runtime.live_objects cimport BUFFERS, count
 
 
 cdef enum:
-    TRIM = 64       # sent entries that a queue drags along
-    POOLED = 256    # free outputs kept; more are given back to the allocator
-    LOADED = 65536  # bytes of a file that are read at once where the kernel does not send them
+    TRIM_ENTRIES = 64  # sent entries that a queue drags along
+    MAX_POOLED_OUTPUTS = 256  # free outputs kept; more are given back to the allocator
+    FILE_READ_BYTES = 65536  # bytes of a file that are read at once where the kernel does not send them
 
 
 cdef class OutputPool:
     """A free list of outputs; one per worker thread, so no lock."""
 
     def __cinit__(self):
-        self.free = [None] * POOLED
+        self.free = [None] * MAX_POOLED_OUTPUTS
 
     cdef Output acquire(self):
         cdef Output output
@@ -41,7 +41,7 @@ cdef class OutputPool:
         if output.queue:
             output.queue = []
             output.first = output.offset = output.files = 0
-        if self.count < POOLED:
+        if self.count < MAX_POOLED_OUTPUTS:
             self.free[self.count] = output
             self.count += 1
         return 0
@@ -52,7 +52,7 @@ cdef class Output:
 
     def __cinit__(self):
         self.queue = []
-        self.block = <char*>malloc(BLOCK)
+        self.block = <char*>malloc(BLOCK_BYTES)
         if self.block == NULL:
             raise MemoryError
         count(BUFFERS, 1)
@@ -64,7 +64,7 @@ cdef class Output:
 
     cdef int write(self, const char* data, Py_ssize_t size) except -1:
         """Copies data."""
-        if not self.queue and size <= BLOCK - self.end:
+        if not self.queue and size <= BLOCK_BYTES - self.end:
             memcpy(self.block + self.end, data, size)
             self.end += size
         elif size:
@@ -75,7 +75,7 @@ cdef class Output:
     cdef int write_bytes(self, bytes data) except -1:
         """Copies data when it is small, else keeps a reference until it is sent."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-        if size < COPY_BELOW:
+        if size < COPY_LIMIT_BYTES:
             return self.write(PyBytes_AS_STRING(data), size)
         self.queue.append(data)
         self.size += size
@@ -87,8 +87,8 @@ cdef class Output:
         self.size += file.left
         return 0
 
-    cdef int pieces(self, iovec* vector, int most) noexcept:
-        """Fills up to `most` entries with unsent bytes, in order, as far as the next file; they stay valid until
+    cdef int pieces(self, iovec* vector, int max_pieces) noexcept:
+        """Fills up to `max_pieces` entries with unsent bytes, in order, as far as the next file; they stay valid until
         sent() or a write.
         """
         cdef int n = 0
@@ -98,7 +98,7 @@ cdef class Output:
             vector[0].iov_base = self.block + self.start
             vector[0].iov_len = self.end - self.start
             n = 1
-        while n < most and i < len(self.queue):
+        while n < max_pieces and i < len(self.queue):
             data = <PyObject*>self.queue[i]
             if self.files and type(<object>data) is FileRange:
                 break
@@ -127,7 +127,7 @@ cdef class Output:
             self.offset = 0
             self.queue[self.first] = None
             self.first += 1
-        return self.forget_sent() if self.first else 0
+        return self.drop_sent() if self.first else 0
 
     cdef FileRange file(self):
         """The file that comes next, when pieces() has found nothing in front of it."""
@@ -140,13 +140,13 @@ cdef class Output:
             self.files -= 1
             self.queue[self.first] = None
             self.first += 1
-            return self.forget_sent()
+            return self.drop_sent()
         return 0
 
     cdef bint load_file(self) except -1:
         """Puts bytes of that file, in memory, in front of the rest of it. Whether there were any."""
         cdef FileRange file = self.file()
-        cdef bytes data = file.read(LOADED)
+        cdef bytes data = file.read(FILE_READ_BYTES)
         if not data:
             return False
         if file.left:
@@ -156,11 +156,11 @@ cdef class Output:
             self.files -= 1
         return True
 
-    cdef int forget_sent(self) except -1:
+    cdef int drop_sent(self) except -1:
         if self.first == len(self.queue):
             self.queue.clear()
             self.first = 0
-        elif self.first >= TRIM:
+        elif self.first >= TRIM_ENTRIES:
             del self.queue[:self.first]
             self.first = 0
         return 0

@@ -8,7 +8,7 @@ from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport OutputPool
 
 
-cdef class Recorder(Sink):
+cdef class HttpRecorder(Sink):
     cdef list events
     cdef list body
     cdef bint failed
@@ -71,7 +71,7 @@ def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) ->
     ("trailers", list), ("end",), ("error", status) or with reasons=True ("error", status, reason), and with eof=True
     ("incomplete",) when the input ends inside a message.
     """
-    cdef Recorder recorder = Recorder()
+    cdef HttpRecorder recorder = HttpRecorder()
     cdef CHttp1Factory factory = Http1Factory(Limits() if limits is None else limits)
     cdef Codec codec = factory.create(OutputPool())
     cdef bytes pending = b""

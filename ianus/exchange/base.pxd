@@ -23,7 +23,8 @@ cdef class Transport:
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
     cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
     cdef int close(self) except -1      # close at once, whatever is left to send or to receive
-    cdef int leave(self) except -1      # close at once, without lingering where no output waits: nothing can be lost
+    # Closes at once if no output is queued, since nothing can be lost then; else finish().
+    cdef int close_without_lingering(self) except -1
     cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
 
 
@@ -39,7 +40,7 @@ cdef class Session(Sink):
     # Behind received(): starts or wakes applications, answers errors.
     cdef int run(self) except -1
     # Behind the loop's callbacks: what waits for an application that has suspended leaves now.
-    cdef int settle(self) except -1
+    cdef int flush_deferred(self) except -1
     cdef bint wants_input(self) noexcept        # may received() be called?
     cdef bint wants_read(self) noexcept         # should the socket be read?
     cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
@@ -65,12 +66,12 @@ cdef class Poller:
     """What threads that take turns at serving a reactor ask of it; one at a time, but for sleep() and wake()."""
     cdef object on_wake                     # called in the turn behind wake(), or None
 
-    cdef bint serve_one(self) except -1     # serves one event that is ready; whether there was one
-    cdef int pending(self) noexcept nogil   # events that serve_one() would find without asking the system
+    cdef bint dispatch_next(self) except -1  # serves one event that is ready; whether there was one
+    cdef int pending(self) noexcept nogil   # events that dispatch_next() would find without asking the system
     cdef int batch_size(self) noexcept nogil    # events that it found when it last asked
-    cdef bint peek(self) except -1          # serve_one() for another thread while the one that polls is in sleep()
-    cdef int settle(self) except -1         # goes on with connections that listed themselves outside of that
-    # Until there is an event, or a signal: then 0. Meanwhile no thread calls serve_one().
+    cdef bint peek(self) except -1          # dispatch_next() for another thread while the one that polls is in sleep()
+    cdef int resume_waiting(self) except -1  # goes on with connections that listed themselves outside of that
+    # Until there is an event, or a signal: then 0. Meanwhile no thread calls dispatch_next().
     cdef int sleep(self) noexcept nogil
     cdef int wake(self) noexcept nogil      # ends a sleep, or has on_wake() called; from any thread
 
@@ -81,4 +82,4 @@ cdef class SessionFactory:
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1
     cdef int end_streams(self) except -1    # event streams and requests that only wait are to end, too
-    cdef int forget(self) except -1     # this is the child of a fork: nothing here is served or logged any more
+    cdef int reset_in_child(self) except -1  # this is the child of a fork: nothing here is served or logged any more

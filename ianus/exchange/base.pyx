@@ -20,7 +20,7 @@ cdef class Transport:
     cdef int close(self) except -1:
         raise NotImplementedError
 
-    cdef int leave(self) except -1:
+    cdef int close_without_lingering(self) except -1:
         raise NotImplementedError
 
     cdef int abort(self) except -1:
@@ -35,7 +35,7 @@ cdef class Session(Sink):
     cdef int run(self) except -1:
         raise NotImplementedError
 
-    cdef int settle(self) except -1:
+    cdef int flush_deferred(self) except -1:
         return 0
 
     cdef bint wants_input(self) noexcept:
@@ -91,7 +91,7 @@ cdef class Session(Sink):
 
 
 cdef class Poller:
-    cdef bint serve_one(self) except -1:
+    cdef bint dispatch_next(self) except -1:
         raise NotImplementedError
 
     cdef int batch_size(self) noexcept nogil:
@@ -103,7 +103,7 @@ cdef class Poller:
     cdef bint peek(self) except -1:
         return False
 
-    cdef int settle(self) except -1:
+    cdef int resume_waiting(self) except -1:
         raise NotImplementedError
 
     cdef int sleep(self) noexcept nogil:
@@ -123,5 +123,5 @@ cdef class SessionFactory:
     cdef int end_streams(self) except -1:
         return 0
 
-    cdef int forget(self) except -1:
+    cdef int reset_in_child(self) except -1:
         return 0

@@ -35,7 +35,7 @@ cdef class Exchange:
     # Request body: what has arrived and was not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
     cdef readonly bint request_complete     # the whole request has arrived
-    cdef flag news                  # something arrived since the gateway was told
+    cdef flag has_unread_input      # something arrived since the gateway was told
     cdef flag awaits_continue       # the client waits for 100
     cdef double body_since          # when we began to be willing to read the body
     cdef double body_last           # when bytes of it came last
@@ -95,7 +95,7 @@ cdef class Exchange:
     # To the gateway: something that an application may wait for has happened. Whether one goes on behind the callbacks
     cdef bint notify_readable(self) except -1
     cdef int notify_writable(self) except -1
-    cdef int settle(self) except -1                 # behind the loop's callbacks: the application may have suspended
+    cdef int flush_deferred(self) except -1         # behind the loop's callbacks: the application may have suspended
     # The last word about it. unsent: bytes of the response that the kernel did not take
     cdef int log_access(self, long long unsent) except -1
     # From the gateway

@@ -63,13 +63,13 @@ cdef class Exchange:
                 self.body = bytearray(self.body)
             (<bytearray>self.body).extend(PyBytes_FromStringAndSize(data, size))
         self.buffered += size
-        self.news = True
+        self.has_unread_input = True
         return 0
 
     cdef int request_ended(self) except -1:
         self.request_complete = True
         self.awaits_continue = False
-        self.news = True
+        self.has_unread_input = True
         return 0
 
     cdef int disconnect(self) except -1:
@@ -143,7 +143,7 @@ cdef class Exchange:
     cdef int notify_writable(self) except -1:
         return 0
 
-    cdef int settle(self) except -1:
+    cdef int flush_deferred(self) except -1:
         return self.send_head_now()
 
     # ---------------------------------------------------------------- from the gateway: request

@@ -113,7 +113,7 @@ cdef class HttpSession(Session):
                     if limit is not None:
                         self.refuse(limit)
                     else:
-                        exchange.news = False
+                        exchange.has_unread_input = False
                         self.service.requests_left -= 1
                         if self.service.requests_left == 0:
                             self.service.on_spent()
@@ -121,17 +121,17 @@ cdef class HttpSession(Session):
             elif exchange.response_complete:
                 if exchange.request_complete:
                     self.end_exchange()
-            elif exchange.news:
-                exchange.news = False
+            elif exchange.has_unread_input:
+                exchange.has_unread_input = False
                 self.scheduled = exchange.notify_readable()
         if self.error_status and self.transport is not None:
             self.answer_error()
         return 0
 
-    cdef int settle(self) except -1:
+    cdef int flush_deferred(self) except -1:
         cdef Exchange exchange = self.exchange
         self.scheduled = False
-        return exchange.settle() if exchange is not None else 0
+        return exchange.flush_deferred() if exchange is not None else 0
 
     cdef bint wants_input(self) noexcept:
         if self.exchange is not None and self.exchange.tunnel:
@@ -267,7 +267,7 @@ cdef class HttpSession(Session):
         cdef Exchange exchange = self.exchange
         if exchange is None:
             if self.stops():
-                return self.transport.leave()
+                return self.transport.close_without_lingering()
             if self.codec.in_message():
                 return self.give_up(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
@@ -466,5 +466,5 @@ cdef class HttpSessionFactory(SessionFactory):
     cdef int end_streams(self) except -1:
         return self.service.end_streams()
 
-    cdef int forget(self) except -1:
-        return self.service.forget()
+    cdef int reset_in_child(self) except -1:
+        return self.service.reset_in_child()

@@ -19,7 +19,7 @@ from posix.strings cimport strncasecmp
 from ianus.codec.base cimport Codec
 from ianus.codec.fields cimport (
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
-    DATE, HOP_BY_HOP, KNOWN_SIZE, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
+    DATE, HOP_BY_HOP, MAX_KNOWN_NAME_BYTES, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
     Field, FieldId, find_name, has_token, is_field_value,
 )
 from ianus.exchange.service cimport Service
@@ -223,7 +223,7 @@ cdef str shown(const char* text, Py_ssize_t size):
 
 cdef FieldId classify(const Field* field) except *:
     """The id of a name in any case. Raises ValueError when it is not a token."""
-    cdef char lowered[KNOWN_SIZE]
+    cdef char lowered[MAX_KNOWN_NAME_BYTES]
     cdef const char* text = field.name
     cdef Py_ssize_t size = field.name_size, i
     cdef unsigned char c
@@ -232,11 +232,11 @@ cdef FieldId classify(const Field* field) except *:
         c = TOKEN[<unsigned char>text[i]]
         if c == 0:
             raise ValueError(f"response header name {shown(text, size)!r} is not a token")
-        if i < KNOWN_SIZE:
+        if i < MAX_KNOWN_NAME_BYTES:
             lowered[i] = <char>c
     if size == 0:
         raise ValueError("empty response header name")
-    if size > KNOWN_SIZE:
+    if size > MAX_KNOWN_NAME_BYTES:
         return OTHER
     return find_name(lowered, size, &shared)
 

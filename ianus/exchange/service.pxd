@@ -63,4 +63,4 @@ cdef class Service:
     cdef int end_streams(self) except -1
     cdef bytes date_value(self)
     cdef int warn_once(self, str message) except -1
-    cdef int forget(self) except -1
+    cdef int reset_in_child(self) except -1

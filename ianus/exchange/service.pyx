@@ -158,7 +158,7 @@ cdef class Service:
             self.date_second = second
         return self.date
 
-    cdef int forget(self) except -1:
+    cdef int reset_in_child(self) except -1:
         """In a forked child: what waits to be logged is the parent's."""
         self.forked = True
         self.shown = None

@@ -17,12 +17,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 
 from ianus.codec.base cimport Codec
-from ianus.codec.output cimport COPY_BELOW
+from ianus.codec.output cimport COPY_LIMIT_BYTES
 from ianus.codec.websocket.codec cimport (
-    BINARY, CLOSE, INTERNAL_ERROR, LOST, MOST_HEADER, NO_CODE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink,
+    BINARY, CLOSE, INTERNAL_ERROR, LOST, MAX_HEADER_BYTES, NO_CODE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink,
     close_payload, may_close_with, write_header,
 )
-from ianus.codec.websocket.deflate cimport SMALL, Deflate
+from ianus.codec.websocket.deflate cimport MIN_COMPRESSED_BYTES, Deflate
 from ianus.exchange.http cimport GATHER, HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
 from ianus.runtime.clock cimport monotonic_coarse
@@ -63,7 +63,7 @@ cdef class WebSocket(WebSocketSink):
         self.queued += len(message)
         if self.queue_full():
             self.codec.paused = True
-        self.exchange.news = True
+        self.exchange.has_unread_input = True
         return 0
 
     cdef int on_ping(self, bytes payload) except -1:
@@ -93,7 +93,7 @@ cdef class WebSocket(WebSocketSink):
         self.over = True
         self.note_end(code, reason)
         # The exchange closes the connection when no codec is on the stack.
-        self.exchange.news = True
+        self.exchange.has_unread_input = True
         return 0
 
     cdef object take(self):
@@ -128,21 +128,21 @@ cdef class WebSocket(WebSocketSink):
         if type(message) is str:
             opcode = TEXT
             text = PyUnicode_AsUTF8AndSize(message, &size)
-            if size >= COPY_BELOW or deflate is not None and size >= SMALL:
+            if size >= COPY_LIMIT_BYTES or deflate is not None and size >= MIN_COMPRESSED_BYTES:
                 data = text[:size]
         else:
             data = <bytes>message
             text = PyBytes_AS_STRING(data)
             size = PyBytes_GET_SIZE(data)
         self.exchange.sent += size
-        if deflate is not None and size >= SMALL:
+        if deflate is not None and size >= MIN_COMPRESSED_BYTES:
             data = deflate.compress(data)
             return self.send_frame(opcode, True, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
         return self.send_frame(opcode, False, text, size, data)
 
     cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1:
         """owner: the object that has the data, if it may be referenced until it has left."""
-        cdef unsigned char header[MOST_HEADER]
+        cdef unsigned char header[MAX_HEADER_BYTES]
         cdef Exchange exchange = self.exchange
         cdef Codec codec = exchange.session.codec
         codec.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))

@@ -1,7 +1,7 @@
-"""See ledger.pxd."""
+"""See live_objects.pxd."""
 
 
-def ledger() -> dict[str, int] | None:
+def live_objects() -> dict[str, int] | None:
     """Objects alive by kind, or None when this build does not count them."""
     if not COUNTING:
         return None

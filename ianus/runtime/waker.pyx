@@ -7,11 +7,15 @@ import os
 from libc.errno cimport errno
 from libc.stdint cimport uint64_t
 
+from ianus.runtime.atomics cimport store_release
 
-cdef extern from * nogil:
+
+cdef extern from "<unistd.h>" nogil:
     ssize_t c_read "read"(int fd, void* data, size_t size)
     ssize_t c_write "write"(int fd, const void* data, size_t size)
     int c_close "close"(int fd)
+
+cdef extern from "<sys/eventfd.h>" nogil:
     int eventfd(unsigned int value, int flags)
     enum:
         EFD_CLOEXEC
@@ -31,17 +35,17 @@ cdef class Waker:
 
     def close(self) -> None:
         """There is nobody left to wake."""
-        put(&self.closed, 1)
+        store_release(&self.closed, 1)
         if not self.watched:
             self.close_fd()
 
-    def forget(self) -> None:
+    def reset_in_child(self) -> None:
         """After fork(), in the child, where there are no other threads."""
         self.close_fd()
 
-    def take_notice(self) -> None:
+    def acknowledge_wake(self) -> None:
         """What a reactor does when the fd is readable."""
-        self.serve()
+        self.acknowledge()
 
     cdef void close_fd(self) noexcept:
         if self.fd >= 0:
@@ -52,7 +56,7 @@ cdef class Waker:
         cdef uint64_t one = 1
         c_write(self.fd, &one, sizeof(one))
 
-    cdef void serve(self) noexcept:
+    cdef void acknowledge(self) noexcept:
         cdef uint64_t number
         c_read(self.fd, &number, sizeof(number))
-        put(&self.served, self.served + 1)
+        store_release(&self.served, self.served + 1)

@@ -24,7 +24,8 @@ from posix.time cimport timespec
 
 from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.in_flight cimport Shared
-from ianus.runtime.waker cimport Waker, look_at
+from ianus.runtime.atomics cimport load_acquire
+from ianus.runtime.waker cimport Waker
 
 
 cdef extern from * nogil:
@@ -262,16 +263,16 @@ cdef double beat(Watch* watch, double now) noexcept nogil:
 cdef double judge(Watch* watch, double now) noexcept nogil:
     """A ping is out nearly always. Who answers it is asked again an interval later."""
     cdef double due
-    if watch.served == NULL or look_at(watch.closed):
+    if watch.served == NULL or load_acquire(watch.closed):
         return INFINITY
     if now > watch.planned + min(watch.interval / 4, LATE):
         watch.pinged_at = now
-    if watch.unanswered and look_at(watch.served) != watch.served_before:
+    if watch.unanswered and load_acquire(watch.served) != watch.served_before:
         watch.unanswered = False
     if not watch.unanswered and now >= watch.pinged_at + watch.interval:
         watch.unanswered = True
         watch.told = watch.caught = False
-        watch.served_before = look_at(watch.served)
+        watch.served_before = load_acquire(watch.served)
         watch.pinged_at = now
         notify(watch.waker)
     due = watch.pinged_at + watch.interval

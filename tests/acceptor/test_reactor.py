@@ -14,7 +14,7 @@ from ianus.codec.limits import Limits
 from ianus.exchange.http1_session import HttpSessionFactory
 from ianus.exchange.service import Deadlines, Service
 from ianus.gateway.asgi.gateway import AsgiGateway
-from ianus.runtime.live_objects import ledger
+from ianus.runtime.live_objects import live_objects
 
 REQUEST = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -74,11 +74,11 @@ class Serving:
 
 @pytest.fixture
 def serving() -> Iterator[Serving]:
-    before = ledger()
+    before = live_objects()
     running = Serving()
     yield running
     running.close()
-    after = ledger()
+    after = live_objects()
     if before is not None and after is not None:
         assert (after["connections"], after["exchanges"]) == (before["connections"], before["exchanges"])
 

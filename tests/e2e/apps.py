@@ -60,10 +60,10 @@ async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
 
 def alive() -> dict[str, int]:
     """Returns the live objects that a debug build counts: connections and exchanges."""
-    from ianus.runtime.live_objects import ledger
+    from ianus.runtime.live_objects import live_objects
 
     gc.collect()
-    return ledger() or {}
+    return live_objects() or {}
 
 
 async def answer(send: Send, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

@@ -35,6 +35,6 @@ def test_one_that_a_thread_writes_to_is_open_as_long_as_that_may() -> None:
 def test_a_forked_child_closes_its_own() -> None:
     waker = Waker()
     fd = waker.fd
-    waker.forget()
+    waker.reset_in_child()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)

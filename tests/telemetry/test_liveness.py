@@ -48,7 +48,7 @@ class Judged:
             self.next = self.pulse.look(self.now)
             self.looks += 1
             if serves and self.pinged():
-                self.waker.take_notice()
+                self.waker.acknowledge_wake()
         self.now = until
 
     def pinged(self) -> bool:
@@ -103,7 +103,7 @@ def test_without_a_limit_it_beats_once_and_sleeps() -> None:
 def test_nobody_is_stuck_before_the_limit(judged: Judged) -> None:
     judged.pass_time(29.9, serves=False)
     assert judged.told() == []
-    judged.waker.take_notice()
+    judged.waker.acknowledge_wake()
     judged.pass_time(29.9, serves=False)
     assert judged.told() == []
 
@@ -118,7 +118,7 @@ def test_who_is_stuck_is_told_of_once(judged: Judged) -> None:
 def test_who_comes_to_and_is_stuck_again_is_told_of_again(judged: Judged) -> None:
     judged.pass_time(40.0, serves=False)
     assert len(judged.told()) == 1
-    judged.waker.take_notice()
+    judged.waker.acknowledge_wake()
     judged.pass_time(100.0, serves=True)
     assert judged.told() == []
     judged.pass_time(40.0, serves=False)
@@ -149,7 +149,7 @@ def test_nothing_is_judged_behind_the_end(judged: Judged) -> None:
 
 
 def test_a_reactor_that_is_closed_is_not_stuck(judged: Judged) -> None:
-    judged.waker.take_notice()
+    judged.waker.acknowledge_wake()
     judged.waker.close()
     judged.pass_time(1000.0, serves=False)
     assert judged.told() == []
@@ -198,7 +198,7 @@ def alarms(watched: Judged) -> tuple[int, int]:
 def test_who_is_quick_is_not_asked(watched: Judged) -> None:
     watched.pass_time(10.0, serves=True)
     watched.pass_time(0.09, serves=False)
-    watched.waker.take_notice()
+    watched.waker.acknowledge_wake()
     watched.pass_time(10.0, serves=True)
     assert alarms(watched) == (0, 0)
 
@@ -229,7 +229,7 @@ def test_the_thread_looks_by_itself() -> None:
     judged.pulse.run()
     (line,) = until(judged.told)
     assert line.startswith("stuck\tit sleeps for ")
-    judged.waker.take_notice()
+    judged.waker.acknowledge_wake()
     assert until(judged.told)
     beat = judged.board.beat()
     assert until(lambda: judged.board.beat() > beat)

@@ -10,8 +10,8 @@ from ianus.codec.fields cimport TOKEN, hex_value, is_value_byte
 
 
 cdef enum:
-    MOST_DIGITS = 16                # of a chunk size: leading zeros are valid, but not without end
-    MOST_EXTENSION_BYTES = 16384    # over one body; far above any use, far below a flood
+    MAX_SIZE_DIGITS = 16            # of a chunk size: leading zeros are valid, but not without end
+    MAX_EXTENSION_BYTES = 16384     # over one body; far above any use, far below a flood
 
 
 cdef class ChunkedDecoder:
@@ -30,7 +30,7 @@ cdef class ChunkedDecoder:
             i += 1
             if EXT_BWS <= self.state <= EXT_QUOTED_END:
                 self.extensions += 1
-                if self.extensions > MOST_EXTENSION_BYTES:
+                if self.extensions > MAX_EXTENSION_BYTES:
                     self.reason = "chunk extensions too long"
                     return -1
 
@@ -46,7 +46,7 @@ cdef class ChunkedDecoder:
                 value = hex_value(c)
                 if value >= 0:
                     self.digits += 1
-                    if self.digits > MOST_DIGITS or self.left > (<long long>0x7FFFFFFFFFFFFFFF - value) >> 4:
+                    if self.digits > MAX_SIZE_DIGITS or self.left > (<long long>0x7FFFFFFFFFFFFFFF - value) >> 4:
                         self.reason = "chunk size too large"
                         return -1
                     self.left = (self.left << 4) + value

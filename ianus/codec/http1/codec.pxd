@@ -8,7 +8,7 @@ from ianus.codec.output cimport Output
 
 
 # Where reading stands.
-cdef enum State:
+cdef enum ReadState:
     START           # before a request line
     FIELDS          # in the field lines of a head
     BODY_LENGTH     # `body_left` bytes of a body to come
@@ -23,7 +23,7 @@ cdef enum State:
 cdef class Http1Codec(Codec):
     # Connection
     cdef Limits limits
-    cdef State state
+    cdef ReadState state
     cdef unsigned char skipped_line          # the one empty line before a request line was used up
     # Line being read: bytes of it that were searched for LF already, so that nothing is searched twice
     cdef Py_ssize_t searched
@@ -43,7 +43,7 @@ cdef class Http1Codec(Codec):
     cdef Py_ssize_t read_body(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t read_chunked(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept
-    cdef int begin_body(self) except -1
+    cdef int start_body(self) except -1
     cdef int end_message(self) except -1
     cdef int fail(self, int status, str reason) except -1
     cdef Output output(self)

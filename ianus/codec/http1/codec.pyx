@@ -21,7 +21,7 @@ from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
 from ianus.codec.http1.head cimport finish_head, parse_field_line
 from ianus.codec.http1.request cimport Http1Request
-from ianus.codec.http1.request_line cimport parse_beginning, parse_request_line
+from ianus.codec.http1.request_line cimport parse_truncated, parse_request_line
 from ianus.codec.http1.response cimport encode_fields, encode_head, write_chunk_size, write_length
 from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output, OutputPool
@@ -107,7 +107,7 @@ cdef class Http1Codec(Codec):
             if is_token(data, self.limits.request_line + 1):
                 return self.fail(501, "method over limit-request-line")
             # For the logs.
-            self.request = parse_beginning(data, known)
+            self.request = parse_truncated(data, known)
             return self.fail(414, "request line over limit-request-line")
         if line < 0:
             return 0
@@ -145,7 +145,7 @@ cdef class Http1Codec(Codec):
             status = finish_head(request, &reason)
             if status:
                 return self.fail(status, reason.decode("ascii"))
-            self.begin_body()
+            self.start_body()
             return 2
         if len(request.headers) >= self.limits.fields:
             return self.fail(431, "more fields than limit-request-fields")
@@ -155,7 +155,7 @@ cdef class Http1Codec(Codec):
             return self.fail(status, reason.decode("ascii"))
         return line + 1
 
-    cdef int begin_body(self) except -1:
+    cdef int start_body(self) except -1:
         """The head is complete: choose how the body is read, then announce the request."""
         cdef Http1Request request = self.request
         cdef long long limit = self.limits.body_size

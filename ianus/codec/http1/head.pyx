@@ -13,7 +13,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, KNOWN_SIZE, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, MAX_KNOWN_NAME_BYTES, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
     WEBSOCKET_KEY, FieldId, find_name, has_token, is_field_value, is_host, is_token, next_element,
 )
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
@@ -22,7 +22,7 @@ from ianus.codec.http1.request cimport HeadFacts, Http1Request
 cdef int parse_field_line(
     const char* line, Py_ssize_t size, list headers, HeadFacts* facts, const char** reason
 ) except -1:
-    cdef char lowered[KNOWN_SIZE]
+    cdef char lowered[MAX_KNOWN_NAME_BYTES]
     cdef char* long_name
     cdef Py_ssize_t colon = 0, start, end
     cdef unsigned char c
@@ -35,7 +35,7 @@ cdef int parse_field_line(
         c = TOKEN[<unsigned char>line[colon]]
         if c == 0:
             break
-        if colon < KNOWN_SIZE:
+        if colon < MAX_KNOWN_NAME_BYTES:
             lowered[colon] = <char>c
         colon += 1
     # Also the refusal of obs-fold and of white space before the colon (RFC 9112 sections 5.1 and 5.2).
@@ -53,7 +53,7 @@ cdef int parse_field_line(
         reason[0] = "control character in field value"
         return 400
 
-    if colon <= KNOWN_SIZE:
+    if colon <= MAX_KNOWN_NAME_BYTES:
         field_id = find_name(lowered, colon, &shared)
         if shared != NULL:
             name = <bytes>shared

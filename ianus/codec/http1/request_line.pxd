@@ -6,4 +6,4 @@ from ianus.codec.http1.request cimport Http1Request
 cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request request, const char** reason) except -1
 
 # The method and the beginning of the target of a line that is too long; None if it does not begin like that.
-cdef Http1Request parse_beginning(const char* line, Py_ssize_t size)
+cdef Http1Request parse_truncated(const char* line, Py_ssize_t size)

@@ -18,7 +18,7 @@ from ianus.codec.http1.request cimport Http1Request
 
 
 cdef enum:
-    SHOWN = 2048    # bytes of a target that is too long which logs get to see
+    LOGGED_TARGET_BYTES = 2048  # bytes of a target that is too long which logs get to see
 
 # Interned, so that others can compare it by identity.
 cdef str VERSION_1_1 = sys.intern("1.1")
@@ -182,7 +182,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     return 0
 
 
-cdef Http1Request parse_beginning(const char* line, Py_ssize_t size):
+cdef Http1Request parse_truncated(const char* line, Py_ssize_t size):
     cdef Http1Request request
     cdef Py_ssize_t start, end, i = 0
     while i < size and TOKEN[<unsigned char>line[i]]:
@@ -190,7 +190,7 @@ cdef Http1Request parse_beginning(const char* line, Py_ssize_t size):
     if i == 0 or i == size or line[i] != c' ':
         return None
     start = end = i + 1
-    while end < size and end < start + SHOWN and is_target_byte(<unsigned char>line[end]):
+    while end < size and end < start + LOGGED_TARGET_BYTES and is_target_byte(<unsigned char>line[end]):
         end += 1
     request = Http1Request.__new__(Http1Request)
     request.headers = []

@@ -31,9 +31,9 @@ cdef enum CloseCode:
 
 
 cdef enum:
-    MOST_CONTROL = 125      # bytes of payload of a control frame
-    MOST_READ_HEADER = 14   # bytes of a header with a key
-    MOST_HEADER = 10        # bytes of a header without
+    MAX_CONTROL_BYTES = 125  # bytes of payload of a control frame
+    MAX_READ_HEADER_BYTES = 14  # bytes of a header with a key
+    MAX_HEADER_BYTES = 10   # bytes of a header without
 
 
 # What a codec calls. Every method's default raises: a sink implements them all.
@@ -49,7 +49,7 @@ cdef class WebSocketSink:
 
 
 # Where reading stands.
-cdef enum State:
+cdef enum FrameState:
     HEADER          # in front of a frame, or in its header
     PAYLOAD         # `left` bytes of its payload to come
     ENDED           # behind a close frame or an error: everything is thrown away
@@ -62,10 +62,10 @@ cdef class WebSocketCodec:
     cdef WebSocketSink sink         # set and unset by whoever owns this codec
     cdef Deflate deflate            # None unless it was negotiated
     cdef bint paused                # feed() stops behind the frame that it is in; set in a sink call, or at any time
-    cdef Py_ssize_t most            # bytes of a whole message, inflated
-    cdef State state
+    cdef Py_ssize_t max_size        # bytes of a whole message, inflated
+    cdef FrameState state
     # Frame
-    cdef unsigned char header[MOST_READ_HEADER]     # of one that came in pieces
+    cdef unsigned char header[MAX_READ_HEADER_BYTES]  # of one that came in pieces
     cdef unsigned char header_size                  # bytes of it that have come; 0 between frames
     cdef unsigned char opcode
     cdef bint final                                 # it is the last one of its message
@@ -82,7 +82,7 @@ cdef class WebSocketCodec:
 
     cdef Py_ssize_t read_header(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef bint check_start(self, const unsigned char* header) except -1
-    cdef int begin_payload(self, const unsigned char* header) except -1
+    cdef int start_payload(self, const unsigned char* header) except -1
     cdef int read_payload(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef int read_control(self, const unsigned char* data, Py_ssize_t size) except -1
     cdef int end_control(self, bytes payload) except -1

@@ -16,12 +16,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memcpy
 
-from ianus.codec.websocket.masking cimport turn, unmask
+from ianus.codec.websocket.masking cimport rotate_key, unmask
 from ianus.codec.websocket.message cimport Message
 
 
 cdef extern from "Python.h":
-    str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
+    str PyUnicode_New(Py_ssize_t size, Py_UCS4 max_char)
     void* PyUnicode_DATA(object text) noexcept
     Py_ssize_t PY_SSIZE_T_MAX
 
@@ -36,7 +36,7 @@ cdef enum:
     LENGTH_64 = 127     # or in eight
 
 cdef enum:
-    MOST_REASON = 123   # bytes: a close frame's payload without the code
+    MAX_REASON_BYTES = 123  # bytes: a close frame's payload without the code
 
 
 @cython.no_gc
@@ -64,7 +64,7 @@ cdef class WebSocketCodec:
 
     def __init__(self, Py_ssize_t max_size):
         # One more byte than the limit can still be asked for.
-        self.most = max_size if max_size else PY_SSIZE_T_MAX - 1
+        self.max_size = max_size if max_size else PY_SSIZE_T_MAX - 1
 
     # ---------------------------------------------------------------- frames
 
@@ -92,7 +92,7 @@ cdef class WebSocketCodec:
         cdef Py_ssize_t used = 0
         if self.header_size == 0 and size >= 2 and size >= header_size(data):
             if self.check_start(data):
-                self.begin_payload(data)
+                self.start_payload(data)
             return header_size(data)
         while used < size:
             self.header[self.header_size] = data[used]
@@ -102,7 +102,7 @@ cdef class WebSocketCodec:
                 break
             if self.header_size >= 2 and self.header_size == header_size(self.header):
                 self.header_size = 0
-                self.begin_payload(self.header)
+                self.start_payload(self.header)
                 break
         return used
 
@@ -123,7 +123,7 @@ cdef class WebSocketCodec:
             # RFC 6455 section 5.5
             if not header[0] & FIN:
                 return self.fail(PROTOCOL_ERROR, "control frame in fragments")
-            if (header[1] & LENGTH) > MOST_CONTROL:
+            if (header[1] & LENGTH) > MAX_CONTROL_BYTES:
                 return self.fail(PROTOCOL_ERROR, "control frame over 125 bytes")
         elif opcode > BINARY:
             return self.fail(PROTOCOL_ERROR, "reserved opcode")
@@ -135,7 +135,7 @@ cdef class WebSocketCodec:
             return self.fail(PROTOCOL_ERROR, "message inside another one")
         return True
 
-    cdef int begin_payload(self, const unsigned char* header) except -1:
+    cdef int start_payload(self, const unsigned char* header) except -1:
         cdef unsigned long long length = header[1] & LENGTH
         cdef int i, start = 2
         cdef Py_ssize_t gathered
@@ -154,7 +154,7 @@ cdef class WebSocketCodec:
                 self.compressed = header[0] & RSV1
             # What a compressed one comes to is seen when it is inflated.
             gathered = 0 if self.message is None else self.message.size
-            if not self.compressed and length > <unsigned long long>(self.most - gathered):
+            if not self.compressed and length > <unsigned long long>(self.max_size - gathered):
                 return self.fail(TOO_BIG, "message too big")
         memcpy(self.key, header + start, 4)
         self.left = length
@@ -204,13 +204,13 @@ cdef class WebSocketCodec:
         if self.compressed:
             self.inflate_piece(data, size, last)
         elif size:
-            limit = message.size + <Py_ssize_t>self.left if self.final else self.most
-            unmask(message.room(size, limit), data, size, self.key)
+            limit = message.size + <Py_ssize_t>self.left if self.final else self.max_size
+            unmask(message.reserve(size, limit), data, size, self.key)
             if not message.add(size):
                 self.fail(INVALID_DATA, "text that is not UTF-8")
         if self.state == ENDED:
             return 0
-        turn(self.key, size)
+        rotate_key(self.key, size)
         self.left -= size
         if self.left:
             return 0
@@ -225,7 +225,7 @@ cdef class WebSocketCodec:
 
     cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1:
         cdef Message message = self.message
-        cdef Py_ssize_t room = self.most - message.size, inflated
+        cdef Py_ssize_t room = self.max_size - message.size, inflated
         cdef bytes piece = PyBytes_FromStringAndSize(NULL, size)
         unmask(<unsigned char*>PyBytes_AS_STRING(piece), data, size, self.key)
         # One byte more than there is room for tells that there is more.
@@ -234,7 +234,7 @@ cdef class WebSocketCodec:
             return self.fail(INVALID_DATA, "message that is not DEFLATE")
         inflated = min(PyBytes_GET_SIZE(piece), room)
         if inflated:
-            memcpy(message.room(inflated, self.most), PyBytes_AS_STRING(piece), inflated)
+            memcpy(message.reserve(inflated, self.max_size), PyBytes_AS_STRING(piece), inflated)
             # Before the limit, as if the bytes had come one by one.
             if not message.add(inflated):
                 return self.fail(INVALID_DATA, "text that is not UTF-8")
@@ -252,7 +252,7 @@ cdef class WebSocketCodec:
             <unsigned char*>PyBytes_AS_STRING(control) + PyBytes_GET_SIZE(control) - <Py_ssize_t>self.left,
             data, size, self.key,
         )
-        turn(self.key, size)
+        rotate_key(self.key, size)
         self.left -= size
         if self.left:
             return 0
@@ -340,8 +340,8 @@ cdef bytes close_payload(int code, str reason):
     # An application's text may have surrogates, which are not in UTF-8.
     text = reason.encode("utf-8", "replace")
     size = PyBytes_GET_SIZE(text)
-    if size > MOST_REASON:
-        size = MOST_REASON
+    if size > MAX_REASON_BYTES:
+        size = MAX_REASON_BYTES
         while (text[size] & 0xC0) == 0x80:
             size -= 1
         text = text[:size]

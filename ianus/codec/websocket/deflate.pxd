@@ -3,9 +3,9 @@
 
 cdef enum:
     # Bytes of a message below which compressing costs more than it saves: it goes out as it is (RFC 7692 section 6).
-    SMALL = 256
+    MIN_COMPRESSED_BYTES = 256
     # Streams that a message may consist of. One is what everybody sends; each costs a new decompressor for two bytes.
-    MOST_STREAMS = 64
+    MAX_STREAMS = 64
 
 
 # What was negotiated for one connection. The state of zlib is made with the first message that needs it.
@@ -21,8 +21,8 @@ cdef class Deflate:
 
     # A message, of at least one byte, as it is sent.
     cdef bytes compress(self, bytes data)
-    # What the next bytes of a message are; `last`: there are no more. When these are `most` bytes, which is at least 1,
-    # nothing is known of the rest. None for what is not DEFLATE.
-    cdef bytes inflate(self, bytes data, Py_ssize_t most, bint last)
+    # Returns the next bytes of a message, at most `max_bytes`, which is at least 1: if as many are returned, more may
+    # follow. last: `data` ends the message. Returns None for data that is not DEFLATE.
+    cdef bytes inflate(self, bytes data, Py_ssize_t max_bytes, bint last)
 
     cdef object new_decompressor(self)

@@ -10,8 +10,9 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 
 
 cdef enum:
-    MEMORY = 5      # zlib's memLevel: 16 KiB of hash table and pending output; its default of 8 takes 128 KiB
-    STEP = 4096     # bytes inflated in one call: behind the end of a stream the rest is copied, and there may be many
+    ZLIB_MEMORY_LEVEL = 5  # zlib's memLevel: 16 KiB of hash table and pending output; its default of 8 takes 128 KiB
+    # Bytes inflated in one call: zlib copies all input after the end of a stream, and there may be many streams.
+    INFLATE_STEP_BYTES = 4096
 
 # The empty block that ends each message and is not sent (RFC 7692 section 7.2.1).
 cdef bytes TAIL = b"\x00\x00\xff\xff"
@@ -31,7 +32,7 @@ cdef class Deflate:
         cdef object compressor = self.compressor
         cdef bytes first, rest
         if compressor is None:
-            compressor = zlib.compressobj(self.level, zlib.DEFLATED, -self.server_bits, MEMORY)
+            compressor = zlib.compressobj(self.level, zlib.DEFLATED, -self.server_bits, ZLIB_MEMORY_LEVEL)
             if self.server_takeover:
                 self.compressor = compressor
         first = compressor.compress(data)
@@ -39,24 +40,24 @@ cdef class Deflate:
         rest = rest[:PyBytes_GET_SIZE(rest) - PyBytes_GET_SIZE(TAIL)]
         return first + rest if first else rest
 
-    cdef bytes inflate(self, bytes data, Py_ssize_t most, bint last):
+    cdef bytes inflate(self, bytes data, Py_ssize_t max_bytes, bint last):
         cdef list pieces = []
         cdef bytes part, piece
         cdef Py_ssize_t done = 0
         if last:
             data += TAIL
         try:
-            while done < PyBytes_GET_SIZE(data) and most:
+            while done < PyBytes_GET_SIZE(data) and max_bytes:
                 # RFC 7692 section 7.2.1: a block may be the final one of its stream, and another one follow.
                 if self.decompressor is None or self.decompressor.eof:
                     self.streams += 1
-                    if self.streams > MOST_STREAMS:
+                    if self.streams > MAX_STREAMS:
                         return None
                     self.decompressor = self.new_decompressor()
-                part = data[done:done + STEP]
-                piece = self.decompressor.decompress(part, most)
+                part = data[done:done + INFLATE_STEP_BYTES]
+                piece = self.decompressor.decompress(part, max_bytes)
                 pieces.append(piece)
-                most -= PyBytes_GET_SIZE(piece)
+                max_bytes -= PyBytes_GET_SIZE(piece)
                 done += PyBytes_GET_SIZE(part) - PyBytes_GET_SIZE(self.decompressor.unused_data)
         except zlib.error:
             return None

@@ -26,7 +26,7 @@ VERSION = b"13"
 # Base-2 logarithm of the windows that are used where the client leaves the choice: 4 KiB. Larger ones make messages of
 # usual sizes hardly smaller, and cost memory for as long as a connection lives.
 WINDOW_BITS = 12
-MOST_WINDOW_BITS = 15
+MAX_WINDOW_BITS = 15
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ESCAPED = re.compile(rb"\\(.)")
@@ -97,7 +97,7 @@ def _accept_deflate(offer: Parameters, level: int) -> tuple[bytes, Deflate] | No
     offered are answered, and with no other value than necessary: there are clients that take no other.
     """
     answer = [b"permessage-deflate"]
-    server_bits, client_bits = WINDOW_BITS, MOST_WINDOW_BITS
+    server_bits, client_bits = WINDOW_BITS, MAX_WINDOW_BITS
     for name, value in offer.items():
         if name in (b"server_no_context_takeover", b"client_no_context_takeover") and value is None:
             answer.append(name)
@@ -106,7 +106,7 @@ def _accept_deflate(offer: Parameters, level: int) -> tuple[bytes, Deflate] | No
             server_bits = min(WINDOW_BITS, int(value))
             answer.append(name + b"=" + value)
         elif name == b"client_max_window_bits" and (value is None or _BITS.fullmatch(value)):
-            client_bits = min(WINDOW_BITS, int(value or MOST_WINDOW_BITS))
+            client_bits = min(WINDOW_BITS, int(value or MAX_WINDOW_BITS))
             answer.append(b"%b=%d" % (name, client_bits))
         else:
             return None

@@ -30,7 +30,7 @@ cdef inline bint unmask(
     return ((seen & <uint64_t>0x8080808080808080) | (last & 0x80)) == 0
 
 
-cdef inline void turn(unsigned char* key, Py_ssize_t size) noexcept nogil:
+cdef inline void rotate_key(unsigned char* key, Py_ssize_t size) noexcept nogil:
     """Makes key[0] that of the byte which comes behind `size` bytes."""
     cdef unsigned char old[4]
     cdef int i

@@ -15,9 +15,9 @@ cdef class Message:
     cdef PyObject* data
     cdef Py_ssize_t size            # bytes of it that are the message's
 
-    # Room for `more` bytes behind those that have come; valid until the next call. `most`: what all of the message can
-    # come to, so that no more is kept for it.
-    cdef unsigned char* room(self, Py_ssize_t more, Py_ssize_t most) except NULL
+    # Returns memory for `added` bytes after those received, valid until the next call. The allocation never exceeds
+    # `max_size`, the maximum of the whole message.
+    cdef unsigned char* reserve(self, Py_ssize_t added, Py_ssize_t max_size) except NULL
     # They were written there; False when they are not text.
     cdef bint add(self, Py_ssize_t size) noexcept
     # The message as str or bytes; None when text ends inside a character. Nothing else may be called afterwards.

@@ -12,7 +12,7 @@ from ianus.codec.websocket.utf8 cimport more_utf8
 
 
 cdef enum:
-    LEAST = 256     # bytes to begin with
+    INITIAL_BYTES = 256  # bytes to begin with
 
 
 @cython.no_gc
@@ -21,16 +21,16 @@ cdef class Message:
     def __dealloc__(self):
         Py_XDECREF(self.data)
 
-    cdef unsigned char* room(self, Py_ssize_t more, Py_ssize_t most) except NULL:
-        cdef Py_ssize_t needed = self.size + more
+    cdef unsigned char* reserve(self, Py_ssize_t added, Py_ssize_t max_size) except NULL:
+        cdef Py_ssize_t needed = self.size + added
         cdef object data
         if self.data == NULL:
-            data = PyBytes_FromStringAndSize(NULL, min(most, max(needed, LEAST)))
+            data = PyBytes_FromStringAndSize(NULL, min(max_size, max(needed, INITIAL_BYTES)))
             Py_INCREF(data)
             self.data = <PyObject*>data
         elif needed > PyBytes_GET_SIZE(<object>self.data):
             # Frees the object and leaves NULL when it raises.
-            _PyBytes_Resize(&self.data, min(most, max(needed, 2 * PyBytes_GET_SIZE(<object>self.data))))
+            _PyBytes_Resize(&self.data, min(max_size, max(needed, 2 * PyBytes_GET_SIZE(<object>self.data))))
         return <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
 
     cdef bint add(self, Py_ssize_t size) noexcept:

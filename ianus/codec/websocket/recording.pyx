@@ -2,12 +2,12 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from ianus.codec.websocket.codec cimport (
-    CLOSE, MOST_HEADER, WebSocketCodec, WebSocketSink, close_payload, write_header,
+    CLOSE, MAX_HEADER_BYTES, WebSocketCodec, WebSocketSink, close_payload, write_header,
 )
 from ianus.codec.websocket.deflate cimport Deflate
 
 
-cdef class Recorder(WebSocketSink):
+cdef class WebSocketRecorder(WebSocketSink):
     cdef list events
     cdef WebSocketCodec codec
     cdef bint pausing
@@ -44,7 +44,7 @@ def record(
     pausing: the sink pauses the codec at each message. Where it stopped is then an event, ("paused", bytes consumed of
     this chunk), and the rest is passed again.
     """
-    cdef Recorder recorder = Recorder()
+    cdef WebSocketRecorder recorder = WebSocketRecorder()
     cdef WebSocketCodec codec = WebSocketCodec(max_size)
     cdef Py_ssize_t done, size
     cdef bytes data
@@ -72,7 +72,7 @@ def record(
 
 def frame(int opcode, bytes payload, *, bint compressed=False) -> bytes:
     """A server's frame."""
-    cdef unsigned char header[MOST_HEADER]
+    cdef unsigned char header[MAX_HEADER_BYTES]
     cdef int size = write_header(header, opcode, compressed, PyBytes_GET_SIZE(payload))
     return (<char*>header)[:size] + payload
 

@@ -18,7 +18,7 @@ cdef bint more_utf8(Utf8* text, const unsigned char* data, Py_ssize_t size) noex
                 i += 8
             if i == size:
                 break
-            if data[i] >= 0x80 and not begin_character(text, data[i]):
+            if data[i] >= 0x80 and not start_character(text, data[i]):
                 return False
         else:
             if not text.low <= data[i] <= text.high:
@@ -29,7 +29,7 @@ cdef bint more_utf8(Utf8* text, const unsigned char* data, Py_ssize_t size) noex
     return True
 
 
-cdef inline bint begin_character(Utf8* text, unsigned char first) noexcept nogil:
+cdef inline bint start_character(Utf8* text, unsigned char first) noexcept nogil:
     """The table of RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF."""
     text.low, text.high = 0x80, 0xBF
     if 0xC2 <= first <= 0xDF:

@@ -122,7 +122,7 @@ cdef class AsgiGateway(Gateway):
         cdef AsgiExchange exchange = self.first, following
         while exchange is not None:
             following = exchange.next
-            exchange.settle()
+            exchange.flush_deferred()
             exchange = following
 
     cdef Exchange open(self, Request request):
@@ -213,7 +213,7 @@ cdef class AsgiExchange(Exchange):
         """
         return new_send(self, message)
 
-    cdef int settle(self) except -1:
+    cdef int flush_deferred(self) except -1:
         if self.running and self.task is not None and self.task.done():
             # Cancelled before its first step, so `run` never ran.
             self.application_raised(CancelledError())

@@ -22,10 +22,11 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
 from ianus.exchange.base cimport Poller
+from ianus.runtime.atomics cimport atomic_store
 from ianus.runtime.chaos cimport pause
 from ianus.gateway.threads.thread_api cimport (
     NOWAIT_LOCK, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
-    PyThread_get_thread_ident, PyThread_release_lock, atomic_store, free_lock, new_lock, new_semaphore, seconds_of,
+    PyThread_get_thread_ident, PyThread_release_lock, free_lock, new_lock, new_semaphore, seconds_of,
     thread_clock, voluntary_switches,
 )
 from ianus.gateway.threads.idle_stack cimport (
@@ -126,7 +127,7 @@ cdef class ThreadPool(WsgiExecutor):
         self.lock()
         try:
             result = function()
-            self.poller.settle()
+            self.poller.resume_waiting()
             return result
         finally:
             self.unlock()
@@ -262,7 +263,7 @@ cdef class ThreadPool(WsgiExecutor):
             try:
                 exchange.collect()
                 if not gather:
-                    self.poller.settle()
+                    self.poller.resume_waiting()
             except BaseException:
                 abort_exchange(exchange)
         elif not exchange.posted:
@@ -396,7 +397,7 @@ cdef class ThreadPool(WsgiExecutor):
         """Sends the gathered output of the leader's calls. The mutex is held."""
         if not self.shared:
             self.flushed_at = monotonic()
-            self.poller.settle()
+            self.poller.resume_waiting()
         return 0
 
     cdef int run_queued_calls(self, PoolThread me) except -1:
@@ -486,7 +487,7 @@ cdef class ThreadPool(WsgiExecutor):
         if self.shared:
             return False
         try:
-            return self.poller.serve_one()
+            return self.poller.dispatch_next()
         except BaseException:
             # The lead must not be lost with a defect of the server.
             log_exception("internal error while polling")

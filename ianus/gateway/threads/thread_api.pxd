@@ -1,5 +1,4 @@
-"""System calls for the threads of the WSGI gateway: the interpreter's locks, atomic words, CPU clocks of threads."""
-from libc.stdint cimport uint64_t
+"""System calls for the threads of the WSGI gateway: the interpreter's locks, CPU clocks of threads."""
 from posix.time cimport clock_gettime, timespec
 
 
@@ -12,12 +11,6 @@ cdef extern from *:
     #include <sys/resource.h>
     #include <time.h>
 
-    /* Sequentially consistent: the writes "a call has started" and "the watchdog sleeps" must not be reordered. */
-    static inline uint64_t ianus_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
-    static inline void ianus_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
-    static inline int ianus_compare_exchange(uint64_t *word, uint64_t expected, uint64_t value) {
-        return __atomic_compare_exchange_n(word, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    }
     /* Voluntary context switches of the calling thread: how often it has had to wait. */
     static inline long ianus_voluntary_switches(void) {
         struct rusage usage;
@@ -29,10 +22,6 @@ cdef extern from *:
     }
     """
     ctypedef int clockid_t
-    uint64_t atomic_load "ianus_load"(const uint64_t* word) noexcept nogil
-    void atomic_store "ianus_store"(uint64_t* word, uint64_t value) noexcept nogil
-    # Writes the value if the word is as expected. Returns whether it was.
-    bint compare_exchange "ianus_compare_exchange"(uint64_t* word, uint64_t expected, uint64_t value) noexcept nogil
     long voluntary_switches "ianus_voluntary_switches"() noexcept nogil
     # The clock of the calling thread's CPU time; other threads may read it.
     clockid_t thread_clock "ianus_thread_clock"() noexcept nogil

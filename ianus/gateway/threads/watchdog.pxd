@@ -6,10 +6,9 @@ The one exception is the watchdog, which exchanges IN_CALL for DEPOSED.
 """
 from libc.stdint cimport uint64_t
 
-from ianus.gateway.threads.thread_api cimport (
-    PyThread_release_lock, PyThread_type_lock, atomic_load, atomic_store, clockid_t, compare_exchange,
-)
+from ianus.gateway.threads.thread_api cimport PyThread_release_lock, PyThread_type_lock, clockid_t
 from ianus.gateway.threads.idle_stack cimport IdleStack
+from ianus.runtime.atomics cimport atomic_load, atomic_store, compare_and_swap
 
 
 cdef enum:
@@ -39,7 +38,7 @@ cdef inline uint64_t begin_call(Watchdog* watchdog) noexcept nogil:
     """Marks the start of a call. Returns the word as written; the watchdog may change it at any time from now on."""
     cdef uint64_t call = (watchdog.word & ~<uint64_t>3) + CALL_INCREMENT + IN_CALL
     atomic_store(&watchdog.word, call)
-    if atomic_load(&watchdog.sleeping) and compare_exchange(&watchdog.sleeping, 1, 0):
+    if atomic_load(&watchdog.sleeping) and compare_and_swap(&watchdog.sleeping, 1, 0):
         PyThread_release_lock(watchdog.alarm)
     return call
 
@@ -51,4 +50,4 @@ cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
 
 cdef inline bint end_call(Watchdog* watchdog, uint64_t call) noexcept nogil:
     """Marks the end of a call. call: the result of begin_call(). Returns whether the caller still leads."""
-    return compare_exchange(&watchdog.word, call, call - IN_CALL + POLLING)
+    return compare_and_swap(&watchdog.word, call, call - IN_CALL + POLLING)

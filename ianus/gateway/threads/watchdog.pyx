@@ -11,10 +11,11 @@ Compiled because it runs without the interpreter.
 """
 from libc.stdint cimport uint64_t
 
+from ianus.runtime.atomics cimport atomic_load, atomic_store, compare_and_swap
 from ianus.runtime.chaos cimport pause_nogil
 from ianus.gateway.threads.thread_api cimport (
     PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock, PyThread_start_new_thread,
-    WAIT_LOCK, atomic_load, atomic_store, compare_exchange, seconds_of,
+    WAIT_LOCK, seconds_of,
 )
 from ianus.gateway.threads.idle_stack cimport LEAD, IdleStack, IdleThread, pop_top
 from ianus.runtime.clock cimport monotonic
@@ -39,7 +40,7 @@ cdef int start_watchdog(Watchdog* watchdog) except -1:
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil:
     if atomic_load(&watchdog.running):
         atomic_store(&watchdog.stopping, 1)
-        if compare_exchange(&watchdog.sleeping, 1, 0):
+        if compare_and_swap(&watchdog.sleeping, 1, 0):
             PyThread_release_lock(watchdog.alarm)
         PyThread_acquire_lock(watchdog.ended, WAIT_LOCK)
         atomic_store(&watchdog.running, 0)
@@ -60,7 +61,7 @@ cdef void run_watchdog(void* argument) noexcept nogil:
                 # A call or a stop that started before `sleeping` was written has not released the alarm. Check again.
                 if (
                     (atomic_load(&watchdog.stopping) or atomic_load(&watchdog.word) & 3 == IN_CALL)
-                    and compare_exchange(&watchdog.sleeping, 1, 0)
+                    and compare_and_swap(&watchdog.sleeping, 1, 0)
                 ):
                     continue
                 PyThread_acquire_lock(watchdog.alarm, WAIT_LOCK)
@@ -88,7 +89,7 @@ cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
     cdef IdleThread* successor = NULL
     # With the lock, a successor cannot disappear between the check and the exchange of the word.
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
-    if idle_stack.top != NULL and compare_exchange(&watchdog.word, word, word - IN_CALL + DEPOSED):
+    if idle_stack.top != NULL and compare_and_swap(&watchdog.word, word, word - IN_CALL + DEPOSED):
         pause_nogil()
         successor = pop_top(idle_stack, LEAD)
     PyThread_release_lock(idle_stack.lock)

@@ -117,7 +117,7 @@ cdef class WsgiExchange(Exchange):
             except SpoolError as error:
                 # A codec is on the stack: the request is answered after it has returned (notify_readable()).
                 self.spool_error = str(error)
-                self.news = True
+                self.has_unread_input = True
         return 0
 
     cdef bint awaits_body(self) noexcept:
