@@ -16,7 +16,7 @@ cdef const char* V4_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 
 cdef class Addresses:
-    """The addresses of one reactor's connections. Equal ones are one object: many connections come from one host."""
+    """The addresses of one reactor's connections. Equal ones are one object: many connections have the same host."""
 
     def __cinit__(self):
         self.shared = {}
@@ -58,7 +58,7 @@ cdef object format_address(sockaddr_storage* address):
 cdef object server_address(object sock):
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        # Abstract names are bytes that begin with a NUL.
+        # Abstract names are bytes that start with a NUL.
         return (name if isinstance(name, str) else "@" + name[1:].decode("utf-8", "replace"), None)
     if name[0] in ("0.0.0.0", "::"):
         return None

@@ -6,10 +6,10 @@ from ianus.exchange.base cimport Poller, Session, Transport, flag
 
 
 cdef class ConnectionHost(Poller):
-    """What a connection may ask of its reactor."""
+    """The interface of a reactor for its connections."""
     cdef char* receive_buffer           # shared by all connections, owned by the reactor
     cdef Py_ssize_t receive_size
-    # A codec is on the stack and reads the receive buffer or a connection's leftovers: nobody else may.
+    # A codec is on the stack and reads the receive buffer or a connection's leftovers: no other code may change them.
     cdef bint parsing
     cdef Lingering lingering
 
@@ -21,7 +21,7 @@ cdef class ConnectionHost(Poller):
 
 @cython.no_gc
 cdef class Connection(Transport):
-    # Process: who it belongs to. The reactor's connections_by_id owns the connection; it owns its fd.
+    # Ownership. The reactor's connections_by_id owns the connection; it owns its fd.
     cdef ConnectionHost host
     cdef Session session
     cdef int fd                         # -1 once closed
@@ -30,12 +30,12 @@ cdef class Connection(Transport):
     cdef unsigned int events            # that epoll watches; errors it reports even without any
     cdef flag watched                   # it is in epoll at all
 
-    # Bytes received and not consumed: an incomplete line, or requests behind the one being answered.
+    # Bytes received and not consumed: an incomplete line, or requests after the one being answered.
     cdef char* leftover                 # malloc'ed, owned by this object
     cdef int left_start, left_end, left_room
 
-    cdef double deadline                # when the timer comes by at the latest, 0 = not at all
-    cdef double write_deadline          # while output waits for the peer, 0 = none
+    cdef double deadline                # when the timer calls on_timer() at the latest, 0 = never
+    cdef double write_deadline          # for the peer to take queued output, 0 = none
     cdef double linger_since            # start of a lingering close
     cdef double linger_last             # ... and its last byte received
     cdef long long linger_bytes         # ... and all of them
@@ -43,10 +43,11 @@ cdef class Connection(Transport):
     cdef flag in_process_input          # process_input() is on the stack
     cdef flag resume_scheduled          # the reactor will call resume()
     cdef flag eof                       # FIN was read
-    cdef flag fin_seen                  # FIN was reported, perhaps behind unread bytes
-    cdef flag unread                    # bytes wait in the socket that nobody wants now
-    cdef flag pipelined                 # an answer has not left whose request came together with the one before it
-    cdef flag closing                   # to be closed when the output has left; input is discarded
+    cdef flag fin_seen                  # FIN was reported, perhaps after unread bytes
+    cdef flag unread                    # bytes wait in the socket that the session cannot take now
+    # The response to a request that was received together with the one before it is not sent yet.
+    cdef flag pipelined
+    cdef flag closing                   # to be closed after the queued output is sent; input is discarded
     cdef flag throttled                 # input waits to be discarded when there is a share of it again
     cdef flag resetting                 # to be closed with RST
     cdef flag lingering                 # our side is shut down, input is discarded until the peer closes
@@ -54,8 +55,8 @@ cdef class Connection(Transport):
     # From the reactor
     cdef int on_events(self, unsigned int events) except -1
     cdef int on_timer(self, double now) except -1
-    cdef int resume(self) except -1             # behind the loop's callbacks, after schedule_resume()
-    cdef int close_in_child(self) except -1     # in the child of a fork: without a trace on the wire
+    cdef int resume(self) except -1             # after the loop's callbacks, as schedule_resume() asked
+    cdef int close_in_child(self) except -1     # in the child of a fork: the peer does not notice
     # Reading
     cdef bint may_read(self) noexcept
     cdef int read(self) except -1
@@ -68,7 +69,7 @@ cdef class Connection(Transport):
     cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2
     cdef int on_output_drained(self) except -1
     # Bookkeeping
-    cdef bint is_busy(self) noexcept            # the stop has to wait for it
+    cdef bint is_busy(self) noexcept            # a graceful stop has to wait for it
     cdef int update(self) except -1
     cdef int linger(self) except -1
     cdef bint has_input(self) noexcept

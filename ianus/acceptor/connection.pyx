@@ -1,14 +1,14 @@
-"""One connection, in the order of its life: read, turn, write, close.
+"""Drives one connection, in the order of its life: read, process, write, close.
 
 Facts: a keep-alive client sends one request, gets one response, and waits. Strategy: bytes are received into a
-buffer that all connections share; what the codec does not consume is copied into `leftover`, which idle connections
-do not have; output leaves at the end of the turn in one send.
+buffer that all connections share. Bytes that the codec does not consume are copied into `leftover`, which idle
+connections do not have. Output is sent at the end of the turn in one call.
 
 Rules:
 - No application code runs while the codec reads: process_input() feeds, then runs, then feeds the leftovers.
 - A fd is closed here and nowhere else: EPOLL_CTL_DEL, shutdown, close, in that order, so that neither a fork's copy
   nor the next owner of the number can get an event or a byte of it.
-- Who is paused is not watched for input, or level-triggered readiness would spin; FIN is watched until it is seen.
+- A paused connection is not watched for EPOLLIN, or level-triggered readiness would spin. FIN is watched until seen.
 
 Compiled because every request passes here.
 """
@@ -35,8 +35,8 @@ from ianus.telemetry.logger import logger
 cdef enum:
     MAX_IOVECS = 16         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
-    COALESCE_BYTES = 65536  # bytes of output that wait for more at the most
-    LOW_WATERMARK_BYTES = 16384  # bytes of output below which who waits may go on
+    COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
+    LOW_WATERMARK_BYTES = 16384  # bytes of output below which a waiting application may continue
 
 cdef double THROTTLE_SECONDS = 0.1
 cdef double TURN_SECONDS = 0.001
@@ -81,7 +81,7 @@ cdef class Connection(Transport):
 
     cdef int on_events(self, unsigned int events) except -1:
         if events & (EPOLLERR | EPOLLHUP):
-            # Reset, or both sides shut down: no answer can reach anybody.
+            # Reset, or both sides shut down: no response can reach the client.
             return self.close() if events & EPOLLERR or not self.lingering else self.discard_rest()
         if events & EPOLLOUT:
             self.flush()
@@ -92,7 +92,7 @@ cdef class Connection(Transport):
                 return self.discard()
             if self.may_read():
                 return self.read()
-            # update() stops to watch for it; a FIN behind it is still noticed.
+            # update() stops watching for EPOLLIN; a FIN after these bytes is still noticed.
             self.unread = True
         if events & EPOLLRDHUP and not self.fin_seen:
             self.fin_seen = True
@@ -103,11 +103,11 @@ cdef class Connection(Transport):
         return 0
 
     cdef int on_timer(self, double now) except -1:
-        """The wheel came up: judges the deadlines, after reading what is there."""
+        """Checks the deadlines after a timer of this connection expired, and after reading the input that is there."""
         cdef double deadline
         if self.fd < 0:
             return 0
-        # The wheel has forgotten this connection; update() puts it in again.
+        # The wheel no longer has this connection; update() schedules it again.
         self.deadline = 0
         self.throttled = False
         if self.lingering:
@@ -139,7 +139,7 @@ cdef class Connection(Transport):
     # ---------------------------------------------------------------- reading
 
     cdef bint may_read(self) noexcept:
-        """Whether somebody has a use for more bytes now."""
+        """Whether the session can take more bytes now."""
         if self.eof or self.closing:
             return False
         if self.left_start < self.left_end:
@@ -147,7 +147,7 @@ cdef class Connection(Transport):
         return self.session.wants_read()
 
     cdef int read(self) except -1:
-        """One recv behind the leftovers, then a turn."""
+        """Receives once, after a copy of the leftovers, and processes the bytes."""
         cdef ConnectionHost host = self.host
         cdef char* buffer = host.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
@@ -161,7 +161,7 @@ cdef class Connection(Transport):
         if n < 0:
             return 0 if errno == EAGAIN else self.close()
         if n == 0:
-            # Requests may be left that were complete before the client finished: the turn serves them first.
+            # Requests may be left that were complete before the client finished: they are processed first.
             self.eof = self.fin_seen = True
             return self.process_input()
         if kept:
@@ -178,7 +178,7 @@ cdef class Connection(Transport):
         return self.process_input()
 
     cdef int process_input(self) except -1:
-        """Runs what was received, then feeds what is left, as long as that leads to anything."""
+        """Runs the session on the received input, then feeds it the leftovers, as long as it consumes any."""
         cdef ConnectionHost host = self.host
         cdef Py_ssize_t used
         cdef double started = 0
@@ -217,8 +217,8 @@ cdef class Connection(Transport):
         cdef Output out = self.session.codec.out
         cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
         if not self.closing and self.session.defers():
-            # Applications were put to the loop: behind them we look what they did. What waits to be sent may
-            # then leave together with their output.
+            # Applications were scheduled on the loop: resume() follows after them. Queued output may then be sent
+            # together with theirs.
             self.host.schedule_resume(self)
             if out is not None and out.size >= COALESCE_BYTES and not self.blocked:
                 self.flush()
@@ -232,8 +232,8 @@ cdef class Connection(Transport):
             # The output that was just sent was the only obstacle to reading the next requests.
             self.host.schedule_resume(self)
         if self.fin_seen and not self.closing:
-            # Each exchange has to learn of it; the last one also that what is left, if anything, stays incomplete.
-            # (When resume() is to come, what is left was not looked at yet.)
+            # Each exchange is notified; the last one also that a remaining incomplete request stays incomplete.
+            # (While a resume() is scheduled, the leftovers are not parsed yet.)
             self.session.peer_finished(
                 not self.eof
                 or self.left_start < self.left_end and (self.resume_scheduled or not self.session.wants_input())
@@ -241,7 +241,7 @@ cdef class Connection(Transport):
         return self.update() if self.fd >= 0 else 0
 
     cdef int keep_leftover(self, const char* data, Py_ssize_t size) except -1:
-        """Copies bytes that the codec did not consume; there are no others at this moment."""
+        """Copies bytes that the codec did not consume; `leftover` is empty at this moment."""
         cdef char* memory
         if self.left_room < size:
             memory = <char*>realloc(self.leftover, size)
@@ -255,10 +255,10 @@ cdef class Connection(Transport):
         return 0
 
     cdef int discard(self) except -1:
-        """Discards input of a closing connection, so that no reset destroys the answer.
+        """Discards input of a closing connection, so that no reset destroys the response.
 
-        No more than the reactor allows: clients that send without end must not take the others' time. TCP does not even
-        copy it (MSG_TRUNC).
+        The reactor limits the rate: clients that send without end must not take the others' time. MSG_TRUNC has TCP
+        discard the bytes without a copy.
         """
         cdef double now
         cdef Py_ssize_t share
@@ -275,7 +275,7 @@ cdef class Connection(Transport):
             return 0 if errno == EAGAIN or errno == EINTR else self.close()
         if n == 0:
             self.eof = self.fin_seen = True
-            # The answer is still leaving, unless this is a lingering close.
+            # The response is still being sent, unless this is a lingering close.
             return self.close() if self.lingering else self.update()
         self.linger_bytes += n
         self.linger_last = now
@@ -292,7 +292,7 @@ cdef class Connection(Transport):
     # ---------------------------------------------------------------- writing
 
     cdef int flush(self) except -1:
-        """Sends as much as the socket takes. May close the connection."""
+        """Sends as much queued output as the socket takes. May close the connection."""
         cdef Output out
         cdef iovec vector[MAX_IOVECS]
         cdef msghdr message
@@ -307,7 +307,7 @@ cdef class Connection(Transport):
         memset(&message, 0, sizeof(message))
         while out.size and total < TURN_BYTES:
             pieces = out.pieces(vector, MAX_IOVECS)
-            # A file that comes behind them fills up their last packet.
+            # The file that follows them fills up their last packet.
             flags = MSG_NOSIGNAL | MSG_MORE if out.files else MSG_NOSIGNAL
             if pieces == 0:
                 n = self.send_file(out, TURN_BYTES - total)
@@ -343,7 +343,7 @@ cdef class Connection(Transport):
         return self.update()
 
     cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2:
-        """Sends from the file that comes next. Returns the bytes that left, or -1 with errno like send().
+        """Sends from the next queued file. Returns the bytes sent, or -1 with errno like send().
 
         SIGPIPE, for which sendfile() has no flag, is ignored by every Python process.
         """
@@ -357,39 +357,39 @@ cdef class Connection(Transport):
             return n
         if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
             return -1
-        # Some file systems cannot do it: what was read goes out as bytes.
+        # Some file systems do not support sendfile(): then the file is read, and sent as bytes.
         if n == 0 or not out.load_file():
-            logger.error("a file became shorter, or unreadable, while it was sent; the response breaks off")
-            # Nobody may take the part for the whole.
+            logger.error("file shrank or became unreadable while being sent; connection reset")
+            # A reset, so that the client cannot mistake the truncated body for a complete one.
             self.abort()
         return 0
 
     cdef int on_output_drained(self) except -1:
-        """Everything has left: the output goes back to the pool."""
+        """Returns the output to the pool after its last byte was sent."""
         cdef Output out = self.session.codec.out
         cdef bint waited = self.blocked
         self.session.codec.out = None
         self.session.codec.pool.release(out)
         self.blocked = False
         self.write_deadline = 0
-        # An application that waits for this may have filled the output in this very turn.
+        # A waiting application may have queued new output during this call.
         self.session.writable()
         if self.closing:
             return 0 if self.in_process_input else self.linger()
         self.pipelined = False
         if waited and not self.in_process_input:
             if self.left_start < self.left_end:
-                # Requests were not read while the client did not take its answers.
+                # Requests were not read while the client did not take its responses.
                 self.host.schedule_resume(self)
             self.update()
         return 0
 
     cdef int resume_soon(self) except -1:
-        # A turn that is on the stack goes on and flushes by itself.
+        # process_input() on the stack continues and flushes at its end.
         return self.host.schedule_resume(self) if self.fd >= 0 and not self.in_process_input else 0
 
     cdef int resume(self) except -1:
-        """Behind the loop's callbacks: applications have run and perhaps suspended."""
+        """Continues after the loop's callbacks: applications have run and are perhaps suspended."""
         self.resume_scheduled = False
         if self.fd < 0 or self.in_process_input:
             return 0
@@ -425,7 +425,7 @@ cdef class Connection(Transport):
         return self.session.is_busy()
 
     cdef int linger(self) except -1:
-        """RFC 9112 section 9.6: half-closes, then discards input until the client closes, too.
+        """Half-closes, then discards input until the client closes, too (RFC 9112 section 9.6).
 
         With everything received and nothing expected there is nothing to lose: then it closes at once, as nginx does.
         """
@@ -475,7 +475,7 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int close_in_child(self) except -1:
-        """In a forked child: epoll and the socket itself are still the parent's, only the number is ours."""
+        """Closes the descriptor in a forked child: the socket and its place in epoll stay the parent's."""
         if self.fd < 0:
             return 0
         c_close(self.fd)
@@ -483,7 +483,7 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int release(self) except -1:
-        """The session lets go of the connection, which keeps it to its own end; unsent output is given back."""
+        """Notifies the session of the loss, and returns unsent output to the pool. The session object itself stays."""
         cdef Output out
         try:
             self.session.lost()
@@ -497,11 +497,11 @@ cdef class Connection(Transport):
     # ---------------------------------------------------------------- bookkeeping
 
     cdef int update(self) except -1:
-        """Watches for what is wanted now, and has the timer come by for the next deadline."""
+        """Adjusts the watched events to the state, and schedules the next deadline."""
         cdef unsigned int events = 0
         cdef double deadline
         if self.closing:
-            # Input is discarded while the answer leaves, too: some clients send all of a body before they read.
+            # Input is discarded while the response is sent, too: some clients send a whole body before they read.
             if not self.eof and not self.throttled:
                 events = EPOLLIN
             if self.blocked:
@@ -514,7 +514,7 @@ cdef class Connection(Transport):
                 self.unread = False
                 events = EPOLLIN
             elif not self.unread and not self.eof:
-                # Not wanted, but nothing has come either: most clients wait, and changing epoll costs a call.
+                # Not wanted, but not received either: clients usually wait, and changing epoll costs a call.
                 events = self.events & EPOLLIN
             if not self.fin_seen:
                 events |= EPOLLRDHUP
@@ -525,7 +525,7 @@ cdef class Connection(Transport):
                 deadline = self.write_deadline
         if events != self.events:
             self.host.watch(self, events)
-        # The wheel comes by at the earliest time it was told; on_timer() then looks at the true deadline.
+        # The wheel keeps the earliest time that was scheduled; on_timer() then checks the true deadline.
         if deadline and (self.deadline == 0 or deadline < self.deadline):
             self.deadline = deadline
             self.host.schedule(self, deadline)

@@ -1,4 +1,4 @@
-"""Descriptors that connections leave to the application."""
+"""File descriptors reserved for the application."""
 
 
 cdef class FileReserve:

@@ -1,4 +1,4 @@
-"""Descriptors that connections leave to the application.
+"""Reserves file descriptors for the application.
 
 Facts: idle connections can take all descriptors that a process may have. Then the application cannot open a file, or
 connect to its database (EMFILE). The kernel always gives the lowest free number, so a connection with the last number
@@ -52,8 +52,8 @@ cdef class FileReserve:
         if self.reported == 0 or now - self.reported > REPORT_SECONDS:
             self.reported = now
             logger.error(
-                "cannot accept more connections: %d open files (connections: %d) leave no more than the reserve of the "
-                "application; raise the limit of open files (ulimit -n), or set --limit-connections",
+                "cannot accept more connections: open files: %d, connections: %d; the other descriptors are reserved "
+                "for the application; raise the limit of open files (ulimit -n), or set --limit-connections",
                 self.first, connections,
             )
         return False

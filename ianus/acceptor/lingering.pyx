@@ -30,7 +30,7 @@ cdef class Lingering:
         self.limit = max_lingering(limit_connections)
 
     cdef int add(self, int connection_id, Transport connection) except -1:
-        # At the limit the oldest one is closed, so that attackers who keep theirs open do not deprive other clients.
+        # At the limit the oldest one is closed, so that attackers that keep theirs open do not lock out other clients.
         self.connections[connection_id] = connection
         if len(self.connections) > self.limit:
             (<Transport>next(iter(self.connections.values()))).close()

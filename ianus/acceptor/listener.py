@@ -1,12 +1,12 @@
-"""Listening sockets: opened early, each failure told in one message, each file removed by its owner only.
+"""Listening sockets: opened early, each failure reported in one message, each file removed by its owner only.
 
 Facts and rules:
 - A host name may have several addresses (`localhost` has 127.0.0.1 and ::1), so opening one address may give
   several listeners. "Every interface" is two sockets. Only `[::]` is one for both families, as users of other servers
   expect; the reactor shows its IPv4 peers as 127.0.0.1, not as ::ffff:127.0.0.1.
-- A socket file outlives the process that made it. It is replaced only when nobody answers on it, and removed
-  at the end only while it is still the file that we made.
-- Its folder may belong to another user (safe_paths.py), so what is done with the file is done in the opened folder.
+- A socket file outlives the process that made it. It is replaced only if no process accepts connections on
+  it, and removed at the end only while it is still the file that this process made.
+- Its folder may belong to another user (safe_paths.py), so all operations on the file go through the opened folder.
 - Several workers each have a socket of their own at a TCP address (SO_REUSEPORT), among which the system spreads
   connections. The first one is bound without that option and gets it before it listens: so an address that another
   server has is still refused, while siblings are welcome.
@@ -35,8 +35,8 @@ class Listener:
     """A bound, listening, non-blocking socket and the name to show for it.
 
     sock: owned by the listener.
-    address: what a person can use, such as http://127.0.0.1:8000 or unix:/run/app.sock.
-    path: of the socket file that was made for it; "" where there is none, or where it was somebody else who made it.
+    address: for messages, such as http://127.0.0.1:8000 or unix:/run/app.sock.
+    path: of the socket file made for it; "" if there is none, or if another program made it.
     """
 
     def __init__(self, sock: socket.socket, address: str, unix_path: str = "", *, is_inherited: bool = False) -> None:
@@ -49,7 +49,7 @@ class Listener:
         self._pid = os.getpid()
 
     def leave_file(self) -> None:
-        """The socket file is somebody else's from now on: close() leaves it where it is."""
+        """Hands the socket file over to another process: close() does not remove it any more."""
         self._inode = None
 
     def has_lost_file(self) -> bool:
@@ -83,7 +83,8 @@ class Listener:
 def listen_tcp(host: str, port: int, *, backlog: int, shared: bool = False, dual_stack: bool = True) -> list[Listener]:
     """Listens on every address that `host` has; "" is every interface.
 
-    Port 0 is any free port, the same for all of them. shared: siblings may come. dual_stack: [::] takes IPv4 too.
+    Port 0 is any free port, the same for all of them. shared: other workers may bind the address, too. dual_stack:
+    [::] takes IPv4, too.
     Raises StartupError.
     """
     listeners: list[Listener] = []
@@ -202,7 +203,7 @@ def _explain_tcp(error: OSError, family: int, host: str, port: str | int) -> str
 def listen_unix(path: str, *, backlog: int, permissions: int | None = None) -> Listener:
     """Listens on the Unix socket `path`, with the given permission bits (None: the umask decides).
 
-    A socket file that nobody answers on is replaced. Raises StartupError.
+    A socket file without a listening process is replaced. Raises StartupError.
     """
     try:
         with Parent(path) as parent:
@@ -248,7 +249,7 @@ def _make_room(parent: Parent) -> None:
         return
     if code in (errno.EACCES, errno.EPERM):
         raise StartupError(
-            f"{path} exists and this user may not connect to it, so that nobody knows whether it is in use. "
+            f"{path} exists and this user may not connect to it, so it cannot be checked whether it is in use. "
             "Start as the user that it belongs to, or choose another path with --bind."
         )
     if code != errno.ECONNREFUSED:
@@ -342,16 +343,16 @@ def _open_socket_file(parent: Parent) -> int:
     raise UnsafePathError(parent.path, "is not the socket that was made")
 
 
-# --- Descriptors that somebody else opened ---
+# --- Descriptors that another process opened ---
 
 
 def listen_fd(fd: int) -> Listener:
-    """Takes over a descriptor that is listening already, from a process manager. Raises StartupError."""
-    advice = f"Check who hands it on, and that its number is {fd}."
+    """Takes over a listening descriptor from a process manager. Raises StartupError."""
+    advice = f"Check that the process manager passes it, and that its number is {fd}."
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        raise StartupError(f"fd://{fd}: there is no open descriptor with this number. {advice}") from None
+        raise StartupError(f"fd://{fd}: no descriptor with this number is open. {advice}") from None
     if not stat.S_ISSOCK(mode):
         raise StartupError(f"fd://{fd}: this descriptor is not a socket. {advice}")
     sock = socket.socket(fileno=fd)
@@ -367,7 +368,7 @@ def listen_fd(fd: int) -> Listener:
 
 
 def take_over(fd: int) -> Listener:
-    """A descriptor whose socket file, if it has one, is this process's to remove. Raises StartupError."""
+    """Takes over a listening descriptor, and with it the duty to remove its socket file. Raises StartupError."""
     listener = listen_fd(fd)
     sock = listener.sock
     path = os.fsdecode(sock.getsockname()) if sock.family == socket.AF_UNIX else ""

@@ -29,9 +29,9 @@ cdef class Reactor(ConnectionHost):
     cdef TimerWheel wheel
     cdef double timer_at            # when the timer is set to fire, 0 = not set
     cdef bint timer_due
-    cdef bint expiry_deferred       # judging was put off once, because the loop had been blocked
+    cdef bint expiry_deferred       # expiry was deferred once, because the loop had been blocked
 
-    # The batch being worked on; here and not on the stack, so that who comes next goes on where it stopped
+    # The current batch; here and not on the stack, so that a nested call continues at its index
     cdef epoll_event[BATCH_EVENTS] batch
     cdef int index, ready
 
@@ -45,13 +45,13 @@ cdef class Reactor(ConnectionHost):
     cdef FileReserve reserve
     cdef list listeners
     cdef double resume_accept_at    # accepting is suspended until then, 0 = not suspended
-    cdef bint accept_failure_logged  # which was logged
+    cdef bint accept_failure_logged  # once for each shortage
     cdef Addresses addresses
 
     cdef list waiting               # connections that resume_all() is to resume
     cdef bint resuming              # resume_all() is scheduled
-    cdef list after_tasks           # connections for resume() behind the tasks that this turn has started
-    cdef bint dispatching           # a turn is on the stack, which will schedule that
+    cdef list after_tasks           # connections to resume after the first steps of tasks that this turn has started
+    cdef bint dispatching           # a turn is on the stack, which will schedule after_tasks
     cdef object loop
     cdef object call_soon           # in the context that attach() was called in, never a request's
     cdef object drained             # callback of drain(), when the last connection has gone

@@ -2,16 +2,16 @@
 
 Facts: an event loop pays a callback, a transport and a protocol object for each readable socket; an epoll fd is
 itself pollable, and stays readable while it has ready events. Strategy: all sockets are in an epoll instance of our
-own; the loop watches the one fd of it and calls on_ready(), which serves a whole batch. Without a loop, poll()
+own; the loop watches the one fd of it and calls on_ready(), which dispatches a whole batch. Without a loop, poll()
 blocks in the same epoll instance.
 
 Rules:
 - Events carry a connection's id and generation, never an fd or a pointer; a stale event is dropped.
-- The batch and its index belong to the reactor: a nested call, from an event loop inside an application, goes on
+- The batch and its index belong to the reactor: a nested call, from an event loop inside an application, continues
   with the rest of it. While a codec is on the stack, a nested call returns at once.
-- A batch ends after about a millisecond; the rest is served after the loop's other callbacks.
+- A batch ends after about a millisecond; the rest follows after the loop's other callbacks.
 - One timerfd drives all deadlines. With nothing due, an idle server never wakes.
-- Each connection has its own try/except: what goes wrong closes that one.
+- Each connection has its own try/except: an internal error closes that one.
 
 Compiled because every event passes here.
 """
@@ -95,7 +95,7 @@ cdef class Reactor(ConnectionHost):
             raise OSError(errno, os.strerror(errno))
         control(self.epoll, EPOLL_CTL_ADD, self.timer, EPOLLIN, TIMER_ID, 0)
         control(self.epoll, EPOLL_CTL_ADD, self.waker.fd, EPOLLIN, WAKER_ID, 0)
-        # fork() in an application is normal (multiprocessing); the child must not touch what it shares.
+        # fork() in an application is normal (multiprocessing); the child must not touch descriptors that it shares.
         reference = weakref.ref(self)
 
         def reset() -> None:
@@ -124,12 +124,12 @@ cdef class Reactor(ConnectionHost):
         return self.epoll
 
     def listen(self, sock) -> None:
-        """Serves a listening socket, which stays its owner's and is made non-blocking."""
+        """Accepts connections from a listening socket, which stays its owner's and is made non-blocking."""
         cdef WatchedListener listener = WatchedListener()
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Accepted sockets inherit these: small answers do not wait for the acknowledgement of earlier ones, and
-            # clients that vanished without a word are found some day.
+            # Accepted sockets inherit these: small responses do not wait for the acknowledgement of earlier ones, and
+            # dead peers are detected eventually (TCP keepalive).
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         listener.sock = sock
@@ -146,24 +146,24 @@ cdef class Reactor(ConnectionHost):
         loop.add_reader(self.epoll, self.on_ready)
 
     def poll(self, double timeout) -> int:
-        """Serves one batch without an event loop, waiting for it at most `timeout` seconds; returns its size."""
+        """Dispatches one batch without an event loop, after at most `timeout` seconds; returns its size."""
         cdef int served = self.run_turn(<int>(timeout * 1000))
         self.resume_waiting()
         return served
 
     def drain(self, on_drained, *, bint handover=False) -> None:
-        """Stops accepting, ends connections as they fall idle; then calls on_drained().
+        """Stops accepting, closes connections as they become idle; then calls on_drained().
 
-        handover: other reactors serve the same sockets on, and what is queued there. Else it is accepted first. With
-        handover=False it may be called a second time: the others will not serve on.
+        handover: other reactors keep the same sockets and their backlogs. Otherwise the backlog is accepted first. A
+        second call with handover=False is allowed: then the other reactors stop, too.
         """
         cdef WatchedListener listener
         cdef Connection connection
         self.sessions.drain(handover)
-        self.reserve.first = 0  # Connections in the queue would be reset.
+        self.reserve.first = 0  # The connections in the backlog would be reset.
         self.reserve.is_short = False
         for listener in self.listeners:
-            # The kernel has accepted these for us: where nobody else has the listener, closing it would reset them.
+            # Closing a listener that no other process has would reset the connections in its backlog.
             while not handover and self.accept(listener) == MAX_ACCEPTS:
                 pass
             self.watch_listener(listener, False)
@@ -193,7 +193,7 @@ cdef class Reactor(ConnectionHost):
         return False
 
     def close_rest(self, bint lingering) -> None:
-        """Closes the connections that are not busy. lingering: only those whose client has the whole answer."""
+        """Closes the connections that are not busy. lingering: only those whose client has the whole response."""
         cdef Connection connection
         self.closed.clear()
         for connection in list(self.connections_by_id):
@@ -201,7 +201,7 @@ cdef class Reactor(ConnectionHost):
                 connection.close()
 
     def close(self) -> None:
-        """Closes every connection at once and leaves the loop. The listeners are their owner's to close."""
+        """Closes every connection at once and detaches from the loop. The listeners' owner closes them."""
         cdef Connection connection
         cdef WatchedListener listener
         if self.epoll < 0:
@@ -221,12 +221,12 @@ cdef class Reactor(ConnectionHost):
         self.close_fds()
         self.waker.close()
         if self.on_wake is not None:
-            # The turn that it waits for does not come any more.
+            # The turn that it waits for will not happen any more.
             self.on_wake()
         self.loop = self.call_soon = self.on_wake = None
 
     def reset_in_child(self) -> None:
-        """After fork(), in the child: closes the reactor's fds without a trace for the parent."""
+        """Closes the reactor's descriptors in the child of a fork; the parent's connections are not affected."""
         cdef Connection connection
         cdef WatchedListener listener
         if self.epoll < 0:
@@ -247,7 +247,7 @@ cdef class Reactor(ConnectionHost):
     # ---------------------------------------------------------------- the loop's side
 
     def on_ready(self) -> None:
-        """Serves what is ready; called by the event loop."""
+        """Dispatches the ready events; called by the event loop."""
         if not self.parsing and self.epoll >= 0:
             self.run_turn(0)
 
@@ -259,7 +259,7 @@ cdef class Reactor(ConnectionHost):
         self.resume(waiting)
 
     def resume_these(self, list connections not None) -> None:
-        """Goes on with the connections of one turn, behind the tasks that it has started."""
+        """Resumes the connections of one turn, after the first steps of the tasks that it has started."""
         self.resume(connections)
 
     cdef int resume(self, list connections) except -1:
@@ -277,7 +277,7 @@ cdef class Reactor(ConnectionHost):
         return self.schedule_after_tasks()
 
     cdef int schedule_after_tasks(self) except -1:
-        """Schedules what is to be looked at behind the first steps of the tasks that this turn has started."""
+        """Schedules `after_tasks` to be resumed after the first steps of the tasks that this turn has started."""
         cdef list after_tasks = self.after_tasks
         if not after_tasks:
             return 0
@@ -304,7 +304,7 @@ cdef class Reactor(ConnectionHost):
         return True
 
     cdef bint peek(self) except -1:
-        # The batch belongs to sleep(), which may find the same event: whoever comes second gets EAGAIN.
+        # The batch belongs to sleep(), which may find the same event: the second thread to receive gets EAGAIN.
         cdef epoll_event event
         if epoll_wait(self.epoll, &event, 1, 0) <= 0:
             return False
@@ -337,7 +337,7 @@ cdef class Reactor(ConnectionHost):
 
     cdef int sleep(self) noexcept nogil:
         self.index = 0
-        # A signal, and any other reason to look up, is as good as an event.
+        # An interruption by a signal counts as zero events.
         self.ready = max(epoll_wait(self.epoll, self.batch, BATCH_EVENTS, -1), 0)
         return self.ready
 
@@ -354,7 +354,7 @@ cdef class Reactor(ConnectionHost):
             if milliseconds == 0:
                 self.ready = epoll_wait(self.epoll, self.batch, BATCH_EVENTS, 0)
             else:
-                # Only here, where the thread may sleep, is the GIL released.
+                # The GIL is released only for this call, in which the thread may sleep.
                 with nogil:
                     self.ready = epoll_wait(self.epoll, self.batch, BATCH_EVENTS, milliseconds)
             if self.ready < 0:
@@ -393,7 +393,7 @@ cdef class Reactor(ConnectionHost):
         cdef uint32_t generation = <uint32_t>event.data.u64
         cdef Connection connection
         cdef uint64_t expirations
-        # Whoever looks at an event looks after the connections (telemetry/liveness).
+        # A dispatched event shows that the connections are served (telemetry/liveness).
         store_release(&self.waker.served, self.waker.served + 1)
         if connection_id == TIMER_ID:
             c_read(self.timer, &expirations, sizeof(expirations))
@@ -415,8 +415,8 @@ cdef class Reactor(ConnectionHost):
         return 0
 
     def drop(self, Connection connection not None) -> None:
-        """A defect of the server, seen on one connection: it is logged and closed, the others go on."""
-        logger.exception("internal error; the connection is closed")
+        """Logs an internal error and closes the connection on which it happened; the others continue."""
+        logger.exception("internal error; connection closed")
         try:
             connection.close()
         except Exception:
@@ -431,7 +431,7 @@ cdef class Reactor(ConnectionHost):
         cdef int connection_id
         self.timer_due = False
         if late > LATE_TIMER_SECONDS and not self.expiry_deferred:
-            # The loop was blocked, and so were the clients: they get as long again, a second at the most.
+            # The loop was blocked, so input may wait unread: deadlines are extended by that time, at most a second.
             self.expiry_deferred = True
             return self.set_timer(now + min(late, 1.0))
         self.expiry_deferred = False
@@ -453,7 +453,7 @@ cdef class Reactor(ConnectionHost):
         return self.arm()
 
     cdef int arm(self) except -1:
-        """Sets the timer to the next time that anything is due."""
+        """Sets the timer to the earliest deadline."""
         cdef double next_time = self.wheel.next_time()
         if self.resume_accept_at and (next_time == 0 or self.resume_accept_at < next_time):
             next_time = self.resume_accept_at
@@ -490,7 +490,7 @@ cdef class Reactor(ConnectionHost):
 
     cdef int schedule_resume(self, Connection connection) except -1:
         if self.dispatching:
-            # Also when it is in the other list, whose turn may come before that of the task.
+            # Also when it is in the other list, which may be resumed before the task's first step.
             connection.resume_scheduled = True
             self.after_tasks.append(connection)
         elif not connection.resume_scheduled:
@@ -505,11 +505,12 @@ cdef class Reactor(ConnectionHost):
         cdef epoll_event event
         if connection.lingering:
             self.lingering.remove(connection.id)
-        # An error means that fd is not there any more, which is what is wanted.
+        # An error means that epoll does not have the fd any more, as intended.
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
         self.wheel.cancel(connection.id)
         self.connections_by_id[connection.id] = None
-        # Calls through attributes hold no reference; who closes from inside a session must not pull it away.
+        # Calls through attributes hold no reference: a close() from inside a session must not free the connection that
+        # is on the stack. The next turn clears the list.
         self.closed.append(connection)
         self.free_ids.append(connection.id)
         self.connections -= 1
@@ -531,14 +532,14 @@ cdef class Reactor(ConnectionHost):
     # ---------------------------------------------------------------- accepting
 
     cdef int accept(self, WatchedListener listener) except -1:
-        """Accepts up to MAX_ACCEPTS connections; returns how many."""
+        """Accepts up to MAX_ACCEPTS connections; returns their number."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
         cdef unsigned int accepted = 0
         while accepted < MAX_ACCEPTS:
             if self.limit_connections and self.connections >= self.limit_connections:
-                # The others wait in the kernel's queue.
+                # Further clients wait in the kernel's backlog.
                 self.pause_accepting()
                 break
             if not self.reserve.admits(self.epoll, self.connections):
@@ -555,7 +556,7 @@ cdef class Reactor(ConnectionHost):
                 break
             if errno in (EINTR, ECONNABORTED, EPROTO):
                 continue
-            # No fd is left, mostly. Connections that are open are served on.
+            # Usually EMFILE. Open connections are not affected.
             if not self.accept_failure_logged:
                 self.accept_failure_logged = True
                 logger.error(

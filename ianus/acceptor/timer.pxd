@@ -6,7 +6,7 @@ cdef enum:
 
 
 cdef class TimerWheel:
-    cdef readonly double tick       # seconds a bucket stands for
+    cdef readonly double tick       # seconds covered by a bucket
     cdef double origin              # the time of tick 0
     cdef long long last             # the last tick that was expired; the clock may be ahead of it
     # Linked lists through arrays, owned by this object; -1 ends a list. Indexed by bucket ...
@@ -15,7 +15,7 @@ cdef class TimerWheel:
     cdef int* next
     cdef int* previous
     cdef long long* due             # tick of an entry, -1 when it is not in the wheel
-    cdef int capacity               # entries that the arrays have room for
+    cdef int capacity               # length of the arrays
     cdef unsigned long long[16] busy    # a bit for each bucket that is not empty
 
     cdef int schedule(self, int entry, double when, double now) except -1

@@ -1,9 +1,9 @@
-"""The timer wheel behind all deadlines of a reactor.
+"""The timer wheel for all deadlines of a reactor.
 
 Facts: deadlines are pushed back all the time and nearly never reached. Strategy: an entry that is pushed back stays
-where it is; when its bucket comes up, its owner looks at the true deadline and schedules it anew. So a busy
-connection costs a comparison a request and a few visits a minute. Times beyond the last bucket come up early and are
-scheduled anew likewise.
+in its bucket; when that expires, the entry's owner checks the true deadline and schedules it again. So a busy
+connection costs a comparison a request and a few expiries a minute. Times beyond the last bucket expire early and are
+scheduled again likewise.
 """
 from libc.stdlib cimport free, malloc, realloc
 
@@ -50,7 +50,7 @@ cdef class TimerWheel:
         return 0
 
     cdef int schedule(self, int entry, double when, double now) except -1:
-        """Makes sure that the entry comes up at `when` or before, but not before the tick behind `now`."""
+        """Makes sure that the entry expires at `when` or before, but not before the tick after `now`."""
         cdef long long due = <long long>((max(when, now) - self.origin) / self.tick) + 1
         cdef int bucket
         if entry >= self.capacity:
@@ -89,7 +89,7 @@ cdef class TimerWheel:
         return 0
 
     cdef double next_time(self) noexcept:
-        """When the next bucket that is not empty comes up, 0 when all are empty."""
+        """Returns when the next bucket that is not empty expires, 0 if all are empty."""
         cdef long long step
         cdef int bucket
         for step in range(1, BUCKETS):

@@ -1,7 +1,7 @@
-"""What every HTTP codec is, whatever its version: bytes in, calls on a sink out, bytes to send out.
+"""The base of HTTP codecs of all versions: bytes in, calls on a sink out, bytes to send out.
 
 Rule of this file: a sink call may queue output on the codec; it never feeds the codec, flushes, or runs
-application code. `stream` tells the requests of a multiplexed connection apart; HTTP/1 has only stream 0.
+application code. `stream` numbers the requests of a multiplexed connection; HTTP/1 has only stream 0.
 """
 cimport cython
 from ianus.codec.fields cimport Field
@@ -12,14 +12,14 @@ from ianus.codec.output cimport Output, OutputPool
 @cython.no_gc
 cdef class Request:
     """The head of one request, as Python objects made once, straight from the bytes."""
-    cdef readonly str method                # GET and HEAD are interned, so that identity tells them
+    cdef readonly str method                # GET and HEAD are interned, to be compared by identity
     cdef readonly bytes target              # as received, for logs
     cdef readonly str path                  # percent-decoded UTF-8
     cdef readonly bytes raw_path            # as received, without the query
     cdef readonly bytes query_string        # without the question mark
     cdef readonly list headers              # of (lower-case name, value), both bytes
     cdef readonly str http_version          # "1.0", "1.1"
-    cdef readonly bint keep_alive           # the client would go on after this request
+    cdef readonly bint keep_alive           # the client accepts further responses on this connection
     cdef readonly bint expect_continue      # it waits for 100 before it sends the body
     cdef readonly bint upgrade              # it asks for another protocol (RFC 9110 section 7.8)
     cdef readonly bint websocket_key        # it has Sec-WebSocket-Key, as a handshake has whose upgrade a proxy removed
@@ -28,23 +28,23 @@ cdef class Request:
 
 @cython.no_gc
 cdef class Sink:
-    """What a codec calls. Every method's default raises: a sink implements them all."""
+    """Receives the events of a codec. Every method's default raises: a sink implements them all."""
     cdef int on_request(self, int stream, Request request) except -1
     # `data` lives in a buffer that is reused after this call.
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1
     cdef int on_trailers(self, int stream, list fields) except -1
     cdef int on_end(self, int stream) except -1
-    # Bytes of a tunnel; how many of them were taken. The rest comes again with what follows.
+    # Bytes of a tunnel; returns the number consumed. The caller passes the rest again, followed by new bytes.
     cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1
-    # The client broke the protocol or a limit. `status` is the answer it deserves; nothing more is parsed.
+    # The client violated the protocol or a limit. `status` is for the error response; nothing more is parsed.
     cdef int on_error(self, int status, str reason) except -1
 
 
-# How the end of a response body is to be told to the client.
+# How the client learns of the end of a response body.
 cdef enum Framing:
-    FRAMING_DECLARED    # by a Content-Length that is among the fields, or there is no body at all
+    FRAMING_DECLARED    # by a Content-Length among the fields, or there is not any body
     FRAMING_LENGTH      # by a Content-Length that the codec adds
-    FRAMING_STREAM      # length unknown: as the protocol does it (chunked, close, end of stream)
+    FRAMING_STREAM      # length unknown: by the protocol's own means (chunked, close, end of stream)
     FRAMING_TUNNEL      # no body: both directions become a tunnel for WebSocket (101 in HTTP/1)
 
 
@@ -55,18 +55,18 @@ cdef class Codec:
     cdef Output out                 # None while nothing waits to be sent
 
     # Reading
-    # Parses up to `size` bytes and says how many were consumed; the caller keeps the rest and passes it again
-    # with what follows. Stops behind each message until next_message().
+    # Parses up to `size` bytes and returns the number consumed. The caller keeps the rest and passes it again,
+    # followed by new bytes. Stops after each message until next_message().
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
     cdef bint wants_input(self) noexcept        # feed() would make progress with more bytes
-    cdef bint in_message(self) noexcept         # a request has begun and has not ended
-    cdef int next_message(self) except -1       # the response is complete: go on parsing
+    cdef bint in_message(self) noexcept         # a request has started and has not ended
+    cdef int next_message(self) except -1       # the response is complete: parsing may continue
     cdef int discard_body(self) except -1       # the rest of the body is discarded: its size is not limited any more
     cdef Request unfinished(self)               # a request whose head is incomplete or refused, None without its target
 
     # Writing
-    # Encodes status and validated fields; what it returns is passed to send_head(). It changes nothing, so threads may
-    # do it. reason: a phrase in place of the registered one, where the protocol has it.
+    # Encodes status and validated fields for send_head(). It changes nothing, so any thread may call it. reason: a
+    # phrase in place of the registered one, if the protocol has reason phrases.
     cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count)
     cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
@@ -74,12 +74,12 @@ cdef class Codec:
     cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1   # the same, copied; in a tunnel
     cdef int send_file(self, int stream, FileRange file) except -1
     cdef int send_end(self, int stream) except -1
-    # In place of send_end(), behind a body of unknown length.
+    # In place of send_end(), after a body of unknown length.
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1
     cdef bint persists(self) noexcept           # another message may follow this response
-    cdef bint close_delimited(self) noexcept    # only the close tells the end of this response
+    cdef bint close_delimited(self) noexcept    # only the close marks the end of this response
 
 
 cdef class CodecFactory:
-    """Makes the codec of a new connection: which protocol is spoken."""
+    """Creates the codec of a new connection, which determines its protocol."""
     cdef Codec create(self, OutputPool pool)

@@ -1,6 +1,6 @@
-"""Header fields: character tables, the names that everybody sends, and the grammar of their values.
+"""Header fields: character tables, well-known names, and the grammar of their values.
 
-One place for what RFC 9110 section 5 allows in names and values; codecs and response heads share it.
+The one place for the rules of RFC 9110 section 5 for names and values; codecs and response heads share it.
 """
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
@@ -45,10 +45,10 @@ cdef enum FieldId:
     WEBSOCKET_KEY
     DATE
     SERVER
-    HOP_BY_HOP          # keep-alive, proxy-connection, te, trailer: for one hop, never an application's
+    HOP_BY_HOP          # keep-alive, proxy-connection, te, trailer: fields for one hop, removed from responses
 
 
-# One field as bytes that somebody else owns; valid only during the call that passes it.
+# One field. The caller owns its bytes, which are valid only during the call that passes it.
 cdef struct Field:
     const char* name
     Py_ssize_t name_size

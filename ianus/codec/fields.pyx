@@ -31,7 +31,7 @@ cdef unsigned int bucket_of(const char* name, Py_ssize_t size) noexcept:
 
 
 cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept:
-    """Looks a lower-case name of at least one byte up."""
+    """Looks up a lower-case name of at least one byte, by open addressing."""
     cdef unsigned int bucket = bucket_of(name, size)
     cdef PyObject* candidate
     while True:
@@ -97,7 +97,7 @@ cdef bint is_reg_name_byte(char c) noexcept:
 cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
     """uri-host [ ":" port ] (RFC 9110 section 7.2); empty is valid, userinfo and path delimiters are not.
 
-    Strictness here is what keeps a Host from moving the path when an application pastes both together
+    Strictness here prevents a Host from moving the path when an application concatenates both
     (CVE-2026-48710).
     """
     cdef Py_ssize_t i = 0, port

@@ -1,4 +1,4 @@
-"""A part of an open file on its way out."""
+"""A part of an open file that is queued as output."""
 
 
 cdef class FileRange:
@@ -9,5 +9,5 @@ cdef class FileRange:
     cdef bytes read(self, Py_ssize_t max_bytes)
 
 
-# `count` bytes from `offset` on; takes the descriptor over.
+# Creates a range of `count` bytes from `offset` on, and takes ownership of the descriptor.
 cdef FileRange file_range(int fd, long long offset, long long count)

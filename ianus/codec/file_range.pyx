@@ -1,5 +1,6 @@
-"""Bytes of a file that leave without passing through Python: the kernel copies them (sendfile), or, where it cannot
-or they must be encrypted first, they are read here piece by piece.
+"""Bytes of a file that are sent without passing through Python.
+
+The kernel copies them (sendfile). If it cannot, or if they must be encrypted first, they are read here piece by piece.
 
 Compiled because output queues hold it.
 """
@@ -23,7 +24,7 @@ cdef class FileRange:
             c_close(self.fd)
 
     cdef bytes read(self, Py_ssize_t max_bytes):
-        """The next bytes, at most `max_bytes`. b"" where the file has become shorter, or cannot be read."""
+        """Reads the next bytes, at most `max_bytes`. Returns b"" if the file has shrunk or cannot be read."""
         cdef bytes data = PyBytes_FromStringAndSize(NULL, min(<long long>max_bytes, self.left))
         cdef ssize_t n = pread(self.fd, PyBytes_AS_STRING(data), len(data), self.offset)
         if n <= 0:

@@ -1,4 +1,4 @@
-"""What one request may cost, in bytes and fields. Checked while bytes arrive, before anything is built."""
+"""Limits of one request, in bytes and fields. Checked while bytes arrive, before any object is built."""
 
 
 cdef class Limits:

@@ -1,4 +1,4 @@
-"""Limits of one request (RFC 9110 section 17.5: a server guards itself against what it is sent)."""
+"""Limits of one request (RFC 9110 section 17.5: a server protects itself from excessive input)."""
 
 
 cdef class Limits:

@@ -1,4 +1,4 @@
-"""Bytes on their way out: small pieces copied together, big ones referenced, all leaving in one send."""
+"""Queued output: small pieces are copied together, big ones referenced, and all are sent in one call."""
 from cpython.object cimport PyObject
 
 from ianus.codec.file_range cimport FileRange
@@ -16,7 +16,7 @@ cdef enum:
 
 
 cdef class OutputPool:
-    """Outputs that no connection uses now. Idle connections hold none, so they cost no buffer."""
+    """Keeps outputs that no connection uses now. Idle connections have none, so they cost no buffer."""
     # The first `count` entries are outputs; its size does not change, which is cheaper than append() and pop().
     cdef list free
     cdef Py_ssize_t count
@@ -28,7 +28,7 @@ cdef class OutputPool:
 cdef class Output:
     cdef Py_ssize_t size            # bytes not sent yet
 
-    # The block comes first, the queue behind it: once the queue has something, all that follows queues too.
+    # The block is sent first, the queue after it: once the queue is not empty, all further writes queue, too.
     cdef char* block                # BLOCK_BYTES long, owned by this object, freed in __dealloc__
     cdef Py_ssize_t start, end      # the unsent part of the block
     cdef list queue                 # bytes objects and FileRanges, each kept until it is sent
@@ -40,7 +40,7 @@ cdef class Output:
     cdef int write(self, const char* data, Py_ssize_t size) except -1
     cdef int write_bytes(self, bytes data) except -1
     cdef int write_file(self, FileRange file) except -1
-    # Sending: the connection asks for the pieces up to the next file, then says how many bytes of them left ...
+    # Sending: the connection asks for the pieces up to the next file, then reports the number of bytes sent ...
     cdef int pieces(self, iovec* vector, int max_pieces) noexcept
     cdef int sent(self, Py_ssize_t size) except -1
     # ... or, when there are none, sends from that file

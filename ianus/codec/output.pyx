@@ -1,9 +1,8 @@
 """Output buffers and their pool.
 
 Facts: a response head and a small body are a few hundred bytes, a big body is one object that the
-application made, or a file. Strategy: copy what is small into one block, keep a reference to what is big, and hand
-both to one sendmsg; a file goes from the kernel to the kernel. Rule: bytes leave in the order in which they were
-written.
+application made, or a file. Strategy: copy small pieces into one block, keep references to big ones, and pass
+both to one sendmsg; the kernel copies files itself. Rule: bytes are sent in the order in which they were written.
 
 Compiled because every answered byte passes here.
 """
@@ -16,9 +15,9 @@ from ianus.runtime.live_objects cimport BUFFERS, count
 
 
 cdef enum:
-    TRIM_ENTRIES = 64  # sent entries that a queue drags along
+    TRIM_ENTRIES = 64  # sent entries that a queue keeps before they are deleted
     MAX_POOLED_OUTPUTS = 256  # free outputs kept; more are given back to the allocator
-    FILE_READ_BYTES = 65536  # bytes of a file that are read at once where the kernel does not send them
+    FILE_READ_BYTES = 65536  # bytes of a file read at once if the kernel does not send them
 
 
 cdef class OutputPool:
@@ -48,7 +47,7 @@ cdef class OutputPool:
 
 
 cdef class Output:
-    """What one connection has still to send."""
+    """Holds the output that one connection has not sent yet."""
 
     def __cinit__(self):
         self.queue = []
@@ -73,7 +72,7 @@ cdef class Output:
         return 0
 
     cdef int write_bytes(self, bytes data) except -1:
-        """Copies data when it is small, else keeps a reference until it is sent."""
+        """Copies data if it is small, else keeps a reference until it is sent."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         if size < COPY_LIMIT_BYTES:
             return self.write(PyBytes_AS_STRING(data), size)
@@ -110,7 +109,7 @@ cdef class Output:
         return n
 
     cdef int sent(self, Py_ssize_t size) except -1:
-        """Forgets the first `size` bytes and the objects that they finish."""
+        """Drops the first `size` bytes, and the objects that are wholly sent with them."""
         cdef Py_ssize_t part
         self.size -= size
         part = min(size, self.end - self.start)
@@ -130,11 +129,11 @@ cdef class Output:
         return self.drop_sent() if self.first else 0
 
     cdef FileRange file(self):
-        """The file that comes next, when pieces() has found nothing in front of it."""
+        """Returns the next file, if pieces() has returned 0."""
         return <FileRange>self.queue[self.first]
 
     cdef int file_sent(self, Py_ssize_t size) except -1:
-        """The next `size` bytes of that file have left; its offset and rest are up to date."""
+        """Records that `size` bytes of the next file were sent; its offset and rest are already updated."""
         self.size -= size
         if self.file().left == 0:
             self.files -= 1
@@ -144,7 +143,7 @@ cdef class Output:
         return 0
 
     cdef bint load_file(self) except -1:
-        """Puts bytes of that file, in memory, in front of the rest of it. Whether there were any."""
+        """Reads bytes of the next file into memory, in front of the rest of it. Returns whether there were any."""
         cdef FileRange file = self.file()
         cdef bytes data = file.read(FILE_READ_BYTES)
         if not data:

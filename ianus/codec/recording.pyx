@@ -1,4 +1,4 @@
-"""A sink that writes down what a codec says, for tests and fuzzers."""
+"""A sink that records the events of an HTTP codec, for tests and fuzzers."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from ianus.codec.base cimport Codec, Request, Sink
@@ -56,7 +56,7 @@ cdef class HttpRecorder(Sink):
         return 0
 
     cdef int flush(self) except -1:
-        """All pieces of a body are one event, so that it does not matter how they came."""
+        """Records all pieces of a body as one event, independent of how they were cut."""
         if self.body:
             self.events.append(("body", b"".join(self.body)))
             self.body = []
@@ -66,8 +66,8 @@ cdef class HttpRecorder(Sink):
 def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) -> list:
     """Feeds an HTTP/1 codec as a connection would and returns its events.
 
-    What the codec does not consume is kept and passed again with the next chunk; behind each message the
-    exchange counts as answered. Events: ("request", dict), ("body", bytes) with all pieces of a message joined,
+    Bytes that the codec does not consume are passed again with the next chunk. After each message its
+    response counts as sent. Events: ("request", dict), ("body", bytes) with all pieces of a message joined,
     ("trailers", list), ("end",), ("error", status) or with reasons=True ("error", status, reason), and with eof=True
     ("incomplete",) when the input ends inside a message.
     """

@@ -1,1 +1,1 @@
-"""What all parts stand on: the clock, wake-ups between threads, atomics, counts of live objects."""
+"""The base of all folders: the clock, wake-ups between threads, atomics, counts of live objects."""

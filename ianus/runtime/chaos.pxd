@@ -1,5 +1,6 @@
-"""Random pauses where threads hand something over, in debug builds only and while CHAOS_SEED is set to a seed: the
-stress test has them meet in every order.
+"""Random pauses at hand-overs between threads, so that the stress test sees them in every order.
+
+Only debug builds have them, and only while CHAOS_SEED is set to a seed.
 """
 
 
@@ -43,7 +44,7 @@ cdef extern from *:
 
 
 cdef inline void pause() noexcept:
-    """The same for a thread that has the GIL and lets others have it meanwhile."""
+    """Pauses a thread that has the GIL, and releases the GIL meanwhile."""
     if CHAOS:
         with nogil:
             pause_nogil()

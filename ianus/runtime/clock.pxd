@@ -14,7 +14,7 @@ cdef inline double monotonic() noexcept nogil:
 
 
 cdef inline double monotonic_coarse() noexcept nogil:
-    """For deadlines, which are seconds away."""
+    """Returns a time for deadlines, which are seconds away: a few milliseconds old at most."""
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
     return now.tv_sec + now.tv_nsec * 1e-9

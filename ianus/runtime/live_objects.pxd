@@ -1,4 +1,4 @@
-"""Counts of what is alive, in debug builds only (-DIANUS_DEBUG): tests assert that they return to zero."""
+"""Counts of live objects, in debug builds only (-DIANUS_DEBUG): tests assert that they return to zero."""
 
 
 cdef extern from *:

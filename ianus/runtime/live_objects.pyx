@@ -1,8 +1,8 @@
-"""See live_objects.pxd."""
+"""Reads the counts of live objects for tests; live_objects.pxd is the commented index."""
 
 
 def live_objects() -> dict[str, int] | None:
-    """Objects alive by kind, or None when this build does not count them."""
+    """Returns the number of live objects of each kind, or None if this build does not count them."""
     if not COUNTING:
         return None
     return {"connections": alive[<int>CONNECTIONS], "exchanges": alive[<int>EXCHANGES], "buffers": alive[<int>BUFFERS]}

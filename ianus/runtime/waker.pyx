@@ -34,17 +34,17 @@ cdef class Waker:
         self.close_fd()
 
     def close(self) -> None:
-        """There is nobody left to wake."""
+        """Closes the waker after its last reader has stopped."""
         store_release(&self.closed, 1)
         if not self.watched:
             self.close_fd()
 
     def reset_in_child(self) -> None:
-        """After fork(), in the child, where there are no other threads."""
+        """Closes the descriptor in the child of a fork, which has no other threads."""
         self.close_fd()
 
     def acknowledge_wake(self) -> None:
-        """What a reactor does when the fd is readable."""
+        """Acknowledges a wake-up as a reactor does when the fd is readable; for tests."""
         self.acknowledge()
 
     cdef void close_fd(self) noexcept:

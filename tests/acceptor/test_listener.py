@@ -1,4 +1,4 @@
-"""Listening: every kind of address, every way in which it can fail, and who removes a socket file."""
+"""Listening: every kind of address, every failure, and the process that removes a socket file."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from ianus.errors import StartupError
 
 @pytest.fixture
 def opened() -> Iterator[list[Listener]]:
-    """Listeners to be closed at the end, whatever happens."""
+    """Listeners that are closed at the end, also when the test fails."""
     listeners: list[Listener] = []
     yield listeners
     for listener in listeners:
@@ -322,7 +322,7 @@ def test_a_descriptor_that_is_not_open_is_refused() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     os.close(writing)
-    assert f"fd://{reading}: there is no open descriptor" in message_of(lambda: listen_fd(reading))
+    assert f"fd://{reading}: no descriptor with this number is open" in message_of(lambda: listen_fd(reading))
 
 
 def test_a_descriptor_that_is_no_socket_is_refused_and_left_open() -> None:

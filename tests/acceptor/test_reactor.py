@@ -53,7 +53,7 @@ class Serving:
         return client
 
     def read(self, client: socket.socket, end: bytes) -> bytes:
-        """What the client gets, up to and with `end`."""
+        """Returns the bytes that the client receives, up to and including `end`."""
         data = b""
 
         def more() -> bool:

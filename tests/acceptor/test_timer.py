@@ -29,7 +29,7 @@ def test_entry_comes_up_once_and_not_early(wheel: TimerWheel) -> None:
 
 
 def test_entry_that_is_put_off_stays_where_it_is(wheel: TimerWheel) -> None:
-    """Its owner looks at the true deadline when it comes up."""
+    """Its owner checks the true deadline when the entry expires."""
     schedule(wheel, 3, START + 1, START)
     schedule(wheel, 3, START + 50, START)
     assert expire(wheel, START + 2) == [3]
@@ -46,14 +46,14 @@ def test_entry_that_is_moved_forward_comes_up_earlier(wheel: TimerWheel) -> None
 
 
 def test_entry_beyond_the_wheel_comes_up_early(wheel: TimerWheel) -> None:
-    """1,024 slots of 0.1 s: it is scheduled anew by its owner."""
+    """The wheel has 1,024 buckets of 0.1 s: the owner schedules a later time again."""
     schedule(wheel, 0, START + 500, START)
     assert START + 100 < next_time(wheel) < START + 103
     assert expire(wheel, START + 103) == [0]
 
 
 def test_entry_that_is_due_already_comes_up_with_the_next_tick(wheel: TimerWheel) -> None:
-    # Nobody has looked at the wheel for ten seconds.
+    # The wheel was not advanced for ten seconds.
     schedule(wheel, 0, START + 1, START + 10)
     assert START + 10 <= next_time(wheel) <= START + 10.2
     assert expire(wheel, START + 10.2) == [0]
@@ -72,7 +72,7 @@ def test_wheel_that_slept_for_long(wheel: TimerWheel) -> None:
     expire(wheel, START + 1)
     now = START + 100_000.0
     schedule(wheel, 7, now + 5, now)
-    # It may come up early, because the wheel did not turn meanwhile; then it is scheduled anew.
+    # It may expire early, because the wheel was not advanced meanwhile; then it is scheduled again.
     for entry in expire(wheel, now):
         schedule(wheel, entry, now + 5, now)
     assert now + 5 <= next_time(wheel) <= now + 5.2
@@ -80,7 +80,7 @@ def test_wheel_that_slept_for_long(wheel: TimerWheel) -> None:
 
 
 def test_any_order_of_things() -> None:
-    """Against a dictionary: nothing comes up before its time, nothing is forgotten, nothing comes twice."""
+    """Against a dictionary: no entry expires before its time, none is lost, none expires twice."""
     chance = random.Random(7)
     wheel = TimerWheel(0.0, 0.1)
     due: dict[int, float] = {}

@@ -1,9 +1,9 @@
-"""How the codec tests feed the HTTP/1 codec, and how they write down what it must say.
+"""Feeds the HTTP/1 codec for the codec tests, and builds the events that they expect.
 
-A codec sees bytes in whatever pieces the network made, so one expectation is checked against many feedings
-of the same bytes: whole, byte by byte, cut in two at every position, and with more bytes behind the message.
-What comes behind a valid message must be parsed as exactly the message it is; what comes behind an error, or
-behind a request after which the connection closes (RFC 9112 9.6), must change nothing.
+A codec sees bytes in the pieces that the network made, so one expectation is checked against many feedings
+of the same bytes: whole, byte by byte, cut in two at every position, and with more bytes after the message.
+Bytes after a valid message must be parsed as exactly the message they are. Bytes after an error, or after a request
+that closes the connection (RFC 9112 9.6), must change nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +37,7 @@ def request(
     keep_alive: bool | None = None,
     expect_continue: bool = False,
 ) -> Event:
-    """The event of a request head; what is not given follows from the target and the version."""
+    """The event of a request head; missing arguments follow from the target and the version."""
     if raw_path is None:
         raw_path = target.partition(b"?")[0]
     return (
@@ -84,7 +84,7 @@ def post(*fields: bytes, version: bytes = b"HTTP/1.1") -> bytes:
 
 
 def posted(*fields: tuple[bytes, bytes], **changes: Any) -> Event:
-    """The event of what `post` writes."""
+    """The event of a head that `post` wrote."""
     return request(method="POST", headers=[(b"host", b"h"), *fields], **changes)
 
 
@@ -93,7 +93,7 @@ SECOND_EVENTS = [
     request(b"/second?q", query=b"q", headers=[(b"host", b"second"), (b"x-second", b"2")]),
     END,
 ]
-# Behind an error: a request that must not be served, and bytes of every kind.
+# After an error: a request that must not be served, and bytes of every kind.
 GARBAGE = b"\r\n\r\n0\r\n\r\n" + SECOND + bytes(range(256))
 
 
@@ -111,7 +111,7 @@ def named(cases: Mapping[str, bytes]) -> Callable[..., Any]:
 
 
 def check(data: bytes, expected: list[Event], *, limits: Limits | None = None) -> None:
-    """Assert that `data` gives exactly the `expected` events, in whatever pieces it arrives."""
+    """Assert that `data` gives exactly the `expected` events, in any pieces."""
     _check_feedings(data, expected, limits)
     if expected[-1][0] == "error" or not _persists(expected):
         _check_feedings(data + GARBAGE, expected, limits)

@@ -1,9 +1,9 @@
 """Attacks on HTTP/1 parsers that have happened to others, by name.
 
-Each test is named by its attack and says where it was seen. Most of them are cases of the rules that the
-neighbouring files test one by one; here they stand as they were told, so that none is ever forgotten. Attacks
-of this kind make a second request out of bytes that somebody else took for a body, or the other way round, so
-most messages here carry a request for `/smuggled`, and it may never be one.
+Each test is named by its attack and cites the report. Many are cases of the rules that the neighbouring files test
+one by one; here they stay as they were reported, so that none is ever lost. Attacks of this kind make a second
+request out of bytes that another server took for a body, or the other way round. So the messages here carry a request
+for `/smuggled`, and the codec must never report it as one.
 """
 
 import pytest
@@ -116,20 +116,20 @@ def test_forbidden_trailer(field: bytes) -> None:
 
 @pytest.mark.parametrize("extension", [b";a\r", b";\r", b";a\rb", b";a=\r\r", b';a="\r"', b"\r;a"])
 def test_bare_cr_in_a_chunk_extension(extension: bytes) -> None:
-    """benoitc/gunicorn#3556: one parser's line goes on where the other's ends."""
+    """benoitc/gunicorn#3556: one parser's line continues after the end of the other's."""
     refuses_chunked(b"2" + extension + b"\r\nxx\r\n0\r\n\r\n" + SMUGGLED)
 
 
 @pytest.mark.parametrize("extension", [b";\n", b";a\n", b';a="\n"', b"\n", b";\nxx\r\n4c\r\n0"])
 def test_bare_lf_in_a_chunk_extension(extension: bytes) -> None:
-    """The same with a line feed, by a parser that skips whatever is behind `;`."""
+    """The same with a line feed, by a parser that skips all bytes after `;`."""
     refuses_chunked(b"2" + extension + b"\r\nxx\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize("behind", [b"XX", b"\n\n", b"\r\r", b"\n\r", b"  ", b"0\r", b";\r", b"\rX"])
-def test_any_two_bytes_behind_a_chunk(behind: bytes) -> None:
-    """CVE-2025-43859 (h11): the two bytes behind the data of a chunk were skipped unseen."""
-    refuses_chunked(b"5\r\nhello" + behind + b"0\r\n\r\n" + SMUGGLED, body(b"hello"))
+@pytest.mark.parametrize("after", [b"XX", b"\n\n", b"\r\r", b"\n\r", b"  ", b"0\r", b";\r", b"\rX"])
+def test_any_two_bytes_after_a_chunk(after: bytes) -> None:
+    """CVE-2025-43859 (h11): the two bytes after the data of a chunk were skipped unseen."""
+    refuses_chunked(b"5\r\nhello" + after + b"0\r\n\r\n" + SMUGGLED, body(b"hello"))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_bare_cr_ends_a_line(message: bytes) -> None:
 
 @pytest.mark.parametrize("coding", [b"chunked, chunked", b"gzip chunked", b"chunked,", b"chunked , gzip"])
 def test_transfer_encoding_is_not_parsed_as_a_list(coding: bytes) -> None:
-    """CVE-2019-16786 (waitress): anything but the word itself was no transfer coding."""
+    """CVE-2019-16786 (waitress): anything but the word itself was not taken for a transfer coding."""
     rejects(post(b"Transfer-Encoding: " + coding) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
@@ -237,14 +237,14 @@ def test_backtracking_on_a_bad_field(filler: bytes) -> None:
         assert record([get(data)]) == [error(400)]
 
 
-def test_pipelined_request_behind_a_bad_one() -> None:
+def test_pipelined_request_after_a_bad_one() -> None:
     """CVE-2024-49768 (waitress): after a refused request its successor was served."""
     rejects(head(b"GET / HTTP/1.1", b"Host: a b") + SMUGGLED, 400)
     rejects(post(b"Content-Length: x") + SMUGGLED, 400)
     refuses_chunked(b"x\r\n" + SMUGGLED)
 
 
-def test_request_behind_connection_close() -> None:
+def test_request_after_connection_close() -> None:
     """Kludex/uvicorn#2238; RFC 9112 9.6: no further request on that connection is processed."""
     closing = request(headers=[(b"host", b"h"), (b"connection", b"close")], keep_alive=False)
     check(get(b"Connection: close") + SMUGGLED, [closing, END])
@@ -336,7 +336,7 @@ def test_bad_host(host: bytes) -> None:
 
 
 def test_connect_without_a_tunnel() -> None:
-    """pgjones/hypercorn#277: what is meant for the tunnel must not be parsed as a request."""
+    """pgjones/hypercorn#277: bytes for the tunnel must not be parsed as a request."""
     rejects(head(b"CONNECT h:80 HTTP/1.1", b"Host: h:80") + SMUGGLED, 501)
 
 
@@ -362,7 +362,7 @@ def test_underscore_in_a_name_is_kept() -> None:
 
 @pytest.mark.parametrize("name", [b"Content-Length", b"Transfer-Encoding"])
 def test_framing_field_spelled_with_an_underscore(name: bytes) -> None:
-    """It frames nothing: the next message begins right behind the head."""
+    """It frames nothing: the next message starts right after the head."""
     underscored = name.replace(b"-", b"_")
     events = record([post(underscored + b": 5") + SECOND])
     assert [event[0] for event in events] == ["request", "end", "request", "end"]
@@ -381,8 +381,8 @@ def test_get_with_a_body_smuggles_nothing() -> None:
 
 
 @pytest.mark.parametrize("prefix", [b"\r\n\r\n", b"\n", b"\0", b" ", b"0\r\n\r\n", b"X"])
-def test_bytes_behind_a_body(prefix: bytes) -> None:
-    """What a client sends beyond its Content-Length begins the next message, and has to be one."""
+def test_bytes_after_a_body(prefix: bytes) -> None:
+    """Bytes beyond the Content-Length start the next message, and have to be one."""
     data = post(b"Content-Length: 5") + b"hello"
     event = posted((b"content-length", b"5"))
     if prefix == b"X":

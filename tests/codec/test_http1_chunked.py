@@ -32,7 +32,7 @@ def test_chunks(data: bytes, expected: list[Event]) -> None:
     {
         "none": b"",
         "letter": b"g",
-        "letter behind a digit": b"5g",
+        "letter after a digit": b"5g",
         "prefix": b"0x5",
         "prefix in upper case": b"0X5",
         "plus": b"+5",
@@ -43,8 +43,8 @@ def test_chunks(data: bytes, expected: list[Event]) -> None:
         "suffix": b"5h",
         "space before": b" 5",
         "tab before": b"\t5",
-        "space behind": b"5 ",
-        "tab behind": b"5\t",
+        "space after": b"5 ",
+        "tab after": b"5\t",
         "space inside": b"0 5",
         "vertical tab": b"5\x0b",
         "form feed": b"5\x0c",
@@ -70,23 +70,23 @@ def test_invalid_size(data: bytes) -> None:
 
 @table(
     {
-        "line feed behind the size": (b"5\nhello\r\n0\r\n\r\n", [error(400)]),
-        "carriage return behind the size": (b"5\rhello\r\n0\r\n\r\n", [error(400)]),
-        "two carriage returns behind the size": (b"5\r\r\nhello\r\n0\r\n\r\n", [error(400)]),
-        "two line ends behind the size": (b"2\r\n\r\nok\r\n0\r\n\r\n", [body(b"\r\n"), error(400)]),
-        "nothing behind the data": (b"5\r\nhello0\r\n\r\n", [body(b"hello"), error(400)]),
-        "two other bytes behind the data": (b"5\r\nhelloXX0\r\n\r\n", [body(b"hello"), error(400)]),
-        "line feed behind the data": (b"5\r\nhello\n0\r\n\r\n", [body(b"hello"), error(400)]),
-        "carriage return behind the data": (b"5\r\nhello\r0\r\n\r\n", [body(b"hello"), error(400)]),
-        "two carriage returns behind the data": (b"5\r\nhello\r\r\n0\r\n\r\n", [body(b"hello"), error(400)]),
-        "line feed, carriage return behind the data": (
+        "line feed after the size": (b"5\nhello\r\n0\r\n\r\n", [error(400)]),
+        "carriage return after the size": (b"5\rhello\r\n0\r\n\r\n", [error(400)]),
+        "two carriage returns after the size": (b"5\r\r\nhello\r\n0\r\n\r\n", [error(400)]),
+        "two line ends after the size": (b"2\r\n\r\nok\r\n0\r\n\r\n", [body(b"\r\n"), error(400)]),
+        "nothing after the data": (b"5\r\nhello0\r\n\r\n", [body(b"hello"), error(400)]),
+        "two other bytes after the data": (b"5\r\nhelloXX0\r\n\r\n", [body(b"hello"), error(400)]),
+        "line feed after the data": (b"5\r\nhello\n0\r\n\r\n", [body(b"hello"), error(400)]),
+        "carriage return after the data": (b"5\r\nhello\r0\r\n\r\n", [body(b"hello"), error(400)]),
+        "two carriage returns after the data": (b"5\r\nhello\r\r\n0\r\n\r\n", [body(b"hello"), error(400)]),
+        "line feed, carriage return after the data": (
             b"5\r\nhello\n\r0\r\n\r\n",
             [body(b"hello"), error(400)],
         ),
-        "two line ends behind the data": (b"5\r\nhello\r\n\r\n0\r\n\r\n", [body(b"hello"), error(400)]),
+        "two line ends after the data": (b"5\r\nhello\r\n\r\n0\r\n\r\n", [body(b"hello"), error(400)]),
         "too little data": (b"6\r\nhello\r\n0\r\n\r\n", [body(b"hello\r"), error(400)]),
         "too much data": (b"4\r\nhello\r\n0\r\n\r\n", [body(b"hell"), error(400)]),
-        "no line end behind the last size": (b"0\n\r\n", [error(400)]),
+        "no line end after the last size": (b"0\n\r\n", [error(400)]),
         "line feed at the end": (b"0\r\n\n", [error(400)]),
         "carriage return at the end": (b"0\r\n\rX\r\n", [error(400)]),
         "two carriage returns at the end": (b"0\r\n\r\r\n", [error(400)]),
@@ -112,14 +112,14 @@ def test_invalid_line_end(data: bytes, expected: list[Event]) -> None:
         "quoted bytes beyond ASCII": b';a="\xc3\xa9"',
         "quoted, then another": b';a="b";c',
         "blanks before the semicolon": b" \t;a",
-        "blanks behind the semicolon": b"; \ta",
+        "blanks after the semicolon": b"; \ta",
         "blanks around the equals sign": b";a \t=\t b",
         "blanks everywhere": b' ; a = "b" ; c = d',
         "the same name twice": b";a=1;a=2",
     }
 )
 def test_extension(data: bytes) -> None:
-    """RFC 9112 7.1.1: unrecognized extensions, and there are no others, are ignored."""
+    """RFC 9112 7.1.1: unrecognized extensions are ignored, and none is recognized."""
     chunked(b"5" + data + b"\r\nhello\r\n0" + data + b"\r\n\r\n", body(b"hello"), END)
 
 
@@ -128,11 +128,11 @@ def test_extension(data: bytes) -> None:
         "no name": b";",
         "no name before the value": b";=b",
         "no value": b";a=",
-        "no name behind a good one": b";a=b;",
+        "no name after a good one": b";a=b;",
         "two semicolons": b";;a",
         "two equals signs": b";a==b",
         "no semicolon": b"a=b",
-        "no semicolon behind blanks": b" a=b",
+        "no semicolon after blanks": b" a=b",
         "comma": b",a=b",
         "blank in the name": b";a b",
         "blank in the value": b";a=b c",
@@ -148,9 +148,9 @@ def test_extension(data: bytes) -> None:
         "vertical tab": b";\x0ba",
         "NUL": b";a=\0",
         "open quotes": b';a="b',
-        "open quotes behind a pair": b';a="b\\"',
+        "open quotes after a pair": b';a="b\\"',
         "quotes in a token": b';a=b"c"',
-        "text behind the quotes": b';a="b"c',
+        "text after the quotes": b';a="b"c',
         "two strings": b';a="b""c"',
         "quoted control character": b';a="\x01"',
         "quoted delete": b';a="\x7f"',
@@ -217,9 +217,9 @@ def test_invalid_trailer(data: bytes) -> None:
         "Transfer-Encoding": b"Transfer-Encoding: chunked",
         "Host": b"Host: evil",
         "in other case": b"content-LENGTH: 5",
-        "behind a good one": b"A: b\r\nContent-Length: 5",
+        "after a good one": b"A: b\r\nContent-Length: 5",
     }
 )
 def test_forbidden_trailer(data: bytes) -> None:
-    """RFC 9110 6.5.1: what frames or routes a message cannot come behind it."""
+    """RFC 9110 6.5.1: fields that frame or route a message cannot be trailers."""
     chunked(b"5\r\nhello\r\n0\r\n" + data + b"\r\n\r\n", body(b"hello"), error(400))

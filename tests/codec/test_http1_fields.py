@@ -47,7 +47,7 @@ def test_order_and_repetition_are_kept() -> None:
 
 
 def test_unknown_upgrade_is_ignored() -> None:
-    """RFC 9110 7.8: a server MAY ignore it; the request goes on as HTTP/1.1."""
+    """RFC 9110 7.8: a server MAY ignore it; the request continues as HTTP/1.1."""
     check(
         get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"),
         got(
@@ -78,10 +78,10 @@ def test_unknown_upgrade_is_ignored() -> None:
         "delete in the name": b"A\x7f: b",
         "carriage return in the name": b"A\r: b",
         "line feed in the name": b"A\n: b",
-        "bare line feed behind the value": b"A: b\nC: d",
+        "bare line feed after the value": b"A: b\nC: d",
         "bare line feed in the value": b"A: b\nc",
         "bare carriage return in the value": b"A: b\rc",
-        "bare carriage return behind the value": b"A: b\r",
+        "bare carriage return after the value": b"A: b\r",
         "bare carriage return before the value": b"A:\rb",
         "bare carriage return between fields": b"A: b\rC: d",
         "line feed, carriage return": b"A: b\n\rC: d",
@@ -103,7 +103,7 @@ def test_control_character_in_a_value(code: int, position: str) -> None:
     """RFC 9110 5.5: CR, LF and NUL are dangerous; the other CTLs are invalid too, and we refuse them."""
     char = bytes([code])
     value = {"first": char + b"bc", "inside": b"b" + char + b"c", "last": b"bc" + char}[position]
-    if char != b"\n" or position != "last":  # a line feed behind the value is case of its own: see above
+    if char != b"\n" or position != "last":  # a line feed after the value is a case of its own: see above
         rejects(get(b"A: " + value), 400)
 
 
@@ -177,9 +177,9 @@ def test_valid_host(data: bytes, version: str) -> None:
         "closing bracket": b"::1]",
         "empty brackets": b"[]",
         "two opening brackets": b"[[::1]",
-        "text behind the bracket": b"[::1]a",
+        "text after the bracket": b"[::1]a",
         "text before the bracket": b"a[::1]",
-        "port of letters behind the bracket": b"[::1]:a",
+        "port of letters after the bracket": b"[::1]:a",
         "name in brackets": b"[example.com]",
         "quotes": b'"example.com"',
         "angle brackets": b"<script>",
@@ -279,7 +279,7 @@ def test_expect_100_continue_is_ignored_in_1_0() -> None:
         "unknown with a value": b"a=b",
         "a parameter": b"100-continue;a=b",
         "a value": b"100-continue=1",
-        "unknown behind": b"100-continue, a",
+        "unknown after": b"100-continue, a",
         "unknown before": b"a, 100-continue",
         "prefix": b"100",
         "longer": b"100-continued",
@@ -298,13 +298,13 @@ def test_other_expectation(data: bytes) -> None:
         "close": (b"1.1", ([b"close"], False)),
         "close in any case": (b"1.1", ([b"CLOSE"], False)),
         "close among others": (b"1.1", ([b"foo, close ,bar"], False)),
-        "close behind an empty element": (b"1.1", ([b", ,close"], False)),
+        "close after an empty element": (b"1.1", ([b", ,close"], False)),
         "close on a later line": (b"1.1", ([b"upgrade", b"close"], False)),
         "close on an earlier line": (b"1.1", ([b"close", b"upgrade"], False)),
         "close beats keep-alive": (b"1.1", ([b"keep-alive, close"], False)),
         "close beats keep-alive on a later line": (b"1.1", ([b"close", b"keep-alive"], False)),
         "close as part of a word": (b"1.1", ([b"closed, not-close, xclose"], True)),
-        "two words are no option": (b"1.1", ([b"close me"], True)),
+        "two words are not an option": (b"1.1", ([b"close me"], True)),
         "keep-alive": (b"1.1", ([b"keep-alive"], True)),
         "another option": (b"1.1", ([b"te"], True)),
         "empty": (b"1.1", ([b""], True)),
@@ -334,5 +334,5 @@ def test_keep_alive(data: bytes, expected: tuple[list[bytes], bool]) -> None:
 
 
 def test_two_content_types() -> None:
-    """RFC 9110 8.3: recipients differ in what they make of it; we do not guess (benoitc/gunicorn#3366)."""
+    """RFC 9110 8.3: recipients interpret it differently; we do not guess (benoitc/gunicorn#3366)."""
     rejects(post(b"Content-Type: text/plain", b"Content-Type: text/html"), 400)

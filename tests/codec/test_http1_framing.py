@@ -13,7 +13,7 @@ UNLIMITED = Limits(body_size=0)
 
 
 def test_no_body_without_a_length() -> None:
-    """RFC 9112 6.3, rule 7, whatever the method."""
+    """RFC 9112 6.3, rule 7, for every method."""
     check(post(), [posted(), END])
 
 
@@ -74,7 +74,7 @@ def test_body_is_any_bytes() -> None:
         "blank inside": b"1 0",
         "tab inside": b"1\t0",
         "words": b"five",
-        "something behind": b"5;",
+        "something after": b"5;",
         "quoted": b'"5"',
         "list": b"5, 5",
         "list without blanks": b"5,5",
@@ -162,7 +162,7 @@ def test_chunked(data: bytes) -> None:
         "NBSP": (b"chunked\xa0", 400),
         "NEL": (b"\x85chunked", 400),
         "vertical tab": (b"\x0bchunked", 400),
-        "vertical tab behind": (b"chunked\x0b", 400),
+        "vertical tab after": (b"chunked\x0b", 400),
         "form feed": (b"\x0cchunked", 400),
         "unit separator": (b"chunked\x1f", 400),
         "NUL": (b"chunked\0", 400),
@@ -174,7 +174,7 @@ def test_chunked(data: bytes) -> None:
         "empty element first": (b",chunked", 400),
         "empty element last": (b"chunked,", 400),
         "empty element inside": (b"chunked, , chunked", 400),
-        # Ending in chunked, behind a coding that we do not know (RFC 9112 6.1).
+        # Ending in chunked, after a coding that we do not know (RFC 9112 6.1).
         "gzip, chunked": (b"gzip, chunked", 501),
         "gzip,chunked": (b"gzip,chunked", 501),
         "identity, chunked": (b"identity, chunked", 501),
@@ -223,7 +223,7 @@ def test_both_content_length_and_transfer_encoding(data: bytes, expected: int, c
 @pytest.mark.parametrize("coding", [b"chunked", b"gzip, chunked", b"identity", b""])
 @pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
 def test_transfer_encoding_in_1_0(coding: bytes, connection: bytes) -> None:
-    """RFC 9112 6.1: whoever forwarded it did not understand it, so its framing is faulty."""
+    """RFC 9112 6.1: an intermediary that forwarded it did not understand it, so its framing is faulty."""
     rejects(post(b"Transfer-Encoding: " + coding, b"Connection: " + connection, version=b"HTTP/1.0") + CHUNKS, 400)
 
 
@@ -257,7 +257,7 @@ def test_te_is_not_transfer_encoding() -> None:
         pytest.param(post(CHUNKED) + b"5\r\nhell", id="inside a chunk"),
         pytest.param(post(CHUNKED) + b"5\r\nhello\r\n", id="between chunks"),
         pytest.param(post(CHUNKED) + b"5\r\nhello\r\n0\r\n", id="before the last line"),
-        pytest.param(post(CHUNKED) + b"5\r\nhello\r\n0\r\nA: b\r\n", id="behind a trailer"),
+        pytest.param(post(CHUNKED) + b"5\r\nhello\r\n0\r\nA: b\r\n", id="after a trailer"),
     ],
 )
 def test_end_of_input_is_not_the_end_of_the_body(message: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Limits: each is exact, and what is over it is refused before its end comes (RFC 9112 3, RFC 9110 15.5)."""
+"""Limits: each is exact, and an excess is refused before its end is received (RFC 9112 3, RFC 9110 15.5)."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_default_request_line() -> None:
 
 @pytest.mark.parametrize("data", [b"GET /" + b"a" * 9000, b"A" * 8000 + b" " * 1000], ids=["target", "blanks"])
 def test_endless_request_line(data: bytes) -> None:
-    """Refused before its end has come."""
+    """Refused before its end is received."""
     rejects(data, 414)
 
 
@@ -90,7 +90,7 @@ def test_default_number_of_fields() -> None:
 
 
 def test_endless_fields() -> None:
-    """Refused before the empty line has come."""
+    """Refused before the empty line is received."""
     rejects(get()[:-2] + b"A: b\r\n" * 200, 431)
 
 
@@ -155,7 +155,7 @@ def test_no_limit_of_the_body() -> None:
 
 
 def test_chunks_that_overflow_together() -> None:
-    """Without a limit, too, the count of bytes must not come round to a small number."""
+    """Without a limit, too, the count of bytes must not overflow to a small number."""
     check(
         post(CHUNKED) + b"1\r\nh\r\n7fffffffffffffff\r\nello",
         [CHUNKED_EVENT, body(b"h"), error(413)],

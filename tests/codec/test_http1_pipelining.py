@@ -1,4 +1,4 @@
-"""Several messages on one connection: where one ends the next begins, to the byte (RFC 9112 9.3)."""
+"""Several messages on one connection: each starts at the byte after the end of the one before (RFC 9112 9.3)."""
 
 import pytest
 
@@ -72,7 +72,7 @@ def test_error_in_a_later_message() -> None:
     check(get() + b"GET / HTTP/1.1\r\nHost h\r\n\r\n", [request(), END, error(400)])
 
 
-def test_half_a_message_behind_a_whole_one() -> None:
+def test_half_a_message_after_a_whole_one() -> None:
     assert record([get() + SECOND[:-1]], eof=True) == [request(), END, ("incomplete",)]
 
 
@@ -83,13 +83,13 @@ def test_half_a_message_behind_a_whole_one() -> None:
         (head(b"GET / HTTP/1.0", HOST, b"Connection: close"), "1.0"),
     ],
 )
-def test_nothing_is_parsed_behind_a_closing_request(data: bytes, version: str) -> None:
-    """RFC 9112 9.6, not even what would be an error."""
+def test_nothing_is_parsed_after_a_closing_request(data: bytes, version: str) -> None:
+    """RFC 9112 9.6: not even an error is reported."""
     closing = request(version=version, headers=[(b"host", b"h"), (b"connection", b"close")], keep_alive=False)
-    for behind in (SECOND, b"\0", b"GET", b"A" * 10_000):
-        assert record([data + behind]) == [closing, END]
-        assert record(bytewise(data + behind)) == [closing, END]
-        assert record([data, behind]) == [closing, END]
+    for after in (SECOND, b"\0", b"GET", b"A" * 10_000):
+        assert record([data + after]) == [closing, END]
+        assert record(bytewise(data + after)) == [closing, END]
+        assert record([data, after]) == [closing, END]
 
 
 def test_1_0_keep_alive_is_pipelined() -> None:
@@ -99,7 +99,7 @@ def test_1_0_keep_alive_is_pipelined() -> None:
 
 
 def test_state_of_the_connection_is_of_each_message() -> None:
-    """`Connection`, `Expect` and the version of one message say nothing about the next."""
+    """`Connection`, `Expect` and the version of one message do not apply to the next."""
     first = post(b"Expect: 100-continue", b"Content-Length: 1", b"Connection: keep-alive") + b"x"
     fields = [(b"expect", b"100-continue"), (b"content-length", b"1"), (b"connection", b"keep-alive")]
     last = head(b"GET / HTTP/1.0", HOST)

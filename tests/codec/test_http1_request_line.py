@@ -69,7 +69,7 @@ def test_origin_form(data: bytes, expected: dict[str, Any]) -> None:
     }
 )
 def test_absolute_form_replaces_the_host(data: bytes, expected: dict[str, Any]) -> None:
-    """RFC 9112 3.2.2: the host of the target counts, whatever the Host field says."""
+    """RFC 9112 3.2.2: the host of the target counts, not the Host field."""
     changes = {"host": b"example.com", **expected}
     headers = [(b"a", b"1"), (b"host", changes.pop("host")), (b"b", b"2")]
     check(
@@ -109,7 +109,7 @@ def test_absolute_form_with_an_invalid_host() -> None:
         "backslash": b"http://example.com\\@evil/",
         "fragment": b"http://example.com/#a",
         "no scheme": b"://example.com/",
-        "scheme that begins with a digit": b"1http://example.com/",
+        "scheme that starts with a digit": b"1http://example.com/",
         "opaque URI": b"mailto:a@example.com",
         "relative": b"index.html",
         "relative with dots": b"../a",
@@ -147,14 +147,14 @@ def test_options_of_a_path() -> None:
 
 
 def test_options_of_an_absolute_form_without_a_path() -> None:
-    """RFC 9110 4.2.3: an empty path equals `/`, except here, where it means `*` (RFC 9112 3.2.4)."""
+    """RFC 9110 4.2.3: an empty path equals `/`, except for OPTIONS: there it means `*` (RFC 9112 3.2.4)."""
     target = b"http://example.com:8001"
     expected = request(target, method="OPTIONS", path="*", raw_path=b"*", headers=[(b"host", b"example.com:8001")])
     check(line(b"OPTIONS " + target + b" HTTP/1.1"), [expected, END])
 
 
 def test_connect_is_not_implemented() -> None:
-    """We are no proxy; the tunnel must not be taken for a request (pgjones/hypercorn#277)."""
+    """The server is not a proxy; the tunnel must not be taken for a request (pgjones/hypercorn#277)."""
     rejects(head(b"CONNECT example.com:443 HTTP/1.1", b"Host: example.com:443"), 501)
 
 
@@ -166,7 +166,7 @@ def test_connect_is_not_implemented() -> None:
         "lower case is another method": b"get",
         "one letter": b"G",
         "CONNECT is case-sensitive": b"connect",
-        "begins like another": b"GETS",
+        "starts like another": b"GETS",
     }
 )
 def test_method_is_any_token(data: bytes) -> None:
@@ -198,8 +198,8 @@ def test_invalid_method(data: bytes) -> None:
     {
         "1.0": (b"HTTP/1.0", [request(version="1.0"), END]),
         "1.1": (b"HTTP/1.1", [request(version="1.1"), END]),
-        "1.2 is spoken to as 1.1": (b"HTTP/1.2", [request(version="1.1"), END]),
-        "1.9 is spoken to as 1.1": (b"HTTP/1.9", [request(version="1.1"), END]),
+        "1.2 is handled as 1.1": (b"HTTP/1.2", [request(version="1.1"), END]),
+        "1.9 is handled as 1.1": (b"HTTP/1.9", [request(version="1.1"), END]),
         "0.9": (b"HTTP/0.9", [error(505)]),
         "2.0": (b"HTTP/2.0", [error(505)]),
         "3.0": (b"HTTP/3.0", [error(505)]),
@@ -208,18 +208,18 @@ def test_invalid_method(data: bytes) -> None:
         "mixed case": (b"Http/1.1", [error(400)]),
         "no minor version": (b"HTTP/1", [error(400)]),
         "empty minor version": (b"HTTP/1.", [error(400)]),
-        "two digits behind": (b"HTTP/1.10", [error(400)]),
+        "two digits after": (b"HTTP/1.10", [error(400)]),
         "two digits before": (b"HTTP/11.1", [error(400)]),
         "leading zero": (b"HTTP/01.1", [error(400)]),
         "three parts": (b"HTTP/1.1.1", [error(400)]),
         "letters": (b"HTTP/x.y", [error(400)]),
-        "letter behind the point": (b"HTTP/1.x", [error(400)]),
+        "letter after the point": (b"HTTP/1.x", [error(400)]),
         "comma": (b"HTTP/1,1", [error(400)]),
         "sign": (b"HTTP/+1.1", [error(400)]),
         "space inside": (b"HTTP/ 1.1", [error(400)]),
         "other protocol": (b"HTTQ/1.1", [error(400)]),
         "ICY": (b"ICY/1.1", [error(400)]),
-        "something behind": (b"HTTP/1.1a", [error(400)]),
+        "something after": (b"HTTP/1.1a", [error(400)]),
         "nothing": (b"", [error(400)]),
     }
 )
@@ -266,7 +266,7 @@ def test_invalid_line(data: bytes) -> None:
 
 
 def test_one_empty_line_before_the_request_is_skipped() -> None:
-    """RFC 9112 2.2: some old clients send one behind a body."""
+    """RFC 9112 2.2: some old clients send one after a body."""
     check(b"\r\n" + line(b"GET / HTTP/1.1"), [request(), END])
 
 

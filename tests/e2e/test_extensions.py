@@ -369,7 +369,7 @@ def test_file_that_becomes_shorter(server: Server, tmp_path: Path) -> None:
         path.write_bytes(b"")
         with pytest.raises(ConnectionError):
             client.rest()
-    server.log.wait_for("a file became shorter", mark)
+    server.log.wait_for("file shrank", mark)
 
 
 @pytest.mark.parametrize(

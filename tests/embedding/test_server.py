@@ -354,7 +354,7 @@ def test_sockets_of_the_caller_are_served_and_stay_open(run: Run) -> None:
     ("app", "settings", "told"),
     [
         ("no_such_module_here:app", {}, "There is no module"),
-        (App, {"bind": "fd://99999"}, "no open descriptor"),
+        (App, {"bind": "fd://99999"}, "no descriptor with this number is open"),
         (App, {"access_log": True, "access_logfile": "/no/such/folder/log"}, "cannot be opened"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What wakes a reactor: who closes its descriptor, and when."""
+"""The waker of a reactor: its descriptor's owner, and when it is closed."""
 
 import os
 import threading

@@ -1,7 +1,7 @@
 """Decoder of the chunked coding: strict hexadecimal, exact CRLF, validated extensions.
 
-Rules: a size is checked for overflow before it is used; the two bytes behind a chunk must be CRLF
-(CVE-2025-43859); extensions are parsed by their grammar and bounded over the whole body; nothing is looked for
+Rules: a size is checked for overflow before it is used; the two bytes after a chunk must be CRLF
+(CVE-2025-43859); extensions are parsed by their grammar and bounded over the whole body; no byte is searched
 twice, so tiny chunks cost linear time (CVE-2025-69229).
 
 Compiled because uploads of unknown length pass here.
@@ -10,7 +10,7 @@ from ianus.codec.fields cimport TOKEN, hex_value, is_value_byte
 
 
 cdef enum:
-    MAX_SIZE_DIGITS = 16            # of a chunk size: leading zeros are valid, but not without end
+    MAX_SIZE_DIGITS = 16            # of a chunk size: leading zeros are valid, but not in any number
     MAX_EXTENSION_BYTES = 16384     # over one body; far above any use, far below a flood
 
 
@@ -19,7 +19,7 @@ cdef class ChunkedDecoder:
         self.state = CHUNK_SIZE_FIRST
 
     cdef Py_ssize_t read_framing(self, const char* data, Py_ssize_t size) noexcept:
-        """One step a byte; the long dispatcher of this codec."""
+        """Advances the state by one step a byte."""
         cdef Py_ssize_t i = 0
         cdef char c
         cdef int value
@@ -66,12 +66,12 @@ cdef class ChunkedDecoder:
                 self.state = CHUNK_DATA if self.left else TRAILERS
             elif self.state == DATA_CR:
                 if c != c'\r':
-                    self.reason = "no CRLF behind chunk"
+                    self.reason = "no CRLF after chunk"
                     return -1
                 self.state = DATA_LF
             elif self.state == DATA_LF:
                 if c != c'\n':
-                    self.reason = "no CRLF behind chunk"
+                    self.reason = "no CRLF after chunk"
                     return -1
                 self.state = CHUNK_SIZE_FIRST
             elif not self.step_extension(c):
@@ -132,7 +132,7 @@ cdef class ChunkedDecoder:
         return True
 
     cdef bint end_extension(self, char c) noexcept:
-        """What may follow a complete extension."""
+        """Accepts a byte after a complete extension; returns whether it is valid there."""
         if c == c'\r':
             self.state = CHUNK_LF
         elif c == c';':

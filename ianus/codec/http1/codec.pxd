@@ -7,16 +7,16 @@ from ianus.codec.limits cimport Limits
 from ianus.codec.output cimport Output
 
 
-# Where reading stands.
+# The state of reading.
 cdef enum ReadState:
     START           # before a request line
     FIELDS          # in the field lines of a head
-    BODY_LENGTH     # `body_left` bytes of a body to come
+    BODY_LENGTH     # `body_left` bytes of a body follow
     BODY_CHUNKED    # in a chunked body
-    TRAILER_FIELDS  # in the field lines behind it
-    COMPLETE        # the message ended; next_message() goes on
-    TUNNEL          # behind a 101: the bytes are another protocol's
-    ENDED           # behind the last message or a protocol error: everything is thrown away
+    TRAILER_FIELDS  # in the field lines after it
+    COMPLETE        # the message ended; next_message() continues
+    TUNNEL          # after a 101: the bytes are another protocol's
+    ENDED           # after the last message or a protocol error: all input is discarded
 
 
 @cython.no_gc
@@ -30,12 +30,12 @@ cdef class Http1Codec(Codec):
     # Message
     cdef Http1Request request       # set from its first line to its end
     cdef ChunkedDecoder chunked     # decodes the body, when it is chunked
-    cdef long long body_left        # bytes to come, with Content-Length; when chunked, what the limit leaves
+    cdef long long body_left        # rest of the Content-Length; of a chunked body, rest of the limit
     # Response
     cdef unsigned char keep_alive            # another message may follow
     cdef unsigned char minor                 # HTTP/1.minor of the request
     cdef unsigned char chunking              # the body goes out in chunks
-    cdef unsigned char until_close           # the end of the body is told by the close
+    cdef unsigned char until_close           # the close marks the end of the body
 
     cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t read_field(self, const char* data, Py_ssize_t size) except -1

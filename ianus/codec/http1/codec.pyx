@@ -1,13 +1,13 @@
 """The HTTP/1 codec: one state machine over lines and bodies, no socket, no clock.
 
-Strategy: a head is read line by line, each line as soon as it is complete; what is incomplete is not consumed, so
-the caller passes it again with more behind it, and `searched` remembers how much of it has no LF. Bodies are
-consumed as they come.
+Strategy: a head is read line by line, each line as soon as it is complete. An incomplete line is not consumed, so
+the caller passes it again, followed by more, and `searched` is the number of its bytes without an LF. Bodies are
+consumed as they arrive.
 
 Rules of this file:
-- A length is checked before the bytes are looked at, so that a case fails alike however it is cut into pieces.
-- After fail() nothing is parsed any more: feed() swallows everything (CVE-2024-49768).
-- One message at a time: behind each one feed() stops until next_message(), so answers keep their order.
+- A length is checked before the bytes are looked at, so that input fails in the same way however it is cut into pieces.
+- After fail() nothing is parsed any more: feed() discards all input (CVE-2024-49768).
+- One message at a time: after each one feed() stops until next_message(), so responses keep their order.
 
 Compiled because every request passes here.
 """
@@ -70,7 +70,7 @@ cdef class Http1Codec(Codec):
         self.request = None
         self.chunked = None
         self.skipped_line = False
-        # RFC 9112 section 9.6: nothing is read behind a request or response that closes.
+        # RFC 9112 section 9.6: nothing is read after a request or response that closes.
         self.state = START if self.keep_alive else ENDED
         return 0
 
@@ -84,7 +84,7 @@ cdef class Http1Codec(Codec):
         return None if request is None or request.target is None else request
 
     cdef Py_ssize_t find_line(self, const char* data, Py_ssize_t size) noexcept:
-        """Size of the line at data without its LF, or -1 when it is not complete."""
+        """Returns the size of the line at data without its LF, or -1 if it is not complete."""
         cdef const char* end = <const char*>memchr(data + self.searched, c'\n', size - self.searched)
         if end == NULL:
             self.searched = size
@@ -96,14 +96,14 @@ cdef class Http1Codec(Codec):
         cdef Py_ssize_t line, known
         cdef const char* reason
         cdef int status
-        # Whatever is not HTTP (a TLS handshake, say) is refused at its first byte.
+        # Other protocols (a TLS handshake, for example) are refused at their first byte.
         if not TOKEN[<unsigned char>data[0]] and data[0] != c'\r':
             return self.fail(400, "not an HTTP request")
         line = self.find_line(data, size)
         known = size if line < 0 else line
         # A CR may be among them and is not counted.
         if known > self.limits.request_line + 1:
-            # RFC 9112 section 3: a method that is longer than any that there is.
+            # RFC 9112 section 3: 501 for a method that is longer than any known one.
             if is_token(data, self.limits.request_line + 1):
                 return self.fail(501, "method over limit-request-line")
             # For the logs.
@@ -156,7 +156,7 @@ cdef class Http1Codec(Codec):
         return line + 1
 
     cdef int start_body(self) except -1:
-        """The head is complete: choose how the body is read, then announce the request."""
+        """Chooses how the body is read, after a complete head, then reports the request to the sink."""
         cdef Http1Request request = self.request
         cdef long long limit = self.limits.body_size
         self.minor = request.minor
@@ -271,7 +271,7 @@ cdef class Http1Codec(Codec):
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
         cdef Output out = self.output()
-        # RFC 9112 section 6.3: without chunks, only the close tells the end.
+        # RFC 9112 section 6.3: without chunks, only the close marks the end.
         self.until_close = framing == FRAMING_STREAM and self.minor == 0
         close = close or self.until_close
         if close:
@@ -290,7 +290,7 @@ cdef class Http1Codec(Codec):
         elif not self.keep_alive:
             out.write(b"connection: close\r\n", 19)
         elif self.minor == 0:
-            # RFC 9112 appendix C.2.2: a 1.0 client must be told that its wish was granted.
+            # RFC 9112 appendix C.2.2: a 1.0 client needs a confirmation of its keep-alive.
             out.write(b"connection: keep-alive\r\n", 24)
         return out.write(b"\r\n", 2)
 
@@ -320,7 +320,7 @@ cdef class Http1Codec(Codec):
         return 0
 
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
-        """RFC 9112 section 7.1.2. Without chunks there is no place for them."""
+        """RFC 9112 section 7.1.2. Without chunks they cannot be sent."""
         cdef bytes lines
         if self.chunking:
             self.chunking = False
@@ -341,6 +341,6 @@ cdef class Http1Factory(CodecFactory):
         codec.pool = pool
         codec.limits = self.limits
         codec.state = START
-        # Until a request says otherwise: errors before that are answered as 1.1 (RFC 9112 section 2.3).
+        # Until a request is parsed: responses to earlier errors are 1.1 (RFC 9112 section 2.3).
         codec.minor = 1
         return codec

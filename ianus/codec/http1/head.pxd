@@ -1,15 +1,15 @@
-"""The field lines of a request head, and what they decide together (RFC 9112 sections 5, 6 and 9.3).
+"""The field lines of a request head, and the framing that follows from them (RFC 9112 sections 5, 6 and 9.3).
 
 All rules against request smuggling are in this file.
 """
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 
-# Appends (name, value) to headers and takes note of it in facts; facts may be NULL (trailers).
-# Returns 0, or the status of the error answer with a static text in reason.
+# Appends (name, value) to headers and records it in facts; facts may be NULL (trailers).
+# Returns 0, or the status of the error response with a static text in reason.
 cdef int parse_field_line(
     const char* line, Py_ssize_t size, list headers, HeadFacts* facts, const char** reason
 ) except -1
 
-# Judges the whole head and fills what is missing in request. Returns 0 or a status, as above.
+# Checks the whole head and completes the request. Returns 0 or a status, as above.
 cdef int finish_head(Http1Request request, const char** reason) except -1

@@ -79,7 +79,7 @@ cdef int parse_field_line(
     if facts != NULL:
         return note_field(field_id, line + start, end - start, facts, reason)
     if field_id in (HOST, CONTENT_LENGTH, TRANSFER_ENCODING):
-        # RFC 9110 section 6.5.1: framing and routing are over when trailers come.
+        # RFC 9110 section 6.5.1: framing and routing are decided before trailers arrive.
         reason[0] = "forbidden trailer"
         return 400
     return 0
@@ -88,7 +88,7 @@ cdef int parse_field_line(
 cdef int note_field(
     FieldId field_id, const char* value, Py_ssize_t size, HeadFacts* facts, const char** reason
 ) noexcept:
-    """Remembers what a field says about framing. Returns 0 or the status of the error answer."""
+    """Records a field that affects framing. Returns 0 or the status of the error response."""
     if field_id == HOST:
         facts.hosts += 1
         if not is_host(value, size):
@@ -201,7 +201,8 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
     # RFC 9112 section 9.3; `close` wins over `keep-alive`.
     request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)
 
-    # RFC 9110 sections 10.1.1 and 7.8: a 1.0 client can wait neither for 100 nor for 101, so what it says is ignored.
+    # RFC 9110 sections 10.1.1 and 7.8: a 1.0 client can wait neither for 100 nor for 101, so its Expect and Upgrade
+    # are ignored.
     if request.minor == 1:
         if facts.expect_other:
             reason[0] = "expectation cannot be met"

@@ -1,9 +1,9 @@
-"""A request while its head is being read: what the codec must remember from one line to the next."""
+"""A request while its head is being read: the state that the codec keeps from one line to the next."""
 cimport cython
 from ianus.codec.base cimport Request
 
 
-# What the fields seen so far say about framing and connection.
+# Facts about framing and connection, from the fields parsed so far.
 cdef struct HeadFacts:
     int hosts                       # Host fields
     int types                       # Content-Type fields
@@ -18,7 +18,7 @@ cdef struct HeadFacts:
     bint upgrade                    # Connection: upgrade
     bint websocket_key              # Sec-WebSocket-Key
     bint expect_continue
-    bint expect_other               # an expectation that nobody can meet
+    bint expect_other               # an expectation that is not supported
 
 
 @cython.no_gc

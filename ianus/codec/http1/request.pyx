@@ -1,4 +1,4 @@
-"""See request.pxd."""
+"""The request of the HTTP/1 codec; request.pxd is its commented index."""
 cimport cython
 from ianus.codec.base cimport Request
 

@@ -18,7 +18,7 @@ from ianus.codec.http1.request cimport Http1Request
 
 
 cdef enum:
-    LOGGED_TARGET_BYTES = 2048  # bytes of a target that is too long which logs get to see
+    LOGGED_TARGET_BYTES = 2048  # maximum bytes of a target that is too long in logs
 
 # Interned, so that others can compare it by identity.
 cdef str VERSION_1_1 = sys.intern("1.1")
@@ -63,7 +63,7 @@ cdef str method_name(const char* method, Py_ssize_t size):
 
 
 cdef bint is_http_scheme(const char* target, Py_ssize_t size, Py_ssize_t* authority) noexcept:
-    """Whether target begins with http:// or https://, in any case (RFC 3986 section 3.1)."""
+    """Whether target starts with http:// or https://, in any case (RFC 3986 section 3.1)."""
     cdef const char* scheme = b"https"
     cdef Py_ssize_t i = 0
     while i < 5 and i < size and TOKEN[<unsigned char>target[i]] == <unsigned char>scheme[i]:
@@ -128,7 +128,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
                 path_end = i
         elif c == c'%':
             escaped = True
-    # Set before the checks that follow: logs name what was refused.
+    # Set before the checks that follow: logs name the refused target.
     request.target = PyBytes_FromStringAndSize(target, target_size)
     if status:
         request.http_version = PyUnicode_DecodeASCII(line + size - 3, 3, NULL)
@@ -166,7 +166,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         return 501
 
     if path_start == path_end:
-        # An absolute-form without a path is the same as "/" (RFC 9110 section 4.2.3), but for OPTIONS, where it
+        # An absolute-form without a path is the same as "/" (RFC 9110 section 4.2.3), except for OPTIONS: there it
         # means the server itself (RFC 9112 section 3.2.4).
         request.path = "*" if request.method == "OPTIONS" else "/"
         request.raw_path = b"*" if request.method == "OPTIONS" else b"/"

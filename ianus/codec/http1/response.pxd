@@ -5,7 +5,7 @@ from ianus.codec.output cimport Output
 
 # Status line and fields, without the empty line.
 cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count)
-# The same behind any line.
+# Encodes any first line and fields, without the empty line.
 cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count)
 cdef int write_length(Output out, long long length) except -1
 cdef int write_chunk_size(Output out, Py_ssize_t size) except -1

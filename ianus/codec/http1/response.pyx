@@ -1,4 +1,4 @@
-"""Response heads as bytes. What comes here was validated: nothing is checked again.
+"""Encodes response heads. All fields were validated by the caller: nothing is checked again.
 
 Compiled because every response passes here.
 """
@@ -13,7 +13,7 @@ cdef tuple STATUS_LINES
 
 
 def _status_line(int status) -> bytes:
-    # RFC 9112 section 4: the space stays when there is no reason phrase.
+    # RFC 9112 section 4: the space stays if the reason phrase is empty.
     return f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode("ascii")
 
 
@@ -24,7 +24,8 @@ cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t
     if reason is not None:
         return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
     if status == 426:
-        # RFC 9110 section 15.5.22: it says what to. Applications cannot, since these two fields are the server's.
+        # RFC 9110 section 15.5.22: the response names the protocol to upgrade to. Applications cannot, since these two
+        # fields are the server's.
         upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
         return encode_fields(<bytes>STATUS_LINES[status - 100] + upgrade, fields, count)
     return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)

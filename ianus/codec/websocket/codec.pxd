@@ -17,13 +17,13 @@ cdef enum Opcode:
     PONG = 10
 
 
-# Why a connection is closed (RFC 6455 section 7.4.1 and its registry).
+# The reason for closing a connection (RFC 6455 section 7.4.1 and its registry).
 cdef enum CloseCode:
     NORMAL = 1000
     GOING_AWAY = 1001       # the server stops
     PROTOCOL_ERROR = 1002
-    NO_CODE = 1005          # stands for a close frame without one; never on the wire
-    LOST = 1006             # stands for the end of a connection without a close frame; likewise
+    NO_CODE = 1005          # stands for a close frame without a code; never sent
+    LOST = 1006             # stands for a connection that ended without a close frame; never sent
     INVALID_DATA = 1007     # not UTF-8, not DEFLATE
     TOO_BIG = 1009
     INTERNAL_ERROR = 1011
@@ -36,48 +36,48 @@ cdef enum:
     MAX_HEADER_BYTES = 10   # bytes of a header without
 
 
-# What a codec calls. Every method's default raises: a sink implements them all.
+# Receives the events of a codec. Every method's default raises: a sink implements them all.
 @cython.no_gc
 cdef class WebSocketSink:
     cdef int on_message(self, object message) except -1     # a whole one: str or bytes
     cdef int on_ping(self, bytes payload) except -1
     cdef int on_pong(self, bytes payload) except -1
-    # Nothing is parsed behind these two. on_close: the peer's close frame, NO_CODE when it says none. on_error: the
-    # peer broke the protocol or the limit, and this is the code that it deserves.
+    # Nothing is parsed after these two. on_close: the peer's close frame, NO_CODE if it has none. on_error: the peer
+    # violated the protocol or the limit; `code` is for the close frame to it.
     cdef int on_close(self, int code, str reason) except -1
     cdef int on_error(self, int code, str reason) except -1
 
 
-# Where reading stands.
+# The state of reading.
 cdef enum FrameState:
     HEADER          # in front of a frame, or in its header
-    PAYLOAD         # `left` bytes of its payload to come
-    ENDED           # behind a close frame or an error: everything is thrown away
+    PAYLOAD         # `left` bytes of its payload follow
+    ENDED           # after a close frame or an error: all input is discarded
 
 
 @cython.no_gc
 @cython.final
 cdef class WebSocketCodec:
     # Connection
-    cdef WebSocketSink sink         # set and unset by whoever owns this codec
+    cdef WebSocketSink sink         # set and unset by the owner of this codec
     cdef Deflate deflate            # None unless it was negotiated
-    cdef bint paused                # feed() stops behind the frame that it is in; set in a sink call, or at any time
+    cdef bint paused                # feed() stops after the current frame; set in a sink call, or at any time
     cdef Py_ssize_t max_size        # bytes of a whole message, inflated
     cdef FrameState state
     # Frame
-    cdef unsigned char header[MAX_READ_HEADER_BYTES]  # of one that came in pieces
-    cdef unsigned char header_size                  # bytes of it that have come; 0 between frames
+    cdef unsigned char header[MAX_READ_HEADER_BYTES]  # of one that is received in pieces
+    cdef unsigned char header_size                  # bytes of it received; 0 between frames
     cdef unsigned char opcode
     cdef bint final                                 # it is the last one of its message
     cdef unsigned char key[4]                       # key[0] is for the next byte
     cdef unsigned long long left
-    cdef bytes control                              # payload of a control frame that is filled as it comes; else None
+    cdef bytes control                              # payload of a control frame, filled as bytes arrive; else None
     # Message
     cdef bint compressed            # that of the last first frame
     cdef Message message            # None between messages, and in the first piece of one
 
-    # Reads up to `size` bytes and says how many were consumed: all, unless paused. Whoever paused it passes the rest
-    # again later.
+    # Reads up to `size` bytes and returns the number consumed: all, unless paused. The code that paused it passes the
+    # rest again later.
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
 
     cdef Py_ssize_t read_header(self, const unsigned char* data, Py_ssize_t size) except -1

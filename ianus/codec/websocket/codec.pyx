@@ -1,13 +1,13 @@
 """The WebSocket codec: one state machine over headers and payloads, no socket, no clock.
 
-Strategy: a message that lies in one piece is unmasked straight into its Python object; all else is gathered by
-`Message` as it comes. What is wrong is refused by the first byte that tells it.
+Strategy: a message received in one piece is unmasked straight into its Python object; other messages are gathered by
+`Message` as they arrive. An error is reported at the first byte that proves it.
 
 Rules of this file:
-- A case ends alike however it is cut into pieces, so what is checked, and in which order, is the same on every way.
-  (Of wrong DEFLATE just behind the limit, zlib may tell first or the limit.)
-- Memory grows by what has come, inflated, never by what a header promises, and never above the limit.
-- After fail() and behind a close frame nothing is parsed any more: feed() swallows everything.
+- Input gives the same events however it is cut into pieces, so all code paths make the same checks in the same order.
+  (For wrong DEFLATE just after the limit, either error may be reported.)
+- Memory grows by the bytes received, inflated, never by the length in a header, and never above the limit.
+- After fail() and after a close frame nothing is parsed any more: feed() discards all input.
 
 Compiled because every frame of every WebSocket passes here.
 """
@@ -63,7 +63,7 @@ cdef class WebSocketCodec:
     """max_size: bytes of a message, inflated; 0 for any size."""
 
     def __init__(self, Py_ssize_t max_size):
-        # One more byte than the limit can still be asked for.
+        # inflate_piece() asks for one byte more than the limit, which must not overflow.
         self.max_size = max_size if max_size else PY_SSIZE_T_MAX - 1
 
     # ---------------------------------------------------------------- frames
@@ -79,7 +79,7 @@ cdef class WebSocketCodec:
                 done += self.read_header(<const unsigned char*>data + done, size - done)
                 if self.state != PAYLOAD:
                     continue
-            # Of an empty payload nothing needs to come.
+            # An empty payload is complete at once.
             part = size - done
             if self.left < <unsigned long long>part:
                 part = <Py_ssize_t>self.left
@@ -107,7 +107,7 @@ cdef class WebSocketCodec:
         return used
 
     cdef bint check_start(self, const unsigned char* header) except -1:
-        """What the first two bytes tell."""
+        """Checks the first two bytes of a header; returns whether they are valid."""
         cdef int opcode = header[0] & OPCODE
         if not header[1] & MASK:
             # RFC 6455 section 5.1: a client masks all its frames.
@@ -116,7 +116,7 @@ cdef class WebSocketCodec:
             return self.fail(PROTOCOL_ERROR, "reserved bit")
         if header[0] & RSV1 and (self.deflate is None or (opcode != TEXT and opcode != BINARY)):
             # RFC 7692 section 6: it belongs to the first frame of a message.
-            return self.fail(PROTOCOL_ERROR, "RSV1 where nothing is compressed")
+            return self.fail(PROTOCOL_ERROR, "RSV1 without compression")
         if opcode >= CLOSE:
             if opcode > PONG:
                 return self.fail(PROTOCOL_ERROR, "reserved opcode")
@@ -144,7 +144,7 @@ cdef class WebSocketCodec:
             length = 0
             for i in range(2, start):
                 length = length << 8 | header[i]
-            # The least bytes that hold it, and not the highest bit of 64.
+            # RFC 6455 section 5.2: the shortest form, and the highest bit of 64 is 0.
             if length < (LENGTH_16 if start == 4 else 0x10000) or length >> 63:
                 return self.fail(PROTOCOL_ERROR, "length not in its shortest form")
         self.opcode = header[0] & OPCODE
@@ -152,7 +152,7 @@ cdef class WebSocketCodec:
             self.final = header[0] & FIN
             if self.opcode != CONTINUATION:
                 self.compressed = header[0] & RSV1
-            # What a compressed one comes to is seen when it is inflated.
+            # The size of a compressed message is checked when it is inflated.
             gathered = 0 if self.message is None else self.message.size
             if not self.compressed and length > <unsigned long long>(self.max_size - gathered):
                 return self.fail(TOO_BIG, "message too big")
@@ -162,7 +162,7 @@ cdef class WebSocketCodec:
         return 0
 
     cdef int read_payload(self, const unsigned char* data, Py_ssize_t size) except -1:
-        """Reads `size` bytes, the whole payload or what has come of it."""
+        """Reads `size` bytes, the whole payload or the part of it that was received."""
         if self.opcode >= CLOSE:
             return self.read_control(data, size)
         if (
@@ -175,7 +175,7 @@ cdef class WebSocketCodec:
     # ---------------------------------------------------------------- messages
 
     cdef int read_whole(self, const unsigned char* data, Py_ssize_t size) except -1:
-        """A message of one frame that is here: the usual one."""
+        """Reads a message of one frame that was received as a whole: the usual case."""
         cdef bytes binary
         cdef str text
         self.state = HEADER
@@ -183,8 +183,8 @@ cdef class WebSocketCodec:
             binary = PyBytes_FromStringAndSize(NULL, size)
             unmask(<unsigned char*>PyBytes_AS_STRING(binary), data, size, self.key)
             return self.sink.on_message(binary)
-        # Made for ASCII, which is written in place. If it is not, the same memory is where UTF-8 is decoded from, and
-        # nobody has seen the object.
+        # Made for ASCII, which is written in place. Otherwise UTF-8 is decoded from the same memory. No other code has
+        # a reference to the object yet, so it may be changed.
         text = PyUnicode_New(size, 127)
         if not unmask(<unsigned char*>PyUnicode_DATA(text), data, size, self.key):
             text = decode(<const char*>PyUnicode_DATA(text), size)
@@ -193,7 +193,7 @@ cdef class WebSocketCodec:
         return self.sink.on_message(text)
 
     cdef int read_piece(self, const unsigned char* data, Py_ssize_t size) except -1:
-        """A fragment, or what has come of a frame."""
+        """Reads a fragment, or the part of a frame that was received."""
         cdef Message message = self.message
         cdef bint last = self.final and <unsigned long long>size == self.left
         cdef Py_ssize_t limit
@@ -225,20 +225,20 @@ cdef class WebSocketCodec:
 
     cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1:
         cdef Message message = self.message
-        cdef Py_ssize_t room = self.max_size - message.size, inflated
+        cdef Py_ssize_t allowed = self.max_size - message.size, inflated
         cdef bytes piece = PyBytes_FromStringAndSize(NULL, size)
         unmask(<unsigned char*>PyBytes_AS_STRING(piece), data, size, self.key)
-        # One byte more than there is room for tells that there is more.
-        piece = self.deflate.inflate(piece, room + 1, last)
+        # One byte more than the limit allows proves that the message is too big.
+        piece = self.deflate.inflate(piece, allowed + 1, last)
         if piece is None:
             return self.fail(INVALID_DATA, "message that is not DEFLATE")
-        inflated = min(PyBytes_GET_SIZE(piece), room)
+        inflated = min(PyBytes_GET_SIZE(piece), allowed)
         if inflated:
             memcpy(message.reserve(inflated, self.max_size), PyBytes_AS_STRING(piece), inflated)
-            # Before the limit, as if the bytes had come one by one.
+            # Before the limit, as if the bytes were received one by one.
             if not message.add(inflated):
                 return self.fail(INVALID_DATA, "text that is not UTF-8")
-        if PyBytes_GET_SIZE(piece) > room:
+        if PyBytes_GET_SIZE(piece) > allowed:
             return self.fail(TOO_BIG, "message too big")
         return 0
 
@@ -304,7 +304,7 @@ cdef inline int header_size(const unsigned char* header) noexcept:
 
 
 cdef str decode(const char* data, Py_ssize_t size):
-    """None for what is not UTF-8."""
+    """Decodes UTF-8; returns None if it is invalid."""
     try:
         return PyUnicode_DecodeUTF8(data, size, NULL)
     except UnicodeDecodeError:
@@ -349,7 +349,8 @@ cdef bytes close_payload(int code, str reason):
 
 
 cpdef bint may_close_with(int code) noexcept:
-    """RFC 6455 section 7.4: those that were registered since are from 1012 to 1014; 1004 has no meaning, 1005, 1006 and
-    1015 stand for what was not received; from 3000 on they belong to libraries and applications.
+    """RFC 6455 section 7.4: those that were registered since are from 1012 to 1014; 1004 has no meaning. 1005, 1006 and
+    1015 are never sent: they stand for a missing code, close frame or TLS handshake. From 3000 on they belong to
+    libraries and applications.
     """
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999

@@ -2,24 +2,24 @@
 
 
 cdef enum:
-    # Bytes of a message below which compressing costs more than it saves: it goes out as it is (RFC 7692 section 6).
+    # Bytes of a message below which compressing costs more than it saves: it is sent uncompressed (RFC 7692 section 6).
     MIN_COMPRESSED_BYTES = 256
-    # Streams that a message may consist of. One is what everybody sends; each costs a new decompressor for two bytes.
+    # Streams that a message may consist of. Clients send one; each further one costs a decompressor for two bytes.
     MAX_STREAMS = 64
 
 
-# What was negotiated for one connection. The state of zlib is made with the first message that needs it.
+# The parameters negotiated for one connection. The state of zlib is made with the first message that needs it.
 cdef class Deflate:
-    cdef readonly int server_bits           # base-2 logarithm of the window of what is sent, 9 to 15
-    cdef readonly int client_bits           # likewise of what is received, 8 to 15
-    cdef readonly bint server_takeover      # the window goes on from message to message
+    cdef readonly int server_bits           # base-2 logarithm of the window for sent messages, 9 to 15
+    cdef readonly int client_bits           # likewise for received messages, 8 to 15
+    cdef readonly bint server_takeover      # the window is kept from message to message
     cdef readonly bint client_takeover
     cdef readonly int level                 # of effort, 1 to 9
     cdef object compressor                  # zlib's; None before the first message, and between them without takeover
     cdef object decompressor
-    cdef int streams                        # that the message has begun so far
+    cdef int streams                        # that the current message has started
 
-    # A message, of at least one byte, as it is sent.
+    # Compresses a message of at least one byte.
     cdef bytes compress(self, bytes data)
     # Returns the next bytes of a message, at most `max_bytes`, which is at least 1: if as many are returned, more may
     # follow. last: `data` ends the message. Returns None for data that is not DEFLATE.

@@ -1,8 +1,8 @@
 """DEFLATE as RFC 7692 section 7.2 has it, by the zlib of the standard library.
 
-Facts: a compressor takes 4 * 2^bits + 2^(memory + 9) bytes for as long as it lives, which is what a compressed
-connection costs. zlib has no raw stream of a window of 2^8. Strategy: small windows for what is sent, and no state
-before it is needed.
+Facts: a compressor takes 4 * 2^bits + 2^(memory + 9) bytes for as long as it lives, and so does the connection that it
+belongs to. zlib has no raw stream of a window of 2^8. Strategy: small windows for sent messages, and no state before it
+is needed.
 """
 import zlib
 
@@ -68,5 +68,5 @@ cdef class Deflate:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     cdef object new_decompressor(self):
-        # Those who are asked for a window of 2^8 and have zlib use 2^9, as it did for a long time.
+        # Clients with zlib that are asked for a window of 2^8 use 2^9, as zlib did for a long time.
         return zlib.decompressobj(-max(self.client_bits, 9))

@@ -1,7 +1,7 @@
-"""The opening handshake (RFC 6455 section 4.2) and what it negotiates, from the fields of a request.
+"""The opening handshake (RFC 6455 section 4.2) and its negotiation, from the fields of a request.
 
-Plain Python: it happens once a connection. Call all of it before the application is asked, so that what is malformed
-is refused for it.
+Plain Python: it happens once a connection. Call all of it before the application, so that malformed requests are
+refused without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 VERSION = b"13"
 
-# Base-2 logarithm of the windows that are used where the client leaves the choice: 4 KiB. Larger ones make messages of
+# Base-2 logarithm of the windows that are used if the client permits a choice: 4 KiB. Larger ones make messages of
 # usual sizes hardly smaller, and cost memory for as long as a connection lives.
 WINDOW_BITS = 12
 MAX_WINDOW_BITS = 15
@@ -36,7 +36,7 @@ _BITS = re.compile(rb"[89]|1[0-5]")
 class HandshakeError(Exception):
     """The request is not one for a WebSocket.
 
-    status: of the answer. detail: what is wrong, for its body. fields: (lower-case name, value) to add to it.
+    status: of the response. detail: the error, for its body. fields: (lower-case name, value) to add to it.
     """
 
     def __init__(self, status: int, detail: str, fields: list[tuple[bytes, bytes]] | None = None) -> None:
@@ -59,22 +59,22 @@ def is_downgraded(request: Request) -> bool:
 def accept_value(request: Request) -> bytes:
     """The value of Sec-WebSocket-Accept. Raises HandshakeError."""
     if request.method != "GET":
-        raise HandshakeError(405, "a WebSocket begins with GET", [(b"allow", b"GET")])
+        raise HandshakeError(405, "a WebSocket handshake needs GET", [(b"allow", b"GET")])
     if _values(request, b"sec-websocket-version") != [VERSION]:
-        # RFC 6455 section 4.4: the client may come again with a version that is named here.
+        # RFC 6455 section 4.4: the client may retry with a version that is named here.
         raise HandshakeError(426, "version of WebSocket other than 13", [(b"sec-websocket-version", VERSION)])
     keys = _values(request, b"sec-websocket-key")
     if len(keys) != 1 or not _is_key(keys[0]):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
     if request.content_length:
-        # Whoever believes in the body and whoever does not would read different frames behind it.
+        # A proxy that expects the body and one that does not would read different frames after the head.
         raise HandshakeError(400, "WebSocket handshake with a body")
     digest = hashlib.sha1(keys[0] + GUID, usedforsecurity=False).digest()
     return binascii.b2a_base64(digest, newline=False)
 
 
 def subprotocols(request: Request) -> list[str]:
-    """What the client offers in Sec-WebSocket-Protocol, in its order. Raises HandshakeError."""
+    """Returns the client's offers in Sec-WebSocket-Protocol, in its order. Raises HandshakeError."""
     offered = _listed(request, b"sec-websocket-protocol")
     if not all(_TOKEN.fullmatch(name) for name in offered):
         raise HandshakeError(400, "Sec-WebSocket-Protocol is not a list of tokens")
@@ -102,7 +102,7 @@ def _accept_deflate(offer: Parameters, level: int) -> tuple[bytes, Deflate] | No
         if name in (b"server_no_context_takeover", b"client_no_context_takeover") and value is None:
             answer.append(name)
         elif name == b"server_max_window_bits" and value and _BITS.fullmatch(value) and value != b"8":
-            # zlib has no raw stream of 8 bits. What is used may be less than what is promised.
+            # zlib has no raw stream of 8 bits. The window used may be smaller than the promised one.
             server_bits = min(WINDOW_BITS, int(value))
             answer.append(name + b"=" + value)
         elif name == b"client_max_window_bits" and (value is None or _BITS.fullmatch(value)):
@@ -135,7 +135,7 @@ def _listed(request: Request, name: bytes) -> list[bytes]:
 
 def _extensions(request: Request) -> Iterator[tuple[bytes, Parameters | None]]:
     """The offers in Sec-WebSocket-Extensions (RFC 6455 section 9.1), with None for the parameters of one that has the
-    same twice. Raises HandshakeError for what is malformed.
+    same twice. Raises HandshakeError for a malformed field.
 
     A quoted value has to be a token when it is unquoted, so no delimiter can be inside of one.
     """

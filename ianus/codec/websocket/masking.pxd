@@ -1,8 +1,8 @@
 """Masking of payloads (RFC 6455 section 5.3).
 
 Facts: each byte is XORed with one of four, and a client's every byte passes here. Strategy: eight bytes a step, through
-memcpy, which compilers turn into plain loads and stores; at -O3 they make wider ones of them, where the machine has
-such.
+memcpy, which compilers turn into plain loads and stores; at -O3 they use wider ones, if the machine has
+them.
 """
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
@@ -31,7 +31,7 @@ cdef inline bint unmask(
 
 
 cdef inline void rotate_key(unsigned char* key, Py_ssize_t size) noexcept nogil:
-    """Makes key[0] that of the byte which comes behind `size` bytes."""
+    """Rotates the key by `size` bytes: key[0] is for the byte after them."""
     cdef unsigned char old[4]
     cdef int i
     memcpy(old, key, 4)

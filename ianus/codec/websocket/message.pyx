@@ -12,7 +12,7 @@ from ianus.codec.websocket.utf8 cimport more_utf8
 
 
 cdef enum:
-    INITIAL_BYTES = 256  # bytes to begin with
+    INITIAL_BYTES = 256  # of the first allocation, at most
 
 
 @cython.no_gc
@@ -29,7 +29,7 @@ cdef class Message:
             Py_INCREF(data)
             self.data = <PyObject*>data
         elif needed > PyBytes_GET_SIZE(<object>self.data):
-            # Frees the object and leaves NULL when it raises.
+            # If it raises, it has freed the object and set self.data to NULL.
             _PyBytes_Resize(&self.data, min(max_size, max(needed, 2 * PyBytes_GET_SIZE(<object>self.data))))
         return <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
 

@@ -1,4 +1,4 @@
-"""A sink that writes down what the WebSocket codec says, and its writing half for Python; for tests and fuzzers."""
+"""A sink that records the events of the WebSocket codec, and its writing half for Python; for tests and fuzzers."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from ianus.codec.websocket.codec cimport (
@@ -41,7 +41,7 @@ def record(
     """Feeds a codec and returns its events: ("message", str or bytes), ("ping", bytes), ("pong", bytes),
     ("close", code, reason), ("error", code) or with reasons=True ("error", code, reason).
 
-    pausing: the sink pauses the codec at each message. Where it stopped is then an event, ("paused", bytes consumed of
+    pausing: the sink pauses the codec at each message. Each pause is then an event, ("paused", bytes consumed of
     this chunk), and the rest is passed again.
     """
     cdef WebSocketRecorder recorder = WebSocketRecorder()
@@ -71,7 +71,7 @@ def record(
 
 
 def frame(int opcode, bytes payload, *, bint compressed=False) -> bytes:
-    """A server's frame."""
+    """Encodes a server's frame."""
     cdef unsigned char header[MAX_HEADER_BYTES]
     cdef int size = write_header(header, opcode, compressed, PyBytes_GET_SIZE(payload))
     return (<char*>header)[:size] + payload

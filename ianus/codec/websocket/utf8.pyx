@@ -1,6 +1,6 @@
 """A validator of UTF-8 that keeps its state between pieces.
 
-Compiled because the bytes of text messages that come in pieces pass here, ASCII eight at a time.
+Compiled because the bytes of text messages in pieces pass here, ASCII eight at a time.
 """
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy

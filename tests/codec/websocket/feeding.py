@@ -1,8 +1,8 @@
 """How the tests of the WebSocket codec write a client's frames, and how they feed them.
 
 One expectation is checked against many feedings of the same bytes: whole, byte by byte, cut in two at every position,
-paused at each message, and with more bytes behind them. What comes behind messages must be read as exactly what it is,
-what comes behind a close frame or an error must change nothing.
+paused at each message, and with more bytes after them. Bytes after a message must be read as exactly the frames they
+are. Bytes after a close frame or an error must change nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -93,14 +93,14 @@ def named(cases: Mapping[str, bytes]) -> Callable[..., Any]:
 
 AFTER = text("after") + frame(PING, b"after")
 AFTER_EVENTS = [message("after"), ("ping", b"after")]
-# Behind an error or a close frame: what must not be read, and bytes of every kind.
+# After an error or a close frame: a frame that must not be read, and bytes of every kind.
 GARBAGE = AFTER + bytes(range(256))
 
 
 def check(
     data: bytes, expected: list[Event], *, max_size: int = 0, deflate: Callable[[], Deflate] | None = None
 ) -> None:
-    """Asserts that `data` gives exactly the `expected` events, in whatever pieces it arrives."""
+    """Asserts that `data` gives exactly the `expected` events, in any pieces."""
 
     def said(*pieces: bytes, pausing: bool = False) -> list[Event]:
         return record(pieces, max_size=max_size, deflate=deflate and deflate(), pausing=pausing)

@@ -1,4 +1,4 @@
-"""What the `websockets` library reads in a client's bytes, in the events of our codec.
+"""Reads a client's bytes with the `websockets` library and returns the events of our codec.
 
 It is written independently of ours, in Python, and reads frames; messages are put together here.
 """

@@ -17,7 +17,7 @@ NOT_CODES = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65
         "with a code": (close(1000), [("close", 1000, "")]),
         "with a reason": (close(1001, "gone ⌂".encode()), [("close", 1001, "gone ⌂")]),
         "with the longest reason": (close(4999, b"x" * 123), [("close", 4999, "x" * 123)]),
-        "behind a message": (text("a") + close(1000), [message("a"), ("close", 1000, "")]),
+        "after a message": (text("a") + close(1000), [message("a"), ("close", 1000, "")]),
         "inside a message": (frame(TEXT, b"a", fin=False) + close(1000), [("close", 1000, "")]),
     }
 )
@@ -47,7 +47,7 @@ def test_a_reason_that_is_not_utf8(data: bytes) -> None:
     rejects(close(1000, data), 1007)
 
 
-# --- What the server writes ---
+# --- Frames of the server ---
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692): messages both ways, the inflated limit, and what is not DEFLATE."""
+"""permessage-deflate (RFC 7692): messages both ways, the inflated limit, and data that is not DEFLATE."""
 
 import tracemalloc
 import zlib
@@ -47,7 +47,7 @@ PROSE = b"".join(b"%d times the same words, " % i for i in range(200))
             [message("Hello")],
         ),
         "7.2.3.4, a final block": (text(bytes.fromhex("f348cdc9c9070000"), rsv=RSV1), [message("Hello")]),
-        "a message behind a final block": (
+        "a message after a final block": (
             text(bytes.fromhex("f348cdc9c9070000"), rsv=RSV1) + text(HELLO, rsv=RSV1),
             [message("Hello"), message("Hello")],
         ),
@@ -94,7 +94,7 @@ def test_without_takeover_each_message_stands_alone() -> None:
     assert event == ("error", 1007)
 
 
-# --- What is wrong ---
+# --- Errors ---
 
 
 @named(
@@ -113,7 +113,7 @@ def test_bits_that_break_the_protocol(data: bytes) -> None:
     {
         "block of no type": text(b"\xff", rsv=RSV1),
         "wrong length of a stored block": text(b"\x00\x05\x00\x00\x00Hello\x00", rsv=RSV1),
-        "distance behind the beginning": text(bytes.fromhex("f200110000"), rsv=RSV1),
+        "distance before the start": text(bytes.fromhex("f200110000"), rsv=RSV1),
         "in the second fragment": fragments(BINARY, bytes.fromhex("000500faff48656c6c6f"), b"\xff", rsv=RSV1),
     }
 )
@@ -167,7 +167,7 @@ def test_ends_of_streams_in_one_message(ends: int, wanted: tuple[Any, ...]) -> N
     assert record([data, data], deflate=new_deflate())[0] == wanted
 
 
-# --- What the server writes ---
+# --- Frames of the server ---
 
 
 @pytest.mark.parametrize("bits", range(9, 16))

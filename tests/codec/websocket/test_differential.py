@@ -1,4 +1,4 @@
-"""The codec beside the `websockets` library: the same bytes are the same messages, but for what is listed here."""
+"""The codec and the `websockets` library read the same messages from the same bytes, but for the listed differences."""
 
 import random
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from .feeding import BINARY, CLOSE, PING, PONG, RSV1, TEXT, Event, compressed, f
 CASES = 2000
 MAX_SIZE = 2000
 
-# What only one of both refuses, by its own words, and why.
+# Errors that only one of both reports, by its text, and why.
 WE_REFUSE = {
     "length not in its shortest form": "RFC 6455 5.2: the minimal number of bytes MUST be used",
 }
 THEY_REFUSE = {
     "incomplete fragmented message": "RFC 6455 5.4: control frames MAY be in the middle of a message; close is one",
 }
-# What both refuse, in our words, for which theirs is another code: ours, theirs, and why.
+# Errors that both report with different codes, by our text: our code, theirs, and why.
 ANOTHER_CODE = {
     "close code that must not be sent": (1002, 1007, "the reason is wrong, too: any of both may be said"),
 }
 
 
 def conversations(seed: int) -> Iterator[tuple[bytes, bool]]:
-    """What clients send, and whether it is compressed; what is not compressed is not always right.
+    """Bytes of clients, and whether they are compressed; those not compressed are not always valid.
 
-    Wrong DEFLATE is left out: the library reads nothing more behind the end of a stream, which a changed bit may be.
+    Wrong DEFLATE is left out: the library reads nothing more after the end of a stream, which a changed bit may be.
     """
     yield frame(BINARY, b"", length=b"\x7e\x00\x00"), False
     yield frame(TEXT, fin=False) + frame(CLOSE), False
@@ -103,7 +103,7 @@ def _difference(ours: list[Event], reason: str, theirs: oracle.Reading) -> str:
         assert ours[-1] == ("error", code), context
         assert theirs.events[len(ours) - 1 :] == [("error", their_code)], context
         return reason
-    # They look at a frame when all of it has come, we at its first byte that is wrong.
+    # The library checks a frame when all of it is received, our codec at the first wrong byte.
     assert len(theirs.events) == len(ours) - 1, context
     return ""
 

@@ -76,7 +76,7 @@ def test_the_key_goes_on_from_piece_to_piece(start: int, step: int) -> None:
         "nothing but empty ones": (fragments(TEXT, b"", b"", b""), [message("")]),
         "nothing but empty binary ones": (fragments(BINARY, b"", b""), [message(b"")]),
         "single bytes": (fragments(BINARY, *(bytes([byte]) for byte in range(64))), [message(ANY[:64])]),
-        "another message behind": (fragments(TEXT, b"a", b"b") + text("c"), [message("ab"), message("c")]),
+        "another message after": (fragments(TEXT, b"a", b"b") + text("c"), [message("ab"), message("c")]),
         "control frames between": (
             frame(TEXT, b"a", fin=False) + frame(PING, b"1") + frame(PONG, b"2") + frame(CONTINUATION, b"b"),
             [("ping", b"1"), ("pong", b"2"), message("ab")],
@@ -116,14 +116,14 @@ def test_frames_that_break_the_protocol(data: bytes) -> None:
 
 @table(
     {
-        "continuation behind a message": (text("a") + frame(CONTINUATION, b"b"), [message("a"), ("error", 1002)]),
-        "continuation behind the last fragment": (
+        "continuation after a message": (text("a") + frame(CONTINUATION, b"b"), [message("a"), ("error", 1002)]),
+        "continuation after the last fragment": (
             fragments(TEXT, b"a", b"b") + frame(CONTINUATION, b"c"),
             [message("ab"), ("error", 1002)],
         ),
         "text inside text": (frame(TEXT, b"a", fin=False) + text("b"), [("error", 1002)]),
         "binary inside text": (frame(TEXT, b"a", fin=False) + frame(BINARY, b"b"), [("error", 1002)]),
-        "text behind an empty first fragment": (frame(TEXT, fin=False) + text("b"), [("error", 1002)]),
+        "text after an empty first fragment": (frame(TEXT, fin=False) + text("b"), [("error", 1002)]),
     }
 )
 def test_messages_out_of_order(data: bytes, expected: list[Event]) -> None:
@@ -142,7 +142,7 @@ def test_a_header_is_refused_as_soon_as_it_tells(data: bytes) -> None:
     assert record([data]) == [("error", 1002)]
 
 
-def test_a_pause_stops_behind_the_frame() -> None:
+def test_a_pause_stops_after_the_frame() -> None:
     first, second, rest = text("a"), fragments(TEXT, b"b", b"c"), b"\x81"
     assert record([first + second + rest], pausing=True) == [
         message("a"),

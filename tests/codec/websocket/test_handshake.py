@@ -20,7 +20,7 @@ KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def request(*, method: str = "GET", listed: bool = True, content_length: int = 0, **changes: Value) -> Request:
-    """A handshake that is right, with changes; None leaves a field out, a list repeats it.
+    """A handshake that is right, with changes; None omits a field, a list repeats it.
 
     listed: Connection lists Upgrade.
     """

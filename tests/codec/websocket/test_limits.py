@@ -1,4 +1,4 @@
-"""The limit of a message, and what a flood costs."""
+"""The limit of a message, and the cost of a flood."""
 
 import tracemalloc
 
@@ -56,7 +56,7 @@ def test_a_message_keeps_no_more_than_its_size() -> None:
 
 
 def peak(pieces: list[bytes]) -> int:
-    """Bytes of memory that reading takes at the most."""
+    """Returns the maximum of memory that reading takes, in bytes."""
     record([b""])
     tracemalloc.start()
     try:

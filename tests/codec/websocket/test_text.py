@@ -15,7 +15,7 @@ VALID = {
     "three bytes": "\u0800\ud7ff\ue000\uffff",
     "four bytes": "\U00010000\U0010ffff",
     "NUL": "\0",
-    "behind much ASCII": "x" * 50 + "é" + "y" * 20 + "€",
+    "after much ASCII": "x" * 50 + "é" + "y" * 20 + "€",
     "byte order mark": "\ufeffa",
 }
 
@@ -34,9 +34,9 @@ INVALID = {
     "FE": b"\xfe",
     "FF": b"\xff",
     "character that ends too early": b"\xcea",
-    "character that begins another one": b"\xe2\x82\xe2\x82\xac",
-    "behind valid text": "κόσμε".encode() + b"\xed\xa0\x80edited",
-    "behind much ASCII": b"x" * 50 + b"\xff",
+    "character interrupted by another one": b"\xe2\x82\xe2\x82\xac",
+    "after valid text": "κόσμε".encode() + b"\xed\xa0\x80edited",
+    "after much ASCII": b"x" * 50 + b"\xff",
 }
 
 
@@ -64,7 +64,7 @@ def test_text_that_ends_inside_a_character(character: str) -> None:
 
 @named(INVALID)
 def test_a_wrong_byte_is_refused_at_once(data: bytes) -> None:
-    """Neither the end of the frame nor that of the message has come."""
+    """Neither the end of the frame nor that of the message is received."""
     header = frame(TEXT, b"x" * 200, fin=False)[:8]
     key = header[-4:]
     body = bytes(byte ^ key[i % 4] for i, byte in enumerate(data + b"x"))
