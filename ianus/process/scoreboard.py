@@ -26,10 +26,10 @@ ENTRIES = 64
 SIZE = HEADER.size + ENTRIES * ENTRY.size
 
 # Bytes of stacks that are shown; a hundred threads with deep ones have as many.
-STACKS_SHOWN = 256 * 1024
+MAX_STACKS_BYTES = 256 * 1024
 
 
-class Board:
+class Scoreboard:
     """The memory that one worker process shares with its supervisor.
 
     fd: of the file; programs that the application executes do not get it. Without one, a new file is created. Raises
@@ -38,12 +38,12 @@ class Board:
 
     def __init__(self, fd: int | None = None) -> None:
         if fd is None:
-            fd = os.memfd_create("ianus-board")
+            fd = os.memfd_create("ianus-scoreboard")
             os.ftruncate(fd, SIZE)
             fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         self.fd = fd
 
-    def beat(self) -> float:
+    def last_heartbeat(self) -> float:
         """Returns the time of the worker's last heartbeat, in CLOCK_MONOTONIC seconds; 0.0 is never."""
         seconds: float = HEADER.unpack(self._read(0, HEADER.size))[0]
         return seconds
@@ -62,9 +62,9 @@ class Board:
         count: int = HEADER.unpack(self._read(0, HEADER.size))[1]
         return count
 
-    def stacks(self) -> str:
+    def take_stacks(self) -> str:
         """Returns the text that faulthandler has written, "" for none, and discards it."""
-        data = os.pread(self.fd, STACKS_SHOWN, SIZE)
+        data = os.pread(self.fd, MAX_STACKS_BYTES, SIZE)
         os.ftruncate(self.fd, SIZE)
         return data.decode("utf-8", "replace").strip()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from traceback import FrameSummary
 
 from ianus.errors import is_own
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.telemetry.logger import logger
 
 # The system ignores it by default, so it does no harm before record_stacks() and after the start.
@@ -34,12 +34,12 @@ FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 LOADING, STARTING = "loading", "starting"
 
 
-def record_stacks(board: Board) -> None:
+def record_stacks(scoreboard: Scoreboard) -> None:
     """Has this process write its stacks to the scoreboard: all when it crashes, the main thread's at LOOK_SIGNAL."""
     import faulthandler  # The supervisor does not need it.
 
-    faulthandler.enable(board.fd, all_threads=True)
-    faulthandler.register(LOOK_SIGNAL, board.fd, all_threads=False)
+    faulthandler.enable(scoreboard.fd, all_threads=True)
+    faulthandler.register(LOOK_SIGNAL, scoreboard.fd, all_threads=False)
     signal.siginterrupt(LOOK_SIGNAL, False)
 
 
@@ -54,9 +54,9 @@ class StartReport:
     activity: LOADING or STARTING. While it is STARTING, an event loop that waits is not reported.
     """
 
-    def __init__(self, board: Board, now: float) -> None:
+    def __init__(self, scoreboard: Scoreboard, now: float) -> None:
         self.activity = LOADING
-        self._board = board
+        self._scoreboard = scoreboard
         self._since = now
         self._next = now + FIRST_REPORT_SECONDS
         self._read_at = 0.0  # the time at which the stack should be there; 0: not requested
@@ -70,7 +70,7 @@ class StartReport:
         if self._read_at:
             if now >= self._read_at:
                 self._read_at = 0.0
-                _log(self.activity, now - self._since, frames_of(self._board.stacks()), process)
+                _log(self.activity, now - self._since, frames_of(self._scoreboard.take_stacks()), process)
         elif now >= self._next:
             ask(LOOK_SIGNAL)
             self._next = now + (now - self._since) * (REPORT_FACTOR - 1)

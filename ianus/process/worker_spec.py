@@ -14,7 +14,7 @@ from ianus.acceptor.listener import Listener
 from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.settings.schema import Settings
 from ianus.telemetry.system import write
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 class SupervisorLink(NamedTuple):
     """The connections of a worker to its supervisor.
 
-    slot: its number, from 0. board: memory that the supervisor reads. lifeline: ends when the supervisor ends.
+    slot: its number, from 0. scoreboard: memory that the supervisor reads. lifeline: ends when the supervisor ends.
     channel: the supervisor reads the other end.
     """
 
     slot: int
-    board: Board
+    scoreboard: Scoreboard
     lifeline: int
     channel: int
 
@@ -68,5 +68,7 @@ class WorkerEntry(NamedTuple):
     """
 
     serve: Callable[[WorkerSpec], int]
-    preload: "Callable[[str, Settings, Identity | None, Board], tuple[Application, ...]]"
-    serve_preloaded: "Callable[[str, Settings, Hooks, ServerInfo, Board, tuple[Application, ...], int, list[int]], int]"
+    preload: "Callable[[str, Settings, Identity | None, Scoreboard], tuple[Application, ...]]"
+    serve_preloaded: (
+        "Callable[[str, Settings, Hooks, ServerInfo, Scoreboard, tuple[Application, ...], int, list[int]], int]"
+    )

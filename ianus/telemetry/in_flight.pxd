@@ -27,7 +27,7 @@ cdef struct Memory:
 
 
 cdef class Shared:
-    """The board's memory, as long as anybody needs it."""
+    """The scoreboard's memory, as long as anybody needs it."""
     cdef Py_buffer buffer
     cdef Memory* memory     # in it; NULL = there is none
 

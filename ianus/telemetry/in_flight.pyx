@@ -28,14 +28,17 @@ cdef extern from "Python.h":
 
 
 cdef class Shared:
-    """buffer: writable, and of a board's size. Raises ValueError for another size, BufferError if it is read only."""
+    """buffer: writable, and of a scoreboard's size.
+
+    Raises ValueError for another size, BufferError if it is read only.
+    """
 
     def __cinit__(self, buffer):
         PyObject_GetBuffer(buffer, &self.buffer, PyBUF_WRITABLE)
         if self.buffer.len != sizeof(Memory):
             size = self.buffer.len
             PyBuffer_Release(&self.buffer)
-            raise ValueError(f"a board has {sizeof(Memory)} bytes, not {size}")
+            raise ValueError(f"a scoreboard has {sizeof(Memory)} bytes, not {size}")
         self.memory = <Memory*>self.buffer.buf
 
     def __dealloc__(self):
@@ -44,7 +47,7 @@ cdef class Shared:
 
 
 cdef class InFlight:
-    """Writes to a board that is empty."""
+    """Writes to a scoreboard that is empty."""
 
     def __init__(self, Shared shared not None):
         cdef int index

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ianus.process.scoreboard import SIZE, Board
+from ianus.process.scoreboard import SIZE, Scoreboard
 from ianus.runtime.waker import Waker
 from ianus.telemetry.in_flight import Shared
 from ianus.telemetry.liveness import Pulse
@@ -23,7 +23,7 @@ class Judged:
     """A process, as far as a pulse sees it: whether it takes notice of pings, what it tells, its clock."""
 
     def __init__(self, timeout: float = 30.0, **more: float) -> None:
-        self.board = Board()
+        self.scoreboard = Scoreboard()
         self.waker = Waker()
         self.heard, self.channel = os.pipe()
         os.set_blocking(self.heard, False)
@@ -32,7 +32,7 @@ class Judged:
         self.looks = 0
         self.pulse.judge(
             self.waker,
-            shared=Shared(mmap.mmap(self.board.fd, SIZE)),
+            shared=Shared(mmap.mmap(self.scoreboard.fd, SIZE)),
             timeout=timeout,
             channel=self.channel,
             complaint=b"stuck\tit sleeps",
@@ -61,7 +61,7 @@ class Judged:
             return []
 
     def close(self) -> None:
-        self.board.close()
+        self.scoreboard.close()
         os.close(self.heard)
         os.close(self.channel)
 
@@ -86,15 +86,15 @@ def test_an_idle_process_is_looked_at_three_times_within_the_limit(judged: Judge
 def test_the_heart_beats_whatever_else_is_stuck(judged: Judged) -> None:
     for _ in range(30):
         judged.pass_time(10.0, serves=False)
-        assert judged.now - judged.board.beat() <= 10.0
+        assert judged.now - judged.scoreboard.last_heartbeat() <= 10.0
     judged.waker.close()
     judged.pass_time(100.0, serves=False)
-    assert judged.now - judged.board.beat() <= 10.0
+    assert judged.now - judged.scoreboard.last_heartbeat() <= 10.0
 
 
 def test_without_a_limit_it_beats_once_and_sleeps() -> None:
     judged = Judged(0.0)
-    assert judged.board.beat() == 1000.0
+    assert judged.scoreboard.last_heartbeat() == 1000.0
     assert judged.next == math.inf
     assert not judged.pinged()
     judged.close()
@@ -231,12 +231,12 @@ def test_the_thread_looks_by_itself() -> None:
     assert line.startswith("stuck\tit sleeps for ")
     judged.waker.acknowledge_wake()
     assert until(judged.told)
-    beat = judged.board.beat()
-    assert until(lambda: judged.board.beat() > beat)
+    beat = judged.scoreboard.last_heartbeat()
+    assert until(lambda: judged.scoreboard.last_heartbeat() > beat)
     judged.pulse.close()
-    beat = judged.board.beat()
+    beat = judged.scoreboard.last_heartbeat()
     judged.pulse.close()
-    assert judged.board.beat() == beat
+    assert judged.scoreboard.last_heartbeat() == beat
     judged.close()
 
 

@@ -19,13 +19,13 @@ def _quotas(groups: str, mounts: str) -> Iterator[float]:
     """The limits of its groups and of all groups that these are in, in CPUs."""
     for line in _words(groups, "\n"):
         number, controllers, group = line.split(":", 2)
-        is_second = number == "0"  # of the two versions of control groups
-        if not is_second and "cpu" not in controllers.split(","):
+        is_v2 = number == "0"  # of the two versions of control groups
+        if not is_v2 and "cpu" not in controllers.split(","):
             continue
         # A container may see the name that its group has outside and, where they are mounted, only its own: that is
         # found on the way up.
         while True:
-            quota = _second(f"{mounts}{group}") if is_second else _first(f"{mounts}/cpu{group}")
+            quota = _quota_v2(f"{mounts}{group}") if is_v2 else _quota_v1(f"{mounts}/cpu{group}")
             if len(quota) == 2 and quota[0].isdigit():  # Without a limit it is max, or -1.
                 yield int(quota[0]) / int(quota[1])
             if group in ("", "/"):
@@ -33,11 +33,11 @@ def _quotas(groups: str, mounts: str) -> Iterator[float]:
             group = group.rpartition("/")[0]
 
 
-def _second(directory: str) -> list[str]:
+def _quota_v2(directory: str) -> list[str]:
     return _words(f"{directory}/cpu.max")
 
 
-def _first(directory: str) -> list[str]:
+def _quota_v1(directory: str) -> list[str]:
     return _words(f"{directory}/cpu.cfs_quota_us") + _words(f"{directory}/cpu.cfs_period_us")
 
 

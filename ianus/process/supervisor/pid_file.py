@@ -17,7 +17,7 @@ from ianus.safe_paths import Parent, UnsafePathError
 
 # Seconds by which the start of a process and the time of a file may be reckoned wrongly: the system counts the one
 # in hundredths since it started, and knows when that was to a second.
-_SLACK = 2.0
+_CLOCK_TOLERANCE_SECONDS = 2.0
 
 
 class PidFile:
@@ -91,7 +91,7 @@ def _check_stale(parent: Parent) -> None:
     if not content.isascii() or not (content.isdigit() or not content):
         raise StartupError(f"{path} is no pid file, there is something else in it; choose another one with --pid-file.")
     # A server that was killed between two lines of ours may have left it empty.
-    if content and int(content) != os.getpid() and _ran(int(content), written):
+    if content and int(content) != os.getpid() and _was_running(int(content), written):
         raise StartupError(
             f"A server runs already, as process {content}: so says {path}. Stop it, or choose another file with "
             "--pid-file."
@@ -105,7 +105,7 @@ def _read(parent: Parent) -> tuple[str, float]:
     return data.decode("latin-1").strip(), status.st_mtime
 
 
-def _ran(pid: int, time: float) -> bool:
+def _was_running(pid: int, time: float) -> bool:
     """Whether the process with this number runs, and did at that time, in seconds since 1970."""
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -115,4 +115,4 @@ def _ran(pid: int, time: float) -> bool:
             booted = next(int(line.split()[1]) for line in file if line.startswith("btime "))
     except OSError:
         return False
-    return booted + started <= time + _SLACK
+    return booted + started <= time + _CLOCK_TOLERANCE_SECONDS

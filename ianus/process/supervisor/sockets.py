@@ -21,33 +21,33 @@ from ianus.settings.values import Bind, FdBind, UnixBind
 from ianus.telemetry.logger import logger
 
 # By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
-Handed = Mapping[str, Sequence[Sequence[int]]]
+InheritedFds = Mapping[str, Sequence[Sequence[int]]]
 
 
 # A bind, and how many there are before it that are the same: each of several with port 0 is another address.
-Key = tuple[Bind, int]
+BindKey = tuple[Bind, int]
 
 
-def _keys(settings: Settings) -> list[Key]:
+def _keys(settings: Settings) -> list[BindKey]:
     return [(bind, settings.bind[:index].count(bind)) for index, bind in enumerate(settings.bind)]
 
 
-def _name(key: Key) -> str:
+def _name(key: BindKey) -> str:
     return f"{key[0]} {key[1]}"
 
 
-class Address:
+class ListenerGroup:
     """One address: its sockets by slot; of those that have no siblings, the only one."""
 
-    def __init__(self, listeners: list[Listener], *, shares: bool) -> None:
+    def __init__(self, listeners: list[Listener], *, per_slot: bool) -> None:
         self.listeners = listeners
-        self._shares = shares
+        self._per_slot = per_slot
         # None where another server may have steered.
         self._steered: list[int] | None = [] if len(listeners) == 1 else None
 
-    def of(self, slot: int, backlog: int) -> Listener:
+    def for_slot(self, slot: int, backlog: int) -> Listener:
         """The socket of a slot; opened where there is none, for slots one after the other. Raises StartupError."""
-        if not self._shares:
+        if not self._per_slot:
             return self.listeners[0]
         while len(self.listeners) <= slot:
             self.listeners.append(listen_beside(self.listeners[0], backlog=backlog))
@@ -58,48 +58,48 @@ class Address:
         chosen = [slot for slot in slots if slot < len(self.listeners)]
         if len(chosen) == len(self.listeners):
             chosen = []
-        if self._shares and chosen != self._steered:
+        if self._per_slot and chosen != self._steered:
             self._steered = chosen
             _steer(self.listeners[0].sock, chosen)
 
-    def forget_steering(self) -> None:
+    def reset_steering(self) -> None:
         """Somebody else may have steered."""
         self._steered = None
 
-    def keep(self, slots: int) -> None:
+    def close_unused(self, slots: int) -> None:
         """Closes the sockets of slots behind the first so many, but for one."""
-        if self._shares and len(self.listeners) > max(slots, 1):
+        if self._per_slot and len(self.listeners) > max(slots, 1):
             for listener in self.listeners[max(slots, 1) :]:
                 listener.close()
             del self.listeners[max(slots, 1) :]
 
 
 class Sockets:
-    """All of them. handed: by whoever served before. Raises StartupError where an address cannot be had."""
+    """All of them. inherited: by whoever served before. Raises StartupError where an address cannot be had."""
 
-    def __init__(self, settings: Settings, handed: Handed | None = None) -> None:
-        self._handed = dict(handed or {})
-        self._open: dict[Key, list[Address]] = {}
+    def __init__(self, settings: Settings, inherited: InheritedFds | None = None) -> None:
+        self._inherited = dict(inherited or {})
+        self._groups: dict[BindKey, list[ListenerGroup]] = {}
         try:
-            self.require(settings)
+            self.open_missing(settings)
         except BaseException:
-            self.close(leave_files=handed is not None)
+            self.close(keep_files=inherited is not None)
             raise
-        for fd in (fd for addresses in self._handed.values() for fds in addresses for fd in fds):
+        for fd in (fd for groups in self._inherited.values() for fds in groups for fd in fds):
             os.close(fd)  # of an address that is not served any more
-        self._handed.clear()
+        self._inherited.clear()
 
-    def require(self, settings: Settings) -> None:
+    def open_missing(self, settings: Settings) -> None:
         """Listens on those addresses of `settings` that are not listened on yet. Raises StartupError."""
         for key in _keys(settings):
-            if key not in self._open:
-                self._open[key] = self._add(key, settings)
-            elif (lost := self._open[key][0].listeners[0]).has_lost_file():
-                self._open[key] = self._listen(key, settings)
+            if key not in self._groups:
+                self._groups[key] = self._add(key, settings)
+            elif (lost := self._groups[key][0].listeners[0]).has_lost_file():
+                self._groups[key] = self._listen(key, settings)
                 logger.warning("the Unix socket was removed, created it again: %s", lost.path)
                 lost.close()
 
-    def _add(self, key: Key, settings: Settings) -> list[Address]:
+    def _add(self, key: BindKey, settings: Settings) -> list[ListenerGroup]:
         """Listens on an address while others are open. Raises StartupError."""
         try:
             return self._listen(key, settings)
@@ -113,66 +113,66 @@ class Sockets:
                     ) from None
             raise
 
-    def keep(self, settings: Iterable[Settings], slots: int) -> None:
+    def close_unused(self, settings: Iterable[Settings], slots: int) -> None:
         """Closes what none of these `settings` needs, nor the first so many slots."""
         needed = {key for each in settings for key in _keys(each)}
-        for key in [key for key in self._open if key not in needed]:
-            for address in self._open.pop(key):
-                for listener in address.listeners:
+        for key in [key for key in self._groups if key not in needed]:
+            for group in self._groups.pop(key):
+                for listener in group.listeners:
                     listener.close()
-        for address in self._all():
-            address.keep(slots)
+        for group in self._all_groups():
+            group.close_unused(slots)
 
     def steer(self, slots: Sequence[int]) -> None:
         """New connections go to these slots only, as far as the system can be told; none are all."""
-        for address in self._all():
-            address.steer(slots)
+        for group in self._all_groups():
+            group.steer(slots)
 
-    def forget_steering(self) -> None:
+    def reset_steering(self) -> None:
         """Another server may have steered them: next time it is done anew."""
-        for address in self._all():
-            address.forget_steering()
+        for group in self._all_groups():
+            group.reset_steering()
 
-    def of(self, slot: int, settings: Settings) -> list[Listener]:
+    def for_slot(self, slot: int, settings: Settings) -> list[Listener]:
         """What a slot listens on. Raises StartupError where a socket of its own cannot be opened."""
-        return [address.of(slot, settings.backlog) for key in _keys(settings) for address in self._open[key]]
+        return [group.for_slot(slot, settings.backlog) for key in _keys(settings) for group in self._groups[key]]
 
     def addresses(self, settings: Settings) -> list[str]:
         """For people: where `settings` has it listen."""
-        return [address.listeners[0].address for key in _keys(settings) for address in self._open[key]]
+        return [group.listeners[0].address for key in _keys(settings) for group in self._groups[key]]
 
     def listeners(self) -> Iterator[Listener]:
         """Every single one."""
-        for address in self._all():
-            yield from address.listeners
+        for group in self._all_groups():
+            yield from group.listeners
 
-    def handed(self) -> dict[str, list[list[int]]]:
+    def fds_to_hand_over(self) -> dict[str, list[list[int]]]:
         """What a server that takes over is given, as `handed`."""
         return {
-            _name(key): [[listener.sock.fileno() for listener in address.listeners] for address in addresses]
-            for key, addresses in self._open.items()
+            _name(key): [[listener.sock.fileno() for listener in group.listeners] for group in groups]
+            for key, groups in self._groups.items()
         }
 
-    def close(self, *, leave_files: bool = False) -> None:
-        """leave_files: another server has the socket files now."""
+    def close(self, *, keep_files: bool = False) -> None:
+        """keep_files: another server has the socket files now."""
         for listener in self.listeners():
-            if leave_files:
+            if keep_files:
                 listener.leave_file()
             listener.close()
-        self._open.clear()
+        self._groups.clear()
 
-    def _all(self) -> Iterator[Address]:
-        for addresses in self._open.values():
-            yield from addresses
+    def _all_groups(self) -> Iterator[ListenerGroup]:
+        for groups in self._groups.values():
+            yield from groups
 
-    def _listen(self, key: Key, settings: Settings) -> list[Address]:
+    def _listen(self, key: BindKey, settings: Settings) -> list[ListenerGroup]:
         bind, _ = key
-        shares = not isinstance(bind, (UnixBind, FdBind))
-        if handed := self._handed.pop(_name(key), None):
+        per_slot = not isinstance(bind, (UnixBind, FdBind))
+        if inherited := self._inherited.pop(_name(key), None):
             # The file of a socket that a process manager has opened is never ours.
             take = listen_fd if isinstance(bind, FdBind) else take_over
-            return [Address([take(fd) for fd in fds], shares=shares) for fds in handed]
-        return [Address([listener], shares=shares) for listener in listen_on(bind, settings, shared=True)]
+            return [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot) for fds in inherited]
+        return [ListenerGroup([listener], per_slot=per_slot) for listener in listen_on(bind, settings, shared=True)]
 
 
 # --- Which of the sockets of an address gets a connection ---

@@ -29,16 +29,16 @@ from ianus.process.hooks import Hooks
 from ianus.process.open_files import check_supervisor, raise_limit
 from ianus.process.privileges import give_log, resolve
 from ianus.process.resources import open_log
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.process.stop_level import StopLevel
 from ianus.process.supervisor import upgrade
 from ianus.process.supervisor.pid_file import PidFile
-from ianus.process.supervisor.slot import Plan, Process
+from ianus.process.supervisor.slot import Generation, WorkerProcess
 from ianus.process.supervisor.sockets import Sockets
 from ianus.process.supervisor.systemd import notify
 from ianus.process.supervisor.template import become_subreaper
 from ianus.process.supervisor.templates import Templates
-from ianus.process.supervisor.watcher import Watcher, impatient, prepare
+from ianus.process.supervisor.watcher import Watcher, prepare, with_short_shutdown
 from ianus.process.supervisor.workers import Workers
 from ianus.process.title import name_process
 from ianus.process.unix_access import log_restrictions
@@ -66,14 +66,14 @@ class Supervisor:
         self.reader = reader
         self.lifeline = lifeline
         self.stop_level = StopLevel.NONE
-        self.code = 0
+        self.exit_code = 0
         self.is_ready = False
         self.directory = _logical_directory()
         self.terminal = os.isatty(0)
         self.successor = 0  # the pid of the server that USR2 has started
-        self.held = -1  # what it knows us by: the end of a pipe
+        self.successor_pipe = -1  # what it knows us by: the end of a pipe
         self.signals: deque[int] = deque()
-        self.readers: dict[int, Callable[[], object]] = {}
+        self.callbacks: dict[int, Callable[[], object]] = {}
         self.poll = select.poll()
         self.log: ErrorLog | None = None
         self.pid_file: PidFile | None = None
@@ -81,32 +81,32 @@ class Supervisor:
         raise_limit()
         if settings.reload:
             watched = prepare(settings)
-            settings = impatient(settings)
+            settings = with_short_shutdown(settings)
         if settings.preload:
             become_subreaper()
-        plan = _plan(app, settings)
+        generation = _first_generation(app, settings)
         if settings.umask is not None:
             os.umask(settings.umask)
-        handover = upgrade.take_over()
-        self.predecessor = -1 if handover is None else handover.alive
-        self.sockets = Sockets(settings, None if handover is None else handover.sockets)
+        handover = upgrade.receive_handover()
+        self.predecessor_pipe = -1 if handover is None else handover.predecessor_pipe
+        self.sockets = Sockets(settings, None if handover is None else handover.inherited_fds)
         self.addresses = tuple(self.sockets.addresses(settings))
-        self.workers = Workers(plan, self.sockets, self._launch, self.info)
-        self.templates = Templates(self.workers, entry, self._leave, self._watch, self._forget)
+        self.workers = Workers(generation, self.sockets, self._spawn_worker, self.info)
+        self.templates = Templates(self.workers, entry, self._close_all_in_child, self._watch, self._unwatch)
         try:
-            self._give_files(plan)
+            self._set_file_owners(generation)
             self.log = _open_log(settings)
-            plan.hooks.call("on_starting", self.info())
+            generation.hooks.call("on_starting", self.info())
             if settings.pid_file:
-                self.pid_file = PidFile(settings.pid_file + (".2" if self._succeeds() else ""))
+                self.pid_file = PidFile(settings.pid_file + (".2" if self._has_predecessor() else ""))
             name_process(settings, "supervisor")
             self._listen_to_signals()
-            if self._succeeds():
-                self._watch(self.predecessor, self._on_predecessor_gone)
+            if self._has_predecessor():
+                self._watch(self.predecessor_pipe, self._on_predecessor_gone)
             if lifeline >= 0:
                 self._watch(lifeline, self._on_caller_gone)
             if settings.reload:
-                self.watcher = Watcher(watched, settings.reload_delay, self._leave_to_watch)
+                self.watcher = Watcher(watched, settings.reload_delay, self._become_watcher)
                 self._watch(self.watcher.fd, self._on_change)
                 how = "polling" if self.watcher.is_polling else "watching"
                 logger.info("%s %s for changes, pid %d", how, ", ".join(watched.directories), os.getpid())
@@ -129,8 +129,8 @@ class Supervisor:
             self._reap(now)
             self.templates.step(now)
             self.workers.step(now)
-            if self.workers.failed and not self.workers.plan.settings.reload:
-                self.code = StartupError.exit_code
+            if self.workers.failed and not self.workers.generation.settings.reload:
+                self.exit_code = StartupError.exit_code
                 self._stop(StopLevel.GRACEFUL, now)
             if self.workers.has_started and not self.is_ready:
                 self._on_ready()
@@ -138,11 +138,11 @@ class Supervisor:
                 break
             self._prune_templates()
             self._sleep(now)
-        if not self.code:
+        if not self.exit_code:
             logger.info("stopped")
-        self.workers.plan.hooks.call("on_exit", self.info())
+        self.workers.generation.hooks.call("on_exit", self.info())
         self._close()
-        return self.code
+        return self.exit_code
 
     def info(self) -> ServerInfo:
         """What hooks are told."""
@@ -151,20 +151,20 @@ class Supervisor:
     # --- What happens ---
 
     def _listen_to_signals(self) -> None:
-        self.woken, self.waking = os.pipe()
-        for fd in (self.woken, self.waking):
+        self.wakeup_reader, self.wakeup_writer = os.pipe()
+        for fd in (self.wakeup_reader, self.wakeup_writer):
             os.set_blocking(fd, False)
-        self._watch(self.woken, lambda: os.read(self.woken, 65536))
-        signal.set_wakeup_fd(self.waking, warn_on_full_buffer=False)
+        self._watch(self.wakeup_reader, lambda: os.read(self.wakeup_reader, 65536))
+        signal.set_wakeup_fd(self.wakeup_writer, warn_on_full_buffer=False)
         set_handler(HANDLED, self._note_signal)
-        close_in_children(self._leave_files)
+        close_in_children(self._close_files_in_child)
 
     def _watch(self, fd: int, act: Callable[[], object]) -> None:
-        self.readers[fd] = act
+        self.callbacks[fd] = act
         self.poll.register(fd, select.POLLIN)
 
-    def _forget(self, fd: int) -> None:
-        del self.readers[fd]
+    def _unwatch(self, fd: int) -> None:
+        del self.callbacks[fd]
         self.poll.unregister(fd)
 
     def _sleep(self, now: float) -> None:
@@ -172,14 +172,14 @@ class Supervisor:
         due = min((each for each in (self.workers.due(now), self.templates.due()) if each), default=0.0)
         # Rounded up, so that it is due then.
         for fd, _ in self.poll.poll(max(int((due - now) * 1000) + 1, 0) if due else None):
-            if fd in self.readers:
-                self.readers[fd]()
+            if fd in self.callbacks:
+                self.callbacks[fd]()
 
-    def _hear(self, process: Process) -> None:
+    def _read_worker(self, process: WorkerProcess) -> None:
         lines = process.read()
-        if lines is None and process.channel in self.readers:
+        if lines is None and process.channel in self.callbacks:
             # It is about to end, unless its application has closed what it does not know.
-            self._forget(process.channel)
+            self._unwatch(process.channel)
         for line in lines or ():
             self.workers.on_line(process, line, time.monotonic())
 
@@ -197,48 +197,48 @@ class Supervisor:
                 self.watcher.pid = 0
             if pid == self.successor:
                 self.successor = 0
-                self.sockets.forget_steering()
-                os.close(self.held)
-                self.held = -1
+                self.sockets.reset_steering()
+                os.close(self.successor_pipe)
+                self.successor_pipe = -1
                 logger.error("the new server (pid %d) has ended; this one goes on", pid)
                 if not self.stop_level:
                     self._notify_ready()
             for process in self.workers:
                 if process.pid == pid:
-                    self._hear(process)  # its last words
-                    if process.channel in self.readers:
-                        self._forget(process.channel)
+                    self._read_worker(process)  # its last words
+                    if process.channel in self.callbacks:
+                        self._unwatch(process.channel)
                     self.workers.on_exit(process, status, now)
 
     def _on_ready(self) -> None:
         self.is_ready = True
         count = self.workers.count
-        facts = [*self.workers.facts, f"{count} worker{'s' if count > 1 else ''}", f"pid {os.getpid()}"]
+        facts = [*self.workers.ready_facts, f"{count} worker{'s' if count > 1 else ''}", f"pid {os.getpid()}"]
         logger.info(
             "Ianus %s serves %s on %s; %s", __version__, facts[0], ", ".join(self.addresses), ", ".join(facts[1:])
         )
         log_restrictions(self.sockets.listeners())
         self._notify_ready()
-        self.workers.plan.hooks.call("when_ready", self.info())
+        self.workers.generation.hooks.call("when_ready", self.info())
 
     def _notify_ready(self) -> None:
         notify(f"READY=1\nMAINPID={os.getpid()}")
 
     def _on_predecessor_gone(self) -> None:
-        self._forget(self.predecessor)
-        os.close(self.predecessor)
-        self.predecessor = -1
-        self.sockets.forget_steering()
-        self.workers.keep_sockets()  # It may have had more workers.
+        self._unwatch(self.predecessor_pipe)
+        os.close(self.predecessor_pipe)
+        self.predecessor_pipe = -1
+        self.sockets.reset_steering()
+        self.workers.close_unused_sockets()  # It may have had more workers.
         logger.info("the server before this one has ended")
         if self.pid_file is not None:
             try:
-                self.pid_file.move(self.workers.plan.settings.pid_file)
+                self.pid_file.move(self.workers.generation.settings.pid_file)
             except OSError as error:
                 logger.error("the pid file stays %s: %s", self.pid_file.path, error)
 
     def _on_caller_gone(self) -> None:
-        self._forget(self.lifeline)
+        self._unwatch(self.lifeline)
         self._stop(StopLevel.GRACEFUL, time.monotonic())
 
     def _on_change(self) -> None:
@@ -247,7 +247,7 @@ class Supervisor:
             changes = self.watcher.read()
         except StartupError as error:
             logger.error("%s", error.message)
-            self._forget(self.watcher.fd)
+            self._unwatch(self.watcher.fd)
             return
         for text in changes:
             logger.info("changed: %s", text)
@@ -257,14 +257,14 @@ class Supervisor:
             except OSError as error:
                 logger.error("cannot reload, the next change tries again: %s", error)
                 return
-            self.workers.renew()
+            self.workers.reload_application()
 
-    def _succeeds(self) -> bool:
-        return self.predecessor >= 0
+    def _has_predecessor(self) -> bool:
+        return self.predecessor_pipe >= 0
 
     def _shares_sockets(self) -> bool:
         """Whether there is another server, on the same ones."""
-        return self._succeeds() or bool(self.successor)
+        return self._has_predecessor() or bool(self.successor)
 
     # --- What signals ask for ---
 
@@ -293,26 +293,26 @@ class Supervisor:
         elif number == signal.SIGWINCH and not self.terminal:
             # A terminal sends it whenever its window changes.
             logger.info("the workers leave; HUP brings others")
-            self.workers.wind_down(now)
+            self.workers.scale_to_zero(now)
 
     def _stop(self, level: StopLevel, now: float) -> None:
         if level <= self.stop_level:
             return
         first, self.stop_level = not self.stop_level, level
         if first:
-            if not self.code:
+            if not self.exit_code:
                 logger.info("stopping")
-            if self._succeeds():
+            if self._has_predecessor():
                 notify(f"MAINPID={os.getppid()}")  # It goes on, as before us.
             elif not self.successor:
                 notify("STOPPING=1")
             # Before the workers, which take what waits and close theirs: from then on clients are refused.
-            self.sockets.close(leave_files=self._shares_sockets())
+            self.sockets.close(keep_files=self._shares_sockets())
         if level == StopLevel.GRACEFUL:
             self.workers.stop(now, successor=self._shares_sockets())
         else:
             # Without TERM before: who has nothing to finish would be at its end, and deaf, when this comes.
-            self.workers.hurry(signal.SIGQUIT if level == StopLevel.QUICK else signal.SIGKILL, now)
+            self.workers.stop_now(signal.SIGQUIT if level == StopLevel.QUICK else signal.SIGKILL, now)
 
     def _on_hangup(self, now: float) -> None:
         if self.terminal and not os.isatty(0):
@@ -326,176 +326,178 @@ class Supervisor:
     def _reload(self) -> None:
         try:
             os.chdir(self.directory)  # It may be a link that leads elsewhere now.
-            before = self.workers.plan
+            before = self.workers.generation
             app, settings = before.app, before.settings
             if self.reader is not None:
                 app, settings = self.reader.read()[:2]
             settings = resolve_paths(settings)
             settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
-                settings = impatient(settings)
+                settings = with_short_shutdown(settings)
             if settings.preload:
                 become_subreaper()
-            plan = _plan(app, settings)
-            self.sockets.require(settings)
-            self._give_files(plan)
-            self._change_log(settings)
+            generation = _first_generation(app, settings)
+            self.sockets.open_missing(settings)
+            self._set_file_owners(generation)
+            self._replace_log(settings)
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("the settings cannot be used, everything stays as it was: %s", message)
-            self.workers.keep_sockets()
+            self.workers.close_unused_sockets()
             return
         if settings.umask is not None:
             os.umask(settings.umask)
         logger.info("settings and application are loaded anew")
         self.addresses = tuple(self.sockets.addresses(settings))
-        plan.hooks.call("on_reload", self.info())
-        self.workers.change(plan)
+        generation.hooks.call("on_reload", self.info())
+        self.workers.start_generation(generation)
 
-    def _change_log(self, settings: Settings) -> None:
+    def _replace_log(self, settings: Settings) -> None:
         """Raises StartupError; then the log is the old one."""
         assert self.log is not None
         self.log.close()
         try:
             self.log = _open_log(settings)
         except StartupError:
-            self.log = _open_log(self.workers.plan.settings)
+            self.log = _open_log(self.workers.generation.settings)
             raise
 
     def _reopen_logs(self) -> None:
         assert self.log is not None
         try:
-            self._give_files(self.workers.plan)
+            self._set_file_owners(self.workers.generation)
         except StartupError as error:
             logger.error("cannot prepare the files of the workers: %s", error)
         try:
             self.log.file.reopen()
         except OSError as error:
             logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
-        self.workers.tell(signal.SIGUSR1)
+        self.workers.send_signal(signal.SIGUSR1)
 
     def _upgrade(self) -> None:
-        if self.successor or self._succeeds() or self.reader is None:
+        if self.successor or self._has_predecessor() or self.reader is None:
             why = "the settings come from a program" if self.reader is None else "two servers run already"
             logger.warning("USR2 changes nothing: %s", why)
             return
-        self.workers.plan.hooks.call("pre_exec", self.info())
+        self.workers.generation.hooks.call("pre_exec", self.info())
         try:
             os.chdir(self.directory)
-            alive, held = os.pipe()
+            alive_pipe, successor_pipe = os.pipe()
             try:
-                self.successor = fork(partial(upgrade.start_anew, self.sockets, alive, self.reader.environment()))
+                self.successor = fork(
+                    partial(upgrade.exec_new_server, self.sockets, alive_pipe, self.reader.environment())
+                )
             except OSError:
-                os.close(alive)
-                os.close(held)
+                os.close(alive_pipe)
+                os.close(successor_pipe)
                 raise
         except OSError as error:
             logger.error("another server cannot be started: %s", error)
             return
-        os.close(alive)
-        self.held = held
+        os.close(alive_pipe)
+        self.successor_pipe = successor_pipe
         logger.info("another server was started (pid %d); TERM ends this one", self.successor)
 
-    def _give_files(self, plan: Plan) -> None:
+    def _set_file_owners(self, generation: Generation) -> None:
         """Workers reopen the log files, and connect to nothing, as --user. Raises StartupError."""
-        if plan.identity is None:
+        if generation.identity is None:
             return
-        settings = plan.settings
+        settings = generation.settings
         logs = {"--error-logfile": settings.error_logfile}
         if settings.access_log:
             logs["--access-logfile"] = settings.access_logfile
         for name, path in logs.items():
             if path != "-":
-                give_log(plan.identity, path, name)
+                give_log(generation.identity, path, name)
         for listener in self.sockets.listeners():
-            listener.give(*plan.identity[:2])
+            listener.give(*generation.identity[:2])
 
     # --- Processes ---
 
-    def _launch(self, plan: Plan, slot: int, now: float) -> Process | None:
+    def _spawn_worker(self, generation: Generation, slot: int, now: float) -> WorkerProcess | None:
         template = None
-        if plan.settings.preload:
-            template = self.templates.loaded(plan, self._settings(plan), self.info(), now)
+        if generation.settings.preload:
+            template = self.templates.get_loaded(generation, self._worker_settings(generation), self.info(), now)
             if template is None:
                 return None
-        listeners = self.sockets.of(slot, plan.settings)
+        listeners = self.sockets.for_slot(slot, generation.settings)
         with contextlib.ExitStack() as opened:  # all of it, or nothing where the system has no more
-            board = Board()
-            opened.callback(board.close)
-            heard, said = _pipe(opened)
-            lifeline, held = _pipe(opened)
+            scoreboard = Scoreboard()
+            opened.callback(scoreboard.close)
+            status_reader, status_writer = _pipe(opened)
+            lifeline_reader, lifeline_writer = _pipe(opened)
             opened.pop_all()
-        os.set_blocking(heard, False)
-        process = Process(plan, slot, board, held, heard, now)
+        os.set_blocking(status_reader, False)
+        process = WorkerProcess(generation, slot, scoreboard, lifeline_writer, status_reader, now)
         spec = WorkerSpec(
-            plan.app,
-            self._settings(plan),
+            generation.app,
+            self._worker_settings(generation),
             listeners,
-            SupervisorLink(slot, board, lifeline, said),
-            plan.identity,
-            plan.hooks,
+            SupervisorLink(slot, scoreboard, lifeline_reader, status_writer),
+            generation.identity,
+            generation.hooks,
             self.info(),
             process.info,
         )
-        plan.hooks.call("pre_fork", self.info(), process.info())
+        generation.hooks.call("pre_fork", self.info(), process.info())
         try:
             if template is not None:
                 process.pid = template.fork(
-                    slot, [board.fd, lifeline, said, *(each.sock.fileno() for each in listeners)]
+                    slot, [scoreboard.fd, lifeline_reader, status_writer, *(each.sock.fileno() for each in listeners)]
                 )
             else:
-                process.pid = fork(partial(self.entry.serve, spec), partial(self._become, process, listeners))
+                process.pid = fork(partial(self.entry.serve, spec), partial(self._become_worker, process, listeners))
         except OSError:
             process.close()
             raise
         else:
-            self._watch(heard, partial(self._hear, process))
+            self._watch(status_reader, partial(self._read_worker, process))
             return process
         finally:
             if process.pid != os.getpid():
-                os.close(lifeline)
-                os.close(said)
+                os.close(lifeline_reader)
+                os.close(status_writer)
 
-    def _settings(self, plan: Plan) -> Settings:
+    def _worker_settings(self, generation: Generation) -> Settings:
         """Those that a worker is given: as configured, but for the number of workers."""
-        return replace(plan.settings, workers=self.workers.count_with(plan))
+        return replace(generation.settings, workers=self.workers.count_after(generation))
 
     def _prune_templates(self) -> None:
-        """Those go that have ended, and those of plans that nobody is started with any more."""
-        plans = (self.workers.plan, self.workers.candidate) if not self.stop_level else ()
-        self.templates.keep({plan.number for plan in plans if plan is not None})
+        """Those go that have ended, and those of generations that nobody is started with any more."""
+        generations = (self.workers.generation, self.workers.pending_generation) if not self.stop_level else ()
+        self.templates.keep({generation.number for generation in generations if generation is not None})
 
-    def _become(self, process: Process, listeners: Container[object]) -> None:
+    def _become_worker(self, process: WorkerProcess, listeners: Container[object]) -> None:
         """In a worker: makes it one."""
         process.pid = os.getpid()
         for fd in (process.lifeline, process.channel):
             os.close(fd)
-        self._leave(listeners)
+        self._close_all_in_child(listeners)
 
-    def _leave_to_watch(self) -> None:
+    def _become_watcher(self) -> None:
         """In the process that watches files."""
-        name_process(self.workers.plan.settings, "watcher")
-        self._leave()
+        name_process(self.workers.generation.settings, "watcher")
+        self._close_all_in_child()
 
-    def _leave(self, but: Container[object] = ()) -> None:
+    def _close_all_in_child(self, except_for: Container[object] = ()) -> None:
         """In a new process: lets go of all that is the supervisor's and other workers', but for these listeners."""
-        self._leave_files(but)
+        self._close_files_in_child(except_for)
         if self.log is not None:
             self.log.close()
 
-    def _leave_files(self, but: Container[object] = ()) -> None:
+    def _close_files_in_child(self, except_for: Container[object] = ()) -> None:
         """Closes, in a forked process, the files of the supervisor but for its log."""
         for listener in self.sockets.listeners():
-            if listener not in but:
+            if listener not in except_for:
                 listener.close()
         for each in self.workers:
             each.close()
-        for fd in (self.woken, self.waking):
+        for fd in (self.wakeup_reader, self.wakeup_writer):
             os.close(fd)
-        self.templates.leave()
+        self.templates.close_in_child()
         if self.watcher is not None:
-            self.watcher.leave()
-        for fd in (self.predecessor, self.held, self.lifeline):
+            self.watcher.close_in_child()
+        for fd in (self.predecessor_pipe, self.successor_pipe, self.lifeline):
             if fd >= 0:
                 os.close(fd)
 
@@ -503,7 +505,7 @@ class Supervisor:
         self._prune_templates()
         if self.watcher is not None:
             self.watcher.close()
-        self.sockets.close(leave_files=self._shares_sockets())
+        self.sockets.close(keep_files=self._shares_sockets())
         if self.pid_file is not None:
             self.pid_file.remove()
         if self.log is not None:
@@ -533,7 +535,7 @@ def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
     return ends
 
 
-def _plan(app: str, settings: Settings) -> Plan:
+def _first_generation(app: str, settings: Settings) -> Generation:
     """The first one; the number of others does not matter. Raises StartupError."""
     count = settings.workers
     if count == "auto":
@@ -542,7 +544,7 @@ def _plan(app: str, settings: Settings) -> Plan:
         count = cpus()
     check_supervisor(settings, count)
     hooks = Hooks.load(settings.hooks, settings.app_dir)
-    return Plan(1, app, settings, count, hooks, resolve(settings.user, settings.group))
+    return Generation(1, app, settings, count, hooks, resolve(settings.user, settings.group))
 
 
 def _logical_directory() -> str:

@@ -27,14 +27,14 @@ from ianus.telemetry.formatters import escape
 from ianus.telemetry.logger import logger
 
 Loaded = TypeVar("Loaded")
-Work = Callable[[Loaded, int, list[int]], int]
+RunWorker = Callable[[Loaded, int, list[int]], int]
 
 
 # Seconds in which a fork is answered, unless something has stopped the template.
-PATIENCE = 10.0
+FORK_TIMEOUT_SECONDS = 10.0
 
 # The most that a request has, more than the system passes on at once.
-MOST_DESCRIPTORS = 256
+MAX_DESCRIPTORS = 256
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -55,30 +55,30 @@ def become_subreaper() -> None:
 class Template:
     """The process, as the supervisor sees it.
 
-    leave: called in it first; lets go of all that is the supervisor's.
+    close_supervisor_files: called in it first; lets go of all that is the supervisor's.
     load: called next, for what workers need. A StartupError ends the process with its code.
-    work: called in each worker with that, its slot and its descriptors; returns its exit code.
+    run_worker: called in each worker with that, its slot and its descriptors; returns its exit code.
     report: called with that error, to write it; without it, that goes to standard error.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
     """
 
     def __init__(
         self,
-        leave: Callable[[], None],
+        close_supervisor_files: Callable[[], None],
         load: Callable[[], Loaded],
-        work: Work[Loaded],
+        run_worker: RunWorker[Loaded],
         report: Callable[[StartupError], None] | None = None,
     ) -> None:
         """In the process, and in workers, it raises Forked."""
         self._socket, requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(FORK_TIMEOUT_SECONDS)
         self.fd = self._socket.fileno()
 
-        def leave_all() -> None:
-            leave()
-            self.leave()
+        def close_inherited() -> None:
+            close_supervisor_files()
+            self.close_in_child()
 
-        self.pid = fork(partial(_run, requests, load, work, report or _print), leave_all)
+        self.pid = fork(partial(_run, requests, load, run_worker, report or _print), close_inherited)
         requests.close()
 
     def read(self) -> bool:
@@ -114,7 +114,7 @@ class Template:
             raise OSError(answer or "the process has ended")
         return int(answer)
 
-    def leave(self) -> None:
+    def close_in_child(self) -> None:
         """In a process that was forked since: lets go of the socket."""
         self._socket.close()
 
@@ -133,7 +133,7 @@ class Template:
 def _run(
     requests: socket.socket,
     load: Callable[[], Loaded],
-    work: Work[Loaded],
+    run_worker: RunWorker[Loaded],
     report: Callable[[StartupError], None],
 ) -> int:
     """Forks workers as long as there is a supervisor. Returns in workers only, their exit code."""
@@ -143,7 +143,7 @@ def _run(
         loaded = load()
     except StartupError as error:
         report(error)
-        _end(error.exit_code)
+        _exit(error.exit_code)
     gc.collect()
     gc.freeze()  # A worker that collects garbage would copy the pages that all share.
     _send(requests, f"loaded {_threads()}")
@@ -152,7 +152,7 @@ def _run(
         answer = _fork_orphan()
         if not answer:
             requests.close()
-            return work(loaded, slot, fds)
+            return run_worker(loaded, slot, fds)
         for fd in fds:
             os.close(fd)
         _send(requests, answer)
@@ -162,7 +162,7 @@ def _print(error: StartupError) -> None:
     sys.stderr.write(error.report())
 
 
-def _end(code: int) -> NoReturn:
+def _exit(code: int) -> NoReturn:
     """Ends the template, without waiting for threads of the application or doing what it wants done at the end."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -177,11 +177,11 @@ def _send(requests: socket.socket, text: str) -> None:
 def _receive(requests: socket.socket) -> tuple[int, list[int]]:
     """Slot and descriptors of the worker that is wanted next."""
     try:
-        slot, fds, _, _ = socket.recv_fds(requests, 64, MOST_DESCRIPTORS)
+        slot, fds, _, _ = socket.recv_fds(requests, 64, MAX_DESCRIPTORS)
     except ConnectionError:
         slot = b""
     if not slot:
-        _end(0)
+        _exit(0)
     for fd in fds:
         os.set_inheritable(fd, False)  # recv_fds() of CPython 3.11 does not heed MSG_CMSG_CLOEXEC.
     return int(slot), fds

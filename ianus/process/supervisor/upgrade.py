@@ -8,7 +8,7 @@ import os
 import sys
 from typing import NamedTuple
 
-from ianus.process.supervisor.sockets import Handed, Sockets
+from ianus.process.supervisor.sockets import InheritedFds, Sockets
 from ianus.telemetry.logger import logger
 
 VARIABLE = "IANUS_HANDOVER"
@@ -17,11 +17,11 @@ VARIABLE = "IANUS_HANDOVER"
 class Handover(NamedTuple):
     """What a server gets from the one before it. alive: readable once that has ended."""
 
-    sockets: Handed
-    alive: int
+    inherited_fds: InheritedFds
+    predecessor_pipe: int
 
 
-def take_over() -> Handover | None:
+def receive_handover() -> Handover | None:
     """What this process was given, if it was; once."""
     text = os.environ.pop(VARIABLE, "")
     if not text:
@@ -33,15 +33,15 @@ def take_over() -> Handover | None:
     return Handover(given["sockets"], given["alive"])
 
 
-def start_anew(sockets: Sockets, alive: int, environ: dict[str, str]) -> int:
+def exec_new_server(sockets: Sockets, alive_pipe: int, environ: dict[str, str]) -> int:
     """Becomes another server, with this environment: does not return unless that fails.
 
     alive: the end of a pipe that it is to have.
     """
     import json
 
-    environ |= {VARIABLE: json.dumps({"sockets": sockets.handed(), "alive": alive})}
-    for fd in (alive, *(listener.sock.fileno() for listener in sockets.listeners())):
+    environ |= {VARIABLE: json.dumps({"sockets": sockets.fds_to_hand_over(), "alive": alive_pipe})}
+    for fd in (alive_pipe, *(listener.sock.fileno() for listener in sockets.listeners())):
         os.set_inheritable(fd, True)
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)

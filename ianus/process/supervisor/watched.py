@@ -68,7 +68,7 @@ class Watched:
                     if entry.is_dir():
                         if self._is_searched(entry.path):
                             below.append(entry.path)
-                    elif self.counts(entry.path):
+                    elif self.matches(entry.path):
                         files.add(entry.path)
                         if entry.is_symlink() and (target := _identity(entry.path)) is not None:
                             tree.links[entry.path] = target
@@ -83,7 +83,7 @@ class Watched:
             or any(fnmatch(name, pattern) for name in names for pattern in self.exclude)
         )
 
-    def counts(self, path: str) -> bool:
+    def matches(self, path: str) -> bool:
         """Whether a change of `path` matters."""
         parts, names = self._names(path)
         if any(part.startswith(".") or part in IGNORED for part in parts[:-1]):

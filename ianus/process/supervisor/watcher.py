@@ -23,10 +23,10 @@ from ianus.telemetry.formatters import escape
 from ianus.telemetry.logger import logger
 
 # Seconds that requests in flight get: a developer waits for the next start.
-GRACE = 1.0
+MAX_SHUTDOWN_SECONDS = 1.0
 
 # Seconds between two looks at what has changed; and when all files are looked at each time.
-STEP = 0.05
+STEP_SECONDS = 0.05
 POLL_SECONDS = 0.3
 
 
@@ -42,9 +42,9 @@ def prepare(settings: Settings) -> "Watched":
     return Watched(directories, settings.reload_include, settings.reload_exclude)
 
 
-def impatient(settings: Settings) -> Settings:
+def with_short_shutdown(settings: Settings) -> Settings:
     """The settings of workers that are replaced whenever a file is saved, and in which somebody may be debugging."""
-    grace = min(settings.timeout_graceful_shutdown or GRACE, GRACE)
+    grace = min(settings.timeout_graceful_shutdown or MAX_SHUTDOWN_SECONDS, MAX_SHUTDOWN_SECONDS)
     return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
 
 
@@ -54,24 +54,24 @@ def impatient(settings: Settings) -> Settings:
 class Watcher:
     """The process, which watches when this object is there. Raises StartupError where that cannot be.
 
-    leave: called in it first; lets go of all that is the supervisor's.
+    close_supervisor_files: called in it first; lets go of all that is the supervisor's.
     fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
     is_polling: it looks at all files periodically, since the system does not report changes.
     """
 
-    def __init__(self, watched: Watched, delay: float, leave: Callable[[], None]) -> None:
+    def __init__(self, watched: Watched, delay: float, close_supervisor_files: Callable[[], None]) -> None:
         """delay: seconds without a change until the ones before it are told. In the process it raises Forked."""
-        self.fd, told = os.pipe()
-        self._rest = b""
+        self.fd, report_fd = os.pipe()
+        self._partial_line = b""
         self._is_open = True
         self.is_polling = False
 
-        def leave_all() -> None:
-            leave()
-            self.leave()
+        def close_inherited() -> None:
+            close_supervisor_files()
+            self.close_in_child()
 
-        self.pid = fork(partial(_run, watched, delay, told, os.getpid()), leave_all)
-        os.close(told)
+        self.pid = fork(partial(_run, watched, delay, report_fd, os.getpid()), close_inherited)
+        os.close(report_fd)
         try:
             # What is changed from here on is noticed: nothing of the application has been loaded yet.
             self.read()
@@ -85,7 +85,7 @@ class Watcher:
         Raises StartupError when nothing is watched any more.
         """
         data = os.read(self.fd, 65536)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
         reports = [line.decode().partition(" ") for line in lines]
         for kind, _, text in reports:
             if kind == "polling":
@@ -105,7 +105,7 @@ class Watcher:
             raise StartupError("The files are not watched any more: the process that did it was killed.")
         return [text for kind, _, text in reports if kind == "changed"]
 
-    def leave(self) -> None:
+    def close_in_child(self) -> None:
         """In a process that was forked since: lets go of the pipe."""
         if self._is_open:
             self._is_open = False
@@ -114,7 +114,7 @@ class Watcher:
     def close(self) -> None:
         """Ends the process. May be called twice."""
         if self._is_open:
-            self.leave()
+            self.close_in_child()
             if self.pid:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
@@ -127,26 +127,26 @@ def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
     """Watches as long as the supervisor, a pid, is there. Returns the exit code."""
     ignore_stop_signals()
     try:
-        is_told = False
+        is_ready = False
 
         def report_polling(error: Exception) -> None:
-            os.write(pipe, f"polling {_told(error)}\n".encode())
+            os.write(pipe, f"polling {_describe_error(error)}\n".encode())
 
-        for changed in settled(_watch(watched, report_polling), delay, time.monotonic):
+        for changed in debounced(_watch(watched, report_polling), delay, time.monotonic):
             if os.getppid() != supervisor:
                 break
-            if not is_told:
-                is_told = bool(os.write(pipe, b"watching\n"))
+            if not is_ready:
+                is_ready = bool(os.write(pipe, b"watching\n"))
             if changed:
-                os.write(pipe, f"changed {shown(changed)}\n".encode())
+                os.write(pipe, f"changed {describe(changed)}\n".encode())
     except BrokenPipeError:
         pass  # The supervisor wants to know no more.
     except Exception as error:  # OSError: of the system's limit on watches, for example.
-        os.write(pipe, f"failed {_told(error)}\n".encode())
+        os.write(pipe, f"failed {_describe_error(error)}\n".encode())
     return 0
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return escape(str(error) if isinstance(error, OSError) else one_line(error))
 
 
@@ -166,11 +166,11 @@ def _watch(watched: Watched, report_polling: Callable[[Exception], None]) -> Ite
     roots = dict(tree.roots)
     while True:
         if not tree.directories:
-            time.sleep(STEP)
+            time.sleep(STEP_SECONDS)
             yield set()
         try:
             for several in _events(watch, tree, polls=polls):
-                yield changed | {path for _, path in several if watched.counts(path)}
+                yield changed | {path for _, path in several if watched.matches(path)}
                 changed = set()
                 touched = {path for change, path in several if change != Change.modified}
                 # A new directory may have the number of the one that it replaces.
@@ -195,7 +195,7 @@ def _watch(watched: Watched, report_polling: Callable[[Exception], None]) -> Ite
 def _events(
     watch: Callable[..., Iterator[set[tuple[Any, str]]]], tree: Tree, *, polls: bool
 ) -> Iterator[set[tuple[Any, str]]]:
-    milliseconds = int(STEP * 1000)
+    milliseconds = int(STEP_SECONDS * 1000)
     if not tree.directories:
         return iter(())
     return watch(
@@ -210,7 +210,7 @@ def _events(
     )
 
 
-def settled(changes: Iterable[set[str]], delay: float, clock: Callable[[], float]) -> Iterator[set[str]]:
+def debounced(changes: Iterable[set[str]], delay: float, clock: Callable[[], float]) -> Iterator[set[str]]:
     """As `changes`, but those that follow each other within `delay` seconds of the clock come together, after them."""
     changed: set[str] = set()
     last = 0.0
@@ -226,7 +226,7 @@ def settled(changes: Iterable[set[str]], delay: float, clock: Callable[[], float
             yield set()
 
 
-def shown(changed: set[str]) -> str:
+def describe(changed: set[str]) -> str:
     """Names for people: `main.py, views.py, urls.py and 2 more`."""
     names = sorted(map(_relative, changed))
     return escape(", ".join(names[:3])) + (f" and {len(names) - 3} more" if names[3:] else "")

@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator
 
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
-from ianus.process.supervisor.slot import ABORTING, QUICK, Plan, Process, Slot, Stage
+from ianus.process.supervisor.slot import ABORT_SECONDS, QUIT_SECONDS, Generation, Slot, Stage, WorkerProcess
 from ianus.process.supervisor.sockets import Sockets
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 
 # Seconds from one look at the memory of workers to the next.
-MEMORY_PERIOD = 5.0
+MEMORY_CHECK_SECONDS = 5.0
 
 # Seconds that connections get to arrive at a slot that is to go, from the moment when new ones go to others.
-SPARED = 1.0
+SLOT_RETIRE_DELAY_SECONDS = 1.0
 
 # A start may take so many times as long as the longest one that succeeded.
 START_FACTOR = 3.0
@@ -33,84 +33,87 @@ START_FACTOR = 3.0
 OVERTAKE_SECONDS = 1.0
 
 # Seconds in which workers that lack threads are logged once.
-REFUSED_SECONDS = 60.0
+REFUSAL_LOG_SECONDS = 60.0
 
 # Seconds that a step may come late at most for hearts to be judged.
-LATE = 1.0
+MAX_STEP_DELAY_SECONDS = 1.0
 
 # A worker that ends within so many seconds is likely to do so again.
-SOON = 5.0
+EARLY_EXIT_SECONDS = 5.0
 
 # Exit codes of who was stopped before it could handle that; who does it to all processes stops the supervisor, too.
-TOLD_TO_END = (-signal.SIGTERM, -signal.SIGQUIT)
+EXTERNAL_STOP_CODES = (-signal.SIGTERM, -signal.SIGQUIT)
 
 PAGE_SIZE = os.sysconf("SC_PAGESIZE")
 
-# Starts a worker: Launch(plan, slot, now); None where that has to wait. Raises OSError and StartupError.
-Launch = Callable[[Plan, int, float], Process | None]
+# Starts a worker: SpawnWorker(generation, slot, now); None where that has to wait. Raises OSError and StartupError.
+SpawnWorker = Callable[[Generation, int, float], WorkerProcess | None]
 
 
 class Workers:
     """All of them.
 
-    plan: what is known to start; candidate: what is tried. count: of slots that are to be served; at first the plan's.
+    generation: what is known to start; pending_generation: what is tried.
+    count: of slots that are to be served; at first the generation's.
     failed: before all have started for the first time one has ended, or the template has.
     """
 
-    def __init__(self, plan: Plan, sockets: Sockets, launch: Launch, server: Callable[[], ServerInfo]) -> None:
-        self.plan = plan
-        self.candidate: Plan | None = None
-        self.count = plan.workers
+    def __init__(
+        self, generation: Generation, sockets: Sockets, spawn: SpawnWorker, server: Callable[[], ServerInfo]
+    ) -> None:
+        self.generation = generation
+        self.pending_generation: Generation | None = None
+        self.count = generation.workers
         self.failed = False
         self.has_started = False
-        self.facts: list[str] = []  # what the last one that became ready has said of itself
-        self._numbers = plan.number  # of plans so far
+        self.ready_facts: list[str] = []  # what the last one that became ready has said of itself
+        self._last_number = generation.number  # of generations so far
         self._sockets = sockets
-        self._launch = launch
+        self._spawn = spawn
         self._server = server
         self._slots: list[Slot] = []
-        self._spared: dict[int, float] = {}  # slots that are to go, and until when they serve; 0 for no more
-        self._recycling: deque[Process] = deque()
-        self._is_wound_down = False
+        self._retire_at: dict[int, float] = {}  # slots that are to go, and until when they serve; 0 for no more
+        self._recycle_queue: deque[WorkerProcess] = deque()
+        self._is_scaled_to_zero = False
         self._is_stopping = False
-        self._memory_look = 0.0
-        self._planned = 0.0  # when the next step was due
+        self._next_memory_check = 0.0
+        self._next_step_at = 0.0  # when the next step was due
         self._longest_start = 0.0  # seconds that a worker took to become ready
-        self._refused_at = -REFUSED_SECONDS  # when that was logged last
+        self._refusal_logged_at = -REFUSAL_LOG_SECONDS  # when that was logged last
 
     # --- What there should be ---
 
-    def change(self, plan: Plan) -> None:
-        """Replaces all by workers with this plan, whose number does not matter, once one of them has started."""
-        self._numbers += 1
-        self.candidate = plan._replace(number=self._numbers)
-        self.failed = self._is_wound_down = False
+    def start_generation(self, generation: Generation) -> None:
+        """Replaces all by workers with this generation, whose number does not matter, once one of them has started."""
+        self._last_number += 1
+        self.pending_generation = generation._replace(number=self._last_number)
+        self.failed = self._is_scaled_to_zero = False
         for slot in self._slots:
             slot.not_before = 0.0
         if not self.has_started or not any(self._serving()):
-            self._accept(self.candidate)
+            self._activate(self.pending_generation)
 
-    def renew(self) -> None:
+    def reload_application(self) -> None:
         """The same with what was configured last: the application has changed."""
-        self.change(self.candidate or self.plan._replace(workers=self.count))
+        self.start_generation(self.pending_generation or self.generation._replace(workers=self.count))
 
-    def count_with(self, plan: Plan) -> int:
-        """How many workers there will be once this plan is what counts."""
-        return self.count if plan == self.plan else plan.workers
+    def count_after(self, generation: Generation) -> int:
+        """How many workers there will be once this generation is what counts."""
+        return self.count if generation == self.generation else generation.workers
 
     def resize(self, by: int) -> None:
         """TTIN and TTOU: one slot more, or one less; the last one stays."""
-        before = 0 if self._is_wound_down else self.count
+        before = 0 if self._is_scaled_to_zero else self.count
         if before + by < 1:
             logger.info("workers: %d, there can be no fewer", before)
             return
-        self._is_wound_down = False
+        self._is_scaled_to_zero = False
         logger.info("workers: %d, before: %d", before + by, before)
         self._set_count(before + by, before)
 
-    def wind_down(self, now: float) -> None:
+    def scale_to_zero(self, now: float) -> None:
         """WINCH: everybody leaves, and the sockets stay open for others."""
-        self._is_wound_down = True
+        self._is_scaled_to_zero = True
         for slot in self._slots:
             for process in slot.retire():
                 process.stop(now, successor=True)
@@ -119,32 +122,32 @@ class Workers:
         """Everybody finishes what he does. successor: another server has the sockets."""
         self._is_stopping = True
         for process in self:
-            if process.stage is not Stage.LEAVING or not successor:
+            if process.stage is not Stage.STOPPING or not successor:
                 process.stop(now, successor=successor)
 
-    def hurry(self, number: signal.Signals, now: float) -> None:
+    def stop_now(self, number: signal.Signals, now: float) -> None:
         """Everybody leaves without waiting: QUIT, and then KILL."""
         self._is_stopping = True
         for process in self:
             if process.stage is Stage.STARTING:
-                process.in_order.add(-number)
-            process.stage = Stage.LEAVING
-            process.ask(number, now, QUICK)
+                process.expected_exit_codes.add(-number)
+            process.stage = Stage.STOPPING
+            process.send_stop_signal(number, now, QUIT_SECONDS)
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Sends a signal that ends nobody."""
         for process in self:
             if process.stage is Stage.STARTING:
-                process.untold.append(number)
+                process.deferred_signals.append(number)
             else:
-                process.tell(number)
+                process.send_signal(number)
 
-    def __iter__(self) -> Iterator[Process]:
+    def __iter__(self) -> Iterator[WorkerProcess]:
         return iter([process for slot in self._slots for process in slot.processes()])
 
     # --- What has happened ---
 
-    def on_line(self, process: Process, line: str, now: float) -> None:
+    def on_line(self, process: WorkerProcess, line: str, now: float) -> None:
         """What a worker says of itself (launch.py)."""
         what, _, more = line.partition("\t")
         if what == "ready" and process.stage is Stage.STARTING:
@@ -153,224 +156,228 @@ class Workers:
             self._recycle(process, more)
         elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
             # It was asked by another process, which may have signalled all processes of the group. Then the signal to
-            # this one is on its way, and no worker is started (_fill).
-            self._slots[process.slot].leave(now)
+            # this one is on its way, and no worker is started (_fill_slots).
+            self._slots[process.slot].on_external_stop(now)
         elif what == "starting" and process.stage is Stage.STARTING:
-            process.start_within(_seconds(more), now)
+            process.limit_start(_parse_seconds(more), now)
         elif what == "refused":
             self._on_refused(process, more, now)
         elif what == "closing":
             process.on_closing(now)
         elif what == "exiting":
-            process.on_exiting(now, _seconds(more))
+            process.on_exiting(now, _parse_seconds(more))
         elif what == "stuck" and process.stage is not Stage.STARTING:
             self._abort(process, more, now)
 
-    def _on_ready(self, process: Process, facts: list[str], now: float) -> None:
-        self.facts = facts
+    def _on_ready(self, process: WorkerProcess, facts: list[str], now: float) -> None:
+        self.ready_facts = facts
         slot = self._slots[process.slot]
         before = slot.promote()
-        self._longest_start = max(self._longest_start, now - process.started)
-        process.heard = now
-        for number in process.untold:
-            process.tell(number)
-        if process.plan.number > self.plan.number:
-            self._accept(process.plan)
+        self._longest_start = max(self._longest_start, now - process.started_at)
+        process.last_seen_at = now
+        for number in process.deferred_signals:
+            process.send_signal(number)
+        if process.generation.number > self.generation.number:
+            self._activate(process.generation)
         if self.has_started:
             logger.info("%s serves%s", process, f" in place of pid {before.pid}" if before is not None else "")
         if before is not None:
             before.stop(now, successor=True)
-        settings = process.plan.settings
+        settings = process.generation.settings
         if settings.workers_lifetime or settings.workers_max_rss:
             import random  # 4 ms, which few starts need.
 
             if settings.workers_lifetime:
                 jitter = random.uniform(0, settings.workers_lifetime_jitter)
-                process.lives_until = now + settings.workers_lifetime + jitter
+                process.retire_at = now + settings.workers_lifetime + jitter
             if settings.workers_max_rss:
                 mebibytes = settings.workers_max_rss + random.randint(0, settings.workers_max_rss_jitter)
                 process.memory_limit = mebibytes << 20
 
-    def _on_refused(self, process: Process, why: str, now: float) -> None:
-        if now - self._refused_at >= REFUSED_SECONDS:
-            self._refused_at = now
+    def _on_refused(self, process: WorkerProcess, why: str, now: float) -> None:
+        if now - self._refusal_logged_at >= REFUSAL_LOG_SECONDS:
+            self._refusal_logged_at = now
             logger.critical("worker failed to start: %s: %s", process, why)
 
-    def on_exit(self, process: Process, status: int, now: float) -> None:
+    def on_exit(self, process: WorkerProcess, status: int, now: float) -> None:
         """A worker has ended. status: as of os.waitpid()."""
         slot = self._slots[process.slot]
         slot.remove(process)
         code = os.waitstatus_to_exitcode(status)
-        told = _how(code)
-        process.plan.hooks.call("child_exit", self._server(), process.info())
+        reason = _describe_exit(code)
+        process.generation.hooks.call("child_exit", self._server(), process.info())
         if process.stage is Stage.STARTING and not self._is_stopping:
-            self._on_failed_start(process, slot, code, told, now)
+            self._on_failed_start(process, slot, code, reason, now)
         elif process.stage is Stage.SERVING and not self._is_stopping:
             if process.is_aborted:
                 logger.error("%s is no more; another one takes its place", process)
             else:
-                logger.error("%s has ended by itself (%s); another one takes its place", process, told)
-            if now - process.started < SOON and not process.is_aborted:
-                slot.punish(now)
-        elif code not in process.in_order:
-            logger.warning("%s has ended (%s)", process, told)
+                logger.error("%s has ended by itself (%s); another one takes its place", process, reason)
+            if now - process.started_at < EARLY_EXIT_SECONDS and not process.is_aborted:
+                slot.delay_next_start(now)
+        elif code not in process.expected_exit_codes:
+            logger.warning("%s has ended (%s)", process, reason)
         else:
             logger.debug("%s has ended", process)
         if code < 0 or process.stage is Stage.SERVING:
-            self._explain(process)
-        if now - process.started >= SOON and process.stage is not Stage.STARTING:
+            self._log_last_activity(process)
+        if now - process.started_at >= EARLY_EXIT_SECONDS and process.stage is not Stage.STARTING:
             slot.failures = 0
-        self.keep_sockets()
+        self.close_unused_sockets()
         process.close()
 
-    def _on_failed_start(self, process: Process, slot: Slot, code: int, told: str, now: float) -> None:
-        if process.plan == self.candidate:
-            self._abandon(told)
+    def _on_failed_start(self, process: WorkerProcess, slot: Slot, code: int, reason: str, now: float) -> None:
+        if process.generation == self.pending_generation:
+            self._drop_pending_generation(reason)
             return
-        if process.plan.number < self.plan.number:
-            logger.warning("%s has ended while it was starting (%s); what was changed since is tried", process, told)
+        if process.generation.number < self.generation.number:
+            logger.warning("%s has ended while it was starting (%s); what was changed since is tried", process, reason)
             return
-        slot.punish(now)
-        if not self.has_started and code in TOLD_TO_END:
-            logger.warning("%s was told to end while it was starting (%s)", process, told)
+        slot.delay_next_start(now)
+        if not self.has_started and code in EXTERNAL_STOP_CODES:
+            logger.warning("%s was told to end while it was starting (%s)", process, reason)
         elif not self.has_started:
             if code != StartupError.exit_code:  # else it has told why
-                logger.error("%s has ended while it was starting (%s)", process, told)
-            self._fail()
+                logger.error("%s has ended while it was starting (%s)", process, reason)
+            self._fail_start()
         else:
             pause = slot.not_before - now
-            logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, told, pause)
+            logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, reason, pause)
 
-    def reject(self, number: int, code: int, now: float) -> None:
-        """What is to be forked for a plan could not be loaded."""
-        if self.candidate is not None and self.candidate.number == number:
-            self._abandon(_how(code))
-        elif self.plan.number == number:
+    def on_template_exit(self, number: int, code: int, now: float) -> None:
+        """What is to be forked for a generation could not be loaded."""
+        if self.pending_generation is not None and self.pending_generation.number == number:
+            self._drop_pending_generation(_describe_exit(code))
+        elif self.generation.number == number:
             for slot in self._slots:
-                slot.punish(now)
+                slot.delay_next_start(now)
             if self.has_started:
-                logger.error("the template has ended (%s); the next worker starts another one", _how(code))
+                logger.error("the template has ended (%s); the next worker starts another one", _describe_exit(code))
             else:
                 if code != StartupError.exit_code:
-                    logger.error("the template has ended while it was loading (%s)", _how(code))
-                self._fail()
+                    logger.error("the template has ended while it was loading (%s)", _describe_exit(code))
+                self._fail_start()
 
-    def _fail(self) -> None:
+    def _fail_start(self) -> None:
         """Nobody else is started."""
         self.failed = True
-        if self.plan.settings.reload:
+        if self.generation.settings.reload:
             logger.info("the next change starts it again")
 
-    def _abandon(self, told: str) -> None:
-        """The candidate does not start."""
-        logger.error("a worker could not be started as configured now (%s); the old ones serve on", told)
-        self.candidate = None
-        self.keep_sockets()
+    def _drop_pending_generation(self, reason: str) -> None:
+        """The pending_generation does not start."""
+        logger.error("a worker could not be started as configured now (%s); the old ones serve on", reason)
+        self.pending_generation = None
+        self.close_unused_sockets()
 
-    def _explain(self, process: Process) -> None:
+    def _log_last_activity(self, process: WorkerProcess) -> None:
         """What is known of a worker's last moments."""
-        if requests := process.board.requests():
+        if requests := process.scoreboard.requests():
             lines = [f"{line} ({age:.1f} s)" for line, age in requests]
-            if unlisted := process.board.unlisted():
+            if unlisted := process.scoreboard.unlisted():
                 lines.append(f"and {unlisted} more")
             logger.error("in flight in %s were:\n%s", process, "\n".join(lines))
-        if stacks := process.board.stacks():
+        if stacks := process.scoreboard.take_stacks():
             logger.error("the Python stacks of %s were:\n%s", process, stacks)
 
-    def _accept(self, plan: Plan) -> None:
-        """It is what counts. A candidate that came later stays one."""
-        self.plan = plan
-        if plan == self.candidate:
-            self.candidate = None
-        if plan.workers != self.count:
-            self._set_count(plan.workers, self.count)
+    def _activate(self, generation: Generation) -> None:
+        """It is what counts. A pending_generation that came later stays one."""
+        self.generation = generation
+        if generation == self.pending_generation:
+            self.pending_generation = None
+        if generation.workers != self.count:
+            self._set_count(generation.workers, self.count)
 
     def _set_count(self, count: int, before: int) -> None:
         self.count = count
-        self.plan.hooks.call("nworkers_changed", self._server(), count, before)
+        self.generation.hooks.call("nworkers_changed", self._server(), count, before)
 
-    def keep_sockets(self) -> None:
+    def close_unused_sockets(self) -> None:
         """Closes those that nobody needs any more."""
-        plans = [self.plan, *([self.candidate] if self.candidate is not None else []), *(each.plan for each in self)]
-        self._sockets.keep([plan.settings for plan in plans], len(self._slots))
+        generations = [
+            self.generation,
+            *([self.pending_generation] if self.pending_generation is not None else []),
+            *(each.generation for each in self),
+        ]
+        self._sockets.close_unused([generation.settings for generation in generations], len(self._slots))
 
     # --- What is to be done ---
 
     def step(self, now: float) -> None:
         """Does what is due."""
-        if self._planned and now > self._planned + LATE:
+        if self._next_step_at and now > self._next_step_at + MAX_STEP_DELAY_SECONDS:
             # We were not run ourselves: the machine slept, or everything was stopped. Time that nobody watched does not
             # count against anybody.
             for process in self:
-                process.heard = now
-        self._planned = 0.0
+                process.last_seen_at = now
+        self._next_step_at = 0.0
         for process in self:
-            process.hasten(now)
-        if self._is_stopping or self._is_wound_down:
+            process.escalate(now)
+        if self._is_stopping or self._is_scaled_to_zero:
             return
         if not self.has_started and self.count == sum(slot.serving is not None for slot in self._slots[: self.count]):
             self.has_started = True
-        self._judge(now)
+        self._check_workers(now)
         self._limit_starts(now)
         self._overtake(now)
-        self._retire(now)
-        self._fill(now)
-        self._replace(now)
-        self._steer()
+        self._retire_slots(now)
+        self._fill_slots(now)
+        self._replace_one(now)
+        self._steer_connections()
 
     def due(self, now: float) -> float:
         """When step() will have something to do, if nothing happens before; 0 for never."""
         times = [process.due() for process in self]
-        if not self._is_stopping and not self._is_wound_down:
-            times += self._spared.values()
+        if not self._is_stopping and not self._is_scaled_to_zero:
+            times += self._retire_at.values()
             times += [slot.not_before for slot in self._slots if slot.not_before > now]
             for starting in self._starting():
                 if not starting.is_aborted:
-                    times.append(starting.start.due())
-                    if limit := self.start_limit(starting.plan.settings):
-                        times.append(starting.heard + limit)
-            times += [self._overtaken_at(process) for _, process in self._outdated()]
+                    times.append(starting.start_report.due())
+                    if limit := self.start_limit(starting.generation.settings):
+                        times.append(starting.last_seen_at + limit)
+            times += [self._overtaken_at(process) for _, process in self._outdated_starts()]
             for process in self._serving():
-                settings = process.plan.settings
-                times.append(process.lives_until)
-                if settings.timeout and process.heartbeat and not process.is_aborted:
-                    times.append(process.heard + settings.timeout * PATIENCE)
+                settings = process.generation.settings
+                times.append(process.retire_at)
+                if settings.timeout and process.last_heartbeat and not process.is_aborted:
+                    times.append(process.last_seen_at + settings.timeout * HEARTBEAT_TIMEOUT_FACTOR)
                 if process.memory_limit:
-                    times.append(self._memory_look)
-            times += [process.start_until for process in self._starting()]
-        self._planned = min((each for each in times if each), default=0.0)
-        return self._planned
+                    times.append(self._next_memory_check)
+            times += [process.start_deadline for process in self._starting()]
+        self._next_step_at = min((each for each in times if each), default=0.0)
+        return self._next_step_at
 
-    def _serving(self) -> Iterator[Process]:
+    def _serving(self) -> Iterator[WorkerProcess]:
         return (slot.serving for slot in self._slots if slot.serving is not None)
 
-    def _starting(self) -> Iterator[Process]:
+    def _starting(self) -> Iterator[WorkerProcess]:
         return (slot.starting for slot in self._slots if slot.starting is not None)
 
-    def _judge(self, now: float) -> None:
+    def _check_workers(self, now: float) -> None:
         """Who has served long enough, or takes too much memory, or gives no sign of life."""
         for process in self._starting():
-            if process.start_until and now >= process.start_until:
-                process.start_until = 0.0
+            if process.start_deadline and now >= process.start_deadline:
+                process.start_deadline = 0.0
                 self._abort(process, "its event loop is blocked, and --timeout-lifespan-startup is over", now)
-        look = now >= self._memory_look
+        look = now >= self._next_memory_check
         for process in self._serving():
-            if process.lives_until and now >= process.lives_until:
-                process.lives_until = 0.0
-                self._recycle(process, f"it has lived for {now - process.started:.0f} s")
-            if look and process.memory_limit and (size := _resident(process.pid)) > process.memory_limit:
+            if process.retire_at and now >= process.retire_at:
+                process.retire_at = 0.0
+                self._recycle(process, f"it has lived for {now - process.started_at:.0f} s")
+            if look and process.memory_limit and (size := _resident_bytes(process.pid)) > process.memory_limit:
                 self._recycle(process, f"it takes {size >> 20} MiB of memory")
-            self._listen(process, now)
+            self._check_heartbeat(process, now)
         if look:
-            self._memory_look = now + MEMORY_PERIOD
+            self._next_memory_check = now + MEMORY_CHECK_SECONDS
 
     def _limit_starts(self, now: float) -> None:
         """Reports starts that take long, and ends those that take too long."""
         for process in self._starting():
             if process.is_aborted:
                 continue
-            process.start.step(process, process.tell, now)
-            if (limit := self.start_limit(process.plan.settings)) and now >= process.heard + limit:
+            process.start_report.step(process, process.send_signal, now)
+            if (limit := self.start_limit(process.generation.settings)) and now >= process.last_seen_at + limit:
                 self._abort(process, f"it has not started within {limit:.0f} s", now)
 
     def start_limit(self, settings: Settings) -> float:
@@ -382,68 +389,76 @@ class Workers:
 
     def _overtake(self, now: float) -> None:
         """Stops starts that delay a newer configuration, as they may hang."""
-        for slot, process in self._outdated():
+        for slot, process in self._outdated_starts():
             if now >= self._overtaken_at(process):
                 logger.warning("worker stopped before it had started, starting the newer configuration: %s", process)
-                slot.give_up_start(now)
+                slot.abandon_start(now)
 
-    def _outdated(self) -> list[tuple[Slot, Process]]:
+    def _outdated_starts(self) -> list[tuple[Slot, WorkerProcess]]:
         """Returns starts with an older configuration, none while one has the newest."""
-        newest = (self.candidate or self.plan).number
+        newest = (self.pending_generation or self.generation).number
         starting = [(slot, slot.starting) for slot in self._slots[: self.count] if slot.starting is not None]
-        if any(process.plan.number == newest for _, process in starting):
+        if any(process.generation.number == newest for _, process in starting):
             return []
         return [(slot, process) for slot, process in starting if not process.is_aborted]
 
-    def _overtaken_at(self, process: Process) -> float:
+    def _overtaken_at(self, process: WorkerProcess) -> float:
         """Each start has as long as the longest one took: frequent changes must not prevent all of them."""
-        return process.started + max(OVERTAKE_SECONDS, self._longest_start)
+        return process.started_at + max(OVERTAKE_SECONDS, self._longest_start)
 
-    def _listen(self, process: Process, now: float) -> None:
+    def _check_heartbeat(self, process: WorkerProcess, now: float) -> None:
         """Hears whether its heart beats; that is written into shared memory by a thread that needs nothing else."""
-        timeout = process.plan.settings.timeout
-        beat = process.board.beat()
-        if beat != process.heartbeat:
-            process.heartbeat, process.heard = beat, now
-        elif beat and timeout and now - process.heard >= timeout * PATIENCE and not process.is_aborted:
-            self._abort(process, f"it has given no sign of life for {now - process.heard:.0f} s", now)
+        timeout = process.generation.settings.timeout
+        beat = process.scoreboard.last_heartbeat()
+        if beat != process.last_heartbeat:
+            process.last_heartbeat, process.last_seen_at = beat, now
+        elif (
+            beat
+            and timeout
+            and now - process.last_seen_at >= timeout * HEARTBEAT_TIMEOUT_FACTOR
+            and not process.is_aborted
+        ):
+            self._abort(process, f"it has given no sign of life for {now - process.last_seen_at:.0f} s", now)
 
-    def _recycle(self, process: Process, because: str) -> None:
-        if process not in self._recycling:
+    def _recycle(self, process: WorkerProcess, because: str) -> None:
+        if process not in self._recycle_queue:
             logger.info("%s will be replaced: %s", process, because)
-            self._recycling.append(process)
+            self._recycle_queue.append(process)
 
-    def _abort(self, process: Process, because: str, now: float) -> None:
+    def _abort(self, process: WorkerProcess, because: str, now: float) -> None:
         """Kills it, and has it tell where it is before."""
         if not process.is_aborted:
             process.is_aborted = True
             logger.critical("%s is stuck and will be killed: %s", process, because)
-            process.plan.hooks.call("worker_abort", process.info())
-            process.ask(signal.SIGABRT, now, ABORTING)
+            process.generation.hooks.call("worker_abort", process.info())
+            process.send_stop_signal(signal.SIGABRT, now, ABORT_SECONDS)
 
-    def _retire(self, now: float) -> None:
-        """Slots behind the count go, the last one first: from when on the others get its connections it has SPARED
-        seconds for those that are on their way."""
+    def _retire_slots(self, now: float) -> None:
+        """Removes the slots after the first `count`, the last one first.
+
+        New connections go to the other slots first. After SLOT_RETIRE_DELAY_SECONDS, for those that are still on
+        their way to this slot, its worker is stopped.
+        """
         for number in range(self.count, len(self._slots)):
-            self._spared.setdefault(number, now + SPARED)
-        for number, until in list(self._spared.items()):
+            self._retire_at.setdefault(number, now + SLOT_RETIRE_DELAY_SECONDS)
+        for number, until in list(self._retire_at.items()):
             if number < self.count:
-                del self._spared[number]  # It is wanted again.
+                del self._retire_at[number]  # It is wanted again.
             elif until and now >= until:
-                self._spared[number] = 0.0
+                self._retire_at[number] = 0.0
                 for process in self._slots[number].retire():
                     process.stop(now)
         while len(self._slots) > self.count and not any(self._slots[-1].processes()):
-            self._spared.pop(len(self._slots) - 1, None)
+            self._retire_at.pop(len(self._slots) - 1, None)
             self._slots.pop()
-            self.keep_sockets()
+            self.close_unused_sockets()
 
-    def _steer(self) -> None:
+    def _steer_connections(self) -> None:
         """New connections go to no slot that is to go, nor to one where nobody has been able to start."""
         slots = self._slots[: self.count]
         self._sockets.steer([slot.number for slot in slots if slot.serving is not None or not slot.failures])
 
-    def _fill(self, now: float) -> None:
+    def _fill_slots(self, now: float) -> None:
         """Starts whom nobody has to leave for; at first one alone, so that what prevents a start is told once."""
         while len(self._slots) < self.count:
             self._slots.append(Slot(len(self._slots)))
@@ -451,34 +466,36 @@ class Workers:
             return
         wanted = self._slots[: self.count if self.has_started or self._slots[0].serving else 1]
         # Where nobody serves there is nothing to lose.
-        newest = self.candidate or self.plan
-        plan = self.plan if any(self._serving()) else newest
+        newest = self.pending_generation or self.generation
+        generation = self.generation if any(self._serving()) else newest
         for slot in wanted:
-            if slot.is_vacant() and now >= slot.not_before and slot.number not in self._spared:
-                if slot.unasked is not None:
-                    logger.warning("worker was stopped by another process, starting a replacement: %s", slot.unasked)
-                    slot.unasked = None
-                slot.starting = self._start(newest if slot.is_overtaken else plan, slot, now)
+            if slot.is_vacant() and now >= slot.not_before and slot.number not in self._retire_at:
+                if slot.externally_stopped is not None:
+                    logger.warning(
+                        "worker was stopped by another process, starting a replacement: %s", slot.externally_stopped
+                    )
+                    slot.externally_stopped = None
+                slot.starting = self._try_spawn(newest if slot.is_overtaken else generation, slot, now)
                 slot.is_overtaken = slot.is_overtaken and slot.starting is None
 
-    def _replace(self, now: float) -> None:
+    def _replace_one(self, now: float) -> None:
         """Starts the successor of one who is to be replaced, if nobody is being replaced now."""
         if not self.has_started or any(slot.starting for slot in self._slots):
             return
-        plan = self.candidate or self.plan
+        generation = self.pending_generation or self.generation
         for process in self._serving():
             slot = self._slots[process.slot]
-            if process.plan.number < plan.number and now >= slot.not_before:
-                slot.starting = self._start(plan, slot, now)
+            if process.generation.number < generation.number and now >= slot.not_before:
+                slot.starting = self._try_spawn(generation, slot, now)
                 return
-        while self._recycling and self._recycling[0] not in self._serving():
-            self._recycling.popleft()
-        if self._recycling and now >= (slot := self._slots[self._recycling[0].slot]).not_before:
-            slot.starting = self._start(self.plan, slot, now)
+        while self._recycle_queue and self._recycle_queue[0] not in self._serving():
+            self._recycle_queue.popleft()
+        if self._recycle_queue and now >= (slot := self._slots[self._recycle_queue[0].slot]).not_before:
+            slot.starting = self._try_spawn(self.generation, slot, now)
 
-    def _start(self, plan: Plan, slot: Slot, now: float) -> Process | None:
+    def _try_spawn(self, generation: Generation, slot: Slot, now: float) -> WorkerProcess | None:
         try:
-            return self._launch(plan, slot.number, now)
+            return self._spawn(generation, slot.number, now)
         except (OSError, StartupError) as error:
             if not self.has_started and isinstance(error, BlockingIOError):  # EAGAIN of fork()
                 logger.error(
@@ -486,19 +503,19 @@ class Workers:
                     "of the service (TasksMax=) or of the container (pids limit)",
                     error,
                 )
-                self._fail()
+                self._fail_start()
                 return None
-            slot.punish(now)
+            slot.delay_next_start(now)
             pause = slot.not_before - now
             logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error, pause)
             return None
 
 
 # A heart beats three times in the time after which it counts as stopped; the supervisor gives one beat more.
-PATIENCE = 4 / 3
+HEARTBEAT_TIMEOUT_FACTOR = 4 / 3
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     """A number that a worker says; 0.0 if it is not one."""
     try:
         return max(float(text), 0.0)
@@ -506,12 +523,12 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def _how(code: int) -> str:
+def _describe_exit(code: int) -> str:
     """How a process has ended. code: as of os.waitstatus_to_exitcode()."""
-    return f"killed by {_name(-code)}" if code < 0 else f"exit code {code}"
+    return f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
 
 
-def _name(number: int) -> str:
+def _signal_name(number: int) -> str:
     """Of a signal; those for real time have none."""
     try:
         return signal.Signals(number).name
@@ -519,7 +536,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _resident(pid: int) -> int:
+def _resident_bytes(pid: int) -> int:
     """Bytes of memory that a process has; 0 if it is gone."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123  (pathlib takes 5 ms to import)

@@ -13,7 +13,7 @@ from ianus.process.failures import write_crash, write_failed_start
 from ianus.process.fork import ignore
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import record_stacks
 from ianus.process.title import name_process
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 FAILED_SECONDS = 2.0
 
 
-def preload(app: str, settings: Settings, identity: Identity | None, board: Board) -> "tuple[Application, ...]":
+def preload(
+    app: str, settings: Settings, identity: Identity | None, scoreboard: Scoreboard
+) -> "tuple[Application, ...]":
     """Loads what workers have in common, in the process that they are forked from. Raises StartupError.
 
-    board: of this process, for its stacks.
+    scoreboard: of this process, for its stacks.
     """
-    record_stacks(board)
+    record_stacks(scoreboard)
     name_process(settings, "template")
     if identity is not None:
         assume(identity)
@@ -54,20 +56,20 @@ def serve_preloaded(
     settings: Settings,
     hooks: Hooks,
     server: ServerInfo,
-    template: Board,
+    template: Scoreboard,
     apps: "tuple[Application, ...]",
     slot: int,
     fds: list[int],
 ) -> int:
     """The life of a worker that was forked from what preload() has loaded.
 
-    template: the board of that process. fds: board, lifeline, channel, listeners.
+    template: the scoreboard of that process. fds: scoreboard, lifeline, channel, listeners.
     """
-    board, lifeline, channel, *listening = fds
+    scoreboard, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
     info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
-    supervised = SupervisorLink(slot, Board(board), lifeline, channel)
-    record_stacks(supervised.board)
+    supervised = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel)
+    record_stacks(supervised.scoreboard)
     template.close()
     return serve(WorkerSpec(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
 
@@ -83,7 +85,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 def serve(spec: WorkerSpec) -> int:
     """The life of a worker. Returns its exit code; why it could not start is logged."""
     name_process(spec.settings, f"worker {spec.supervised.slot + 1}")
-    record_stacks(spec.supervised.board)
+    record_stacks(spec.supervised.scoreboard)
     from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
 
     try:

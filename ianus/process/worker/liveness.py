@@ -47,7 +47,7 @@ class WorkerLiveness:
         if supervised is None:
             return
         # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
-        record_stacks(supervised.board)
+        record_stacks(supervised.scoreboard)
         self._run(supervised.lifeline)
         # It keeps this object, too: until the very end something of the application may hold the process up.
         os.register_at_fork(after_in_child=self._forget_in_child)
@@ -105,7 +105,7 @@ class WorkerLiveness:
 
         from ianus.telemetry.in_flight import InFlight, Shared
 
-        shared = Shared(mmap.mmap(self._supervised.board.fd, SIZE))
+        shared = Shared(mmap.mmap(self._supervised.scoreboard.fd, SIZE))
         service.show_in_flight(InFlight(shared))
         return shared
 
@@ -119,4 +119,4 @@ class WorkerLiveness:
             faulthandler.unregister(LOOK_SIGNAL)
         os.close(supervised.lifeline)
         os.close(supervised.channel)
-        supervised.board.close()
+        supervised.scoreboard.close()

@@ -13,7 +13,7 @@ import pytest
 
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
-from ianus.process.supervisor.sockets import Handed, Sockets
+from ianus.process.supervisor.sockets import InheritedFds, Sockets
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS
 
@@ -31,8 +31,8 @@ def listen() -> Iterator[Callable[..., Sockets]]:
     """listen(*bind): Sockets, which are closed in the end."""
     opened: list[Sockets] = []
 
-    def listen(*bind: str, handed: Handed | None = None) -> Sockets:
-        opened.append(Sockets(settings(*bind), handed))
+    def listen(*bind: str, inherited: InheritedFds | None = None) -> Sockets:
+        opened.append(Sockets(settings(*bind), inherited))
         return opened[-1]
 
     yield listen
@@ -51,7 +51,9 @@ def is_open(listener: Listener) -> bool:
 
 def copies(sockets: Sockets) -> dict[str, list[list[int]]]:
     """What another process would get."""
-    return {name: [[os.dup(fd) for fd in fds] for fds in several] for name, several in sockets.handed().items()}
+    return {
+        name: [[os.dup(fd) for fd in fds] for fds in several] for name, several in sockets.fds_to_hand_over().items()
+    }
 
 
 def spread(listeners: Sequence[Listener], count: int = 100) -> Counter[int]:
@@ -77,10 +79,10 @@ def spread(listeners: Sequence[Listener], count: int = 100) -> Counter[int]:
 def test_each_slot_has_a_socket_of_its_own_at_a_tcp_address(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
     given = settings(TCP)
-    first, second, third = (sockets.of(slot, given)[0] for slot in range(3))
+    first, second, third = (sockets.for_slot(slot, given)[0] for slot in range(3))
     assert len({each.sock.fileno() for each in (first, second, third)}) == 3
     assert port(first) == port(second) == port(third)
-    assert sockets.of(1, given) == [second]
+    assert sockets.for_slot(1, given) == [second]
     assert sockets.addresses(given) == [f"http://127.0.0.1:{port(first)}"]
     assert list(sockets.listeners()) == [first, second, third]
     assert set(spread([first, second, third], 200)) == {0, 1, 2}
@@ -88,7 +90,7 @@ def test_each_slot_has_a_socket_of_its_own_at_a_tcp_address(listen: Callable[...
 
 def test_slots_may_be_asked_for_in_any_order(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    last = sockets.of(2, settings(TCP))[0]
+    last = sockets.for_slot(2, settings(TCP))[0]
     assert list(sockets.listeners())[2] is last
 
 
@@ -97,26 +99,26 @@ def test_other_sockets_are_everybodys(listen: Callable[..., Sockets], tmp_path: 
         fd = os.dup(opened.fileno())
         bind = (f"unix:{tmp_path / 'socket'}", f"fd://{fd}")
         sockets = listen(*bind)
-        assert sockets.of(0, settings(*bind)) == sockets.of(1, settings(*bind)) == list(sockets.listeners())
+        assert sockets.for_slot(0, settings(*bind)) == sockets.for_slot(1, settings(*bind)) == list(sockets.listeners())
 
 
 def test_the_same_name_with_port_0_is_another_address(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP, TCP)
     given = settings(TCP, TCP)
-    first, second = sockets.of(0, given)
+    first, second = sockets.for_slot(0, given)
     assert port(first) != port(second)
-    assert [port(each) for each in sockets.of(1, given)] == [port(first), port(second)]
+    assert [port(each) for each in sockets.for_slot(1, given)] == [port(first), port(second)]
     assert sockets.addresses(given) == [first.address, second.address]
 
 
 def test_an_address_that_is_in_use_is_noticed(listen: Callable[..., Sockets]) -> None:
-    first = listen(TCP).of(1, settings(TCP))[0]
+    first = listen(TCP).for_slot(1, settings(TCP))[0]
     with pytest.raises(StartupError, match=rf"127\.0\.0\.1:{port(first)} is in use by another process"):
         listen(f"127.0.0.1:{port(first)}")
 
 
 def test_when_one_address_cannot_be_had_none_is(listen: Callable[..., Sockets], tmp_path: Path) -> None:
-    taken = port(listen(TCP).of(0, settings(TCP))[0])
+    taken = port(listen(TCP).for_slot(0, settings(TCP))[0])
     with pytest.raises(StartupError):
         listen(f"unix:{tmp_path / 'socket'}", f"127.0.0.1:{taken}")
     assert not (tmp_path / "socket").exists()
@@ -128,28 +130,28 @@ def test_when_one_address_cannot_be_had_none_is(listen: Callable[..., Sockets], 
 def test_addresses_come_and_go(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     unix = f"unix:{tmp_path / 'socket'}"
     sockets = listen(TCP)
-    (first,) = sockets.of(0, settings(TCP))
-    sockets.require(settings(unix, TCP))
-    assert sockets.of(0, settings(unix, TCP))[1] is first
-    (added,) = sockets.of(0, settings(unix))
-    sockets.keep([settings(TCP), settings(unix)], 1)
+    (first,) = sockets.for_slot(0, settings(TCP))
+    sockets.open_missing(settings(unix, TCP))
+    assert sockets.for_slot(0, settings(unix, TCP))[1] is first
+    (added,) = sockets.for_slot(0, settings(unix))
+    sockets.close_unused([settings(TCP), settings(unix)], 1)
     assert [is_open(each) for each in (first, added)] == [True, True]
-    sockets.keep([settings(TCP)], 1)
+    sockets.close_unused([settings(TCP)], 1)
     assert [is_open(each) for each in (first, added)] == [True, False]
     assert not (tmp_path / "socket").exists()
-    sockets.require(settings(TCP))
-    assert sockets.of(0, settings(TCP)) == [first]
+    sockets.open_missing(settings(TCP))
+    assert sockets.for_slot(0, settings(TCP)) == [first]
 
 
 def test_slots_come_and_go(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    several = [sockets.of(slot, settings(TCP))[0] for slot in range(4)]
-    sockets.keep([settings(TCP)], 2)
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(4)]
+    sockets.close_unused([settings(TCP)], 2)
     assert [is_open(each) for each in several] == [True, True, False, False]
     assert set(spread(several[:2])) == {0, 1}
-    again = sockets.of(2, settings(TCP))[0]
+    again = sockets.for_slot(2, settings(TCP))[0]
     assert set(spread([*several[:2], again], 200)) == {0, 1, 2}
-    sockets.keep([settings(TCP)], 0)
+    sockets.close_unused([settings(TCP)], 0)
     assert list(sockets.listeners()) == several[:1], "the address stays"
 
 
@@ -159,7 +161,7 @@ def test_slots_come_and_go(listen: Callable[..., Sockets]) -> None:
 @steers
 def test_connections_go_to_the_chosen_slots(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    several = [sockets.of(slot, settings(TCP))[0] for slot in range(4)]
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(4)]
     for chosen in ([1, 3], [2], [0, 1, 2]):
         sockets.steer(chosen)
         assert set(spread(several)) == set(chosen)
@@ -172,10 +174,10 @@ def test_connections_go_to_the_chosen_slots(listen: Callable[..., Sockets]) -> N
 @steers
 def test_chosen_slots_that_have_no_socket_yet(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    several = [sockets.of(slot, settings(TCP))[0] for slot in range(2)]
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(2)]
     sockets.steer([1, 2])
     assert set(spread(several)) == {1}
-    several.append(sockets.of(2, settings(TCP))[0])
+    several.append(sockets.for_slot(2, settings(TCP))[0])
     sockets.steer([1, 2])
     assert set(spread(several)) == {1, 2}
 
@@ -183,11 +185,11 @@ def test_chosen_slots_that_have_no_socket_yet(listen: Callable[..., Sockets]) ->
 @steers
 def test_an_address_that_is_new_is_steered_too(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    sockets.of(1, settings(TCP))
+    sockets.for_slot(1, settings(TCP))
     sockets.steer([1])
     both = settings(TCP, TCP)
-    sockets.require(both)
-    several = [sockets.of(slot, both)[1] for slot in range(2)]
+    sockets.open_missing(both)
+    several = [sockets.for_slot(slot, both)[1] for slot in range(2)]
     sockets.steer([1])
     assert set(spread(several)) == {1}
 
@@ -196,10 +198,10 @@ def test_an_address_that_is_new_is_steered_too(listen: Callable[..., Sockets]) -
 def test_connections_that_wait_are_not_lost(listen: Callable[..., Sockets]) -> None:
     """Steered away first, a socket is empty when it is closed."""
     sockets = listen(TCP)
-    several = [sockets.of(slot, settings(TCP))[0] for slot in range(2)]
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(2)]
     sockets.steer([0])
     with socket.create_connection(several[0].sock.getsockname()) as client:
-        sockets.keep([settings(TCP)], 1)
+        sockets.close_unused([settings(TCP)], 1)
         served, _ = several[0].sock.accept()
         with served:
             served.send(b"served")
@@ -220,9 +222,9 @@ def test_sockets_that_are_everybodys_are_not_steered(listen: Callable[..., Socke
 def test_another_server_takes_over(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     bind = (TCP, f"unix:{tmp_path / 'socket'}", TCP)
     old = listen(*bind)
-    before = [old.of(slot, settings(*bind)) for slot in range(2)]
-    new = listen(*bind, handed=copies(old))
-    after = [new.of(slot, settings(*bind)) for slot in range(2)]
+    before = [old.for_slot(slot, settings(*bind)) for slot in range(2)]
+    new = listen(*bind, inherited=copies(old))
+    after = [new.for_slot(slot, settings(*bind)) for slot in range(2)]
     names = [[each.sock.getsockname() for each in listeners] for listeners in (*before, *after)]
     assert names[0] == names[1] == names[2] == names[3]
     assert new.addresses(settings(*bind)) == old.addresses(settings(*bind))
@@ -233,13 +235,13 @@ def test_another_server_takes_over(listen: Callable[..., Sockets], tmp_path: Pat
 @steers
 def test_what_one_server_has_steered_the_other_one_steers_anew(listen: Callable[..., Sockets]) -> None:
     old = listen(TCP)
-    several = [old.of(slot, settings(TCP))[0] for slot in range(3)]
+    several = [old.for_slot(slot, settings(TCP))[0] for slot in range(3)]
     old.steer([0, 1, 2])
-    new = listen(TCP, handed=copies(old))
+    new = listen(TCP, inherited=copies(old))
     new.steer([0, 1])
     assert set(spread(several)) == {0, 1}
     new.close()
-    old.forget_steering()
+    old.reset_steering()
     old.steer([0, 1, 2])
     assert set(spread(several, 200)) == {0, 1, 2}
 
@@ -248,9 +250,9 @@ def test_what_one_server_has_steered_the_other_one_steers_anew(listen: Callable[
 def test_a_server_that_takes_over_knows_nothing_of_how_it_was_steered(listen: Callable[..., Sockets]) -> None:
     old = listen(TCP)
     for slot in range(3):
-        old.of(slot, settings(TCP))
+        old.for_slot(slot, settings(TCP))
     old.steer([0])
-    new = listen(TCP, handed=copies(old))
+    new = listen(TCP, inherited=copies(old))
     new.steer([0, 1, 2])
     assert set(spread(list(new.listeners()), 200)) == {0, 1, 2}
 
@@ -260,12 +262,12 @@ def test_addresses_that_the_other_server_does_not_serve_any_more(
 ) -> None:
     unix = f"unix:{tmp_path / 'socket'}"
     old = listen(TCP, unix)
-    (first, _) = old.of(0, settings(TCP, unix))
-    handed = copies(old)
-    new = listen(TCP, handed=handed)
+    (first, _) = old.for_slot(0, settings(TCP, unix))
+    inherited = copies(old)
+    new = listen(TCP, inherited=inherited)
     assert [each.sock.getsockname() for each in new.listeners()] == [first.sock.getsockname()]
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(handed[f"{unix} 0"][0][0])
+        os.fstat(inherited[f"{unix} 0"][0][0])
     assert (tmp_path / "socket").exists()
 
 
@@ -273,9 +275,9 @@ def test_addresses_that_the_other_server_does_not_serve_any_more(
 def test_one_of_them_removes_the_socket_file(old_leaves: bool, listen: Callable[..., Sockets], tmp_path: Path) -> None:
     unix = f"unix:{tmp_path / 'socket'}"
     old = listen(unix)
-    new = listen(unix, handed=copies(old))
+    new = listen(unix, inherited=copies(old))
     first, last = (old, new) if old_leaves else (new, old)
-    first.close(leave_files=True)
+    first.close(keep_files=True)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(tmp_path / "socket"))
     last.close()
@@ -287,7 +289,7 @@ def test_one_that_cannot_take_over_leaves_the_socket_file(listen: Callable[..., 
     path = tmp_path / "a.sock"
     old = listen(f"unix:{path}")
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(StartupError, match="is in use"):
-        listen(f"unix:{path}", f"127.0.0.1:{other.getsockname()[1]}", handed=copies(old))
+        listen(f"unix:{path}", f"127.0.0.1:{other.getsockname()[1]}", inherited=copies(old))
     assert path.is_socket()
     assert next(old.listeners()).path == str(path)
 
@@ -299,7 +301,7 @@ def test_the_socket_file_of_a_process_manager_is_never_removed(listen: Callable[
         opened.listen()
         bind = f"fd://{os.dup(opened.fileno())}"
         old = listen(bind)
-        new = listen(bind, handed=copies(old))
+        new = listen(bind, inherited=copies(old))
         for each in (old, new):
             each.close()
             assert path.exists()
@@ -323,10 +325,10 @@ while True:
 
 def test_another_process_takes_over(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
-    several = [sockets.of(slot, settings(TCP))[0] for slot in range(2)]
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(2)]
     address = several[0].sock.getsockname()
     fds = [each.sock.fileno() for each in several]
-    process = subprocess.Popen([sys.executable, "-c", SERVER, TCP, repr(sockets.handed())], pass_fds=fds)
+    process = subprocess.Popen([sys.executable, "-c", SERVER, TCP, repr(sockets.fds_to_hand_over())], pass_fds=fds)
     try:
         sockets.close()
         answers = set()
@@ -355,5 +357,5 @@ def test_an_address_that_the_server_has_taken_itself_is_not_called_that_of_anoth
         number = free.getsockname()[1]
     sockets = listen(before.format(number))
     with pytest.raises(StartupError, match=f"in use by this server itself, which listens on {address}. .*restart"):
-        sockets.require(settings(before.format(number), added.format(number)))
+        sockets.open_missing(settings(before.format(number), added.format(number)))
     assert len(list(sockets.listeners())) == 1

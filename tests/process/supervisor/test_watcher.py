@@ -13,7 +13,7 @@ import pytest
 import ianus
 from ianus.errors import StartupError
 from ianus.process.supervisor.watched import Watched
-from ianus.process.supervisor.watcher import impatient, prepare, settled, shown
+from ianus.process.supervisor.watcher import debounced, describe, prepare, with_short_shutdown
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS, Output, is_running, until
 
@@ -48,13 +48,13 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_which_changes_count(path: str, include: list[str], exclude: list[str], counts: bool, folder: Path) -> None:
-    assert Watched([str(folder)], include, exclude).counts(str(folder / path)) is counts
+    assert Watched([str(folder)], include, exclude).matches(str(folder / path)) is counts
 
 
 def test_paths_count_from_the_innermost_directory_that_is_watched(folder: Path) -> None:
     watched = Watched([str(folder), str(folder / "lib")], ["inner/*.py"], [])
-    assert watched.counts(str(folder / "lib" / "inner" / "x.py"))
-    assert not watched.counts(str(folder / "outer" / "inner.py"))
+    assert watched.matches(str(folder / "lib" / "inner" / "x.py"))
+    assert not watched.matches(str(folder / "outer" / "inner.py"))
 
 
 def test_directories_are_absolute_and_have_to_exist(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,20 +78,20 @@ def test_directories_are_absolute_and_have_to_exist(folder: Path, monkeypatch: p
 def test_changes_are_collected_until_none_follows(delay: float, told: list[set[str]]) -> None:
     now = iter(range(7))
     changes: list[set[str]] = [set(), {"a"}, {"b"}, set(), {"c"}, set(), set()]
-    assert list(settled(changes, delay, lambda: float(next(now)))) == told
+    assert list(debounced(changes, delay, lambda: float(next(now)))) == told
 
 
 def test_names_for_people(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
-    assert shown({f"{folder}/main.py"}) == "main.py"
-    assert shown({f"{folder}/lib/c.py", f"{folder}/b.py", f"{folder}/a\n.py"}) == "a\\n.py, b.py, lib/c.py"
-    assert shown({f"{folder}/{name}.py" for name in "abcde"}) == "a.py, b.py, c.py and 2 more"
+    assert describe({f"{folder}/main.py"}) == "main.py"
+    assert describe({f"{folder}/lib/c.py", f"{folder}/b.py", f"{folder}/a\n.py"}) == "a\\n.py, b.py, lib/c.py"
+    assert describe({f"{folder}/{name}.py" for name in "abcde"}) == "a.py, b.py, c.py and 2 more"
 
 
 def test_names_where_there_is_no_current_directory(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder / "lib")
     (folder / "lib").rmdir()
-    assert shown({"/src/a.py"}) == "/src/a.py"
+    assert describe({"/src/a.py"}) == "/src/a.py"
 
 
 # --- The process ---
@@ -284,4 +284,4 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("given", "got"), [(30.0, 1.0), (0.5, 0.5), (0.0, 1.0)])
 def test_a_developer_waits_a_second_at_most(given: float, got: float) -> None:
-    assert impatient(settings(timeout_graceful_shutdown=given)).timeout_graceful_shutdown == got
+    assert with_short_shutdown(settings(timeout_graceful_shutdown=given)).timeout_graceful_shutdown == got

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.process.worker.liveness import WorkerLiveness
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 # A worker that says on its standard output what signals it gets, in place of obeying them.
 WORKER = """
 import os, signal, sys, time
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.process import stop_limits
 from ianus.process.worker_spec import SupervisorLink
 from ianus.process.worker.liveness import WorkerLiveness
@@ -28,8 +28,8 @@ from ianus.settings.schema import Settings
 stop_limits.MARGIN_SECONDS = stop_limits.ATEXIT_SECONDS = 0.005
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
-board, lifeline, channel = map(int, sys.argv[1:])
-liveness = WorkerLiveness(SupervisorLink(0, Board(board), lifeline, channel), Settings(**{settings}))
+scoreboard, lifeline, channel = map(int, sys.argv[1:])
+liveness = WorkerLiveness(SupervisorLink(0, Scoreboard(scoreboard), lifeline, channel), Settings(**{settings}))
 os.write(1, b"ready\\n")
 {then}
 while True:
@@ -41,7 +41,7 @@ class Worker(NamedTuple):
     """The test plays its supervisor: lifeline is the end to hold, channel the one to read."""
 
     process: "subprocess.Popen[bytes]"
-    board: Board
+    scoreboard: Scoreboard
     lifeline: int
     channel: int
 
@@ -55,19 +55,19 @@ def start() -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
 
     def start_worker(then: str = "", **settings: float) -> Worker:
-        board = Board()
+        scoreboard = Scoreboard()
         lifeline, held = os.pipe()
         heard, channel = os.pipe()
         code = WORKER.format(settings=settings, then=then)
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, (board.fd, lifeline, channel))],
+            [sys.executable, "-c", code, *map(str, (scoreboard.fd, lifeline, channel))],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(board.fd, lifeline, channel),
+            pass_fds=(scoreboard.fd, lifeline, channel),
         )
         os.close(lifeline)
         os.close(channel)
-        workers.append(Worker(process, board, held, heard))
+        workers.append(Worker(process, scoreboard, held, heard))
         assert workers[-1].line() == b"ready"
         return workers[-1]
 
@@ -75,7 +75,7 @@ def start() -> Iterator[Callable[..., Worker]]:
     for worker in workers:
         worker.process.kill()
         worker.process.communicate()
-        worker.board.close()
+        worker.scoreboard.close()
         os.close(worker.channel)
 
 
@@ -111,10 +111,10 @@ def test_a_worker_that_holds_pythons_lock_hears_of_it_too(start: Callable[..., W
 
 
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer has its own report of that")
-def test_a_crash_leaves_the_stacks_on_the_board(start: Callable[..., Worker]) -> None:
+def test_a_crash_leaves_the_stacks_on_the_scoreboard(start: Callable[..., Worker]) -> None:
     worker = start("def broken(): os.kill(os.getpid(), signal.SIGSEGV)\nbroken()")
     assert worker.process.wait(WAIT_SECONDS) == -signal.SIGSEGV
-    stacks = worker.board.stacks()
+    stacks = worker.scoreboard.take_stacks()
     assert stacks.startswith("Fatal Python error: Segmentation fault\n\n")
     assert " in broken\n" in stacks
     os.close(worker.lifeline)
@@ -145,7 +145,7 @@ def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None
     assert worker.line() == b"waits"
     worker.process.send_signal(signal.SIGABRT)
     assert worker.process.wait(WAIT_SECONDS) == -signal.SIGABRT
-    assert " in wait_for_the_database\n" in worker.board.stacks()
+    assert " in wait_for_the_database\n" in worker.scoreboard.take_stacks()
     os.close(worker.lifeline)
 
 
@@ -167,7 +167,7 @@ def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worke
     os.close(worker.lifeline)
     assert worker.process.stderr is not None
     assert b"Fatal Python error: Aborted" in worker.process.stderr.read()
-    assert worker.board.stacks() == ""
+    assert worker.scoreboard.take_stacks() == ""
 
 
 def test_without_a_supervisor_nothing_is_changed() -> None:

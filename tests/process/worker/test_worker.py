@@ -21,7 +21,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process import serve as module
 from ianus.process.hooks import Hooks
 from ianus.process.resources import open_listeners
-from ianus.process.scoreboard import Board
+from ianus.process.scoreboard import Scoreboard
 from ianus.process.stop_level import StopLevel
 from ianus.process.worker import worker
 from ianus.process.worker.exit import Ending
@@ -566,8 +566,8 @@ def test_calls_in_threads_that_take_too_long_are_left_behind(
 def run_supervised(app: Any, settings: Settings) -> Ending:
     """As a worker that a supervisor has made."""
     (lifeline, held), (heard, channel) = os.pipe(), os.pipe()
-    board = Board()
-    supervised = SupervisorLink(0, board, lifeline, channel)
+    scoreboard = Scoreboard()
+    supervised = SupervisorLink(0, scoreboard, lifeline, channel)
     server = ServerInfo(pid=os.getpid(), workers=1, addresses=())
     info = WorkerInfo(pid=os.getpid(), slot=0, started=0.0)
     try:
@@ -575,7 +575,7 @@ def run_supervised(app: Any, settings: Settings) -> Ending:
             WorkerSpec(app, settings, open_listeners(settings), supervised, None, Hooks(), server, lambda: info)
         )
     finally:
-        board.close()
+        scoreboard.close()
         for fd in (lifeline, held, heard, channel):
             os.close(fd)
         for name in ("ianus.error", "ianus.app"):  # The log stays open for the end of the process.
