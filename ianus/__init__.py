@@ -5,7 +5,7 @@
     >>> await ianus.Server(app).serve()                  inside a running event loop
     >>> with ianus.testing.serve(app) as url: ...        for tests
 
-The rooms of the house, in the order in which a request passes them, are described in docs/architecture.md.
+docs/architecture.md describes the folders, in the order in which a request passes them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -13,7 +13,7 @@ from ianus.settings.sources import Reader
 
 
 def serve(app: str, settings: Settings, reader: Reader) -> int:
-    """Serves until asked to stop. Returns the exit code; what prevents the start is printed."""
+    """Serves until asked to stop. Returns the exit code; an error that prevents the start is printed."""
 
     def run() -> int:
         from ianus.process.supervise import supervise  # Late: `ianus --help` needs no server.
@@ -29,7 +29,7 @@ def serve(app: str, settings: Settings, reader: Reader) -> int:
 
 
 def check(app: str, settings: Settings, reader: Reader) -> int:
-    """Does what can be done of a start without a socket. Returns the exit code; what would prevent it is printed."""
+    """Checks a start without opening a socket. Returns the exit code; an error that prevents the start is printed."""
 
     def run() -> int:
         from ianus.process.check import check

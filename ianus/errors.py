@@ -1,9 +1,8 @@
 """Errors that prevent a start, each one message; and the text of any exception, however it is made.
 
-A person who starts a server wants to read what is wrong and what to do about it, never a traceback of the
-server. So everything that is foreseen raises a StartupError whose text names the cause and the fix; the
-command prints it and exits with its code. A traceback that goes with it is the application's own, without our
-frames; those of failed requests are logged whole.
+An operator needs the cause and the remedy, not a traceback of the server. So every expected problem raises a
+StartupError whose text names both. The command prints it and exits with its code. Its traceback, if any, is the
+application's own, without our frames; those of failed requests are logged whole.
 
 Exceptions are the application's data. Causes can form a cycle, chains can be endless, groups can share members, and
 attributes can be properties that raise. So every walk here is bounded, and reads the links from the C structure.
@@ -29,7 +28,7 @@ class StartupError(Exception):
     """The server cannot start.
 
     message: one or a few lines that name the cause and the fix.
-    details: what is printed before it, usually the application's own traceback; "" is nothing.
+    details: text to print before it, usually the application's own traceback; "" is nothing.
     """
 
     exit_code = 3
@@ -78,7 +77,7 @@ class SettingError(StartupError, ValueError):
 class ConflictError(SettingError):
     """Two settings have values that do not go together.
 
-    template: says so, with {} in place of either of the `settings`.
+    template: the message, with {} in place of either of the `settings`.
     """
 
     def __init__(self, settings: tuple[str, str], template: str) -> None:
@@ -89,14 +88,14 @@ class ConflictError(SettingError):
 
 
 def closest_match(name: str, known: Iterable[str]) -> str:
-    """The one of `known` that `name` may be a misspelling of; "" where there is none."""
+    """Returns the one of `known` that `name` may be a misspelling of; "" if none is similar."""
     import difflib  # Only on the way out: start-up pays for no module that it does not need.
 
     return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without a full stop: its type and, where it has one, its text."""
+    """Formats an error without a full stop: its type and, if it has one, its text."""
     try:
         text = " ".join(str(error).split())
     except Exception:
@@ -162,12 +161,12 @@ def has_regular_links(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> BaseException | None:
-    """`error.__cause__`, whatever the class of `error` does to the attribute."""
+    """`error.__cause__`, even if the class of `error` overrides the attribute."""
     return _CAUSE.__get__(error)  # type: ignore[no-any-return]
 
 
 def context_of(error: BaseException) -> BaseException | None:
-    """`error.__context__`, whatever the class of `error` does to the attribute."""
+    """`error.__context__`, even if the class of `error` overrides the attribute."""
     return _CONTEXT.__get__(error)  # type: ignore[no-any-return]
 
 
@@ -190,7 +189,7 @@ def _cause_and_context(error: BaseException) -> list[BaseException]:
 
 
 def _has_plain_attributes(error: BaseException) -> bool:
-    """Whether the attributes that `traceback` reads are those that Python has set. Raises what they raise."""
+    """Whether the attributes that `traceback` reads are those that Python has set. Raises their exceptions."""
     bool(error)
     getattr(error, "__notes__", None)
     return (

@@ -1,15 +1,15 @@
-"""What a module of hooks can have: functions that are called at turns in the life of the server and its workers.
+"""The functions of a hooks module, which are called when the server or a worker changes its state.
 
     $ ianus --hooks project.hooks main:app
 
-The names, and what is handed in, are Gunicorn's. All functions may be left out, and all are plain ones: none is a
-coroutine. `HooksModule` says of each which process calls it and when. Where it says nothing of errors, an exception is
-logged with its traceback and all goes on as if the hook had returned.
+The names and parameters are Gunicorn's. All functions are optional, and none is a coroutine. `HooksModule` documents
+for each which process calls it, and when. An exception is logged with its traceback, and the server continues as if
+the hook had returned, unless `HooksModule` documents another effect.
 
-The module is imported by the supervisor, which every worker is forked from. So it should import little, and not the
-application: what it has imported is in all workers as it was then, whatever becomes of the files. HUP imports the
-module itself anew. In the supervisor hooks run as the user who has started it, in workers as the one of --user; while
-one runs there, the supervisor looks after no worker, so that none should wait for anything.
+The supervisor imports the module, and every worker is forked from the supervisor. So the module should import little,
+and not the application: all workers keep the imported modules as they were, even if the files change. SIGHUP imports
+the hooks module itself again. Hooks in the supervisor run as the user that started it, those in workers as the user of
+--user. While a hook runs in the supervisor, no worker is monitored, so hooks there should not wait.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class _Logs:
     @property
     def log(self) -> "Logger":
         """The server's own log."""
-        from logging import getLogger  # Late: most who import this module want its types.
+        from logging import getLogger  # Late: many modules import only the types.
 
         return getLogger("ianus.error")
 
@@ -38,7 +38,7 @@ class ServerInfo(_Logs):
 
     pid: of the supervisor.
     workers: how many processes are to serve.
-    addresses: where it listens, as the log has it.
+    addresses: the listening addresses, as in the log.
     """
 
     pid: int
@@ -61,7 +61,7 @@ class WorkerInfo(_Logs):
 
 
 class HooksModule(Protocol):
-    """The functions. A type checker that is to compare a whole module with this will miss those it leaves out."""
+    """The signatures of all hooks. A module may define only some, so type checkers report the others as missing."""
 
     # --- The supervisor ---
 
@@ -81,7 +81,7 @@ class HooksModule(Protocol):
         """The supervisor, after USR2, before it starts its successor."""
 
     def on_exit(self, server: ServerInfo) -> None:
-        """The supervisor, before it ends, when no worker is left; also where none could start."""
+        """The supervisor, before it exits, after the last worker has exited; also if none could start."""
 
     def nworkers_changed(self, server: ServerInfo, new_value: int, old_value: int) -> None:
         """The supervisor, after TTIN, TTOU or HUP, when more or fewer workers are to serve than before."""
@@ -92,9 +92,9 @@ class HooksModule(Protocol):
         """The supervisor, before it forks a worker, which has no pid yet."""
 
     def worker_abort(self, worker: WorkerInfo) -> None:
-        """The supervisor, before it kills a worker that is stuck (--timeout), whose stacks come into the log then.
+        """The supervisor, before it kills a worker that exceeds --timeout, whose stacks are then logged.
 
-        Gunicorn calls it in the worker, where it could not run as long as anything holds the interpreter.
+        Gunicorn calls it in the worker, which cannot run it while a call holds the interpreter.
         """
 
     def child_exit(self, server: ServerInfo, worker: WorkerInfo) -> None:
@@ -109,7 +109,7 @@ class HooksModule(Protocol):
         """
 
     def post_worker_init(self, worker: WorkerInfo) -> None:
-        """The worker, when it has loaded the application, before the lifespan begins and requests come.
+        """The worker, when it has loaded the application, before the lifespan starts and requests arrive.
 
         An exception ends the worker as one that could not start.
         """

@@ -1,8 +1,8 @@
 """Opens files that root writes to, without letting other users choose which file that is.
 
 Facts and rules:
-- A user who can write to a folder can replace any file in it by a link, at any time. If root then opens the file by its
-  path, root writes to the target of the link (CVE-2016-1247).
+- Users can replace any file by a link, at any time, in a folder that they can write to. If root then opens the file
+  by its path, root writes to the target of the link (CVE-2016-1247).
 - So root resolves a path one component at a time, by descriptors. Links are followed only in folders that root alone
   can write to. In other folders, and in everything below them, a link is an error.
 - In such folders a file counts only if it is a regular file with one name: a hard link is another file's second name.
@@ -20,16 +20,16 @@ _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | os.O_PATH
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel
 
-# What getuid() and stat() return for a user that has no number in this user namespace.
+# The number that getuid() and stat() return for a user that has no number in this user namespace.
 _OVERFLOW_UID = 65534
 
 
 class UnsafePathError(OSError):
-    """Root does not use a path, because another user controls where it leads. strerror: why. fix: the remedy."""
+    """Root does not use a path, because another user controls its target. strerror: why. fix: the remedy."""
 
-    def __init__(self, path: str, what: str, fix: str = "Replace it by a regular file") -> None:
+    def __init__(self, path: str, reason: str, fix: str = "Replace it by a regular file") -> None:
         self.fix = f"{fix}, or let only root write to that folder"
-        super().__init__(errno.ELOOP, f"{path} {what}, in a folder that other users than root can write to")
+        super().__init__(errno.ELOOP, f"{path} {reason}, in a folder that other users than root can write to")
 
 
 class Parent:
@@ -104,8 +104,8 @@ class Parent:
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             return fd
         os.close(fd)
-        what = "has a second name (a hard link)" if stat.S_ISREG(status.st_mode) else "is not a regular file"
-        raise UnsafePathError(self.path, what)
+        reason = "has a second name (a hard link)" if stat.S_ISREG(status.st_mode) else "is not a regular file"
+        raise UnsafePathError(self.path, reason)
 
     def _resolve(self, path: str, follow: bool) -> None:
         rest = _components(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118  (pathlib takes 5 ms to import)
@@ -129,7 +129,7 @@ class Parent:
                     raise UnsafePathError(self.path, "leads through ..", "Write the path without it")
                 no_link = 0 if _is_proc(folder) else os.O_NOFOLLOW
                 fd = os.open(self.name, _FOLDER | no_link, dir_fd=self.fd)
-                # In a sticky folder such as /tmp others cannot replace what is root's.
+                # In a sticky folder such as /tmp others cannot replace the files of root.
                 is_kept = folder.st_mode & stat.S_ISVTX and os.fstat(fd).st_uid == 0 and _is_trusted(folder.st_uid)
                 self._enter(fd)
                 self.is_shared = self.is_shared and (below_shared or not is_kept)

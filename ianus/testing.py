@@ -31,7 +31,7 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
     settings: as for ianus.run(); by default any free port of 127.0.0.1, and no access log. Errors in the
     application are logged (`ianus.error`).
 
-    Raises StartupError where serving cannot begin, SettingError and TypeError for wrong settings, and at the end
+    Raises StartupError if serving cannot start, SettingError and TypeError for wrong settings, and at the end
     RuntimeError if the application blocks its event loop for ever.
     """
     server = Server(app, Settings.from_values({"bind": "127.0.0.1:0", "access_log": False} | settings))
@@ -64,13 +64,13 @@ def serve(app: Any, **settings: Any) -> Iterator[str]:
 
 
 async def _serve(server: Server, started: "Future[Callable[[], object]]") -> None:
-    """Serves until what it sets as result of `started` is called, from any thread."""
+    """Serves until stopped. The result of `started` is a function that stops it, from any thread."""
     serving = asyncio.create_task(server.serve())
     if await server.wait_started():
         over = asyncio.Event()
         started.set_result(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, over.set))
         await over.wait()
-        # Clients may keep connections open; only what the application is doing is waited for.
+        # Clients may keep connections open; only calls of the application are waited for.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.wait_calls(), CALLS_TIMEOUT_SECONDS)
         server.force_exit = True

@@ -67,7 +67,7 @@ class Process:
             return text
 
     def end(self, *signals: signal.Signals) -> tuple[int, str]:
-        """Sends signals; the exit code and what was written to standard output."""
+        """Sends signals; returns the exit code and the standard output."""
         for number in signals:
             self.popen.send_signal(number)
         out, self.log = self.popen.communicate(timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""The fuzzers' targets keep their contracts for all inputs that are kept: the corpus and what was ever found."""
+"""The fuzzers' targets keep their contracts for all inputs that are kept: the corpus and former findings."""
 
 import importlib
 import logging
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Applications that fail are told of at length."""
+    """Applications that fail are reported in detail."""
     logging.disable()
     yield
     logging.disable(logging.NOTSET)

@@ -1,4 +1,4 @@
-"""Root opens files in folders of other users: never what a link of theirs leads to."""
+"""Root opens files in folders of other users: never the target of a link of theirs."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A directory and an environment in which nothing is said about settings."""
+"""A directory and an environment without settings."""
 
 import os
 from pathlib import Path

@@ -369,7 +369,7 @@ def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected
     result = invoke(served, *line)
     assert result.exit_code == 2
     assert expected in result.stderr
-    assert len(result.stderr.splitlines()) <= 4  # usage, where help is, an empty line, the message
+    assert len(result.stderr.splitlines()) <= 4  # usage, a hint at the help, an empty line, the message
     assert result.stdout == ""
     assert served == []
 
@@ -508,7 +508,7 @@ def test_paths_and_values_are_passed_on_as_they_are(served: Served) -> None:
 
 
 def test_sources_are_read_again_with_the_variables_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What HUP does. A file that cannot be used changes nothing."""
+    """Reads as SIGHUP does. A file that cannot be used has no effect."""
     monkeypatch.setenv("IANUS_WORKERS", "3")
     file = Path(".env")
     file.write_text("IANUS_BACKLOG=5\nIANUS_WORKERS=7\nOWN=one\n")

@@ -1,4 +1,4 @@
-"""docs/settings.md is what the table makes it."""
+"""docs/settings.md agrees with the table."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_every_other_name_has_a_row() -> None:
     aliases = [alias for _, setting, _ in table() for alias in setting.aliases]
     for alias in aliases:
         assert f"| `--{alias.name.replace('_', '-')}` | " in build_page()
-    # Where the value changes on the way, the page says how.
+    # If the value is converted, the page explains it.
     assert {alias.name for alias in aliases if alias.convert is not str} == set(EXPLAINED)
 
 

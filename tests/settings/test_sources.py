@@ -1,4 +1,4 @@
-"""The sources: what each is read from, which counts, where a value came from, what is said of mistakes."""
+"""The sources: their files and variables, their priority, the origin of a value, messages about mistakes."""
 
 import builtins
 import sys
@@ -74,7 +74,7 @@ def test_a_jitter_without_its_limit_is_warned_of(nowhere: Path) -> None:
     assert read({"workers_lifetime_jitter": "5"}).warnings[-1] == (
         "--workers-lifetime-jitter has no effect without workers-lifetime."
     )
-    # A limit that is turned off on the line leaves the jitter in the file alone.
+    # A limit that is turned off on the line also disables the jitter in the file.
     assert read({"max_requests": "0"}).warnings == ()
 
 
@@ -97,7 +97,7 @@ def test_every_setting_comes_from_every_source(name: str, setting: Any, default:
     assert read().origins == {name: "ianus.toml:1"}
 
 
-# --- Where to listen ---
+# --- Addresses ---
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("backlog = 6\n")
     assert read().settings.backlog == 6
     assert read().warnings == ("pyproject.toml [tool.ianus] is ignored, because ianus.toml exists.",)
-    # Who names a file has chosen.
+    # A named file is a deliberate choice.
     assert read({"config": "ianus.toml"}).warnings == ()
     (nowhere / "pyproject.toml").write_text("[tool.other]\nknown = ['ianus']\n")
     assert read().warnings == ()
@@ -430,7 +430,7 @@ def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.M
     assert caught.value.exit_code == 3
 
 
-# --- What several say together ---
+# --- Conflicts of several sources ---
 
 
 def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:

@@ -1,4 +1,4 @@
-"""What --print-config prints: every setting, as a file that says the same, with origins."""
+"""--print-config: every setting with its origin, as an equivalent file."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The kinds of value: what each takes, what it makes of it, and what it says to the rest."""
+"""The parsers of values: accepted input, results, and messages about other input."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -283,7 +283,7 @@ def test_what_is_no_name_of_a_field(value: object) -> None:
 )
 def test_formats_of_the_access_log(value: str) -> None:
     assert values.access_log_format(value) == value
-    LineFormat(value)  # What is let through here, the log can write.
+    LineFormat(value)  # The log can write every accepted format.
 
 
 @pytest.mark.parametrize("atom", [*"hlutrmUqHsBbfaTDMLp", "{a}i", "{a}o", "{a}e", *"cRPx", "{}i", "{a}x", ""])
