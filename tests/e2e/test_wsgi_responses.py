@@ -393,14 +393,14 @@ INSIDE = {
 
 @pytest.mark.parametrize("steps", INSIDE.values(), ids=INSIDE.keys())
 @pytest.mark.parametrize(
-    "start", [[OK, ITERATE, ("yield", b"half")], [OK, ("write", b"half"), ITERATE]], ids=["block", "write"]
+    "first_steps", [[OK, ITERATE, ("yield", b"half")], [OK, ("write", b"half"), ITERATE]], ids=["block", "write"]
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_failure_inside_the_body(wsgi: Server, beginning: list[Any], steps: list[Any], version: str) -> None:
+def test_failure_inside_the_body(wsgi: Server, first_steps: list[Any], steps: list[Any], version: str) -> None:
     """A truncated body is recognisable: if the head was sent, the response is aborted; the iterable is closed."""
     mark = wsgi.log.mark()
     with wsgi.connect() as client:
-        client.request(played(*beginning, *steps, ("yield", b"more")), b"Connection: close", version=version)
+        client.request(played(*first_steps, *steps, ("yield", b"more")), b"Connection: close", version=version)
         _broken(client)
     wsgi.app_log("closed", mark)
     wsgi.log.wait_for(r"ERROR .*GET /play", mark)
