@@ -182,7 +182,7 @@ def test_a_call_that_is_stuck_is_reported_and_does_not_prevent_the_end(start: St
         code, _ = process.end(signal.SIGQUIT)
     assert code == 0
     assert "requests abandoned: 1" in process.log
-    assert "WARNING calls of WSGI applications that have not returned: 1\n    GET /stuck (" in process.log
+    assert "WARNING WSGI calls still running: 1\n    GET /stuck (" in process.log
 
 
 def test_run_serves_an_object_and_returns(start: Start) -> None:

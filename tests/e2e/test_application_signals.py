@@ -116,7 +116,7 @@ def test_a_callback_of_the_loop_is_called(when: str, loop: str, start: Callable[
 def test_a_handler_that_fails_is_logged(start: Callable[..., Server]) -> None:
     server = start("wsgi", "signal.signal(signal.SIGTERM, fail)")
     server.stop()
-    server.log.wait_for(r"ERROR the application's handler of SIGTERM failed\n(.*\n)+ +ValueError: as it likes$")
+    server.log.wait_for(r"ERROR application handler of SIGTERM failed\n(.*\n)+ +ValueError: as it likes$")
 
 
 def test_others_are_named_that_are_not_called(start: Callable[..., Server]) -> None:

@@ -446,7 +446,7 @@ def test_wrapper_programs_pass_signals_on(
     host, port = log.wait_for(r" serves .* on http://(.*):(\d+); ").groups()
     (path / "main.py").write_text(APP.format(text="two"))
     process.send_signal(signal.SIGUSR1)
-    log.wait_for("log files were opened again")
+    log.wait_for("log files reopened")
     mark = log.mark()
     process.send_signal(signal.SIGHUP)
     log.wait_for(" worker 2 .* serves in place of ", mark)

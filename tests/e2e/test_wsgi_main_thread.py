@@ -381,7 +381,7 @@ def test_a_call_that_does_not_return_is_interrupted_at_the_end(
         server.signal(number)
         assert server.wait() == 0
     assert "app: left" in server.log.text
-    assert "calls of WSGI applications that have not returned: 1" in server.log.text
+    assert "WSGI calls still running: 1" in server.log.text
 
 
 @pytest.mark.parametrize("path", ["/stubborn", "/in_c"])

@@ -107,7 +107,7 @@ def test_a_call_that_does_not_return_is_abandoned(
             assert app.waiting.wait(20)
         client.join()
         assert "requests abandoned: 1, connections closed: 1, by a quick stop" in caplog.text
-        assert "calls of WSGI applications that have not returned: 1" in caplog.text
+        assert "WSGI calls still running: 1" in caplog.text
     finally:
         app.release.set()
     until(lambda: threading.enumerate() == before)

@@ -86,7 +86,7 @@ def test_the_limit_is_told_once_in_the_thread_of_the_loop(app: Any) -> None:
         await asyncio.wait_for(recycled.told.wait(), WAIT_SECONDS)
         for _ in range(5):
             await get()
-        assert recycled.reasons == [("it has served as many requests as --max-requests lets it", threading.get_ident())]
+        assert recycled.reasons == [("reached --max-requests", threading.get_ident())]
 
     asyncio.run(recycled.run(client))
     assert len(recycled.reasons) == 1

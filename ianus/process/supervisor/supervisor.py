@@ -371,7 +371,7 @@ class Supervisor:
         try:
             self.log.file.reopen()
         except OSError as error:
-            logger.error("the log file %s cannot be opened again, the old one goes on: %s", self.log.file.path, error)
+            logger.error("cannot reopen log file, keeping the old one: %s: %s", self.log.file.path, error)
         self.workers.send_signal(signal.SIGUSR1)
 
     def _upgrade(self) -> None:

@@ -154,7 +154,7 @@ class Workers:
             self._on_ready(process, more.split("\t"), now)
         elif what == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more)
-        elif what == "leaving" and process.stage is Stage.SERVING and not self._is_stopping:
+        elif what == "draining" and process.stage is Stage.SERVING and not self._is_stopping:
             # It was asked by another process, which may have signalled all processes of the group. Then the signal to
             # this one is on its way, and no worker is started (_fill_slots).
             self._slots[process.slot].on_external_stop(now)

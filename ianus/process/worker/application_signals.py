@@ -1,17 +1,17 @@
-"""Signal handlers of the application's own.
+"""Keeps and calls signal handlers that the application has set.
 
 A library or an application may set a handler of SIGTERM when it is imported, to stop its threads or to flush something.
-The server needs the signal for its own stop, and calls the application's handler when that begins, whatever has asked
-for it: the supervisor replaces a worker by SIGUSR2, and a quick stop is SIGQUIT.
+The server needs the signal for its own stop, and calls the application's handler when that starts, for every kind of
+stop: the supervisor replaces a worker by SIGUSR2, and a quick shutdown is SIGQUIT.
 
 Facts and rules:
-- The handler is called in the main thread by the event loop, and at most once. What it raises is logged. SystemExit is
-  not: handlers like to end the process by it, and that is what happens anyway, once requests are done.
-- Handlers of other signals that the server uses are replaced, and the log says so.
+- The handler is called in the main thread by the event loop, and at most once. Exceptions are logged, except
+  SystemExit: many handlers end the process by it, and the process exits anyway, once requests are done.
+- Handlers of other signals that the server uses are replaced, which is logged.
 - A handler that is set while the application starts (lifespan) would take SIGTERM away from the server. It is treated
   in the same way, once the application has started.
-- loop.add_signal_handler() replaces the handler too, and libraries call it with their first request. The server's is
-  set again at once; the loop calls the callback, whatever handler there is.
+- loop.add_signal_handler() replaces the handler too, and libraries call it with their first request. The server's
+  handler is set again at once; the loop calls the callback in any case.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class ApplicationSignals:
-    """Takes the handlers of these signals from the application. To be made before the server sets its own."""
+    """The application's handlers of these signals. To be made before the server sets its own."""
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._on_term: Handler | None = None
@@ -45,14 +45,14 @@ class ApplicationSignals:
         self._ours = {number: signal.getsignal(number) for number in self._numbers}
 
     def restore_handlers(self) -> None:
-        """Sets the server's handlers again if the application has replaced them since. For the main thread."""
+        """Sets the server's handlers again if the application has replaced them. For the main thread."""
         for number, ours in self._ours.items():
             if signal.getsignal(number) != ours:
                 self._take(number)
                 set_handler([number], ours)
 
     def protect_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Has loop.add_signal_handler() leave the server's handlers in place."""
+        """Makes loop.add_signal_handler() keep the server's handlers."""
         kind = type(loop)
 
         def add_signal_handler(loop: asyncio.AbstractEventLoop, *arguments: Any) -> None:
@@ -79,7 +79,7 @@ class ApplicationSignals:
         except SystemExit:
             pass  # See above.
         except Exception as error:
-            logger.error("the application's handler of SIGTERM failed\n%s", user_traceback(error).rstrip())
+            logger.error("application handler of SIGTERM failed\n%s", user_traceback(error).rstrip())
 
     def _take(self, number: signal.Signals) -> None:
         handler = signal.getsignal(number)

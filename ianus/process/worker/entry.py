@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from ianus.gateway.loading.loader import Application
 
 
-# Maximum time for threads of an application that could not be started, or has ended its worker.
+# Maximum time for threads of an application that failed to start, or has ended its worker.
 FAILED_SECONDS = 2.0
 
 
 def preload(
     app: str, settings: Settings, identity: Identity | None, scoreboard: Scoreboard
 ) -> "tuple[Application, ...]":
-    """Loads what workers have in common, in the process that they are forked from. Raises StartupError.
+    """Loads the applications and modules in the template process, from which workers are forked. Raises StartupError.
 
     scoreboard: of this process, for its stacks.
     """
@@ -61,9 +61,9 @@ def serve_preloaded(
     slot: int,
     fds: list[int],
 ) -> int:
-    """The life of a worker that was forked from what preload() has loaded.
+    """Runs a worker that was forked from the template process, after preload(). Returns its exit code.
 
-    template: the scoreboard of that process. fds: scoreboard, lifeline, channel, listeners.
+    template: the scoreboard of the template. fds: scoreboard, lifeline, channel, listeners.
     """
     scoreboard, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
@@ -75,7 +75,7 @@ def serve_preloaded(
 
 
 def _explain(error: ImportError, settings: Settings) -> StartupError:
-    """Why the server's own modules cannot be loaded."""
+    """Returns the reason why the server's own modules cannot be loaded."""
     return StartupError(
         f"The user {settings.user} cannot load Python's modules ({error}). Let that user read {sys.prefix} and "
         f"{sys.base_prefix}, with all directories above them."
@@ -83,7 +83,7 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 
 
 def serve(spec: WorkerSpec) -> int:
-    """The life of a worker. Returns its exit code; why it could not start is logged."""
+    """Runs a worker. Returns its exit code; if it cannot start, the reason is logged."""
     name_process(spec.settings, f"worker {spec.supervised.slot + 1}")
     record_stacks(spec.supervised.scoreboard)
     from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
@@ -93,7 +93,7 @@ def serve(spec: WorkerSpec) -> int:
             assume(spec.identity)
         spec.hooks.call("post_fork", spec.server, spec.info())
         try:
-            from ianus.process import serve as serving  # Here begins what the supervisor does not load.
+            from ianus.process import serve as serving  # The supervisor does not load it, nor the modules below.
         except ImportError as error:
             if not spec.settings.user:
                 raise
@@ -112,6 +112,6 @@ def serve(spec: WorkerSpec) -> int:
     except Exception as error:
         write_crash(error, spec.settings, f"worker {spec.supervised.slot + 1} (pid {os.getpid()})")
         ending = Ending(1, FAILED_SECONDS)
-    # It is on its way out: a signal that comes once more must not change its exit code.
+    # The process is exiting: another signal must not change its exit code.
     set_handler(HANDLED_SIGNALS, ignore)
     return Exit(ending).run()

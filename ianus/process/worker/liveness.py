@@ -1,4 +1,4 @@
-"""A worker's side of liveness: it notices its supervisor's end, and tells what it is at when it is stuck.
+"""Monitors a worker from inside: the exit of its supervisor, and whether connections are served.
 
 The supervisor's side is process/scoreboard and process/supervisor/workers, which reads it. The watching is done by a
 native thread (telemetry/liveness), since Python code could not notice that Python makes no progress.
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from ianus.telemetry.in_flight import Shared
     from ianus.telemetry.liveness import Pulse
 
-# What the supervisor is told of a worker that is stuck; the seconds come behind it.
+# The messages of a stuck worker to its supervisor; the number of seconds follows.
 LOOP_STUCK = b"stuck\tits event loop has run no callback"
 THREADS_STUCK = b"stuck\tno thread of it has looked at its connections"
 
 
 class WorkerLiveness:
-    """Watches over this process from now on; where it has a supervisor, also over that.
+    """Monitors this process from its creation on, and the supervisor if there is one.
 
-    supervised: None where there is no supervisor.
+    supervised: None without a supervisor.
 
-    When the supervisor has gone, the worker is told to stop by TERM, by QUIT when the limits of a graceful stop have
-    passed, and by KILL. Raises RuntimeError when the system gives no thread, and OSError when it gives no file.
+    When the supervisor has exited, the worker is stopped by TERM, by QUIT after the limits of a graceful shutdown, and
+    by KILL. Raises RuntimeError when the system gives no thread, and OSError when it gives no file.
     """
 
     def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None:
@@ -46,14 +46,14 @@ class WorkerLiveness:
         self._blockage: LoopBlockReporter | None = None
         if supervised is None:
             return
-        # Also over what PYTHONFAULTHANDLER has set up: the supervisor puts it into the log, with what it knows besides.
+        # Replaces the one of PYTHONFAULTHANDLER: the supervisor logs the stacks together with the requests in flight.
         record_stacks(supervised.scoreboard)
         self._run(supervised.lifeline)
-        # It keeps this object, too: until the very end something of the application may hold the process up.
+        # The thread also keeps this object alive: code of the application may delay the process until its very end.
         os.register_at_fork(after_in_child=self._forget_in_child)
 
     def start(self, stack: ServingStack) -> None:
-        """Connections are about to be accepted, and have to be served. In the thread of the running loop.
+        """Starts to check that connections are served. For the thread of the running loop.
 
         Raises RuntimeError and OSError as above.
         """
@@ -82,7 +82,7 @@ class WorkerLiveness:
         )
 
     def stop(self) -> None:
-        """Nothing is served any more. Whether the supervisor is there is watched on."""
+        """Stops the check that connections are served. The supervisor is still monitored."""
         if self._pulse is not None:
             self._pulse.rest()
             if self._supervised is None:
@@ -92,13 +92,13 @@ class WorkerLiveness:
             self._blockage = None
 
     def _run(self, lifeline: int = -1) -> None:
-        from ianus.telemetry.liveness import Pulse  # Compiled; the supervisor's process loads none of that.
+        from ianus.telemetry.liveness import Pulse  # Compiled; the supervisor must not load it.
 
         self._pulse = Pulse(lifeline, grace=total_stop_budget(self._settings))
         self._pulse.run()
 
     def _show_in_flight(self, service: Service) -> Shared | None:
-        """Lets the supervisor see which requests are in flight. Returns the memory that it reads."""
+        """Shares the requests in flight with the supervisor. Returns the shared memory."""
         if self._supervised is None:
             return None
         import mmap
@@ -110,7 +110,8 @@ class WorkerLiveness:
         return shared
 
     def _forget_in_child(self) -> None:
-        """After fork() in the application: the child is nobody's worker, and its crash nobody's but its own."""
+        """Ends the monitoring in a child that the application has forked: the child is not a worker of the
+        supervisor."""
         supervised, self._supervised = self._supervised, None
         if supervised is None:
             return  # A child of a child: the numbers are other files by now.

@@ -1,10 +1,10 @@
-"""Tells who blocks the event loop (--watch-loop): for how long, and in which line.
+"""Logs code that blocks the event loop (--watch-loop): the duration, and the line of code.
 
-Facts: the loop cannot tell while it is blocked; the interpreter cannot either, where C code holds its lock. So a native
-thread notices (telemetry/liveness) and asks the loop's thread for its stack, by a signal that faulthandler answers:
-that needs no lock, but can do no more than write a text. When the loop runs again, it logs that.
+Facts: the loop cannot report while it is blocked; nor can the interpreter if C code holds its lock. So a native thread
+notices (telemetry/liveness) and asks the loop's thread for its stack, by a signal that faulthandler answers: that needs
+no lock, but can do no more than write a text. When the loop runs again, it logs that.
 
-Nothing is done about it, and a system call that the signal interrupts is started again.
+The code is not interrupted: a system call that the signal interrupts is restarted.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ MAX_STACK_BYTES = 64 * 1024
 
 
 class LoopBlockReporter:
-    """Logs what the pulse finds, until close(). For the thread of a running loop.
+    """Logs each block of the loop, until close(). For the thread of a running loop.
 
-    milliseconds: the limit, for messages. signal: what asks for a stack. alarm: the eventfd that tells of one.
+    milliseconds: the limit, for messages. signal: requests a stack. alarm: the eventfd that reports one.
 
-    Raises OSError where the system gives no files, and RuntimeError where no signal is free.
+    Raises OSError if the system gives no files, and RuntimeError if no signal is free.
     """
 
     def __init__(self, pulse: Pulse, milliseconds: int) -> None:
@@ -44,7 +44,7 @@ class LoopBlockReporter:
         self._loop.add_reader(self.alarm, self._report)
 
     def close(self) -> None:
-        """The pulse is at rest."""
+        """Stops. The native thread no longer reports blocks."""
         self._loop.remove_reader(self.alarm)
         faulthandler.unregister(self.signal)
         os.close(self._stack)
@@ -57,7 +57,7 @@ class LoopBlockReporter:
         os.lseek(self._stack, 0, os.SEEK_SET)
         os.ftruncate(self._stack, 0)
         logger.warning(
-            "the event loop was blocked for %.2f s (--watch-loop %d); it was here:\n%s",
+            "event loop blocked for %.2f s (--watch-loop %d):\n%s",
             seconds,
             self._milliseconds,
             readable(text),
@@ -65,10 +65,10 @@ class LoopBlockReporter:
 
 
 def readable(text: str) -> str:
-    """What faulthandler has written of a thread, as a traceback has it, but for the server's own frames."""
+    """Formats a thread's stack as written by faulthandler like a traceback, without the server's own frames."""
     of_application = list(itertools.takewhile(lambda frame: not is_own(frame.filename), frames_of(text)))
     of_application.reverse()
-    # Such as while another thread's C code holds Python's lock, or nobody gets the processor.
+    # For example while C code of another thread holds Python's global lock, or the machine is overloaded.
     return "".join(format_list(StackSummary.from_list(of_application))).rstrip() or "  (in no code of the application)"
 
 

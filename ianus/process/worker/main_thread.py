@@ -3,11 +3,12 @@
 Facts: Python runs signal handlers in the main thread alone, and allows signal.signal() there alone. Applications that
 were written for a server with one thread limit the time of a call by SIGALRM, whose handler raises an exception, and
 use the event loop that asyncio has for the main thread. Strategy: the server's own event loop, which has nothing to do
-but to stop and to report, runs in another thread; the main thread is the one of the crew that calls the application.
+but to stop and to report, runs in another thread; the main thread is the one of the thread pool that calls the
+application.
 
 Rules:
-- What a signal asks for must not wait for a call that executes C code. So the loop's thread reads the signals' numbers
-  from the wake-up descriptor (signals.py), and has a sleeping main thread run the handlers.
+- A stop by a signal must not wait for a call that executes C code. So the loop's thread reads the signals' numbers from
+  the wake-up descriptor (signals.py), and has a sleeping main thread run the handlers.
 - A call that has not returned when everything else has ended is interrupted by an exception, CallInterrupted. If that
   does not help, the process ends without the main thread.
 """
@@ -31,33 +32,33 @@ class MainThread:
     """The main thread of a process whose event loop runs in another one. To be made in the main thread."""
 
     def __init__(self) -> None:
-        from ianus.gateway.threads import pinned  # Loaded when it is known that it is used, as it is compiled.
+        from ianus.gateway.threads import pinned  # Compiled: loaded only if it is used.
 
         self._pinned = pinned
         self._ident = threading.get_ident()
-        self._crew: ThreadPool | None = None
-        self._has_news = threading.Event()  # the crew has started, or the loop has ended
+        self._pool: ThreadPool | None = None
+        self._has_news = threading.Event()  # the pool has started, or the loop has ended
         self._has_ended = threading.Event()
         self._error: BaseException | None = None
 
-    def call_in_main(self, crew: "ThreadPool") -> None:
+    def call_in_main(self, pool: "ThreadPool") -> None:
         """Has the main thread call the application from now on. For the loop's thread."""
-        self._crew = crew
+        self._pool = pool
         self._has_news.set()
 
     def on_signal(self) -> None:
         """Has the main thread run signal handlers, if it sleeps. For the loop's thread."""
-        if self._crew is not None:
-            self._pinned.on_signal(self._crew)
+        if self._pool is not None:
+            self._pinned.on_signal(self._pool)
 
     def has_call(self) -> bool:
         """Returns whether the main thread is in a call of the application."""
-        return self._crew is not None and self._pinned.is_in_call(self._crew)
+        return self._pool is not None and self._pinned.is_in_call(self._pool)
 
     def run(self, loop: asyncio.AbstractEventLoop, serve: Callable[[], None], handler: SignalHandler) -> None:
-        """Runs serve() in a thread of its own until it returns, and calls the application meanwhile.
+        """Runs serve() in another thread until it returns, and calls the application in this one.
 
-        Raises what serve() raises.
+        Passes on the exception of serve().
         """
         thread = threading.Thread(target=self._run_loop, args=(loop, serve, handler), name="ianus loop", daemon=True)
         try:
@@ -67,8 +68,8 @@ class MainThread:
         while not self._has_ended.is_set():
             try:
                 self._has_news.wait()
-                if self._crew is not None:
-                    self._pinned.run_pinned_thread(self._crew)
+                if self._pool is not None:
+                    self._pinned.run_pinned_thread(self._pool)
                 self._has_ended.wait()
             except KeyboardInterrupt:
                 pass  # A stop is under way, and ends soon.

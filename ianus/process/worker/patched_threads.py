@@ -1,4 +1,4 @@
-"""Refuses to serve WSGI applications where a library has replaced Python's threads by its own.
+"""Refuses to serve WSGI applications if a library has replaced Python's threads by its own.
 
 Facts: gevent's monkey.patch_all() and eventlet's monkey_patch() replace functions of the standard library, so that
 `threading.Thread` starts a coroutine of theirs, which runs when the thread that started it waits in one of their
@@ -10,7 +10,7 @@ ASGI applications run in the event loop and need no thread of the server, so the
 asyncio.to_thread() and the like, synchronous endpoints of FastAPI among them, wait for ever: here as in other servers.
 With --preload they are refused: these libraries have native threads of their own, which a fork does not copy.
 
-A patch that leaves threads alone, such as monkey.patch_all(thread=False) and that of grequests, does no harm.
+A patch without threads, such as monkey.patch_all(thread=False) and that of grequests, does no harm.
 """
 
 import _thread

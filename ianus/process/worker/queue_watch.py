@@ -21,13 +21,13 @@ class QueueWatch:
 
     def __init__(
         self,
-        crew: "ThreadPool",
+        pool: "ThreadPool",
         timeout: float,
         report: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.crew = crew
+        self.pool = pool
         self.timeout = timeout
         self.report = report
         self.sleep = sleep
@@ -40,7 +40,7 @@ class QueueWatch:
         while True:
             await self.sleep(self.timeout / 4)
             now = self.clock()
-            waiting = self.crew.waiting()
+            waiting = self.pool.waiting()
             # Late: the process itself did not run, so that its threads could not either.
             if waiting is None or waiting is not first or now - before > self.timeout / 2:
                 first, since = waiting, now

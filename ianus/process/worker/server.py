@@ -1,4 +1,4 @@
-"""A server inside somebody else's event loop.
+"""A server inside the event loop of a host program.
 
     server = ianus.Server(app, bind="127.0.0.1:0")
     serving = asyncio.create_task(server.serve())
@@ -8,8 +8,8 @@
     server.should_exit = True
     await serving
 
-The loop, the process's signals and its logging belong to the host: nothing of them is changed, and when serve()
-returns or raises, nothing of the server is left. What it has to say goes to the logger `ianus.error`.
+The loop, the process's signals and its logging belong to the host and are not changed. When serve() returns or raises,
+nothing of the server remains. Its messages go to the logger `ianus.error`.
 """
 
 import asyncio
@@ -47,15 +47,13 @@ class Server:
         elif given:
             raise TypeError("give a Settings object or single settings, not both")
         if settings.reload:
-            raise SettingError(
-                "reload", "is what the command and ianus.run() can do; a Server cannot restart its host."
-            )
+            raise SettingError("reload", "works with the command and ianus.run(); a Server cannot restart its host.")
         self.app = app
         self.settings = settings
         self._resolved = resolve_paths(settings)
         self.started = False
         self._stop = StopRequest()
-        self._asked = StopLevel.NONE  # before the loop has heard of it
+        self._asked = StopLevel.NONE  # the level requested before serve()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = asyncio.Event()  # started, or never to be
         self._apps: tuple[Application, ...] = ()
@@ -79,14 +77,14 @@ class Server:
 
         sockets: bound sockets to listen on instead of `bind`; closing them stays with the caller.
 
-        Cancelling it asks for the graceful stop and waits for that; cancelling it once more makes it quick.
+        Cancelling it starts a graceful shutdown and waits for it; cancelling it again makes that quick.
 
-        Raises StartupError where serving cannot begin, and RuntimeError if it was called before.
+        Raises StartupError if it cannot start, and RuntimeError if it was called before.
         """
         if self._loop is not None:
             raise RuntimeError("a Server serves once; make another one")
         self._loop = asyncio.get_running_loop()
-        if self._asked:  # The other order of these two would miss what another thread asks in between.
+        if self._asked:  # In the other order, a request of another thread in between would be missed.
             self._stop.ask(self._asked)
         try:
             with contextlib.ExitStack() as stack:
@@ -98,19 +96,19 @@ class Server:
                 self._worker = Worker(apps, self._resolved, listeners, self._stop, notify=self._on_event)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
-                self._worker.close()  # Its last lines come before ours.
+                self._worker.close()  # Its last log lines precede ours.
                 logger.info("stopped")
         finally:
             self._settled.set()
 
     async def wait_started(self) -> bool:
-        """Waits until connections are accepted. False: serve() has ended instead, and tells why."""
+        """Waits until connections are accepted. Returns False if serve() has ended instead, which raises the reason."""
         await self._settled.wait()
         return self.started
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it listens, such as http://127.0.0.1:8000 or unix:/run/app.sock; empty before that."""
+        """Returns the addresses, such as http://127.0.0.1:8000 or unix:/run/app.sock; empty before it listens."""
         return self._addresses
 
     @property
@@ -161,7 +159,7 @@ class Server:
         if sockets is None:
             return open_listeners(self._resolved)
         if not sockets:
-            raise StartupError("There is no socket to listen on; give serve() at least one, or leave them out.")
+            raise StartupError("There is no socket to listen on; give serve() at least one, or remove `sockets`.")
         for sock in sockets:
             fix = "Give serve() bound stream sockets that are open."
             try:
@@ -178,7 +176,7 @@ class Server:
             self._settled.set()
 
     async def _until_done(self, serving: "asyncio.Task[None]") -> None:
-        """Awaits the worker's task, and lets nobody who cancels leave it behind."""
+        """Awaits the worker's task, also if this task is cancelled: it must not run on alone."""
         cancelled: asyncio.CancelledError | None = None
         while not serving.done():
             try:

@@ -1,10 +1,9 @@
-"""What asks the process to stop, and how urgently.
+"""Signals that stop the process, and those that reopen its log files.
 
-TERM and the first INT ask for a graceful stop, QUIT for a quick one; USR2 is the TERM of whoever has put a successor on
-the same sockets, which takes what is queued there. An INT while a stop is under way hastens it, and one more after that
-breaks off whatever Python code is running (KeyboardInterrupt): the way out of an application that blocks the event
-loop. A TERM never makes anything worse than it is, since process managers like to repeat it. USR1 opens the log files
-anew.
+TERM and the first INT start a graceful shutdown, QUIT a quick one. USR2 is TERM for a process whose replacement has the
+same sockets and takes the connections in their backlog. INT during a shutdown makes it quick, and another INT
+interrupts the running Python code (KeyboardInterrupt), in case the application blocks the event loop. A repeated TERM
+has no effect, since process managers often repeat it. USR1 reopens the log files.
 
 Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
 and they are the same on every loop. A signal that arrives when Python has just looked for signals and the loop is
@@ -26,14 +25,14 @@ from ianus.process.stop_level import StopLevel
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
 
-# The signals that ask for a stop.
+# The signals that stop the process.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
 
 
 class StopRequest:
     """The highest level of stop requested so far, and a way to wait for it.
 
-    since: when a stop was asked for first, in CLOCK_MONOTONIC seconds; 0.0 if it was not.
+    since: the time of the first request, in CLOCK_MONOTONIC seconds; 0.0 before it.
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,7 @@ class StopRequest:
                 event.set()
 
     async def wait(self, level: StopLevel) -> None:
-        """Until a stop of at least this level is asked for."""
+        """Waits until a stop of at least this level is requested."""
         await self._events[level].wait()
 
 
@@ -60,7 +59,7 @@ class CallInterrupted(BaseException):
 
 
 def _after_signal(level: StopLevel, number: int) -> StopLevel:
-    """Returns what is asked for once this signal has arrived, too."""
+    """Returns the level after this signal."""
     if number == signal.SIGQUIT or (number == signal.SIGINT and level >= StopLevel.GRACEFUL):
         return StopLevel.QUICK
     return max(level, StopLevel.HANDOVER if number == signal.SIGUSR2 else StopLevel.GRACEFUL)
@@ -69,8 +68,8 @@ def _after_signal(level: StopLevel, number: int) -> StopLevel:
 class SignalHandler:
     """The object whose method handles SIGTERM, SIGINT, SIGQUIT and SIGUSR2.
 
-    should_exit: one of them has asked for a stop. sse-starlette looks for an object with this name behind the handler
-    of SIGTERM, to end its event streams.
+    should_exit: whether a stop was requested. sse-starlette looks for an attribute of this name on the object of
+    SIGTERM's handler, to end its event streams.
 
     on_stop: called in the main thread with the first one. may_interrupt: returns whether KeyboardInterrupt may be
     raised now, and CallInterrupted if `interrupts_calls` is set. has_interrupted: KeyboardInterrupt was raised.
@@ -92,7 +91,7 @@ class SignalHandler:
         self.handled: Sequence[int] = ()
         self.interrupts_calls = False
         self.has_interrupted = False
-        self._seen = StopLevel.NONE  # what the handlers have asked for; a blocked loop has not heard of it yet
+        self._seen = StopLevel.NONE  # requested by the handlers; a blocked loop does not know it yet
         self._read = StopLevel.NONE  # the same for the numbers of signals that the loop reads
 
     @property
@@ -120,7 +119,7 @@ class SignalHandler:
             self._on_stop()
 
     def on_numbers(self, numbers: bytes) -> None:
-        """Passes on the stop that these signals ask for, if they do. For the loop's thread.
+        """Passes on the stop of these signals, if there is one. For the loop's thread.
 
         The main thread may not have run the handler yet, or a view may have replaced it by one of its own, which is
         called as well.
@@ -139,11 +138,11 @@ def handle_signals(
     interrupts: bool = True,
     handler: SignalHandler | None = None,
 ) -> Callable[[], None]:
-    """Lets TERM, INT, QUIT and USR2 speak to `stop`. Returns a function that restores the handlers of before.
+    """Has TERM, INT, QUIT and USR2 raise the level of `stop`. Returns a function that restores the previous handlers.
 
-    interrupts: INT too; a terminal sends it to all processes, and where there is a supervisor that decides.
+    interrupts: INT too. A terminal sends it to all processes; with a supervisor, the supervisor handles it.
 
-    Outside the main thread, where Python allows no handlers, nothing is done.
+    Does nothing outside the main thread, since Python allows handlers only there.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -154,9 +153,9 @@ def handle_signals(
 
 
 def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) -> Callable[[], None]:
-    """Lets USR1 open log files anew, which something else has moved away. Returns a function that restores the handler.
+    """Has USR1 reopen log files that were moved. Returns a function that restores the handler.
 
-    Outside the main thread nothing is done.
+    Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
@@ -166,8 +165,8 @@ def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) 
             try:
                 file.reopen()
             except OSError as error:
-                logger.error("the log file %s cannot be opened again, the old one goes on: %s", file.path, error)
-        logger.info("log files were opened again")
+                logger.error("cannot reopen log file, keeping the old one: %s: %s", file.path, error)
+        logger.info("log files reopened")
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if not loop.is_closed():
@@ -179,7 +178,8 @@ def reopen_by_signal(loop: asyncio.AbstractEventLoop, files: Iterable[LogFile]) 
 def wake_by_signals(
     loop: asyncio.AbstractEventLoop, on_numbers: Callable[[bytes], None] = lambda numbers: None
 ) -> Callable[[], None]:
-    """Lets every signal wake the loop, as uvloop does by itself. Returns what undoes it, while the loop is open.
+    """Has every signal wake the loop, as uvloop does by itself. Returns a function that undoes it while the loop is
+    open.
 
     on_numbers: called in the loop with the numbers of the signals.
     """

@@ -1,7 +1,7 @@
-"""Tells where a WSGI application is stuck: the request, how long it has been running, the Python stack.
+"""Logs WSGI calls that take long: the request, its age, and the Python stack.
 
-Nothing is done about it. Python cannot end a thread, and what the call waits for may come yet; but whoever looks at a
-server whose threads run out wants to know in which line they are.
+The calls are not interrupted: Python cannot end a thread, and the call may still return. The stacks show an operator
+why the threads of a server are all in use.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ianus.gateway.threads.pool import ThreadPool
 
 
-# Seconds between two looks at most.
+# Maximum time between two checks.
 MAX_PERIOD_SECONDS = 5.0
 
 
@@ -25,32 +25,32 @@ class SlowCallReporter:
     """Reports each call once that has not returned after `limit` seconds."""
 
     def __init__(
-        self, crew: "ThreadPool", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, pool: "ThreadPool", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        self.crew = crew
+        self.pool = pool
         self.limit = limit
         self.sleep = sleep
-        # By thread, when a call began that was reported.
+        # By thread, the start of a call that was reported.
         self._reported: dict[int, float] = {}
 
     async def run(self) -> None:
-        """Looks time and again, until it is cancelled."""
+        """Checks periodically, until it is cancelled."""
         period = min(self.limit / 4, MAX_PERIOD_SECONDS)
         while True:
             await self.sleep(period)
             self.check()
 
     def check(self) -> None:
-        """Reports the calls that are stuck now."""
+        """Reports the calls that have reached the limit."""
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
         frames = current_frames()
         now = monotonic()
-        stuck = [(line, age, thread) for line, age, thread in self.crew.running_calls() if age >= self.limit]
+        stuck = [(line, age, thread) for line, age, thread in self.pool.running_calls() if age >= self.limit]
         reported = self._reported
         self._reported = {thread: now - age for _, age, thread in stuck}
         for line, age, thread in stuck:
             began = reported.get(thread)
-            # A thread's next call begins after the one that was reported had run for the limit.
+            # The start of a thread's next call is later than that of the reported one by at least the limit.
             if began is None or now - age - began > self.limit / 2:
                 logger.warning(
                     "%s has not returned after %.1f s (--stuck-report-after %g); it is here now:\n%s",

@@ -22,7 +22,7 @@ RECEIVE_BYTES = 256 * 1024
 
 
 def import_compiled_modules(apps: Sequence[Application]) -> None:
-    """Loads what build_stack() will need, for processes that are forked later."""
+    """Imports the modules that build_stack() needs, for processes that are forked later."""
     import ianus.acceptor.reactor
     import ianus.codec.http1.codec
     import ianus.exchange.http1_session
@@ -37,17 +37,17 @@ def import_compiled_modules(apps: Sequence[Application]) -> None:
 
 
 class ServingStack(NamedTuple):
-    """The compiled part: what accepts, counts, logs and calls.
+    """The compiled objects of a worker.
 
     asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
-    crew: the threads that call WSGI applications, if any is served.
+    pool: the threads that call WSGI applications, if there is one.
     """
 
     reactor: "Reactor"
     service: "Service"
     access_log: "AccessLog | None"
     asgi: "tuple[AsgiGateway, ...]"
-    crew: "ThreadPool | None"
+    pool: "ThreadPool | None"
 
 
 def build_stack(
@@ -58,8 +58,10 @@ def build_stack(
     access_file: LogFile | None,
     on_spent: Callable[[], None],
 ) -> ServingStack:
-    """Nothing is started yet. states: what the lifespan of each application has left for its requests. on_spent: called
-    once behind --max-requests, in the thread that serves the reactor.
+    """Builds the objects, without starting them.
+
+    states: the lifespan state of each application. on_spent: called once after --max-requests, in the thread that
+    serves the reactor.
     """
     # Loaded here, after all that can fail for reasons worth a message.
     from ianus.acceptor.reactor import Reactor
@@ -74,7 +76,7 @@ def build_stack(
         for app, state in zip(apps, states, strict=True)
         if app.interface != "wsgi"
     }
-    wsgi, crew = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
+    wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
     limits = Limits(
         request_line=settings.limit_request_line,
         field_size=settings.limit_request_field_size,
@@ -110,7 +112,7 @@ def build_stack(
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
-    return ServingStack(reactor, service, access_log, tuple(asgi.values()), crew)
+    return ServingStack(reactor, service, access_log, tuple(asgi.values()), pool)
 
 
 def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
@@ -120,7 +122,7 @@ def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
     from ianus.telemetry.access_log import AccessLog
 
     as_json = settings.log_format == "json"
-    # Where HUP has dropped --log-config, the supervisor still knows what it named.
+    # After a HUP that removed --log-config, the supervisor still has its loggers.
     if settings.log_config and (name := access_logger()):
         from ianus.telemetry.access_records import INTERVAL_SECONDS, AccessRecords
 
@@ -164,20 +166,20 @@ def _open_websocket(request: "Request") -> "AsgiExchange | None":
 
 
 def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], ThreadPool | None]":
-    """By prefix, and the threads that they share."""
+    """Returns the gateways by prefix, and the threads that they share."""
     if not apps:
         return {}, None
     from ianus.gateway.threads.pool import ThreadPool
     from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
 
-    crew = ThreadPool(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
+    pool = ThreadPool(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
     spool = Spool(settings.spool_dir, settings.limit_spool)
     gateways: dict[str, Gateway] = {}
     for app in apps:
         gateways[app.prefix] = WsgiGateway(
             app.callable,
-            executor=crew,
+            executor=pool,
             name=app.name,
             root_path=settings.root_path or settings.root_path_kept,
             root_path_kept=bool(settings.root_path_kept),
@@ -191,21 +193,22 @@ def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[di
             early_hints=settings.early_hints,
             keep_underscores=settings.header_map == "dangerous",
         )
-    return gateways, crew
+    return gateways, pool
 
 
 def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
-    """The gateway for all requests."""
+    """Returns the gateway for all requests."""
     if len(gateways) == 1:
         return gateways[""]
     from ianus.gateway.mounts import Mounts
 
-    # What a proxy has left in the path stands before the path of the mount.
+    # A prefix that a proxy has kept in the path precedes the path of the mount.
     return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
 
 
 def choose_max_requests(settings: Settings) -> int:
-    """This worker's own number, 0 for no limit: workers that were started together are not replaced together."""
+    """Returns this worker's number of requests, 0: unlimited. It is random, so that workers are not replaced at
+    once."""
     if not settings.max_requests or not settings.max_requests_jitter:
         return settings.max_requests
     import random
@@ -216,7 +219,7 @@ def choose_max_requests(settings: Settings) -> int:
 def _deadlines(settings: Settings) -> "Deadlines":
     from ianus.exchange.service import Deadlines
 
-    # Behind it WebSockets are closed, for which there has to be time as well.
+    # After it WebSockets are closed, which also needs time.
     most = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
     return Deadlines(
         request_header=settings.timeout_request_header,

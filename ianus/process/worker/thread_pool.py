@@ -1,4 +1,4 @@
-"""What a worker has to do with the crew that calls its WSGI applications, from the crew's start to its end."""
+"""Starts, stops and queries the thread pool that calls WSGI applications."""
 
 import asyncio
 import contextlib
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
     from ianus.gateway.threads.pool import ThreadPool
 
-# Seconds between two looks at threads that somebody waits for.
+# Seconds between two checks of threads that the worker waits for.
 POLL_SECONDS = 0.01
 
-# Seconds that threads get which have left: what applications keep in thread-local data is closed now, or never.
+# Maximum time for exiting threads to close thread-local data of the application.
 EXIT_SECONDS = 2.0
 
 
 class ThreadPoolController:
-    """The crew's. Where there is no crew, because no WSGI application is served, there is nothing to wait for."""
+    """The thread pool of a worker. Without a WSGI application there is none, and no call to wait for."""
 
     def __init__(self) -> None:
-        self._crew: ThreadPool | None = None  # once it was started
-        self._left: asyncio.Event | None = None  # once it was told to leave
+        self._pool: ThreadPool | None = None  # once it was started
+        self._left: asyncio.Event | None = None  # set once it has to exit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reports: list[asyncio.Task[None]] = []
 
     def start(
         self,
-        crew: "ThreadPool",
+        pool: "ThreadPool",
         reactor: "Reactor",
         *,
         shared: bool,
@@ -39,58 +39,58 @@ class ThreadPoolController:
         on_stuck: Callable[[str], None] = lambda reason: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
     ) -> None:
-        """Has the crew serve. shared: the running loop drives the reactor, and else the crew does.
+        """Starts the pool. shared: the running loop drives the reactor; otherwise the pool does.
 
         on_stuck: called with the reason when no thread has taken a waiting request for `timeout` seconds; 0 is never.
-        call_in_main: called with the crew; another thread then has to call run_pinned_thread().
+        call_in_main: called with the pool; another thread then has to call run_pinned_thread().
         """
-        crew.start(reactor, shared=shared, pinned=call_in_main is not None)
-        self._crew = crew
+        pool.start(reactor, shared=shared, pinned=call_in_main is not None)
+        self._pool = pool
         if call_in_main is not None:
-            call_in_main(crew)
+            call_in_main(pool)
         self._loop = asyncio.get_running_loop()
         if stuck_report_after:
-            report = SlowCallReporter(crew, stuck_report_after)
+            report = SlowCallReporter(pool, stuck_report_after)
             self._reports.append(self._loop.create_task(report.run(), name="ianus stuck report"))
         if shared and timeout:
-            watch = QueueWatch(crew, timeout, on_stuck)
+            watch = QueueWatch(pool, timeout, on_stuck)
             self._reports.append(self._loop.create_task(watch.run(), name="ianus queue watch"))
 
     def exclusively(self, act: Callable[[], None]) -> None:
-        """Does something to the reactor, which may be in the crew's hands."""
-        if self._crew is not None:
-            self._crew.exclusively(act)
+        """Calls `act`, which uses the reactor, while no thread of the pool uses it."""
+        if self._pool is not None:
+            self._pool.exclusively(act)
         else:
             act()
 
     def calls(self) -> list[tuple[str, float, int]]:
-        """The calls that have not returned: request line, age in seconds, thread."""
-        return self._crew.running_calls() if self._crew is not None else []
+        """Returns the calls that have not returned: request line, age in seconds, thread."""
+        return self._pool.running_calls() if self._pool is not None else []
 
     async def wait_calls(self) -> None:
-        """Until all of them have returned."""
-        while self.calls():  # noqa: ASYNC110  (a thread that has no more to do tells nobody)
+        """Waits until all calls have returned."""
+        while self.calls():  # noqa: ASYNC110  (an idle thread does not notify)
             await asyncio.sleep(POLL_SECONDS)
 
     def stop_calls(self) -> asyncio.Event:
-        """Lets the threads leave as soon as each has nothing to do; the event is that all have left."""
+        """Has each thread exit once it is idle. Returns an event that is set when all have exited."""
         if self._left is None:
             self._left = asyncio.Event()
-            if self._crew is not None and self._loop is not None:
-                self._crew.stop(in_loop(self._loop, self._left.set))
+            if self._pool is not None and self._loop is not None:
+                self._pool.stop(in_loop(self._loop, self._left.set))
             else:
                 self._left.set()
         return self._left
 
     async def wait_idle(self, limit: float) -> None:
-        """Until those dismissed are left only that make a call, or `limit` seconds: one may sleep in the reactor."""
+        """Waits until only threads that make a call remain, at most `limit` seconds: one may sleep in the reactor."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
-                while self._crew is not None and self._crew.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
+                while self._pool is not None and self._pool.threads > len(self.calls()):  # noqa: ASYNC110  (as above)
                     await asyncio.sleep(POLL_SECONDS)
 
     async def end_report(self) -> None:
-        """No call is reported any more."""
+        """Stops the reports of slow calls."""
         for report in self._reports:
             report.cancel()
         if self._reports:
@@ -98,19 +98,19 @@ class ThreadPoolController:
         self._reports.clear()
 
     def close(self) -> None:
-        """Lets go of the reactor, which is closed, and of what calls have produced behind the end."""
-        if self._crew is not None:
-            self._crew.close()
-            self._crew.join(EXIT_SECONDS)
+        """Releases the closed reactor, and output that calls have produced after the end."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool.join(EXIT_SECONDS)
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> Callable[[], None]:
-    """What has the loop call `function`, from any thread."""
+    """Returns a function that has the loop call `function`, from any thread."""
 
     def call() -> None:
         try:
             loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
-            pass  # The loop is closed: nobody waits any more.
+            pass  # The loop is closed.
 
     return call

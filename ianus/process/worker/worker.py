@@ -1,18 +1,18 @@
-"""Applications, served in one process: the house is opened, and closed again.
+"""Serves applications in one process, from the start of the applications to the end of the last connection.
 
-It knows nothing of signals, of logging's configuration or of where the loop comes from, so it is the same in a
-process of its own (main.py) and inside somebody else's loop (server.py): it cancels the tasks of requests and of
-the lifespans, and no others.
+It uses no signals and no logging configuration, and gets its loop from the caller. So it is the same in a process of
+its own (serve.py) and inside the loop of a host program (server.py): it cancels the tasks of requests and of the
+lifespans, and no others.
 
-ASGI applications are started (lifespan), one after the other, before the first connection is accepted, and the banner
-appears when all this is done. A graceful stop goes the same way back: no new connections; requests in flight, and
-application calls that outlive their response, may finish within --timeout-graceful-shutdown; what remains is
-cancelled; the applications are told to clean up (lifespan), the last one first; logs are flushed. A quick stop is the
-same without the waiting, and gives the clean-up a few seconds only. A call of a WSGI application cannot be cancelled:
-its client is gone, and its thread is left behind where it does not return.
+ASGI applications are started (lifespan), one after the other, before the first connection is accepted, and the first
+log line appears when all this is done. A graceful shutdown is the reverse: no new connections; requests in flight, and
+application calls that outlive their response, may finish within --timeout-graceful-shutdown; the others are cancelled;
+the lifespan shutdown runs, the last application first; logs are flushed. A quick shutdown does not wait for requests,
+and limits the lifespan shutdown to a few seconds. A WSGI call cannot be cancelled: its client is disconnected, and its
+thread is abandoned if the call does not return.
 
-The loop drives the reactor if there is an ASGI application. If there is none the crew does (gateway/threads/pool),
-and the loop is for signals, stopping and reports alone: then it touches the reactor only while the crew stands back.
+The loop drives the reactor if there is an ASGI application. Otherwise the thread pool does (gateway/threads/pool), and
+the loop only handles signals, the stop and reports: it uses the reactor only while no thread of the pool does.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ from ianus.telemetry.logs import LogFile
 if TYPE_CHECKING:
     from ianus.gateway.threads.pool import ThreadPool
 
-# Seconds that cancelled tasks and busy threads get to leave, and that clean-ups get in a quick stop.
+# Maximum time for cancelled tasks and busy threads to end, and for the lifespan shutdown in a quick shutdown.
 CANCEL_SECONDS = 2.0
 
 # Seconds after the last request in flight: until lingering connections are closed, and until WebSockets are whose
@@ -62,7 +62,7 @@ QUICK_SHUTDOWN_SECONDS = 5.0
 
 
 def load_applications(app: Any, settings: Settings) -> tuple[Application, ...]:
-    """The application that `app` names or is, and those that are mounted beside it. Raises StartupError."""
+    """Loads the application `app`, and those that are mounted beside it. Raises StartupError."""
     main = load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
     mounted = [load_mounted(each.prefix, each.app, app_dir=settings.app_dir) for each in settings.mount]
     apps = main, *mounted
@@ -81,12 +81,12 @@ def serves_asgi(apps: Sequence[Application]) -> bool:
 
 
 def describe(apps: Sequence[Application]) -> str:
-    """For people: names, interfaces, where they are mounted."""
+    """Formats names, interfaces and prefixes of the applications for the log."""
     return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
 
 
 def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
-    """What is to be said of numbers of threads, other than the defaults, that nothing heeds; "" is nothing.
+    """Returns a warning of thread settings without effect, or "".
 
     wsgi: a WSGI application is served.
     """
@@ -101,21 +101,20 @@ def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
 class Worker:
     """Applications, served on listening sockets, with the running loop at hand.
 
-    apps: the one that has all paths but those of mounts comes first.
-    listeners: their owner's; closed early when a graceful stop begins.
-    stop: how a stop is asked for.
-    say: called with what there is to say to whoever looks after it, in words: "ready" once connections are accepted,
-        with the applications, the loop, the threads; "starting" when applications are about to be started, with the
-        seconds that they may take (0: no limit); "recycle" and the reason, once, when another is to take over,
-        while this one serves on until it is told to stop; "leaving" when it stops to accept connections; "closing"
-        when they are done and the applications clean up.
-    slot: which of a supervisor's workers it is, from 0; None where there is no supervisor.
-    on_built: called before the first connection is accepted, with what will serve it.
+    apps: the main application is the first, then those of the mounts.
+    listeners: of the caller; closed early when a graceful shutdown starts.
+    stop: the level of stop that was requested.
+    notify: called with the events of the worker, as words: "starting" before the applications start, with the limit in
+        seconds (0: unlimited); "ready" once connections are accepted, with the applications, the loop, the threads;
+        "recycle" with the reason, once, to ask for a replacement, while this worker continues to serve; "draining" when
+        it stops accepting connections; "closing" when all requests are done and the lifespan shutdown starts.
+    slot: the number of the worker, from 0; None without a supervisor.
+    on_built: called before the first connection is accepted, with the serving objects.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
         in the thread that calls run_pinned_thread().
     early_threads: those that there were before the first connection was accepted.
 
-    Raises StartupError where the access log cannot be opened, or temporary files cannot be made.
+    Raises StartupError if the access log cannot be opened, or temporary files cannot be created.
     """
 
     def __init__(
@@ -160,7 +159,7 @@ class Worker:
     async def serve(self) -> None:
         """Starts, serves until asked to stop, and stops. Raises StartupError.
 
-        Cancelling it is the stop that waits for nothing but the application's clean-up.
+        Cancelling it starts a quick shutdown, which only waits for the lifespan shutdown.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -191,15 +190,15 @@ class Worker:
             self.access_file = None
 
     def requests(self) -> "list[asyncio.Task[None]]":
-        """The calls of ASGI applications that have not returned."""
+        """Returns the tasks of ASGI calls that have not returned."""
         return [task for gateway in self.stack.asgi for task in gateway.tasks()] if self.stack is not None else []
 
     def calls(self) -> list[tuple[str, float, int]]:
-        """Likewise of WSGI applications: request line, age in seconds, thread."""
+        """Returns the WSGI calls that have not returned: request line, age in seconds, thread."""
         return self.thread_pool.calls()
 
     def time_left(self) -> float:
-        """Seconds that threads of the application may take: those that a stop leaves them, 0 for no limit."""
+        """Returns the seconds that remain for threads of the application; 0: unlimited."""
         limit = self.settings.timeout_graceful_shutdown
         if self.stop.level >= StopLevel.QUICK:
             return CANCEL_SECONDS
@@ -207,7 +206,7 @@ class Worker:
         return max(limit - passed, min(limit, CANCEL_SECONDS))
 
     async def wait_calls(self) -> None:
-        """Until all calls have returned that there are."""
+        """Waits until all current calls have returned."""
         while tasks := self.requests():
             await asyncio.wait(tasks)
         await self.thread_pool.wait_calls()
@@ -215,7 +214,7 @@ class Worker:
     # --- Starting ---
 
     async def _start_applications(self) -> bool:
-        """Whether they have started; not so if a stop was asked for meanwhile."""
+        """Starts the lifespans. Returns False if a stop was requested meanwhile."""
         if self.settings.lifespan != "off":
             self.notify("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
         starting = asyncio.create_task(self._startup())
@@ -223,7 +222,7 @@ class Worker:
             if await self.until(starting, StopLevel.HANDOVER):
                 starting.result()
                 return True
-            logger.info("asked to stop while the application was starting")
+            logger.info("stop requested while the application was starting")
         finally:
             if not starting.done():
                 starting.cancel()
@@ -242,20 +241,20 @@ class Worker:
         try:
             self._open(loop)
         except RuntimeError as error:
-            # The words of Python and of the server's own modules.
+            # The message of Python, or of the server's own modules.
             if "start new thread" in str(error) or "gives no thread" in str(error):
                 raise ThreadLimitError(error) from None
             raise
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Lets the connections in."""
+        """Starts to accept connections."""
         # Checked again: a hook, or the lifespan, may have patched them.
         patched = check_threads(needed=serves_wsgi(self.apps) or self.settings.preload)
         if patched and not self.slot:
             logger.warning("%s", patched)
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
-        on_spent = in_loop(loop, self.notify, "recycle", "it has served as many requests as --max-requests lets it")
+        on_spent = in_loop(loop, self.notify, "recycle", "reached --max-requests")
         self.stack = stack = build_stack(self.apps, self.settings, loop, states, self.access_file, on_spent)
         if stack.access_log is not None:
             stack.access_log.start()
@@ -264,24 +263,24 @@ class Worker:
             stack.reactor.listen(listener.sock)
         if stack.asgi:
             stack.reactor.attach(loop)
-        if stack.crew is not None:
+        if stack.pool is not None:
             self.thread_pool.start(
-                stack.crew,
+                stack.pool,
                 stack.reactor,
                 shared=bool(stack.asgi),
                 stuck_report_after=self.settings.stuck_report_after,
-                # Without a supervisor there is nothing that would replace this process.
+                # Without a supervisor this process would not be replaced.
                 timeout=self.settings.timeout if self.slot is not None else 0.0,
                 on_stuck=functools.partial(self.notify, "stuck"),
                 call_in_main=self.call_in_main,
             )
-        # Each of a supervisor's workers would say the same.
-        if not self.slot and (ignored := explain_ignored(self.settings, wsgi=stack.crew is not None)):
+        # Logged by the first worker alone.
+        if not self.slot and (ignored := explain_ignored(self.settings, wsgi=stack.pool is not None)):
             logger.warning(ignored)
         facts = [describe(self.apps)]
         if stack.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
-        if stack.crew is not None:
+        if stack.pool is not None:
             facts.append(f"threads {self.settings.threads}")
         if self.slot is None:
             logger.info(
@@ -298,18 +297,20 @@ class Worker:
     # --- Stopping ---
 
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends the connections: gracefully while there is time, then all at once."""
+        """Ends the connections: gracefully within the limit, then all at once."""
         stack = self.stack
         assert stack is not None
         limit = self.settings.timeout_graceful_shutdown
-        self.notify("leaving")
+        self.notify("draining")
         if self.stop.level < StopLevel.QUICK:
             self._log_stop(stack)
             drained = asyncio.Event()
             on_drained = in_loop(loop, drained.set)
             handover = self.stop.level == StopLevel.HANDOVER
             self.thread_pool.exclusively(lambda: stack.reactor.drain(on_drained, handover=handover))
-            for listener in self.listeners:  # From here on clients are refused, not left waiting, unless others serve.
+            for (
+                listener
+            ) in self.listeners:  # From here on clients are refused instead of waiting, unless other processes serve.
                 listener.close()
             ending = asyncio.create_task(self._end_streams(stack))
             finishing = asyncio.create_task(self._finish(drained, stack))
@@ -347,7 +348,7 @@ class Worker:
     def _log_stop(self, stack: ServingStack) -> None:
         in_flight, websockets = stack.service.in_flight, stack.service.websockets
         if self.slot is not None and not in_flight and not websockets:
-            return  # The supervisor has said why.
+            return  # The supervisor has logged the reason.
         limit = self.settings.timeout_graceful_shutdown
         logger.info(
             "%sstopping; requests in flight: %d%s%s",
@@ -360,7 +361,7 @@ class Worker:
         )
 
     async def _watch_for_urgent_stop(self, drain: Callable[[], None]) -> None:
-        """When those stop too who had taken over, nobody need be waited for who might come again."""
+        """Closes idle connections at once if the replacement stops too: their clients cannot reconnect."""
         await self.stop.wait(StopLevel.GRACEFUL)
         self.thread_pool.exclusively(drain)
 
@@ -391,45 +392,47 @@ class Worker:
                 self.thread_pool.exclusively(lambda: stack.reactor.close_rest(True))
 
     async def _finish(self, drained: asyncio.Event, stack: ServingStack) -> None:
-        """Until the last connection is gone and the last application call has returned."""
+        """Waits until the last connection is closed and the last application call has returned."""
         closing = asyncio.create_task(self._close_remaining(stack))
         try:
             await drained.wait()
         finally:
             closing.cancel()
-        while tasks := self.requests():  # A response may be complete while background work goes on.
+        while tasks := self.requests():  # Background work may continue after a response is complete.
             await asyncio.wait(tasks)
         await self.thread_pool.stop_calls().wait()
 
     async def _wait_for_crew(self) -> None:
-        """Until those are gone whose calls have lost their clients."""
+        """Waits for the tasks of calls whose connections are closed."""
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self.thread_pool.stop_calls().wait()
         except TimeoutError:
             calls = self.calls()
-            logger.warning("calls of WSGI applications that have not returned: %d\n%s", len(calls), format_calls(calls))
+            logger.warning("WSGI calls still running: %d\n%s", len(calls), format_calls(calls))
 
     async def _end_applications(self) -> None:
-        """Lifespan shutdown: each within its own limit, in a quick stop all within QUICK_SHUTDOWN_SECONDS seconds."""
+        """Runs the lifespan shutdown: each within its own limit, all within QUICK_SHUTDOWN_SECONDS seconds in a quick
+        shutdown."""
         self.notify("closing")
         cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, StopLevel.QUICK):
             return
         await asyncio.wait({cleaning}, timeout=QUICK_SHUTDOWN_SECONDS)
         if not cleaning.done():
-            logger.warning("the application's shutdown was broken off after %g s", QUICK_SHUTDOWN_SECONDS)
+            logger.warning("lifespan shutdown interrupted after %g s", QUICK_SHUTDOWN_SECONDS)
             await cancel([cleaning])
             for lifespan in self.lifespans.values():
                 await lifespan.abandon()
 
     async def _shutdown(self) -> None:
-        """In reverse, because an application may use what those before it have started."""
+        """Stops the lifespans in reverse, because an application may use resources of those before it."""
         for lifespan in reversed(self.lifespans.values()):
             await lifespan.shutdown()
 
     async def until(self, task: "asyncio.Task[None]", level: StopLevel, limit: float = 0.0) -> bool:
-        """Whether `task` is done within `limit` seconds (0: no limit) and before a stop this urgent."""
+        """Waits for `task` for `limit` seconds (0: unlimited) or until a stop of this level. Returns whether it is
+        done."""
         asked = asyncio.create_task(self.stop.wait(level))
         try:
             await asyncio.wait({task, asked}, timeout=limit or None, return_when=asyncio.FIRST_COMPLETED)
@@ -439,7 +442,8 @@ class Worker:
 
 
 async def _report_startup(lifespan: Lifespan) -> None:
-    """Logs where a startup is that awaits something for long. One that blocks the loop is reported from outside it."""
+    """Logs the line of code of a lifespan startup that awaits for long. One that blocks the loop is reported by the
+    supervisor."""
     passed, pause = 0.0, FIRST_REPORT_SECONDS
     while True:
         await asyncio.sleep(pause)
@@ -454,11 +458,11 @@ async def _report_startup(lifespan: Lifespan) -> None:
 
 
 async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
-    """Cancels `tasks` and gives them CANCEL_SECONDS seconds to leave."""
+    """Cancels `tasks` and waits for them for CANCEL_SECONDS seconds."""
     if not tasks:
         return
     for task in tasks:
         task.cancel()
     _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
     if stubborn:
-        logger.warning("%d tasks of the application ignore their cancellation", len(stubborn))
+        logger.warning("application tasks that ignore cancellation: %d", len(stubborn))

@@ -413,7 +413,7 @@ def test_whoever_is_told_to_stop_by_somebody_else_has_a_successor_soon(caplog: p
     caplog.set_level("INFO")
     harness = served(1)
     first = harness.last()
-    harness.say(first, "leaving")
+    harness.say(first, "draining")
     assert harness.by(Stage.STOPPING) == [(0, 1)]
     assert harness.starting() == []
     harness.end(first)
@@ -428,7 +428,7 @@ def test_a_signal_to_the_whole_group_is_no_surprise(caplog: pytest.LogCaptureFix
     """As `timeout` and Heroku send it. The workers may be faster than the supervisor."""
     caplog.set_level("INFO")
     harness = served(1)
-    harness.say(harness.last(), "leaving")
+    harness.say(harness.last(), "draining")
     harness.workers.stop(harness.now, successor=False)
     harness.end(harness.last())
     harness.step(10)
@@ -1197,7 +1197,7 @@ class Chaos:
         elif process is not None and kind == "ready":
             workers.on_line(process, "ready\tmain:app", harness.now)
         elif process is not None and kind == "say":
-            workers.on_line(process, self.random.choice(["recycle\tx", "stuck\tx", "leaving", "closing"]), harness.now)
+            workers.on_line(process, self.random.choice(["recycle\tx", "stuck\tx", "draining", "closing"]), harness.now)
         elif process is not None and kind == "beat":
             process.memory.heartbeat = harness.now
         elif process is not None and kind == "end":

@@ -15,7 +15,7 @@ Call = tuple[str, float, int]
 
 
 class StandIn:
-    """Plays a crew."""
+    """Plays a pool."""
 
     def __init__(self) -> None:
         self.now: list[Call] = []
@@ -27,15 +27,15 @@ class StandIn:
 
 
 @pytest.fixture
-def crew() -> StandIn:
+def pool() -> StandIn:
     return StandIn()
 
 
 @pytest.fixture
-def report(crew: StandIn, monkeypatch: pytest.MonkeyPatch) -> SlowCallReporter:
+def report(pool: StandIn, monkeypatch: pytest.MonkeyPatch) -> SlowCallReporter:
     monkeypatch.setattr(slow_calls, "monotonic", lambda: clock[0])
     clock[0] = 1000.0
-    return SlowCallReporter(crew, 30.0)  # type: ignore[arg-type]
+    return SlowCallReporter(pool, 30.0)  # type: ignore[arg-type]
 
 
 clock = [0.0]
@@ -60,9 +60,9 @@ def blocked() -> Iterator[int]:
 
 
 def test_the_request_its_age_and_the_stack_are_told(
-    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
+    pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crew.now = [("GET /report HTTP/1.1", 31.25, blocked)]
+    pool.now = [("GET /report HTTP/1.1", 31.25, blocked)]
     report.check()
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("ianus.error", logging.WARNING)
@@ -75,37 +75,37 @@ def test_the_request_its_age_and_the_stack_are_told(
 
 
 def test_what_is_not_that_old_is_not_told(
-    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
+    pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crew.now = [("GET /", 29.9, blocked)]
+    pool.now = [("GET /", 29.9, blocked)]
     report.check()
     assert caplog.records == []
 
 
 def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
-    crew: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
+    pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     for age in (30.0, 35.0, 100.0):
-        crew.now = [("GET /one", age, blocked)]
+        pool.now = [("GET /one", age, blocked)]
         clock[0] = 1000.0 + age
         report.check()
     assert len(caplog.records) == 1
     # It has returned at once behind the last look, and another one has begun.
-    crew.now = [("GET /two", 30.0, blocked)]
+    pool.now = [("GET /two", 30.0, blocked)]
     clock[0] = 1130.0
     report.check()
     assert [record.getMessage().split()[1] for record in caplog.records] == ["/one", "/two"]
-    crew.now = []
+    pool.now = []
     report.check()
-    crew.now = [("GET /three", 30.0, blocked)]
+    pool.now = [("GET /three", 30.0, blocked)]
     report.check()
     assert len(caplog.records) == 3
 
 
 def test_a_thread_without_python_code_is_told_too(
-    crew: StandIn, report: SlowCallReporter, caplog: pytest.LogCaptureFixture
+    pool: StandIn, report: SlowCallReporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crew.now = [("GET /", 30.0, max(sys._current_frames()) + 1)]
+    pool.now = [("GET /", 30.0, max(sys._current_frames()) + 1)]
     report.check()
     assert (
         caplog.records[0].getMessage().endswith("it is here now:\n  (no Python code, as while it waits for its client)")
@@ -114,7 +114,7 @@ def test_a_thread_without_python_code_is_told_too(
 
 def test_it_looks_four_times_within_the_limit() -> None:
     async def main() -> None:
-        crew = StandIn()
+        pool = StandIn()
         loop = asyncio.get_running_loop()
         ten = loop.create_future()
         naps: list[float] = []
@@ -127,10 +127,10 @@ def test_it_looks_four_times_within_the_limit() -> None:
 
         for limit, period in ((30.0, slow_calls.MAX_PERIOD_SECONDS), (2.0, 0.5)):
             ten, naps = loop.create_future(), []
-            task = asyncio.create_task(SlowCallReporter(crew, limit, sleep).run())  # type: ignore[arg-type]
+            task = asyncio.create_task(SlowCallReporter(pool, limit, sleep).run())  # type: ignore[arg-type]
             await ten
             task.cancel()
             assert naps[:10] == [period] * 10
-        assert crew.looks >= 18
+        assert pool.looks >= 18
 
     asyncio.run(main())

@@ -35,7 +35,7 @@ class Notes(list[str]):
 
 
 class StandIn:
-    """Plays reactor, service, gateway, crew and access log in one.
+    """Plays reactor, service, gateway, pool and access log in one.
 
     script: called with the stand-in once everything is open, in a task of the loop.
     """
@@ -65,7 +65,7 @@ class StandIn:
             service=self,  # type: ignore[arg-type]
             access_log=self if access_file is not None else None,  # type: ignore[arg-type]
             asgi=() if self.led else (self,),  # type: ignore[arg-type]
-            crew=StandInCrew(self) if any(app.interface == "wsgi" for app in apps) else None,  # type: ignore[arg-type]
+            pool=StandInCrew(self) if any(app.interface == "wsgi" for app in apps) else None,  # type: ignore[arg-type]
         )
 
     # as a reactor
@@ -105,7 +105,7 @@ class StandIn:
     def request(self, coroutine: Any) -> None:
         self.requests.append(asyncio.create_task(coroutine))
 
-    # as an access log, and as a reactor, which a crew may have
+    # as an access log, and as a reactor, which a pool may have
 
     def start(self) -> None:
         self.notes.append("start log")
@@ -124,7 +124,7 @@ class StandInCrew:
         assert not pinned
         assert reactor is self.stand_in
         assert shared is not self.stand_in.led
-        self.stand_in.notes.append("start crew")
+        self.stand_in.notes.append("start pool")
         if not shared:
             self.stand_in.attach(self.stand_in.loop)
 
@@ -143,13 +143,13 @@ class StandInCrew:
         return [("GET /", 1.0, thread.ident or 0) for thread in self.stand_in.threads if thread.is_alive()]
 
     def close(self) -> None:
-        assert "stop crew" in self.stand_in.notes
+        assert "stop pool" in self.stand_in.notes
 
     def join(self, limit: float) -> None:
         """Nothing to do: its threads are the test's."""
 
     def stop(self, on_gone: Callable[[], None]) -> None:
-        self.stand_in.notes.append("stop crew")
+        self.stand_in.notes.append("stop pool")
 
         def leave() -> None:
             for thread in self.stand_in.threads:
@@ -408,7 +408,7 @@ def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
         release[0].set_result(None)  # so that the test leaves nothing behind
 
     serve(script, app)
-    assert "1 tasks of the application ignore their cancellation" in capsys.readouterr().err
+    assert "application tasks that ignore cancellation: 1" in capsys.readouterr().err
 
 
 def test_tasks_that_the_application_left_behind_are_cancelled_after_its_shutdown(
@@ -448,7 +448,7 @@ def test_a_shutdown_of_the_application_that_hangs_is_broken_off_by_a_quick_stop(
 
     assert serve(ask(signal.SIGINT), app) == 0
     assert "cancelled" in notes
-    assert "the application's shutdown was broken off after 0.01 s" in capsys.readouterr().err
+    assert "lifespan shutdown interrupted after 0.01 s" in capsys.readouterr().err
 
 
 def test_threads_of_the_default_executor_may_finish(serve: Callable[..., int], notes: Notes) -> None:
@@ -497,20 +497,20 @@ def wsgi(environ: Any, start_response: Any) -> Any: ...
 
 def test_the_crew_leads_where_wsgi_alone_is_served(serve: Callable[..., int], notes: Notes) -> None:
     assert serve(ask(signal.SIGTERM), wsgi) == 0
-    assert notes == ["start log", "start crew", "open", "drain", "stop crew", "close", "close", "close"]
+    assert notes == ["start log", "start pool", "open", "drain", "stop pool", "close", "close", "close"]
 
 
 def test_the_loop_drives_the_reactor_where_asgi_is_mounted(serve: Callable[..., int], notes: Notes) -> None:
     assert serve(ask(signal.SIGTERM), wsgi, mount=[("/api", application_of(notes))]) == 0
     assert notes == [
-        *("startup", "start log", "open", "start crew"),
-        *("drain", "stop crew", "close", "shutdown", "close", "close"),
+        *("startup", "start log", "open", "start pool"),
+        *("drain", "stop pool", "close", "shutdown", "close", "close"),
     ]
 
 
 def test_a_quick_stop_dismisses_the_crew_before_the_reactor_is_closed(serve: Callable[..., int], notes: Notes) -> None:
     assert serve(ask(signal.SIGQUIT), wsgi) == 0
-    assert notes == ["start log", "start crew", "open", "stop crew", "close", "close", "close"]
+    assert notes == ["start log", "start pool", "open", "stop pool", "close", "close", "close"]
 
 
 def call(stand_in: StandIn, until: threading.Event, then: Callable[[], None] = lambda: None) -> None:
@@ -535,7 +535,7 @@ def test_calls_in_threads_may_finish(
         release.set()
 
     serve(script, wsgi)
-    assert notes[3:] == ["drain", "stop crew", "returned", "close", "close", "close"]
+    assert notes[3:] == ["drain", "stop pool", "returned", "close", "close", "close"]
     assert "abandoned" not in capsys.readouterr().err
 
 
@@ -554,11 +554,11 @@ def test_calls_in_threads_that_take_too_long_are_left_behind(
     ending = run_supervised(wsgi, settings)
     release.set()
     assert (ending.code, ending.seconds, ending.has_abandoned_calls) == (0, 0.01, True)
-    assert notes[3:] == ["drain", "stop crew", "close", "close", "close"]
+    assert notes[3:] == ["drain", "stop pool", "close", "close", "close"]
     log = capsys.readouterr().err
     assert "requests abandoned: 1, connections closed: 0, after 0.01 s" in log
     assert re.search(
-        r"calls of WSGI applications that have not returned: 1\n    GET / \(1\.0 s\):\n(.*\n)+ +until\.wait\(20\)\n",
+        r"WSGI calls still running: 1\n    GET / \(1\.0 s\):\n(.*\n)+ +until\.wait\(20\)\n",
         log,
     )
 
@@ -606,7 +606,7 @@ def test_each_asgi_application_has_its_own_lifespan_and_the_last_ends_first(
 
     mounts = [("/b", named("b", notes)), ("/w", wsgi), ("/c", named("c", notes))]
     assert serve(script, named("a", notes), mount=mounts) == 0
-    assert [note for note in notes if " " in note and "crew" not in note] == [
+    assert [note for note in notes if " " in note and "pool" not in note] == [
         *("startup a", "startup b", "startup c", "start log"),
         *("shutdown c", "shutdown b", "shutdown a"),
     ]
@@ -773,7 +773,7 @@ def test_a_stop_while_the_application_starts_ends_the_start(
 
     assert serve(ask(), app) == 0
     assert notes == ["cancelled"]
-    assert "asked to stop while the application was starting" in capsys.readouterr().err
+    assert "stop requested while the application was starting" in capsys.readouterr().err
 
 
 def test_a_loop_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
