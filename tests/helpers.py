@@ -243,9 +243,7 @@ LOST_WORKER = r"worker \d+ \(pid \d+\) (?:has ended (?:by itself )?\(|is stuck|c
 def check_no_leaks(server: Server) -> None:
     """Asserts that an exited server leaked nothing, as far as a debug build counts, but calls that
     could not be ended; that no worker was lost; and that wsgiref.validate had nothing to complain of."""
-    calls = re.findall(
-        r"WARNING WSGI calls still running: (\d+)$", server.log.text, re.MULTILINE
-    )
+    calls = re.findall(r"WARNING WSGI calls still running: (\d+)$", server.log.text, re.MULTILINE)
     for told in re.findall(r"^app: alive: (.*)$", server.log.text, re.MULTILINE):
         left = json.loads(told)
         assert not left.get("connections"), f"connections are left: {left}"

@@ -138,7 +138,7 @@ def test_usr1_reopens_the_files(start: Start) -> None:
         for name in ("access.log", "error.log"):
             (server.folder / name).rename(f"{name}.1")
         server.process.send_signal(signal.SIGUSR1)
-        until(lambda: (server.folder / "error.log").exists() and "opened again" in server.read("error.log"))
+        until(lambda: (server.folder / "error.log").exists() and "reopened" in server.read("error.log"))
         client.get("/hello?behind")
     server.end()
     assert "behind" in server.read("access.log")

@@ -13,6 +13,8 @@ import pytest
 
 from tests.helpers import WAIT_SECONDS, Server, until
 
+pytestmark = pytest.mark.greenlets
+
 PATCHES = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
     "eventlet": "import eventlet; eventlet.monkey_patch()",

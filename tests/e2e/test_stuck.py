@@ -167,9 +167,7 @@ def test_the_line_that_blocks_the_loop_is_logged(start_server: Start, loop: str,
     server = start_server("--watch-loop", "100", "--loop", loop, app="stuck_apps:asgi")
     server.get(target)
     # A machine that is busy may block the loop as well, in no code of the application.
-    told = (
-        r"WARNING event loop blocked for (\S+) s \(--watch-loop 100\):\n(.* in asgi\n(?:  .*\n)+)"
-    )
+    told = r"WARNING event loop blocked for (\S+) s \(--watch-loop 100\):\n(.* in asgi\n(?:  .*\n)+)"
     seconds, stack = server.log.wait_for(told).groups()
     assert 0.1 <= float(seconds) < WAIT_SECONDS
     lines = [line.strip() for line in stack.splitlines()]
