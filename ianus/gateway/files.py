@@ -1,7 +1,7 @@
-"""Files that applications hand over to be sent, as descriptors that are ours.
+"""Opens files that applications give to be sent, as descriptors that the server owns.
 
-A descriptor of our own, because the application may close its own, and the number be given to another file, while
-the client is still reading: at the latest when its task is cancelled.
+The application may close its own descriptor while the client still reads, at the latest when its task is cancelled. The
+number may then belong to another file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def open_whole(path: object) -> tuple[int, int]:
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"the path of a file is a string, not {type(path).__name__}")
     if not os.path.isabs(path):  # noqa: PTH117  # It may be bytes.
-        # The working folder of a server is not the application's to rely on.
+        # Applications cannot rely on the working directory of a server.
         raise ValueError(f"'http.response.pathsend' needs an absolute path (os.path.abspath), not {path!r}")
-    # O_NONBLOCK: a FIFO would keep us waiting for its other end.
+    # O_NONBLOCK: opening a FIFO would wait for its other end.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return fd, _size(fd, path)
@@ -35,12 +35,12 @@ def open_whole(path: object) -> tuple[int, int]:
 
 
 def part_of(file: object, offset: object, count: object) -> tuple[int, int, int]:
-    """What `http.response.zerocopysend` names: a descriptor, which the caller owns, the first byte, how many.
+    """Opens a part of a file. Returns a descriptor, which the caller owns, the first byte, and the number of bytes.
 
-    file: a file object or descriptor. offset: None is the file's position, which then moves on, as that of
-    os.sendfile() does. count: None is up to the end, where it stops in any case.
+    file: a file object or descriptor. offset: None is the file's position, which then advances, as with
+    os.sendfile(). count: None means up to the end; a larger count is cut there.
 
-    Raises TypeError or ValueError for what cannot be meant, OSError for a file that cannot be used.
+    Raises TypeError or ValueError for invalid arguments, OSError for a file that cannot be used.
     """
     fd = file if isinstance(file, int) and not isinstance(file, bool) else _descriptor(file)
     size = _size(fd, file)
@@ -77,17 +77,17 @@ def _descriptor(file: object) -> int:
     return fd
 
 
-def _size(fd: int, what: object) -> int:
+def _size(fd: int, name: object) -> int:
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{what!r} is not a regular file")
+        raise ValueError(f"{name!r} is not a regular file")
     return found.st_size
 
 
-# A buffered file is further on in its descriptor than in itself.
+# The position of a buffered file is less than that of its descriptor, which has filled the buffer.
 def _position(file: object, fd: int) -> int:
-    tell = getattr(file, "tell", None)
-    return int(tell()) if tell is not None else os.lseek(fd, 0, os.SEEK_CUR)
+    position = getattr(file, "tell", None)
+    return int(position()) if position is not None else os.lseek(fd, 0, os.SEEK_CUR)
 
 
 def _move(file: object, fd: int, position: int) -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 def end_child(error: BaseException | None) -> NoReturn:
     """Ends a process that the application has forked, with the call that forked it.
 
-    Going on, or cleaning up, it would change the event loop's epoll set, which it shares with its parent.
+    If it continued, or cleaned up, it would change the event loop's epoll set, which it shares with its parent.
     """
     code = 0
     if isinstance(error, SystemExit):

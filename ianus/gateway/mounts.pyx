@@ -9,7 +9,7 @@ from ianus.exchange.http cimport Exchange, Gateway
 cdef class Mounts(Gateway):
     """Hands each request to the gateway of its path.
 
-    mounted: (prefix, gateway); the prefix "" has what is under no other, and must be there.
+    mounted: (prefix, gateway); the prefix "" is for all other paths, and must be there.
     """
 
     def __init__(self, mounted):

@@ -120,7 +120,7 @@ cdef class Send:
                     raise StopIteration
             if not exchange.needs_file() and not exchange.congested():
                 if exchange.produced_bytes - exchange.yielded_at_bytes >= YIELD_BYTES and exchange.session is not None:
-                    # A client that takes everything must not keep the loop from the others.
+                    # A client that reads fast must not keep the loop from serving others.
                     exchange.yielded_at_bytes = exchange.produced_bytes
                     self.exchange = exchange
                     return None
@@ -154,7 +154,7 @@ cdef Send new_send(AsgiExchange exchange, object message):
 
 
 cdef list with_waiter(list futures, object future):
-    """Adds a future, and removes those that were cancelled: polling with a time limit leaves one each time."""
+    """Adds a future, and removes cancelled ones: each receive() with a time limit produces one."""
     cdef list waiting = [future]
     if futures:
         waiting += [other for other in futures if not other.done()]

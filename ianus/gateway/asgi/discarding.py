@@ -2,16 +2,16 @@
 
 Before version 2.4 of the specification, `send()` on a closed connection is not an error, and frameworks rely on it: an
 exception would skip the background tasks of a response, and would end a2wsgi's sender, for which one of its threads
-then waits forever. So `send()` discards its messages, and the application learns of the end from `receive()`.
+then waits forever. So `send()` discards its messages, and `receive()` notifies the application of the disconnect.
 
 - `send()` returns at once, without suspending. A task that is cancelled because another one received
-  `http.disconnect` is therefore cancelled where it awaits something of its own, so that `finally` blocks of generators
+  `http.disconnect` is therefore cancelled while it awaits something of its own, so that `finally` blocks of generators
   run. Only an application that does not let the event loop run is suspended in `send()`.
-- A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That begins
+- A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That starts
   FREE_SECONDS after the client has left, when a task that waits in `receive()` has been notified: the cancellation that
   follows must not find the sender in `send()`.
 - An application that still sends parts of a body of unknown length after a limit gets ClientDisconnected, an OSError.
-  The limit is short in the task of the request, where the exception ends the whole call. It is long in other
+  The limit is short in the task of the request: there the exception ends the whole call. It is long in other
   tasks: other code may wait for them. A body with a Content-Length has an end, and so no limit.
 """
 

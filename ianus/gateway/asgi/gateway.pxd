@@ -1,29 +1,23 @@
-"""The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): scopes, receive and send."""
+"""The ASGI gateway (ASGI 3.0, HTTP spec version 2.3): applications, receive and send."""
 cimport cython
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport flag
 from ianus.exchange.http cimport Exchange, Gateway
+from ianus.gateway.asgi.scope cimport Scopes
 
 
 cdef class AsgiGateway(Gateway):
     cdef object app
     cdef bint eager                 # a task's first step runs as soon as it is made
     cdef object loop
-    cdef dict scope_template        # the entries that all scopes share; copied for each request
-    cdef str stripped_prefix        # prefix that a proxy has removed from the path, or ""
-    cdef object last_server         # the "server" in the template
-    cdef dict asgi                  # the "asgi" entry of scopes; copied for each request
-    cdef dict extensions, extensions_1_0    # the "extensions" entry for HTTP/1.1 and 1.0; copied for each request
+    cdef Scopes scopes
     cdef bint early_hints           # the extensions have http.response.early_hint
     cdef dict task_options          # keywords of every asyncio.Task
-    cdef dict state                 # the lifespan state, or None
     cdef object create_future       # loop.create_future
     cdef object open_websocket      # makes the exchange of a request that would be a WebSocket, or None
     # The list of exchanges whose application runs: it keeps their tasks alive, of which asyncio holds only weak
     # references.
     cdef AsgiExchange first
-
-    cdef dict build_scope(self, Exchange exchange)
 
 
 @cython.no_gc

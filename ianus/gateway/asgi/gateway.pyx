@@ -1,4 +1,4 @@
-"""ASGI on top of exchanges: scopes, messages, and the end of application calls.
+"""ASGI on top of exchanges: messages, and the end of application calls. Scopes are in gateway/asgi/scope.
 
 receive() and send() return objects of gateway/asgi/awaitables, which call back into this module.
 
@@ -22,6 +22,7 @@ from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange, Gateway
 from ianus.gateway.asgi.awaitables cimport new_receive, new_send
+from ianus.gateway.asgi.scope cimport Scopes
 from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
@@ -34,33 +35,24 @@ from ianus.telemetry.logger import logger
 cdef object Task = asyncio.Task
 cdef object CancelledError = asyncio.CancelledError
 
-# HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
-# fails, so an idle event stream would outlive its client. Our send() is in gateway/asgi/discarding.
-cdef str SPEC_VERSION = "2.3"
-
-# What most requests have: in the template, so that it need not be set. The version is the object of codec/http1/head.
-cdef str HTTP_1_1 = sys.intern("1.1")
-cdef str GET = sys.intern("GET")
-cdef str POST = sys.intern("POST")
-cdef bytes NO_QUERY = b""
-
-# Seconds between the return of a send() that waited for a client that has left, and the http.disconnect for another
-# task, which will probably cancel the sender. The sender should then wait for something of its own, or its generator
-# would be abandoned without its `finally`; through several middlewares it takes some turns of the loop to get there.
+# Seconds between the return of a send() that waited for a client that has disconnected, and the http.disconnect for
+# another task, which will probably cancel the sender. The sender should then wait for something of its own, or its
+# generator would be abandoned without its `finally`. Several middlewares take a few iterations of the loop for this.
 cdef double SENDERS_FIRST_SECONDS = 0.02
-# Seconds that an event stream gets to call receive() when the server stops; then its response is ended.
+# Seconds in which an event stream has to call receive() when the server stops; then its response is ended.
 cdef double STOP_NOTICE_SECONDS = 0.5
 
 
 cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
-    app: the application; name: its name, for messages. loop: the event loop that tasks run in. root_path: what a proxy
-    puts in front of the paths; root_path_kept: what is received begins with it, because no proxy has stripped it.
-    mount: the prefix of the requests that come here. sendfile: offer the extensions that send files. early_hints: offer
-    those. open_websocket: makes the exchange of a request that asks for another protocol, or returns None
-    (gateway/asgi/websocket); without it those are requests like any other.
-    state: the namespace of the lifespan, copied into each scope; None when the application has no lifespan.
+    app: the application; name: its name, for messages. loop: the event loop of its tasks.
+    root_path: the prefix that a proxy adds to all paths; root_path_kept: received paths start with it, because no proxy
+    has removed it. mount: the path prefix of this application.
+    sendfile: offer the extensions that send files. early_hints: offer http.response.early_hint.
+    open_websocket: makes the exchange of a request that asks for a WebSocket, or returns None (gateway/asgi/websocket).
+    Without it such requests are plain requests.
+    state: the namespace of the lifespan, copied into each scope; None if the application has no lifespan.
     """
 
     def __init__(
@@ -72,43 +64,21 @@ cdef class AsgiGateway(Gateway):
         self.loop = loop
         self.open_websocket = open_websocket
         self.create_future = loop.create_future
-        self.state = state
-        # ASGI HTTP: path includes root_path, which a proxy has stripped from what we receive.
-        self.stripped_prefix = "" if root_path_kept else root_path
-        # Python 3.12 and newer run a task's first step at once; what completes in it never meets the loop.
+        # Python 3.12 and newer run a task's first step at once. A call that completes in it never waits for the loop.
         self.eager = sys.version_info >= (3, 12)
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
-        # for all: it would be made anew by every call with keywords.
+        # for all tasks: a call with keywords would make a new one each time.
         self.task_options = {"loop": loop, "name": "ianus-request"}
         if self.eager:
             self.task_options["eager_start"] = True
-        self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
-        self.scope_template = {
-            "type": "http",
-            "asgi": None,
-            "http_version": HTTP_1_1,
-            "method": GET,
-            "scheme": "http",
-            "path": None,
-            "raw_path": None,
-            "query_string": NO_QUERY,
-            "root_path": root_path + mount,
-            "headers": None,
-            "client": None,
-            "server": None,
-            "extensions": None,
-        }
-        # RFC 9110 section 15.2, RFC 9112 section 7.1: 1.0 has no interim responses and no chunks.
-        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
-        self.extensions = {"http.response.trailers": {}, **self.extensions_1_0}
-        if early_hints:
-            self.extensions["http.response.early_hint"] = {}
+        self.scopes = Scopes(
+            root_path=root_path, root_path_kept=root_path_kept, mount=mount, sendfile=sendfile,
+            early_hints=early_hints, state=state,
+        )
         self.early_hints = early_hints
-        if state is not None:
-            self.scope_template["state"] = None
 
     def tasks(self) -> list:
-        """The tasks of the application calls that have not returned."""
+        """Returns the tasks of the application calls that have not returned."""
         cdef AsgiExchange exchange = self.first
         tasks = []
         while exchange is not None:
@@ -118,7 +88,7 @@ cdef class AsgiGateway(Gateway):
         return tasks
 
     def end_cancelled(self) -> None:
-        """Ends exchanges whose tasks were cancelled before their first step, when no connection will settle them."""
+        """Ends exchanges whose tasks were cancelled before their first step, if no connection will do that."""
         cdef AsgiExchange exchange = self.first, following
         while exchange is not None:
             following = exchange.next
@@ -134,42 +104,10 @@ cdef class AsgiGateway(Gateway):
         exchange.gateway = self
         return exchange
 
-    cdef dict build_scope(self, Exchange exchange):
-        cdef Request request = exchange.request
-        cdef dict scope
-        cdef object server = exchange.session.transport.server
-        if server is not self.last_server:
-            # Nearly always that of the last request, so it is part of the template.
-            self.scope_template["server"] = self.last_server = server
-        scope = PyDict_Copy(self.scope_template)
-        # Copies, because an application may write into what it is given.
-        scope["asgi"] = PyDict_Copy(self.asgi)
-        if self.state is not None:
-            scope["state"] = PyDict_Copy(self.state)
-        if request.http_version is not HTTP_1_1:
-            scope["http_version"] = request.http_version
-            scope["extensions"] = PyDict_Copy(self.extensions_1_0)
-        else:
-            scope["extensions"] = PyDict_Copy(self.extensions)
-        if request.method is not GET:
-            # In upper case, by ASGI. The response is framed by the method as it was sent.
-            scope["method"] = request.method if request.method is POST else request.method.upper()
-        if self.stripped_prefix and request.path != "*":
-            scope["path"] = self.stripped_prefix + request.path
-        else:
-            scope["path"] = request.path
-        scope["raw_path"] = request.raw_path
-        if request.query_string is not NO_QUERY:
-            scope["query_string"] = request.query_string
-        # The access log still reads ours when the response is complete.
-        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
-        scope["client"] = exchange.client
-        return scope
-
 
 @cython.no_gc
 cdef class AsgiExchange(Exchange):
-    """One request in its application; `receive` and `send` are what the application is given."""
+    """One request in its application, which gets `receive` and `send`."""
 
     cdef bint start(self) except -1:
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
@@ -193,23 +131,23 @@ cdef class AsgiExchange(Exchange):
         return not gateway.eager
 
     cdef dict scope(self):
-        return (<AsgiGateway>self.gateway).build_scope(self)
+        return (<AsgiGateway>self.gateway).scopes.make(self)
 
     cdef int count_calls(self, int calls) except -1:
         return self.into_flight() if calls > 0 else self.out_of_flight()
 
-    # Binding: only so can they be marked as coroutine functions, see below.
+    # Only functions with binding can be marked as coroutine functions; see mark_as_coroutine_function().
     @cython.binding(True)
     def receive(self):
-        """The awaitable of the next message (ASGI HTTP, "receive events")."""
+        """Returns the awaitable of the next message (ASGI HTTP, "receive events")."""
         return new_receive(self)
 
     @cython.binding(True)
     def send(self, message):
-        """The awaitable that sends one message.
+        """Returns the awaitable that sends one message.
 
-        Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is wrong in itself or
-        comes out of order. After the client has left, see gateway/asgi/discarding.
+        Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is invalid or out of order.
+        gateway/asgi/discarding describes send() after the client has disconnected.
         """
         return new_send(self, message)
 
@@ -223,7 +161,7 @@ cdef class AsgiExchange(Exchange):
     # ---------------------------------------------------------------- receive
 
     cdef dict next_message(self):
-        """The next message, or None when there is nothing to say yet."""
+        """Returns the next message, or None if the application has to wait for it."""
         if self.response_complete or self.disconnected:
             return self.disconnect_message()
         if self.buffered:
@@ -233,7 +171,7 @@ cdef class AsgiExchange(Exchange):
             if self.peer_finished:
                 return self.disconnect_message()
             self.want_body()
-            # Sending 100 may have shown that nobody is there; nobody would wake a future that is made now.
+            # Sending 100 may have shown that the client has disconnected. A future made after that is never woken.
             return self.disconnect_message() if self.disconnected else None
         if not self.end_received:
             self.end_received = True
@@ -247,14 +185,14 @@ cdef class AsgiExchange(Exchange):
     cdef dict stop_message(self):
         """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
         if not self.stopped and not self.status and self.request_complete:
-            # The application waits for nothing but its client.
+            # The application waits only for its client.
             self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
         return self.disconnect_message() if self.stopped else None
 
     cdef bint is_long_poll(self) except -1:
-        """Whether the task of the request waits in receive(), and has not answered: a long poll.
+        """Returns whether the task of the request waits in receive() and has not answered: a long poll.
 
-        A receive() of another task does not count: frameworks have one beside each request.
+        A receive() of another task does not count: frameworks keep one for each request.
         """
         if self.status or not self.request_complete or not self.readers or self.task is None:
             return False
@@ -267,7 +205,7 @@ cdef class AsgiExchange(Exchange):
         return 0
 
     cdef int stop_stream(self) except -1:
-        # The application ends it, if it listens (stop_deadline).
+        # The application ends its stream, if it calls receive(); otherwise stop_deadline() does.
         self.stopped = True
         wake(self.readers)
         return 0
@@ -286,7 +224,7 @@ cdef class AsgiExchange(Exchange):
         return wake(self.readers)
 
     def wake_readers(self) -> None:
-        """Lets receive() calls return that wait."""
+        """Wakes all receive() calls that wait."""
         wake(self.readers)
 
     # ---------------------------------------------------------------- send
@@ -303,7 +241,7 @@ cdef class AsgiExchange(Exchange):
         if type(message) is not dict:
             message = dict(message)
         if not read_message(<dict>message, &m):
-            # Comparing keys that are no plain strings may run code that changes the message, of which `m` borrows.
+            # Comparing keys that are not plain strings may run code that changes the message, whose values `m` borrows.
             message = PyDict_Copy(<dict>message)
             search_message(<dict>message, &m)
         if m.kind == NULL or not isinstance(<object>m.kind, str):
@@ -316,7 +254,7 @@ cdef class AsgiExchange(Exchange):
                 raise unexpected(kind, "http.response.start")
             if m.status == NULL or not isinstance(<object>m.status, int):
                 raise TypeError("response status is an int")
-            # bool() and bytes() may run code that changes the message: what is used behind them is held.
+            # bool() and bytes() may run code that changes the message, so own references to its values are needed here.
             status = <object>m.status
             headers = () if m.headers == NULL else <object>m.headers
             more = m.trailers != NULL and bool(<object>m.trailers)
@@ -347,15 +285,15 @@ cdef class AsgiExchange(Exchange):
         self.trailing = trailing
         if wanted and not self.bodiless and self.declared < 0:
             self.trailers = []
-        # Should the application suspend now, the head leaves behind the callbacks that are ready.
+        # If the application suspends now, the head is sent after the callbacks that are ready.
         return self.session.transport.resume_soon()
 
     cdef int handle_extension(self, str kind, dict message) except -1:
-        """The messages behind the start that only extensions have."""
+        """Acts on a message of an extension, after http.response.start."""
         cdef FileRange part
         cdef bint more
         if self.events and self.service.draining and kind == "http.response.start":
-            # mcp answers once more after the stream has ended because of the stop.
+            # The package mcp starts a second response after its stream was ended by the stop.
             return self.end_stopped()
         if self.body_complete:
             if kind != "http.response.trailers":
@@ -367,7 +305,7 @@ cdef class AsgiExchange(Exchange):
             more = bool(message.get("more_body"))
             self.produced_bytes += part.left
             self.send_file(part, more, True)
-            # Only now: what was refused is not waited for.
+            # Set only after send_file() has accepted the file: send() does not wait for a refused one.
             self.file = part
             self.file_is_last = not more
             return 0
@@ -376,7 +314,7 @@ cdef class AsgiExchange(Exchange):
                 raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
             fd, count = open_whole(required(message, "path"))
             if 0 <= self.declared < count:
-                # It has grown since the application looked.
+                # The file has grown since the application read its size.
                 count = self.declared
             return self.send_file(file_range(fd, 0, count), False, False)
         if kind == "http.response.early_hint":
@@ -385,15 +323,15 @@ cdef class AsgiExchange(Exchange):
 
     cdef int send_links(self, object links) except -1:
         head = build_hints(self.session.codec, [(b"link", link) for link in links])
-        # Without the extension, an application that sends them all the same hears of its mistakes and nothing leaves.
+        # Without the extension, invalid links raise an error, but valid ones are not sent.
         return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
 
     cdef bint needs_file(self) except -1:
-        """Whether a file that the application lent us has not left yet. The end of the response waits for that."""
+        """Returns whether a file of zerocopysend is not sent completely. The end of the response waits for that."""
         if self.file is None:
             return False
         if self.disconnected:
-            # Perhaps by this very send(); nobody would wake a future that is made now.
+            # Perhaps this very send() has shown it. A future made after that is never woken.
             self.file = None
             return False
         if self.file.left and not self.bodiless:
@@ -410,7 +348,7 @@ cdef class AsgiExchange(Exchange):
         return 0
 
     cdef object discard(self, object message):
-        """Takes a message after the client has left. Returns None, or an iterator that send() has to finish first."""
+        """Discards a message after a disconnect. Returns None, or an iterator that send() has to finish first."""
         cdef object loop = (<AsgiGateway>self.gateway).loop
         if self.discarded_sends is None:
             self.discarded_sends = DiscardedSends(loop, finite=self.declared >= 0)
@@ -419,13 +357,13 @@ cdef class AsgiExchange(Exchange):
         )
 
     cdef int on_client_lost(self) except -1:
-        """Called when the client has left while send() waited: not an error before spec version 2.4."""
+        """Handles a disconnect while send() waited. Before spec version 2.4 that is not an error."""
         return 0
 
     # ---------------------------------------------------------------- the end
 
     def application_returned(self) -> bool:
-        """The application's coroutine has returned; called by `run`, once. Returns whether this is a forked child."""
+        """Ends the exchange after its call has returned; run() calls it. Returns whether this is a forked child."""
         self.application_ended()
         if self.response_complete or self.disconnected:
             return self.service.forked
@@ -433,7 +371,7 @@ cdef class AsgiExchange(Exchange):
             self.end_stopped()
             return False
         if self.disconnect_received:
-            # It was told that nobody listens and took the hint.
+            # The application has received http.disconnect and has ended for that reason.
             self.break_off()
             return False
         if not self.status:
@@ -444,7 +382,7 @@ cdef class AsgiExchange(Exchange):
         return False
 
     cdef int end_stopped(self) except -1:
-        """The application has ended a stream, or has not begun a response, because the server stops."""
+        """Ends a stream, or a request without a response, whose application has ended because the server stops."""
         if not self.status:
             return self.answer(503, "the server is stopping", [(b"retry-after", b"1")], True)
         if self.events:
@@ -453,14 +391,14 @@ cdef class AsgiExchange(Exchange):
         return self.break_off()
 
     def application_raised(self, error) -> bool:
-        """The application's coroutine has raised; called by `run`, once. Returns whether this is a forked child."""
+        """Ends the exchange after its call has raised; run() calls it. Returns whether this is a forked child."""
         self.application_ended()
         if self.service.forked:
             return True
         try:
             self.report_raised(error)
         except BaseException:
-            # The exception is the application's and may do anything; its exchange has to end all the same.
+            # The methods of the application's exception may raise, too; the exchange has to end nevertheless.
             self.report("exception in application", error)
         try:
             self.end_failed()
@@ -470,7 +408,7 @@ cdef class AsgiExchange(Exchange):
         return False
 
     cdef int report_raised(self, object error) except -1:
-        """Logs an exception of the application, unless it only means that the client has left."""
+        """Logs an exception of the application, unless it only means that the client has disconnected."""
         meaning = meaning_of(error)
         if meaning is Meaning.CANCELLATION:
             if self.service.draining:
@@ -482,23 +420,23 @@ cdef class AsgiExchange(Exchange):
         elif meaning is Meaning.NOTICE and self.client_left():
             logger.info("client disconnected, application raised %s: %s", type(error).__name__, self.request_line())
         elif meaning is not Meaning.DISCONNECT:
-            # Also after the client has left: a clean-up that fails is a mistake like any other.
+            # Logged after a disconnect, too: a clean-up that fails is an error like any other.
             self.report("exception in application", error)
         return 0
 
     cdef bint client_left(self) noexcept:
-        """Whether the application could know that the client has left."""
+        """Returns whether the client has disconnected as far as the application can know."""
         return self.disconnected or self.disconnect_received
 
     cdef int end_failed(self) except -1:
-        """The client gets no more from the application."""
+        """Ends the response of a call that has raised."""
         if not self.response_complete and not self.disconnected:
             # Frameworks turn http.disconnect into exceptions and cancellations.
             return self.end_stopped() if self.stopped else self.fail()
         return 0
 
     cdef int application_ended(self) except -1:
-        """Leaves the gateway's list; nothing keeps the task any more."""
+        """Removes the exchange from the gateway's list, which kept its task alive."""
         self.running = False
         if self.previous is not None:
             self.previous.next = self.next

@@ -1,4 +1,4 @@
-"""The lifespan protocol: the application is told that the loop starts and that it ends (asgi-lifespan 2.0).
+"""The lifespan protocol: notifies the application of the start and the end of the loop (asgi-lifespan 2.0).
 
 The application is called once, in a task of its own that lives as long as the worker:
 
@@ -6,10 +6,9 @@ The application is called once, in a task of its own that lives as long as the w
                      ... requests ...
     shutdown() ----- lifespan.shutdown -----> app     waits for shutdown.complete or shutdown.failed
 
-Modes: `off` never calls it. `on` insists: whatever goes wrong at startup stops the server. `auto` takes an
-exception before startup.complete as "this application does not know the protocol", as the specification
-demands, and goes on without. In both, an application that says startup.failed stops the server, and so does a
-silent one.
+Modes: `off` never calls it. With `on`, any failure at startup stops the server. `auto` takes an exception before
+startup.complete as "this application does not know the protocol", as the specification demands, and continues
+without it. In both, an application that sends startup.failed stops the server, and so does one that does not answer.
 """
 
 import asyncio
@@ -26,9 +25,9 @@ Mode = Literal["auto", "on", "off"]
 class Lifespan:
     """One application's life in one event loop.
 
-    startup_timeout, shutdown_timeout: seconds, 0 is no limit.
-    state: the application's scope["state"], to be copied into the scope of every request; None where the
-        protocol is not in use.
+    startup_timeout, shutdown_timeout: seconds; 0 means unlimited.
+    state: the application's scope["state"], to be copied into the scope of every request; None if the
+        protocol is not used.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Lifespan:
             )
 
     async def shutdown(self) -> None:
-        """Returns once the application has cleaned up; what goes wrong there is logged.
+        """Returns once the application has cleaned up. Failures are logged.
 
         Cancelling it cancels the application's clean-up.
         """
@@ -102,7 +101,7 @@ class Lifespan:
             message = self._stopped.result()
             if message is not None:
                 logger.error("%s failed to shut down: %s", self.app.name, message or "it gives no reason")
-            # It answered, yet may have a few lines to run behind its answer.
+            # The application has answered, but may have more code to run.
             await self._wait(self._waits_forever, self.shutdown_timeout)
         elif task.done():
             self._log_end(task, "while it shut down")
@@ -132,7 +131,7 @@ class Lifespan:
             self._asked_to_start = True
             return {"type": "lifespan.startup"}
         if self._asked_to_stop:
-            # There is no third event. What waits for one is cancelled (shutdown()).
+            # There is no third event. A task that waits for one is cancelled (shutdown()).
             if not self._waits_forever.done():
                 self._waits_forever.set_result(None)
             await asyncio.get_running_loop().create_future()
@@ -166,7 +165,7 @@ class Lifespan:
         await asyncio.wait(awaited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
     async def abandon(self) -> None:
-        """Cancels the task if it still runs and gives it a moment to obey. What it raises is dropped."""
+        """Cancels the task if it still runs and gives it a moment to obey. Its exception is dropped."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -219,7 +218,7 @@ class Lifespan:
             logger.debug("%s does not support lifespan (%r)", name, error)
 
     def _on_end(self, task: "asyncio.Task[None]") -> None:
-        self._log_end(task, "between startup and shutdown, of which it will not be told")
+        self._log_end(task, "between startup and shutdown; it gets no lifespan.shutdown")
 
     def _log_end(self, task: "asyncio.Task[None]", when: str) -> None:
         error = _error_of(task)

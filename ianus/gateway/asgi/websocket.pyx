@@ -1,7 +1,7 @@
 """ASGI's WebSocket messages on top of the conversation in exchange/websocket.
 
-Rules: the handshake is answered when the application has accepted it, never before; what it gives instead is an HTTP
-response. One that ends without a word closes: 1000 behind a return, 1011 behind an error.
+Rules: the handshake is answered when the application has accepted it, never before. The application may give an HTTP
+response instead. If it ends without websocket.close, the server closes: 1000 after a return, 1011 after an exception.
 
 Compiled because every message passes here.
 """
@@ -34,12 +34,12 @@ cdef class AsgiWebSocket(AsgiExchange):
     """One WebSocket in its application."""
 
     cdef bint start(self) except -1:
-        # What answers the handshake instead of a 101 closes: a proxy may take the connection for a tunnel, and would
-        # let requests pass that it has not looked at.
+        # A response other than 101 closes the connection. Otherwise a proxy that takes the connection for a tunnel
+        # would forward further requests unchecked.
         self.close = True
         if is_downgraded(self.request):
             logger.warning(
-                "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to pass Upgrade and Connection on"
+                "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to forward Upgrade and Connection"
                 " (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection"
                 " upgrade): %s",
                 self.request_line(),
@@ -60,7 +60,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return f"limit-websockets ({limit})" if limit and self.service.websockets >= limit else None
 
     cdef dict scope(self):
-        cdef dict scope = (<AsgiGateway>self.gateway).build_scope(self)
+        cdef dict scope = (<AsgiGateway>self.gateway).scopes.make(self)
         scope["type"] = "websocket"
         scope["scheme"] = "ws"
         scope["asgi"]["spec_version"] = SPEC_VERSION
@@ -95,7 +95,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return None
 
     cdef dict stop_message(self):
-        # drain() tells it, by a close.
+        # drain() notifies the application, by a close.
         return None
 
     cdef bint is_busy(self) noexcept:
@@ -150,12 +150,12 @@ cdef class AsgiWebSocket(AsgiExchange):
                 self.state = CLOSED
             return 0
         if name == "websocket.close":
-            # It asks for nothing but what has happened.
+            # The connection is closed already.
             return 0
         if self.client_left() or self.conversation is not None and name == "websocket.send":
             # ASGI WebSocket, "Send": an OSError once the connection is closed.
             raise ClientDisconnected
-        raise RuntimeError(f"unexpected ASGI message {name!r} behind 'websocket.close' or a complete response")
+        raise RuntimeError(f"unexpected ASGI message {name!r} after 'websocket.close' or a complete response")
 
     # Spec version 2.5: send() raises once the client has left.
 
@@ -170,7 +170,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         """RFC 6455 section 4.2.2."""
         cdef ResponseFacts facts
         cdef list fields
-        # All that may run code of the application's comes first.
+        # First everything that may run code of the application; the state is checked after it.
         given = [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
         subprotocol = message.get("subprotocol")
         if self.client_left():
@@ -200,7 +200,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.conversation = open_conversation(
             self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
         )
-        # With what the client has sent already, and with its deadlines.
+        # Handles input that has arrived already, and starts the deadlines.
         self.session.transport.resume_soon()
         return self.drain() if self.service.draining else 0
 
@@ -209,7 +209,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.client_left():
             raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
-        self.close = True   # not as the headers of the response say
+        self.close = True   # regardless of the headers of the response
         self.state = DENYING
         return 0
 
@@ -244,7 +244,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return 0
 
     cdef int close_open(self, int code, str reason) except -1:
-        """Begins the closing handshake, unless it has begun or there is nobody."""
+        """Starts the closing handshake, unless it was started or the client has disconnected."""
         if self.tunnel and not self.conversation.code:
             self.conversation.close(code, reason)
             wake(self.readers)
@@ -273,7 +273,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return 0
 
     cdef int drain(self) except -1:
-        # A successor lets us take the time in which answers that are on their way can be given.
+        # After a handover the new server accepts connections, so there is time for answers that are being prepared.
         return 0 if self.service.handover else self.close_for_stop()
 
     cdef double stop_close_time(self) noexcept:
@@ -285,7 +285,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
 
     cdef int finish_tunnel(self) except -1:
-        """Nothing more comes or goes: the connection is closed behind what waits to be sent."""
+        """Ends a conversation that is over. The connection is closed after the queued output."""
         if self.session is not None:
             self.session.input_cut = not self.conversation.peer_closed
         self.end_tunnel()
@@ -309,7 +309,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if not self.service.forked:
                 self.close_open(NORMAL, "")
         elif self.disconnect_received and not self.response_complete:
-            # It was told that nobody listens and took the hint.
+            # The application has received websocket.disconnect and has ended for that reason.
             self.break_off()
         elif not self.response_complete and not self.disconnected:
             self.report("application returned without answering a WebSocket handshake", None)
@@ -323,19 +323,19 @@ cdef class AsgiWebSocket(AsgiExchange):
 
 
 cdef object value_of(dict message, str key):
-    """The value, held: the next look at the message may run code that removes it. None where there is none."""
+    """Returns an own reference to a value, or None. The next lookup may run code that removes it from the message."""
     cdef PyObject* value = PyDict_GetItemWithError(message, key)
     return <object>value if value != NULL else None
 
 
 def open_websocket(Request request not None):
-    """The exchange of a request for a WebSocket, None for another."""
+    """Returns the exchange of a request for a WebSocket, or None for another request."""
     if asks_for_websocket(request) or is_downgraded(request):
         return AsgiWebSocket.__new__(AsgiWebSocket)
     if request.websocket_key:
         logger.warning(
-            "WebSocket handshake without an upgrade, served as a plain request: the proxy has to pass Upgrade and"
-            " Connection on (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade):"
+            "WebSocket handshake without an upgrade, served as a plain request: the proxy has to forward Upgrade and"
+            " Connection (nginx: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade):"
             " %s %s",
             request.method, request.target.decode("ascii"),
         )

@@ -1,9 +1,9 @@
-"""Tells which interface an application speaks.
+"""Recognises the interface of an application by its parameters.
 
-How it can be called tells: (environ, start_response) is WSGI (PEP 3333, "The Application/Framework Side"),
-(scope, receive, send) is ASGI 3, and (scope) is ASGI 2. What could be called in more than one way is ASGI if it is
-async, which no WSGI application is, or if its parameters are named as a specification names them. Beyond that nobody
-guesses: an application that is called in the wrong way fails at every request.
+(environ, start_response) is WSGI (PEP 3333, "The Application/Framework Side"), (scope, receive, send) is ASGI 3, and
+(scope) is ASGI 2. A callable that fits more than one of these is ASGI if it is async, which WSGI applications are not,
+or if its parameters have the names of a specification. Otherwise it is refused: an application that is called in the
+wrong way fails at every request.
 """
 
 import functools
@@ -19,16 +19,16 @@ Interface = Literal["asgi3", "asgi2", "wsgi"]
 
 
 class Fixes(NamedTuple):
-    """What a message advises about an application, depending on how it was given.
+    """The advice of error messages, which depends on how the application was configured.
 
-    call: of a function that makes one. interface: of one that does not tell its interface.
+    call: for a function that makes an application. interface: for an application whose interface is ambiguous.
     """
 
     call: str
     interface: str
 
 
-OF_APP = Fixes("add --factory", "say with --interface which it is: wsgi, asgi3 or asgi2")
+OF_APP = Fixes("add --factory", "set --interface to wsgi, asgi3 or asgi2")
 OF_MOUNT = Fixes(
     "write it as a call, with ()",
     "mount a function around it that takes (environ, start_response) or (scope, receive, send)",
@@ -36,11 +36,11 @@ OF_MOUNT = Fixes(
 
 
 def recognise(app: Any, name: str, requested: str = "auto", fixes: Fixes = OF_APP) -> Interface:
-    """What `app` speaks.
+    """Returns the interface of `app`.
 
-    requested: as --interface has it. Where it leaves no choice nobody looks at parameters, which may mislead.
+    requested: the value of --interface. If it is definite, the parameters, which may mislead, are not inspected.
 
-    Raises StartupError for what is no such application.
+    Raises StartupError if `app` is not such an application.
     """
     if not callable(app):
         raise StartupError(f"{name} is {kind_of(app)}, which is not an application: it cannot be called.")
@@ -48,7 +48,7 @@ def recognise(app: Any, name: str, requested: str = "auto", fixes: Fixes = OF_AP
         return cast(Interface, requested)
     if requested == "wsgi":
         if _is_async(app):
-            raise StartupError(f"{name} is async, which a WSGI application is not; leave --interface wsgi out.")
+            raise StartupError(f"{name} is async, which a WSGI application is not; remove --interface wsgi.")
         return "wsgi"
     may_be_wsgi = requested == "auto" and not _is_async(app)
     params = parameters(app)
@@ -66,7 +66,7 @@ def recognise(app: Any, name: str, requested: str = "auto", fixes: Fixes = OF_AP
 
 
 def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
-    """Of what is no WSGI application for certain."""
+    """Recognises an ASGI application. `app` has not been recognised as a WSGI application."""
     is_named = "scope" in "".join(params.names[:1]) or params.names[1:3] == ("receive", "send")
     if params.accepts(0) and not is_named:
         raise StartupError(
@@ -96,7 +96,7 @@ def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may
 
 
 def _recognise_class(app: Any, params: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
-    """A class is an application where making an instance is the call that the interface asks for."""
+    """Recognises a class: it is an application if making an instance is the call that the interface requires."""
     if params.accepts(3) and hasattr(app, "__await__"):
         return "asgi3"
     if params.accepts(2) and hasattr(app, "__iter__") and may_be_wsgi:
@@ -112,9 +112,9 @@ def _recognise_class(app: Any, params: "Parameters", name: str, fixes: Fixes, ma
 
 
 def _is_decorated_view(app: Any) -> bool:
-    """Whether it is a function of a request that a decorator of Werkzeug or WebOb has made a WSGI application.
+    """Returns whether a decorator of Werkzeug or WebOb has made a WSGI application of a function of a request.
 
-    These take any arguments and show the parameters of the function. It would have to be async to be one of ASGI.
+    Such an application takes any arguments and shows the parameters of the function. An ASGI one would be async.
     """
     if inspect.isclass(app) or inspect.iscoroutinefunction(inspect.unwrap(app)):
         return False
@@ -136,7 +136,7 @@ def kind_of(value: object) -> str:
 
 
 def _is_async(app: Any) -> bool:
-    """Whether calling `app`, a function or an object, makes a coroutine for certain."""
+    """Returns whether calling `app`, a function or an object, certainly makes a coroutine."""
     app = unwrap_partial(app)
     if inspect.isclass(app):
         return False  # calling it makes an instance
@@ -155,7 +155,7 @@ def unwrap_partial(app: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How something can be called with positional arguments only: with `min_count` to `max_count`."""
+    """The parameters of a callable, and the range of the number of positional arguments that it accepts."""
 
     names: tuple[str, ...]
     min_count: int
@@ -169,7 +169,10 @@ class Parameters:
 
 
 def parameters(app: Any) -> Parameters | None:
-    """None where nothing tells: compiled code need not, and what takes everything may hide what it wraps."""
+    """Returns the parameters of a callable, or None if they are unknown.
+
+    Compiled code may have no signature, and a wrapper that takes any arguments may hide the wrapped callable.
+    """
     seen: list[int] = []
     while app is not None and id(app) not in seen:
         for found in _signatures(app):
@@ -181,7 +184,7 @@ def parameters(app: Any) -> Parameters | None:
 
 
 def _enclosed(app: Any) -> Any:
-    """What a function that takes everything calls, such as that of wsgiref.validate; None where it is not plain."""
+    """Returns the one callable in the closure of a wrapper (such as wsgiref.validate), or None."""
     cells = getattr(app, "__closure__", None) or ()
     inner = [cell.cell_contents for cell in cells if cell != types.CellType()]
     applications = [each for each in inner if callable(each)]
@@ -189,11 +192,12 @@ def _enclosed(app: Any) -> Any:
 
 
 def _signatures(app: Any) -> Iterator[Parameters | None]:
-    """What tells how something can be called, the best first."""
-    # A wrapper's own parameters count before those of what it wraps: it may adapt one interface to another.
+    """Yields possible parameters of a callable, in the order of reliability."""
+    # A wrapper's own parameters have priority over those of the wrapped callable: it may adapt one interface to
+    # another.
     for follow in (False, True):
         yield _signature(app, follow=follow)
-    # A method that takes everything hands it on to the one that it overrides.
+    # A method that takes any arguments passes them to the method that it overrides.
     if not inspect.isclass(app):
         for base in type(app).__mro__:
             overridden = getattr(super(base, app), "__call__", None)  # noqa: B004
@@ -221,5 +225,5 @@ def _positional(signature: inspect.Signature) -> Parameters:
         elif parameter.kind is parameter.VAR_POSITIONAL:
             max_count = float("inf")
         elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
-            return Parameters((*names, parameter.name), min_count, -1)  # cannot be called by position at all
+            return Parameters((*names, parameter.name), min_count, -1)  # needs keyword arguments
     return Parameters(tuple(names), min_count, max_count)

@@ -1,8 +1,8 @@
 """Finds the application that MODULE:ATTR names.
 
-Whatever can go wrong here goes wrong for every newcomer once, so each case has its own message: a module that
-does not exist (what is there instead?), an import that fails inside the application (its traceback, none of
-ours), an attribute that is not there (which one could be meant?), a factory that was not said to be one.
+Every newcomer meets these errors once, so each case has its own message: a module that does not exist (with the
+modules that do), an import that fails inside the application (with the application's traceback alone), an attribute
+that does not exist (with similar ones), a factory without --factory.
 """
 # ruff: noqa: PTH100, PTH112, PTH113, PTH118  (pathlib takes 5 ms to import)
 
@@ -40,9 +40,9 @@ class Application:
     """An application that is ready to be called.
 
     callable: takes (environ, start_response) if the interface is wsgi, else (scope, receive, send).
-    interface: what the application itself speaks.
-    name: MODULE:ATTR, or what comes near it for an object.
-    prefix: the path that it is mounted at; "" is the application that has all the rest.
+    interface: the interface of the application itself.
+    name: MODULE:ATTR, or for an object the name of its function or type.
+    prefix: the path that it is mounted at; "" is the application for all other paths.
     """
 
     callable: Callable[..., Any]
@@ -54,14 +54,14 @@ class Application:
 def load(
     app: Any, *, factory: bool = False, app_dir: str = ".", interface: str = "auto", fixes: Fixes = OF_APP
 ) -> Application:
-    """The application that `app` names or is.
+    """Loads the application that `app` names or is.
 
     app: "MODULE:ATTR", "MODULE:ATTR.ATTR", "MODULE:FACTORY()", "MODULE", or the application or factory
         itself.
-    factory: call what was found, without arguments, for the application.
-    app_dir: where modules are looked for first; it is put in front of sys.path.
-    interface: what the application speaks; "asgi" is either version, "auto" any that is known.
-    fixes: what messages advise.
+    factory: the name is that of a function that returns the application; it is called without arguments.
+    app_dir: the first directory in which modules are searched; it is put in front of sys.path.
+    interface: the application's interface; "asgi" is either version, "auto" any known one.
+    fixes: the advice of error messages.
 
     Raises StartupError.
     """
@@ -77,7 +77,7 @@ def load(
 
 
 def load_mounted(prefix: str, app: Any, *, app_dir: str = ".") -> Application:
-    """The application at `prefix`, as load() finds it. Raises StartupError."""
+    """Loads the application to be mounted at `prefix`, as load() does. Raises StartupError."""
     try:
         return replace(load(app, app_dir=app_dir, fixes=OF_MOUNT), prefix=prefix)
     except StartupError as error:
@@ -94,7 +94,7 @@ def _name_of(app: object) -> str:
 
 
 def _find(spec: str, app_dir: str) -> tuple[str, Any, bool]:
-    """The name in full, what it names, and whether it ends in a call."""
+    """Returns the full name, the object that it names, and whether the name ends in a call."""
     module_name, colon, path = spec.partition(":")
     called = path.endswith("()")
     names = path.removesuffix("()").split(".") if path else []
@@ -145,7 +145,7 @@ def _import(name: str, directory: str) -> ModuleType:
 
 
 def _is_about(error: ModuleNotFoundError, name: str) -> bool:
-    """Whether it is `name` itself that does not exist, and not something that it imports."""
+    """Returns whether the missing module is `name` itself, and not one that it imports."""
     if error.name is None or not f"{name}.".startswith(f"{error.name}."):
         return False
     traceback = error.__traceback__
@@ -159,16 +159,16 @@ def _is_about(error: ModuleNotFoundError, name: str) -> bool:
 
 def _import_failed(name: str, error: BaseException) -> StartupError:
     if isinstance(error, SyntaxError) and error.filename:
-        where = f"{error.filename}, line {error.lineno}"
-        return StartupError(f"{name} cannot be imported: {error.msg} ({where}).", details=user_traceback(error))
+        place = f"{error.filename}, line {error.lineno}"
+        return StartupError(f"{name} cannot be imported: {error.msg} ({place}).", details=user_traceback(error))
     if isinstance(error, SystemExit):
-        what = f"it called sys.exit({error.code!r})"
-        fix = "Put what a script does under `if __name__ == '__main__':`."
+        reason = f"it called sys.exit({error.code!r})"
+        fix = "Put the code of a script under `if __name__ == '__main__':`."
     else:
-        what, fix = one_line(error), "The traceback above is the application's."
+        reason, fix = one_line(error), "The traceback above is the application's."
     if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
         fix += f" Is {error.name} installed for {sys.executable}?"
-    return StartupError(f"{name} cannot be imported: {what}. {fix}", details=user_traceback(error))
+    return StartupError(f"{name} cannot be imported: {reason}. {fix}", details=user_traceback(error))
 
 
 def _explain_missing_module(name: str, missing: str, directory: str) -> str:
@@ -189,7 +189,7 @@ def _explain_missing_module(name: str, missing: str, directory: str) -> str:
     for folder in _folders_in(directory) if not parent else ():
         if last in _modules_in([os.path.join(directory, folder)]):
             return f"{message}. There is one in {folder}: add --app-dir {folder}."
-    return f"{message}. Check its spelling, or say with --app-dir where the application is."
+    return f"{message}. Check its spelling, or set --app-dir to the directory of the application."
 
 
 def _modules_in(places: Iterable[str]) -> list[str]:
@@ -231,7 +231,7 @@ def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
 
 
 def _offer(holder: Any, name: str) -> str:
-    """A hint at what could have been meant; "" where there is nothing."""
+    """Returns a hint at similar names and at applications, or ""."""
     public = [each for each in dir(holder) if not each.startswith("_")]
     near = closest_match(name, public)
     if near:
@@ -251,20 +251,20 @@ def _looks_like_an_application(value: Any) -> bool:
     return params.names[:3] == ("scope", "receive", "send") or params.names[1:2] == ("start_response",)
 
 
-# --- Factories, and what is called in another way ---
+# --- Factories and ASGI 2 ---
 
 
 def _make(factory: Any, name: str) -> Any:
     if not callable(factory):
         raise StartupError(
             f"{name} is {kind_of(factory)}, not a function that makes the application. "
-            "Leave --factory and () out if it is the application itself."
+            "Remove --factory and () if it is the application itself."
         )
     params = parameters(factory)
     if params is not None and not params.accepts(0):
         raise StartupError(
             f"The factory {name} needs arguments ({', '.join(params.names)}), and it is called without "
-            "any. Give them defaults, or leave --factory and () out if it is the application itself."
+            "any. Give them defaults, or remove --factory and () if it is the application itself."
         )
     try:
         made = factory()
@@ -277,13 +277,13 @@ def _make(factory: Any, name: str) -> Any:
         made.close()
         raise StartupError(
             f"The factory {name} is an async function; make it a plain one that returns the application "
-            "(what has to be awaited belongs into its lifespan)."
+            "(code that has to await belongs into its lifespan)."
         )
     return made
 
 
 def _single_callable(app: Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]) -> AsgiCallable:
-    """ASGI 2 is called twice, first without awaiting (asgi-main, "Legacy Applications")."""
+    """Wraps an ASGI 2 application, which is called twice, first without await (asgi-main, "Legacy Applications")."""
 
     async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope)(receive, send)

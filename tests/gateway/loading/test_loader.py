@@ -171,7 +171,7 @@ def test_a_missing_module_without_neighbours_says_what_to_check(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     assert failure(load_here, "zzz:app").message.endswith(
-        "Check its spelling, or say with --app-dir where the application is."
+        "Check its spelling, or set --app-dir to the directory of the application."
     )
 
 
@@ -633,8 +633,7 @@ def around_two(one: Any, two: Any) -> Any:
 def test_what_could_be_either_is_asked_about(application: Any) -> None:
     message = failure(load, application).message
     assert message.endswith(
-        " can be called like a WSGI and like an ASGI application; "
-        "say with --interface which it is: wsgi, asgi3 or asgi2."
+        " can be called like a WSGI and like an ASGI application; set --interface to wsgi, asgi3 or asgi2."
     )
     assert load(application, interface="wsgi") == Application(
         application, "wsgi", load(application, interface="wsgi").name
@@ -720,7 +719,7 @@ def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
     message = failure(load, create_app).message
     assert "takes (config)" in message
     assert "add --factory" in message
-    assert "if it is one, say with --interface which it is: wsgi, asgi3 or asgi2." in message
+    assert "if it is one, set --interface to wsgi, asgi3 or asgi2." in message
     assert load(create_app, interface="asgi2").interface == "asgi2"
 
 
@@ -755,7 +754,7 @@ def test_what_is_said_to_be_asgi_is_not_taken_for_wsgi() -> None:
 @pytest.mark.parametrize("application", [app, Callable3()])
 def test_what_is_async_is_not_served_as_wsgi(application: Any) -> None:
     message = failure(load, application, interface="wsgi").message
-    assert message.endswith(" is async, which a WSGI application is not; leave --interface wsgi out.")
+    assert message.endswith(" is async, which a WSGI application is not; remove --interface wsgi.")
 
 
 @pytest.mark.parametrize("interface", ["asgi3", "asgi2", "wsgi"])

@@ -1,0 +1,90 @@
+"""The scope dictionaries of ASGI HTTP requests (ASGI HTTP, "HTTP Connection Scope").
+
+Facts: all requests share the majority of scope entries. Strategy: a scope is a copy of a template, and an entry that
+equals the template's is not written.
+
+Compiled because every ASGI request passes here.
+"""
+import sys
+
+from cpython.dict cimport PyDict_Copy
+
+from ianus.codec.base cimport Request
+from ianus.exchange.http cimport Exchange
+
+
+# HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
+# fails, so an idle event stream would outlive its client. gateway/asgi/discarding has the rule for send() in 2.3.
+cdef str SPEC_VERSION = "2.3"
+
+# Values of a typical request: they are in the template. HTTP_1_1 is the object of codec/http1/head.
+cdef str HTTP_1_1 = sys.intern("1.1")
+cdef str GET = sys.intern("GET")
+cdef str POST = sys.intern("POST")
+cdef bytes NO_QUERY = b""
+
+
+cdef class Scopes:
+    """Makes the scopes of one application. AsgiGateway describes the parameters."""
+
+    def __init__(
+        self, *, str root_path, bint root_path_kept, str mount, bint sendfile, bint early_hints, dict state,
+    ):
+        self.state = state
+        # ASGI HTTP: `path` includes root_path, which the proxy has removed from received paths.
+        self.stripped_prefix = "" if root_path_kept else root_path
+        self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
+        self.template = {
+            "type": "http",
+            "asgi": None,
+            "http_version": HTTP_1_1,
+            "method": GET,
+            "scheme": "http",
+            "path": None,
+            "raw_path": None,
+            "query_string": NO_QUERY,
+            "root_path": root_path + mount,
+            "headers": None,
+            "client": None,
+            "server": None,
+            "extensions": None,
+        }
+        # RFC 9110 section 15.2, RFC 9112 section 7.1: HTTP/1.0 has neither interim responses nor chunks.
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
+        self.extensions = {"http.response.trailers": {}, **self.extensions_1_0}
+        if early_hints:
+            self.extensions["http.response.early_hint"] = {}
+        if state is not None:
+            self.template["state"] = None
+
+    cdef dict make(self, Exchange exchange):
+        cdef Request request = exchange.request
+        cdef dict scope
+        cdef object server = exchange.session.transport.server
+        if server is not self.last_server:
+            # Nearly always the same as for the last request, so it is part of the template.
+            self.template["server"] = self.last_server = server
+        scope = PyDict_Copy(self.template)
+        # Copies, because an application may change its scope.
+        scope["asgi"] = PyDict_Copy(self.asgi)
+        if self.state is not None:
+            scope["state"] = PyDict_Copy(self.state)
+        if request.http_version is not HTTP_1_1:
+            scope["http_version"] = request.http_version
+            scope["extensions"] = PyDict_Copy(self.extensions_1_0)
+        else:
+            scope["extensions"] = PyDict_Copy(self.extensions)
+        if request.method is not GET:
+            # ASGI requires upper case. The response is framed by the method as it was received.
+            scope["method"] = request.method if request.method is POST else request.method.upper()
+        if self.stripped_prefix and request.path != "*":
+            scope["path"] = self.stripped_prefix + request.path
+        else:
+            scope["path"] = request.path
+        scope["raw_path"] = request.raw_path
+        if request.query_string is not NO_QUERY:
+            scope["query_string"] = request.query_string
+        # The access log reads the request's own list when the response is complete, so the application gets a copy.
+        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
+        scope["client"] = exchange.client
+        return scope
