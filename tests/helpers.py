@@ -237,7 +237,9 @@ class Server:
 
 
 # Messages of the supervisor about a worker that exited without a request to do so.
-LOST_WORKER = r"worker \d+ \(pid \d+\) (?:has ended (?:by itself )?\(|is stuck|could not be started)"
+LOST_WORKER = (
+    r"worker (?:exited (?:unexpectedly|while stopping) \(|failed to start \([^)]*\), next|\d+ \(pid \d+\) is stuck)"
+)
 
 
 def check_no_leaks(server: Server) -> None:

@@ -143,7 +143,7 @@ def test_a_reload_without_the_configuration(tmp_path: Path, start_server: Callab
     (tmp_path / "ianus.toml").write_text("")
     mark = server.log.mark()
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"worker 1 \(pid \d+\) serves in place of ", mark)
+    server.log.wait_for(r"worker 1 \(pid \d+\), replaces ", mark)
     output = server.output
     assert output is not None
     # The worker before may still take a few.

@@ -33,7 +33,7 @@ def hand_over(server: Server) -> int:
     """Has the worker replaced, and waits until it has let go of the listening socket. Returns its pid."""
     before = server.pid
     server.signal(signal.SIGHUP)
-    server.log.wait_for(rf" serves in place of pid {before}$")
+    server.log.wait_for(rf", replaces pid {before}$")
     until(lambda: not sockets(before) & sockets(server.process.pid), "the listener to be closed")
     return before
 

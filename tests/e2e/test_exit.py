@@ -98,7 +98,7 @@ def test_so_it_may_when_a_worker_is_replaced(start: Callable[..., Server], tmp_p
     server = start("wsgi", WAYS["thread"].format("finish"))
     before = server.pid
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"worker 1 \(pid \d+\) serves in place of")
+    server.log.wait_for(r"worker 1 \(pid \d+\), replaces")
     (tmp_path / "go").touch()
     server.log.wait_for("app: finished")
     until(lambda: not is_running(before))

@@ -105,7 +105,7 @@ def test_asgi(folder: Path, start_server: Callable[..., Server]) -> None:
     assert server.get("/").status == 200, "the loop's own report of an exception ended the worker"
     pid = server.pid
     server.stop()
-    assert server.log.text.count("has ended") == 0, pid
+    assert server.log.text.count("worker exited") == 0, pid
     server.log.wait_for(r" ERROR broken_logging:asgi: lifespan failed while it shut down")
 
 
@@ -177,10 +177,10 @@ def test_a_filter_that_needs_a_flask_request(
     mark = server.log.mark()
     server.signal(signal.SIGTTIN)
     server.log.wait_for(r" INFO workers: 3, before: 2$", mark)
-    server.log.wait_for(r" INFO worker 3 \(pid \d+\) serves$", mark)
+    server.log.wait_for(r" INFO worker started: worker 3 \(pid \d+\)$", mark)
     mark = server.log.mark()
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r" INFO worker 2 \(pid \d+\) serves in place of ", mark)
+    server.log.wait_for(r" INFO worker started: worker 2 \(pid \d+\), replaces ", mark)
     assert server.get("/").body == b"hello"
 
 
@@ -198,5 +198,5 @@ def test_a_formatter_in_a_module_of_the_project(
     (project / "my_logging.py").write_text(MY_LOGGING.replace("mine:", "changed:"))
     mark = server.log.mark()
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"^changed: worker 1 \(pid \d+\) serves in place of ", mark)
+    server.log.wait_for(r"^changed: worker started: worker 1 \(pid \d+\), replaces ", mark)
     assert server.get("/").body == b"hello"

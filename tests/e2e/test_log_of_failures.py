@@ -113,7 +113,7 @@ def test_a_reload_that_fails(start_server: Callable[..., Server], tmp_path: Path
     mark = server.log.mark()
     (tmp_path / "main.py").write_text(BROKEN)
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"a worker could not be started as configured now", mark)
+    server.log.wait_for(r"worker failed to start with the new configuration", mark)
     records = [json.loads(line) for line in server.log.since(mark).splitlines()]
     assert sum("no_such_library" in record["message"] for record in records) == 1
     (tmp_path / "main.py").write_text(APPLICATION)

@@ -71,7 +71,7 @@ def test_relative_log_paths_start_at_the_start_directory(
     # Another worker.
     mark = server.log.mark()
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"worker 1 \(pid \d+\) serves in place of ", mark)
+    server.log.wait_for(r"worker 1 \(pid \d+\), replaces ", mark)
     request()
     until(lambda: access.read_text().count("\n") == 4, "lines after a reload")
     assert (folder / "server.pid").read_text() == f"{server.process.pid}\n"

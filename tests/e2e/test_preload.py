@@ -82,7 +82,7 @@ def test_a_killed_worker_is_replaced_by_a_fork_of_the_same_application(start: Ca
     loaded, _, worker = preloading.serving()
     preloading.path.write_text(APP.format(text="what nobody asked for"))
     os.kill(worker, signal.SIGKILL)
-    preloading.server.log.wait_for(r" worker 1 \(pid \d+\) serves$")
+    preloading.server.log.wait_for(r"worker started: worker 1 \(pid \d+\)$")
     assert preloading.serving()[:2] == (loaded, "one")
 
 
@@ -99,7 +99,9 @@ def test_workers_are_kept_when_the_new_application_cannot_be_loaded(start: Calla
     preloading = start()
     before = preloading.serving()
     mark = preloading.hang_up("1 / 0\n")
-    preloading.server.log.wait_for(r"a worker could not be started .* \(exit code 3\); the old ones serve on$", mark)
+    preloading.server.log.wait_for(
+        r"worker failed to start with .* \(exit code 3\); keeping the current workers$", mark
+    )
     assert preloading.server.log.text.count("ZeroDivisionError: division by zero\n") == 1
     assert preloading.serving() == before
     assert is_running(before[0])
@@ -111,11 +113,11 @@ def test_workers_serve_on_when_the_template_is_killed(start: Callable[..., Prelo
     loaded, _, worker = preloading.serving()
     os.kill(loaded, signal.SIGKILL)
     preloading.server.log.wait_for(
-        r" the template has ended \(killed by SIGKILL\); the next worker starts another one$"
+        r" template exited \(killed by SIGKILL\), starting another one with the next worker$"
     )
     assert preloading.serving() == (loaded, "one", worker)
     os.kill(worker, signal.SIGKILL)
-    preloading.server.log.wait_for(r" worker 1 \(pid \d+\) serves$")
+    preloading.server.log.wait_for(r"worker started: worker 1 \(pid \d+\)$")
     assert preloading.serving()[0] != loaded
 
 

@@ -44,7 +44,7 @@ while not pathlib.Path("go_on").exists():
 """
 
 OPTIONS = ("--reload", "--reload-delay", "0.05")
-FAILED = r"a worker could not be started .* \(exit code 3\); the old ones serve on$"
+FAILED = r"worker failed to start with .* \(exit code 3\); keeping the current workers$"
 
 
 class Reloading:
@@ -63,7 +63,7 @@ class Reloading:
 
     def replaced(self, mark: int, worker: int = 1) -> int:
         """The pid of a worker that serves in the place of another one since the mark."""
-        return int(self.server.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves in place of ", mark)[1])
+        return int(self.server.log.wait_for(rf" worker {worker} \(pid (\d+)\), replaces ", mark)[1])
 
     def body(self) -> bytes:
         return self.server.get("/").body
@@ -120,7 +120,7 @@ def test_all_workers_are_replaced_one_after_the_other(start: Callable[..., Reloa
     reloading = start("--workers", "3")
     mark = reloading.edit(APP.format(text="number two"))
     reloading.replaced(mark, 3)
-    assert re.findall(r" worker (\d) \(pid \d+\) serves in place of ", reloading.server.log.since(mark)) == [
+    assert re.findall(r" worker (\d) \(pid \d+\), replaces ", reloading.server.log.since(mark)) == [
         "1",
         "2",
         "3",
@@ -259,7 +259,7 @@ def test_without_watches_of_the_system_files_are_polled(name: str, limit: int, t
         log.wait_for(" serves editable:app")
         (tmp_path / "package" / "new.py").touch()
         log.wait_for(r"changed: package/new\.py$")
-        log.wait_for(" serves in place of ")
+        log.wait_for(", replaces ")
         assert " watching " not in log.text
     finally:
         process.terminate()
@@ -314,7 +314,7 @@ def test_an_application_that_does_not_start_at_first(tmp_path: Path) -> None:
         for times in (1, 2):
             mark = log.mark()
             (tmp_path / "editable.py").write_text("1 / 0\n" * times)
-            log.wait_for("the next change starts it again$", mark)
+            log.wait_for("waiting for a file change to start again$", mark)
         assert log.text.count("ZeroDivisionError: division by zero\n") == 2
         (tmp_path / "editable.py").write_text(APP.format(text="number two"))
         log.wait_for(" serves editable:app ")
@@ -332,7 +332,7 @@ def test_a_worker_that_crashes_is_replaced_without_a_change(reloading: Reloading
     with reloading.server.connect() as client:
         client.request("/crash")
         assert client.gone()
-    reloading.server.log.wait_for(r"\(exit code 7\); another one takes its place", mark)
+    reloading.server.log.wait_for(r"\(exit code 7\), starting a replacement", mark)
     assert reloading.body() == b"one"
 
 

@@ -70,7 +70,7 @@ def test_a_stuck_worker_is_logged_and_replaced(
     assert replaced(server, pid)
     log = server.log.text
     assert f"CRITICAL worker 1 (pid {pid}) is stuck and will be killed: {why} for 1 s\n" in log
-    assert f"ERROR worker 1 (pid {pid}) is no more; another one takes its place\n" in log
+    assert f"ERROR worker killed, starting a replacement: worker 1 (pid {pid})\n" in log
     assert f"\n    GET {target}?{FOR_EVER} (" in log
     assert "Fatal Python error: Aborted" in log
     assert f" in {function}\n" in log
@@ -153,7 +153,7 @@ def test_requests_of_a_crashed_worker_are_logged(start_server: Start, app: str) 
         # The child that ended with this request did not end it for the parent.
         server.app_log("forked")
         os.kill(pid, signal.SIGKILL)
-        told = server.log.wait_for(rf"in flight in worker 1 \(pid {pid}\) were:\n((?:  .*\n)+)")
+        told = server.log.wait_for(rf"requests in flight in worker 1 \(pid {pid}\):\n((?:  .*\n)+)")
     assert told[1].startswith(f"    GET /fork?{FOR_EVER} (")
     assert len(told[1].splitlines()) == 1
 

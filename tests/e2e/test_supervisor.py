@@ -31,7 +31,7 @@ async def app(scope, receive, send):
         await send({{"type": "http.response.body"}})
 """
 
-FAILED = r"a worker could not be started as configured now \(exit code 3\); the old ones serve on$"
+FAILED = r"worker failed to start with the new configuration \(exit code 3\); keeping the current workers$"
 
 
 class Site:
@@ -78,16 +78,16 @@ class Site:
 
     def served(self, worker: int, mark: int = 0) -> int:
         """Returns the pid of a worker that has started to serve since the mark."""
-        return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves", mark)[1])
+        return int(self.log.wait_for(rf"worker started: worker {worker} \(pid (\d+)\)", mark)[1])
 
     def replaced(self, worker: int, mark: int = 0) -> int:
-        """The pid of a worker that serves in place of another one since the mark."""
-        return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\) serves in place of ", mark)[1])
+        """The pid of a worker that replaces another one since the mark."""
+        return int(self.log.wait_for(rf" worker {worker} \(pid (\d+)\), replaces ", mark)[1])
 
     def upgrade(self) -> int:
         """Starts another server, and waits until it serves. Returns its pid."""
         mark = self.signal(signal.SIGUSR2)
-        pid = int(self.log.wait_for(r"another server was started \(pid (\d+)\)", mark)[1])
+        pid = int(self.log.wait_for(r"started the new server \(pid (\d+)\)", mark)[1])
         self.log.wait_for(rf" serves main:app .*, pid {pid}$", mark)
         return pid
 
@@ -172,7 +172,7 @@ def test_a_worker_that_is_killed_is_replaced(start: Callable[..., Site]) -> None
     site.server.may_lose_workers = True
     first, second = site.server.children()
     os.kill(second, signal.SIGKILL)
-    told = rf"worker 2 \(pid {second}\) has ended by itself \(killed by SIGKILL\); another one takes its place"
+    told = rf"worker exited unexpectedly \(killed by SIGKILL\), starting a replacement: worker 2 \(pid {second}\)"
     site.log.wait_for(told)
     third = site.served(2)
     site.wait_for_workers({first, third})
@@ -204,7 +204,7 @@ def test_more_and_fewer(start: Callable[..., Site]) -> None:
     until(lambda: site.server.children() == [first], "the end of the second")
     assert site.serving() == {first}
     mark = site.signal(signal.SIGTTOU)
-    site.log.wait_for("workers: 1, there can be no fewer", mark)
+    site.log.wait_for("already at the minimum of 1 worker", mark)
     assert "ERROR" not in site.log.text
 
 
@@ -269,7 +269,7 @@ def test_hup_enters_the_directory_again_that_has_the_name_now(tmp_path: Path) ->
             current.symlink_to("two")
             mark = log.mark()
             process.send_signal(signal.SIGHUP)
-            log.wait_for(" serves in place of ", mark)
+            log.wait_for(", replaces ", mark)
 
             def text() -> bytes:
                 with Client((host, int(port))) as client:
@@ -311,9 +311,13 @@ def test_hup_changes_addresses(start: Callable[..., Site], tmp_path: Path) -> No
     ("application", "settings", "told"),
     [
         ("1 / 0\n", {"workers": 2}, FAILED),
-        ("", {"workers": "many"}, r"the settings cannot be used, everything stays as it was: .*workers"),
-        ("", {"workers": 1, "error_logfile": "/no/such/directory/log"}, r"everything stays as it was: .*/no/such"),
-        ("", {"hooks": "no_such_module"}, r"everything stays as it was: There is no module 'no_such_module'"),
+        ("", {"workers": "many"}, r"reload failed, keeping the current configuration: .*workers"),
+        (
+            "",
+            {"workers": 1, "error_logfile": "/no/such/directory/log"},
+            r"keeping the current configuration: .*/no/such",
+        ),
+        ("", {"hooks": "no_such_module"}, r"keeping the current configuration: There is no module 'no_such_module'"),
     ],
     ids=["application", "settings", "log", "hooks"],
 )
@@ -353,10 +357,10 @@ def test_another_server_takes_over(start: Callable[..., Site], tmp_path: Path) -
         until(lambda: site.serving(10) & set(children(new)), "answers of the new server")
         assert site.serving() <= both
         mark = site.signal(signal.SIGUSR2)
-        site.log.wait_for("USR2 changes nothing: two servers run already", mark)
+        site.log.wait_for("ignored SIGUSR2: an upgrade is in progress already", mark)
         site.signal(signal.SIGTERM)
         assert site.server.process.wait(WAIT_SECONDS) == 0
-        site.log.wait_for("the server before this one has ended")
+        site.log.wait_for("the previous server exited")
         until(lambda: pid_file.exists() and pid_file.read_text() == f"{new}\n", "the pid file of the new server")
         assert not (tmp_path / "pid.2").exists()
         assert site.serving() == set(children(new))
@@ -376,7 +380,7 @@ def test_stopping_a_new_server_that_is_unwanted(start: Callable[..., Site], tmp_
     site.configure(workers=1, pid_file="pid")
     new = site.upgrade()
     os.kill(new, signal.SIGTERM)
-    site.log.wait_for(rf"the new server \(pid {new}\) has ended; this one goes on")
+    site.log.wait_for(rf"the new server exited \(pid {new}\); this server continues")
     site.wait_for_workers(before)
     assert site.answer(str(tmp_path / "app.sock"))[1] in before
     assert (tmp_path / "pid").read_text() == f"{site.server.process.pid}\n"
@@ -407,7 +411,7 @@ def test_another_server_may_have_fewer_workers(start: Callable[..., Site]) -> No
     try:
         site.signal(signal.SIGTERM)
         assert site.server.process.wait(WAIT_SECONDS) == 0
-        site.log.wait_for("the server before this one has ended")
+        site.log.wait_for("the previous server exited")
         assert site.serving() == set(children(new))
     finally:
         os.kill(new, signal.SIGTERM)
@@ -419,7 +423,7 @@ def test_another_server_that_cannot_start(start: Callable[..., Site], tmp_path: 
     before = site.serving(5)
     (site.path / "main.py").write_text("1 / 0\n")
     mark = site.signal(signal.SIGUSR2)
-    site.log.wait_for(r"the new server \(pid \d+\) has ended; this one goes on", mark)
+    site.log.wait_for(r"the new server exited \(pid \d+\); this server continues", mark)
     assert "Error: main cannot be imported" in site.log.since(mark)
     assert site.serving() == before == {site.answer(str(tmp_path / "app.sock"))[1]}
 
@@ -430,7 +434,7 @@ def test_another_server_needs_the_directory_of_this_one(start: Callable[..., Sit
     tmp_path.rename(elsewhere)
     try:
         mark = site.signal(signal.SIGUSR2)
-        site.log.wait_for("another server cannot be started: .*No such file or directory", mark)
+        site.log.wait_for("cannot start the new server: .*No such file or directory", mark)
     finally:
         elsewhere.rename(tmp_path)
     assert site.answer()[0] == "one"
@@ -449,7 +453,7 @@ def test_wrapper_programs_pass_signals_on(
     log.wait_for("log files reopened")
     mark = log.mark()
     process.send_signal(signal.SIGHUP)
-    log.wait_for(" worker 2 .* serves in place of ", mark)
+    log.wait_for(" worker 2 .*, replaces ", mark)
     until(lambda: len(pids(log)[1]) == 2, "the end of the workers before")
     with Client((host, int(port))) as client:
         client.request("/wait", b"Transfer-Encoding: chunked")
@@ -502,7 +506,7 @@ def test_a_third_interrupt_kills(start: Callable[..., Site]) -> None:
     until(lambda: is_pending(worker, signal.SIGQUIT), "QUIT for the worker")
     site.signal(signal.SIGINT)
     assert site.server.wait() == 0
-    assert f"worker 1 (pid {worker}) has ended (killed by SIGKILL)" in site.log.text
+    assert f"worker exited while stopping (killed by SIGKILL): worker 1 (pid {worker})" in site.log.text
 
 
 def is_stopped(pid: int) -> bool:
@@ -620,7 +624,7 @@ def test_the_service_manager_is_notified_of_the_new_main_process(
     assert manager.recv(100) == b"READY=1\nMAINPID=%d" % new
     site.server.process.send_signal(signal.SIGTERM)
     assert site.server.process.wait(WAIT_SECONDS) == 0
-    site.log.wait_for("the server before this one has ended")
+    site.log.wait_for("the previous server exited")
     os.kill(new, signal.SIGTERM)
     assert manager.recv(100) == b"STOPPING=1"
     site.server.wait()
@@ -778,7 +782,7 @@ def test_the_end_of_a_terminal_is_a_stop(
     finally:
         os.close(terminal)
     assert process.wait(WAIT_SECONDS) == 0
-    log.wait_for("the terminal is gone$")
+    log.wait_for("the terminal was closed$")
 
 
 def test_an_import_that_hangs_at_a_reload_is_ended_and_shown(start: Callable[..., Site]) -> None:
@@ -791,7 +795,9 @@ def test_an_import_that_hangs_at_a_reload_is_ended_and_shown(start: Callable[...
     )
     mark = site.signal(signal.SIGHUP)
     site.log.wait_for(r"CRITICAL .* is stuck and will be killed: it has not started within \d+ s$", mark)
-    site.log.wait_for(r"a worker could not be started as configured now \(killed by SIGABRT\); the old ones", mark)
+    site.log.wait_for(
+        r"worker failed to start with the new configuration \(killed by SIGABRT\); keeping the current", mark
+    )
     site.log.wait_for(r"File \".*main.py\", line 4 in wait_for_database$", mark)
     assert site.answer() == before
     site.change_to("two")

@@ -200,7 +200,7 @@ class Supervisor:
                 self.sockets.reset_steering()
                 os.close(self.successor_pipe)
                 self.successor_pipe = -1
-                logger.error("the new server (pid %d) has ended; this one goes on", pid)
+                logger.error("the new server exited (pid %d); this server continues", pid)
                 if not self.stop_level:
                     self._notify_ready()
             for process in self.workers:
@@ -230,12 +230,12 @@ class Supervisor:
         self.predecessor_pipe = -1
         self.sockets.reset_steering()
         self.workers.close_unused_sockets()  # It may have had more workers.
-        logger.info("the server before this one has ended")
+        logger.info("the previous server exited")
         if self.pid_file is not None:
             try:
                 self.pid_file.move(self.workers.generation.settings.pid_file)
             except OSError as error:
-                logger.error("the pid file stays %s: %s", self.pid_file.path, error)
+                logger.error("cannot rename the pid file, it remains %s: %s", self.pid_file.path, error)
 
     def _on_caller_gone(self) -> None:
         self._unwatch(self.lifeline)
@@ -281,7 +281,7 @@ class Supervisor:
         elif number == signal.SIGQUIT:
             self._stop(StopLevel.QUICK, now)
         elif self.stop_level:
-            logger.info("%s changes nothing: the server is stopping", number.name)
+            logger.info("ignored %s: the server is stopping", number.name)
         elif number == signal.SIGHUP:
             self._on_hangup(now)
         elif number == signal.SIGUSR1:
@@ -292,7 +292,7 @@ class Supervisor:
             self.workers.resize(1 if number == signal.SIGTTIN else -1)
         elif number == signal.SIGWINCH and not self.terminal:
             # A terminal sends it whenever its window changes.
-            logger.info("the workers leave; HUP brings others")
+            logger.info("stopping all workers; send SIGHUP to start new ones")
             self.workers.scale_to_zero(now)
 
     def _stop(self, level: StopLevel, now: float) -> None:
@@ -316,7 +316,7 @@ class Supervisor:
 
     def _on_hangup(self, now: float) -> None:
         if self.terminal and not os.isatty(0):
-            logger.info("the terminal is gone")
+            logger.info("the terminal was closed")
             self._stop(StopLevel.GRACEFUL, now)
             return
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -342,12 +342,12 @@ class Supervisor:
             self._replace_log(settings)
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
-            logger.error("the settings cannot be used, everything stays as it was: %s", message)
+            logger.error("reload failed, keeping the current configuration: %s", message)
             self.workers.close_unused_sockets()
             return
         if settings.umask is not None:
             os.umask(settings.umask)
-        logger.info("settings and application are loaded anew")
+        logger.info("reloading settings and application")
         self.addresses = tuple(self.sockets.addresses(settings))
         generation.hooks.call("on_reload", self.info())
         self.workers.start_generation(generation)
@@ -376,8 +376,8 @@ class Supervisor:
 
     def _upgrade(self) -> None:
         if self.successor or self._has_predecessor() or self.reader is None:
-            why = "the settings come from a program" if self.reader is None else "two servers run already"
-            logger.warning("USR2 changes nothing: %s", why)
+            why = "the settings come from a program" if self.reader is None else "an upgrade is in progress already"
+            logger.warning("ignored SIGUSR2: %s", why)
             return
         self.workers.generation.hooks.call("pre_exec", self.info())
         try:
@@ -392,11 +392,11 @@ class Supervisor:
                 os.close(successor_pipe)
                 raise
         except OSError as error:
-            logger.error("another server cannot be started: %s", error)
+            logger.error("cannot start the new server: %s", error)
             return
         os.close(alive_pipe)
         self.successor_pipe = successor_pipe
-        logger.info("another server was started (pid %d); TERM ends this one", self.successor)
+        logger.info("started the new server (pid %d); send SIGTERM to this one to complete the upgrade", self.successor)
 
     def _set_file_owners(self, generation: Generation) -> None:
         """Workers reopen the log files, and connect to nothing, as --user. Raises StartupError."""

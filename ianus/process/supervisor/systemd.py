@@ -21,6 +21,4 @@ def notify(state: str) -> None:
             sock.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
     except OSError as error:
         # Without READY=1 systemd stops the service after a while; the log has to have why.
-        logger.warning(
-            "systemd could not be told %s: %s (NOTIFY_SOCKET is %s)", state, error.strerror or error, address
-        )
+        logger.warning("cannot notify systemd of %s: %s (NOTIFY_SOCKET is %s)", state, error.strerror or error, address)

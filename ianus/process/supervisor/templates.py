@@ -138,7 +138,7 @@ class Templates:
                 name = str(each)
                 each.template.pid = 0
                 if stacks := each.scoreboard.take_stacks():
-                    logger.error("the Python stacks of %s were:\n%s", name, stacks)
+                    logger.error("Python stacks of %s:\n%s", name, stacks)
                 self._workers.on_template_exit(number, os.waitstatus_to_exitcode(status), now)
 
     def keep(self, numbers: Collection[int]) -> None:

@@ -46,5 +46,5 @@ def exec_new_server(sockets: Sockets, alive_pipe: int, environ: dict[str, str]) 
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     except OSError as error:
-        logger.error("the new server cannot be started: %s", error)
+        logger.error("cannot start the new server: %s", error)
     return 3

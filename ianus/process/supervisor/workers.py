@@ -105,7 +105,7 @@ class Workers:
         """TTIN and TTOU: one slot more, or one less; the last one stays."""
         before = 0 if self._is_scaled_to_zero else self.count
         if before + by < 1:
-            logger.info("workers: %d, there can be no fewer", before)
+            logger.info("already at the minimum of 1 worker")
             return
         self._is_scaled_to_zero = False
         logger.info("workers: %d, before: %d", before + by, before)
@@ -180,7 +180,7 @@ class Workers:
         if process.generation.number > self.generation.number:
             self._activate(process.generation)
         if self.has_started:
-            logger.info("%s serves%s", process, f" in place of pid {before.pid}" if before is not None else "")
+            logger.info("worker started: %s%s", process, f", replaces pid {before.pid}" if before is not None else "")
         if before is not None:
             before.stop(now, successor=True)
         settings = process.generation.settings
@@ -210,15 +210,15 @@ class Workers:
             self._on_failed_start(process, slot, code, reason, now)
         elif process.stage is Stage.SERVING and not self._is_stopping:
             if process.is_aborted:
-                logger.error("%s is no more; another one takes its place", process)
+                logger.error("worker killed, starting a replacement: %s", process)
             else:
-                logger.error("%s has ended by itself (%s); another one takes its place", process, reason)
+                logger.error("worker exited unexpectedly (%s), starting a replacement: %s", reason, process)
             if now - process.started_at < EARLY_EXIT_SECONDS and not process.is_aborted:
                 slot.delay_next_start(now)
         elif code not in process.expected_exit_codes:
-            logger.warning("%s has ended (%s)", process, reason)
+            logger.warning("worker exited while stopping (%s): %s", reason, process)
         else:
-            logger.debug("%s has ended", process)
+            logger.debug("worker exited: %s", process)
         if code < 0 or process.stage is Stage.SERVING:
             self._log_last_activity(process)
         if now - process.started_at >= EARLY_EXIT_SECONDS and process.stage is not Stage.STARTING:
@@ -231,18 +231,18 @@ class Workers:
             self._drop_pending_generation(reason)
             return
         if process.generation.number < self.generation.number:
-            logger.warning("%s has ended while it was starting (%s); what was changed since is tried", process, reason)
+            logger.warning("worker failed to start (%s), trying the newer configuration: %s", reason, process)
             return
         slot.delay_next_start(now)
         if not self.has_started and code in EXTERNAL_STOP_CODES:
-            logger.warning("%s was told to end while it was starting (%s)", process, reason)
+            logger.warning("worker was stopped by another process before it had started (%s): %s", reason, process)
         elif not self.has_started:
             if code != StartupError.exit_code:  # else it has told why
-                logger.error("%s has ended while it was starting (%s)", process, reason)
+                logger.error("worker failed to start (%s): %s", reason, process)
             self._fail_start()
         else:
             pause = slot.not_before - now
-            logger.error("%s could not be started (%s); the next attempt is in %.1f s", process, reason, pause)
+            logger.error("worker failed to start (%s), next attempt in %.1f s: %s", reason, pause, process)
 
     def on_template_exit(self, number: int, code: int, now: float) -> None:
         """What is to be forked for a generation could not be loaded."""
@@ -252,21 +252,21 @@ class Workers:
             for slot in self._slots:
                 slot.delay_next_start(now)
             if self.has_started:
-                logger.error("the template has ended (%s); the next worker starts another one", _describe_exit(code))
+                logger.error("template exited (%s), starting another one with the next worker", _describe_exit(code))
             else:
                 if code != StartupError.exit_code:
-                    logger.error("the template has ended while it was loading (%s)", _describe_exit(code))
+                    logger.error("template failed to load the application (%s)", _describe_exit(code))
                 self._fail_start()
 
     def _fail_start(self) -> None:
         """Nobody else is started."""
         self.failed = True
         if self.generation.settings.reload:
-            logger.info("the next change starts it again")
+            logger.info("waiting for a file change to start again")
 
     def _drop_pending_generation(self, reason: str) -> None:
         """The pending_generation does not start."""
-        logger.error("a worker could not be started as configured now (%s); the old ones serve on", reason)
+        logger.error("worker failed to start with the new configuration (%s); keeping the current workers", reason)
         self.pending_generation = None
         self.close_unused_sockets()
 
@@ -276,9 +276,9 @@ class Workers:
             lines = [f"{line} ({age:.1f} s)" for line, age in requests]
             if unlisted := process.scoreboard.unlisted():
                 lines.append(f"and {unlisted} more")
-            logger.error("in flight in %s were:\n%s", process, "\n".join(lines))
+            logger.error("requests in flight in %s:\n%s", process, "\n".join(lines))
         if stacks := process.scoreboard.take_stacks():
-            logger.error("the Python stacks of %s were:\n%s", process, stacks)
+            logger.error("Python stacks of %s:\n%s", process, stacks)
 
     def _activate(self, generation: Generation) -> None:
         """It is what counts. A pending_generation that came later stays one."""
@@ -507,7 +507,7 @@ class Workers:
                 return None
             slot.delay_next_start(now)
             pause = slot.not_before - now
-            logger.error("cannot start a worker (%s); the next attempt is in %.1f s", error, pause)
+            logger.error("cannot start a worker (%s), next attempt in %.1f s", error, pause)
             return None
 
 

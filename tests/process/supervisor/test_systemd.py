@@ -42,4 +42,4 @@ def test_when_it_cannot_be_reached_the_log_says_so(
     notify("READY=1")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith(f"systemd could not be told READY=1: {reason}")
+    assert record.getMessage().startswith(f"cannot notify systemd of READY=1: {reason}")

@@ -268,7 +268,10 @@ def test_who_is_told_to_end_before_it_has_started_has_not_failed(caplog: pytest.
     harness.step()
     harness.end(harness.last(), code=-signal.SIGTERM)
     assert not harness.workers.failed
-    assert "worker 1 (pid 100) was told to end while it was starting (killed by SIGTERM)" in caplog.text
+    assert (
+        "worker was stopped by another process before it had started (killed by SIGTERM): worker 1 (pid 100)"
+        in caplog.text
+    )
     harness.step(FIRST_RETRY_SECONDS)
     assert harness.starting() == [(0, 1)]
 
@@ -333,7 +336,7 @@ def test_what_the_system_does_not_give_is_asked_for_again(error: Exception, capl
     harness = Harness(1)
     harness.refusal = error
     harness.step()
-    assert re.search(r"cannot start a worker \(.*\); the next attempt is in 0\.1 s", caplog.text)
+    assert re.search(r"cannot start a worker \(.*\), next attempt in 0\.1 s", caplog.text)
     harness.refusal = None
     harness.step(FIRST_RETRY_SECONDS)
     harness.ready(harness.last())
@@ -359,9 +362,9 @@ def test_one_that_has_served_is_replaced_at_once(caplog: pytest.LogCaptureFixtur
     first.memory.written = "Thread 1: somewhere"
     harness.end(first, code=-11)
     assert harness.starting() == [(0, 1)]
-    assert "worker 1 (pid 100) has ended by itself (killed by SIGSEGV); another one takes its place" in caplog.text
-    assert "in flight in worker 1 (pid 100) were:\nGET /slow (7.2 s)\nand 2 more" in caplog.text
-    assert "stacks of worker 1 (pid 100) were:\nThread 1: somewhere" in caplog.text
+    assert "worker exited unexpectedly (killed by SIGSEGV), starting a replacement: worker 1 (pid 100)" in caplog.text
+    assert "requests in flight in worker 1 (pid 100):\nGET /slow (7.2 s)\nand 2 more" in caplog.text
+    assert "stacks of worker 1 (pid 100):\nThread 1: somewhere" in caplog.text
     assert [(name, info.pid) for name, _, info in harness.calls] == [("child_exit", 100)]
 
 
@@ -392,7 +395,7 @@ def test_starts_that_fail_late_are_failures_all_the_same(caplog: pytest.LogCaptu
         assert harness.starting() == [(1, 1)]
         harness.step(2 * EARLY_EXIT_SECONDS)
         harness.end(harness.last(), code=1)
-        assert f"could not be started (exit code 1); the next attempt is in {pause} s" in caplog.text
+        assert f"failed to start (exit code 1), next attempt in {pause} s" in caplog.text
         assert harness.sockets.steered == [0]
 
 
@@ -403,7 +406,7 @@ def test_whoever_is_told_to_leave_leaves_no_gap(caplog: pytest.LogCaptureFixture
     first = harness.spawned[0]
     assert first.heard_signals() == [REPLACED]
     harness.end(first, code=-9)
-    assert "worker 1 (pid 100) has ended (killed by SIGKILL)" in caplog.text
+    assert "worker exited while stopping (killed by SIGKILL): worker 1 (pid 100)" in caplog.text
     assert harness.serving() == [(0, 2)]
     assert harness.starting() == []
 
@@ -465,7 +468,7 @@ def test_what_does_not_start_changes_nothing(caplog: pytest.LogCaptureFixture) -
     harness = served(2)
     harness.change()
     harness.end(harness.last(), code=3)
-    assert "a worker could not be started as configured now (exit code 3); the old ones serve on" in caplog.text
+    assert "worker failed to start with the new configuration (exit code 3); keeping the current workers" in caplog.text
     harness.step(100)
     assert harness.serving() == [(0, 1), (1, 1)]
     assert len(harness.spawned) == 3
@@ -636,7 +639,7 @@ def test_a_successor_that_does_not_start_is_tried_again(caplog: pytest.LogCaptur
     harness = served(1)
     harness.say(harness.spawned[0], "recycle\t--max-requests")
     harness.end(harness.last(), code=1)
-    assert "worker 1 (pid 101) could not be started (exit code 1); the next attempt is in 0.1 s" in caplog.text
+    assert "worker failed to start (exit code 1), next attempt in 0.1 s: worker 1 (pid 101)" in caplog.text
     assert harness.serving() == [(0, 1)]
     harness.step(FIRST_RETRY_SECONDS)
     harness.replacements()
@@ -918,7 +921,7 @@ def test_a_stop_grows_more_urgent(has_successor: bool, caplog: pytest.LogCapture
         f"worker does not stop in time, sending {name}: worker 1 (pid 100)"
         for name in ("SIGQUIT", "SIGABRT", "SIGKILL")
     ]
-    assert told[-1] == "the Python stacks of worker 1 (pid 100) were:\nFile main.py"
+    assert told[-1] == "Python stacks of worker 1 (pid 100):\nFile main.py"
 
 
 def test_a_stop_without_a_limit() -> None:
@@ -1015,7 +1018,7 @@ def test_a_startup_that_blocks_the_loop_ends_with_its_time_limit(caplog: pytest.
     harness.end(process, code=-6)
     assert harness.workers.failed
     assert "its event loop is blocked, and --timeout-lifespan-startup is over" in caplog.text
-    assert "the Python stacks of worker 1 (pid 100) were:\nFile main.py" in caplog.text
+    assert "Python stacks of worker 1 (pid 100):\nFile main.py" in caplog.text
 
 
 @pytest.mark.parametrize("line", ["starting\t0", "starting\tlong", "starting"])
@@ -1138,7 +1141,7 @@ def test_a_template_that_does_not_load_changes_nothing(caplog: pytest.LogCapture
     harness.workers.on_template_exit(2, 1, harness.now)
     harness.waiting = False
     harness.step(10)
-    assert "a worker could not be started as configured now (exit code 1)" in caplog.text
+    assert "worker failed to start with the new configuration (exit code 1)" in caplog.text
     assert harness.serving() == [(0, 1)]
     assert len(harness.spawned) == 1
 
@@ -1146,7 +1149,7 @@ def test_a_template_that_does_not_load_changes_nothing(caplog: pytest.LogCapture
 def test_another_template_is_started_with_the_next_worker(caplog: pytest.LogCaptureFixture) -> None:
     harness = served(1)
     harness.workers.on_template_exit(1, -9, harness.now)
-    assert "the template has ended (killed by SIGKILL); the next worker starts another one" in caplog.text
+    assert "template exited (killed by SIGKILL), starting another one with the next worker" in caplog.text
     assert harness.serving() == [(0, 1)]
     harness.step(EARLY_EXIT_SECONDS)
     harness.end(harness.last())
