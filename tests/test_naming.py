@@ -72,6 +72,14 @@ def test_each_name_of_the_page_is_in_the_code(name: str) -> None:
     assert sorted(names - _words()) == []
 
 
+def test_each_phrase_of_the_log_is_in_a_message() -> None:
+    table = _page("naming.md").partition("### Words of the log")[2]
+    phrases = re.findall(r"^\|.*\| `([^`]+)` \|$", table, re.MULTILINE)
+    assert len(phrases) > 5
+    source = "\n".join(path.read_text() for path in _sources() if path.suffix in {".py", ".pyx"})
+    assert [phrase for phrase in phrases if phrase not in source] == []
+
+
 def test_the_diagram_has_the_stages_of_a_worker() -> None:
     diagram = re.search(r"```mermaid\nstateDiagram-v2\n(.*?)```", _page("architecture.md"), re.DOTALL)
     assert diagram is not None
