@@ -44,7 +44,7 @@ serve: build
 
 # $(call debian,CHECK,PACKAGES): installs Debian packages unless CHECK succeeds.
 debian = @{ $(1); } >/dev/null 2>&1 || { \
-	if ! command -v apt-get >/dev/null; then echo "error: please install what Debian calls $(2)"; exit 1; fi; \
+	if ! command -v apt-get >/dev/null; then echo "error: please install these Debian packages: $(2)"; exit 1; fi; \
 	if test "$$(id -u)" = 0; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; else \
 		echo "error: please run as root: apt-get install $(2)"; exit 1; fi; \
 	echo "Installing $(2)"; \
@@ -196,7 +196,7 @@ browser: build
 	$(call debian,command -v chromium && command -v chromedriver,chromium chromium-driver)
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m browser $(ARGS)
 
-# A finding stays in fuzz/findings, where `make test` runs it again from then on. New inputs that reach more stay in
+# A finding stays in fuzz/findings, and `make test` runs it again from then on. New inputs that reach more stay in
 # build/ until `make fuzz-corpus` has the smallest set of them that reaches as much in fuzz/corpus.
 TARGET ?= $(shell sed -n 's/^TARGETS = //p' fuzz/__init__.py | tr -d '(),"')
 SECONDS ?= 60

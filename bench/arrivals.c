@@ -1,10 +1,10 @@
-/* Requests that arrive when they arrive, whether or not the server keeps up, and the time that each kind of them takes.
+/* Requests that arrive at given times, whether or not the server keeps up, and the response times of each kind.
  *
- * `at RATE HEAD_FILE` is a kind that arrives RATE times a second on average, at random moments that are the same in every
- * run. Each takes a free connection of POOL that all such kinds share, or waits for one, and its time counts from when it
- * was to arrive: a server that stalls is charged for all who would have come meanwhile (no coordinated omission).
- * `busy N HEAD_FILE` is a kind of N connections of its own that send the next request as soon as they have their answer.
- * All arrivals are answered before the program ends. Whatever goes wrong ends it. It uses a whole core.
+ * `at RATE HEAD_FILE` is a kind that arrives RATE times a second on average, at random moments that are the same in
+ * every run. Each takes a free connection of POOL that all such kinds share, or waits for one. Its time counts from its
+ * scheduled arrival: a server that stalls is charged for all requests that were due meanwhile (no coordinated omission).
+ * `busy N HEAD_FILE` is a kind of N connections of its own that send the next request after each complete response.
+ * The program exits when all requests have their response, or at the first error. It uses a whole core.
  * Usage: arrivals PORT SECONDS POOL {at RATE | busy N} HEAD_FILE ...
  */
 #define _GNU_SOURCE
@@ -22,7 +22,7 @@ static const int64_t STALLED = 10 * SECOND;
 struct kind {
     char request[HEAD_SIZE];
     ssize_t length;
-    double rate; /* 0 for one of busy connections */
+    double rate; /* arrivals a second; 0 for a kind of busy connections */
     int busy;
     struct samples samples;
 };
@@ -33,20 +33,20 @@ struct arrival {
 };
 
 struct connection {
-    struct kind *kind;  /* of the request on its way, NULL when there is none */
-    int64_t since;      /* when that was to arrive; when there is none, when the last one was answered */
-    int length;         /* what is there of the answer */
+    struct kind *kind;  /* of the request in flight; NULL if there is none */
+    int64_t since;      /* its scheduled arrival; without a request, the end of the last response */
+    int length;         /* received bytes of the response */
     char answer[HEAD_SIZE + 1];
 };
 
 static struct kind kinds[MAX_KINDS];
 static struct connection connections[MAX_CONNECTIONS];
 static struct pollfd sockets[MAX_CONNECTIONS]; /* by connection */
-static int unused[MAX_CONNECTIONS], unused_count; /* of the pool; the last one used goes first, as proxies do it */
+static int unused[MAX_CONNECTIONS], unused_count; /* free ones of the pool; the last used is taken first */
 static struct arrival *arrivals;
 static long arrival_count;
-static struct samples late; /* how long after both were there, arrival and connection, a request was sent */
-static long unanswered; /* arrivals, and connections of busy kinds */
+static struct samples late; /* delays by this program: from arrival and free connection to the send */
+static long unanswered; /* requests without a complete response; busy connections count as one each */
 static int64_t start;
 
 static int64_t now(void)
@@ -56,7 +56,7 @@ static int64_t now(void)
 
 static double gap(uint64_t *state, double rate)
 {
-    *state = *state * 6364136223846793005u + 1442695040888963407u; /* Knuth's; its upper bits are good */
+    *state = *state * 6364136223846793005u + 1442695040888963407u; /* Knuth's generator; its upper bits are random */
     double uniform = ((*state >> 11) + 0.5) / (1ull << 53);
     return -log(uniform) / rate * SECOND;
 }
@@ -81,7 +81,7 @@ static void send_request(int i, struct kind *kind, int64_t since)
         fail("a request could not be sent");
 }
 
-/* True once the answer is complete. */
+/* Returns true once the response is complete. */
 static int receive(int i)
 {
     struct connection *connection = &connections[i];
@@ -118,7 +118,7 @@ static void on_readable(int i, int64_t end)
         send_request(i, kind, time);
     } else {
         close(sockets[i].fd);
-        sockets[i].fd = -1; /* poll() passes it over */
+        sockets[i].fd = -1; /* poll() ignores it */
         unanswered--;
     }
 }
@@ -141,7 +141,7 @@ static void run(int count, int64_t end)
         send_due(&next);
         if (now() > end + STALLED)
             fail("not everything was answered 10 s after the last arrival");
-        int ready = poll(sockets, count, 0); /* never asleep: to be woken takes longer than many an answer */
+        int ready = poll(sockets, count, 0); /* no sleep: a wakeup takes longer than some responses */
         for (int i = 0; ready > 0 && i < count; i++)
             if (sockets[i].revents) {
                 ready--;
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     }
     if (count > MAX_CONNECTIONS || (arrival_count && !pool))
         fail("too many connections or none");
-    qsort(arrivals, arrival_count, sizeof *arrivals, by_time); /* an arrival begins with its time */
+    qsort(arrivals, arrival_count, sizeof *arrivals, by_time); /* the time is the first member of an arrival */
     unanswered = arrival_count + count - pool;
     for (int i = 0; i < count; i++) {
         sockets[i] = (struct pollfd){connect_to(atoi(argv[1])), POLLIN, 0};

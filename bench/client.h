@@ -1,4 +1,4 @@
-/* What the programs that make load have in common: errors, a clock, connections and the times that things took. */
+/* Shared by the load generators: errors, a clock, connections and samples of times. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -74,7 +74,7 @@ static inline double percentile_us(const struct samples *sorted, double share)
     return sorted->count ? sorted->times[(long)(share * (sorted->count - 1))] / 1e3 : 0;
 }
 
-/* As the members of a JSON object. */
+/* Prints the samples as members of a JSON object. */
 static inline void report(const char *what, struct samples *samples)
 {
     qsort(samples->times, samples->count, sizeof(int64_t), by_time);

@@ -1,9 +1,10 @@
-/* The floor: what answering a request costs when nothing is looked at.
+/* The floor: the cost of a response without parsing the request.
  *
  * One thread, one epoll, one recv and one send for each readable socket. Requests are counted by the empty line that
  * ends their head and each is answered with the same 13 bytes, so pipelined requests work too; nothing is parsed, no
- * limit is kept, and a body that holds an empty line would be taken for a request. A connection that begins with the word
- * Upgrade gets back whatever it sends from then on, as it came: frames of WebSockets remain masked. Usage: floor PORT
+ * limit is kept, and a body that holds an empty line would be taken for a request. A connection whose first bytes are
+ * the word Upgrade is an echo from then on: it gets its own bytes back, so frames of WebSockets remain masked.
+ * Usage: floor PORT
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 enum { MAX_FDS = 65536, MAX_EVENTS = 256, RECEIVE_SIZE = 65536, MAX_BATCH = 64 };
-enum { NEW = 5, ECHO }; /* states of a connection that are no number of matched bytes */
+enum { NEW = 5, ECHO }; /* states of a connection besides the number of matched bytes */
 
 static const char ANSWER[] = "HTTP/1.1 200 OK\r\n"
                              "server: floor\r\n"
@@ -47,7 +48,7 @@ static int count_requests(int fd, ssize_t length)
     return requests;
 }
 
-/* False when the connection is over: end of file, an error, or a client that does not read its answers. */
+/* Returns false at the end of the connection: end of file, an error, or a client that does not read its responses. */
 static int answer(int fd)
 {
     ssize_t length = recv(fd, input, sizeof input, 0);

@@ -1,11 +1,11 @@
 /* WebSockets that stay open, and messages over them.
  *
- * Opens CONNECTIONS with the request head of HEAD_FILE, says so in an empty line and answers pings from then on. Each
- * number of seconds that comes on standard input is then answered with what happened in them, as a line of JSON. End of
- * input ends the program, and so does whatever goes wrong.
+ * Opens CONNECTIONS with the request head of HEAD_FILE, prints an empty line and answers pings from then on. For each
+ * number of seconds on standard input it measures for that time, and prints a line of JSON. The program exits at the
+ * end of input, or at the first error.
  * `idle` sends nothing. `echo` sends the next frame of FRAMES_FILE, which are masked and a message each, on every
  * connection that has got a message back. `fanout` sends one on the first connection once all connections have got one.
- * The time of a message counts from when the one was sent that it answers. Contents are not looked at.
+ * The time of a message counts from the send of the message that it answers. Contents are not checked.
  * Usage: messages PORT CONNECTIONS HEAD_FILE {idle | {echo | fanout} FRAMES_FILE}
  */
 #define _GNU_SOURCE
@@ -29,20 +29,20 @@ struct frame {
 
 struct connection {
     int fd;
-    int header_length; /* what is there of the header of the frame that comes in */
+    int header_length; /* received bytes of the current frame's header */
     unsigned char header[MAX_HEADER];
-    uint64_t left;     /* bytes that are to come of its payload; counts once the header is complete */
+    uint64_t left;     /* missing bytes of its payload; valid once the header is complete */
     int control_length;
     unsigned char control[MAX_CONTROL]; /* the payload of a ping */
     int pong_due;
-    size_t to_send;    /* bytes that could not be sent yet of the message on its way */
-    int frame;         /* the next one */
-    int64_t since;     /* when the message was sent that is to be answered */
+    size_t to_send;    /* unsent bytes of the current message */
+    int frame;         /* index of the next frame to send */
+    int64_t since;     /* the time at which the unanswered message was sent */
 };
 
 static enum { IDLE, ECHO, FANOUT } mode;
 static struct connection connections[MAX_CONNECTIONS];
-static int count, got; /* got: those that have this fan-out's message */
+static int count, got; /* got: connections that have received this fan-out's message */
 static struct frame frames[MAX_FRAMES];
 static int frame_count;
 static struct samples answers;
@@ -51,9 +51,9 @@ static unsigned char input[RECEIVE_SIZE];
 
 static int has_header(const struct connection *connection)
 {
-    int size = connection->header[1] & 127; /* of the last frame's, where there is nothing yet of this one's */
+    int size = connection->header[1] & 127; /* the last frame's until this one's arrives */
     int wider = size == 127 ? 8 : size == 126 ? 2 : 0;
-    int mask = connection->header[1] & MASKED ? MASK_SIZE : 0; /* the floor's frames have one */
+    int mask = connection->header[1] & MASKED ? MASK_SIZE : 0; /* frames from the floor are masked */
     return connection->header_length >= 2 && connection->header_length == 2 + wider + mask;
 }
 
@@ -67,7 +67,7 @@ static uint64_t payload_size(const unsigned char *header)
     return size == 127 ? be64toh(wide) : size == 126 ? be16toh(narrow) : size;
 }
 
-/* The message first, since a pong must not come within a frame. */
+/* The message is sent first: a pong must not be inside a frame. */
 static void flush(struct connection *connection)
 {
     while (connection->to_send) {
@@ -158,7 +158,7 @@ static void on_bytes(struct connection *connection, const unsigned char *data, s
     }
 }
 
-/* Edge-triggered: what does not fill the buffer was everything. */
+/* Edge-triggered: a read that does not fill the buffer was the last one. */
 static void on_event(struct connection *connection)
 {
     ssize_t length;
@@ -231,19 +231,19 @@ static void start(void)
 {
     int senders = mode == ECHO ? count : mode == FANOUT ? 1 : 0;
     for (int i = 0; i < senders; i++) {
-        connections[i].frame = i % frame_count; /* not all of them the same at once */
+        connections[i].frame = i % frame_count; /* different frames on different connections */
         send_message(&connections[i]);
     }
 }
 
-/* True when there is something on standard input. */
+/* Returns true if standard input is readable. */
 static int handle_events(int epoll, int timeout_ms)
 {
     struct epoll_event events[MAX_EVENTS];
     int commanded = 0, ready = epoll_wait(epoll, events, MAX_EVENTS, timeout_ms);
     for (int i = 0; i < ready; i++) {
         if (events[i].data.ptr == NULL)
-            commanded = 1; /* no event may be left over: none comes twice */
+            commanded = 1; /* handle all other events first: each is reported once */
         else
             on_event(events[i].data.ptr);
     }
@@ -288,7 +288,7 @@ int main(int argc, char **argv)
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = &connections[i]};
         open_connection(&connections[i], atoi(argv[1]), head, head_size);
         epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event);
-        handle_events(epoll, 0); /* the first ones are pinged before the last ones are there */
+        handle_events(epoll, 0); /* the server pings the first connections before the last ones are open */
     }
     puts("");
     fflush(stdout);

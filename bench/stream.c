@@ -1,9 +1,9 @@
-/* Big bodies: the client for requests and answers that wrk would be too slow for.
+/* Big bodies: a client for requests and responses that are too large for wrk's speed.
  *
- * Each connection sends the request head of a file and BODY bytes behind it, reads an answer with a Content-Length, and
- * starts over until SECONDS are past. Then it finishes what it is at: only whole transfers are counted. The kernel drops
- * bodies of answers (MSG_TRUNC) and sends those of requests from its own pages (sendfile), so that the server is what
- * limits the figure. Whatever goes wrong ends the program. Usage: stream PORT CONNECTIONS SECONDS HEAD_FILE BODY
+ * Each connection sends the request head of a file and then BODY bytes, reads a response with a Content-Length, and
+ * repeats this for SECONDS. Then it completes the current transfer: only whole transfers are counted. The kernel drops
+ * bodies of responses (MSG_TRUNC) and sends those of requests from its own pages (sendfile), so that the server limits
+ * the figure. The program exits at the first error. Usage: stream PORT CONNECTIONS SECONDS HEAD_FILE BODY
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,9 +19,9 @@
 enum { MAX_CONNECTIONS = 256, HEAD_SIZE = 8192, SOURCE_SIZE = 1 << 20, STALLED_MS = 10000 };
 
 struct connection {
-    long to_send;          /* bytes of the request's body */
-    long to_receive;       /* bytes of the answer's body; -1 while its head is not complete */
-    int head_length;       /* what is there of the answer's head */
+    long to_send;          /* unsent bytes of the request's body */
+    long to_receive;       /* missing bytes of the response's body; -1 while its head is not complete */
+    int head_length;       /* received bytes of the response's head */
     char head[HEAD_SIZE + 1];
 };
 
@@ -30,7 +30,7 @@ static struct pollfd sockets[MAX_CONNECTIONS]; /* by connection */
 static char request[HEAD_SIZE];
 static ssize_t request_length;
 static long body_length;
-static int source; /* a file in memory that bodies are sent from */
+static int source; /* a file in memory from which bodies are sent */
 
 static void start_request(int i)
 {
@@ -85,7 +85,7 @@ static void receive_body(int i)
     connections[i].to_receive -= length;
 }
 
-/* True once the answer is complete. */
+/* Returns true once the response is complete. */
 static int receive(int i)
 {
     if (connections[i].to_receive < 0)
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
                 start_request(i);
             } else {
                 close(sockets[i].fd);
-                sockets[i].fd = -1; /* poll() passes it over */
+                sockets[i].fd = -1; /* poll() ignores it */
                 busy--;
             }
         }

@@ -4,11 +4,12 @@
     ianus --app-dir examples chat:app
 
 /       the page (chat.html)
-/room   WebSocket: takes {"name": ..., "text": ...} and gives everybody the same with a number and a time
-/feed   one event a second, the server's pulse: curl -N localhost:8000/feed
+/room   WebSocket: takes {"name": ..., "text": ...} and sends it to all clients with a number and a time
+/feed   one event a second with the load of the server: curl -N localhost:8000/feed
 
-Connections break: lines fail, servers restart. So everything that is published has a number, and whoever comes again
-says the last one they have seen: a browser's EventSource by itself (Last-Event-ID), the page with /room?after=NUMBER.
+Connections break: networks fail, servers restart. So each published message has a number, and a client that reconnects
+sends the last number that it has seen. A browser's EventSource does so by itself (Last-Event-ID), and the page uses
+/room?after=NUMBER.
 """
 
 import asyncio
@@ -33,38 +34,38 @@ FEED_SECONDS = 10
 
 
 class Channel:
-    """Gives each message to all who listen, and the last ones to whoever comes later.
+    """Sends each message to all listeners, and the last ones to listeners that are added later.
 
-    Listeners have no queues of their own: each knows the number up to which it has got everything. One that is slow
-    costs no memory and delays nobody; it misses what is forgotten before it asks.
+    Listeners have no queues of their own: each keeps the number of the last message that it has received. A slow one
+    uses no memory and delays no other; it misses messages that are dropped before it asks for them.
     """
 
-    def __init__(self, remembered: int) -> None:
-        self._last: deque[tuple[int, str]] = deque(maxlen=remembered)
-        self._news = asyncio.Event()
-        # Numbers that go on behind those of an earlier process, and that JavaScript can hold.
+    def __init__(self, max_messages: int) -> None:
+        self._last: deque[tuple[int, str]] = deque(maxlen=max_messages)
+        self._published = asyncio.Event()
+        # Milliseconds: higher than the numbers of an earlier process, and within the range of JavaScript's integers.
         self._number = time.time_ns() // 1_000_000
 
     def publish(self, **message: Any) -> None:
-        """Numbers the message."""
+        """Gives the message a number, stores it, and wakes the listeners."""
         self._number += 1
         self._last.append((self._number, json.dumps({"number": self._number, **message})))
-        self._news.set()
-        self._news = asyncio.Event()
+        self._published.set()
+        self._published = asyncio.Event()
 
     async def listen(self, after: int) -> AsyncIterator[tuple[int, str]]:
-        """Numbers and messages behind the number `after`: those that are remembered, then each that comes."""
+        """Yields numbers and messages after the number `after`: the stored ones, then each new one."""
         while True:
-            news = self._news
+            published = self._published
             for number, message in list(self._last):
                 if number > after:
                     after = number
                     yield number, message
-            await news.wait()
+            await published.wait()
 
 
-room = Channel(remembered=50)
-feed = Channel(remembered=60)
+room = Channel(max_messages=50)
+feed = Channel(max_messages=60)
 people = 0
 
 
@@ -72,14 +73,14 @@ people = 0
 
 
 async def chat(socket: WebSocket) -> None:
-    """Hears and tells at the same time; when one of the two ends, so does the other."""
+    """Receives and sends at the same time; when one of the two tasks ends, the other one is cancelled."""
     global people
     await socket.accept()
     people += 1
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(hear(socket))
-            tasks.create_task(tell(socket))
+            tasks.create_task(receive_messages(socket))
+            tasks.create_task(send_messages(socket))
     except* WebSocketDisconnect:
         pass
     except* (KeyError, TypeError, ValueError):
@@ -88,19 +89,19 @@ async def chat(socket: WebSocket) -> None:
         people -= 1
 
 
-async def hear(socket: WebSocket) -> None:
-    """Publishes what this person says."""
+async def receive_messages(socket: WebSocket) -> None:
+    """Publishes the messages of one client."""
     while True:
-        said = await socket.receive_json()
-        name, text = str(said["name"]).strip()[:NAME_SIZE], str(said["text"]).strip()[:TEXT_SIZE]
+        received = await socket.receive_json()
+        name, text = str(received["name"]).strip()[:NAME_SIZE], str(received["text"]).strip()[:TEXT_SIZE]
         if name and text:
             room.publish(time=now(), name=name, text=text)
-            # What has come already is received without waiting, so say that it is the listeners' turn.
+            # receive_json() does not wait if a message is there already: this lets the listeners run.
             await asyncio.sleep(0)
 
 
-async def tell(socket: WebSocket) -> None:
-    """Sends what anybody says. A person who does not read is waited for here, and by nobody else."""
+async def send_messages(socket: WebSocket) -> None:
+    """Sends the messages of all clients to one. Only this task waits for a client that does not read."""
     async for _, message in room.listen(number_of(socket.query_params.get("after"))):
         await socket.send_text(message)
 
@@ -109,8 +110,10 @@ async def tell(socket: WebSocket) -> None:
 
 
 async def stream(request: Request) -> Response:
-    """Ends by itself, and its connection with it, so that a server that is stopping need not wait for long; the browser
-    opens the next one, which goes on where this one ended."""
+    """Sends events for FEED_SECONDS, then closes the connection: a server that stops waits only for a short time.
+
+    The browser reconnects, and the next stream continues after the last event.
+    """
 
     async def events() -> AsyncIterator[str]:
         end = time.monotonic() + FEED_SECONDS
@@ -124,23 +127,26 @@ async def stream(request: Request) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
-async def beat() -> None:
-    """The pulse: once a second how many people are in the room, how much of a processor the server takes, in percent,
-    and how long its event loop kept this task waiting, in milliseconds."""
+async def publish_load() -> None:
+    """Publishes the load once a second.
+
+    people: clients that are connected; load: processor time of the server in percent; late: the delay of this task by
+    the event loop, in milliseconds.
+    """
     while True:
-        begin, computed = time.monotonic(), time.process_time()
+        start, computed = time.monotonic(), time.process_time()
         await asyncio.sleep(1)
-        elapsed = time.monotonic() - begin
+        elapsed = time.monotonic() - start
         load = 100 * (time.process_time() - computed) / elapsed
         feed.publish(time=now(), people=people, load=round(load, 1), late=round(1000 * (elapsed - 1), 1))
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """The heart beats as long as the application runs."""
-    beating = asyncio.create_task(beat())
+    """Publishes the load as long as the application runs."""
+    publishing = asyncio.create_task(publish_load())
     yield
-    beating.cancel()
+    publishing.cancel()
 
 
 # --- The rest ---
@@ -155,7 +161,7 @@ def now() -> str:
 
 
 def number_of(text: str | None) -> int:
-    """0, which is before everything, if a client says nothing of use."""
+    """Returns the number in a client's text; 0, which is before all messages, if it is missing or malformed."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 

@@ -1,4 +1,4 @@
-"""Applications of both kinds behind one gate: this one speaks WSGI, those beside it ASGI. Nothing to install.
+"""A WSGI application, beside which ASGI applications are mounted in the same server. Nothing to install.
 
     ianus --app-dir examples gate:app --mount /live=hello:app --mount /chat=chat:app
 
@@ -7,7 +7,7 @@ A WSGI application is a function that may block: each call has a thread to itsel
 /          a page that shows all the others
 /sleep     answers after a second: time curl 'localhost:8000/sleep?[1-10]' --parallel
 /stream    a line every half second: curl -N localhost:8000/stream
-/upload    the size of what is sent to it, and its SHA-256: curl -T FILE localhost:8000/upload
+/upload    size and SHA-256 of the request's body: curl -T FILE localhost:8000/upload
 /source    this file, sent by the kernel
 /live/     hello.py
 /chat/     chat.py, a chat room, for which `pip install starlette`
@@ -34,15 +34,15 @@ PAGE = """<!doctype html>
   ::file-selector-button { font: inherit; min-height: 44px; padding: 0 .75rem }
   output { display: block; min-height: 1.6em; white-space: pre-wrap; overflow-wrap: anywhere }
 </style>
-<h1>Two worlds, one gate</h1>
-<p>This page comes from a WSGI application. The clock is streamed by <a href="/live/">another one</a>, which speaks
-ASGI, from the same process. Whatever the first does, the clock goes on:</p>
+<h1>WSGI and ASGI in one server</h1>
+<p>This page is sent by a WSGI application. The clock is streamed by <a href="/live/">an ASGI application</a> in the
+same process. It continues while the WSGI application blocks:</p>
 <p><time>--:--:--</time></p>
 <p><button id="sleep">Sleep</button> Five requests at once, each of which blocks for a second.
 <output for="sleep"></output></p>
 <p><button id="stream">Stream</button> Lines that arrive one by one.
 <output for="stream"></output></p>
-<p>The server counts what you upload: <input id="upload" type="file">
+<p>The server counts the bytes of your upload: <input id="upload" type="file">
 <output for="upload"></output></p>
 <p>There is a <a href="/chat/">chat room</a>, too.</p>
 <p>The <a href="/source">source</a> of all this.</p>
@@ -71,11 +71,11 @@ ASGI, from the same process. Whatever the first does, the clock goes on:</p>
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Chooses the answer by the path."""
-    answer = ANSWERS.get(environ["PATH_INFO"])
-    if answer is None:
-        return text(start_response, "404 Not Found", f"There is {', '.join(ANSWERS)}.\n")
-    return answer(environ, start_response)
+    """Selects the response by the path."""
+    respond = RESPONSES.get(environ["PATH_INFO"])
+    if respond is None:
+        return text(start_response, "404 Not Found", f"There is {', '.join(RESPONSES)}.\n")
+    return respond(environ, start_response)
 
 
 def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -91,7 +91,7 @@ def sleep(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
 
 
 def stream(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
-    """Each block that is yielded is sent at once."""
+    """Yields lines, each of which is sent at once."""
     # Browsers wait for more of a text whose type they have to guess.
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff")])
     for number in range(1, 11):
@@ -100,7 +100,7 @@ def stream(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[
 
 
 def upload(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Reads the body, which is complete: nobody's slow line keeps this thread waiting."""
+    """Reads the body, which is complete: a client with a slow connection does not keep this thread waiting."""
     size = 0
     digest = hashlib.sha256()
     while block := environ["wsgi.input"].read(65536):
@@ -110,13 +110,13 @@ def upload(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
 
 
 def source(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """A file as the body. The server closes it."""
+    """Sends this file. The server closes it."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     blocks: Iterable[bytes] = environ["wsgi.file_wrapper"](Path(__file__).open("rb"))  # noqa: SIM115  the server does
     return blocks
 
 
-ANSWERS: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] = {
+RESPONSES: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] = {
     "/": page,
     "/sleep": sleep,
     "/stream": stream,
@@ -126,6 +126,6 @@ ANSWERS: dict[str, Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]] 
 
 
 def text(start_response: StartResponse, status: str, content: str) -> Iterable[bytes]:
-    """A whole response at once."""
+    """Returns a complete response with a text."""
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [content.encode()]

@@ -3,7 +3,7 @@
     ianus --app-dir examples hello:app
 
 /        a page that shows the two others
-/echo    the request as JSON, whatever its method and body: curl -d 'some text' localhost:8000/echo
+/echo    the request as JSON, with any method and body: curl -d 'some text' localhost:8000/echo
 /clock   the time once a second, as Server-Sent Events: curl -N localhost:8000/clock
 
 It can be mounted beside another application: gate.py shows that.
@@ -47,10 +47,10 @@ PAGE = """<!doctype html>
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Chooses the answer by the path."""
+    """Selects the response by the path."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
-    # What it is mounted at is in front of the path. (ASGI, "HTTP Connection Scope")
+    # The path includes the prefix at which the application is mounted. (ASGI, "HTTP Connection Scope")
     root_path = scope["root_path"]
     path = scope["path"].removeprefix(root_path)
     if path in ("", "/"):
@@ -64,7 +64,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def answer(send: Send, status: int, content_type: str, text: str) -> None:
-    """A whole response at once."""
+    """Sends a complete response."""
     body = text.encode()
     headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -72,7 +72,7 @@ async def answer(send: Send, status: int, content_type: str, text: str) -> None:
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """The request as JSON. The body arrives in pieces, the last of which says so."""
+    """Sends the request as JSON. The body arrives in pieces; the last one has no `more_body`."""
     body = b""
     more = True
     while more:
@@ -94,8 +94,10 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def clock(send: Send) -> None:
-    """A stream of events. It ends by itself, and its connection with it, so that a server that is stopping need
-    not wait for long; a browser then opens the next one."""
+    """Sends ten events and closes the connection, so that a server that stops waits only for a short time.
+
+    A browser then opens the next stream.
+    """
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     for _ in range(10):

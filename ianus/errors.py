@@ -124,7 +124,7 @@ def whole_traceback(error: BaseException) -> str:
 
 
 def is_thread_limit(error: BaseException) -> bool:
-    """Whether `error`, or what it was raised from, is that the system has given no thread."""
+    """Returns whether `error`, or one of its causes, reports that the system has refused a new thread."""
     pending, seen = [error], set[int]()
     while pending and len(seen) < MAX_LINKED:
         current = pending.pop()

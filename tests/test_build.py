@@ -1,6 +1,6 @@
-"""The tests are worth what the build is worth that they load: it must be the one that was just made.
+"""The tests load the build that was just made.
 
-The release build lies in the working copy, where a stray path entry would find it before the debug build.
+The release build is in the working copy: a stray path entry would find it before the debug build.
 """
 
 import os

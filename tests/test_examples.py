@@ -1,4 +1,4 @@
-"""The example applications keep to their specifications, and their pages find what they refer to."""
+"""The example applications keep to their specifications, and the links of their pages are valid."""
 
 import asyncio
 import hashlib
@@ -27,12 +27,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 @pytest.fixture
 def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sleeps has slept."""
+    """Makes time.sleep() return at once."""
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 def call_wsgi(path: str, body: bytes = b"") -> tuple[str, bytes]:
-    """What gate.py answers, between the validator of PEP 3333 and the handler of the standard library."""
+    """Returns status and body of gate.py's response, through wsgiref's validator and handler."""
     app = runpy.run_path(str(EXAMPLES / "gate.py"))["app"]
     environ = {
         "REQUEST_METHOD": "PUT" if body else "GET",
@@ -54,7 +54,7 @@ def call_wsgi(path: str, body: bytes = b"") -> tuple[str, bytes]:
 
 
 def call_asgi(path: str, root_path: str = "") -> list[dict[str, Any]]:
-    """The messages that hello.py sends."""
+    """Returns the messages that hello.py sends."""
     app = runpy.run_path(str(EXAMPLES / "hello.py"))["app"]
     scope = {
         "type": "http",
@@ -74,7 +74,7 @@ def call_asgi(path: str, root_path: str = "") -> list[dict[str, Any]]:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
         if message.get("more_body"):
-            raise ConnectionError("that is enough of a stream")
+            raise ConnectionError("the test has read enough of the stream")
 
     try:
         asyncio.run(app(scope, receive, send))
@@ -91,18 +91,18 @@ def test_the_wsgi_example_answers() -> None:
     assert call_wsgi("/missing")[0] == "404 Not Found"
 
 
-def test_the_wsgi_example_counts_what_is_uploaded() -> None:
+def test_the_wsgi_example_counts_an_upload() -> None:
     body = bytes(100_000)
     expected = f"100000 bytes, SHA-256 {hashlib.sha256(body).hexdigest()}\n"
     assert call_wsgi("/upload", body) == ("200 OK", expected.encode())
 
 
 @pytest.mark.usefixtures("no_time")
-def test_the_wsgi_example_s_page_refers_to_what_is_there() -> None:
+def test_the_wsgi_example_s_page_has_valid_links() -> None:
     page = call_wsgi("/")[1].decode()
     for path in set(re.findall(r'["`](/[a-z/]*)[?"`]', page)):
         if path == "/chat/":
-            continue  # Not of those that can be called without a server.
+            continue  # Starlette's lifespan needs a server.
         if path.startswith("/live/"):
             assert call_asgi(path.removeprefix("/live"), "/live")[0]["status"] == 200
         elif path != "/upload":
@@ -110,7 +110,7 @@ def test_the_wsgi_example_s_page_refers_to_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("root_path", ["", "/live"])
-def test_the_asgi_example_s_page_refers_to_what_is_there(root_path: str) -> None:
+def test_the_asgi_example_s_page_has_valid_links(root_path: str) -> None:
     start, page = call_asgi("/", root_path)
     assert start["status"] == 200
     text = page["body"].decode()
@@ -123,7 +123,7 @@ def test_the_asgi_example_s_page_refers_to_what_is_there(root_path: str) -> None
 
 
 def make_serve() -> tuple[list[str], str]:
-    """Options and application of `make serve`."""
+    """Returns options and application of `make serve`."""
     makefile = (EXAMPLES.parent / "Makefile").read_text()
     command = re.search(r"^serve: build\n\t.*/ianus --app-dir examples (.*) \$\(ARGS\) (\S+)$", makefile, re.MULTILINE)
     assert command is not None
@@ -151,67 +151,67 @@ def chat(start_server: Callable[..., Server]) -> Server:
     return start_server(app="chat:app", app_dir=EXAMPLES)
 
 
-def enter(server: Server, query: str = "") -> ClientConnection:
-    """Goes into the chat room. To be used in a `with`."""
+def join(server: Server, query: str = "") -> ClientConnection:
+    """Connects to the chat, for use in a `with`."""
     assert isinstance(server.address, tuple)
     host, port = server.address
     return connect(f"ws://{host}:{port}/room{query}", open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS)
 
 
-def say(person: ClientConnection, name: str, text: str) -> None:
+def send_text(person: ClientConnection, name: str, text: str) -> None:
     person.send(json.dumps({"name": name, "text": text}))
 
 
-def heard(person: ClientConnection) -> dict[str, Any]:
+def received(person: ClientConnection) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(person.recv(WAIT_SECONDS))
     return message
 
 
 def test_a_chat(chat: Server) -> None:
-    with enter(chat) as ada, enter(chat) as grace:
-        say(ada, " Ada ", "Hello!")
-        say(ada, "Ada", "  ")
-        say(ada, "A" * 31, "x" * 1001)
+    with join(chat) as ada, join(chat) as grace:
+        send_text(ada, " Ada ", "Hello!")
+        send_text(ada, "Ada", "  ")
+        send_text(ada, "A" * 31, "x" * 1001)
         for person in (ada, grace):
-            first, second = heard(person), heard(person)
+            first, second = received(person), received(person)
             assert (first["name"], first["text"]) == ("Ada", "Hello!")
             assert (second["name"], second["text"]) == ("A" * 30, "x" * 1000)
             assert second["number"] == first["number"] + 1
-        with enter(chat, f"?after={first['number']}") as late:
-            assert heard(late) == second
-        with enter(chat, "?after=nothing") as late:
-            assert [heard(late), heard(late)] == [first, second]
+        with join(chat, f"?after={first['number']}") as late:
+            assert received(late) == second
+        with join(chat, "?after=nothing") as late:
+            assert [received(late), received(late)] == [first, second]
 
 
-def test_a_burst_reaches_everybody(start_server: Callable[..., Server]) -> None:
-    """More at once than the room remembers."""
+def test_a_burst_reaches_all_clients(start_server: Callable[..., Server]) -> None:
+    """The burst has more messages than the chat stores."""
     texts = [str(number) for number in range(200)]
     sender = ClientProtocol(parse_uri("ws://test/"), state=State.OPEN)
     for text in texts:
         sender.send_text(json.dumps({"name": "Ada", "text": text}).encode())
     chat = start_server("--ws-max-queue", "200", app="chat:app", app_dir=EXAMPLES)
-    with enter(chat) as ada, enter(chat) as grace:
+    with join(chat) as ada, join(chat) as grace:
         ada.socket.sendall(b"".join(sender.data_to_send()))
         for person in (ada, grace):
-            assert [heard(person)["text"] for _ in texts] == texts
+            assert [received(person)["text"] for _ in texts] == texts
 
 
 def test_nonsense_in_a_chat(chat: Server) -> None:
     for nonsense in ("{", "[]", "1", '{"name": "Ada"}', b"{}"):
-        with enter(chat) as person:
+        with join(chat) as person:
             person.send(nonsense)
             with pytest.raises(ConnectionClosed):
                 person.recv(WAIT_SECONDS)
             assert person.close_code == 1007
 
 
-def test_the_feed_goes_on_where_it_ended(chat: Server) -> None:
-    """It counts who is in the room."""
-    with enter(chat), chat.connect() as client:
+def test_the_feed_continues_after_the_last_event(chat: Server) -> None:
+    """Its events have the number of connected clients."""
+    with join(chat), chat.connect() as client:
         client.request("/feed", b"Last-Event-ID: 99")
         assert (b"connection", b"close") in client.head()[3]
         assert client.chunk() == b"retry: 500\n\n"
-        until(lambda: b'"people": 1' in client.chunk(), "a beat with somebody in the room")
+        until(lambda: b'"people": 1' in client.chunk(), "an event with one connected client")
         found = re.fullmatch(rb"id: (\d+)\ndata: (.*)\n\n", client.chunk())
         assert found is not None
         assert json.loads(found[2])["number"] == int(found[1])

@@ -1,7 +1,7 @@
-"""Imports run one way through the package; this reads the `import` and `cimport` lines and holds it.
+"""The `import` and `cimport` lines of the package keep the order of its layers.
 
-Every import counts, wherever it stands, those under `if TYPE_CHECKING` included: what a module knows of, it
-depends on. Only the last rule, on what is loaded when the supervisor starts, looks at unindented ones alone.
+Each import counts at any place, also under `if TYPE_CHECKING`. Only the last rule, on modules that are loaded when
+the supervisor starts, reads unindented imports alone.
 """
 
 import re
@@ -70,7 +70,7 @@ RULES = (
     Rule("ianus.telemetry", ("errors", "runtime", "safe_paths"), "Every folder reports to it; it calls none of them."),
 )  # fmt: skip
 
-# What must start without loading one compiled module, directly or through others.
+# Modules that load no compiled module, directly or through others.
 PLAIN = {
     "ianus": "Importing the package and `ianus --help` load nothing of the server.",
     "ianus.__main__": "Importing the package and `ianus --help` load nothing of the server.",
@@ -124,7 +124,7 @@ class SourceTree:
                             yield Import(target, on_load)
 
     def violations(self) -> list[str]:
-        """The imports that a rule forbids, and the compiled modules that load where none may."""
+        """Returns imports that a rule forbids, and compiled modules that a module of PLAIN loads."""
         found = []
         for module in self.sources:
             rule = max((rule for rule in RULES if _within(module, rule.folder)), key=lambda rule: len(rule.folder))

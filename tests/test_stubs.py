@@ -1,6 +1,6 @@
-"""The stub files (.pyi) of compiled modules describe what is compiled: names, signatures, defaults.
+"""The stub files (.pyi) of compiled modules agree with the modules: names, signatures, defaults.
 
-A stub has what Python code calls, so it may lack names that the module has.
+A stub has the names that Python code uses, so it may lack others of the module.
 """
 
 import os
@@ -14,7 +14,7 @@ import ianus
 
 BUILD = Path(ianus.__file__).parents[1]
 
-# Patterns of what stubtest cannot compare, with the reason.
+# Patterns of names that stubtest cannot compare, with the reason.
 NOT_COMPARABLE = {
     r".*\.__init__": "compiled constructors take *args and **kwargs, and check them themselves",
     r"ianus\.gateway\.asgi\.gateway\.AsgiExchange\.(receive|send)": "asyncio takes them for coroutine functions",

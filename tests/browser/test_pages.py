@@ -111,9 +111,9 @@ def test_a_later_client_reads_earlier_messages(
     ada.wait_for_text("#state", "Connected")
     ada.type("#name", ada.name)
     ada.type("#text", "".join(f"Line {number}.\n" for number in range(60)))
-    until(lambda: messages(ada) == [f"Ada: Line {number}." for number in range(60)], "all that Ada said")
+    until(lambda: messages(ada) == [f"Ada: Line {number}." for number in range(60)], "all messages of Ada")
     grace.visit(url(server, "/chat/"))
-    until(lambda: messages(grace) == [f"Ada: Line {number}." for number in range(10, 60)], "the end of that")
+    until(lambda: messages(grace) == [f"Ada: Line {number}." for number in range(10, 60)], "the last messages of Ada")
     grace.save_screenshot("chat-later")
 
 
