@@ -100,8 +100,9 @@ def test_variables_of_f_strings_are_not_texts(tool: dict[str, Any]) -> None:
 
 
 def test_texts_of_markdown(tool: dict[str, Any]) -> None:
-    source = "Nobody.\n```\nwho\n```\n`whom` and whoever\n~~~ sh\nsay\n~~~\n| said | `x` |\n"
-    assert marked(tool, source, "texts_of_markdown") == [(1, "Nobody"), (5, "whoever"), (9, "said")]
+    fences = "Nobody.\n```\nwho\n```\n`whom` and whoever\n~~~ sh\nsay\n~~~\n| said | `x` |\n"
+    source = fences + "\n    who\n    what\n- a\n    anew\n"
+    assert marked(tool, source, "texts_of_markdown") == [(1, "Nobody"), (5, "whoever"), (9, "said"), (14, "anew")]
 
 
 def test_texts_of_c(tool: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Files that an application hands over: what is a path, and what has a descriptor."""
+"""Files that an application hands over: paths, and objects with a descriptor."""
 
 import io
 import os
@@ -26,7 +26,7 @@ def test_absolute_path(file: Path, kind: type) -> None:
 
 @pytest.mark.parametrize("kind", [str, os.fsencode, Path])
 def test_relative_path(file: Path, monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
-    """The extension wants an absolute one; where a relative one begins is the server's matter."""
+    """The extension needs an absolute path; a relative one is relative to the server's directory."""
     monkeypatch.chdir(file.parent)
     with pytest.raises(ValueError, match="absolute path"):
         open_whole(kind(file.name))

@@ -1,4 +1,4 @@
-"""Processes that the supervisor makes of itself: none of them goes on as a second supervisor."""
+"""Processes that the supervisor forks: none of them continues as a second supervisor."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 def run(leave: str) -> tuple[str, str]:
-    """What the process that forks makes of it, and what is printed about it."""
+    """Returns the result of the forking process, and its output."""
     command = [sys.executable, "-c", PROGRAM.format(leave=leave)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=True)
     return ended.stdout, ended.stderr

@@ -1,4 +1,4 @@
-"""Hooks: found in their module, checked before they are needed, called, and never the end of what calls them."""
+"""Hooks: found in their module, checked before they are needed, called; their failures do not stop the caller."""
 
 import logging
 import os
@@ -95,7 +95,7 @@ def test_one_that_cannot_be_loaded_again_leaves_the_old_one() -> None:
     assert sys.modules["hooks_module"] is before
 
 
-# --- What is wrong is said at the start ---
+# --- Mistakes are reported at the start ---
 
 
 @pytest.mark.parametrize(("text", "told"), [("1 / 0", "ZeroDivisionError: "), ("raise SystemExit(1)", "SystemExit: 1")])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# What every start needs, and what only some settings do.
+# Modules that every start needs, and modules that only some settings need.
 MODULES = (
     "start",
     "supervise",

@@ -16,12 +16,12 @@ from ianus.acceptor.listener import listen_unix
 from ianus.errors import StartupError
 from ianus.process.privileges import Identity, give_log, resolve
 
-# A number that is nobody's.
+# A user id without a user.
 STRANGER = 54321
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-# What it does cannot be undone: a process of its own does it.
+# The change of user cannot be undone, so it is made in a process of its own.
 PROGRAM = """
 import json, os, sys
 from ianus.process.privileges import assume, resolve
@@ -40,7 +40,7 @@ json.dump([*ids, refused, os.environ["HOME"]], sys.stdout)
 
 @pytest.fixture
 def somebody() -> pwd.struct_passwd:
-    """A user who is not this one."""
+    """Another user than the current one."""
     return next(each for each in pwd.getpwall() if each.pw_uid not in (0, os.geteuid()) and each.pw_gid != 0)
 
 
@@ -56,7 +56,7 @@ def after(user: str, group: str) -> Any:
     return json.loads(completed.stdout)
 
 
-# --- Who is meant ---
+# --- Names and numbers of users ---
 
 
 def test_nobody_is() -> None:

@@ -1,4 +1,4 @@
-"""ianus.run() in a program that would be run again by what it starts: once, 28 processes in five seconds."""
+"""ianus.run() in a program that its own child processes would run again: once, 28 processes in five seconds."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ UNGUARDED = "calls ianus.run() while a server loads it"
 
 
 def run(path: Path, *arguments: str) -> tuple[int, str]:
-    """The exit code of a program that does not serve, and what it says."""
+    """Returns the exit code and the output of a program that does not serve."""
     ended = subprocess.run([sys.executable, *arguments], cwd=path, capture_output=True, text=True, timeout=WAIT_SECONDS)
     return ended.returncode, ended.stderr
 

@@ -1,4 +1,4 @@
-"""What a supervisor can read of a worker, alive or dead, whatever that has written."""
+"""A supervisor can read the scoreboard of a worker, alive or dead, with any content."""
 
 import mmap
 import os

@@ -1,4 +1,4 @@
-"""ianus.run(): where it serves, by what the settings need."""
+"""ianus.run(): the settings decide which process serves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from ianus.settings.schema import PROCESS, WORKERS, Settings, table
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where it was served."""
+    """The process that served."""
     served: list[str] = []
 
     def note(where: str) -> Callable[[Any, Settings], int]:

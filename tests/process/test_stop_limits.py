@@ -1,4 +1,4 @@
-"""How long a stop may take at most, by what the settings allow its parts."""
+"""The maximum time of a stop is the sum of the settings for its parts."""
 
 from ianus.process.stop_limits import (
     ATEXIT_SECONDS,

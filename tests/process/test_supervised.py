@@ -1,4 +1,4 @@
-"""A worker of a supervisor: what it tells, such as that it has served as many requests as it may."""
+"""A worker of a supervisor: its reports, such as that it has served its maximum number of requests."""
 
 import asyncio
 import threading
@@ -56,7 +56,7 @@ class Recycled:
             self.told.set()
 
     async def run(self, client: Callable[[Callable[[], Any]], Any]) -> None:
-        """Serves until `client` is done, which is given what sends a request and returns the response."""
+        """Serves until `client` returns; its argument sends a request and returns the response."""
         serving = asyncio.create_task(self.worker.serve())
         await self.started.wait()
         reader, writer = await asyncio.open_connection(*self.listeners[0].sock.getsockname())

@@ -1,4 +1,4 @@
-"""What a process is called."""
+"""The title of a process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What send() does after the client has left: how long it may be called, and that it does not keep the loop."""
+"""send() after the client has disconnected: it may still be called for a while, and does not keep the loop busy."""
 
 import asyncio
 from typing import Any
@@ -73,7 +73,7 @@ def test_stream_that_the_stop_has_ended_hears_of_it_at_once() -> None:
 
 
 def test_sender_whose_client_has_just_left_is_not_suspended(clock: Clock) -> None:
-    """A cancellation has to find it where it awaits something of its own, or its generator is not closed."""
+    """A cancellation has to arrive while it awaits an object of its own, or its generator is not closed."""
 
     async def main() -> None:
         sends = DiscardedSends(asyncio.get_running_loop(), finite=False)

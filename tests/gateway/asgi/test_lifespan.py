@@ -29,7 +29,7 @@ def lifespan_of(app: Any, mode: Mode = "auto", startup: float = 5.0, shutdown: f
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    """Runs a scenario and checks that it left no task behind."""
+    """Runs a scenario and checks that no task of it remains."""
 
     async def main() -> None:
         await scenario()
@@ -45,7 +45,7 @@ def startup_error(lifespan: Lifespan) -> StartupError:
         with pytest.raises(StartupError) as caught:
             await lifespan.startup()
         errors.append(caught.value)
-        await lifespan.shutdown()  # There is nothing to shut down, and that is no error.
+        await lifespan.shutdown()  # There is nothing to shut down, which is not an error.
 
     run(scenario)
     assert errors[0].exit_code == 3
@@ -61,7 +61,7 @@ def start_and_stop(lifespan: Lifespan) -> None:
 
 
 class Recorder:
-    """An application that answers as it should, and notes what happens."""
+    """An application that obeys the protocol, and notes the events."""
 
     def __init__(self) -> None:
         self.events: list[str] = []

@@ -1,4 +1,4 @@
-"""Finding the application: what works, and one message for each thing that can be wrong."""
+"""Finding the application: the accepted forms, and one message for each mistake."""
 
 import asyncio
 import functools
@@ -21,7 +21,7 @@ Write = Callable[[str, str], None]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Iterator[Write]:
-    """Writes a module of an application; what was imported and put into sys.path is undone."""
+    """Writes a module of an application; imports and changes of sys.path are undone."""
     modules, path = set(sys.modules), list(sys.path)
     bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
 
@@ -425,7 +425,7 @@ async def with_default(scope: Any, receive: Any, send: Any, extra: Any = None) -
 
 
 class Compiled:
-    """Like a function of a C extension, that does not tell its parameters."""
+    """Like a function of a C extension without a readable signature."""
 
     __signature__ = "none"
 
@@ -515,7 +515,7 @@ class WsgiClass:
 
 
 class WsgiOverrides(WsgiCallable):
-    """As the applications of frameworks that somebody has derived from."""
+    """Like a subclass of a framework's application class."""
 
     def __call__(self, *args: Any) -> Any:
         return super().__call__(*args)

@@ -1,4 +1,4 @@
-"""wsgi.errors: lines become records, those of two threads never mix, and records that come back make no circle."""
+"""wsgi.errors: lines become records, those of two threads never mix, and records that are fed back make no loop."""
 
 import io
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger("ianus.app")
 
 
 class Records(logging.Handler):
-    """Keeps what is logged."""
+    """Keeps the logged records."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""wsgi.file_wrapper: sendfile for exactly the objects of which it sends what iterating would yield."""
+"""wsgi.file_wrapper: sendfile for exactly the objects for which it sends the same bytes as iteration."""
 
 import gzip
 import io
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def sent(filelike: Any) -> bytes:
-    """What sendfile sends of a file; the descriptor is closed, as the server does it."""
+    """Returns the bytes that sendfile sends of a file, and closes the descriptor as the server does."""
     part = file_part(FileWrapper(filelike))
     assert part is not None, "would be read"
     fd, offset, count = part
@@ -125,7 +125,7 @@ def test_it_can_be_positioned_where_its_file_can(path: Path) -> None:
 @pytest.mark.parametrize("buffering", [0, -1])
 @pytest.mark.parametrize("mode", ["rb", "r+b"])
 def test_python_s_binary_files_are_sent(path: Path, mode: str, buffering: int) -> None:
-    with open(path, mode, buffering=buffering) as file:  # noqa: PTH123  what is tested is its type
+    with open(path, mode, buffering=buffering) as file:  # noqa: PTH123  the test is about its type
         assert sent(file) == CONTENT
 
 
@@ -183,7 +183,7 @@ def test_the_descriptor_is_one_of_its_own(path: Path) -> None:
     os.close(fd)
 
 
-# --- What has to be read ---
+# --- Files that have to be read ---
 
 
 class Shouting(io.FileIO):
@@ -252,7 +252,7 @@ def test_a_file_with_a_read_of_its_own_is_read(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/proc/self/status", "/sys/kernel/mm/transparent_hugepage/enabled"])
 def test_files_of_the_kernel_are_read(name: str) -> None:
-    """They say that they are empty, or one page."""
+    """Their size is reported as 0, or as one page."""
     if not os.path.exists(name):  # noqa: PTH110
         pytest.skip(f"no {name} here")
     with open(name, "rb") as file:  # noqa: PTH123

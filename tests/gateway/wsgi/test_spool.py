@@ -1,4 +1,4 @@
-"""Temporary files for request bodies: what is read is what was written, the limit holds, and errors are SpoolErrors."""
+"""Temporary files for request bodies: bytes are read as written, the limit holds, and errors are SpoolErrors."""
 
 import os
 import resource
@@ -133,7 +133,7 @@ def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
             file.write(bytes(2_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert file.rewind().seek(0, os.SEEK_END) == 100_000  # What fitted was written: this was the loop's second turn.
+    assert file.rewind().seek(0, os.SEEK_END) == 100_000  # The first part was written: this was the second write.
     file.close()
     assert spool.used == 0
 

@@ -12,7 +12,7 @@ from tests.helpers import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
-# The limits are short here, and long where the test would otherwise fail on a slow machine.
+# The limits are short here, except if the test would then fail on a slow machine.
 PROGRAM = """
 import atexit, ctypes, gc, logging, multiprocessing, os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +49,7 @@ sys.exit(Exit(Ending(7, {seconds}, early, {abandons})).run())
 
 @pytest.fixture
 def end() -> Callable[..., str]:
-    """end(code): what such a process prints; its exit code is checked."""
+    """end(code): returns the output of such a process; its exit code is checked."""
 
     def end(code: str, *, seconds: float = 0.5, early: float = 60, abandons: bool = False) -> str:
         program = PROGRAM.format(code=code, seconds=seconds, early=early, abandons=abandons)
@@ -82,7 +82,7 @@ def test_python_does_not_collect_garbage_at_its_end(end: Callable[..., str]) -> 
 
 
 def test_the_application_collects_garbage_in_functions_of_atexit(end: Callable[..., str]) -> None:
-    """What counts its objects there, or closes connections in __del__, finds no garbage from before."""
+    """Code that counts its objects there, or closes connections in __del__, finds no garbage from before."""
     text = end(
         "import weakref\n"
         "thing = type('Thing', (), {})()\n"

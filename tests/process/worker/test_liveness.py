@@ -1,4 +1,4 @@
-"""A worker and its supervisor's end: how it hears of it, and what a child that an application forks makes of it."""
+"""The end of the supervisor: a worker notices it, and a child that an application has forked does not interfere."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.helpers import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
-# A worker that says on its standard output what signals it gets, in place of obeying them.
+# A worker that prints the signals that it gets, in place of obeying them.
 WORKER = """
 import os, signal, sys, time
 from ianus.process.scoreboard import Scoreboard
@@ -94,7 +94,7 @@ def test_who_does_not_stop_in_time_is_told_again(start: Callable[..., Worker]) -
 
 def test_nothing_is_done_while_the_supervisor_lives(start: Callable[..., Worker]) -> None:
     worker = start("os.kill(os.getpid(), signal.SIGQUIT)")
-    # Had TERM come, it would have come first.
+    # SIGTERM would have arrived first.
     assert worker.line() == b"SIGQUIT"
     os.close(worker.lifeline)
 

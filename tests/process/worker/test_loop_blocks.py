@@ -1,4 +1,4 @@
-"""What is told of who blocks the event loop: readable stacks, and one warning for each time."""
+"""Reports of callbacks that block the event loop: readable stacks, and one warning for each block."""
 
 import asyncio
 import faulthandler
@@ -89,7 +89,7 @@ def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixt
             before = len(caplog.records)
             culprit(reporter)
             assert len(caplog.records) == before
-            while len(caplog.records) == before:  # noqa: ASYNC110  (the log tells nobody)
+            while len(caplog.records) == before:  # noqa: ASYNC110  (the log has no event to wait for)
                 await asyncio.sleep(0)
         reporter.close()
 

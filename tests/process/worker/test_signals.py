@@ -1,4 +1,4 @@
-"""Signals and what they ask for, on every loop."""
+"""Signals and their effects, on every loop."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ def test_what_signals_ask_for(
 
 def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
     async def scenario() -> None:
-        # From another thread, so that it comes while the loop sleeps, or at the latest right before.
+        # From another thread, so that it arrives while the loop sleeps, or at the latest right before.
         threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
         await asyncio.wait_for(stop.wait(StopLevel.GRACEFUL), 5)
 
@@ -127,7 +127,7 @@ def test_level_never_falls() -> None:
 
 
 def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:
-    """Process managers repeat TERM; one that comes last must not change the exit code."""
+    """Process managers repeat SIGTERM; the last one must not change the exit code."""
     restore = handle_signals(loop, StopRequest())
     try:
         loop.close()

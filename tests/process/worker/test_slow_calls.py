@@ -1,4 +1,4 @@
-"""What is told of calls that do not return: the request, its age, the stack; and each once."""
+"""Reports of calls that do not return: the request, its age, the stack; and each once."""
 
 import asyncio
 import logging
@@ -68,7 +68,7 @@ def test_the_request_its_age_and_the_stack_are_told(
     assert (record.name, record.levelno) == ("ianus.error", logging.WARNING)
     first, *stack = record.getMessage().splitlines()
     assert first == ("GET /report HTTP/1.1 has not returned after 31.2 s (--stuck-report-after 30); it is here now:")
-    # Nothing of what starts a thread, which is the same in each report.
+    # No frames of the thread's start, which are the same in each report.
     assert stack[0].startswith('  File "')
     assert stack[0].endswith(", in wait_for_the_database")
     assert stack[1].strip() == "release.wait()"
@@ -90,7 +90,7 @@ def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
         clock[0] = 1000.0 + age
         report.check()
     assert len(caplog.records) == 1
-    # It has returned at once behind the last look, and another one has begun.
+    # It has returned right after the last check, and another one has started.
     pool.now = [("GET /two", 30.0, blocked)]
     clock[0] = 1130.0
     report.check()

@@ -31,7 +31,7 @@ from ianus.settings.schema import Settings
 
 
 class Notes(list[str]):
-    """What happened, in order."""
+    """The events, in order."""
 
 
 class StandIn:
@@ -161,7 +161,7 @@ class StandInCrew:
 
 @pytest.fixture(autouse=True)
 def _handlers_are_put_back() -> Iterator[None]:
-    """A process that is about to end keeps its signal handlers; this one goes on."""
+    """A process that is about to end keeps its signal handlers; this one continues."""
     handled = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
     before = [signal.getsignal(number) for number in handled]
     yield
@@ -320,7 +320,7 @@ def test_a_listening_descriptor_can_be_served(serve: Callable[..., int]) -> None
     assert serve(ask(signal.SIGTERM), bind=f"fd://{server.detach()}") == 0
 
 
-# --- Waiting for what is in flight ---
+# --- Waiting for requests in flight ---
 
 
 def test_a_graceful_stop_waits_for_connections_and_for_calls_that_outlive_them(
@@ -405,7 +405,7 @@ def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await receive()
-        release[0].set_result(None)  # so that the test leaves nothing behind
+        release[0].set_result(None)  # so that nothing remains after the test
 
     serve(script, app)
     assert "application tasks that ignore cancellation: 1" in capsys.readouterr().err
@@ -714,7 +714,7 @@ def test_temporary_files_need_a_directory(serve: Callable[..., int], notes: Note
     assert serve(ask(signal.SIGTERM), spool_dir=missing) == 0  # There is no need for it.
 
 
-# --- Starts that fail, or are not to go on ---
+# --- Starts that fail, or are interrupted ---
 
 
 def port_is_free(port: int) -> bool:
