@@ -38,6 +38,7 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.acceptor.timer cimport TimerWheel
 from ianus.exchange.base cimport SessionFactory
+from ianus.exchange.connection_info cimport HTTP, connection_info
 from ianus.runtime.atomics cimport store_release
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
 from ianus.runtime.waker cimport Waker
@@ -584,8 +585,11 @@ cdef class Reactor(ConnectionHost):
         self, Connection connection, WatchedListener listener, int fd, sockaddr_storage* address
     ) except -1:
         cdef int connection_id
-        connection.client = self.addresses.of_client(address)
-        connection.server = listener.server if listener.server is not None else self.addresses.of_server(fd)
+        connection.info = connection_info(
+            self.addresses.of_client(address),
+            listener.server if listener.server is not None else self.addresses.of_server(fd),
+            HTTP,
+        )
         if self.free_ids:
             connection_id = self.free_ids.pop()
         else:

@@ -4,6 +4,7 @@ The acceptor knows sessions only by this file, and sessions know nothing of sock
 """
 cimport cython
 from ianus.codec.base cimport Codec, Sink
+from ianus.exchange.connection_info cimport ConnectionInfo
 
 
 # A truth value in one byte, where bint takes four: there are thousands of idle connections.
@@ -13,8 +14,7 @@ ctypedef unsigned char flag
 @cython.no_gc
 cdef class Transport:
     """What a session may ask of the connection that carries it."""
-    cdef readonly object client         # (host, port) of the peer, or None
-    cdef readonly object server         # (host, port) or (path, None) that it connected to
+    cdef readonly ConnectionInfo info
     cdef flag blocked                   # the peer does not take more output now
     cdef long long taken                # bytes of output that the kernel has taken so far
 

@@ -3,6 +3,7 @@ cimport cython
 from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session, flag
+from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
@@ -28,7 +29,7 @@ cdef class Exchange:
     cdef Service service
     cdef Gateway gateway            # whose application it is for
     cdef readonly Request request
-    cdef readonly object client     # its address, as the transport gives it
+    cdef readonly ConnectionInfo connection
     cdef int stream
     cdef flag entry                 # in the list of requests in flight, 0 = none
 

@@ -428,7 +428,7 @@ cdef class Exchange:
         if self.service.access_log is None:
             return 0
         return self.service.access_log.record(
-            self.client, request.method, request.target, request.http_version, request.headers,
+            self.connection.client, request.method, request.target, request.http_version, request.headers,
             self.status_for_log(unsent), self.sent if unsent == 0 else self.body_taken(unsent),
             self.response_headers, self.request_id, monotonic() - self.started,
         )

@@ -46,7 +46,7 @@ cdef class HttpSession(Session):
         exchange.session = self
         exchange.service = self.service
         exchange.request = request
-        exchange.client = self.transport.client
+        exchange.connection = self.transport.info
         exchange.stream = stream
         if self.service.access_log is not None:
             exchange.started = self.request_start()
@@ -404,7 +404,7 @@ cdef class HttpSession(Session):
         cdef Exchange exchange = Exchange.__new__(Exchange)
         exchange.service = self.service
         exchange.request = request if request is not None else no_request()
-        exchange.client = self.transport.client
+        exchange.connection = self.transport.info
         exchange.started = self.request_start()
         exchange.status = status
         exchange.sent = send_answer(self.service, self.codec, 0, status, reason, [], None, False, True)
@@ -426,7 +426,7 @@ cdef class HttpSession(Session):
         return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
     cdef int log_refusal(self, int status, str reason, Request request) except -1:
-        client = self.transport.client
+        client = self.transport.info.client
         name = f"{client[0]}:{client[1]}" if client else "unix socket"
         if request is None:
             logger.info("rejected request: status %d, client %s: %s", status, name, reason)

@@ -10,6 +10,7 @@ import sys
 from cpython.dict cimport PyDict_Copy
 
 from ianus.codec.base cimport Request
+from ianus.exchange.connection_info cimport HTTP
 from ianus.exchange.http cimport Exchange
 
 
@@ -39,7 +40,7 @@ cdef class Scopes:
             "asgi": None,
             "http_version": HTTP_1_1,
             "method": GET,
-            "scheme": "http",
+            "scheme": HTTP,
             "path": None,
             "raw_path": None,
             "query_string": NO_QUERY,
@@ -60,7 +61,7 @@ cdef class Scopes:
     cdef dict make(self, Exchange exchange):
         cdef Request request = exchange.request
         cdef dict scope
-        cdef object server = exchange.session.transport.server
+        cdef object server = exchange.connection.server
         if server is not self.last_server:
             # Nearly always the same as for the last request, so it is part of the template.
             self.template["server"] = self.last_server = server
@@ -86,5 +87,7 @@ cdef class Scopes:
             scope["query_string"] = request.query_string
         # The access log reads the request's own list when the response is complete, so the application gets a copy.
         scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
-        scope["client"] = exchange.client
+        scope["client"] = exchange.connection.client
+        if exchange.connection.scheme is not HTTP:
+            scope["scheme"] = exchange.connection.scheme
         return scope

@@ -62,7 +62,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef dict scope(self):
         cdef dict scope = (<AsgiGateway>self.gateway).scopes.make(self)
         scope["type"] = "websocket"
-        scope["scheme"] = "ws"
+        scope["scheme"] = self.connection.websocket_scheme()
         scope["asgi"]["spec_version"] = SPEC_VERSION
         scope["subprotocols"] = self.offered
         scope["extensions"] = {"websocket.http.response": {}}

@@ -11,8 +11,7 @@ cdef class Environs:
     cdef bint keep_underscores
 
     cdef int learn_server(self, object server) except -1
-    # server: the address that the client connected to. body: wsgi.input; body_size: its bytes. early_hints:
-    # wsgi.early_hints, or None.
-    cdef dict make(self, Exchange exchange, object server, object body, long long body_size, object early_hints)
+    # body: wsgi.input; body_size: its bytes. early_hints: wsgi.early_hints, or None.
+    cdef dict make(self, Exchange exchange, object body, long long body_size, object early_hints)
     cdef object key_for_field(self, bytes name)
     cdef str path_info(self, Request request, dict environ)

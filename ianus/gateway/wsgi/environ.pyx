@@ -13,6 +13,7 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 
 from ianus.codec.base cimport Request
+from ianus.exchange.connection_info cimport HTTP
 from ianus.exchange.http cimport Exchange
 
 from ianus.gateway.wsgi.file_wrapper import FileWrapper
@@ -30,6 +31,7 @@ cdef str REQUEST_URI = sys.intern("REQUEST_URI")
 cdef str SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
 cdef str REMOTE_ADDR = sys.intern("REMOTE_ADDR")
 cdef str REMOTE_PORT = sys.intern("REMOTE_PORT")
+cdef str URL_SCHEME = sys.intern("wsgi.url_scheme")
 cdef str CONTENT_LENGTH = sys.intern("CONTENT_LENGTH")
 cdef str CONTENT_TYPE = sys.intern("CONTENT_TYPE")
 cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
@@ -73,7 +75,7 @@ cdef class Environs:
             REMOTE_ADDR: "",
             REMOTE_PORT: "",
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
+            URL_SCHEME: HTTP,
             WSGI_INPUT: None,
             "wsgi.errors": errors,
             "wsgi.multithread": bool(multithread),
@@ -94,11 +96,11 @@ cdef class Environs:
             set_server(self.template, server)
         return 0
 
-    cdef dict make(self, Exchange exchange, object server, object body, long long body_size, object early_hints):
+    cdef dict make(self, Exchange exchange, object body, long long body_size, object early_hints):
         """Builds the environ of one request, in one pass over the headers."""
         cdef Request request = exchange.request
         cdef dict environ = PyDict_Copy(self.template)
-        cdef object key, value
+        cdef object key, value, client
         cdef str target
         cdef PyObject* found
         cdef PyObject* present
@@ -120,11 +122,14 @@ cdef class Environs:
             environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
         if early_hints is not None:
             environ[EARLY_HINTS] = early_hints
-        if server is not self.server:
-            set_server(environ, server)
-        if exchange.client is not None:
-            environ[REMOTE_ADDR] = exchange.client[0]
-            environ[REMOTE_PORT] = str(exchange.client[1])
+        if exchange.connection.server is not self.server:
+            set_server(environ, exchange.connection.server)
+        if exchange.connection.scheme is not HTTP:
+            environ[URL_SCHEME] = exchange.connection.scheme
+        client = exchange.connection.client
+        if client is not None:
+            environ[REMOTE_ADDR] = client[0]
+            environ[REMOTE_PORT] = str(client[1])
         else:
             del environ[REMOTE_PORT]
         environ[WSGI_INPUT] = body

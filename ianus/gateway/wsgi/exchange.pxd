@@ -49,7 +49,6 @@ cdef class WsgiExchange(Exchange):
 
     # The application's side
     cdef Codec codec                # only to encode heads, which needs no connection
-    cdef object server              # the address that the client connected to
     cdef bint start_called          # start_response() was called, perhaps with an error
     cdef object prepared            # head that start_response() has checked, until it is put into the outbox
     cdef int prepared_status        # 0 = start_response() has not succeeded

@@ -84,8 +84,7 @@ cdef class WsgiExchange(Exchange):
     cdef bint start(self) except -1:
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         self.codec = self.session.codec
-        self.server = self.session.transport.server
-        gateway.environs.learn_server(self.server)
+        gateway.environs.learn_server(self.connection.server)
         self.evidence = gateway.predictor.evidence_of(self.request)
         self.into_flight()
         self.in_flight = True
@@ -311,7 +310,7 @@ cdef class WsgiExchange(Exchange):
         # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
         if (<WsgiGateway>self.gateway).early_hints and self.request.http_version is HTTP_1_1:
             hints = bind(EARLY_HINTS, self)
-        return (<WsgiGateway>self.gateway).environs.make(self, self.server, body, self.body_size, hints)
+        return (<WsgiGateway>self.gateway).environs.make(self, body, self.body_size, hints)
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable". Returns write()."""
