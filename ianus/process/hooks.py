@@ -68,7 +68,7 @@ class Hooks:
                     raise StartupError(f"{name}.{hook} {problem}; it is called as {hook}({', '.join(parameters)}).")
                 functions[hook] = function
         for warning in _suspicions(module):
-            logger.warning("%s.%s", name, warning)
+            logger.warning("hook not called: %s.%s", name, warning)
         return cls(functions, name)
 
     def call(self, name: str, *arguments: ServerInfo | WorkerInfo | int) -> None:
@@ -83,10 +83,10 @@ class Hooks:
         try:
             function(*arguments)
         except (Exception, SystemExit) as error:  # A hook that exits would end the supervisor.
-            told = f"The hook {self._module}.{name} has failed: {one_line(error)}."
+            hook, reason, traceback = f"{self._module}.{name}", one_line(error), user_traceback(error)
             if name in PREPARING:
-                raise StartupError(told, details=user_traceback(error)) from None
-            logger.error("%s\n%s", told, user_traceback(error).rstrip())
+                raise StartupError(f"The hook {hook} has failed: {reason}.", details=traceback) from None
+            logger.error("hook failed: %s: %s\n%s", hook, reason, traceback.rstrip())
 
 
 def _import(name: str, directory: str) -> ModuleType:
@@ -145,6 +145,6 @@ def _suspicions(module: ModuleType) -> Iterator[str]:
 
     for name in others:
         if name in NOT_CALLED:
-            yield f"{name} is not called: {NOT_CALLED[name]}."
+            yield f"{name}: {NOT_CALLED[name]}"
         elif near := get_close_matches(name, PARAMETERS, 1, 0.8):
-            yield f"{name} is not called; did you mean {near[0]}?"
+            yield f"{name}: did you mean {near[0]}?"

@@ -16,7 +16,7 @@ def log_restrictions(listeners: Iterable[Listener]) -> None:
     """Logs which users can connect to each Unix socket, unless all can."""
     for listener in listeners:
         if listener.path and (restriction := describe_restriction(listener.path)):
-            logger.info("%s: %s", listener.address, restriction)
+            logger.info("access to a Unix socket is restricted: %s: %s", listener.address, restriction)
 
 
 def describe_restriction(path: str) -> str:

@@ -95,7 +95,7 @@ def test_an_asgi_application_that_patches_threads_is_served_with_a_warning(
 ) -> None:
     write_app(tmp_path, PATCHES["gevent"])
     server = start_server(*options, app="main:asgi", app_dir=tmp_path)
-    server.log.wait_for("WARNING the application has gevent replace Python's threads: asyncio.to_thread")
+    server.log.wait_for("WARNING threads of Python are replaced by a library: gevent: asyncio.to_thread")
     with server.connect() as client:
         assert client.get().body == b"hello"
     server.stop()

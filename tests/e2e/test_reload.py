@@ -390,7 +390,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(reloading: Reloading) -> N
 
 def test_a_watcher_that_is_killed_is_logged_and_the_server_continues(reloading: Reloading) -> None:
     os.kill(reloading.server.children()[0], signal.SIGKILL)
-    reloading.server.log.wait_for(r" ERROR The files are not watched any more: .*\.$")
+    reloading.server.log.wait_for(r" ERROR --reload has no effect any more: .*\.$")
     assert reloading.body() == b"one"
 
 

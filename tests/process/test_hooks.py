@@ -152,8 +152,8 @@ def test_names_that_may_be_misspelt_are_warned_of(caplog: pytest.LogCaptureFixtu
         "def worker_int(worker): ...\n"
     )
     assert [record.getMessage() for record in caplog.records] == [
-        "hooks_module.on_start is not called; did you mean on_starting?",
-        "hooks_module.worker_int is not called: workers are stopped by the supervisor and no INT reaches them.",
+        "hook not called: hooks_module.on_start: did you mean on_starting?",
+        "hook not called: hooks_module.worker_int: workers are stopped by the supervisor and no INT reaches them",
     ]
 
 
@@ -184,7 +184,7 @@ def test_other_exceptions_are_logged(raised: str, caplog: pytest.LogCaptureFixtu
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     first, *traceback = record.getMessage().splitlines()
-    assert first.startswith(f"The hook hooks_module.child_exit has failed: {raised.partition('(')[0]}: ")
+    assert first.startswith(f"hook failed: hooks_module.child_exit: {raised.partition('(')[0]}: ")
     assert traceback[0] == "Traceback (most recent call last):"
     assert "hooks_module.py" in traceback[1]
 

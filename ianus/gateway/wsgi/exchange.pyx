@@ -141,7 +141,9 @@ cdef class WsgiExchange(Exchange):
         if not self.in_flight:
             return 0
         if self.spool_error is not None:
-            logger.error("%s Answered 503: %s", self.spool_error, self.request_line())
+            logger.error(
+                "rejected a request with 503, its body cannot be stored: %s: %s", self.request_line(), self.spool_error
+            )
             return self.answer(503, "the request body cannot be stored", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True

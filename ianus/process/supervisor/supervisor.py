@@ -246,7 +246,7 @@ class Supervisor:
         try:
             changes = self.watcher.read()
         except StartupError as error:
-            logger.error("%s", error.message)
+            logger.error("--reload has no effect any more: %s", error.message)
             self._unwatch(self.watcher.fd)
             return
         for text in changes:

@@ -102,7 +102,7 @@ class Watcher:
                     "watchfiles poll them with WATCHFILES_FORCE_POLLING=1 in the environment."
                 )
         if not data:
-            raise StartupError("The files are not watched any more: the process that did it was killed.")
+            raise StartupError("The process that watches the files was killed.")
         return [text for kind, _, text in reports if kind == "changed"]
 
     def close_in_child(self) -> None:

@@ -36,8 +36,8 @@ def check_threads(*, needed: bool) -> str:
             continue
         if not needed:
             return (
-                f"the application has {library} replace Python's threads: asyncio.to_thread() and functions that a "
-                f"framework runs in threads will not return; use {REMEDIES[library]}"
+                f"{library}: asyncio.to_thread() and functions that a framework runs in threads will not return; use "
+                f"{REMEDIES[library]}"
             )
         raise StartupError(
             f"The application has {library} replace Python's threads, which the server needs. Remove the call that "

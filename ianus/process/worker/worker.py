@@ -86,16 +86,16 @@ def describe(apps: Sequence[Application]) -> str:
 
 
 def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
-    """Returns a warning of thread settings without effect, or "".
+    """Returns the thread settings without effect and the reason, or "".
 
     wsgi: a WSGI application is served.
     """
     fixed = settings.threads != "auto"
     bounded = settings.max_threads != Settings().max_threads
     if wsgi:
-        return f"--max-threads has no effect beside --threads {settings.threads}" if fixed and bounded else ""
+        return f"--max-threads (--threads is {settings.threads})" if fixed and bounded else ""
     given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
-    return f"no WSGI application is served; without effect: {', '.join(given)}" if given else ""
+    return f"{', '.join(given)} (no WSGI application is served)" if given else ""
 
 
 class Worker:
@@ -251,7 +251,7 @@ class Worker:
         # Checked again: a hook, or the lifespan, may have patched them.
         patched = check_threads(needed=serves_wsgi(self.apps) or self.settings.preload)
         if patched and not self.slot:
-            logger.warning("%s", patched)
+            logger.warning("threads of Python are replaced by a library: %s", patched)
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
         on_spent = in_loop(loop, self.notify, "recycle", "reached --max-requests")
@@ -276,7 +276,7 @@ class Worker:
             )
         # Logged by the first worker alone.
         if not self.slot and (ignored := explain_ignored(self.settings, wsgi=stack.pool is not None)):
-            logger.warning(ignored)
+            logger.warning("settings without effect: %s", ignored)
         facts = [describe(self.apps)]
         if stack.asgi:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")

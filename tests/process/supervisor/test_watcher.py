@@ -216,7 +216,7 @@ def test_its_end_is_told(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     os.kill(supervisor.watcher(), signal.SIGKILL)
     supervisor.say("read")
-    supervisor.output.wait_for(r"^The files are not watched any more: the process that did it was killed\.$")
+    supervisor.output.wait_for(r"^The process that watches the files was killed\.$")
     supervisor.end()
 
 

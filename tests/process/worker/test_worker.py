@@ -665,12 +665,12 @@ def test_the_banner_names_all_applications_and_the_threads(
     ("settings", "of_wsgi", "of_asgi"),
     [
         ({}, None, None),
-        ({"threads": 3}, None, "no WSGI application is served; without effect: --threads"),
-        ({"max_threads": 9}, None, "no WSGI application is served; without effect: --max-threads"),
+        ({"threads": 3}, None, "settings without effect: --threads (no WSGI application is served)"),
+        ({"max_threads": 9}, None, "settings without effect: --max-threads (no WSGI application is served)"),
         (
             {"threads": 3, "max_threads": 9},
-            "--max-threads has no effect beside --threads 3",
-            "no WSGI application is served; without effect: --threads, --max-threads",
+            "settings without effect: --max-threads (--threads is 3)",
+            "settings without effect: --threads, --max-threads (no WSGI application is served)",
         ),
     ],
 )
