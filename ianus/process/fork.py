@@ -44,11 +44,12 @@ class Forked(BaseException):
         self.function = function
 
 
-def fork(function: Callable[[], int], leave: Callable[[], None] = lambda: None) -> int:
+def fork(function: Callable[[], int], close_files: Callable[[], None] = lambda: None) -> int:
     """Makes a process. Returns its pid; in the new process, does not return but raises Forked.
 
-    leave: closes the files that the new process must not have. Raises OSError if the system's limit of processes is
-    reached.
+    close_files: closes the files that the new process must not have.
+
+    Raises OSError if the system's limit of processes is reached.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -65,7 +66,7 @@ def fork(function: Callable[[], int], leave: Callable[[], None] = lambda: None) 
             # that the application starts would inherit it.
             set_handler(TERMINAL_SIGNALS, ignore)
             signal.set_wakeup_fd(-1)
-            _or_exit(leave)
+            _or_exit(close_files)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
@@ -73,10 +74,10 @@ def fork(function: Callable[[], int], leave: Callable[[], None] = lambda: None) 
     return pid
 
 
-def _or_exit(leave: Callable[[], None]) -> None:
+def _or_exit(close_files: Callable[[], None]) -> None:
     # An exception would be caught as the supervisor's own failure, and two supervisors would exist.
     try:
-        leave()
+        close_files()
     except BaseException as error:
         sys.stderr.write(f"Error: a new process cannot close the supervisor's files: {one_line(error)}.\n")
         sys.stderr.flush()

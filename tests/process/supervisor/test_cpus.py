@@ -14,7 +14,7 @@ def _eight(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(directory: Path, groups: str, files: dict[str, str]) -> int:
-    """What is found where /proc/self/cgroup is `groups` and these files are mounted."""
+    """Returns the number of CPUs if /proc/self/cgroup is `groups` and these files are mounted."""
     (directory / "groups").write_text(groups)
     for name, content in files.items():
         path = directory / "mounts" / name

@@ -1,4 +1,4 @@
-"""The pid file: made anew, stale ones replaced, removed only by who has made it."""
+"""The pid file: created new, replaced if it is stale, removed only by the process that has created it."""
 
 import os
 import subprocess

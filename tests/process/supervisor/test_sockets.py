@@ -1,4 +1,4 @@
-"""The sockets of the supervisor: which there are, who gets connections, and how another server takes them over."""
+"""The sockets of the supervisor: their number, the spread of connections, and the takeover by another server."""
 
 import os
 import select
@@ -50,14 +50,14 @@ def is_open(listener: Listener) -> bool:
 
 
 def copies(sockets: Sockets) -> dict[str, list[list[int]]]:
-    """What another process would get."""
+    """Returns copies of the descriptors that another process would get."""
     return {
         name: [[os.dup(fd) for fd in fds] for fds in several] for name, several in sockets.fds_to_hand_over().items()
     }
 
 
 def spread(listeners: Sequence[Listener], count: int = 100) -> Counter[int]:
-    """Connects so often, and accepts all; how many came to which socket."""
+    """Connects `count` times and accepts all; returns the number of connections of each socket."""
     listening = listeners[0].sock
     found: Counter[int] = Counter()
     poll = select.poll()
@@ -155,7 +155,7 @@ def test_slots_come_and_go(listen: Callable[..., Sockets]) -> None:
     assert list(sockets.listeners()) == several[:1], "the address stays"
 
 
-# --- Where connections go ---
+# --- Sockets that get connections ---
 
 
 @steers
@@ -285,7 +285,7 @@ def test_one_of_them_removes_the_socket_file(old_leaves: bool, listen: Callable[
 
 
 def test_one_that_cannot_take_over_leaves_the_socket_file(listen: Callable[..., Sockets], tmp_path: Path) -> None:
-    """It listens on one address more, which somebody else has."""
+    """The new server listens on one more address, which another process uses."""
     path = tmp_path / "a.sock"
     old = listen(f"unix:{path}")
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(StartupError, match="is in use"):
@@ -307,7 +307,7 @@ def test_the_socket_file_of_a_process_manager_is_never_removed(listen: Callable[
             assert path.exists()
 
 
-# Answers each connection with the socket that it came to.
+# Answers each connection with the index of the socket that has accepted it.
 SERVER = """
 import select, sys
 from ianus.process.supervisor.sockets import Sockets

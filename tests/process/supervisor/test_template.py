@@ -1,4 +1,4 @@
-"""The process of --preload: whose children its workers are, what it says of threads, and how it ends."""
+"""The process of --preload: the parent of its workers, its report of threads, and its end."""
 
 import ctypes
 import os
@@ -19,8 +19,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="--preload needs Linux"),
 ]
 
-# A supervisor does what standard input says, and tells what came of it. Its worker writes into one descriptor what it
-# has got, and ends with the exit code that it reads from another one.
+# A supervisor evaluates lines of standard input, and prints the results. Its worker writes its arguments into one
+# descriptor, and ends with the exit code that it reads from another one.
 SUPERVISOR = """
 import gc, logging, os, signal, sys
 from ianus.errors import StartupError
@@ -87,7 +87,7 @@ class Supervisor:
         self.log = Output(self.process.stderr)
 
     def ask(self, expression: str) -> str:
-        """What the expression is in that process, or what it raises."""
+        """Returns the value of the expression in that process, or the exception that it raises."""
         mark = self.output.mark()
         assert self.process.stdin is not None
         self.process.stdin.write(expression.encode() + b"\n")
@@ -100,7 +100,7 @@ class Supervisor:
         return int(self.ask("template.pid"))
 
     def end(self) -> None:
-        """Ends the process; what it has forked ends too, since no output is waited for in vain."""
+        """Ends the process; its children end too, or the wait for the end of the output would fail."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.kill()
@@ -268,7 +268,7 @@ def test_a_fork_that_is_killed_on_its_way(supervise: Callable[..., Supervisor]) 
     assert supervisor.ask("fork(1)") == "the process that forks it was killed"
 
 
-# --- Where there is none ---
+# --- Systems without subreapers ---
 
 
 def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

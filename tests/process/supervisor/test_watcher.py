@@ -1,4 +1,4 @@
-"""Which files count for --reload, what is told of their changes, and how the process that watches them ends."""
+"""--reload: the watched files, the reports of their changes, and the end of the process that watches them."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ def test_directories_are_absolute_and_have_to_exist(folder: Path, monkeypatch: p
         Watched(["none"], [], [])
 
 
-# --- What is told ---
+# --- Reports ---
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_names_where_there_is_no_current_directory(monkeypatch: pytest.MonkeyPat
 
 # --- The process ---
 
-# What the supervisor does, without workers. LIES stands for what a test has watchfiles be.
+# The supervisor's part, without workers. LIES stands for a test's replacement of watchfiles.
 SUPERVISOR = """
 import os, signal, sys
 from ianus.errors import StartupError
@@ -151,7 +151,7 @@ class Supervisor:
         self.process.stdin.flush()
 
     def read(self) -> str:
-        """What it reads next of the watcher, which may be there already."""
+        """Returns the next report of the watcher, which may have arrived already."""
         mark = self.output.mark()
         self.say("read")
         return self.output.wait_for(r"^told\|(.*)\n", mark)[1]
@@ -256,7 +256,7 @@ def test_that_watching_ends_later_is_told(supervise: Callable[..., Supervisor]) 
     supervisor.end()
 
 
-# --- What prevents it ---
+# --- Reasons to refuse ---
 
 
 def settings(**given: Any) -> Settings:

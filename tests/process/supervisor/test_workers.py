@@ -1,7 +1,6 @@
-"""What becomes of workers, with processes that are none and a clock that the tests turn.
+"""The life of workers, with fake processes and a clock that the tests set.
 
-Whatever happens in a test, each step has to leave nothing behind that would have to be done at the same moment: the
-supervisor would spin, or sleep over it.
+In each test, a step must do all work that is due at its moment: otherwise the supervisor would spin, or oversleep it.
 """
 
 import os
@@ -48,12 +47,12 @@ TERM, QUIT, KILL, ABRT = signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL, signal.
 REPLACED, REOPEN = signal.SIGUSR2, signal.SIGUSR1
 GRACE = 30 + MARGIN_SECONDS
 
-# Where workers listen as configured by default.
+# The addresses of workers by default.
 BOUND = {str(bind) for bind in Settings().bind}
 
 
 class Scoreboard:
-    """What a worker has left."""
+    """A fake of a worker's scoreboard."""
 
     def __init__(self) -> None:
         self.heartbeat = 0.0
@@ -77,24 +76,24 @@ class Scoreboard:
 
 
 class Fake(WorkerProcess):
-    """A process that notes signals. told: those that it has not been asked about yet."""
+    """A process that notes signals. noted_signals: those since the last call of heard_signals()."""
 
     def __init__(self, generation: Generation, slot: int, now: float, pid: int) -> None:
         self.memory = Scoreboard()
         super().__init__(generation, slot, self.memory, -1, -1, now)  # type: ignore[arg-type]
         self.pid = pid
-        self.told: list[signal.Signals] = []
+        self.noted_signals: list[signal.Signals] = []
         self.looks = 0  # how often it was asked for its stack
 
     def send_signal(self, number: signal.Signals) -> None:
         if number == LOOK_SIGNAL:
             self.looks += 1
         else:
-            self.told.append(number)
+            self.noted_signals.append(number)
 
     def heard_signals(self) -> list[signal.Signals]:
-        told, self.told = self.told, []
-        return told
+        noted, self.noted_signals = self.noted_signals, []
+        return noted
 
 
 class FakeSockets:
@@ -112,9 +111,9 @@ class FakeSockets:
 
 
 class Harness:
-    """Workers, and what happens to them.
+    """Workers, and the events of their processes.
 
-    now: seconds. refusal: what prevents the next spawns; waiting: whether there is nothing yet to fork.
+    now: seconds. refusal: the error of the next spawns; waiting: whether the template is not loaded yet.
     calls: of hooks.
     """
 
@@ -146,10 +145,10 @@ class Harness:
         self.spawned.append(Fake(generation, slot, now, 100 + len(self.spawned)))
         return self.spawned[-1]
 
-    # --- What happens ---
+    # --- Events ---
 
     def step(self, seconds: float = 0) -> None:
-        """Has the supervisor do what is due, whenever it is, for so long."""
+        """Runs the steps of the supervisor that are due within `seconds`, each at its time."""
         until = self.now + seconds
         self._step()
         while (due := self.workers.due(self.now)) and due <= until:
@@ -168,7 +167,12 @@ class Harness:
         assert self.done() == done, "the supervisor would sleep over what is to be done"
 
     def done(self) -> tuple[Any, ...]:
-        return len(self.spawned), [list(each.told) for each in self.spawned], self.sockets.steered, self.sockets.kept
+        return (
+            len(self.spawned),
+            [list(each.noted_signals) for each in self.spawned],
+            self.sockets.steered,
+            self.sockets.kept,
+        )
 
     def ready(self, *processes: Fake) -> None:
         for process in processes:
@@ -189,7 +193,7 @@ class Harness:
         self.workers.start_generation(self.generation(count or self.workers.count, **settings))
         self.step()
 
-    # --- What there is ---
+    # --- State ---
 
     def by(self, stage: Stage) -> list[tuple[int, int]]:
         """(slot, number of the generation) of all in this stage."""
@@ -205,7 +209,7 @@ class Harness:
         return self.spawned[-1]
 
     def replacements(self) -> list[Fake]:
-        """Lets one replacement after the other succeed; returns who has started."""
+        """Lets one replacement after the other succeed; returns the started processes."""
         before = len(self.spawned) - len(self.starting())
         while self.starting():
             starting = self.last()
@@ -247,9 +251,9 @@ def test_the_first_starts_alone_and_then_all_others() -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-@pytest.mark.parametrize(("code", "told"), [(3, ""), (1, "(exit code 1)"), (-9, "(killed by SIGKILL)")])
+@pytest.mark.parametrize(("code", "logged"), [(3, ""), (1, "(exit code 1)"), (-9, "(killed by SIGKILL)")])
 def test_what_does_not_start_at_first_is_not_tried_again(
-    index: int, code: int, told: str, caplog: pytest.LogCaptureFixture
+    index: int, code: int, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness = Harness(2)
     harness.step()
@@ -258,8 +262,8 @@ def test_what_does_not_start_at_first_is_not_tried_again(
     assert harness.workers.failed
     harness.step(100)
     assert len(harness.spawned) == index + 1
-    assert told in caplog.text
-    assert bool(told) == bool(caplog.records)  # What exits with 3 has told why.
+    assert logged in caplog.text
+    assert bool(logged) == bool(caplog.records)  # A process that exits with 3 has logged the reason.
 
 
 def test_who_is_told_to_end_before_it_has_started_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
@@ -300,7 +304,7 @@ def test_a_change_during_the_first_start_counts_for_all() -> None:
 
 
 def test_a_start_that_a_change_has_overtaken_may_fail() -> None:
-    """What was changed may be what has prevented it."""
+    """The change may have removed the reason of the failure."""
     harness = Harness(1)
     harness.step()
     harness.change()
@@ -412,7 +416,7 @@ def test_whoever_is_told_to_leave_leaves_no_gap(caplog: pytest.LogCaptureFixture
 
 
 def test_whoever_is_told_to_stop_by_somebody_else_has_a_successor_soon(caplog: pytest.LogCaptureFixture) -> None:
-    """In a moment, for it may be that all were told, and the supervisor too."""
+    """In a moment, for all processes may have received the signal, the supervisor included."""
     caplog.set_level("INFO")
     harness = served(1)
     first = harness.last()
@@ -454,7 +458,7 @@ def test_one_is_replaced_after_the_other() -> None:
     assert harness.workers.pending_generation is not None
     for slot in range(3):
         assert harness.starting() == [(slot, 2)]
-        assert harness.spawned[slot].told == []
+        assert harness.spawned[slot].noted_signals == []
         harness.ready(harness.last())
         assert harness.workers.pending_generation is None
         assert harness.spawned[slot].heard_signals() == [REPLACED]
@@ -595,7 +599,7 @@ def test_an_application_that_has_changed_is_served_as_configured_last() -> None:
 
 
 def test_addresses_stay_that_somebody_needs() -> None:
-    """A change that has not started yet has its sockets already, whoever ends meanwhile."""
+    """A change that has not started yet has its sockets already, even if a worker ends meanwhile."""
     harness = served(2)
     harness.workers.resize(-1)
     harness.change(bind=("127.0.0.1:9000",))
@@ -619,7 +623,7 @@ def test_recycled_ones_queue_up() -> None:
     assert harness.starting() == [(2, 1)]
     assert [each.slot for each in harness.replacements()] == [2, 0]
     assert harness.serving() == [(0, 1), (1, 1), (2, 1)]
-    assert second.told == []
+    assert second.noted_signals == []
 
 
 def test_one_that_ends_while_it_waits_for_its_successor_is_replaced_once() -> None:
@@ -703,15 +707,15 @@ def test_one_whose_heart_stops_is_killed(caplog: pytest.LogCaptureFixture) -> No
     harness = served(1, timeout=30.0)
     process = harness.last()
     beating(harness, process, 100)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(30 * HEARTBEAT_TIMEOUT_FACTOR - 1.5)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.5)
     assert process.heard_signals() == [ABRT]
     assert "worker 1 (pid 100) is stuck and will be killed: it has given no sign of life for 40 s" in caplog.text
     assert [(name, info.pid) for name, info in harness.calls] == [("worker_abort", 100)]
     harness.step(ABORT_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [KILL]
     harness.end(process, code=-9)
@@ -719,14 +723,14 @@ def test_one_whose_heart_stops_is_killed(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_time_that_nobody_has_watched_counts_against_nobody() -> None:
-    """The machine has slept: what is late are its heart and the supervisor."""
+    """The machine has slept: the heartbeat of the worker and the supervisor are late."""
     harness = served(1, timeout=30.0)
     process = harness.last()
     beating(harness, process, 10)
     assert harness.workers.due(harness.now)
     harness.now += 3600
     harness.workers.step(harness.now)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(30 * HEARTBEAT_TIMEOUT_FACTOR)
     assert process.heard_signals() == [ABRT]
 
@@ -737,7 +741,7 @@ def test_no_heart_is_waited_for_that_has_not_begun_to_beat(timeout: float) -> No
     if not timeout:
         harness.last().memory.heartbeat = harness.now
     harness.step(1000)
-    assert harness.last().told == []
+    assert harness.last().noted_signals == []
 
 
 def test_one_that_says_so_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
@@ -763,7 +767,7 @@ def test_one_that_starts_says_nothing_but_that_it_is_ready(line: str) -> None:
     harness = Harness(1)
     harness.step()
     harness.say(harness.last(), line)
-    assert harness.last().told == []
+    assert harness.last().noted_signals == []
     harness.ready(harness.last())
     assert harness.serving() == [(0, 1)]
 
@@ -774,7 +778,7 @@ def test_nonsense_harms_nobody_else(line: str) -> None:
     harness = served(2)
     harness.say(harness.spawned[0], line)
     assert harness.workers.ready_facts == ["main:app (asgi3)", "loop asyncio"]
-    assert harness.spawned[1].told == []
+    assert harness.spawned[1].noted_signals == []
 
 
 def test_one_is_ready_that_says_nothing_of_itself() -> None:
@@ -805,7 +809,7 @@ def test_one_less_serves_what_is_on_its_way() -> None:
     harness.step()
     assert harness.sockets.steered == [0, 1]
     harness.step(SLOT_RETIRE_DELAY_SECONDS - 0.1)
-    assert last.told == []
+    assert last.noted_signals == []
     harness.step(0.1)
     assert last.heard_signals() == [TERM]
     harness.step(10)
@@ -823,7 +827,7 @@ def test_one_less_and_one_more_is_nothing() -> None:
         harness.step()
     harness.step(10)
     assert harness.sockets.steered == [0, 1]
-    assert [each.told for each in harness.spawned] == [[], []]
+    assert [each.noted_signals for each in harness.spawned] == [[], []]
 
 
 def test_one_more_while_the_last_one_leaves() -> None:
@@ -862,7 +866,7 @@ def test_one_that_crashes_before_it_leaves_is_not_replaced() -> None:
     assert len(harness.spawned) == 2
 
 
-# --- Where connections go ---
+# --- Slots that get connections ---
 
 
 def test_a_slot_that_nobody_serves_gets_none() -> None:
@@ -899,19 +903,19 @@ def test_a_stop_grows_more_urgent(has_successor: bool, caplog: pytest.LogCapture
     harness.step()
     assert process.heard_signals() == [REPLACED if has_successor else TERM]
     harness.step(GRACE - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [QUIT]
     harness.step(QUIT_AFTER_TERM_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [ABRT]
     harness.step(ABORT_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [KILL]
     harness.step(100)
-    assert process.told == []
+    assert process.noted_signals == []
     process.memory.written = "File main.py"
     harness.end(process, code=-9)
     assert list(harness.workers) == []
@@ -928,7 +932,7 @@ def test_a_stop_without_a_limit() -> None:
     harness = served(1, timeout_graceful_shutdown=0.0)
     harness.workers.stop(harness.now, successor=False)
     harness.step(10000)
-    assert harness.last().told == [TERM]
+    assert harness.last().noted_signals == [TERM]
 
 
 def test_the_clean_up_has_a_limit_of_its_own() -> None:
@@ -949,9 +953,9 @@ def test_several_applications_clean_up_one_after_the_other() -> None:
     harness.workers.stop(harness.now, successor=False)
     harness.say(harness.last(), "closing")
     harness.step(3 * 20 + MARGIN_SECONDS - 0.1)
-    assert harness.last().told == [TERM]
+    assert harness.last().noted_signals == [TERM]
     harness.step(0.1)
-    assert harness.last().told == [TERM, QUIT]
+    assert harness.last().noted_signals == [TERM, QUIT]
 
 
 def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
@@ -964,7 +968,7 @@ def test_the_clean_up_of_one_that_is_killed_is_short() -> None:
     harness.step(QUIT_SECONDS - 1)
     harness.say(process, "exiting\t2")
     harness.step(2 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [ABRT]
 
@@ -977,7 +981,7 @@ def test_threads_have_the_time_that_the_worker_says() -> None:
     harness.say(process, "exiting\t12.5")
     assert process.heard_signals() == [TERM]
     harness.step(12.5 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [QUIT]
 
@@ -988,7 +992,7 @@ def test_threads_may_have_no_limit() -> None:
     harness.say(harness.last(), "closing")
     harness.say(harness.last(), "exiting\t0")
     harness.step(10000)
-    assert harness.last().told == [TERM]
+    assert harness.last().noted_signals == [TERM]
 
 
 def test_a_worker_that_is_starting_and_does_not_react_is_killed_soon(caplog: pytest.LogCaptureFixture) -> None:
@@ -1011,7 +1015,7 @@ def test_a_startup_that_blocks_the_loop_ends_with_its_time_limit(caplog: pytest.
     process = harness.last()
     harness.say(process, "starting\t4")
     harness.step(4 + START_MARGIN_SECONDS - 0.1)
-    assert process.told == []
+    assert process.noted_signals == []
     harness.step(0.1)
     assert process.heard_signals() == [ABRT]
     process.memory.written = "File main.py"
@@ -1027,7 +1031,7 @@ def test_a_startup_may_have_no_limit(line: str) -> None:
     harness.step()
     harness.say(harness.last(), line)
     harness.step(10000)
-    assert harness.last().told == []
+    assert harness.last().noted_signals == []
 
 
 def test_nobody_starts_while_all_leave() -> None:
@@ -1043,7 +1047,7 @@ def test_one_that_starts_has_nothing_to_finish(caplog: pytest.LogCaptureFixture)
     harness = Harness(1)
     harness.step()
     harness.workers.stop(harness.now, successor=True)
-    assert harness.last().told == [TERM]
+    assert harness.last().noted_signals == [TERM]
     harness.say(harness.last(), "ready\tmain:app")
     harness.end(harness.last(), code=-15)
     assert not harness.workers.failed
@@ -1056,7 +1060,7 @@ def test_those_that_leave_for_a_successor_leave_for_nobody_now() -> None:
     harness.change()
     harness.ready(harness.last())
     harness.workers.stop(harness.now, successor=False)
-    assert [each.told for each in harness.spawned] == [[REPLACED, TERM], [TERM]]
+    assert [each.noted_signals for each in harness.spawned] == [[REPLACED, TERM], [TERM]]
 
 
 def test_hurry() -> None:
@@ -1076,14 +1080,14 @@ def test_one_that_is_being_killed_is_not_given_more_time() -> None:
     harness.say(process, "stuck\tit is")
     harness.workers.stop(harness.now, successor=False)
     harness.step(ABORT_SECONDS)
-    assert process.told[-1] is KILL
+    assert process.noted_signals[-1] is KILL
 
 
 def test_all_leave_and_the_sockets_stay() -> None:
     harness = served(2)
     harness.workers.scale_to_zero(harness.now)
     harness.step()
-    assert [each.told for each in harness.spawned] == [[REPLACED]] * 2
+    assert [each.noted_signals for each in harness.spawned] == [[REPLACED]] * 2
     harness.end(*harness.spawned)
     harness.step(1000)
     assert len(harness.spawned) == 2
@@ -1109,7 +1113,7 @@ def test_one_more_than_nobody_is_one(count: int, caplog: pytest.LogCaptureFixtur
     assert "workers: 1" in caplog.text
 
 
-# --- What all are told ---
+# --- Signals for all workers ---
 
 
 def test_those_that_start_are_told_later() -> None:
@@ -1117,9 +1121,9 @@ def test_those_that_start_are_told_later() -> None:
     harness.step()
     harness.ready(harness.last())
     harness.workers.send_signal(REOPEN)
-    assert [each.told for each in harness.spawned] == [[REOPEN], []]
+    assert [each.noted_signals for each in harness.spawned] == [[REOPEN], []]
     harness.ready(harness.last())
-    assert [each.told for each in harness.spawned] == [[REOPEN], [REOPEN]]
+    assert [each.noted_signals for each in harness.spawned] == [[REOPEN], [REOPEN]]
 
 
 # --- Templates ---
@@ -1214,7 +1218,7 @@ class Chaos:
         )
 
     def calm_down(self) -> None:
-        """From here on everybody does as he is told."""
+        """Makes all processes obey from now on."""
         harness, workers = self.harness, self.harness.workers
         harness.refusal = None
         for _ in range(100):
@@ -1246,7 +1250,7 @@ def test_anything_in_any_order(seed: int) -> None:
         assert harness.sockets.steered == list(range(harness.workers.count))
         harness.workers.stop(harness.now, successor=False)
         harness.step(1000)
-        assert all(KILL in each.told for each in harness.spawned if each in list(harness.workers))
+        assert all(KILL in each.noted_signals for each in harness.spawned if each in list(harness.workers))
     except Exception as error:
         error.add_note("\n".join(chaos.trace))
         raise
@@ -1300,7 +1304,7 @@ def test_a_fixed_file_overtakes_the_first_start_that_hangs() -> None:
 
 
 def test_a_start_that_takes_its_usual_time_is_not_overtaken() -> None:
-    """Or changes that come often would prevent every start."""
+    """Otherwise frequent changes would prevent every start."""
     harness = Harness(1)
     harness.step(20)
     harness.ready(harness.last())
