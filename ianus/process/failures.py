@@ -32,7 +32,7 @@ def write_crash(error: BaseException, settings: Settings, process: str) -> None:
     except StartupError as failure:
         sys.stderr.write(failure.report())
         log = None
-    logger.error("%s crashed", process, exc_info=error)
+    logger.error("process crashed: %s", process, exc_info=error)
     if log is not None:
         log.close()
 

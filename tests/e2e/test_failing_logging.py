@@ -106,7 +106,7 @@ def test_asgi(folder: Path, start_server: Callable[..., Server]) -> None:
     pid = server.pid
     server.stop()
     assert server.log.text.count("worker exited") == 0, pid
-    server.log.wait_for(r" ERROR broken_logging:asgi: lifespan failed while it shut down")
+    server.log.wait_for(r" ERROR lifespan failed .*: broken_logging:asgi")
 
 
 def test_wsgi(folder: Path, start_server: Callable[..., Server]) -> None:

@@ -126,5 +126,5 @@ def test_a_worker_that_crashes(tmp_path: Path) -> None:
     except RuntimeError as error:
         write_crash(error, Settings(error_logfile=str(path)), "worker 1")
     first, *_, last = path.read_text().splitlines()
-    assert first.endswith(" ERROR worker 1 crashed")
+    assert first.endswith(" ERROR process crashed: worker 1")
     assert last == "    RuntimeError: a defect"

@@ -69,7 +69,7 @@ def test_a_stuck_worker_is_logged_and_replaced(
     server.may_lose_workers = True
     assert replaced(server, pid)
     log = server.log.text
-    assert f"CRITICAL worker 1 (pid {pid}) is stuck and will be killed: {why} for 1 s\n" in log
+    assert f"CRITICAL worker is stuck and will be killed: worker 1 (pid {pid}): {why} for 1 s\n" in log
     assert f"ERROR worker killed, starting a replacement: worker 1 (pid {pid})\n" in log
     assert f"\n    GET {target}?{FOR_EVER} (" in log
     assert "Fatal Python error: Aborted" in log
@@ -82,7 +82,9 @@ def test_a_process_that_is_stopped_gives_no_sign_of_life(start_server: Start) ->
     pid = server.pid
     os.kill(pid, signal.SIGSTOP)
     assert replaced(server, pid)
-    server.log.wait_for(rf"\(pid {pid}\) is stuck and will be killed: it has given no sign of life for \d s$")
+    server.log.wait_for(
+        rf"is stuck and will be killed: worker \d \(pid {pid}\): it has given no sign of life for \d s$"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,9 @@ def test_one_in_which_no_thread_serves_is_replaced(
     with server.connect() as client:
         client.request("/pid")
         (tmp_path / "mended").touch()
-        pid = server.log.wait_for(rf"CRITICAL worker 1 \(pid (\d+)\) is stuck and will be killed: {why} for \d s$")[1]
+        pid = server.log.wait_for(
+            rf"CRITICAL worker is stuck and will be killed: worker 1 \(pid (\d+)\): {why} for \d s$"
+        )[1]
     assert replaced(server, int(pid))
 
 

@@ -100,16 +100,16 @@ class Lifespan:
         if self._stopped.done():
             message = self._stopped.result()
             if message is not None:
-                logger.error("%s failed to shut down: %s", self.app.name, message or "it gives no reason")
+                logger.error("lifespan shutdown failed: %s: %s", self.app.name, message or "it gives no reason")
             # The application has answered, but may have more code to run.
             await self._wait(self._waits_forever, self.shutdown_timeout)
         elif task.done():
             self._log_end(task, "while it shut down")
         else:
             logger.error(
-                "%s did not answer lifespan.shutdown within %g s (--timeout-lifespan-shutdown); cancelled",
-                self.app.name,
+                "lifespan shutdown cancelled after %g s (--timeout-lifespan-shutdown): %s",
                 self.shutdown_timeout,
+                self.app.name,
             )
 
     def stack(self) -> str:
@@ -209,13 +209,13 @@ class Lifespan:
         if error is not None and self._asked_to_start:
             # It knows the protocol well enough to listen: more likely a bug than a refusal.
             logger.warning(
-                "%s raised an exception on lifespan.startup; serving without lifespan (--lifespan on would "
-                "refuse to)\n%s",
+                "lifespan startup raised an exception, serving without lifespan (--lifespan on prevents the start): "
+                "%s\n%s",
                 name,
                 user_traceback(error).rstrip(),
             )
         else:
-            logger.debug("%s does not support lifespan (%r)", name, error)
+            logger.debug("lifespan is not supported: %s (%r)", name, error)
 
     def _on_end(self, task: "asyncio.Task[None]") -> None:
         self._log_end(task, "between startup and shutdown; it gets no lifespan.shutdown")
@@ -223,9 +223,9 @@ class Lifespan:
     def _log_end(self, task: "asyncio.Task[None]", when: str) -> None:
         error = _error_of(task)
         if error is None:
-            logger.debug("%s: lifespan returned %s", self.app.name, when)
+            logger.debug("lifespan returned %s: %s", when, self.app.name)
             return
-        logger.error("%s: lifespan failed %s\n%s", self.app.name, when, user_traceback(error).rstrip())
+        logger.error("lifespan failed %s: %s\n%s", when, self.app.name, user_traceback(error).rstrip())
 
 
 class _ExitError(Exception):

@@ -63,7 +63,7 @@ class _TemplateProcess:
         """Has the template write its stacks and end; step() kills it later."""
         self.is_aborted = True
         self.kill_at = now + ABORT_SECONDS
-        logger.critical("%s is stuck and will be killed: %s", self, because)
+        logger.critical("template is stuck and will be killed: %s: %s", self, because)
         self.send_signal(signal.SIGABRT)
 
     def close(self) -> None:

@@ -422,14 +422,14 @@ class Workers:
 
     def _recycle(self, process: WorkerProcess, because: str) -> None:
         if process not in self._recycle_queue:
-            logger.info("%s will be replaced: %s", process, because)
+            logger.info("worker will be replaced: %s: %s", process, because)
             self._recycle_queue.append(process)
 
     def _abort(self, process: WorkerProcess, because: str, now: float) -> None:
         """Kills it, and has it tell where it is before."""
         if not process.is_aborted:
             process.is_aborted = True
-            logger.critical("%s is stuck and will be killed: %s", process, because)
+            logger.critical("worker is stuck and will be killed: %s: %s", process, because)
             process.generation.hooks.call("worker_abort", process.info())
             process.send_stop_signal(signal.SIGABRT, now, ABORT_SECONDS)
 

@@ -53,10 +53,10 @@ class SlowCallReporter:
             # The start of a thread's next call is later than that of the reported one by at least the limit.
             if began is None or now - age - began > self.limit / 2:
                 logger.warning(
-                    "%s has not returned after %.1f s (--stuck-report-after %g); it is here now:\n%s",
-                    line,
+                    "WSGI call has not returned after %.1f s (--stuck-report-after %g): %s; it is here now:\n%s",
                     age,
                     self.limit,
+                    line,
                     _stack(frames.get(thread)),
                 )
 

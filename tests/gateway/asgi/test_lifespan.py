@@ -410,7 +410,7 @@ def test_shutdown_failed_is_logged_with_its_message(log: pytest.LogCaptureFixtur
         await receive()
         await send({"type": "lifespan.shutdown.failed", "message": "pool is stuck"})
 
-    assert shutdown_log(app, log) == "main:app failed to shut down: pool is stuck"
+    assert shutdown_log(app, log) == "lifespan shutdown failed: main:app: pool is stuck"
 
 
 def test_an_exception_in_shutdown_is_logged(log: pytest.LogCaptureFixture) -> None:
@@ -421,7 +421,7 @@ def test_an_exception_in_shutdown_is_logged(log: pytest.LogCaptureFixture) -> No
         raise OSError("pool is stuck")
 
     message = shutdown_log(app, log)
-    assert message.startswith("main:app: lifespan failed while it shut down\nTraceback")
+    assert message.startswith("lifespan failed while it shut down: main:app\nTraceback")
     assert message.endswith("OSError: pool is stuck")
 
 
@@ -440,7 +440,7 @@ def test_a_shutdown_that_takes_too_long_is_cancelled_and_names_the_setting(
             cancelled.append(True)
 
     message = shutdown_log(app, log, limit=0.01)
-    assert message.startswith("main:app did not answer lifespan.shutdown within 0.01 s")
+    assert message.startswith("lifespan shutdown cancelled after 0.01 s (--timeout-lifespan-shutdown): main:app")
     assert "--timeout-lifespan-shutdown" in message
     assert cancelled == [True]
 

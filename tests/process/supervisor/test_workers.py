@@ -664,7 +664,7 @@ def test_a_life_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
     assert harness.starting() == []
     harness.step(1)
     assert harness.starting() == [(0, 1)]
-    assert "worker 1 (pid 100) will be replaced: it has lived for 60 s" in caplog.text
+    assert "worker will be replaced: worker 1 (pid 100): it has lived for 60 s" in caplog.text
     harness.replacements()
 
 
@@ -685,7 +685,7 @@ def test_memory_has_a_limit(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogC
     sizes[101] += 1 << 20
     harness.step(MEMORY_CHECK_SECONDS)
     assert harness.starting() == [(1, 1)]
-    assert "worker 2 (pid 101) will be replaced: it takes 65 MiB of memory" in caplog.text
+    assert "worker will be replaced: worker 2 (pid 101): it takes 65 MiB of memory" in caplog.text
     harness.replacements()
 
 
@@ -712,7 +712,9 @@ def test_one_whose_heart_stops_is_killed(caplog: pytest.LogCaptureFixture) -> No
     assert process.noted_signals == []
     harness.step(0.5)
     assert process.heard_signals() == [ABRT]
-    assert "worker 1 (pid 100) is stuck and will be killed: it has given no sign of life for 40 s" in caplog.text
+    assert (
+        "worker is stuck and will be killed: worker 1 (pid 100): it has given no sign of life for 40 s" in caplog.text
+    )
     assert [(name, info.pid) for name, info in harness.calls] == [("worker_abort", 100)]
     harness.step(ABORT_SECONDS - 0.1)
     assert process.noted_signals == []
@@ -749,7 +751,7 @@ def test_one_that_says_so_is_stuck(caplog: pytest.LogCaptureFixture) -> None:
     harness.say(harness.last(), "stuck\tthe loop has been blocked for 30 s")
     harness.say(harness.last(), "stuck\tthe loop has been blocked for 31 s")
     assert harness.last().heard_signals() == [ABRT]
-    assert caplog.text.count("is stuck and will be killed: the loop has been blocked for 30 s") == 1
+    assert caplog.text.count("worker is stuck and will be killed: worker 1 (pid 100): the loop has been blocked") == 1
 
 
 def test_one_that_leaves_may_be_stuck_as_well() -> None:
