@@ -49,7 +49,8 @@ cdef class Session(Sink):
     cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
     cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
     cdef int response_complete(self, int stream) except -1
-    cdef int broken_off(self, int stream, bint partial) except -1   # a response ends early; partial: a part of a whole
+    # A response ends early. partial: the client must not take it for a complete one.
+    cdef int on_response_aborted(self, int stream, bint partial) except -1
     cdef int lost(self) except -1               # the connection is gone; the codec still has the unsent output
     cdef int drain(self) except -1              # the server stops, as its factory was told
     cdef bint is_busy(self) noexcept            # the stop has to wait for it

@@ -62,7 +62,7 @@ cdef class Session(Sink):
     cdef int response_complete(self, int stream) except -1:
         raise NotImplementedError
 
-    cdef int broken_off(self, int stream, bint partial) except -1:
+    cdef int on_response_aborted(self, int stream, bint partial) except -1:
         raise NotImplementedError
 
     cdef int lost(self) except -1:

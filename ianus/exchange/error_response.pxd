@@ -5,7 +5,7 @@ from ianus.exchange.service cimport Service
 
 # Queues a whole response and returns the size of its body in bytes. `detail` joins the status line in the body,
 # fields are more (name, value) pairs, request_id is the value of the request id field or None.
-cdef Py_ssize_t send_answer(
+cdef Py_ssize_t send_error_response(
     Service service, Codec codec, int stream, int status, str detail, list fields, bytes request_id,
-    bint bodiless, bint close,
+    bint no_body, bint close,
 ) except -1

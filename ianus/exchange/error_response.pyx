@@ -8,9 +8,9 @@ from ianus.exchange.service cimport Service
 from ianus.codec.reasons import REASONS
 
 
-cdef Py_ssize_t send_answer(
+cdef Py_ssize_t send_error_response(
     Service service, Codec codec, int stream, int status, str detail, list fields, bytes request_id,
-    bint bodiless, bint close,
+    bint no_body, bint close,
 ) except -1:
     cdef ResponseFacts facts
     cdef str text = f"{status} {REASONS[status]}"
@@ -20,7 +20,7 @@ cdef Py_ssize_t send_answer(
         False, None, &facts,
     )
     codec.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
-    if bodiless:
+    if no_body:
         body = b""
     else:
         codec.send_body(stream, body)

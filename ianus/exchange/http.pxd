@@ -4,22 +4,15 @@ from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
+from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
 
 cdef enum:
     HIGH_WATER = 65536      # bytes buffered in one direction at which the faster side has to wait
-    GATHER = 262144         # bytes of a response that leave in one call, for a client that takes everything
-    DISCARDED = 65536       # bytes that are left of a request body up to which its connection is kept for them
-
-
-cdef class Gateway:
-    """Where exchanges go: one application behind one interface, or several behind one address."""
-    cdef readonly str name          # the application's, for messages
-
-    # An exchange of the gateway's own kind, or of that of the gateway which this request belongs to
-    cdef Exchange open(self, Request request)
+    GATHER_BYTES = 262144   # bytes of a response that leave in one call, for a client that takes everything
+    MAX_DISCARDED_BYTES = 65536  # bytes that are left of a request body up to which its connection is kept for them
 
 
 @cython.no_gc
@@ -31,7 +24,7 @@ cdef class Exchange:
     cdef readonly Request request
     cdef readonly ConnectionInfo connection
     cdef int stream
-    cdef flag entry                 # in the list of requests in flight, 0 = none
+    cdef flag in_flight_slot        # in the list of requests in flight, 0 = none
 
     # Request body: what has arrived and was not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
@@ -47,31 +40,31 @@ cdef class Exchange:
     cdef readonly int status        # 0 = not started
     cdef object head                # prepared by the codec, until it is sent
     cdef flag tunnel                # behind a 101: what comes is not of HTTP
-    cdef flag bodiless              # HEAD, 204, 304: the application's body is thrown away
+    cdef flag no_body               # HEAD, 204, 304: the application's body is thrown away
     cdef flag close                 # the application asked for Connection: close
-    cdef flag direct                # each piece of the body leaves at once, not together with the next ones
+    cdef flag flush_each_piece      # each piece of the body leaves at once, not together with the next ones
     cdef readonly bint head_sent
-    cdef flag trailing              # trailers follow the body, and end the response
+    cdef flag trailers_follow       # trailers follow the body, and end the response
     cdef flag body_complete         # ... whose last piece was there
     cdef list trailers              # those of them that are to be sent, or None when the client gets none
-    cdef flag holds                 # the next request of the connection waits for more than the end of the response
-    cdef flag held                  # ... which has been sent: complete() is the gateway's to call
+    cdef flag defer_completion      # the next request of the connection waits for more than the end of the response
+    cdef flag completion_deferred   # ... which has been sent: complete() is the gateway's to call
     cdef readonly bint response_complete
-    cdef long long declared         # Content-Length, -1 = not declared
-    cdef long long known            # bytes of a body whose Content-Length we declare ourselves, -1 = not known
-    cdef long long sent             # bytes of the body so far
+    cdef long long declared_length  # Content-Length, -1 = not declared
+    cdef long long computed_length  # bytes of a body whose Content-Length we declare ourselves, -1 = not known
+    cdef long long bytes_sent       # bytes of the body so far
 
     cdef readonly bint disconnected  # nobody can be answered any more
-    cdef flag events                # the response is an event stream, as an EventSource asks for one: by GET
+    cdef flag is_event_stream       # the response is an event stream, as an EventSource asks for one: by GET
     cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
-    cdef flag left                  # ... which was seen before the response began
-    cdef flag cut                   # break_off() was called
+    cdef flag peer_finished_early   # ... which was seen before the response began
+    cdef flag response_aborted      # abort_response() was called
     # For the access log. Positions count the bytes of the connection's output.
     cdef double started             # CLOCK_MONOTONIC seconds of the first byte of the request
     cdef long long head_end         # position of the first byte of a body of unknown length, else 0
-    cdef long long end              # position after the last byte of the response, 0 = it is not queued yet
-    cdef Exchange following         # the next response of the connection that has ended and not left
+    cdef long long end_position     # position after the last byte of the response, 0 = it is not queued yet
+    cdef Exchange next_unlogged     # the next response of the connection that has ended and not left
     cdef bytes request_id           # None unless there is a field for it
     cdef list response_headers      # (lower-case name, value), if the access log shows any
 
@@ -79,7 +72,7 @@ cdef class Exchange:
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
-    cdef str over_limit(self)                       # the setting that keeps its application from being called, or None
+    cdef str exceeded_limit(self)                   # the setting that keeps its application from being called, or None
     cdef int drain(self) except -1                  # the server stops
     cdef bint asks_for_events(self) except -1       # as an EventSource does
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
@@ -103,8 +96,8 @@ cdef class Exchange:
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
-    cdef int into_flight(self) except -1            # its application is about to be called, or to be put off
-    cdef int out_of_flight(self) except -1          # ... has returned
+    cdef int add_in_flight(self) except -1          # its application is about to be called, or to be put off
+    cdef int remove_in_flight(self) except -1       # ... has returned
     cdef int send_hints(self, object head) except -1
     cdef int check_final(self, int status) except -1
     cdef object prepare_response(
@@ -115,21 +108,21 @@ cdef class Exchange:
     cdef int send_file(self, FileRange file, bint more, bint waits) except -1
     cdef int send_trailers(self, object headers, bint more) except -1
     cdef int send_head_now(self) except -1
-    cdef int answer(self, int status, str detail, list fields, bint close) except -1
+    cdef int send_error(self, int status, str detail, list fields, bint close) except -1
     cdef bint congested(self) noexcept              # the client does not read what was sent
-    cdef int break_off(self) except -1              # the response cannot be finished as it was begun
+    cdef int abort_response(self) except -1         # the response cannot be finished as it was begun
     cdef bint accepts_trailers(self) except -1
     cdef bint has_no_body(self, int status) noexcept
-    cdef int fail(self) except -1                   # the application ended without a whole response
+    cdef int fail_with_500(self) except -1          # the application ended without a whole response
     cdef int report(self, str what, object error) except -1
     cdef str request_line(self)                     # for the log
     # Inside
-    cdef bint admit(self, long long size, bint more) except -1
+    cdef bint prepare_piece(self, long long size, bint more) except -1
     cdef int piece_sent(self, bint more) except -1
     cdef bint must_close(self, bint whole) noexcept
     cdef int send_head(self, Framing framing, long long length, bint whole) except -1
     cdef int complete(self) except -1
-    cdef int break_length(self, long long size) except -1
+    cdef int fail_on_length(self, long long size) except -1
     cdef int note_head_end(self) except -1
     cdef int status_for_log(self, long long unsent) noexcept
     cdef long long body_taken(self, long long unsent) noexcept

@@ -1,8 +1,5 @@
 from ianus.codec.base import Request
 
-class Gateway:
-    name: str
-
 class Exchange:
     request: Request
     status: int

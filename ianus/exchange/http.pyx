@@ -18,7 +18,7 @@ from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, 
 from ianus.codec.fields cimport has_token
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport EXCHANGES, count
-from ianus.exchange.error_response cimport send_answer
+from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session
 from ianus.exchange.response_head cimport ResponseFacts, build_head, write_trailers
 from ianus.exchange.service cimport Service
@@ -32,17 +32,12 @@ from ianus.telemetry.logger import logger
 cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
 
 
-cdef class Gateway:
-    cdef Exchange open(self, Request request):
-        raise NotImplementedError
-
-
 # No garbage collector for these: the cycle with a waiting task ends when the application returns.
 @cython.no_gc
 cdef class Exchange:
     def __cinit__(self):
         count(EXCHANGES, 1)
-        self.declared = self.known = -1
+        self.declared_length = self.computed_length = -1
 
     def __dealloc__(self):
         count(EXCHANGES, -1)
@@ -84,14 +79,14 @@ cdef class Exchange:
         self.notify_readable()
         return 0
 
-    cdef str over_limit(self):
+    cdef str exceeded_limit(self):
         cdef Service service = self.service
         if service.limit_concurrency and service.in_flight >= service.limit_concurrency:
             return f"limit-concurrency ({service.limit_concurrency})"
         return None
 
     cdef int drain(self) except -1:
-        if self.service.ends_streams and (self.events or not self.status and self.asks_for_events()):
+        if self.service.ends_streams and (self.is_event_stream or not self.status and self.asks_for_events()):
             return self.stop_stream()
         return 0
 
@@ -105,12 +100,12 @@ cdef class Exchange:
         if session is None:
             return 0
         self.send_head_now()
-        if not self.head_sent or self.declared >= 0:
-            return self.break_off()
-        if not self.bodiless:
+        if not self.head_sent or self.declared_length >= 0:
+            return self.abort_response()
+        if not self.no_body:
             session.codec.send_end(self.stream)
         self.disconnect()
-        return session.broken_off(self.stream, False)
+        return session.on_response_aborted(self.stream, False)
 
     cdef double stop_deadline(self) noexcept:
         return 0
@@ -148,16 +143,16 @@ cdef class Exchange:
 
     # ---------------------------------------------------------------- from the gateway: request
 
-    cdef int into_flight(self) except -1:
+    cdef int add_in_flight(self) except -1:
         self.service.in_flight += 1
-        if self.service.shown is not None:
-            self.entry = self.service.shown.claim(self.request.method, self.request.target)
+        if self.service.in_flight_slots is not None:
+            self.in_flight_slot = self.service.in_flight_slots.claim(self.request.method, self.request.target)
         return 0
 
-    cdef int out_of_flight(self) except -1:
+    cdef int remove_in_flight(self) except -1:
         self.service.in_flight -= 1
-        if self.service.shown is not None:
-            self.service.shown.release(self.entry)
+        if self.service.in_flight_slots is not None:
+            self.service.in_flight_slots.release(self.in_flight_slot)
         return 0
 
     cdef bytes take_body(self):
@@ -198,7 +193,7 @@ cdef class Exchange:
         if self.head_sent:
             raise RuntimeError("early hints come before the response head, which has left")
         self.session.codec.send_informational(self.stream, head)
-        return self.session.transport.flush() if self.direct else self.session.transport.resume_soon()
+        return self.session.transport.flush() if self.flush_each_piece else self.session.transport.resume_soon()
 
     cdef int check_final(self, int status) except -1:
         if not 200 <= status <= 999:
@@ -230,10 +225,10 @@ cdef class Exchange:
         self.head = head
         self.status = status
         self.close = facts.close
-        self.bodiless = self.has_no_body(status)
-        self.declared = facts.content_length
-        if facts.events and self.request.method == "GET":
-            self.events = True
+        self.no_body = self.has_no_body(status)
+        self.declared_length = facts.content_length
+        if facts.is_event_stream and self.request.method == "GET":
+            self.is_event_stream = True
         return 0
 
     cdef bint accepts_trailers(self) except -1:
@@ -248,41 +243,43 @@ cdef class Exchange:
     cdef int send_body(self, bytes data, bint more) except -1:
         """One piece of the body; more=False is the last one."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-        if self.admit(size, more) and size:
+        if self.prepare_piece(size, more) and size:
             self.session.codec.send_body(self.stream, data)
-            self.sent += size
+            self.bytes_sent += size
         return self.piece_sent(more)
 
     cdef int send_file(self, FileRange file, bint more, bint waits) except -1:
         """The same with a part of a file; waits: the end of the response is still to be called for."""
         cdef long long size = file.left
-        if self.admit(size, more) and size:
+        if self.prepare_piece(size, more) and size:
             self.session.codec.send_file(self.stream, file)
-            self.sent += size
+            self.bytes_sent += size
         return self.piece_sent(more or waits)
 
-    cdef bint admit(self, long long size, bint more) except -1:
+    cdef bint prepare_piece(self, long long size, bint more) except -1:
         """Checks the size of a piece and sends the head before the first one. Whether the piece is to be sent."""
         cdef Framing framing
         if self.disconnected:
             raise ClientDisconnected
-        if self.bodiless:
+        if self.no_body:
             if not self.head_sent:
                 # RFC 9110 section 9.3.2: a HEAD may say how long the body of a GET would be, if that is known.
-                size = max(size, self.known)
-                if size and not more and self.declared < 0 and self.status != 204 and self.status != 304:
+                size = max(size, self.computed_length)
+                if size and not more and self.declared_length < 0 and self.status != 204 and self.status != 304:
                     self.send_head(FRAMING_LENGTH, size, False)
                 else:
                     self.send_head(FRAMING_DECLARED, 0, False)
             return False
-        if self.declared >= 0 and (size > self.declared - self.sent or not more and size < self.declared - self.sent):
-            self.break_length(self.sent + size)
+        if self.declared_length >= 0 and (
+            size > self.declared_length - self.bytes_sent or not more and size < self.declared_length - self.bytes_sent
+        ):
+            self.fail_on_length(self.bytes_sent + size)
         if not self.head_sent:
-            if self.declared >= 0:
+            if self.declared_length >= 0:
                 framing = FRAMING_DECLARED
-            elif self.known >= 0:
+            elif self.computed_length >= 0:
                 framing = FRAMING_LENGTH
-                size = self.declared = self.known
+                size = self.declared_length = self.computed_length
             elif more or self.trailers is not None:
                 framing = FRAMING_STREAM
             else:
@@ -292,17 +289,17 @@ cdef class Exchange:
 
     cdef int piece_sent(self, bint more) except -1:
         """Sends what has gathered, or ends the response."""
-        if not more and not self.trailing:
+        if not more and not self.trailers_follow:
             self.session.codec.send_end(self.stream)
-            if self.holds and self.session.codec.persists():
-                self.held = True
+            if self.defer_completion and self.session.codec.persists():
+                self.completion_deferred = True
                 self.session.response_queued(self.stream)
                 return self.session.transport.resume_soon()
             return self.complete()
         self.body_complete = not more
         if self.session.codec.out is None or self.session.transport.blocked:
             return 0
-        if self.direct or self.session.codec.out.size >= GATHER:
+        if self.flush_each_piece or self.session.codec.out.size >= GATHER_BYTES:
             return self.session.transport.flush()
         return self.session.transport.resume_soon()
 
@@ -335,20 +332,20 @@ cdef class Exchange:
     cdef int send_head_now(self) except -1:
         """The application suspended between head and body: an EventSource opens before its first event."""
         if self.head is not None and not self.head_sent and self.session is not None and not self.disconnected:
-            if self.bodiless or self.declared >= 0:
+            if self.no_body or self.declared_length >= 0:
                 self.send_head(FRAMING_DECLARED, 0, False)
             else:
                 self.send_head(FRAMING_STREAM, 0, False)
         return 0
 
-    cdef int answer(self, int status, str detail, list fields, bint close) except -1:
+    cdef int send_error(self, int status, str detail, list fields, bint close) except -1:
         """The server's own answer, in place of the application's; nothing of that has left."""
         if self.session is None:
             return 0
         self.head = self.response_headers = None
         self.status = status
         close = close or self.must_close(True)
-        self.sent = send_answer(
+        self.bytes_sent = send_error_response(
             self.service, self.session.codec, self.stream, status, detail, fields, self.request_id,
             self.request.method is HEAD, close,
         )
@@ -363,7 +360,10 @@ cdef class Exchange:
             # The client may send the body or not, which nobody can tell from a next request.
             return True
         # So much of the request body is left that its client had better stop sending (RFC 9112 section 9.5).
-        return whole and not self.request_complete and self.request.content_length - self.body_received > DISCARDED
+        return (
+            whole and not self.request_complete
+            and self.request.content_length - self.body_received > MAX_DISCARDED_BYTES
+        )
 
     cdef int complete(self) except -1:
         cdef Session session = self.session
@@ -371,7 +371,7 @@ cdef class Exchange:
         self.body = None
         self.buffered = 0
         self.session = None
-        if self.service.access_log is not None and not self.held:
+        if self.service.access_log is not None and not self.completion_deferred:
             session.response_queued(self.stream)
         session.response_complete(self.stream)
         # An application that still listens learns that it is over.
@@ -381,30 +381,30 @@ cdef class Exchange:
     cdef bint congested(self) noexcept:
         return (
             self.session is not None and self.session.codec.out is not None
-            and self.session.codec.out.size > (HIGH_WATER if self.session.transport.blocked else GATHER)
+            and self.session.codec.out.size > (HIGH_WATER if self.session.transport.blocked else GATHER_BYTES)
         )
 
-    cdef int break_length(self, long long size) except -1:
+    cdef int fail_on_length(self, long long size) except -1:
         """Never a desynchronised connection: the application gets the error, the client a close."""
-        declared = self.declared
+        declared = self.declared_length
         self.close = True
         if self.head_sent:
-            self.break_off()
+            self.abort_response()
         raise ValueError(f"response body has {size} bytes, its content-length says {declared}")
 
-    cdef int break_off(self) except -1:
+    cdef int abort_response(self) except -1:
         cdef Session session = self.session
         if session is None:
             return 0
-        self.cut = True
+        self.response_aborted = True
         self.disconnect()
-        return session.broken_off(self.stream, True)
+        return session.on_response_aborted(self.stream, True)
 
-    cdef int fail(self) except -1:
+    cdef int fail_with_500(self) except -1:
         """The application ended without a whole response."""
         if self.head_sent:
-            return self.break_off()
-        return self.answer(500, None, [], False)
+            return self.abort_response()
+        return self.send_error(500, None, [], False)
 
     cdef int report(self, str what, object error) except -1:
         """Logs a mistake of the application's."""
@@ -429,7 +429,7 @@ cdef class Exchange:
             return 0
         return self.service.access_log.record(
             self.connection.client, request.method, request.target, request.http_version, request.headers,
-            self.status_for_log(unsent), self.sent if unsent == 0 else self.body_taken(unsent),
+            self.status_for_log(unsent), self.bytes_sent if unsent == 0 else self.body_taken(unsent),
             self.response_headers, self.request_id, monotonic() - self.started,
         )
 
@@ -440,13 +440,13 @@ cdef class Exchange:
         """
         if self.status == 101:
             return 101
-        if not self.head_sent or self.left:
+        if not self.head_sent or self.peer_finished_early:
             return 499
-        if self.cut and not self.peer_finished:
+        if self.response_aborted and not self.peer_finished:
             return self.status
-        if self.response_complete or self.held:
+        if self.response_complete or self.completion_deferred:
             return 499 if unsent else self.status
-        if self.declared >= 0 and not self.bodiless or self.end - unsent < self.head_end:
+        if self.declared_length >= 0 and not self.no_body or self.end_position - unsent < self.head_end:
             return 499
         return self.status
 
@@ -455,9 +455,9 @@ cdef class Exchange:
 
         In a stream the framing of chunks or WebSocket frames takes its share of the unsent bytes.
         """
-        cdef long long framed = self.end - self.head_end if self.head_end else self.sent
+        cdef long long framed = self.end_position - self.head_end if self.head_end else self.bytes_sent
         if unsent >= framed:
             return 0
-        if framed == self.sent:
-            return self.sent - unsent
-        return self.sent - <long long>(<double>unsent * self.sent / framed)
+        if framed == self.bytes_sent:
+            return self.bytes_sent - unsent
+        return self.bytes_sent - <long long>(<double>unsent * self.bytes_sent / framed)

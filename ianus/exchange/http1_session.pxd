@@ -22,20 +22,20 @@ cdef class HttpSession(Session):
     cdef double since               # the first byte of a head, or the end of the last exchange
 
     # Exchanges that have ended and are logged when their output has left; the first one, linked by `following`
-    cdef Exchange leaving
+    cdef Exchange first_unlogged
 
     cdef bint congested(self) noexcept
     cdef double request_start(self) noexcept
     cdef int log_when_taken(self, Exchange exchange) except -1
     cdef int note_end(self, Exchange exchange) except -1
     cdef int log_first(self, long long taken) except -1
-    cdef bint stops(self) noexcept
-    cdef int answer_error(self) except -1
-    cdef int refuse(self, str limit) except -1
+    cdef bint is_stopping(self) noexcept
+    cdef int answer_protocol_error(self) except -1
+    cdef int reject_over_limit(self, str limit) except -1
     cdef int end_exchange(self) except -1
-    cdef int give_up(self, int status, str reason) except -1
-    cdef int answer_unread(self, Request request, int status, str reason) except -1
-    cdef int log_refusal(self, int status, str reason, Request request) except -1
+    cdef int answer_and_close(self, int status, str reason) except -1
+    cdef int answer_unread_request(self, Request request, int status, str reason) except -1
+    cdef int log_rejection(self, int status, str reason, Request request) except -1
 
 
 cdef class HttpSessionFactory(SessionFactory):

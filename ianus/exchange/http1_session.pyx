@@ -9,9 +9,10 @@ cimport cython
 
 from ianus.codec.base cimport Request
 from ianus.codec.output cimport Output
-from ianus.exchange.error_response cimport send_answer
+from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.http cimport HIGH_WATER, Exchange, Gateway
+from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport HIGH_WATER, Exchange
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
 
@@ -20,7 +21,7 @@ from ianus.telemetry.logger import logger
 
 
 # Idle connections that were used this recently get the chance of one more request when the server stops for good.
-cdef double DRAIN_IDLE = 1.0
+cdef double DRAIN_IDLE_SECONDS = 1.0
 # Maximum time for which the rest of an upload is discarded (RFC 9112 section 9.6): without a byte, and in total.
 # nginx has the same for lingering_timeout and lingering_time.
 cdef double DISCARD_IDLE_SECONDS = 5.0
@@ -29,10 +30,10 @@ cdef double DISCARD_SECONDS = 30.0
 cdef double STOPPING_IDLE_SECONDS = 1.0
 cdef double STOPPING_SECONDS = 1.5
 # ... and those that were never used and are this new.
-cdef double DRAIN_UNUSED = 0.25
+cdef double DRAIN_UNUSED_SECONDS = 0.25
 # A head, or a body that the application waits for, of which nothing arrives for this long is then given up.
-cdef double DRAIN_STALLED = 0.75
-cdef double REFUSALS_EVERY = 1.0    # seconds between two log lines about refused requests
+cdef double DRAIN_STALLED_SECONDS = 0.75
+cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
 
 
 # No garbage collector for sessions, codecs and connections: lost() and release() untie them, and a collection
@@ -42,7 +43,7 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
     cdef int on_request(self, int stream, Request request) except -1:
-        cdef Exchange exchange = (<Gateway>self.service.gateway).open(request)
+        cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
         exchange.session = self
         exchange.service = self.service
         exchange.request = request
@@ -107,16 +108,16 @@ cdef class HttpSession(Session):
                 elif self.service.draining and exchange.asks_for_events():
                     # Answered, it would hold the stop up as long as it lasts. An EventSource comes again by itself, and
                     # so do browsers with what is not answered behind another answer (RFC 9110 section 9.2.2).
-                    exchange.break_off()
+                    exchange.abort_response()
                 else:
-                    limit = exchange.over_limit()
+                    limit = exchange.exceeded_limit()
                     if limit is not None:
-                        self.refuse(limit)
+                        self.reject_over_limit(limit)
                     else:
                         exchange.has_unread_input = False
                         self.service.requests_left -= 1
                         if self.service.requests_left == 0:
-                            self.service.on_spent()
+                            self.service.on_max_requests()
                         self.scheduled = exchange.start()
             elif exchange.response_complete:
                 if exchange.request_complete:
@@ -125,7 +126,7 @@ cdef class HttpSession(Session):
                 exchange.has_unread_input = False
                 self.scheduled = exchange.notify_readable()
         if self.error_status and self.transport is not None:
-            self.answer_error()
+            self.answer_protocol_error()
         return 0
 
     cdef int flush_deferred(self) except -1:
@@ -159,7 +160,7 @@ cdef class HttpSession(Session):
             # What was said before the end may be how it ends.
             return 0
         if not exchange.head_sent:
-            exchange.left = True
+            exchange.peer_finished_early = True
         if exchange.request_complete:
             # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
             exchange.peer_finished = True
@@ -173,7 +174,7 @@ cdef class HttpSession(Session):
 
     cdef int writable(self) except -1:
         cdef Exchange exchange = self.exchange
-        if self.leaving is not None:
+        if self.first_unlogged is not None:
             self.output_taken()
         if exchange is not None:
             if exchange.response_complete:
@@ -193,7 +194,7 @@ cdef class HttpSession(Session):
         if exchange is not None:
             self.exchange = None
             exchange.disconnect()
-        while self.leaving is not None:
+        while self.first_unlogged is not None:
             self.log_first(taken)
         return 0
 
@@ -210,21 +211,21 @@ cdef class HttpSession(Session):
 
     # ---------------------------------------------------------------- deadlines
 
-    cdef bint stops(self) noexcept:
+    cdef bint is_stopping(self) noexcept:
         """Whether the server stops and has no successor."""
         return self.service.draining and not self.service.handover
 
     cdef double read_deadline(self) except -1:
         cdef Deadlines deadlines = self.service.deadlines
         cdef Exchange exchange = self.exchange
-        cdef double deadline = 0, drained, by_rate, stalled
+        cdef double deadline = 0, drained, rate_deadline, stalled
         if exchange is None:
             if self.ending:
                 return 0
             if self.codec.in_message():
                 deadline = self.since + deadlines.request_header if deadlines.request_header else 0
-                if self.stops():
-                    stalled = max(self.since, self.service.drains_since) + DRAIN_STALLED
+                if self.is_stopping():
+                    stalled = max(self.since, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
                     if deadline == 0 or stalled < deadline:
                         deadline = stalled
                 return deadline
@@ -234,9 +235,9 @@ cdef class HttpSession(Session):
                 # Its client was promised that it may go on, so it gets the chance of one more request. Where nobody
                 # else listens any more, it must have used it just now: all others are waited for in vain.
                 if self.service.handover:
-                    drained = max(self.since, self.service.drains_since) + deadlines.drain_idle
+                    drained = max(self.since, self.service.drain_started_at) + deadlines.drain_idle
                 else:
-                    drained = self.since + (DRAIN_IDLE if self.used else DRAIN_UNUSED)
+                    drained = self.since + (DRAIN_IDLE_SECONDS if self.used else DRAIN_UNUSED_SECONDS)
                 if deadline == 0 or drained < deadline:
                     deadline = drained
             return deadline
@@ -254,11 +255,11 @@ cdef class HttpSession(Session):
         if deadlines.request_body:
             deadline = exchange.body_last + deadlines.request_body
         if deadlines.body_rate:
-            by_rate = deadlines.by_rate(exchange.body_since, exchange.body_received)
-            if deadline == 0 or by_rate < deadline:
-                deadline = by_rate
-        if self.stops() and exchange.awaits_body():
-            stalled = max(exchange.body_last, self.service.drains_since) + DRAIN_STALLED
+            rate_deadline = deadlines.rate_deadline(exchange.body_since, exchange.body_received)
+            if deadline == 0 or rate_deadline < deadline:
+                deadline = rate_deadline
+        if self.is_stopping() and exchange.awaits_body():
+            stalled = max(exchange.body_last, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
             if deadline == 0 or stalled < deadline:
                 deadline = stalled
         return deadline
@@ -266,10 +267,10 @@ cdef class HttpSession(Session):
     cdef int expired(self) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None:
-            if self.stops():
+            if self.is_stopping():
                 return self.transport.close_without_lingering()
             if self.codec.in_message():
-                return self.give_up(408, "request head not complete within timeout-request-header")
+                return self.answer_and_close(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
         if exchange.tunnel:
@@ -278,9 +279,9 @@ cdef class HttpSession(Session):
             return exchange.end_events()
         if exchange.response_complete:
             return self.transport.close()
-        if self.stops():
-            return self.give_up(408, "request body not complete while the server stops")
-        return self.give_up(408, "request body too slow for timeout-request-body or limit-body-rate")
+        if self.is_stopping():
+            return self.answer_and_close(408, "request body not complete while the server stops")
+        return self.answer_and_close(408, "request body too slow for timeout-request-body or limit-body-rate")
 
     cdef double write_timeout(self) noexcept:
         return self.service.deadlines.write
@@ -291,11 +292,11 @@ cdef class HttpSession(Session):
         # An upload may outlast a reload. All other connections linger there only for requests that were on their way.
         if self.service.draining and not (self.service.handover and (self.input_cut or self.exchange is not None)):
             idle = STOPPING_IDLE_SECONDS
-            deadline = min(deadline, max(since, self.service.drains_since) + STOPPING_SECONDS)
+            deadline = min(deadline, max(since, self.service.drain_started_at) + STOPPING_SECONDS)
         if deadlines.request_body:
             idle = min(idle, deadlines.request_body)
         if deadlines.body_rate:
-            deadline = min(deadline, deadlines.by_rate(since, received))
+            deadline = min(deadline, deadlines.rate_deadline(since, received))
         return min(deadline, last + idle)
 
     cdef bint expects_input(self) noexcept:
@@ -314,29 +315,29 @@ cdef class HttpSession(Session):
 
     cdef int note_end(self, Exchange exchange) except -1:
         cdef Output out = self.codec.out
-        cdef Exchange last = self.leaving
-        if self.service.access_log is None or exchange.end:
+        cdef Exchange last = self.first_unlogged
+        if self.service.access_log is None or exchange.end_position:
             return 0
-        exchange.end = self.transport.taken + (0 if out is None else out.size)
+        exchange.end_position = self.transport.taken + (0 if out is None else out.size)
         if last is None:
-            self.leaving = exchange
+            self.first_unlogged = exchange
             return 0
-        while last.following is not None:
-            last = last.following
-        last.following = exchange
+        while last.next_unlogged is not None:
+            last = last.next_unlogged
+        last.next_unlogged = exchange
         return 0
 
     cdef int output_taken(self) except -1:
-        while self.leaving is not None and self.leaving.end <= self.transport.taken:
-            self.log_first(self.leaving.end)
+        while self.first_unlogged is not None and self.first_unlogged.end_position <= self.transport.taken:
+            self.log_first(self.first_unlogged.end_position)
         return 0
 
     cdef int log_first(self, long long taken) except -1:
         """Logs the first of the exchanges that leave, of whose response the kernel has taken all before a position."""
-        cdef Exchange exchange = self.leaving
-        self.leaving = exchange.following
-        exchange.following = None
-        return exchange.log_access(max(<long long>0, exchange.end - taken))
+        cdef Exchange exchange = self.first_unlogged
+        self.first_unlogged = exchange.next_unlogged
+        exchange.next_unlogged = None
+        return exchange.log_access(max(<long long>0, exchange.end_position - taken))
 
     # ---------------------------------------------------------------- ends
 
@@ -365,7 +366,7 @@ cdef class HttpSession(Session):
         self.since = monotonic_coarse()
         return self.codec.next_message()
 
-    cdef int broken_off(self, int stream, bint partial) except -1:
+    cdef int on_response_aborted(self, int stream, bint partial) except -1:
         self.log_when_taken(self.exchange)
         self.input_cut = not self.exchange.request_complete
         self.exchange = None
@@ -374,32 +375,32 @@ cdef class HttpSession(Session):
             return self.transport.abort()
         return self.transport.finish()
 
-    # ---------------------------------------------------------------- refusals
+    # ---------------------------------------------------------------- rejections
 
-    cdef int answer_error(self) except -1:
+    cdef int answer_protocol_error(self) except -1:
         cdef int status = self.error_status
         self.error_status = 0
-        return self.give_up(status, self.error_reason)
+        return self.answer_and_close(status, self.error_reason)
 
-    cdef int give_up(self, int status, str reason) except -1:
+    cdef int answer_and_close(self, int status, str reason) except -1:
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
         cdef Request request = exchange.request if exchange is not None else self.codec.unfinished()
-        self.log_refusal(status, reason, request)
+        self.log_rejection(status, reason, request)
         self.input_cut = True
         if self.ending and exchange is None:
             # The last answer is out already.
             return self.transport.finish()
         self.ending = True
         if exchange is None:
-            self.answer_unread(request, status, reason)
+            self.answer_unread_request(request, status, reason)
         elif exchange.head_sent:
-            return exchange.break_off() if not exchange.response_complete else self.transport.finish()
+            return exchange.abort_response() if not exchange.response_complete else self.transport.finish()
         else:
-            return exchange.answer(status, reason, [], True)
+            return exchange.send_error(status, reason, [], True)
         return self.transport.finish()
 
-    cdef int answer_unread(self, Request request, int status, str reason) except -1:
+    cdef int answer_unread_request(self, Request request, int status, str reason) except -1:
         """Answers a request that was not read to its end, so that no application has it."""
         cdef Exchange exchange = Exchange.__new__(Exchange)
         exchange.service = self.service
@@ -407,25 +408,25 @@ cdef class HttpSession(Session):
         exchange.connection = self.transport.info
         exchange.started = self.request_start()
         exchange.status = status
-        exchange.sent = send_answer(self.service, self.codec, 0, status, reason, [], None, False, True)
+        exchange.bytes_sent = send_error_response(self.service, self.codec, 0, status, reason, [], None, False, True)
         exchange.head_sent = exchange.response_complete = True
         return self.log_when_taken(exchange)
 
-    cdef int refuse(self, str limit) except -1:
+    cdef int reject_over_limit(self, str limit) except -1:
         """Too many application calls: 503, and the connection lives on."""
         cdef Exchange exchange = self.exchange
         cdef double now = monotonic()
-        self.service.refusals += 1
-        if now - self.service.refused_at >= REFUSALS_EVERY:
+        self.service.rejected_requests += 1
+        if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
             logger.warning(
-                "answered 503 to %d request(s): %s is reached", self.service.refusals, limit
+                "answered 503 to %d request(s): %s is reached", self.service.rejected_requests, limit
             )
-            self.service.refusals = 0
-            self.service.refused_at = now
+            self.service.rejected_requests = 0
+            self.service.rejection_logged_at = now
         # Behind an upgrade that is refused a proxy may still take the connection for a tunnel.
-        return exchange.answer(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
+        return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
-    cdef int log_refusal(self, int status, str reason, Request request) except -1:
+    cdef int log_rejection(self, int status, str reason, Request request) except -1:
         client = self.transport.info.client
         name = f"{client[0]}:{client[1]}" if client else "unix socket"
         if request is None:

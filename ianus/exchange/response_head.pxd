@@ -7,7 +7,7 @@ from ianus.exchange.service cimport Service
 cdef struct ResponseFacts:
     long long content_length    # -1 when not declared
     bint close                  # Connection: close
-    bint events                 # Content-Type: text/event-stream
+    bint is_event_stream        # Content-Type: text/event-stream
 
 
 # Checks headers, adds the service's fields, and returns the head as codec.prepare_head() made it.

@@ -26,7 +26,7 @@ from ianus.exchange.service cimport Service
 
 
 cdef enum:
-    ON_STACK = 64       # fields that need no allocation
+    STACK_FIELDS = 64   # fields that need no allocation
 
 
 # RFC 9110 section 6.5.1: what frames, routes, modifies or authenticates a message, or says how to read it, has to be
@@ -43,13 +43,13 @@ cdef object build_head(
     Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts,
 ):
-    cdef Field on_stack[ON_STACK]
+    cdef Field on_stack[STACK_FIELDS]
     cdef Field* fields = on_stack
     cdef Py_ssize_t room
     # A copy: pointers into its items stay valid whatever application code does to the original meanwhile.
     headers = tuple(headers)
     room = len(headers) + len(service.headers) + 3
-    if room > ON_STACK:
+    if room > STACK_FIELDS:
         fields = <Field*>malloc(room * sizeof(Field))
         if fields == NULL:
             raise MemoryError
@@ -75,7 +75,7 @@ cdef object fill_head(
     cdef FieldId field_id
     cdef bytes date
     facts.content_length = -1
-    facts.close = facts.events = False
+    facts.close = facts.is_event_stream = False
 
     for pair in headers:
         if not PyTuple_CheckExact(pair):
@@ -102,7 +102,7 @@ cdef object fill_head(
         if field_id == CONTENT_LENGTH:
             if facts.content_length >= 0:
                 raise ValueError("response has more than one content-length")
-            facts.content_length = declared_length(field)
+            facts.content_length = parse_content_length(field)
             if status == 204:
                 # RFC 9110 section 8.6: none in a 204.
                 continue
@@ -110,7 +110,7 @@ cdef object fill_head(
             facts.close = True
             continue
         elif field_id == CONTENT_TYPE:
-            facts.events = field.value_size >= 17 and strncasecmp(field.value, b"text/event-stream", 17) == 0
+            facts.is_event_stream = field.value_size >= 17 and strncasecmp(field.value, b"text/event-stream", 17) == 0
         elif field_id == DATE:
             has_date = True
         elif field_id == SERVER:
@@ -262,7 +262,7 @@ cdef bytes as_bytes(object part):
     raise TypeError(f"response header names and values are bytes, not {type(part).__name__}: {part!r}")
 
 
-cdef long long declared_length(const Field* field) except -2:
+cdef long long parse_content_length(const Field* field) except -2:
     cdef long long length = 0
     cdef Py_ssize_t i
     cdef bint good = 0 < field.value_size <= 18

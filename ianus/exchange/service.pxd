@@ -16,7 +16,7 @@ cdef class Deadlines:
     cdef readonly double drain_idle         # without a request, and of a WebSocket, when a successor takes over
 
     # When so many bytes since then will be too few for body_rate, which is not 0
-    cdef double by_rate(self, double since, long long received) noexcept
+    cdef double rate_deadline(self, double since, long long received) noexcept
 
 
 cdef class WebSocketRules:
@@ -31,7 +31,7 @@ cdef class WebSocketRules:
 
 
 cdef class Service:
-    cdef readonly object gateway            # a Gateway (exchange/http.pxd)
+    cdef readonly object gateway            # a Gateway (exchange/gateway.pxd)
     cdef CodecFactory codecs
     cdef OutputPool pool
     cdef readonly Deadlines deadlines
@@ -40,15 +40,15 @@ cdef class Service:
     cdef readonly WebSocketRules websocket_rules
     cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
-    cdef InFlight shown                     # where a supervisor can read them, or None
+    cdef InFlight in_flight_slots           # where a supervisor can read them, or None
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
-    cdef double drains_since                # CLOCK_MONOTONIC seconds
+    cdef double drain_started_at            # CLOCK_MONOTONIC seconds
     cdef readonly bint ends_streams         # event streams and requests that only wait are notified of the stop
     cdef double streams_end_since           # ... since then
     cdef readonly bint forked               # this is a child that an application has forked
-    cdef long long requests_left            # until on_spent() is called; at and below 0 it never is
-    cdef object on_spent
+    cdef long long requests_left            # until on_max_requests() is called; at and below 0 it never is
+    cdef object on_max_requests
     cdef bint date_header, server_header    # added unless the response brings its own
     cdef bytes request_id_header            # lower case; None = requests have no id
     cdef list headers                       # (name, value) added to every response
@@ -56,8 +56,8 @@ cdef class Service:
     cdef long date_second
     # Warnings given once
     cdef set warned
-    cdef double refused_at                  # when the last 503 was logged
-    cdef long long refusals                 # 503 answers since then
+    cdef double rejection_logged_at         # when the last 503 was logged
+    cdef long long rejected_requests        # 503 answers since then
 
     cdef int drain(self, bint handover) except -1
     cdef int end_streams(self) except -1

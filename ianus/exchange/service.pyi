@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 
 from ianus.codec.base import CodecFactory
-from ianus.exchange.http import Gateway
+from ianus.exchange.gateway import Gateway
 from ianus.telemetry.access_log import AccessLog
 from ianus.telemetry.in_flight import InFlight
 
@@ -69,6 +69,6 @@ class Service:
         limit_concurrency: int = 0,
         request_id_header: str = "",
         max_requests: int = 0,
-        on_spent: Callable[[], None] | None = None,
+        on_max_requests: Callable[[], None] | None = None,
     ) -> None: ...
-    def show_in_flight(self, shown: InFlight) -> None: ...
+    def publish_in_flight(self, shown: InFlight) -> None: ...

@@ -55,7 +55,7 @@ cdef class Deadlines:
         self.write = write
         self.drain_idle = drain_idle
 
-    cdef double by_rate(self, double since, long long received) noexcept:
+    cdef double rate_deadline(self, double since, long long received) noexcept:
         return since + max(self.body_rate_grace, received / self.body_rate)
 
 
@@ -98,7 +98,7 @@ cdef class Service:
     defaults. access_log: None for no log.
     headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
     run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
-    "" for none. on_spent: called once, with whatever request is the last of max_requests (0: never), in the thread that
+    "" for none. on_max_requests: called once, when the last of max_requests starts (0: never), in the thread that
     serves the reactor.
     """
 
@@ -116,7 +116,7 @@ cdef class Service:
         int limit_concurrency=0,
         str request_id_header="",
         long long max_requests=0,
-        on_spent=None,
+        on_max_requests=None,
     ):
         self.gateway = gateway
         self.codecs = codecs
@@ -130,19 +130,19 @@ cdef class Service:
         self.limit_concurrency = limit_concurrency
         self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.requests_left = max_requests
-        self.on_spent = on_spent
+        self.on_max_requests = on_max_requests
         self.pool = OutputPool()
         self.warned = set()
 
-    def show_in_flight(self, InFlight shown not None) -> None:
+    def publish_in_flight(self, InFlight shown not None) -> None:
         """Lists them there; called before the first one comes."""
-        self.shown = shown
+        self.in_flight_slots = shown
 
     cdef int drain(self, bint handover) except -1:
         """The server stops. May come a second time, when nobody succeeds it any more."""
         self.draining = True
         self.handover = handover
-        self.drains_since = monotonic()
+        self.drain_started_at = monotonic()
         return 0
 
     cdef int end_streams(self) except -1:
@@ -161,9 +161,9 @@ cdef class Service:
     cdef int reset_in_child(self) except -1:
         """In a forked child: what waits to be logged is the parent's."""
         self.forked = True
-        self.shown = None
+        self.in_flight_slots = None
         if self.access_log is not None:
-            self.access_log.forget()
+            self.access_log.reset_in_child()
             self.access_log = None
         return 0
 

@@ -20,18 +20,18 @@ cdef class WebSocket(WebSocketSink):
     cdef readonly bint peer_closed  # the peer has sent its close frame, and nothing after it
     cdef readonly bint over         # nothing can come or go any more: the connection is to be closed
     # Times of CLOCK_MONOTONIC_COARSE, in seconds
-    cdef double heard               # when bytes came last
-    cdef double pinged              # when a ping was sent that nothing has answered, 0 = there is none
-    cdef double close_by            # when the peer's close frame is waited for no longer, 0 = it is not waited for
+    cdef double last_received_at    # when bytes came last
+    cdef double ping_sent_at        # when a ping was sent that nothing has answered, 0 = there is none
+    cdef double close_deadline      # when the peer's close frame is waited for no longer, 0 = it is not waited for
 
     # From the exchange. No application code runs in any of these.
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1     # bytes consumed
     cdef bint accepts(self) noexcept            # received() would take bytes
-    cdef object take(self)                      # the next message, str or bytes; None when there is none
+    cdef object take_message(self)              # the next message, str or bytes; None when there is none
     cdef int send(self, object message) except -1       # str or bytes
     cdef int close(self, int code, str reason) except -1
-    cdef int read_on(self) except -1            # something that kept it from reading may be over
-    cdef int lose(self, int code, str reason) except -1     # the connection is gone, or as good as gone
+    cdef int resume_reading(self) except -1     # something that kept it from reading may be over
+    cdef int mark_lost(self, int code, str reason) except -1  # the connection is gone, or as good as gone
     cdef double deadline(self) noexcept
     cdef int expired(self) except -1
     # Inside

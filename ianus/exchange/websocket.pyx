@@ -23,7 +23,7 @@ from ianus.codec.websocket.codec cimport (
     close_payload, may_close_with, write_header,
 )
 from ianus.codec.websocket.deflate cimport MIN_COMPRESSED_BYTES, Deflate
-from ianus.exchange.http cimport GATHER, HIGH_WATER, Exchange
+from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
 from ianus.runtime.clock cimport monotonic_coarse
 
@@ -35,7 +35,7 @@ cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflat
     socket.codec = WebSocketCodec(rules.max_size)
     socket.codec.sink = socket
     socket.codec.deflate = deflate
-    socket.heard = monotonic_coarse()
+    socket.last_received_at = monotonic_coarse()
     return socket
 
 
@@ -46,8 +46,8 @@ cdef class WebSocket(WebSocketSink):
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         if self.over:
             return size
-        self.heard = monotonic_coarse()
-        self.pinged = 0
+        self.last_received_at = monotonic_coarse()
+        self.ping_sent_at = 0
         return self.codec.feed(data, size)
 
     cdef bint accepts(self) noexcept:
@@ -96,19 +96,19 @@ cdef class WebSocket(WebSocketSink):
         self.exchange.has_unread_input = True
         return 0
 
-    cdef object take(self):
+    cdef object take_message(self):
         cdef object message
         if not self.queue:
             return None
         message = self.queue.pop(0)
         self.queued -= len(message)
-        self.read_on()
+        self.resume_reading()
         return message
 
     cdef bint queue_full(self) noexcept:
         return self.queue is not None and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER)
 
-    cdef int read_on(self) except -1:
+    cdef int resume_reading(self) except -1:
         """Goes on reading, if nothing speaks against it any more."""
         if not self.codec.paused or self.over or self.exchange is None or self.exchange.congested():
             return 0
@@ -134,7 +134,7 @@ cdef class WebSocket(WebSocketSink):
             data = <bytes>message
             text = PyBytes_AS_STRING(data)
             size = PyBytes_GET_SIZE(data)
-        self.exchange.sent += size
+        self.exchange.bytes_sent += size
         if deflate is not None and size >= MIN_COMPRESSED_BYTES:
             data = deflate.compress(data)
             return self.send_frame(opcode, True, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
@@ -153,7 +153,7 @@ cdef class WebSocket(WebSocketSink):
         if exchange.session.transport.blocked:
             return 0
         # Control frames are also sent from within the codec.
-        if codec.out.size >= GATHER and opcode < CLOSE:
+        if codec.out.size >= GATHER_BYTES and opcode < CLOSE:
             return exchange.session.transport.flush()
         return exchange.session.transport.resume_soon()
 
@@ -166,10 +166,10 @@ cdef class WebSocket(WebSocketSink):
         if self.close_sent or self.over:
             return 0
         self.send_close(code, reason)
-        self.close_by = monotonic_coarse() + self.rules.close_timeout
+        self.close_deadline = monotonic_coarse() + self.rules.close_timeout
         self.note_end(code, reason)
         # What waits in the socket is read, to the peer's close frame.
-        self.read_on()
+        self.resume_reading()
         return self.exchange.session.transport.reconsider()
 
     cdef int send_close(self, int code, str reason) except -1:
@@ -184,7 +184,7 @@ cdef class WebSocket(WebSocketSink):
             self.reason = reason
         return 0
 
-    cdef int lose(self, int code, str reason) except -1:
+    cdef int mark_lost(self, int code, str reason) except -1:
         self.over = True
         self.note_end(code, reason)
         self.exchange = None
@@ -198,30 +198,30 @@ cdef class WebSocket(WebSocketSink):
         cdef double when, tick
         if self.over:
             return 0
-        if self.close_by:
-            return self.close_by
+        if self.close_deadline:
+            return self.close_deadline
         if rules.ping_interval == 0:
             return 0
-        if self.pinged and rules.ping_timeout:
-            when = self.pinged + rules.ping_timeout
+        if self.ping_sent_at and rules.ping_timeout:
+            when = self.ping_sent_at + rules.ping_timeout
         else:
-            when = max(self.heard, self.pinged) + rules.ping_interval
+            when = max(self.last_received_at, self.ping_sent_at) + rules.ping_interval
         # Thousands of connections share a few wake-ups.
         tick = min(1.0, rules.ping_interval / 20)
         return ceil(when / tick) * tick
 
     cdef int expired(self) except -1:
         cdef double now = monotonic_coarse()
-        if self.close_by:
+        if self.close_deadline:
             # The peer's close frame has not come: it is not waited for any longer (RFC 6455 section 7.1.1).
             self.over = True
         elif self.codec.paused or self.exchange.session.transport.blocked:
             # Nobody can be heard whom we do not read; and who reads what was sent before a ping has not got that yet.
-            self.heard = now
-            self.pinged = 0
-        elif self.pinged and self.rules.ping_timeout:
+            self.last_received_at = now
+            self.ping_sent_at = 0
+        elif self.ping_sent_at and self.rules.ping_timeout:
             return self.end(INTERNAL_ERROR, "keepalive ping timeout", LOST, "keepalive ping timeout")
         else:
-            self.pinged = now
+            self.ping_sent_at = now
             return self.send_frame(PING, False, NULL, 0, None)
         return 0

@@ -1,5 +1,5 @@
 """A gateway that chooses the application by a prefix of the path."""
-from ianus.exchange.http cimport Gateway
+from ianus.exchange.gateway cimport Gateway
 
 
 cdef class Mounts(Gateway):

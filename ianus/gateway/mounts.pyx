@@ -3,7 +3,7 @@
 Compiled because requests pass here.
 """
 from ianus.codec.base cimport Request
-from ianus.exchange.http cimport Exchange, Gateway
+from ianus.exchange.gateway cimport Gateway
 
 
 cdef class Mounts(Gateway):
@@ -18,7 +18,7 @@ cdef class Mounts(Gateway):
         if not self.mounted or self.mounted[len(self.mounted) - 1][0]:
             raise ValueError("mounts need an application for all other paths")
 
-    cdef Exchange open(self, Request request):
+    cdef object open(self, Request request):
         cdef tuple mount
         cdef str prefix
         for mount in self.mounted:

@@ -8,10 +8,10 @@ cdef class AccessLog:
     cdef Py_ssize_t capacity        # bytes that may wait
     # Lines not written yet; the thread takes the whole buffer and leaves an empty one. Both hold the GIL.
     cdef char* buffer               # malloc'ed, owned by this object
-    cdef Py_ssize_t size, room
+    cdef Py_ssize_t size, allocated
     cdef long long dropped          # lines that found the buffer full, not reported yet
-    cdef object wake                # threading.Event: something waits to be written
-    cdef object hurry               # threading.Event: much waits, or close() was called
+    cdef object has_lines           # threading.Event: something waits to be written
+    cdef object write_early         # threading.Event: much waits, or close() was called
     cdef bytes unwritten            # lines that the thread is writing
     cdef long long lost             # lines that could not be written, not reported yet
     cdef object reason              # why
@@ -26,8 +26,8 @@ cdef class AccessLog:
     cdef frozenset excluded         # paths that are left out, or None when there are none
     cdef tuple excluded_prefixes
 
-    cdef int forget(self) except -1
-    cdef bytes take(self)
+    cdef int reset_in_child(self) except -1
+    cdef bytes take_lines(self)
     cdef bint grow(self) except -1
     cdef bint excludes(self, bytes target) except -1
     cdef int record(

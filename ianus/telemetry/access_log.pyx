@@ -15,14 +15,14 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
 from ianus.runtime.clock cimport monotonic
-from ianus.telemetry.line_format cimport Entry, LineFormat
+from ianus.telemetry.line_format cimport AccessEntry, LineFormat
 
 from ianus.telemetry.logger import logger
 from ianus.telemetry.system import pause, write
 
 
 cdef enum:
-    EARLY = 262144      # bytes that wake the writer before its time
+    EARLY_WRITE_BYTES = 262144  # bytes that wake the writer before its time
 
 cdef double REPORT_SECONDS = 10.0       # between two reports of lines that could not be written
 
@@ -50,10 +50,10 @@ cdef class AccessLog:
             paths = [path.encode() for path in exclude]
             self.excluded = frozenset([path for path in paths if not path.endswith(b"*")])
             self.excluded_prefixes = tuple([path.removesuffix(b"*") for path in paths if path.endswith(b"*")])
-        self.capacity = max(capacity, 2 * self.format.longest)
+        self.capacity = max(capacity, 2 * self.format.max_line_size)
         self.interval = interval
-        self.wake = threading.Event()
-        self.hurry = threading.Event()
+        self.has_lines = threading.Event()
+        self.write_early = threading.Event()
 
     def __dealloc__(self):
         free(self.buffer)
@@ -67,29 +67,29 @@ cdef class AccessLog:
     def close(self) -> None:
         """Writes what is left, for at most two seconds."""
         self.stopping = True
-        self.hurry.set()
-        self.wake.set()
+        self.write_early.set()
+        self.has_lines.set()
         if self.thread is not None:
             self.thread.join(2.0)
             if self.thread.is_alive():
                 # Its reader takes nothing.
-                self.dropped += self.unwritten.count(b"\n") + self.take().count(b"\n")
+                self.dropped += self.unwritten.count(b"\n") + self.take_lines().count(b"\n")
             self.thread = None
         else:
-            self.write_all(self.take())
+            self.write_all(self.take_lines())
         self.report_losses(0.0)
 
     def write_lines(self) -> None:
         """The thread: sleeps until there is a line, collects for an interval, writes."""
         while not self.stopping:
-            self.wake.wait()
-            self.hurry.wait(self.interval)
-            self.wake.clear()
+            self.has_lines.wait()
+            self.write_early.wait(self.interval)
+            self.has_lines.clear()
             if not self.stopping:
-                self.hurry.clear()
-            self.write_all(self.take())
+                self.write_early.clear()
+            self.write_all(self.take_lines())
             self.report_losses(REPORT_SECONDS)
-        self.write_all(self.take())
+        self.write_all(self.take_lines())
 
     def report_losses(self, double interval) -> None:
         """Logs how many lines were lost since the last report. interval: seconds since one about the same file."""
@@ -103,15 +103,15 @@ cdef class AccessLog:
             lost, self.lost = self.lost, 0
             logger.error("access log cannot be written (%s): %d line(s) lost", self.reason, lost)
 
-    cdef int forget(self) except -1:
+    cdef int reset_in_child(self) except -1:
         """In a forked child, where the thread does not exist and may have held the locks of its events."""
         self.size = 0
         self.thread = None
-        self.wake = threading.Event()
-        self.hurry = threading.Event()
+        self.has_lines = threading.Event()
+        self.write_early = threading.Event()
         return 0
 
-    cdef bytes take(self):
+    cdef bytes take_lines(self):
         cdef bytes lines = PyBytes_FromStringAndSize(self.buffer, self.size) if self.size else b""
         self.size = 0
         return lines
@@ -145,12 +145,12 @@ cdef class AccessLog:
     ) except -1:
         """Adds a line. method: None for a request that could not be read."""
         cdef Py_ssize_t before = self.size
-        cdef Entry entry
+        cdef AccessEntry entry
         cdef char* end
         cdef Py_ssize_t length
         if self.excluded is not None and 200 <= status < 300 and self.excludes(target):
             return 0
-        if self.size + self.format.longest > self.room and not self.grow():
+        if self.size + self.format.max_line_size > self.allocated and not self.grow():
             self.dropped += 1
             return 0
         entry.client = <PyObject*>client
@@ -171,9 +171,9 @@ cdef class AccessLog:
             before = self.size
         self.size += length
         if before == 0:
-            self.wake.set()
-        elif before < EARLY <= self.size:
-            self.hurry.set()
+            self.has_lines.set()
+        elif before < EARLY_WRITE_BYTES <= self.size:
+            self.write_early.set()
         return 0
 
     cdef bint excludes(self, bytes target) except -1:
@@ -184,14 +184,15 @@ cdef class AccessLog:
 
     cdef bint grow(self) except -1:
         """Makes room for one more line, if the capacity allows."""
-        cdef Py_ssize_t room = max(self.room * 2, max(<Py_ssize_t>EARLY, 2 * self.format.longest))
+        cdef Py_ssize_t minimum = max(<Py_ssize_t>EARLY_WRITE_BYTES, 2 * self.format.max_line_size)
+        cdef Py_ssize_t room = max(self.allocated * 2, minimum)
         cdef char* buffer
         room = min(room, self.capacity)
-        if self.size + self.format.longest > room:
+        if self.size + self.format.max_line_size > room:
             return False
         buffer = <char*>realloc(self.buffer, room)
         if buffer == NULL:
             return False
         self.buffer = buffer
-        self.room = room
+        self.allocated = room
         return True

@@ -11,7 +11,7 @@ from typing import Any
 from ianus.errors import whole_traceback
 
 # The attribute of a record whose text a handler of the application has formatted already.
-AS_IT_CAME = "ianus_as_it_came"
+ALREADY_FORMATTED = "ianus_already_formatted"
 
 # How a line of TextFormatter begins.
 _RECORD_START = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} ")
@@ -33,7 +33,7 @@ class TextFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record, every line but the first indented."""
-        text = record.getMessage() if getattr(record, AS_IT_CAME, False) else ""
+        text = record.getMessage() if getattr(record, ALREADY_FORMATTED, False) else ""
         # Text that came with a stamp of its own gets no second one, unless that would be taken for one of ours.
         if not text or _RECORD_START.match(text):
             text = super().format(record)

@@ -1,4 +1,4 @@
-"""The requests in flight, where the supervisor can read them.
+"""The requests in flight, in memory that the supervisor reads.
 
 The layout is that of process/scoreboard.py, which reads it.
 """
@@ -6,39 +6,39 @@ from libc.stdint cimport uint16_t, uint32_t
 
 
 cdef enum:
-    ENTRIES = 64
-    LINE = 118              # bytes of a request line that are kept
-    UNLISTED = 255          # in the place of an entry: there was none left
+    REQUEST_ENTRIES = 64
+    REQUEST_LINE_BYTES = 118  # bytes of a request line that are kept
+    NOT_LISTED = 255        # in the place of an entry: there was none left
 
 
-cdef struct Header:
-    double heartbeat        # CLOCK_MONOTONIC seconds; the pulse's to write
+cdef struct ScoreboardHeader:
+    double heartbeat        # CLOCK_MONOTONIC seconds; written by the liveness thread
     uint32_t unlisted
     char reserved[52]
 
-cdef struct Entry:
+cdef struct RequestEntry:
     double since            # CLOCK_MONOTONIC seconds; 0 = it is free. Written last, erased first
     uint16_t size
-    char line[LINE]
+    char line[REQUEST_LINE_BYTES]
 
-cdef struct Memory:
-    Header header
-    Entry[ENTRIES] entries
+cdef struct ScoreboardLayout:
+    ScoreboardHeader header
+    RequestEntry[REQUEST_ENTRIES] entries
 
 
-cdef class Shared:
-    """The scoreboard's memory, as long as anybody needs it."""
+cdef class ScoreboardMemory:
+    """The memory of the scoreboard. It stays mapped as long as this object lives."""
     cdef Py_buffer buffer
-    cdef Memory* memory     # in it; NULL = there is none
+    cdef ScoreboardLayout* memory  # in it; NULL = there is none
 
 
 cdef class InFlight:
-    cdef Shared shared
-    cdef Memory* memory     # its own
+    cdef ScoreboardMemory shared
+    cdef ScoreboardLayout* memory  # its own
     # The entries that are free; the last one is taken first, and is in the processor's cache
-    cdef unsigned char[ENTRIES] free
-    cdef int left
+    cdef unsigned char[REQUEST_ENTRIES] free
+    cdef int free_count
 
-    # Of one thread at a time. What claim() returns is given back to release(), once; 0 is nothing.
+    # Called by one thread at a time. The number that claim() returns is passed to release() once; 0 is ignored.
     cdef unsigned char claim(self, str method, bytes target) noexcept
     cdef void release(self, unsigned char entry) noexcept

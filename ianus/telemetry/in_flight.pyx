@@ -1,8 +1,9 @@
 """The requests in flight, as they are written.
 
-Facts: a supervisor that finds a worker dead, or kills it, wants to say what it was at; the worker cannot be asked any
-more. Strategy: each request has its line in memory that the supervisor reads too, from when its application is called
-until that has returned. It is no file and no lock: two small copies and a store, and a store; 150 instructions in all.
+Facts: when a worker has crashed or is killed, its supervisor logs the requests that the worker was serving, and cannot
+ask it for them. Strategy: each request has a line in memory that the supervisor reads too, from the call of its
+application until that has returned. There is neither a file nor a lock: claim() is two small copies and a store,
+release() is a store, 150 instructions in all.
 
 Compiled because every request passes here.
 """
@@ -15,7 +16,8 @@ from ianus.runtime.clock cimport monotonic_coarse
 
 cdef extern from * nogil:
     """
-    /* Behind all that was written before: who sees the time sees the line, but for one that is replaced meanwhile. */
+    /* Orders the store after all stores before it: a reader that sees the time sees the line too. Only a line that is
+       replaced during the read can be torn. */
     static inline void ianus_publish(double *since, double value) {
         __atomic_store(since, &value, __ATOMIC_RELEASE);
     }
@@ -27,19 +29,19 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
-cdef class Shared:
-    """buffer: writable, and of a scoreboard's size.
+cdef class ScoreboardMemory:
+    """Maps a buffer as a scoreboard.
 
-    Raises ValueError for another size, BufferError if it is read only.
+    Raises ValueError if the buffer has another size than a scoreboard, BufferError if it is read-only.
     """
 
     def __cinit__(self, buffer):
         PyObject_GetBuffer(buffer, &self.buffer, PyBUF_WRITABLE)
-        if self.buffer.len != sizeof(Memory):
+        if self.buffer.len != sizeof(ScoreboardLayout):
             size = self.buffer.len
             PyBuffer_Release(&self.buffer)
-            raise ValueError(f"a scoreboard has {sizeof(Memory)} bytes, not {size}")
-        self.memory = <Memory*>self.buffer.buf
+            raise ValueError(f"a scoreboard has {sizeof(ScoreboardLayout)} bytes, not {size}")
+        self.memory = <ScoreboardLayout*>self.buffer.buf
 
     def __dealloc__(self):
         if self.memory != NULL:
@@ -47,15 +49,15 @@ cdef class Shared:
 
 
 cdef class InFlight:
-    """Writes to a scoreboard that is empty."""
+    """Writes the requests in flight to a scoreboard that is empty."""
 
-    def __init__(self, Shared shared not None):
+    def __init__(self, ScoreboardMemory shared not None):
         cdef int index
         self.shared = shared
         self.memory = shared.memory
-        self.left = ENTRIES
-        for index in range(ENTRIES):
-            self.free[index] = <unsigned char>(ENTRIES - index)
+        self.free_count = REQUEST_ENTRIES
+        for index in range(REQUEST_ENTRIES):
+            self.free[index] = <unsigned char>(REQUEST_ENTRIES - index)
 
     def begin(self, str method not None, bytes target not None) -> int:
         """claim() for tests."""
@@ -66,23 +68,23 @@ cdef class InFlight:
         self.release(entry)
 
     cdef unsigned char claim(self, str method, bytes target) noexcept:
-        """Both are ASCII, as the codec has seen to."""
-        cdef Entry* entry
+        """Lists a request and returns the number of its entry. Both arguments are ASCII, as the codec has checked."""
+        cdef RequestEntry* entry
         cdef unsigned char number
         cdef Py_ssize_t size = PyUnicode_GET_LENGTH(method), more = PyBytes_GET_SIZE(target)
-        if self.left == 0:
+        if self.free_count == 0:
             self.memory.header.unlisted += 1
-            return UNLISTED
-        self.left -= 1
-        number = self.free[self.left]
+            return NOT_LISTED
+        self.free_count -= 1
+        number = self.free[self.free_count]
         entry = &self.memory.entries[number - 1]
-        if size > LINE - 1:
-            size = LINE - 1
+        if size > REQUEST_LINE_BYTES - 1:
+            size = REQUEST_LINE_BYTES - 1
         memcpy(entry.line, PyUnicode_1BYTE_DATA(method), size)
         entry.line[size] = b" "
         size += 1
-        if more > LINE - size:
-            more = LINE - size
+        if more > REQUEST_LINE_BYTES - size:
+            more = REQUEST_LINE_BYTES - size
         memcpy(&entry.line[size], PyBytes_AS_STRING(target), more)
         entry.size = <uint16_t>(size + more)
         publish(&entry.since, monotonic_coarse())
@@ -91,9 +93,9 @@ cdef class InFlight:
     cdef void release(self, unsigned char entry) noexcept:
         if entry == 0:
             return
-        if entry == UNLISTED:
+        if entry == NOT_LISTED:
             self.memory.header.unlisted -= 1
             return
         publish(&self.memory.entries[entry - 1].since, 0)
-        self.free[self.left] = entry
-        self.left += 1
+        self.free[self.free_count] = entry
+        self.free_count += 1

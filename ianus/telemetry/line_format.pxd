@@ -35,7 +35,7 @@ cdef struct Part:
 
 
 # One response. The session or exchange that reports it owns the objects meanwhile.
-cdef struct Entry:
+cdef struct AccessEntry:
     PyObject* client            # (host, port), or None
     PyObject* method            # str; None for a request that could not be read, whose version is None too
     PyObject* target            # bytes as received
@@ -49,7 +49,7 @@ cdef struct Entry:
 
 
 cdef class LineFormat:
-    cdef readonly Py_ssize_t longest        # bytes that a line can have
+    cdef readonly Py_ssize_t max_line_size  # bytes that a line can have
     cdef readonly bint shows_response       # response_headers are of interest
     cdef bint json                          # texts are JSON strings, and null for none
     cdef Part* parts                        # malloc'ed, owned by this object
@@ -59,13 +59,13 @@ cdef class LineFormat:
     cdef bytes stamp
     cdef long stamp_second
 
-    # Writes a line at a place with room for `longest` bytes and returns the place behind it.
-    cdef char* write(self, char* at, const Entry* entry) except NULL
-    cdef char* write_part(self, char* at, const Entry* entry, const Part* part) except NULL
-    cdef char* write_request_line(self, char* at, const Entry* entry) except NULL
-    cdef char* write_path(self, char* at, const Entry* entry, Atom atom) except NULL
-    cdef char* write_protocol(self, char* at, const Entry* entry) except NULL
-    cdef char* write_request_id(self, char* at, const Entry* entry) except NULL
+    # Writes a line at a place with room for `max_line_size` bytes and returns the place behind it.
+    cdef char* write(self, char* at, const AccessEntry* entry) except NULL
+    cdef char* write_part(self, char* at, const AccessEntry* entry, const Part* part) except NULL
+    cdef char* write_request_line(self, char* at, const AccessEntry* entry) except NULL
+    cdef char* write_path(self, char* at, const AccessEntry* entry, Atom atom) except NULL
+    cdef char* write_protocol(self, char* at, const AccessEntry* entry) except NULL
+    cdef char* write_request_id(self, char* at, const AccessEntry* entry) except NULL
     cdef char* write_field(self, char* at, list headers, bytes name) except NULL
     cdef char* write_text(self, char* at, str text) except NULL
     cdef char* write_none(self, char* at) noexcept

@@ -1,6 +1,6 @@
 DEFAULT: str
 
 class LineFormat:
-    longest: int
+    max_line_size: int
     shows_response: bool
     def __init__(self, text: str = "", *, json: bool = False) -> None: ...

@@ -2,7 +2,7 @@
 
 Strategy: the format is taken apart once into literals and atoms; a line is written part by part into a buffer that
 has room for the longest one. Rule: what a client or an application chose is escaped, so that a line stays a line and
-no terminal obeys it (CVE-2020-7694), and cut at FIELD bytes.
+no terminal obeys it (CVE-2020-7694), and cut at MAX_TEXT_BYTES bytes.
 
 Compiled because every response passes here.
 """
@@ -25,9 +25,9 @@ cdef extern from *:
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef enum:
-    FIELD = 2048        # bytes of one text that a line shows; longer ones are cut
-    ESCAPED = 6 * FIELD + 64    # ... each of which may become \u00NN, with quotes and a name
-    SHORT = 64          # bytes of a number or of the time
+    MAX_TEXT_BYTES = 2048  # bytes of one text that a line shows; longer ones are cut
+    MAX_ESCAPED_BYTES = 6 * MAX_TEXT_BYTES + 64  # ... each of which may become \u00NN, with quotes and a name
+    MAX_NUMBER_BYTES = 64  # bytes of a number or of the time
 
 DEFAULT = '%(h)s - %(u)s %(t)s "%(r)s" %(s)s %(B)s "%(f)s" "%(a)s" %(L)s'
 
@@ -60,7 +60,7 @@ cdef class LineFormat:
             raise ValueError("a JSON line has no format")
         self.json = json
         self.texts = []
-        self.longest = 1  # the line feed
+        self.max_line_size = 1  # the line feed
         parts = json_parts() if json else text_parts(text or DEFAULT)
         self.count = len(parts)
         self.parts = <Part*>malloc(self.count * sizeof(Part))
@@ -73,12 +73,12 @@ cdef class LineFormat:
             self.parts[i].text = NULL if part is None else PyBytes_AS_STRING(part)
             self.parts[i].size = 0 if part is None else PyBytes_GET_SIZE(part)
             self.shows_response |= atom == RESPONSE_FIELD
-            self.longest += len(part) if atom == LITERAL else longest_of(atom)
+            self.max_line_size += len(part) if atom == LITERAL else max_part_size(atom)
 
     def __dealloc__(self):
         free(self.parts)
 
-    cdef char* write(self, char* at, const Entry* entry) except NULL:
+    cdef char* write(self, char* at, const AccessEntry* entry) except NULL:
         cdef Py_ssize_t i
         cdef const Part* part
         for i in range(self.count):
@@ -89,7 +89,7 @@ cdef class LineFormat:
                 at = self.write_part(at, entry, part)
         return put(at, b"\n", 1)
 
-    cdef char* write_part(self, char* at, const Entry* entry, const Part* part) except NULL:
+    cdef char* write_part(self, char* at, const AccessEntry* entry, const Part* part) except NULL:
         """Every condition compares the atom to one constant, so that C sees a switch."""
         cdef Atom atom = part.atom
         cdef bytes text
@@ -135,7 +135,7 @@ cdef class LineFormat:
             return self.write_request_id(at, entry)
         return self.write_path(at, entry, atom)
 
-    cdef char* write_request_line(self, char* at, const Entry* entry) except NULL:
+    cdef char* write_request_line(self, char* at, const AccessEntry* entry) except NULL:
         if <object>entry.method is None:
             return self.write_none(at)
         at = self.write_text(at, <str>entry.method)
@@ -146,19 +146,19 @@ cdef class LineFormat:
         at = put(at, b" HTTP/", 6)
         return self.write_text(at, <str>entry.http_version)
 
-    cdef char* write_protocol(self, char* at, const Entry* entry) except NULL:
+    cdef char* write_protocol(self, char* at, const AccessEntry* entry) except NULL:
         if <object>entry.http_version is None:
             return self.write_none(at)
         return self.write_text(at, "HTTP/" + <str>entry.http_version)
 
-    cdef char* write_request_id(self, char* at, const Entry* entry) except NULL:
+    cdef char* write_request_id(self, char* at, const AccessEntry* entry) except NULL:
         cdef bytes text = <bytes>entry.request_id
         if text is None:
             return at
         at = put(at, b',"request_id":', 14)
         return self.write_chosen(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
-    cdef char* write_path(self, char* at, const Entry* entry, Atom atom) except NULL:
+    cdef char* write_path(self, char* at, const AccessEntry* entry, Atom atom) except NULL:
         """The target, or its part before or behind the question mark."""
         cdef const char* data
         cdef const char* mark
@@ -208,7 +208,7 @@ cdef class LineFormat:
         cdef unsigned char c
         if self.json:
             at = put(at, b'"', 1)
-        for i in range(min(size, <Py_ssize_t>FIELD)):
+        for i in range(min(size, <Py_ssize_t>MAX_TEXT_BYTES)):
             c = <unsigned char>data[i]
             if 0x20 <= c <= 0x7E and c != c'"' and c != c'\\':
                 at[0] = <char>c
@@ -271,12 +271,12 @@ def text_part(match) -> tuple:
     return REQUEST_FIELD if named[2] == "i" else RESPONSE_FIELD, named[1].lower().encode("utf-8", "surrogateescape")
 
 
-cdef Py_ssize_t longest_of(Atom atom) noexcept:
+cdef Py_ssize_t max_part_size(Atom atom) noexcept:
     if atom == REQUEST_LINE:
-        return 3 * ESCAPED  # method, target, version
+        return 3 * MAX_ESCAPED_BYTES  # method, target, version
     if atom in (TIME, STATUS, SIZE, SIZE_OR_DASH, SECONDS, MILLISECONDS, MICROSECONDS, DECIMAL_SECONDS, PROCESS):
-        return SHORT
-    return ESCAPED
+        return MAX_NUMBER_BYTES
+    return MAX_ESCAPED_BYTES
 
 
 def literal(str text) -> bytes:

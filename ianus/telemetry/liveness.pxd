@@ -1,7 +1,7 @@
-"""A native thread that feels the pulse of this process, and whether its supervisor is still there."""
+"""A native thread that checks that this process makes progress, and that its supervisor is alive."""
 from libc.stdint cimport uint64_t
 
-from ianus.telemetry.in_flight cimport Shared
+from ianus.telemetry.in_flight cimport ScoreboardMemory
 from ianus.runtime.waker cimport Waker
 
 
@@ -23,56 +23,56 @@ cdef extern from * nogil:
 
 
 cdef enum:
-    COMPLAINT = 96
+    REPORT_BYTES = 96
 
 
-# What the thread works on. It belongs to the Pulse, and to nobody once the process was forked.
-cdef struct Watch:
-    pthread_mutex_t lock    # over all that comes below; held for moments, and never by who waits for the GIL
+# The data of the thread. Owned by the LivenessThread; leaked in a forked child, which cannot use the mutex.
+cdef struct LivenessState:
+    pthread_mutex_t lock    # guards all fields below; held for moments, never while waiting for the GIL
     bint stopping
-    int control             # eventfd, owned: what is below has changed
+    int control             # eventfd, owned; written to when a field below has changed
 
-    # Whether the supervisor is there
+    # Whether the supervisor is alive
     int lifeline            # the read end of its pipe, borrowed; -1 = there is none, or it has ended
     double grace            # seconds between TERM and QUIT, 0 = QUIT is never sent
-    int urgent              # the signal to send next, 0 = none ...
-    double urgent_at        # ... and when
+    int next_signal         # the signal to send next, 0 = none ...
+    double next_signal_at   # ... and when
 
     # That this thread runs
-    double* heartbeat       # in the Pulse's `shared`; NULL = nobody listens
-    double beats_at         # when it beats next
+    double* heartbeat       # in the LivenessThread's `shared`; NULL = no supervisor reads it
+    double next_heartbeat_at  # CLOCK_MONOTONIC seconds of the next one
 
     # Whether the reactor is served
-    int waker               # eventfd, open as long as the Pulse has its Waker
+    int waker               # eventfd, open as long as the LivenessThread has its Waker
     const uint64_t* served  # in the Waker, as the next one; NULL = there is nothing to judge
     const uint64_t* closed
-    double interval         # seconds between two pings
-    double planned          # when this thread is to look next
-    double pinged_at        # the last ping, or when its time began to count
-    bint unanswered         # ... and nobody has taken notice yet
+    double ping_interval    # seconds between two pings
+    double next_tick_at     # when the next tick is due
+    double pinged_at        # the last ping, or the time from which it counts
+    bint unanswered         # ... and the reactor has not taken notice of it yet
     uint64_t served_before  # that many wake-ups were served then
 
     # ... for the supervisor
-    double timeout          # seconds without an answer behind which nothing will ever answer, 0 = never
+    double timeout          # seconds without an answer after which the process counts as stuck, 0 = never
     int channel             # borrowed
-    char[COMPLAINT] complaint   # what is told it, but for the number of seconds
-    bint told               # it was told so of this ping
+    char[REPORT_BYTES] report   # the message to it, but for the number of seconds
+    bint reported           # this ping was reported as unanswered
 
     # ... for --watch-loop
-    double limit            # seconds without an answer that are worth a word, 0 = never
+    double limit            # seconds without an answer that are reported, 0 = never
     pthread_t thread        # whose stack is asked for,
     int signal              # by this signal,
-    int alarm               # and an eventfd for whoever is to log it; borrowed
-    bint caught             # that was done for this ping
-    double caught_since     # ... and when the last one was sent for which it was
+    int alarm               # and an eventfd that notifies the reporter in the loop; borrowed
+    bint loop_blocked       # that was done for this ping
+    double loop_blocked_since  # ... and when the last one was sent for which it was
 
 
-cdef class Pulse:
+cdef class LivenessThread:
     cdef object __weakref__     # for the fork handler, which lives as long as the process
-    cdef Watch* watch           # owned; NULL in a forked child
-    cdef Shared shared          # what it points to, and the next one
+    cdef LivenessState* state   # owned; NULL in a forked child
+    cdef ScoreboardMemory shared  # the memory that `heartbeat` points into
     cdef Waker waker
     cdef pthread_t thread
     cdef bint running           # there is a thread, which has to be joined
 
-    cdef void end(self) noexcept
+    cdef void stop_thread(self) noexcept

@@ -1,15 +1,15 @@
-"""The pulse.
+"""The liveness thread of a worker.
 
-Facts: a process whose loop is blocked, or whose Python's lock is held by C code, cannot tell of it; nor does a
-process whose parent was killed hear of that. Strategy: a thread that needs neither the loop nor the lock.
+Facts: a process cannot report that its loop is blocked, or that C code holds the GIL. It is not notified either when
+its parent is killed. Strategy: a thread that needs neither the loop nor the GIL.
 
 Rules:
-- The thread touches no Python object. What it is to know is in a struct, under a mutex that is held for moments.
-- One look is a function of the struct and the time (look), which says when the next one is due; the thread does
-  nothing but sleep between two. So an idle process is not woken for what cannot have happened.
+- The thread touches no Python object. Its data are in a struct, under a mutex that is held for moments.
+- tick() is a function of the struct and the time, and returns when the next tick is due. Between two ticks the thread
+  only sleeps, so an idle process is not woken without need.
 - It handles no signals: those are the main thread's.
-- Only time counts that it has watched. When it was not run itself, because the whole process was stopped or the machine
-  slept, judging begins anew.
+- Only time that it has watched counts. When the whole process was stopped or the machine slept, the thread did not run
+  either, and the time of a ping is counted from zero again.
 
 Compiled because it runs without the interpreter.
 """
@@ -22,10 +22,10 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from posix.time cimport timespec
 
-from ianus.runtime.clock cimport monotonic
-from ianus.telemetry.in_flight cimport Shared
 from ianus.runtime.atomics cimport load_acquire
+from ianus.runtime.clock cimport monotonic
 from ianus.runtime.waker cimport Waker
+from ianus.telemetry.in_flight cimport ScoreboardMemory
 
 
 cdef extern from * nogil:
@@ -60,147 +60,149 @@ cdef extern from * nogil:
     double INFINITY
 
 
-cdef double QUICK = 10.0        # seconds that a process has to obey QUIT
-cdef int BEATS = 3              # heartbeats, and looks, within the time behind which a process counts as dead
-cdef double BRIEFEST = 0.005    # seconds between two pings
-cdef double LATE = 0.25         # seconds that this thread may be late at most for what it sees to count
+cdef double KILL_DELAY_SECONDS = 10.0  # seconds from SIGQUIT to SIGKILL
+cdef int HEARTBEATS_PER_TIMEOUT = 3  # heartbeats, and pings, in each `timeout` seconds
+cdef double MIN_PING_SECONDS = 0.005  # seconds between two pings
+cdef double MAX_LATE_SECONDS = 0.25  # a tick that is later than this restarts the count of a ping
 
 
-cdef class Pulse:
+cdef class LivenessThread:
     """Watches over this process, from run() to close().
 
-    lifeline: the read end of a pipe that the supervisor holds as long as it lives, -1 for none. At its end this process
-    gets TERM, `grace` seconds later QUIT (0: never), and soon after that KILL. The caller closes it behind close().
+    lifeline: the read end of a pipe whose write end the supervisor holds while it lives, -1 for none. When the pipe
+    ends, this process gets SIGTERM, `grace` seconds later SIGQUIT (0: never), and KILL_DELAY_SECONDS after that
+    SIGKILL. The caller closes `lifeline` after close().
 
-    Raises OSError when the system gives no eventfd.
+    Raises OSError if the kernel provides no eventfd.
     """
 
     def __cinit__(self):
-        self.watch = <Watch*>calloc(1, sizeof(Watch))
-        if self.watch == NULL:
+        self.state = <LivenessState*>calloc(1, sizeof(LivenessState))
+        if self.state == NULL:
             raise MemoryError
-        pthread_mutex_init(&self.watch.lock, NULL)
-        self.watch.lifeline = self.watch.control = -1
-        self.watch.planned = INFINITY
+        pthread_mutex_init(&self.state.lock, NULL)
+        self.state.lifeline = self.state.control = -1
+        self.state.next_tick_at = INFINITY
 
     def __init__(self, int lifeline=-1, *, double grace=0):
-        self.watch.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-        if self.watch.control < 0:
+        self.state.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.state.control < 0:
             raise OSError(errno, os.strerror(errno))
-        self.watch.lifeline = lifeline
-        self.watch.grace = grace
+        self.state.lifeline = lifeline
+        self.state.grace = grace
         # fork() in an application is normal (multiprocessing); the child has no such thread.
         reference = weakref.ref(self)
 
-        def forget() -> None:
-            pulse = reference()
-            if pulse is not None:
-                pulse.forget_in_child()
+        def reset_in_child() -> None:
+            thread = reference()
+            if thread is not None:
+                thread.discard_in_child()
 
-        os.register_at_fork(after_in_child=forget)
+        os.register_at_fork(after_in_child=reset_in_child)
 
     def __dealloc__(self):
-        if self.watch != NULL:
-            self.end()
-            if self.watch.control >= 0:
-                c_close(self.watch.control)
-            pthread_mutex_destroy(&self.watch.lock)
-            free(self.watch)
+        if self.state != NULL:
+            self.stop_thread()
+            if self.state.control >= 0:
+                c_close(self.state.control)
+            pthread_mutex_destroy(&self.state.lock)
+            free(self.state)
 
-    def run(self) -> None:
-        """Starts the thread. Raises RuntimeError when the system gives none."""
+    def start(self) -> None:
+        """Starts the thread. Raises RuntimeError if the kernel provides none."""
         cdef sigset_t every, before
         cdef int failed
         sigfillset(&every)
         pthread_sigmask(SIG_SETMASK, &every, &before)
-        failed = pthread_create(&self.thread, NULL, run_thread, self.watch)
+        failed = pthread_create(&self.thread, NULL, run_thread, self.state)
         pthread_sigmask(SIG_SETMASK, &before, NULL)
         if failed:
-            raise RuntimeError("the system gives no thread to watch over the process")
+            raise RuntimeError("cannot start the liveness thread: the kernel provides no thread")
         self.running = True
 
-    def judge(
-        self, Waker waker not None, *, Shared shared=None, double timeout=0, int channel=-1, bytes complaint=b"",
+    def start_monitoring(
+        self, Waker waker not None, *, ScoreboardMemory shared=None, double timeout=0, int channel=-1, bytes report=b"",
         double limit=0, unsigned long thread=0, int signal=0, int alarm=-1,
     ) -> None:
-        """Pings the waker, until that is closed, and judges by how soon notice is taken. Once in a life.
+        """Starts to ping the waker of the reactor, and to measure how soon the reactor takes notice. Called once.
 
-        shared: where to let a heart beat, three times in `timeout` seconds.
-        timeout: seconds behind which `complaint` and their number are written to the pipe `channel`; 0: never.
-        limit: seconds behind which the thread (threading.get_ident()) gets the signal, and the eventfd `alarm` is
-        written to; 0: never. Either is done once for each ping.
+        shared: memory that a heartbeat is written to, three times in `timeout` seconds.
+        timeout: seconds after which an unanswered ping is reported to the supervisor: `report` and the number of
+        seconds are written to the pipe `channel`; 0: never.
+        limit: seconds after which `thread` (threading.get_ident()) gets the signal, and the eventfd `alarm` is
+        written to; 0: never. Both are done at most once for each ping. Pings end when the waker is closed.
         """
         waker.watched = True
         self.waker = waker
         self.shared = shared
-        pthread_mutex_lock(&self.watch.lock)
-        self.watch.heartbeat = NULL if shared is None else &shared.memory.header.heartbeat
-        self.watch.waker = waker.fd
-        self.watch.served = &waker.served
-        self.watch.closed = &waker.closed
-        self.watch.interval = INFINITY
+        pthread_mutex_lock(&self.state.lock)
+        self.state.heartbeat = NULL if shared is None else &shared.memory.header.heartbeat
+        self.state.waker = waker.fd
+        self.state.served = &waker.served
+        self.state.closed = &waker.closed
+        self.state.ping_interval = INFINITY
         if timeout:
-            self.watch.interval = timeout / BEATS
+            self.state.ping_interval = timeout / HEARTBEATS_PER_TIMEOUT
         if limit:
-            self.watch.interval = min(self.watch.interval, max(limit / 2, BRIEFEST))
-        self.watch.timeout = timeout
-        self.watch.channel = channel
-        snprintf(self.watch.complaint, COMPLAINT, b"%s", <const char*>complaint)
-        self.watch.limit = limit
-        self.watch.thread = thread
-        self.watch.signal = signal
-        self.watch.alarm = alarm
-        pthread_mutex_unlock(&self.watch.lock)
-        notify(self.watch.control)
+            self.state.ping_interval = min(self.state.ping_interval, max(limit / 2, MIN_PING_SECONDS))
+        self.state.timeout = timeout
+        self.state.channel = channel
+        snprintf(self.state.report, REPORT_BYTES, b"%s", <const char*>report)
+        self.state.limit = limit
+        self.state.thread = thread
+        self.state.signal = signal
+        self.state.alarm = alarm
+        pthread_mutex_unlock(&self.state.lock)
+        notify(self.state.control)
 
-    def rest(self) -> None:
-        """Nothing is judged any more. The heart beats on."""
-        if self.watch != NULL:
-            pthread_mutex_lock(&self.watch.lock)
-            self.watch.served = NULL
-            pthread_mutex_unlock(&self.watch.lock)
+    def stop_monitoring(self) -> None:
+        """Stops the pings. Heartbeats continue, and so does the check of the supervisor."""
+        if self.state != NULL:
+            pthread_mutex_lock(&self.state.lock)
+            self.state.served = NULL
+            pthread_mutex_unlock(&self.state.lock)
 
-    def caught_since(self) -> float:
-        """When the ping was sent that the alarm was about, in CLOCK_MONOTONIC seconds."""
+    def loop_blocked_since(self) -> float:
+        """Returns when the ping was sent that the alarm was raised for, in CLOCK_MONOTONIC seconds."""
         cdef double since
-        pthread_mutex_lock(&self.watch.lock)
-        since = self.watch.caught_since
-        pthread_mutex_unlock(&self.watch.lock)
+        pthread_mutex_lock(&self.state.lock)
+        since = self.state.loop_blocked_since
+        pthread_mutex_unlock(&self.state.lock)
         return since
 
-    def look(self, double now) -> float:
-        """What the thread does each time: looks, acts, and says when to look again at the latest; for tests."""
+    def tick(self, double now) -> float:
+        """Runs one tick of the thread at the time `now`, and returns when the next one is due; for tests."""
         cdef double due
-        pthread_mutex_lock(&self.watch.lock)
-        due = look(self.watch, now)
-        pthread_mutex_unlock(&self.watch.lock)
+        pthread_mutex_lock(&self.state.lock)
+        due = tick(self.state, now)
+        pthread_mutex_unlock(&self.state.lock)
         return due
 
     def close(self) -> None:
-        """Ends the thread, which takes a moment. It may be called twice."""
-        if self.watch != NULL:
-            self.end()
+        """Stops the thread and waits for its end. It may be called twice."""
+        if self.state != NULL:
+            self.stop_thread()
 
-    cdef void end(self) noexcept:
+    cdef void stop_thread(self) noexcept:
         if self.running:
-            pthread_mutex_lock(&self.watch.lock)
-            self.watch.stopping = True
-            pthread_mutex_unlock(&self.watch.lock)
-            notify(self.watch.control)
+            pthread_mutex_lock(&self.state.lock)
+            self.state.stopping = True
+            pthread_mutex_unlock(&self.state.lock)
+            notify(self.state.control)
             pthread_join(self.thread, NULL)
             self.running = False
 
-    def forget_in_child(self) -> None:
-        """After fork(), in the child."""
-        if self.watch != NULL:
-            # The thread may have held the mutex: nobody can ever use or free it here.
-            c_close(self.watch.control)
-            self.watch = NULL
+    def discard_in_child(self) -> None:
+        """Drops the state after fork(), in the child, which has no such thread."""
+        if self.state != NULL:
+            # The thread may have held the mutex at the fork, so it can be neither locked nor destroyed here.
+            c_close(self.state.control)
+            self.state = NULL
             self.running = False
 
 
 cdef void* run_thread(void* argument) noexcept nogil:
-    cdef Watch* watch = <Watch*>argument
+    cdef LivenessState* state = <LivenessState*>argument
     cdef pollfd[2] fds
     cdef bint stopping
     cdef double due, now
@@ -208,13 +210,13 @@ cdef void* run_thread(void* argument) noexcept nogil:
     cdef uint64_t number
     fds[0].events = fds[1].events = POLLIN
     while True:
-        pthread_mutex_lock(&watch.lock)
-        stopping = watch.stopping
+        pthread_mutex_lock(&state.lock)
+        stopping = state.stopping
         now = monotonic()
-        due = look(watch, now)
-        fds[0].fd = watch.control
-        fds[1].fd = watch.lifeline
-        pthread_mutex_unlock(&watch.lock)
+        due = tick(state, now)
+        fds[0].fd = state.control
+        fds[1].fd = state.lifeline
+        pthread_mutex_unlock(&state.lock)
         if stopping:
             return NULL
         if due < INFINITY:
@@ -222,100 +224,100 @@ cdef void* run_thread(void* argument) noexcept nogil:
             left.tv_sec = <long>due
             left.tv_nsec = <long>((due - left.tv_sec) * 1e9)
         ppoll(fds, 2, &left if due < INFINITY else NULL, NULL)
-        c_read(watch.control, &number, sizeof(number))
+        c_read(state.control, &number, sizeof(number))
 
 
-cdef double look(Watch* watch, double now) noexcept nogil:
-    """Acts on what there is to see now; returns when to look again at the latest. The lock is held."""
-    return min(min(look_after_supervisor(watch, now), beat(watch, now)), judge(watch, now))
+cdef double tick(LivenessState* state, double now) noexcept nogil:
+    """Runs all checks at the time `now`, and returns when the next tick is due. The lock is held."""
+    return min(min(check_supervisor(state, now), write_heartbeat(state, now)), check_reactor(state, now))
 
 
-cdef double look_after_supervisor(Watch* watch, double now) noexcept nogil:
-    if watch.lifeline >= 0 and has_hung_up(watch.lifeline):
-        watch.lifeline = -1
-        watch.urgent = SIGTERM
-        watch.urgent_at = now
-    if watch.urgent == 0:
+cdef double check_supervisor(LivenessState* state, double now) noexcept nogil:
+    if state.lifeline >= 0 and has_hung_up(state.lifeline):
+        state.lifeline = -1
+        state.next_signal = SIGTERM
+        state.next_signal_at = now
+    if state.next_signal == 0:
         return INFINITY
-    if now >= watch.urgent_at:
-        kill(getpid(), watch.urgent)
-        if watch.urgent == SIGTERM and watch.grace:
-            watch.urgent = SIGQUIT
-            watch.urgent_at = now + watch.grace
-        elif watch.urgent == SIGQUIT:
-            watch.urgent = SIGKILL
-            watch.urgent_at = now + QUICK
+    if now >= state.next_signal_at:
+        kill(getpid(), state.next_signal)
+        if state.next_signal == SIGTERM and state.grace:
+            state.next_signal = SIGQUIT
+            state.next_signal_at = now + state.grace
+        elif state.next_signal == SIGQUIT:
+            state.next_signal = SIGKILL
+            state.next_signal_at = now + KILL_DELAY_SECONDS
         else:
-            watch.urgent = 0
+            state.next_signal = 0
             return INFINITY
-    return watch.urgent_at
+    return state.next_signal_at
 
 
-cdef double beat(Watch* watch, double now) noexcept nogil:
-    if watch.heartbeat == NULL:
+cdef double write_heartbeat(LivenessState* state, double now) noexcept nogil:
+    if state.heartbeat == NULL:
         return INFINITY
-    if now >= watch.beats_at:
-        watch.heartbeat[0] = now
-        watch.beats_at = now + watch.timeout / BEATS if watch.timeout else INFINITY
-    return watch.beats_at
+    if now >= state.next_heartbeat_at:
+        state.heartbeat[0] = now
+        state.next_heartbeat_at = now + state.timeout / HEARTBEATS_PER_TIMEOUT if state.timeout else INFINITY
+    return state.next_heartbeat_at
 
 
-cdef double judge(Watch* watch, double now) noexcept nogil:
-    """A ping is out nearly always. Who answers it is asked again an interval later."""
+cdef double check_reactor(LivenessState* state, double now) noexcept nogil:
+    """Sends and checks pings. An answered ping is followed by the next one an interval later."""
     cdef double due
-    if watch.served == NULL or load_acquire(watch.closed):
+    if state.served == NULL or load_acquire(state.closed):
         return INFINITY
-    if now > watch.planned + min(watch.interval / 4, LATE):
-        watch.pinged_at = now
-    if watch.unanswered and load_acquire(watch.served) != watch.served_before:
-        watch.unanswered = False
-    if not watch.unanswered and now >= watch.pinged_at + watch.interval:
-        watch.unanswered = True
-        watch.told = watch.caught = False
-        watch.served_before = load_acquire(watch.served)
-        watch.pinged_at = now
-        notify(watch.waker)
-    due = watch.pinged_at + watch.interval
+    if now > state.next_tick_at + min(state.ping_interval / 4, MAX_LATE_SECONDS):
+        state.pinged_at = now
+    if state.unanswered and load_acquire(state.served) != state.served_before:
+        state.unanswered = False
+    if not state.unanswered and now >= state.pinged_at + state.ping_interval:
+        state.unanswered = True
+        state.reported = state.loop_blocked = False
+        state.served_before = load_acquire(state.served)
+        state.pinged_at = now
+        notify(state.waker)
+    due = state.pinged_at + state.ping_interval
     if due <= now:
-        due = now + watch.interval
-    if watch.unanswered:
-        due = min(due, catch(watch, now))
-        due = min(due, tell(watch, now))
-    watch.planned = due
+        due = now + state.ping_interval
+    if state.unanswered:
+        due = min(due, report_block(state, now))
+        due = min(due, report_unresponsive(state, now))
+    state.next_tick_at = due
     return due
 
 
-cdef double catch(Watch* watch, double now) noexcept nogil:
-    """Asks for the stack of a thread that has been at something for too long."""
-    if not watch.limit or watch.caught:
+cdef double report_block(LivenessState* state, double now) noexcept nogil:
+    """Asks for the stack of a thread that has blocked the loop for longer than the limit."""
+    if not state.limit or state.loop_blocked:
         return INFINITY
-    if now >= watch.pinged_at + watch.limit:
-        watch.caught = True
-        watch.caught_since = watch.pinged_at
+    if now >= state.pinged_at + state.limit:
+        state.loop_blocked = True
+        state.loop_blocked_since = state.pinged_at
         # In this order: the thread has written its stack before it can hear of the alarm.
-        pthread_kill(watch.thread, watch.signal)
-        notify(watch.alarm)
+        pthread_kill(state.thread, state.signal)
+        notify(state.alarm)
         return INFINITY
-    return watch.pinged_at + watch.limit
+    return state.pinged_at + state.limit
 
 
-cdef double tell(Watch* watch, double now) noexcept nogil:
-    """Tells the supervisor that nothing will ever answer."""
-    cdef char[COMPLAINT + 32] line
+cdef double report_unresponsive(LivenessState* state, double now) noexcept nogil:
+    """Reports an unanswered ping to the supervisor, as the worker is stuck."""
+    cdef char[REPORT_BYTES + 32] line
     cdef int size
-    if not watch.timeout or watch.told:
+    if not state.timeout or state.reported:
         return INFINITY
-    if now >= watch.pinged_at + watch.timeout:
-        watch.told = True
-        size = snprintf(line, sizeof(line), b"%s for %.0f s\n", watch.complaint, now - watch.pinged_at)
-        if is_ready(watch.channel, POLLOUT):
-            c_write(watch.channel, line, size)
+    if now >= state.pinged_at + state.timeout:
+        state.reported = True
+        size = snprintf(line, sizeof(line), b"%s for %.0f s\n", state.report, now - state.pinged_at)
+        if is_ready(state.channel, POLLOUT):
+            c_write(state.channel, line, size)
         return INFINITY
-    return watch.pinged_at + watch.timeout
+    return state.pinged_at + state.timeout
 
 
 cdef bint has_hung_up(int fd) noexcept nogil:
-    """Whether nobody holds the other end of a pipe."""
+    """Whether the other end of a pipe is closed in all processes."""
     return is_ready(fd, POLLHUP)
 
 

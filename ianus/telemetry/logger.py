@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from ianus.telemetry.formatters import AS_IT_CAME, TextFormatter
+from ianus.telemetry.formatters import ALREADY_FORMATTED, TextFormatter
 from ianus.telemetry.system import write
 
 ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | None
@@ -108,18 +108,18 @@ class SafeLogger:
         """Logs at any level. extra: further attributes of the record."""
         self._write(level, message, args, None, extra)
 
-    def pass_text(self, level: int, text: str, *, as_it_came: bool = False) -> None:
+    def pass_text(self, level: int, text: str, *, already_formatted: bool = False) -> None:
         """Gives text that the application has written to the handlers of this logger.
 
-        as_it_came: a handler has formatted it, so that it gets no second stamp, and its level was decided on.
+        already_formatted: a handler has formatted it, so that it gets no second stamp, and its level was decided on.
 
         Error trackers watch Logger.callHandlers(). They do not see this text: it repeats a record that they have seen,
         or an exception.
         """
         logger = self._logger()
         try:
-            if as_it_came or logger.isEnabledFor(level):
-                extra = {AS_IT_CAME: True} if as_it_came else None
+            if already_formatted or logger.isEnabledFor(level):
+                extra = {ALREADY_FORMATTED: True} if already_formatted else None
                 record = logger.makeRecord(self._name, level, "(wsgi.errors)", 0, "%s", (text,), None, extra=extra)
                 if logger.filter(record):
                     for handler in _handlers_of(logger):

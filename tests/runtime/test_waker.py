@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ianus.runtime.waker import Waker
-from ianus.telemetry.liveness import Pulse
+from ianus.telemetry.liveness import LivenessThread
 
 
 def test_it_is_closed_with_its_reactor() -> None:
@@ -20,9 +20,9 @@ def test_it_is_closed_with_its_reactor() -> None:
 
 
 def test_one_that_a_thread_writes_to_is_open_as_long_as_that_may() -> None:
-    waker, pulse = Waker(), Pulse()
+    waker, pulse = Waker(), LivenessThread()
     fd = waker.fd
-    pulse.judge(waker, timeout=30.0, thread=threading.get_ident())
+    pulse.start_monitoring(waker, timeout=30.0, thread=threading.get_ident())
     waker.close()
     os.fstat(fd)
     del waker

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ianus.process.scoreboard import ENTRIES, ENTRY, SIZE, Scoreboard
-from ianus.telemetry.in_flight import InFlight, Shared
+from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def scoreboard() -> Iterator[Scoreboard]:
 
 @pytest.fixture
 def in_flight(scoreboard: Scoreboard) -> InFlight:
-    return InFlight(Shared(mmap.mmap(scoreboard.fd, SIZE)))
+    return InFlight(ScoreboardMemory(mmap.mmap(scoreboard.fd, SIZE)))
 
 
 def lines(scoreboard: Scoreboard) -> list[str]:
@@ -29,7 +29,7 @@ def lines(scoreboard: Scoreboard) -> list[str]:
 def test_both_sides_have_the_same_layout() -> None:
     for size in (SIZE - 1, SIZE + 1, 0):
         with pytest.raises(ValueError, match=f"a scoreboard has {SIZE} bytes, not {size}"):
-            Shared(bytearray(size) if size else memoryview(bytearray(1))[:0])
+            ScoreboardMemory(bytearray(size) if size else memoryview(bytearray(1))[:0])
 
 
 def test_a_request_is_listed_until_it_ends(scoreboard: Scoreboard, in_flight: InFlight) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from ianus.process.scoreboard import SIZE, Scoreboard
 from ianus.runtime.waker import Waker
-from ianus.telemetry.in_flight import Shared
-from ianus.telemetry.liveness import Pulse
+from ianus.telemetry.in_flight import ScoreboardMemory
+from ianus.telemetry.liveness import LivenessThread
 from tests.helpers import WAIT_SECONDS, until
 
 
@@ -27,25 +27,25 @@ class Judged:
         self.waker = Waker()
         self.heard, self.channel = os.pipe()
         os.set_blocking(self.heard, False)
-        self.pulse = Pulse()
+        self.pulse = LivenessThread()
         self.now = 1000.0
         self.looks = 0
-        self.pulse.judge(
+        self.pulse.start_monitoring(
             self.waker,
-            shared=Shared(mmap.mmap(self.scoreboard.fd, SIZE)),
+            shared=ScoreboardMemory(mmap.mmap(self.scoreboard.fd, SIZE)),
             timeout=timeout,
             channel=self.channel,
-            complaint=b"stuck\tit sleeps",
+            report=b"stuck\tit sleeps",
             **more,  # type: ignore[arg-type]
         )
-        self.next = self.pulse.look(self.now)
+        self.next = self.pulse.tick(self.now)
 
     def pass_time(self, seconds: float, *, serves: bool) -> None:
         """Looks whenever a look is due, and takes notice of pings or not."""
         until = self.now + seconds
         while self.next <= until:
             self.now = self.next
-            self.next = self.pulse.look(self.now)
+            self.next = self.pulse.tick(self.now)
             self.looks += 1
             if serves and self.pinged():
                 self.waker.acknowledge_wake()
@@ -129,7 +129,7 @@ def test_time_in_which_nobody_watched_does_not_count(judged: Judged) -> None:
     """The process was stopped, or the machine slept: the loop had no chance either."""
     judged.pass_time(25.0, serves=False)
     judged.now += 3600.0
-    judged.next = judged.pulse.look(judged.now)
+    judged.next = judged.pulse.tick(judged.now)
     judged.pass_time(29.9, serves=False)
     assert judged.told() == []
     judged.pass_time(0.2, serves=False)
@@ -143,7 +143,7 @@ def test_one_ping_is_out_at_a_time(judged: Judged) -> None:
 
 def test_nothing_is_judged_behind_the_end(judged: Judged) -> None:
     judged.pass_time(15.0, serves=True)
-    judged.pulse.rest()
+    judged.pulse.stop_monitoring()
     judged.pass_time(1000.0, serves=False)
     assert judged.told() == []
 
@@ -210,7 +210,7 @@ def test_who_blocks_is_asked_once_for_each_time(watched: Judged) -> None:
         watched.pass_time(5.0, serves=False)
         assert alarms(watched) == (1, 1)
         # At the last ping before, or the first one since.
-        assert abs(watched.pulse.caught_since() - began) <= 0.05 + 1e-6
+        assert abs(watched.pulse.loop_blocked_since() - began) <= 0.05 + 1e-6
         watched.pass_time(25.0, serves=True)
     assert watched.told() == []
 
@@ -226,7 +226,7 @@ def test_both_limits_hold_at_once(watched: Judged) -> None:
 
 def test_the_thread_looks_by_itself() -> None:
     judged = Judged(0.03)
-    judged.pulse.run()
+    judged.pulse.start()
     (line,) = until(judged.told)
     assert line.startswith("stuck\tit sleeps for ")
     judged.waker.acknowledge_wake()
@@ -245,9 +245,9 @@ def test_threads_end_with_their_pulses() -> None:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208
 
     before = threads()
-    pulses = [Pulse() for _ in range(3)]
+    pulses = [LivenessThread() for _ in range(3)]
     for pulse in pulses:
-        pulse.run()
+        pulse.start()
     assert threads() == before + 3
     del pulse
     pulses.clear()
@@ -260,18 +260,18 @@ def test_threads_end_with_their_pulses() -> None:
 # Whoever asks this process to stop is not heeded, only noted.
 DEAF = """
 import os, signal
-from ianus.telemetry.liveness import Pulse
+from ianus.telemetry.liveness import LivenessThread
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: print(signal.Signals(number).name, end=" ", flush=True))
 lifeline, held = os.pipe()
-pulse = Pulse(lifeline, grace=GRACE)
-pulse.look(1000.0)
+pulse = LivenessThread(lifeline, grace=GRACE)
+pulse.tick(1000.0)
 os.close(held)
 for now in (1001.0, 1031.9, 1032.0, 1041.9):
     print(now, end=" ", flush=True)
-    pulse.look(now)
+    pulse.tick(now)
 print("and then", flush=True)
-pulse.look(1042.0)
+pulse.tick(1042.0)
 """
 
 

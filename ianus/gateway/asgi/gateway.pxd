@@ -2,7 +2,8 @@
 cimport cython
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport flag
-from ianus.exchange.http cimport Exchange, Gateway
+from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport Exchange
 from ianus.gateway.asgi.scope cimport Scopes
 
 

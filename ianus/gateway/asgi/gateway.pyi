@@ -3,7 +3,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from ianus.codec.base import Request
-from ianus.exchange.http import Exchange, Gateway
+from ianus.exchange.gateway import Gateway
+from ianus.exchange.http import Exchange
 
 class AsgiGateway(Gateway):
     def __init__(

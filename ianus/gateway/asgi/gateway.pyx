@@ -20,7 +20,8 @@ from cpython.object cimport PyObject_Call
 from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
-from ianus.exchange.http cimport Exchange, Gateway
+from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport Exchange
 from ianus.gateway.asgi.awaitables cimport new_receive, new_send
 from ianus.gateway.asgi.scope cimport Scopes
 from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
@@ -95,7 +96,7 @@ cdef class AsgiGateway(Gateway):
             exchange.flush_deferred()
             exchange = following
 
-    cdef Exchange open(self, Request request):
+    cdef object open(self, Request request):
         cdef AsgiExchange exchange = None
         if (request.upgrade or request.websocket_key) and self.open_websocket is not None:
             exchange = self.open_websocket(request)
@@ -134,7 +135,7 @@ cdef class AsgiExchange(Exchange):
         return (<AsgiGateway>self.gateway).scopes.make(self)
 
     cdef int count_calls(self, int calls) except -1:
-        return self.into_flight() if calls > 0 else self.out_of_flight()
+        return self.add_in_flight() if calls > 0 else self.remove_in_flight()
 
     # Only functions with binding can be marked as coroutine functions; see mark_as_coroutine_function().
     @cython.binding(True)
@@ -282,8 +283,8 @@ cdef class AsgiExchange(Exchange):
         )
         if self.service.ends_streams:
             self.drain()
-        self.trailing = trailing
-        if wanted and not self.bodiless and self.declared < 0:
+        self.trailers_follow = trailing
+        if wanted and not self.no_body and self.declared_length < 0:
             self.trailers = []
         # If the application suspends now, the head is sent after the callbacks that are ready.
         return self.session.transport.resume_soon()
@@ -292,7 +293,7 @@ cdef class AsgiExchange(Exchange):
         """Acts on a message of an extension, after http.response.start."""
         cdef FileRange part
         cdef bint more
-        if self.events and self.service.draining and kind == "http.response.start":
+        if self.is_event_stream and self.service.draining and kind == "http.response.start":
             # The package mcp starts a second response after its stream was ended by the stop.
             return self.end_stopped()
         if self.body_complete:
@@ -310,12 +311,12 @@ cdef class AsgiExchange(Exchange):
             self.file_is_last = not more
             return 0
         if kind == "http.response.pathsend":
-            if self.sent:
+            if self.bytes_sent:
                 raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
             fd, count = open_whole(required(message, "path"))
-            if 0 <= self.declared < count:
+            if 0 <= self.declared_length < count:
                 # The file has grown since the application read its size.
-                count = self.declared
+                count = self.declared_length
             return self.send_file(file_range(fd, 0, count), False, False)
         if kind == "http.response.early_hint":
             return self.send_links(required(message, "links"))
@@ -334,7 +335,7 @@ cdef class AsgiExchange(Exchange):
             # Perhaps this very send() has shown it. A future made after that is never woken.
             self.file = None
             return False
-        if self.file.left and not self.bodiless:
+        if self.file.left and not self.no_body:
             return True
         self.file = None
         if self.file_is_last:
@@ -351,7 +352,7 @@ cdef class AsgiExchange(Exchange):
         """Discards a message after a disconnect. Returns None, or an iterator that send() has to finish first."""
         cdef object loop = (<AsgiGateway>self.gateway).loop
         if self.discarded_sends is None:
-            self.discarded_sends = DiscardedSends(loop, finite=self.declared >= 0)
+            self.discarded_sends = DiscardedSends(loop, finite=self.declared_length >= 0)
         return self.discarded_sends.send(
             message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
         )
@@ -372,23 +373,23 @@ cdef class AsgiExchange(Exchange):
             return False
         if self.disconnect_received:
             # The application has received http.disconnect and has ended for that reason.
-            self.break_off()
+            self.abort_response()
             return False
         if not self.status:
             self.report("application returned without starting a response", None)
         else:
             self.report("application returned without completing its response", None)
-        self.fail()
+        self.fail_with_500()
         return False
 
     cdef int end_stopped(self) except -1:
         """Ends a stream, or a request without a response, whose application has ended because the server stops."""
         if not self.status:
-            return self.answer(503, "the server is stopping", [(b"retry-after", b"1")], True)
-        if self.events:
+            return self.send_error(503, "the server is stopping", [(b"retry-after", b"1")], True)
+        if self.is_event_stream:
             return self.end_events()
         logger.info("response ended early, the server is stopping: %s", self.request_line())
-        return self.break_off()
+        return self.abort_response()
 
     def application_raised(self, error) -> bool:
         """Ends the exchange after its call has raised; run() calls it. Returns whether this is a forked child."""
@@ -404,7 +405,7 @@ cdef class AsgiExchange(Exchange):
             self.end_failed()
         except BaseException:
             logger.exception("internal error; the connection is closed: %s", self.request_line())
-            self.break_off()
+            self.abort_response()
         return False
 
     cdef int report_raised(self, object error) except -1:
@@ -432,7 +433,7 @@ cdef class AsgiExchange(Exchange):
         """Ends the response of a call that has raised."""
         if not self.response_complete and not self.disconnected:
             # Frameworks turn http.disconnect into exceptions and cancellations.
-            return self.end_stopped() if self.stopped else self.fail()
+            return self.end_stopped() if self.stopped else self.fail_with_500()
         return 0
 
     cdef int application_ended(self) except -1:

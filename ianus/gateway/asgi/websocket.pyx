@@ -44,18 +44,18 @@ cdef class AsgiWebSocket(AsgiExchange):
                 " upgrade): %s",
                 self.request_line(),
             )
-            self.answer(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
+            self.send_error(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
             return False
         try:
             self.accept_value = accept_value(self.request)
             self.offered = subprotocols(self.request)
             self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
         except HandshakeError as error:
-            self.answer(error.status, error.detail, error.fields, True)
+            self.send_error(error.status, error.detail, error.fields, True)
             return False
         return AsgiExchange.start(self)
 
-    cdef str over_limit(self):
+    cdef str exceeded_limit(self):
         cdef Py_ssize_t limit = self.service.websocket_rules.limit
         return f"limit-websockets ({limit})" if limit and self.service.websockets >= limit else None
 
@@ -81,7 +81,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             self.connect_received = True
             return {"type": "websocket.connect"}
         if self.conversation is not None:
-            message = self.conversation.take()
+            message = self.conversation.take_message()
             if message is not None:
                 return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
             if self.conversation.code:
@@ -104,14 +104,14 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef bint notify_readable(self) except -1:
         if self.tunnel:
             if self.peer_finished and not self.conversation.over:
-                self.conversation.lose(LOST, "")
+                self.conversation.mark_lost(LOST, "")
             if self.conversation.over:
                 self.finish_tunnel()
         return wake(self.readers)
 
     cdef int notify_writable(self) except -1:
         if self.conversation is not None:
-            self.conversation.read_on()
+            self.conversation.resume_reading()
         return wake(self.writers)
 
     # ---------------------------------------------------------------- send
@@ -136,7 +136,7 @@ cdef class AsgiWebSocket(AsgiExchange):
                 return self.accept_connection(<dict>message)
             if name == "websocket.close":
                 self.state = CLOSED
-                return self.answer(403, None, [], True)
+                return self.send_error(403, None, [], True)
             if name == "websocket.http.response.start":
                 return self.start_denial(<dict>message)
             raise unexpected(name, "websocket.accept', 'websocket.close' or 'websocket.http.response.start")
@@ -279,7 +279,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef double stop_close_time(self) noexcept:
         if not self.service.handover or self.conversation.code:
             return 0
-        return self.service.drains_since + self.service.deadlines.drain_idle
+        return self.service.drain_started_at + self.service.deadlines.drain_idle
 
     cdef int close_for_stop(self) except -1:
         return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
@@ -299,7 +299,7 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int end_tunnel(self) except -1:
         self.tunnel = False
-        return self.conversation.lose(LOST, "")
+        return self.conversation.mark_lost(LOST, "")
 
     # ---------------------------------------------------------------- the end
 
@@ -310,10 +310,10 @@ cdef class AsgiWebSocket(AsgiExchange):
                 self.close_open(NORMAL, "")
         elif self.disconnect_received and not self.response_complete:
             # The application has received websocket.disconnect and has ended for that reason.
-            self.break_off()
+            self.abort_response()
         elif not self.response_complete and not self.disconnected:
             self.report("application returned without answering a WebSocket handshake", None)
-            self.fail()
+            self.fail_with_500()
         return self.service.forked
 
     cdef int end_failed(self) except -1:

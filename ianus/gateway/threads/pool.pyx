@@ -612,7 +612,7 @@ cdef int log_exception(str what) noexcept:
 cdef int abort_exchange(WsgiExchange exchange) noexcept:
     log_exception("internal error; the connection is closed")
     try:
-        exchange.break_off()
+        exchange.abort_response()
     except BaseException:
         log_exception("internal error while closing a connection")
     return 0

@@ -76,7 +76,7 @@ class ErrorStream:
             pending.is_logging = True
             pending.formatted_text = f"{text}\n" if is_formatted else ""
             try:
-                app_logger.pass_text(level, text, as_it_came=is_formatted)
+                app_logger.pass_text(level, text, already_formatted=is_formatted)
             finally:
                 pending.is_logging = False
 

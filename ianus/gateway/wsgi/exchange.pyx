@@ -86,7 +86,7 @@ cdef class WsgiExchange(Exchange):
         self.codec = self.session.codec
         gateway.environs.learn_server(self.connection.server)
         self.evidence = gateway.predictor.evidence_of(self.request)
-        self.into_flight()
+        self.add_in_flight()
         self.in_flight = True
         # No thread is used before the body is complete.
         if self.request_complete or self.spool_error is not None:
@@ -144,20 +144,20 @@ cdef class WsgiExchange(Exchange):
             logger.error(
                 "rejected a request with 503, its body cannot be stored: %s: %s", self.request_line(), self.spool_error
             )
-            return self.answer(503, "the request body cannot be stored", [(b"retry-after", b"5")], True)
+            return self.send_error(503, "the request body cannot be stored", [(b"retry-after", b"5")], True)
         if self.request_complete:
             self.submitted = True
             return executor.submit(self)
         if self.peer_finished:
             # The body can never be complete, so the application is not called.
-            return self.break_off()
+            return self.abort_response()
         return 0
 
     cdef int remove_from_flight(self) except -1:
         """Removes the request from those in flight, and frees its spooled body."""
         if self.in_flight:
             self.in_flight = False
-            self.out_of_flight()
+            self.remove_in_flight()
         if self.spool is not None:
             if not self.service.forked:
                 # In a forked child a thread of the parent may have held its lock.
@@ -180,17 +180,17 @@ cdef class WsgiExchange(Exchange):
         failed = self.out_failed
         returned = self.out_returned
         if head is not None:
-            self.known = self.out_length
+            self.computed_length = self.out_length
         self.out_hints = self.out_pieces = None
         self.out_head = None
         self.out_end = self.out_failed = self.out_returned = self.posted = False
         executor.unlock_shared()
         # A connection's next request waits until this call has returned: k connections never have more than k calls.
-        self.holds = not returned
+        self.defer_completion = not returned
         try:
-            if self.session is not None and not self.held:
+            if self.session is not None and not self.completion_deferred:
                 self.send_collected(hints, head, pieces, end, failed)
-            if returned and self.held and self.session is not None:
+            if returned and self.completion_deferred and self.session is not None:
                 self.complete()
         finally:
             if returned:
@@ -224,7 +224,7 @@ cdef class WsgiExchange(Exchange):
                     return 0
         elif end:
             self.send_body(b"", False)
-        return self.fail() if failed else 0
+        return self.fail_with_500() if failed else 0
 
     cdef int discard_outbox(self) except -1:
         """Discards the content of the outbox, since the server has closed and cannot collect it."""

@@ -1,5 +1,5 @@
 """The gateway of one WSGI application."""
-from ianus.exchange.http cimport Gateway
+from ianus.exchange.gateway cimport Gateway
 from ianus.gateway.threads.predictor cimport Predictor
 from ianus.gateway.wsgi.environ cimport Environs
 from ianus.gateway.wsgi.exchange cimport WsgiExecutor

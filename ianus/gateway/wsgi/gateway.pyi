@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable
 
-from ianus.exchange.http import Gateway
+from ianus.exchange.gateway import Gateway
 from ianus.gateway.wsgi.exchange import WsgiExecutor
 from ianus.gateway.wsgi.spool import Spool
 

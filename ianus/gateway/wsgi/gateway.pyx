@@ -10,7 +10,7 @@ from cpython.object cimport PyObject
 
 from ianus.codec.base cimport Request
 from ianus.codec.fields cimport is_field_value
-from ianus.exchange.http cimport Exchange, Gateway
+from ianus.exchange.gateway cimport Gateway
 from ianus.gateway.threads.predictor cimport Predictor
 from ianus.gateway.wsgi.environ cimport Environs
 from ianus.gateway.wsgi.exchange cimport MAX_JOINED_BYTES, WsgiExchange, WsgiExecutor
@@ -62,10 +62,10 @@ cdef class WsgiGateway(Gateway):
             multithread=multithread, multiprocess=multiprocess, keep_underscores=keep_underscores,
         )
 
-    cdef Exchange open(self, Request request):
+    cdef object open(self, Request request):
         cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
         exchange.gateway = self
-        exchange.direct = True
+        exchange.flush_each_piece = True
         return exchange
 
     cdef tuple parse_status(self, str status):

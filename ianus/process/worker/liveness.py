@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ianus.exchange.service import Service
     from ianus.process.worker.loop_blocks import LoopBlockReporter
     from ianus.process.worker.stack import ServingStack
-    from ianus.telemetry.in_flight import Shared
-    from ianus.telemetry.liveness import Pulse
+    from ianus.telemetry.in_flight import ScoreboardMemory
+    from ianus.telemetry.liveness import LivenessThread
 
 # The messages of a stuck worker to its supervisor; the number of seconds follows.
 LOOP_STUCK = b"stuck\tits event loop has run no callback"
@@ -42,7 +42,7 @@ class WorkerLiveness:
     def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None:
         self._supervised = supervised
         self._settings = settings
-        self._pulse: Pulse | None = None
+        self._liveness_thread: LivenessThread | None = None
         self._blockage: LoopBlockReporter | None = None
         if supervised is None:
             return
@@ -61,20 +61,20 @@ class WorkerLiveness:
             faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
         milliseconds = self._settings.watch_loop if stack.asgi else 0
         shared = self._show_in_flight(stack.service)
-        if milliseconds and self._pulse is None:
+        if milliseconds and self._liveness_thread is None:
             self._run()
-        if self._pulse is None:
+        if self._liveness_thread is None:
             return
         if milliseconds:
             from ianus.process.worker.loop_blocks import LoopBlockReporter
 
-            self._blockage = LoopBlockReporter(self._pulse, milliseconds)
-        self._pulse.judge(
+            self._blockage = LoopBlockReporter(self._liveness_thread, milliseconds)
+        self._liveness_thread.start_monitoring(
             stack.reactor.waker,
             shared=shared,
             timeout=self._settings.timeout if self._supervised is not None else 0.0,
             channel=self._supervised.channel if self._supervised is not None else -1,
-            complaint=LOOP_STUCK if stack.asgi else THREADS_STUCK,
+            report=LOOP_STUCK if stack.asgi else THREADS_STUCK,
             limit=milliseconds / 1000,
             thread=threading.get_ident(),
             signal=self._blockage.signal if self._blockage is not None else 0,
@@ -83,30 +83,30 @@ class WorkerLiveness:
 
     def stop(self) -> None:
         """Stops the check that connections are served. The supervisor is still monitored."""
-        if self._pulse is not None:
-            self._pulse.rest()
+        if self._liveness_thread is not None:
+            self._liveness_thread.stop_monitoring()
             if self._supervised is None:
-                self._pulse.close()
+                self._liveness_thread.close()
         if self._blockage is not None:
             self._blockage.close()
             self._blockage = None
 
     def _run(self, lifeline: int = -1) -> None:
-        from ianus.telemetry.liveness import Pulse  # Compiled; the supervisor must not load it.
+        from ianus.telemetry.liveness import LivenessThread  # Compiled; the supervisor must not load it.
 
-        self._pulse = Pulse(lifeline, grace=total_stop_budget(self._settings))
-        self._pulse.run()
+        self._liveness_thread = LivenessThread(lifeline, grace=total_stop_budget(self._settings))
+        self._liveness_thread.start()
 
-    def _show_in_flight(self, service: Service) -> Shared | None:
+    def _show_in_flight(self, service: Service) -> ScoreboardMemory | None:
         """Shares the requests in flight with the supervisor. Returns the shared memory."""
         if self._supervised is None:
             return None
         import mmap
 
-        from ianus.telemetry.in_flight import InFlight, Shared
+        from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
-        shared = Shared(mmap.mmap(self._supervised.scoreboard.fd, SIZE))
-        service.show_in_flight(InFlight(shared))
+        shared = ScoreboardMemory(mmap.mmap(self._supervised.scoreboard.fd, SIZE))
+        service.publish_in_flight(InFlight(shared))
         return shared
 
     def _forget_in_child(self) -> None:

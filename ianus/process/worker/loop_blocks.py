@@ -17,7 +17,7 @@ from traceback import StackSummary, format_list
 
 from ianus.errors import is_own
 from ianus.process.start_reports import frames_of
-from ianus.telemetry.liveness import Pulse
+from ianus.telemetry.liveness import LivenessThread
 from ianus.telemetry.logger import logger
 
 # Bytes of a stack that are read; it has a hundred frames at most.
@@ -32,8 +32,8 @@ class LoopBlockReporter:
     Raises OSError if the system gives no files, and RuntimeError if no signal is free.
     """
 
-    def __init__(self, pulse: Pulse, milliseconds: int) -> None:
-        self._pulse = pulse
+    def __init__(self, liveness_thread: LivenessThread, milliseconds: int) -> None:
+        self._liveness_thread = liveness_thread
         self._milliseconds = milliseconds
         self._loop = asyncio.get_running_loop()
         self.signal = _free_signal()
@@ -52,7 +52,7 @@ class LoopBlockReporter:
 
     def _report(self) -> None:
         os.eventfd_read(self.alarm)
-        seconds = monotonic() - self._pulse.caught_since()
+        seconds = monotonic() - self._liveness_thread.loop_blocked_since()
         text = os.pread(self._stack, MAX_STACK_BYTES, 0).decode("utf-8", "replace")
         os.lseek(self._stack, 0, os.SEEK_SET)
         os.ftruncate(self._stack, 0)

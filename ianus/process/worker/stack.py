@@ -11,7 +11,7 @@ from ianus.telemetry.logs import LogFile, access_logger
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
     from ianus.codec.base import Request
-    from ianus.exchange.http import Gateway
+    from ianus.exchange.gateway import Gateway
     from ianus.exchange.service import Deadlines, Service
     from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
     from ianus.gateway.threads.pool import ThreadPool
@@ -56,12 +56,12 @@ def build_stack(
     loop: asyncio.AbstractEventLoop,
     states: Sequence[dict[str, Any] | None],
     access_file: LogFile | None,
-    on_spent: Callable[[], None],
+    on_max_requests: Callable[[], None],
 ) -> ServingStack:
     """Builds the objects, without starting them.
 
-    states: the lifespan state of each application. on_spent: called once after --max-requests, in the thread that
-    serves the reactor.
+    states: the lifespan state of each application. on_max_requests: called once after --max-requests, in the thread
+    that serves the reactor.
     """
     # Loaded here, after all that can fail for reasons worth a message.
     from ianus.acceptor.reactor import Reactor
@@ -104,7 +104,7 @@ def build_stack(
         limit_concurrency=settings.limit_concurrency,
         request_id_header=settings.request_id_header,
         max_requests=choose_max_requests(settings),
-        on_spent=on_spent,
+        on_max_requests=on_max_requests,
     )
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
     reactor = Reactor(

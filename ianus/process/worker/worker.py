@@ -254,8 +254,8 @@ class Worker:
             logger.warning("threads of Python are replaced by a library: %s", patched)
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
-        on_spent = in_loop(loop, self.notify, "recycle", "reached --max-requests")
-        self.stack = stack = build_stack(self.apps, self.settings, loop, states, self.access_file, on_spent)
+        on_max_requests = in_loop(loop, self.notify, "recycle", "reached --max-requests")
+        self.stack = stack = build_stack(self.apps, self.settings, loop, states, self.access_file, on_max_requests)
         if stack.access_log is not None:
             stack.access_log.start()
         self.on_built(stack)

@@ -70,7 +70,7 @@ class StandInPulse:
         signal.raise_signal(reporter.signal)
         os.eventfd_write(reporter.alarm, 1)
 
-    def caught_since(self) -> float:
+    def loop_blocked_since(self) -> float:
         return self.since
 
 

@@ -54,10 +54,10 @@ class StandIn:
         self.websockets = 0
 
     def build_stack(
-        self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_spent: Any
+        self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_max_requests: Any
     ) -> Any:
         self.states = states
-        self.on_spent = on_spent
+        self.on_max_requests = on_max_requests
         self.loop = loop
         self.led = all(app.interface == "wsgi" for app in apps)
         return ServingStack(

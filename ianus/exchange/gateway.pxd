@@ -1,0 +1,11 @@
+"""The interface of a gateway, the application's side of an exchange: ASGI, WSGI, or a choice of them by path."""
+from ianus.codec.base cimport Request
+
+
+cdef class Gateway:
+    """Opens the exchange of each request of one application."""
+    cdef readonly str name          # of the application, for messages
+
+    # Returns the Exchange (exchange/http.pxd) of a request whose head was read. It is declared as an object, since
+    # exchange/http declares exchanges with their gateway; the caller casts it.
+    cdef object open(self, Request request)

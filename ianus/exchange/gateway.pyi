@@ -1,0 +1,2 @@
+class Gateway:
+    name: str

@@ -1,0 +1,10 @@
+"""The base class of gateways, in a module of its own: exchange/http and exchange/service both refer to it.
+
+Compiled because every request passes here.
+"""
+from ianus.codec.base cimport Request
+
+
+cdef class Gateway:
+    cdef object open(self, Request request):
+        raise NotImplementedError
