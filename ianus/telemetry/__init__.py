@@ -1,1 +1,1 @@
-"""What an operator sees, and the clock that rooms share."""
+"""Logs, the data of the scoreboard, and the liveness thread."""

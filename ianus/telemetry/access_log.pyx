@@ -30,11 +30,11 @@ cdef double REPORT_SECONDS = 10.0       # between two reports of lines that coul
 cdef class AccessLog:
     """Writes one line for each response to a file descriptor.
 
-    fd: where to, -1 for nowhere. sink: is given lines, and returns them as the file has them. line_format: what a line
-    looks like. exclude: paths whose responses of status 2xx are left out, also all that begin with one ending in `*`.
+    fd: the file, -1 for none. sink: is called with lines, and returns them as the file has them. line_format: the
+    format of a line. exclude: paths whose responses of status 2xx are not logged; one that ends in `*` is a prefix.
     capacity: bytes that may wait; more lines are dropped and counted. interval: seconds between writes.
 
-    start() begins the writer thread, which must be after a fork; close() writes what is left.
+    start() starts the writer thread, which must be after a fork; close() writes the remaining lines.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ cdef class AccessLog:
         self.thread = thread  # Only then close() can wait for it.
 
     def close(self) -> None:
-        """Writes what is left, for at most two seconds."""
+        """Writes the remaining lines, for at most two seconds."""
         self.stopping = True
         self.write_early.set()
         self.has_lines.set()
@@ -104,7 +104,7 @@ cdef class AccessLog:
             logger.error("access log cannot be written (%s): %d line(s) lost", self.reason, lost)
 
     cdef int reset_in_child(self) except -1:
-        """In a forked child, where the thread does not exist and may have held the locks of its events."""
+        """Resets a forked child, in which the thread does not exist and may have held the locks of its events."""
         self.size = 0
         self.thread = None
         self.has_lines = threading.Event()
@@ -183,16 +183,16 @@ cdef class AccessLog:
         return path in self.excluded or path.startswith(self.excluded_prefixes)
 
     cdef bint grow(self) except -1:
-        """Makes room for one more line, if the capacity allows."""
+        """Makes space for one more line, if the capacity allows."""
         cdef Py_ssize_t minimum = max(<Py_ssize_t>EARLY_WRITE_BYTES, 2 * self.format.max_line_size)
-        cdef Py_ssize_t room = max(self.allocated * 2, minimum)
+        cdef Py_ssize_t space = max(self.allocated * 2, minimum)
         cdef char* buffer
-        room = min(room, self.capacity)
-        if self.size + self.format.max_line_size > room:
+        space = min(space, self.capacity)
+        if self.size + self.format.max_line_size > space:
             return False
-        buffer = <char*>realloc(self.buffer, room)
+        buffer = <char*>realloc(self.buffer, space)
         if buffer == NULL:
             return False
         self.buffer = buffer
-        self.allocated = room
+        self.allocated = space
         return True

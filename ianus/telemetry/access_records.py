@@ -3,7 +3,7 @@
 Facts: filters and formatters that people have for other servers look into `record.args`: Uvicorn's is a tuple,
 Gunicorn's a dictionary of its atoms. JSON formatters show attributes of the record.
 
-Strategy: a line begins with the fields that records have, with tabs between them, which no field can contain. Then
+Strategy: a line starts with the fields that records have, with tabs between them, which no field can contain. Then
 follows the line of --access-log-format, which is the message.
 """
 
@@ -62,7 +62,7 @@ class AccessRecords:
             "size": int(atoms["B"]),
             "duration": float(atoms["L"]),
         }
-        # The message is the line, whatever the arguments are.
+        # The message is the line, with any arguments.
         message = text.replace("%", "%%")
         if self._name == "uvicorn.access":
             version = atoms["H"].removeprefix("HTTP/")

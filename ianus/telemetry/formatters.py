@@ -1,6 +1,6 @@
 """Lines of the server's own log: text, or one JSON object for each record.
 
-Rule: a record begins a line, further lines are indented, and characters that are not printable are escaped. So text
+Rule: a record starts a line, further lines are indented, and characters that are not printable are escaped. So text
 that a client has chosen cannot look like a record of its own, or drive a terminal.
 """
 
@@ -13,7 +13,7 @@ from ianus.errors import whole_traceback
 # The attribute of a record whose text a handler of the application has formatted already.
 ALREADY_FORMATTED = "ianus_already_formatted"
 
-# How a line of TextFormatter begins.
+# The start of a line of TextFormatter.
 _RECORD_START = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} ")
 
 
@@ -34,14 +34,14 @@ class TextFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record, every line but the first indented."""
         text = record.getMessage() if getattr(record, ALREADY_FORMATTED, False) else ""
-        # Text that came with a stamp of its own gets no second one, unless that would be taken for one of ours.
+        # Text with a stamp of its own gets no second one, unless that stamp looks like ours.
         if not text or _RECORD_START.match(text):
             text = super().format(record)
         return "\n    ".join(map(escape, text.split("\n")))
 
 
 class JsonFormatter(_Formatter):
-    """An object with time, level, logger and message, and exception where there is one. Always one line."""
+    """An object with time, level, logger and message, and exception if there is one. Always one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON in ASCII."""

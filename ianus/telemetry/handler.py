@@ -58,7 +58,7 @@ class LineHandler(logging.Handler):
             except BlockingIOError:
                 if waited >= WRITABLE_SECONDS:
                     raise
-                pause(RETRY_SECONDS)  # select.poll() does not exist where eventlet has patched it.
+                pause(RETRY_SECONDS)  # select.poll() does not exist if eventlet has patched it.
                 waited += RETRY_SECONDS
                 continue
             waited = 0.0

@@ -2,7 +2,7 @@
 from cpython.object cimport PyObject
 
 
-# What a part of a line shows.
+# The kind of a part of a line.
 cdef enum Atom:
     LITERAL
     CLIENT
@@ -29,8 +29,8 @@ cdef enum Atom:
 
 cdef struct Part:
     Atom atom
-    PyObject* name      # of a field, bytes; NULL where the atom has none ...
-    const char* text    # ... or what a LITERAL shows; both are owned by LineFormat.texts
+    PyObject* name      # of a field, bytes; NULL if the atom has none ...
+    const char* text    # ... or the text of a LITERAL; both are owned by LineFormat.texts
     Py_ssize_t size
 
 
@@ -59,7 +59,7 @@ cdef class LineFormat:
     cdef bytes stamp
     cdef long stamp_second
 
-    # Writes a line at a place with room for `max_line_size` bytes and returns the place behind it.
+    # Writes a line at `at`, which has space for `max_line_size` bytes. Returns the position after it.
     cdef char* write(self, char* at, const AccessEntry* entry) except NULL
     cdef char* write_part(self, char* at, const AccessEntry* entry, const Part* part) except NULL
     cdef char* write_request_line(self, char* at, const AccessEntry* entry) except NULL

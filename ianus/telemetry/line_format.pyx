@@ -1,7 +1,7 @@
 """Formats of the access log: gunicorn's atoms, or one JSON object a line.
 
 Strategy: the format is taken apart once into literals and atoms; a line is written part by part into a buffer that
-has room for the longest one. Rule: what a client or an application chose is escaped, so that a line stays a line and
+has space for the longest one. Rule: text of a client or an application is escaped, so that it stays on one line and
 no terminal obeys it (CVE-2020-7694), and cut at MAX_TEXT_BYTES bytes.
 
 Compiled because every response passes here.
@@ -31,7 +31,7 @@ cdef enum:
 
 DEFAULT = '%(h)s - %(u)s %(t)s "%(r)s" %(s)s %(B)s "%(f)s" "%(a)s" %(L)s'
 
-# (key, what it shows); duration is in seconds. With a request id, that follows.
+# (key, atom); duration is in seconds. With a request id, that follows.
 JSON = (
     ("time", TIME), ("client", CLIENT), ("method", METHOD), ("target", TARGET), ("protocol", PROTOCOL),
     ("status", STATUS), ("size", SIZE), ("duration", DECIMAL_SECONDS), ("referer", b"referer"),
@@ -159,7 +159,7 @@ cdef class LineFormat:
         return self.write_chosen(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
     cdef char* write_path(self, char* at, const AccessEntry* entry, Atom atom) except NULL:
-        """The target, or its part before or behind the question mark."""
+        """The target, or its part before or after the question mark."""
         cdef const char* data
         cdef const char* mark
         cdef Py_ssize_t size
@@ -202,7 +202,7 @@ cdef class LineFormat:
         return put(at, b"null", 4) if self.json else put(at, b"-", 1)
 
     cdef char* write_chosen(self, char* at, const char* data, Py_ssize_t size) noexcept:
-        """Bytes that somebody else chose: controls, quotes, backslashes and all beyond ASCII are escaped."""
+        """Writes a client's or an application's bytes; escapes controls, quotes, backslashes and non-ASCII bytes."""
         cdef const char* digits = b"0123456789abcdef"
         cdef Py_ssize_t i
         cdef unsigned char c

@@ -50,7 +50,7 @@ class Fallback:
             pass  # There is no place left to write to.
 
     def write_to_standard_error(self, record: logging.LogRecord) -> None:
-        """Writes `record`. Raises what a standard error that is closed or not the system's raises."""
+        """Writes `record`. Raises the exceptions of a standard error that is closed or not the system's."""
         text = format_safely(self.formatter, record) + "\n"
         try:
             sys.stderr.write(text)

@@ -1,12 +1,12 @@
 """The server's own log, through Python's logging, and the files that both logs are written to.
 
 Facts and rules:
-- Everything is said to the logger `ianus.error`; what WSGI applications write to `wsgi.errors`, to `ianus.app`. Where
-  it goes is decided here, or by the user's own configuration, which always wins: handlers of `ianus` or of the logger,
-  or any that --log-config sets up.
-- Files are opened for appending by a descriptor that stays the same for ever: when a log was rotated, another file
-  is put behind its number, whoever is writing to it.
-- json and logging.config are imported where they are asked for; they take 5 and 20 ms.
+- All messages go to the logger `ianus.error`; text that WSGI applications write to `wsgi.errors`, to `ianus.app`. This
+  module adds a handler, unless the user's own configuration has one: handlers of `ianus` or of the logger, or any that
+  --log-config sets up.
+- Files are opened for appending by a descriptor whose number never changes: when a log was rotated, dup2() puts the new
+  file in its place, also for threads that are writing to it.
+- json and logging.config are imported only if they are needed; they take 5 and 20 ms.
 """
 
 import errno
@@ -24,7 +24,7 @@ from ianus.telemetry.logger import fallback
 if TYPE_CHECKING:
     from configparser import ConfigParser
 
-# Those whose name in a configuration sends the access log there; the first that it names.
+# Loggers for the access log, if a configuration names them; the first one is used.
 ACCESS_LOGGERS = ("ianus.access", "uvicorn.access", "gunicorn.access")
 
 _LOGGERS = (logging.getLogger("ianus.error"), logging.getLogger("ianus.app"))
@@ -36,9 +36,9 @@ _LOGGERS = (logging.getLogger("ianus.error"), logging.getLogger("ianus.app"))
 class LogFile:
     """A file that lines are appended to. "-" stands for a standard stream, which stays open.
 
-    fd: the same number until close(). path: what the user wrote. setting: its name on the command line.
+    fd: the same number until close(). path: as the user wrote it. setting: its name on the command line.
 
-    Raises StartupError where the file cannot be opened.
+    Raises StartupError if the file cannot be opened.
     """
 
     def __init__(self, path: str, setting: str, standard: int) -> None:
@@ -50,14 +50,14 @@ class LogFile:
             raise explain_log_file(path, setting, error) from None
 
     def reopen(self) -> None:
-        """Goes on in the file that is at `path` now, after log rotation. Raises OSError."""
+        """Continues in the file that is at `path` now, after log rotation. Raises OSError."""
         if not self._is_standard:
             fd = _append(self.path)
             os.dup2(fd, self.fd, inheritable=False)
             os.close(fd)
 
     def close(self) -> None:
-        """May be called twice."""
+        """Closes the file. May be called twice."""
         if not self._is_standard:
             self._is_standard = True
             os.close(self.fd)
@@ -95,9 +95,9 @@ def access_logger() -> str:
 def apply_config(path: str, app_dir: str = ".") -> None:
     """Configures Python's logging from a file in the format of its name: .json, .yaml, .yml, or else .ini.
 
-    app_dir: where modules are looked for first, such as one with a formatter; it is put in front of sys.path.
+    app_dir: the first directory for modules, such as one with a formatter; it is put in front of sys.path.
 
-    Raises StartupError that tells what is wrong with the file.
+    Raises StartupError with the mistake in the file.
     """
     from logging import config
 
@@ -126,17 +126,17 @@ def apply_config(path: str, app_dir: str = ".") -> None:
         raise StartupError(
             f"The logging configuration {path} cannot be read ({error.strerror or error}). Check --log-config."
         ) from None
-    except Exception as error:  # Whatever the file names is imported and called.
+    except Exception as error:  # All objects that the file names are imported and called.
         cause = error if error.__cause__ is None else error.__cause__
-        told = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
+        reason = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
         raise StartupError(
-            f"The logging configuration {path} cannot be used ({told}). It is read as Python's "
+            f"The logging configuration {path} cannot be used ({reason}). It is read as Python's "
             "logging.config describes: .json and .yaml as dictConfig(), everything else as fileConfig()."
         ) from None
 
 
 class _ShapeError(Exception):
-    """What is wrong with the whole of a configuration, behind its name."""
+    """A mistake of a whole configuration; the text follows its name."""
 
 
 def _apply_dictionary(content: object) -> None:
@@ -148,7 +148,7 @@ def _apply_dictionary(content: object) -> None:
 
 
 def _dictionary(content: object) -> dict[str, Any]:
-    """What dictConfig() takes, but for what nobody means by leaving it out."""
+    """Returns a dictionary for dictConfig(), which by default keeps existing loggers enabled."""
     if isinstance(content, dict):
         return {"disable_existing_loggers": False} | content
     kind = "is empty" if content is None else f"is a {type(content).__name__} at its top"
@@ -178,13 +178,13 @@ def _load_yaml(file: TextIO) -> Any:
 
 
 class ErrorLog:
-    """The server's own log while it is open, in a file ("-": standard error) or where the user wants to have it.
+    """The server's own log while it is open, in a file ("-": standard error) or in the user's own handlers.
 
-    level: the least that is written, unless the loggers have levels already.
-    configured: the user's own configuration was applied; what it does with our loggers is meant.
+    level: the minimum level of records that are written, unless the loggers have levels already.
+    configured: the user's own configuration was applied; its settings of our loggers are intended.
 
-    To be opened when the application was loaded, which may have configured logging too. Raises StartupError where
-    the file cannot be opened.
+    To be opened when the application was loaded, which may have configured logging too. Raises StartupError if the
+    file cannot be opened.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class ErrorLog:
     ) -> None:
         self.file = LogFile(path, "--error-logfile", 2)
         self._before = [(logger, logger.level, logger.propagate) for logger in _LOGGERS]
-        # Standard error is what Python calls so now: tests replace it.
+        # sys.stderr, not descriptor 2: tests replace it.
         self._handler = LineHandler(self.file.fd) if path != "-" else standard_error_handler()
         self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
         self._fallback = fallback.formatter, fallback.handler
@@ -205,8 +205,8 @@ class ErrorLog:
         fallback.handler = None if path == "-" else self._handler
         parent = logging.getLogger("ianus")
         for logger in _LOGGERS:
-            # logging.config disables every logger that exists by default; that a server should be silent about its
-            # errors is never meant by it.
+            # logging.config disables every logger that exists by default. No user wants a server that does not report
+            # its errors.
             logger.disabled = parent.disabled = False
             if logger.level == parent.level == logging.NOTSET:
                 logger.setLevel(level.upper())
@@ -217,7 +217,7 @@ class ErrorLog:
                 logger.propagate = False
 
     def close(self) -> None:
-        """Leaves the loggers as they were. May be called twice."""
+        """Restores the loggers. May be called twice."""
         for logger, level, propagate in self._before:
             logger.removeHandler(self._handler)
             logger.setLevel(level)

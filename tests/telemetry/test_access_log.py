@@ -1,4 +1,4 @@
-"""The access log's buffer, with a server behind it that runs in this process."""
+"""The access log's buffer, with a server that runs in this process."""
 
 import base64
 import os
@@ -31,7 +31,7 @@ class Logged:
         return os.lseek(self.file, 0, os.SEEK_CUR)
 
     def close(self) -> bytes:
-        """What was logged."""
+        """Returns the logged lines."""
         self.log.close()
         self.server.close()
         size = self.size()
@@ -42,7 +42,7 @@ class Logged:
 
 
 def test_longest_line_has_its_end() -> None:
-    """Five of these fill the buffer but for the last line feed; only a sanitizer sees that written behind it."""
+    """Five of these fill the buffer but for the last line feed; only a sanitizer sees one written after it."""
     line_format = LineFormat("x" * 52428)
     assert line_format.max_line_size > 52428
     logged = Logged(line_format)

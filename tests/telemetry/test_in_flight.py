@@ -61,7 +61,7 @@ def test_as_many_are_listed_as_there_is_room_for_and_the_others_counted(
     entries = [in_flight.begin("GET", b"/%d" % number) for number in range(ENTRIES + 3)]
     assert lines(scoreboard) == sorted(f"GET /{number}" for number in range(ENTRIES))
     assert scoreboard.unlisted() == 3
-    # Those that were not listed stay so, and who comes next is.
+    # Requests that were not listed stay so, and the next one is listed.
     in_flight.end(entries[10])
     in_flight.end(entries[ENTRIES])
     in_flight.begin("GET", b"/next")

@@ -20,7 +20,7 @@ from tests.helpers import WAIT_SECONDS, until
 
 
 class Judged:
-    """A process, as far as a pulse sees it: whether it takes notice of pings, what it tells, its clock."""
+    """A process as a LivenessThread sees it: its replies to pings, its reports, its clock."""
 
     def __init__(self, timeout: float = 30.0, **more: float) -> None:
         self.scoreboard = Scoreboard()
@@ -257,7 +257,7 @@ def test_threads_end_with_their_pulses() -> None:
 
 # --- When the supervisor is gone ---
 
-# Whoever asks this process to stop is not heeded, only noted.
+# This process prints signals that ask it to stop, and does not obey them.
 DEAF = """
 import os, signal
 from ianus.telemetry.liveness import LivenessThread

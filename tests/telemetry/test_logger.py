@@ -1,4 +1,4 @@
-"""What an application does to Python's logging neither stops the server nor hides what it had to say."""
+"""Changes of Python's logging by an application neither stop the server nor hide its messages."""
 
 import logging
 import logging.config
@@ -30,7 +30,7 @@ class LeavingHandler(logging.Handler):
 
 
 class HandlerThatLogs(logging.Handler):
-    """Logs what it is given, for ever."""
+    """Logs a further record for each record, without end."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger(NAME).error("again")
@@ -150,7 +150,7 @@ def test_the_message_and_the_failure_are_on_standard_error(
 
 
 def test_an_interrupt_passes(server_log: logging.Logger) -> None:
-    """The last of three INTs breaks off what runs, a handler that blocks included."""
+    """The last of three SIGINTs interrupts all code, a handler that blocks included."""
 
     def interrupt(record: logging.LogRecord) -> bool:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The server's own log: where it goes, what it looks like, and that nobody can forge a line of it."""
+"""The server's own log: its handlers and its formats. A client cannot forge a line of it."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ def open_log() -> Iterator[Open]:
         log.close()
 
 
-# --- Where it goes ---
+# --- Handlers ---
 
 
 def test_it_goes_to_standard_error_with_time_and_level(open_log: Open, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +195,7 @@ def test_a_standard_stream_is_neither_opened_nor_closed() -> None:
     os.fstat(1)
 
 
-# --- What it looks like ---
+# --- Formats ---
 
 
 def record(message: str, *arguments: object, error: BaseException | None = None) -> logging.LogRecord:
