@@ -62,6 +62,18 @@ def text_of(node: ast.expr) -> str:
     return text.partition("\n")[0]
 
 
+def own_records(source: str) -> Iterator[tuple[int, str, frozenset[str]]]:
+    """Yields messages of functions in ianus/telemetry that make a record themselves. They assign it to `message`."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef):
+            nodes = list(ast.walk(function))
+            levels = {each.attr for each in nodes if isinstance(each, ast.Attribute)} & {*LEVELS.values()}
+            for node in nodes:
+                match node:
+                    case ast.Assign(targets=[ast.Name("message")], value=ast.Constant() as text):
+                        yield node.lineno, text_of(text), frozenset(levels or {"ANY"})
+
+
 def python_messages(source: str) -> Iterator[tuple[int, str, frozenset[str]]]:
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -96,6 +108,8 @@ def all_messages() -> list[Message]:
             read = python_messages if path.suffix == ".py" else cython_messages
             place = path.relative_to(ROOT)
             found += [Message(f"{place}:{line}", text, levels) for line, text, levels in read(source)]
+            if path.suffix == ".py" and path.parent.name == "telemetry":
+                found += [Message(f"{place}:{line}", text, levels) for line, text, levels in own_records(source)]
     return found
 
 
