@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, which is not how many the machine has: what --workers auto goes by."""
+"""The number of CPUs that this process may use, for --workers auto. The machine may have more."""
 # ruff: noqa: PTH123  (pathlib takes 5 ms to import)
 
 import math
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 
 def cpus(groups: str = "/proc/self/cgroup", mounts: str = "/sys/fs/cgroup") -> int:
-    """Those it may run on, or fewer where its share of time is less: 2 with a quota of 1.5 CPUs. At least 1.
+    """Returns the CPUs of this process, or fewer if its share of time is less: 2 with a quota of 1.5 CPUs. At least 1.
 
-    groups: the file that names the control groups of this process. mounts: the directory where they are to be seen.
+    groups: the file that names the control groups of this process. mounts: the directory in which they are mounted.
     """
     allowed = len(os.sched_getaffinity(0))
     return max(1, min([allowed, *(math.ceil(quota) for quota in _quotas(groups, mounts))]))
@@ -22,8 +22,8 @@ def _quotas(groups: str, mounts: str) -> Iterator[float]:
         is_v2 = number == "0"  # of the two versions of control groups
         if not is_v2 and "cpu" not in controllers.split(","):
             continue
-        # A container may see the name that its group has outside and, where they are mounted, only its own: that is
-        # found on the way up.
+        # A container may see its group by the name outside, and only its own group in `mounts`: the loop finds that on
+        # the way up.
         while True:
             quota = _quota_v2(f"{mounts}{group}") if is_v2 else _quota_v1(f"{mounts}/cpu{group}")
             if len(quota) == 2 and quota[0].isdigit():  # Without a limit it is max, or -1.
@@ -42,7 +42,7 @@ def _quota_v1(directory: str) -> list[str]:
 
 
 def _words(path: str, separator: str | None = None) -> list[str]:
-    """What stands in a small file; nothing where there is none."""
+    """Returns the words of a small file; none if it does not exist."""
     try:
         with open(path) as file:
             return file.read().strip().split(separator)

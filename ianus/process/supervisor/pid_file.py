@@ -1,11 +1,11 @@
-"""The file that says which process is the supervisor.
+"""The file with the number of the supervisor.
 
 Facts and rules:
-- It is made anew (O_EXCL), never written over, so that of two servers with one file the second one does not start.
-- A server that was killed leaves its file behind, and its number may be another process' by now; after the restart of
-  a container it nearly always is. So a file counts only if its process had begun when the file was written.
-- It is removed by the process that has made it and while it has that one's number: not by a forked child, and not when
-  a successor has its own file there.
+- It is created (O_EXCL), never overwritten, so that of two servers with one file the second one does not start.
+- The file of a killed server remains, and its number may be that of another process by now; after the restart of a
+  container it nearly always is. So a file counts only if its process had started when the file was written.
+- Only the process that has created it removes it, and only while it has that process' number: not a forked child, and
+  not if a successor has its own file there.
 """
 # ruff: noqa: PTH123  (pathlib takes 5 ms to import)
 
@@ -23,7 +23,7 @@ _CLOCK_TOLERANCE_SECONDS = 2.0
 class PidFile:
     """The file at `path`, with the number of this process and a line end, from here until remove().
 
-    Raises StartupError where it cannot be made, or where it is that of a server that runs.
+    Raises StartupError if it cannot be created, or if it belongs to a running server.
     """
 
     def __init__(self, path: str) -> None:
@@ -42,7 +42,7 @@ class PidFile:
             ) from None
 
     def move(self, path: str) -> None:
-        """Gives the file another name, over whatever has it. Raises OSError."""
+        """Renames the file, and replaces a file of that name. Raises OSError."""
         if self._is_own():
             with Parent(self.path) as before, Parent(path) as after:
                 os.rename(before.name, after.name, src_dir_fd=before.fd, dst_dir_fd=after.fd)
@@ -55,7 +55,7 @@ class PidFile:
                 with Parent(self.path) as parent:
                     os.unlink(parent.name, dir_fd=parent.fd)
             except OSError:
-                pass  # The directory may have gone, or its permissions; nobody takes a stale file for a server.
+                pass  # The directory or its permissions may be gone; a stale file is harmless.
 
     def _create(self) -> None:
         with Parent(self.path) as parent:
@@ -82,19 +82,18 @@ _FIXES: dict[int | None, str] = {
 
 
 def _check_stale(parent: Parent) -> None:
-    """Removes what a server has left there that does not run any more. Raises StartupError and OSError."""
+    """Removes the file of a server that does not run any more. Raises StartupError and OSError."""
     path = parent.path
     try:
         content, written = _read(parent)
     except FileNotFoundError:
         return
     if not content.isascii() or not (content.isdigit() or not content):
-        raise StartupError(f"{path} is no pid file, there is something else in it; choose another one with --pid-file.")
-    # A server that was killed between two lines of ours may have left it empty.
+        raise StartupError(f"{path} is not a pid file: it has no number. Choose another file with --pid-file.")
+    # It is empty if the server was killed before it had written the number.
     if content and int(content) != os.getpid() and _was_running(int(content), written):
         raise StartupError(
-            f"A server runs already, as process {content}: so says {path}. Stop it, or choose another file with "
-            "--pid-file."
+            f"A server runs already: process {content} of {path}. Stop it, or choose another file with --pid-file."
         )
     os.unlink(parent.name, dir_fd=parent.fd)
 

@@ -36,9 +36,9 @@ FORCED_SIGNALS = (signal.SIGABRT, signal.SIGKILL)
 
 
 class Generation(NamedTuple):
-    """What workers serve, and how: what was configured at a time.
+    """The applications and settings of workers, as configured at a time.
 
-    number: generations are counted. workers: how many. identity: who they are to become.
+    number: counts generations. workers: their number. identity: the user and group that they change to.
     """
 
     number: int
@@ -50,17 +50,17 @@ class Generation(NamedTuple):
 
 
 class Stage(Enum):
-    """What a process is there for."""
+    """The part of its life that a worker process is in."""
 
     STARTING = "starting"
     SERVING = "serving"
-    STOPPING = "stopping"  # a successor serves, or nobody is to
+    STOPPING = "stopping"  # a successor serves, or the slot is removed
 
 
 class WorkerProcess:
     """A worker as the supervisor sees it.
 
-    lifeline: the end of a pipe that this process holds as long as it lives; channel: where the worker speaks.
+    lifeline: the end of a pipe that this process holds as long as it lives; channel: the pipe of its reports.
     started, and all times but since: CLOCK_MONOTONIC in seconds. since: the same as Unix time.
     """
 
@@ -78,28 +78,28 @@ class WorkerProcess:
         self.stage = Stage.STARTING
         self.start_report = StartReport(scoreboard, now)
         self.start_deadline = 0.0  # when its applications have to be started, 0 for no limit
-        self.deferred_signals: list[signal.Signals] = []  # what it is told once it has started
+        self.deferred_signals: list[signal.Signals] = []  # sent once it has started
         self.is_aborted = False
-        self.expected_exit_codes = {0}  # exit codes that surprise nobody
+        self.expected_exit_codes = {0}  # exit codes that are not logged as unexpected
         self.memory_limit = 0  # bytes, 0 for none
         self.retire_at = 0.0  # when it has served long enough, 0 for never
         self.last_heartbeat = 0.0  # the last one that was seen,
         self.last_seen_at = now  # and when
         self._stopped_while_starting = False  # when it was asked to stop
-        self._next_signal: tuple[signal.Signals, float] | None = None  # the signal that comes next, and when
+        self._next_signal: tuple[signal.Signals, float] | None = None  # the next signal, and its time
         self._partial_line = b""
 
     def info(self) -> WorkerInfo:
-        """What hooks are told of it."""
+        """Returns the information for hooks."""
         return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.started_unix)
 
     def __str__(self) -> str:
         return f"worker {self.slot + 1} (pid {self.pid})"
 
-    # --- What it says ---
+    # --- Reports ---
 
     def read(self) -> list[str] | None:
-        """The lines that have come; None when none will come any more."""
+        """Returns the lines that have arrived; None at the end of the channel."""
         try:
             data = os.read(self.channel, 65536)
         except BlockingIOError:
@@ -112,7 +112,7 @@ class WorkerProcess:
     # --- How it ends ---
 
     def send_stop_signal(self, number: signal.Signals, now: float, limit: float = 0.0) -> None:
-        """Sends a signal. patience: seconds behind which a more urgent one follows; 0 for never."""
+        """Sends a signal. limit: seconds after which a more urgent one follows; 0 for never."""
         self.send_signal(number)
         if number == signal.SIGKILL:
             self._next_signal = None
@@ -129,7 +129,7 @@ class WorkerProcess:
             pass  # It is being reaped this moment.
 
     def stop(self, now: float, *, successor: bool = False) -> None:
-        """Has it finish what it does and leave. successor: somebody else serves on its sockets."""
+        """Stops the worker gracefully. successor: another worker serves on its sockets."""
         first = signal.SIGUSR2 if successor else signal.SIGTERM
         if self.stage is Stage.STARTING:  # It has no handlers yet, and nothing to finish.
             first = signal.SIGTERM
@@ -141,7 +141,7 @@ class WorkerProcess:
         self.send_stop_signal(first, now, TERM_WHILE_STARTING_SECONDS if self._stopped_while_starting else limit)
 
     def escalate(self, now: float) -> None:
-        """Sends what is due."""
+        """Sends the next signal if it is due."""
         if self._next_signal is not None and now >= self._next_signal[1]:
             number = self._next_signal[0]
             logger.warning("worker does not stop in time, sending %s: %s", number.name, self)
@@ -177,7 +177,7 @@ class WorkerProcess:
         return self._next_signal[1] if self._next_signal is not None else 0.0
 
     def close(self) -> None:
-        """Lets go of what belongs to it. May be called twice."""
+        """Closes its descriptors. May be called twice."""
         for fd in (self.lifeline, self.channel):
             if fd >= 0:
                 os.close(fd)
@@ -188,7 +188,7 @@ class WorkerProcess:
 class Slot:
     """A place for a worker, with the sockets that belong to it (sockets.py).
 
-    serving: who accepts connections; starting: who is to. leaving: those before.
+    serving: the worker that accepts connections; starting: its successor. stopping: those before.
     unasked: the last one, if it stopped without being asked by this process.
     is_overtaken: a start was given up here for a newer configuration, whose next worker starts in this slot.
     failures: how many in a row have ended soon; not_before: when the next one may start.
@@ -213,11 +213,11 @@ class Slot:
         yield from self.stopping
 
     def is_vacant(self) -> bool:
-        """Whether nobody serves, nor is about to."""
+        """Returns whether no worker serves or starts."""
         return self.serving is None and self.starting is None
 
     def promote(self) -> WorkerProcess | None:
-        """The one that was starting serves. Returns the one that served before, which leaves."""
+        """Makes the starting worker the serving one. Returns the previous one, which is to stop."""
         before, self.serving, self.starting = self.serving, self.starting, None
         assert self.serving is not None
         self.serving.stage = Stage.SERVING
@@ -244,7 +244,7 @@ class Slot:
         self.is_overtaken = True
 
     def retire(self) -> list[WorkerProcess]:
-        """Nobody is to serve here any more. Returns those who do."""
+        """Removes the workers of the slot for good. Returns them."""
         gone = [each for each in (self.serving, self.starting) if each is not None]
         self.stopping += gone
         self.serving = self.starting = None

@@ -1,10 +1,11 @@
-"""What the workers listen on: of each TCP address a socket for each slot, of everything else one for all.
+"""The sockets of the workers: for a TCP address one a slot, for all other addresses a shared one.
 
 Facts and rules:
-- The supervisor keeps every socket open, whoever serves on it and whether somebody does: what waits in its queue waits
-  for the next worker of that slot, and is never reset.
-- The system spreads new connections among the sockets of an address (SO_REUSEPORT). A socket that is to go is left out
-  of that first (steer()), since connections that wait in its queue would go with it; so is one that nobody serves.
+- The supervisor keeps every socket open, with or without a worker: connections in its backlog wait for the next worker
+  of that slot, and are never reset.
+- The system spreads new connections among the sockets of an address (SO_REUSEPORT). A socket that is
+  about to be closed is excluded first (steer()), since connections in its backlog would be reset. So is a socket
+  without a worker.
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
@@ -42,11 +43,11 @@ class ListenerGroup:
     def __init__(self, listeners: list[Listener], *, per_slot: bool) -> None:
         self.listeners = listeners
         self._per_slot = per_slot
-        # None where another server may have steered.
+        # None if another server may have steered.
         self._steered: list[int] | None = [] if len(listeners) == 1 else None
 
     def for_slot(self, slot: int, backlog: int) -> Listener:
-        """The socket of a slot; opened where there is none, for slots one after the other. Raises StartupError."""
+        """Returns the socket of a slot; opens a missing one, for slots in their order. Raises StartupError."""
         if not self._per_slot:
             return self.listeners[0]
         while len(self.listeners) <= slot:
@@ -54,7 +55,7 @@ class ListenerGroup:
         return self.listeners[slot]
 
     def steer(self, slots: Sequence[int]) -> None:
-        """New connections go to these slots only, as far as the system can be told; none are all."""
+        """Sends new connections to these slots only, if the system supports it. No slots: to all."""
         chosen = [slot for slot in slots if slot < len(self.listeners)]
         if len(chosen) == len(self.listeners):
             chosen = []
@@ -63,11 +64,11 @@ class ListenerGroup:
             _steer(self.listeners[0].sock, chosen)
 
     def reset_steering(self) -> None:
-        """Somebody else may have steered."""
+        """Forgets the last steering, after which another server may have steered."""
         self._steered = None
 
     def close_unused(self, slots: int) -> None:
-        """Closes the sockets of slots behind the first so many, but for one."""
+        """Closes the sockets of all but the first `slots` slots; keeps at least one."""
         if self._per_slot and len(self.listeners) > max(slots, 1):
             for listener in self.listeners[max(slots, 1) :]:
                 listener.close()
@@ -75,7 +76,10 @@ class ListenerGroup:
 
 
 class Sockets:
-    """All of them. inherited: by whoever served before. Raises StartupError where an address cannot be had."""
+    """All listening sockets. inherited: descriptors from the previous server.
+
+    Raises StartupError for an address that cannot be used.
+    """
 
     def __init__(self, settings: Settings, inherited: InheritedFds | None = None) -> None:
         self._inherited = dict(inherited or {})
@@ -109,12 +113,12 @@ class Sockets:
                     raise StartupError(
                         f"{key[0]} is in use by this server itself, which listens on {listener.address}"
                         f"{' for IPv4 too' if listener.address.startswith('http://[::]:') else ''}. "
-                        "A reload cannot change that: restart the server, or leave out the new address."
+                        "A reload cannot change that: restart the server, or remove the new address."
                     ) from None
             raise
 
     def close_unused(self, settings: Iterable[Settings], slots: int) -> None:
-        """Closes what none of these `settings` needs, nor the first so many slots."""
+        """Closes sockets that neither these `settings` nor the first `slots` slots need."""
         needed = {key for each in settings for key in _keys(each)}
         for key in [key for key in self._groups if key not in needed]:
             for group in self._groups.pop(key):
@@ -124,21 +128,21 @@ class Sockets:
             group.close_unused(slots)
 
     def steer(self, slots: Sequence[int]) -> None:
-        """New connections go to these slots only, as far as the system can be told; none are all."""
+        """Sends new connections to these slots only, if the system supports it. No slots: to all."""
         for group in self._all_groups():
             group.steer(slots)
 
     def reset_steering(self) -> None:
-        """Another server may have steered them: next time it is done anew."""
+        """Makes the next steer() set all sockets again, since another server may have steered them."""
         for group in self._all_groups():
             group.reset_steering()
 
     def for_slot(self, slot: int, settings: Settings) -> list[Listener]:
-        """What a slot listens on. Raises StartupError where a socket of its own cannot be opened."""
+        """Returns the sockets of a slot. Raises StartupError if one of them cannot be opened."""
         return [group.for_slot(slot, settings.backlog) for key in _keys(settings) for group in self._groups[key]]
 
     def addresses(self, settings: Settings) -> list[str]:
-        """For people: where `settings` has it listen."""
+        """Returns the addresses of `settings` as text for users."""
         return [group.listeners[0].address for key in _keys(settings) for group in self._groups[key]]
 
     def listeners(self) -> Iterator[Listener]:
@@ -147,7 +151,7 @@ class Sockets:
             yield from group.listeners
 
     def fds_to_hand_over(self) -> dict[str, list[list[int]]]:
-        """What a server that takes over is given, as `handed`."""
+        """Returns the descriptors for a server that takes over, for its `inherited`."""
         return {
             _name(key): [[listener.sock.fileno() for listener in group.listeners] for group in groups]
             for key, groups in self._groups.items()
@@ -186,9 +190,9 @@ _ATTACH_FILTER, _DETACH_FILTER = 51, 68
 
 
 def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
-    """Has a new connection go to one of the chosen sockets at its address, counted as they began to listen.
+    """Sends new connections to the chosen sockets of the address, counted in the order of their listen().
 
-    None are all, as the system has it. Where it cannot be told (it can on Linux), nothing changes.
+    No chosen sockets: to all, as by default. Without effect on systems other than Linux.
     """
     try:
         import ctypes  # For this alone, and 5 ms.
@@ -196,7 +200,7 @@ def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
         if not chosen:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
             return
-        # Operation, instructions to leave out if it is true and if not, operand.
+        # Operation, instructions to skip if it is true, those to skip if not, operand.
         steps = [(_LOAD, 0, 0, _RANDOM), (_MODULO, 0, 0, len(chosen))]
         for number, index in enumerate(chosen):
             steps += [(_JUMP_IF, 0, 1, number), (_RETURN, 0, 0, index)]

@@ -1,10 +1,10 @@
-"""The process that looks after the workers: their sockets, and what signals ask for.
+"""The process that supervises the workers: it owns their sockets and handles signals.
 
 Facts and rules:
 - It serves nothing, and loads neither the application nor anything compiled, nor an event loop: so it stays small, and
-  survives whatever ends a worker. It has one thread, since it forks.
-- Whatever wakes it (a signal, the end of a process, what a worker says, the time), it does the same: it notes what has
-  happened, and then lets workers.py do what is due.
+  a fault that ends a worker does not end it. It has one thread, since it forks.
+- Each event (a signal, the end of a process, a report of a worker, the time) is handled alike: it notes the event, and
+  then workers.py does the work that is due.
 """
 # ruff: noqa: PTH100, PTH109, PTH118, PTH121  (pathlib takes 5 ms to import)
 
@@ -54,9 +54,9 @@ class Supervisor:
     """One server.
 
     app: "MODULE:ATTR". entry: the functions that run in worker processes. reader: reads the settings again at HUP; None
-    if they come from a program, which then also has the other end of the pipe `lifeline`.
+    if a program has made them, which then also has the other end of the pipe `lifeline`.
 
-    Raises StartupError where serving cannot begin.
+    Raises StartupError if the server cannot start.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Supervisor:
         self.directory = _logical_directory()
         self.terminal = os.isatty(0)
         self.successor = 0  # the pid of the server that USR2 has started
-        self.successor_pipe = -1  # what it knows us by: the end of a pipe
+        self.successor_pipe = -1  # a pipe that ends with this process, for the successor
         self.signals: deque[int] = deque()
         self.callbacks: dict[int, Callable[[], object]] = {}
         self.poll = select.poll()
@@ -123,7 +123,7 @@ class Supervisor:
         """
         while True:
             now = time.monotonic()
-            # Before what has ended: somebody may have told all processes to stop.
+            # Signals before exits: a stop signal may have been sent to all processes.
             while self.signals:
                 self._on_signal(signal.Signals(self.signals.popleft()), now)
             self._reap(now)
@@ -145,10 +145,10 @@ class Supervisor:
         return self.exit_code
 
     def info(self) -> ServerInfo:
-        """What hooks are told."""
+        """Returns the information for hooks."""
         return ServerInfo(pid=os.getpid(), workers=self.workers.count, addresses=self.addresses)
 
-    # --- What happens ---
+    # --- Events ---
 
     def _listen_to_signals(self) -> None:
         self.wakeup_reader, self.wakeup_writer = os.pipe()
@@ -178,13 +178,13 @@ class Supervisor:
     def _read_worker(self, process: WorkerProcess) -> None:
         lines = process.read()
         if lines is None and process.channel in self.callbacks:
-            # It is about to end, unless its application has closed what it does not know.
+            # It is about to exit, unless its application has closed the descriptor.
             self._unwatch(process.channel)
         for line in lines or ():
             self.workers.on_line(process, line, time.monotonic())
 
     def _reap(self, now: float) -> None:
-        """Takes notice of processes that have ended; where this is the first of a container, of strangers too."""
+        """Notes the exits of child processes; as the first process of a container, also those of strangers."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -266,7 +266,7 @@ class Supervisor:
         """Whether there is another server, on the same ones."""
         return self._has_predecessor() or bool(self.successor)
 
-    # --- What signals ask for ---
+    # --- Signals ---
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
@@ -303,15 +303,15 @@ class Supervisor:
             if not self.exit_code:
                 logger.info("stopping")
             if self._has_predecessor():
-                notify(f"MAINPID={os.getppid()}")  # It goes on, as before us.
+                notify(f"MAINPID={os.getppid()}")  # The previous server is the main one again.
             elif not self.successor:
                 notify("STOPPING=1")
-            # Before the workers, which take what waits and close theirs: from then on clients are refused.
+            # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self._shares_sockets())
         if level == StopLevel.GRACEFUL:
             self.workers.stop(now, successor=self._shares_sockets())
         else:
-            # Without TERM before: who has nothing to finish would be at its end, and deaf, when this comes.
+            # Without SIGTERM before: a worker without requests would already exit, and not handle this signal.
             self.workers.stop_now(signal.SIGQUIT if level == StopLevel.QUICK else signal.SIGKILL, now)
 
     def _on_hangup(self, now: float) -> None:
@@ -376,8 +376,8 @@ class Supervisor:
 
     def _upgrade(self) -> None:
         if self.successor or self._has_predecessor() or self.reader is None:
-            why = "the settings come from a program" if self.reader is None else "an upgrade is in progress already"
-            logger.warning("ignored SIGUSR2: %s", why)
+            reason = "a program made the settings" if self.reader is None else "an upgrade is in progress already"
+            logger.warning("ignored SIGUSR2: %s", reason)
             return
         self.workers.generation.hooks.call("pre_exec", self.info())
         try:
@@ -421,7 +421,7 @@ class Supervisor:
             if template is None:
                 return None
         listeners = self.sockets.for_slot(slot, generation.settings)
-        with contextlib.ExitStack() as opened:  # all of it, or nothing where the system has no more
+        with contextlib.ExitStack() as opened:  # all descriptors, or none if the system's limit is reached
             scoreboard = Scoreboard()
             opened.callback(scoreboard.close)
             status_reader, status_writer = _pipe(opened)
@@ -463,7 +463,7 @@ class Supervisor:
         return replace(generation.settings, workers=self.workers.count_after(generation))
 
     def _prune_templates(self) -> None:
-        """Those go that have ended, and those of generations that nobody is started with any more."""
+        """Removes templates that have exited, and those of generations that start no more workers."""
         generations = (self.workers.generation, self.workers.pending_generation) if not self.stop_level else ()
         self.templates.keep({generation.number for generation in generations if generation is not None})
 

@@ -1,4 +1,4 @@
-"""Tells systemd how things are, where it wants to know (Type=notify, or Type=notify-reload): sd_notify(3)."""
+"""Notifies systemd of the server's state, for Type=notify and Type=notify-reload: sd_notify(3)."""
 
 import os
 
@@ -6,7 +6,7 @@ from ianus.telemetry.logger import logger
 
 
 def notify(state: str) -> None:
-    """Sends lines such as "READY=1" to who has started the server, if that has said where.
+    """Sends lines such as "READY=1" to the socket in NOTIFY_SOCKET, if it is set.
 
     state: one or several assignments, a line each.
     """

@@ -5,7 +5,7 @@ children all the same, for which the template forks twice: the process between t
 gives its orphan to the nearest ancestor that asked for orphans, which is the supervisor (become_subreaper).
 
 A request is a datagram with the number of the slot and the descriptors that the worker gets; the answer is the
-worker's pid. Only the supervisor ends the template: by closing the socket, or by its own end, however that came.
+worker's pid. Only the supervisor ends the template: by closing the socket, or by its own end, even by SIGKILL.
 """
 
 import contextlib
@@ -33,33 +33,33 @@ RunWorker = Callable[[Loaded, int, list[int]], int]
 # Seconds in which a fork is answered, unless something has stopped the template.
 FORK_TIMEOUT_SECONDS = 10.0
 
-# The most that a request has, more than the system passes on at once.
+# Maximum number of descriptors in a request, more than the system passes on at once.
 MAX_DESCRIPTORS = 256
 
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper() -> None:
-    """Has this process inherit the orphans of its descendants. Raises StartupError where the system cannot do that."""
+    """Has this process inherit the orphans of its descendants. Raises StartupError if the system cannot do that."""
     if sys.platform != "linux":
-        raise StartupError("--preload needs Linux. Leave it out: then each worker loads the application itself.")
+        raise StartupError("--preload needs Linux. Remove it: then each worker loads the application itself.")
     import ctypes  # takes 5 ms to import
 
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise StartupError(
-            f"--preload cannot be had here: PR_SET_CHILD_SUBREAPER fails ({os.strerror(ctypes.get_errno())}). "
-            "Leave it out: then each worker loads the application itself."
+            f"--preload is not supported here: PR_SET_CHILD_SUBREAPER fails ({os.strerror(ctypes.get_errno())}). "
+            "Remove it: then each worker loads the application itself."
         )
 
 
 class Template:
     """The process, as the supervisor sees it.
 
-    close_supervisor_files: called in it first; lets go of all that is the supervisor's.
-    load: called next, for what workers need. A StartupError ends the process with its code.
-    run_worker: called in each worker with that, its slot and its descriptors; returns its exit code.
+    close_supervisor_files: called in it first; closes the supervisor's descriptors.
+    load: called next, returns the data for workers. A StartupError ends the process with its code.
+    run_worker: called in each worker with that data, its slot and its descriptors; returns its exit code.
     report: called with that error, to write it; without it, that goes to standard error.
-    fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
+    fd: readable when there is something to read(). pid: a child of this process; the code that reaps it sets it to 0.
     """
 
     def __init__(
@@ -82,24 +82,24 @@ class Template:
         requests.close()
 
     def read(self) -> bool:
-        """Whether everything is loaded now; not so when the process has ended, as its exit code tells."""
+        """Returns whether everything is loaded now; false if the process has exited, whose exit code has the reason."""
         try:
-            told = self._socket.recv(65536).decode()
+            report = self._socket.recv(65536).decode()
         except ConnectionError:
             return False
-        threads = told.removeprefix("loaded ")
+        threads = report.removeprefix("loaded ")
         if threads:
             logger.warning(
                 "with --preload no worker has the threads that the application starts while it is loaded: %s. "
                 "Start them in the lifespan, in the hook post_fork or with the first request.",
                 threads,
             )
-        return bool(told)
+        return bool(report)
 
     def fork(self, slot: int, fds: Sequence[int]) -> int:
         """Forks a worker, once everything is loaded. Returns its pid: it is a child of this process.
 
-        Raises OSError where that fails. A template that does not answer is killed.
+        Raises OSError if that fails. A template that does not answer is killed.
         """
         try:
             socket.send_fds(self._socket, [str(slot).encode()], fds)
@@ -163,14 +163,14 @@ def _print(error: StartupError) -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Ends the template, without waiting for threads of the application or doing what it wants done at the end."""
+    """Ends the template, without waiting for threads of the application or calling its exit handlers."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def _send(requests: socket.socket, text: str) -> None:
-    with contextlib.suppress(ConnectionError):  # The supervisor is gone, as _receive() tells.
+    with contextlib.suppress(ConnectionError):  # The supervisor is gone: _receive() notices that.
         requests.send(text.encode())
 
 

@@ -163,7 +163,7 @@ class Templates:
         if each.template.read():
             each.is_loaded = True
         else:
-            self._unwatch(number)  # Its exit code says why.
+            self._unwatch(number)  # Its exit code has the reason.
 
     def _unwatch(self, number: int) -> None:
         if number in self._watched:

@@ -1,7 +1,7 @@
 """Another server in place of this one, on the same sockets: after an update of Ianus, or of Python.
 
-USR2 starts it as this one was started. Both serve until this one is told to stop (TERM), or the new one, if it is not
-what was hoped for. The new one is given the sockets, and a pipe that ends with this one.
+USR2 starts it as this one was started. Both serve until one of them gets SIGTERM: this one, or the new one if the
+update has failed. The new one inherits the sockets, and a pipe that ends with this one.
 """
 
 import os
@@ -15,14 +15,14 @@ VARIABLE = "IANUS_HANDOVER"
 
 
 class Handover(NamedTuple):
-    """What a server gets from the one before it. alive: readable once that has ended."""
+    """The data that a server gets from the previous one. alive: readable once that has ended."""
 
     inherited_fds: InheritedFds
     predecessor_pipe: int
 
 
 def receive_handover() -> Handover | None:
-    """What this process was given, if it was; once."""
+    """Returns the data from the previous server, if there is one; once."""
     text = os.environ.pop(VARIABLE, "")
     if not text:
         return None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ianus.errors import StartupError
 
-# Directories without files that users edit, beside those whose names begin with a dot.
+# Directories without files that users edit, beside those whose names start with a dot.
 IGNORED = ("__pycache__", "node_modules", "site-packages")
 
 # Device and inode.
@@ -24,7 +24,7 @@ class Watched:
     """Which files count.
 
     directories: searched with all below. include, exclude: globs of names, or of paths relative to one of them;
-    one that excludes a directory excludes what is in it.
+    one that excludes a directory excludes its content.
 
     Raises StartupError for a directory that does not exist.
     """
@@ -124,7 +124,7 @@ def _unequal(one: dict[str, Identity], other: dict[str, Identity]) -> set[str]:
 
 
 def _identity(path: str) -> Identity | None:
-    """Of what has this name now, or what a link of this name leads to; None is nothing."""
+    """Returns the identity of the file with this name, or of a link's target; None if there is none."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,10 +1,10 @@
-"""--reload: a process that watches files, and tells the supervisor what has changed.
+"""--reload: a process that watches files, and reports changes to the supervisor.
 
-watchfiles has threads, and a process with threads must not fork workers; so it is imported in a child of its own. What
-that has to say are lines in a pipe: `watching`, then `changed main.py, views.py and 3 more` each time nothing has
-changed for --reload-delay seconds after a change; `polling` and why, when the system's limits leave no other way; and
-at the end, where it comes to that, `failed` and why. Only the
-supervisor ends the process: by closing the pipe, or by its own end, however that came.
+watchfiles has threads, and a process with threads must not fork workers; so it is imported in a child of its own. The
+child reports lines in a pipe: `watching`, then `changed main.py, views.py and 3 more` when no file has changed for
+--reload-delay seconds after a change; `polling` and the reason, if the system's limits prevent watching; and
+`failed` and the reason before it exits by a failure. Only the supervisor ends the process: by closing the pipe, or by
+its own end, even by SIGKILL.
 """
 
 import os
@@ -25,13 +25,13 @@ from ianus.telemetry.logger import logger
 # Seconds that requests in flight get: a developer waits for the next start.
 MAX_SHUTDOWN_SECONDS = 1.0
 
-# Seconds between two looks at what has changed; and when all files are looked at each time.
+# Seconds between two checks for changes; and if each check reads all files.
 STEP_SECONDS = 0.05
 POLL_SECONDS = 0.3
 
 
 def prepare(settings: Settings) -> "Watched":
-    """What is to be watched. Raises StartupError where that cannot be done."""
+    """Returns the files to watch. Raises StartupError if they cannot be watched."""
     import importlib.util
 
     if importlib.util.find_spec("watchfiles") is None:
@@ -43,7 +43,7 @@ def prepare(settings: Settings) -> "Watched":
 
 
 def with_short_shutdown(settings: Settings) -> Settings:
-    """The settings of workers that are replaced whenever a file is saved, and in which somebody may be debugging."""
+    """Returns settings for workers that are replaced after each change of a file, and may be in a debugger."""
     grace = min(settings.timeout_graceful_shutdown or MAX_SHUTDOWN_SECONDS, MAX_SHUTDOWN_SECONDS)
     return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
 
@@ -52,15 +52,15 @@ def with_short_shutdown(settings: Settings) -> Settings:
 
 
 class Watcher:
-    """The process, which watches when this object is there. Raises StartupError where that cannot be.
+    """The process that watches files, from the return of the constructor. Raises StartupError if it cannot.
 
-    close_supervisor_files: called in it first; lets go of all that is the supervisor's.
-    fd: readable when there is something to read(). pid: a child of this process; whoever reaps it sets that to 0.
+    close_supervisor_files: called in it first; closes the supervisor's descriptors.
+    fd: readable when there is something to read(). pid: a child of this process; the code that reaps it sets it to 0.
     is_polling: it looks at all files periodically, since the system does not report changes.
     """
 
     def __init__(self, watched: Watched, delay: float, close_supervisor_files: Callable[[], None]) -> None:
-        """delay: seconds without a change until the ones before it are told. In the process it raises Forked."""
+        """delay: seconds without a change after which changes are reported. Raises Forked in the new process."""
         self.fd, report_fd = os.pipe()
         self._partial_line = b""
         self._is_open = True
@@ -73,14 +73,14 @@ class Watcher:
         self.pid = fork(partial(_run, watched, delay, report_fd, os.getpid()), close_inherited)
         os.close(report_fd)
         try:
-            # What is changed from here on is noticed: nothing of the application has been loaded yet.
+            # Changes are noticed from here on: no module of the application has been loaded yet.
             self.read()
         except BaseException:
             self.close()
             raise
 
     def read(self) -> list[str]:
-        """What has changed, a text for people each time; waits for a line if there is none.
+        """Returns the reports of changes, as text for users; waits for a line if there is none.
 
         Raises StartupError when nothing is watched any more.
         """
@@ -211,7 +211,7 @@ def _events(
 
 
 def debounced(changes: Iterable[set[str]], delay: float, clock: Callable[[], float]) -> Iterator[set[str]]:
-    """As `changes`, but those that follow each other within `delay` seconds of the clock come together, after them."""
+    """Yields `changes`, but joins those that follow each other within `delay` seconds of the clock."""
     changed: set[str] = set()
     last = 0.0
     for several in changes:

@@ -1,11 +1,12 @@
-"""Which workers there are, which there should be, and what becomes of each.
+"""The state machine of the workers: the present ones, the wanted ones, and the steps between.
 
 Facts and rules:
-- step() brings what is closer to what should be; everything else only notes what has happened.
-- A new worker serves before the old one leaves, and one is replaced at a time.
-- What is configured anew counts once a worker has started with it. Until then whatever has to be started is started as
-  before, and if it fails, what there is serves on.
-- A worker that ends by itself is replaced at once; one that does so soon after its start, behind a pause that grows.
+- step() moves the present state towards the wanted one; all other methods only note events.
+- A new worker serves before the old one stops, and one is replaced at a time.
+- A new configuration is in effect once a worker has started with it. Until then replacements start with the previous
+  one. If the new one fails, the present workers continue to serve.
+- A worker that exits by itself is replaced at once. One that exits soon after its start is replaced after a pause that
+  grows.
 """
 
 import os
@@ -26,7 +27,7 @@ MEMORY_CHECK_SECONDS = 5.0
 # Seconds that connections get to arrive at a slot that is to go, from the moment when new ones go to others.
 SLOT_RETIRE_DELAY_SECONDS = 1.0
 
-# A start may take so many times as long as the longest one that succeeded.
+# A start may take this multiple of the longest one that succeeded.
 START_FACTOR = 3.0
 
 # Minimum seconds of a start before a newer configuration overtakes it.
@@ -35,25 +36,26 @@ OVERTAKE_SECONDS = 1.0
 # Seconds in which workers that lack threads are logged once.
 REFUSAL_LOG_SECONDS = 60.0
 
-# Seconds that a step may come late at most for hearts to be judged.
+# Maximum delay of a step, in seconds, after which heartbeats are still checked.
 MAX_STEP_DELAY_SECONDS = 1.0
 
-# A worker that ends within so many seconds is likely to do so again.
+# A worker that exits within this time of its start, in seconds, is likely to do so again.
 EARLY_EXIT_SECONDS = 5.0
 
-# Exit codes of who was stopped before it could handle that; who does it to all processes stops the supervisor, too.
+# Exit codes of workers that another process stopped before they could handle signals. If all processes got the
+# signal, the supervisor stops too.
 EXTERNAL_STOP_CODES = (-signal.SIGTERM, -signal.SIGQUIT)
 
 PAGE_SIZE = os.sysconf("SC_PAGESIZE")
 
-# Starts a worker: SpawnWorker(generation, slot, now); None where that has to wait. Raises OSError and StartupError.
+# Starts a worker: SpawnWorker(generation, slot, now); None if that has to wait. Raises OSError and StartupError.
 SpawnWorker = Callable[[Generation, int, float], WorkerProcess | None]
 
 
 class Workers:
     """All of them.
 
-    generation: what is known to start; pending_generation: what is tried.
+    generation: the last one that has started; pending_generation: the one that is being tried.
     count: of slots that are to be served; at first the generation's.
     failed: before all have started for the first time one has ended, or the template has.
     """
@@ -66,7 +68,7 @@ class Workers:
         self.count = generation.workers
         self.failed = False
         self.has_started = False
-        self.ready_facts: list[str] = []  # what the last one that became ready has said of itself
+        self.ready_facts: list[str] = []  # the report of the last worker that became ready
         self._last_number = generation.number  # of generations so far
         self._sockets = sockets
         self._spawn = spawn
@@ -81,7 +83,7 @@ class Workers:
         self._longest_start = 0.0  # seconds that a worker took to become ready
         self._refusal_logged_at = -REFUSAL_LOG_SECONDS  # when that was logged last
 
-    # --- What there should be ---
+    # --- The wanted state ---
 
     def start_generation(self, generation: Generation) -> None:
         """Replaces all by workers with this generation, whose number does not matter, once one of them has started."""
@@ -94,11 +96,11 @@ class Workers:
             self._activate(self.pending_generation)
 
     def reload_application(self) -> None:
-        """The same with what was configured last: the application has changed."""
+        """Starts a generation with the last configuration, after a change of the application."""
         self.start_generation(self.pending_generation or self.generation._replace(workers=self.count))
 
     def count_after(self, generation: Generation) -> int:
-        """How many workers there will be once this generation is what counts."""
+        """Returns the number of workers once this generation is in effect."""
         return self.count if generation == self.generation else generation.workers
 
     def resize(self, by: int) -> None:
@@ -112,21 +114,21 @@ class Workers:
         self._set_count(before + by, before)
 
     def scale_to_zero(self, now: float) -> None:
-        """WINCH: everybody leaves, and the sockets stay open for others."""
+        """Stops all workers after SIGWINCH; the sockets stay open for the other server."""
         self._is_scaled_to_zero = True
         for slot in self._slots:
             for process in slot.retire():
                 process.stop(now, successor=True)
 
     def stop(self, now: float, *, successor: bool) -> None:
-        """Everybody finishes what he does. successor: another server has the sockets."""
+        """Stops all workers gracefully. successor: another server has the sockets."""
         self._is_stopping = True
         for process in self:
             if process.stage is not Stage.STOPPING or not successor:
                 process.stop(now, successor=successor)
 
     def stop_now(self, number: signal.Signals, now: float) -> None:
-        """Everybody leaves without waiting: QUIT, and then KILL."""
+        """Stops all workers without waiting for requests: SIGQUIT, and then SIGKILL."""
         self._is_stopping = True
         for process in self:
             if process.stage is Stage.STARTING:
@@ -135,7 +137,7 @@ class Workers:
             process.send_stop_signal(number, now, QUIT_SECONDS)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends a signal that ends nobody."""
+        """Sends all workers a signal that does not stop them."""
         for process in self:
             if process.stage is Stage.STARTING:
                 process.deferred_signals.append(number)
@@ -145,28 +147,28 @@ class Workers:
     def __iter__(self) -> Iterator[WorkerProcess]:
         return iter([process for slot in self._slots for process in slot.processes()])
 
-    # --- What has happened ---
+    # --- Events ---
 
     def on_line(self, process: WorkerProcess, line: str, now: float) -> None:
-        """What a worker says of itself (launch.py)."""
-        what, _, more = line.partition("\t")
-        if what == "ready" and process.stage is Stage.STARTING:
+        """Handles a report of a worker (process/worker)."""
+        event, _, more = line.partition("\t")
+        if event == "ready" and process.stage is Stage.STARTING:
             self._on_ready(process, more.split("\t"), now)
-        elif what == "recycle" and process.stage is Stage.SERVING:
+        elif event == "recycle" and process.stage is Stage.SERVING:
             self._recycle(process, more)
-        elif what == "draining" and process.stage is Stage.SERVING and not self._is_stopping:
+        elif event == "draining" and process.stage is Stage.SERVING and not self._is_stopping:
             # It was asked by another process, which may have signalled all processes of the group. Then the signal to
             # this one is on its way, and no worker is started (_fill_slots).
             self._slots[process.slot].on_external_stop(now)
-        elif what == "starting" and process.stage is Stage.STARTING:
+        elif event == "starting" and process.stage is Stage.STARTING:
             process.limit_start(_parse_seconds(more), now)
-        elif what == "refused":
+        elif event == "refused":
             self._on_refused(process, more, now)
-        elif what == "closing":
+        elif event == "closing":
             process.on_closing(now)
-        elif what == "exiting":
+        elif event == "exiting":
             process.on_exiting(now, _parse_seconds(more))
-        elif what == "stuck" and process.stage is not Stage.STARTING:
+        elif event == "stuck" and process.stage is not Stage.STARTING:
             self._abort(process, more, now)
 
     def _on_ready(self, process: WorkerProcess, facts: list[str], now: float) -> None:
@@ -237,7 +239,7 @@ class Workers:
         if not self.has_started and code in EXTERNAL_STOP_CODES:
             logger.warning("worker was stopped by another process before it had started (%s): %s", reason, process)
         elif not self.has_started:
-            if code != StartupError.exit_code:  # else it has told why
+            if code != StartupError.exit_code:  # that worker has logged the reason
                 logger.error("worker failed to start (%s): %s", reason, process)
             self._fail_start()
         else:
@@ -245,7 +247,7 @@ class Workers:
             logger.error("worker failed to start (%s), next attempt in %.1f s: %s", reason, pause, process)
 
     def on_template_exit(self, number: int, code: int, now: float) -> None:
-        """What is to be forked for a generation could not be loaded."""
+        """Notes that the template of a generation could not load the application."""
         if self.pending_generation is not None and self.pending_generation.number == number:
             self._drop_pending_generation(_describe_exit(code))
         elif self.generation.number == number:
@@ -259,7 +261,7 @@ class Workers:
                 self._fail_start()
 
     def _fail_start(self) -> None:
-        """Nobody else is started."""
+        """Starts no more workers: the server cannot start."""
         self.failed = True
         if self.generation.settings.reload:
             logger.info("waiting for a file change to start again")
@@ -271,7 +273,7 @@ class Workers:
         self.close_unused_sockets()
 
     def _log_last_activity(self, process: WorkerProcess) -> None:
-        """What is known of a worker's last moments."""
+        """Logs the requests and stacks that a worker had, from its scoreboard."""
         if requests := process.scoreboard.requests():
             lines = [f"{line} ({age:.1f} s)" for line, age in requests]
             if unlisted := process.scoreboard.unlisted():
@@ -281,7 +283,7 @@ class Workers:
             logger.error("Python stacks of %s:\n%s", process, stacks)
 
     def _activate(self, generation: Generation) -> None:
-        """It is what counts. A pending_generation that came later stays one."""
+        """Puts a generation into effect. A later pending_generation stays pending."""
         self.generation = generation
         if generation == self.pending_generation:
             self.pending_generation = None
@@ -293,7 +295,7 @@ class Workers:
         self.generation.hooks.call("nworkers_changed", self._server(), count, before)
 
     def close_unused_sockets(self) -> None:
-        """Closes those that nobody needs any more."""
+        """Closes sockets that no generation or process needs any more."""
         generations = [
             self.generation,
             *([self.pending_generation] if self.pending_generation is not None else []),
@@ -301,13 +303,13 @@ class Workers:
         ]
         self._sockets.close_unused([generation.settings for generation in generations], len(self._slots))
 
-    # --- What is to be done ---
+    # --- Steps ---
 
     def step(self, now: float) -> None:
-        """Does what is due."""
+        """Does the work that is due."""
         if self._next_step_at and now > self._next_step_at + MAX_STEP_DELAY_SECONDS:
-            # We were not run ourselves: the machine slept, or everything was stopped. Time that nobody watched does not
-            # count against anybody.
+            # This process did not run itself: the machine slept, or all processes were stopped. Such time does not
+            # count against a worker.
             for process in self:
                 process.last_seen_at = now
         self._next_step_at = 0.0
@@ -355,7 +357,7 @@ class Workers:
         return (slot.starting for slot in self._slots if slot.starting is not None)
 
     def _check_workers(self, now: float) -> None:
-        """Who has served long enough, or takes too much memory, or gives no sign of life."""
+        """Replaces workers that reach a limit of age or memory, or whose heartbeat has stopped."""
         for process in self._starting():
             if process.start_deadline and now >= process.start_deadline:
                 process.start_deadline = 0.0
@@ -381,8 +383,10 @@ class Workers:
                 self._abort(process, f"it has not started within {limit:.0f} s", now)
 
     def start_limit(self, settings: Settings) -> float:
-        """Seconds that a start may take, 0 for no limit: an import may hang while others serve. At first there is none,
-        and what took long then may take long later."""
+        """Returns the maximum seconds of a start, 0 for no limit: an import may hang while others serve.
+
+        The first start has no limit; the limit of later ones grows with its time.
+        """
         if not self.has_started or not settings.timeout or not settings.timeout_lifespan_startup:
             return 0.0
         return max(settings.timeout + settings.timeout_lifespan_startup, START_FACTOR * self._longest_start)
@@ -426,7 +430,7 @@ class Workers:
             self._recycle_queue.append(process)
 
     def _abort(self, process: WorkerProcess, because: str, now: float) -> None:
-        """Kills it, and has it tell where it is before."""
+        """Kills a worker, after it has written its stacks."""
         if not process.is_aborted:
             process.is_aborted = True
             logger.critical("worker is stuck and will be killed: %s: %s", process, because)
@@ -454,18 +458,18 @@ class Workers:
             self.close_unused_sockets()
 
     def _steer_connections(self) -> None:
-        """New connections go to no slot that is to go, nor to one where nobody has been able to start."""
+        """Sends no new connections to slots that are being removed, nor to slots whose workers failed to start."""
         slots = self._slots[: self.count]
         self._sockets.steer([slot.number for slot in slots if slot.serving is not None or not slot.failures])
 
     def _fill_slots(self, now: float) -> None:
-        """Starts whom nobody has to leave for; at first one alone, so that what prevents a start is told once."""
+        """Starts workers for vacant slots; at first only one, so that the reason of a failure is logged once."""
         while len(self._slots) < self.count:
             self._slots.append(Slot(len(self._slots)))
         if self.failed:
             return
         wanted = self._slots[: self.count if self.has_started or self._slots[0].serving else 1]
-        # Where nobody serves there is nothing to lose.
+        # A vacant slot may try the newest configuration.
         newest = self.pending_generation or self.generation
         generation = self.generation if any(self._serving()) else newest
         for slot in wanted:
@@ -479,7 +483,7 @@ class Workers:
                 slot.is_overtaken = slot.is_overtaken and slot.starting is None
 
     def _replace_one(self, now: float) -> None:
-        """Starts the successor of one who is to be replaced, if nobody is being replaced now."""
+        """Starts the successor of an outdated worker, unless a replacement is in progress."""
         if not self.has_started or any(slot.starting for slot in self._slots):
             return
         generation = self.pending_generation or self.generation
@@ -516,7 +520,7 @@ HEARTBEAT_TIMEOUT_FACTOR = 4 / 3
 
 
 def _parse_seconds(text: str) -> float:
-    """A number that a worker says; 0.0 if it is not one."""
+    """Returns a number from a worker's report; 0.0 if it is not one."""
     try:
         return max(float(text), 0.0)
     except ValueError:

@@ -53,7 +53,7 @@ def test_it_has_the_number_of_the_process(path: Path) -> None:
 def test_that_of_a_server_that_runs_is_left_alone(path: Path) -> None:
     path.write_text(f"{RUNNING}\n")
     assert refusal(path) == (
-        f"A server runs already, as process {RUNNING}: so says {path}. Stop it, or choose another file with --pid-file."
+        f"A server runs already: process {RUNNING} of {path}. Stop it, or choose another file with --pid-file."
     )
     assert path.read_text() == f"{RUNNING}\n"
 
@@ -80,7 +80,7 @@ def test_stale_ones_are_replaced(content: Callable[[], str], path: Path) -> None
 @pytest.mark.parametrize("content", ["import os\n", "-1", "\xb2", "12 13"])
 def test_other_files_are_not(content: str, path: Path) -> None:
     path.write_text(content)
-    assert refusal(path) == f"{path} is no pid file, there is something else in it; choose another one with --pid-file."
+    assert refusal(path) == f"{path} is not a pid file: it has no number. Choose another file with --pid-file."
     assert path.read_text() == content
 
 
