@@ -419,7 +419,7 @@ cdef class HttpSession(Session):
         self.service.rejected_requests += 1
         if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
             logger.warning(
-                "answered 503 to %d request(s): %s is reached", self.service.rejected_requests, limit
+                "rejected %d request(s) with 503: %s reached", self.service.rejected_requests, limit
             )
             self.service.rejected_requests = 0
             self.service.rejection_logged_at = now

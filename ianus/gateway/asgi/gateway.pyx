@@ -404,7 +404,7 @@ cdef class AsgiExchange(Exchange):
         try:
             self.end_failed()
         except BaseException:
-            logger.exception("internal error; the connection is closed: %s", self.request_line())
+            logger.exception("internal error; connection closed: %s", self.request_line())
             self.abort_response()
         return False
 

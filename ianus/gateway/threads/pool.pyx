@@ -610,7 +610,7 @@ cdef int log_exception(str what) noexcept:
 
 
 cdef int abort_exchange(WsgiExchange exchange) noexcept:
-    log_exception("internal error; the connection is closed")
+    log_exception("internal error; connection closed")
     try:
         exchange.abort_response()
     except BaseException:
