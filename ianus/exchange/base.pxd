@@ -7,44 +7,44 @@ from ianus.codec.base cimport Codec, Sink
 from ianus.exchange.connection_info cimport ConnectionInfo
 
 
-# A truth value in one byte, where bint takes four: there are thousands of idle connections.
+# A truth value in one byte; bint takes four: there are thousands of idle connections.
 ctypedef unsigned char flag
 
 
 @cython.no_gc
 cdef class Transport:
-    """What a session may ask of the connection that carries it."""
+    """The operations of a connection that its session may use."""
     cdef readonly ConnectionInfo info
     cdef flag blocked                   # the peer does not take more output now
     cdef long long taken                # bytes of output that the kernel has taken so far
 
-    cdef int flush(self) except -1      # send what is queued, as far as the peer takes it
-    cdef int resume_soon(self) except -1     # the same, and go on with the input, when others have had their turn
+    cdef int flush(self) except -1      # send queued output, as far as the peer takes it
+    cdef int resume_soon(self) except -1     # the same, and continue with the input, after the other connections
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
-    cdef int finish(self) except -1     # close once the output has left, lingering (RFC 9112 section 9.6)
-    cdef int close(self) except -1      # close at once, whatever is left to send or to receive
+    cdef int finish(self) except -1     # close once the output is sent, lingering (RFC 9112 section 9.6)
+    cdef int close(self) except -1      # close at once, with unsent and unread bytes
     # Closes at once if no output is queued, since nothing can be lost then; else finish().
     cdef int close_without_lingering(self) except -1
-    cdef int abort(self) except -1      # close at once with a reset, so that nobody takes a part for the whole
+    cdef int abort(self) except -1      # close at once with a reset, so that a part cannot pass for the whole
 
 
 @cython.no_gc
 cdef class Session(Sink):
-    """What a connection drives: one conversation, whatever protocol it is in."""
+    """One conversation in any protocol, driven by a connection."""
     cdef Codec codec
     cdef Transport transport            # None once the connection is gone
     cdef flag input_cut                 # the conversation ended while the peer was perhaps still sending
 
-    # The codec is on the stack during received(): it takes bytes, says how many, and runs no application code.
+    # The codec is on the stack during received(): it returns the number of bytes taken, and runs no application code.
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1
-    # Behind received(): starts or wakes applications, answers errors.
+    # After received(): starts or wakes applications, answers errors.
     cdef int run(self) except -1
-    # Behind the loop's callbacks: what waits for an application that has suspended leaves now.
+    # After the loop's callbacks: sends output that waited until the application suspends.
     cdef int flush_deferred(self) except -1
     cdef bint wants_input(self) noexcept        # may received() be called?
     cdef bint wants_read(self) noexcept         # should the socket be read?
     cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
-    cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps behind bytes not read yet
+    cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps after bytes not read yet
     cdef int output_taken(self) except -1       # the kernel has taken some of the output, not all of it
     cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
     cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
@@ -52,7 +52,7 @@ cdef class Session(Sink):
     # A response ends early. partial: the client must not take it for a complete one.
     cdef int on_response_aborted(self, int stream, bint partial) except -1
     cdef int lost(self) except -1               # the connection is gone; the codec still has the unsent output
-    cdef int drain(self) except -1              # the server stops, as its factory was told
+    cdef int drain(self) except -1              # the server stops, as its factory knows
     cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int expired(self) except -1            # it has passed, and the socket was drained first
@@ -64,21 +64,21 @@ cdef class Session(Sink):
 
 
 cdef class Poller:
-    """What threads that take turns at serving a reactor ask of it; one at a time, but for sleep() and wake()."""
-    cdef object on_wake                     # called in the turn behind wake(), or None
+    """A reactor as seen by threads that serve it in turns; one at a time, but for sleep() and wake()."""
+    cdef object on_wake                     # called in the turn after wake(), or None
 
     cdef bint dispatch_next(self) except -1  # serves one event that is ready; whether there was one
     cdef int pending(self) noexcept nogil   # events that dispatch_next() would find without asking the system
     cdef int batch_size(self) noexcept nogil    # events that it found when it last asked
     cdef bint peek(self) except -1          # dispatch_next() for another thread while the one that polls is in sleep()
-    cdef int resume_waiting(self) except -1  # goes on with connections that listed themselves outside of that
+    cdef int resume_waiting(self) except -1  # continues connections that listed themselves outside of that
     # Until there is an event, or a signal: then 0. Meanwhile no thread calls dispatch_next().
     cdef int sleep(self) noexcept nogil
     cdef int wake(self) noexcept nogil      # ends a sleep, or has on_wake() called; from any thread
 
 
 cdef class SessionFactory:
-    """Makes the session of a new connection; what a reactor is given."""
+    """Makes the session of a new connection. A reactor has one."""
     cdef Session create(self, Transport transport)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1

@@ -7,11 +7,11 @@ from asyncio import CancelledError
 
 from ianus.errors import cause_of, context_of, members_of
 
-MAX_WALKED = 1000  # Exceptions that are looked at; what comes after them is an error like any other.
+MAX_WALKED = 1000  # Exceptions that are checked; a longer chain is an error like any other.
 
 
 class ClientDisconnected(OSError):  # noqa: N818 - the event is named "Disconnected Client"
-    """The client is gone; what the application sends cannot reach it (ASGI HTTP, "Disconnected Client").
+    """The client is gone; output of the application cannot reach it (ASGI HTTP, "Disconnected Client").
 
     Applications may catch it to clean up. The server never logs it as an error.
     """

@@ -11,7 +11,7 @@ from ianus.exchange.service cimport Service
 
 cdef enum:
     HIGH_WATER = 65536      # bytes buffered in one direction at which the faster side has to wait
-    GATHER_BYTES = 262144   # bytes of a response that leave in one call, for a client that takes everything
+    GATHER_BYTES = 262144   # bytes of a response that are sent in one call, to a client that takes all of them
     MAX_DISCARDED_BYTES = 65536  # bytes that are left of a request body up to which its connection is kept for them
 
 
@@ -26,23 +26,23 @@ cdef class Exchange:
     cdef int stream
     cdef flag in_flight_slot        # in the list of requests in flight, 0 = none
 
-    # Request body: what has arrived and was not taken
+    # Request body: bytes that have arrived and were not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
     cdef readonly bint request_complete     # the whole request has arrived
-    cdef flag has_unread_input      # something arrived since the gateway was told
+    cdef flag has_unread_input      # something arrived since the gateway was notified
     cdef flag awaits_continue       # the client waits for 100
-    cdef double body_since          # when we began to be willing to read the body
-    cdef double body_last           # when bytes of it came last
+    cdef double body_since          # since when the body is read, or could be
+    cdef double body_last           # when bytes of it arrived last
     cdef long long body_received    # bytes since body_since
     cdef Py_ssize_t buffered        # bytes in `body`
 
     # Response
     cdef readonly int status        # 0 = not started
     cdef object head                # prepared by the codec, until it is sent
-    cdef flag tunnel                # behind a 101: what comes is not of HTTP
+    cdef flag tunnel                # after a 101: the input is not HTTP
     cdef flag no_body               # HEAD, 204, 304: the application's body is thrown away
     cdef flag close                 # the application asked for Connection: close
-    cdef flag flush_each_piece      # each piece of the body leaves at once, not together with the next ones
+    cdef flag flush_each_piece      # each piece of the body is sent at once, not together with the next ones
     cdef readonly bint head_sent
     cdef flag trailers_follow       # trailers follow the body, and end the response
     cdef flag body_complete         # ... whose last piece was there
@@ -54,11 +54,11 @@ cdef class Exchange:
     cdef long long computed_length  # bytes of a body whose Content-Length we declare ourselves, -1 = not known
     cdef long long bytes_sent       # bytes of the body so far
 
-    cdef readonly bint disconnected  # nobody can be answered any more
+    cdef readonly bint disconnected  # the client cannot be answered any more
     cdef flag is_event_stream       # the response is an event stream, as an EventSource asks for one: by GET
     cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
-    cdef flag peer_finished_early   # ... which was seen before the response began
+    cdef flag peer_finished_early   # ... which was seen before the response started
     cdef flag response_aborted      # abort_response() was called
     # For the access log. Positions count the bytes of the connection's output.
     cdef double started             # CLOCK_MONOTONIC seconds of the first byte of the request
@@ -84,12 +84,12 @@ cdef class Exchange:
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
     cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none
     cdef int tunnel_expired(self) except -1
-    # To the gateway: call the application; no codec is on the stack. Whether it runs behind the loop's callbacks only
+    # To the gateway: call the application; no codec is on the stack. Whether it runs only after the loop's callbacks
     cdef bint start(self) except -1
-    # To the gateway: something that an application may wait for has happened. Whether one goes on behind the callbacks
+    # To the gateway: an event that an application may wait for. Whether one continues after the callbacks
     cdef bint notify_readable(self) except -1
     cdef int notify_writable(self) except -1
-    cdef int flush_deferred(self) except -1         # behind the loop's callbacks: the application may have suspended
+    cdef int flush_deferred(self) except -1         # after the loop's callbacks: the application may have suspended
     # The last word about it. unsent: bytes of the response that the kernel did not take
     cdef int log_access(self, long long unsent) except -1
     # From the gateway
@@ -109,12 +109,12 @@ cdef class Exchange:
     cdef int send_trailers(self, object headers, bint more) except -1
     cdef int send_head_now(self) except -1
     cdef int send_error(self, int status, str detail, list fields, bint close) except -1
-    cdef bint congested(self) noexcept              # the client does not read what was sent
-    cdef int abort_response(self) except -1         # the response cannot be finished as it was begun
+    cdef bint congested(self) noexcept              # the client does not read its output
+    cdef int abort_response(self) except -1         # the response cannot be completed
     cdef bint accepts_trailers(self) except -1
     cdef bint has_no_body(self, int status) noexcept
     cdef int fail_with_500(self) except -1          # the application ended without a whole response
-    cdef int report(self, str what, object error) except -1
+    cdef int report(self, str event, object error) except -1
     cdef str request_line(self)                     # for the log
     # Inside
     cdef bint prepare_piece(self, long long size, bint more) except -1

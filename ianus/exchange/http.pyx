@@ -1,11 +1,11 @@
 """The state of one exchange.
 
-Facts: most requests have no body, and most responses are one head and one piece of body. Strategy: the head is
-encoded when the application starts the response and leaves with the first piece, when it is known whether there is
+Facts: typical requests have no body, and typical responses are one head and one piece of body. Strategy: the head is
+encoded when the application starts the response and sent with the first piece, when it is known whether there is
 more; so a whole response gets a Content-Length and one send.
 
-Rules: what an application declared is what it must deliver, or the connection is closed; a complete exchange ignores
-what is said to it; a disconnected one raises.
+Rules: an application must deliver the length that it declared, or the connection is closed. A complete exchange ignores
+calls of the application; a disconnected one raises.
 
 Compiled because every request passes here.
 """
@@ -68,7 +68,7 @@ cdef class Exchange:
         return 0
 
     cdef int disconnect(self) except -1:
-        """The connection is gone: whoever waits is told."""
+        """Notifies a waiting application that the connection is gone."""
         if self.response_complete or self.disconnected:
             return 0
         self.disconnected = True
@@ -161,7 +161,7 @@ cdef class Exchange:
             return b""
         body = self.body if type(self.body) is bytes else bytes(self.body)
         if self.buffered >= HIGH_WATER:
-            # We did not read since the last bytes came; that time is not the client's.
+            # Nothing was read since the last bytes arrived; the client does not account for that time.
             self.body_since += monotonic() - self.body_last
             self.body_last = monotonic()
         self.body = None
@@ -174,7 +174,7 @@ cdef class Exchange:
         return not self.request_complete and self.buffered < HIGH_WATER
 
     cdef int want_body(self) except -1:
-        """RFC 9110 section 10.1.1: 100 goes out when somebody wants the body, not before."""
+        """RFC 9110 section 10.1.1: 100 is sent when the application wants the body, not before."""
         if not self.awaits_continue or self.session is None:
             return 0
         self.awaits_continue = False
@@ -191,7 +191,7 @@ cdef class Exchange:
         if self.disconnected:
             raise ClientDisconnected
         if self.head_sent:
-            raise RuntimeError("early hints come before the response head, which has left")
+            raise RuntimeError("early hints must precede the response head, which was sent")
         self.session.codec.send_informational(self.stream, head)
         return self.session.transport.flush() if self.flush_each_piece else self.session.transport.resume_soon()
 
@@ -203,7 +203,7 @@ cdef class Exchange:
     cdef object prepare_response(
         self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
     ):
-        """Checks what the application wants to begin its response with; nothing is changed yet."""
+        """Checks the start of the application's response; changes nothing yet."""
         cdef bint logged = self.service.access_log is not None and self.service.access_log.shows_response
         if logged:
             headers = [tuple(pair) for pair in headers]  # Some can be read only once.
@@ -217,11 +217,11 @@ cdef class Exchange:
         return head
 
     cdef bint has_no_body(self, int status) noexcept:
-        """RFC 9112 section 6.3: whatever the fields of such a response say."""
+        """RFC 9112 section 6.3: such a response has none, with any fields."""
         return status == 204 or status == 304 or self.request.method is HEAD
 
     cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1:
-        """Takes a prepared head over; it leaves with the first piece of the body."""
+        """Takes a prepared head, which is sent with the first piece of the body."""
         self.head = head
         self.status = status
         self.close = facts.close
@@ -232,7 +232,7 @@ cdef class Exchange:
         return 0
 
     cdef bint accepts_trailers(self) except -1:
-        """RFC 9110 section 6.5.1: a client that wants them says so; 1.0 has no place for them."""
+        """RFC 9110 section 6.5.1: a client that wants them sends TE: trailers; HTTP/1.0 has none."""
         if self.request.http_version == "1.0":
             return False
         for name, value in self.request.headers:
@@ -263,7 +263,7 @@ cdef class Exchange:
             raise ClientDisconnected
         if self.no_body:
             if not self.head_sent:
-                # RFC 9110 section 9.3.2: a HEAD may say how long the body of a GET would be, if that is known.
+                # RFC 9110 section 9.3.2: the response to HEAD may have the length of a GET's body, if that is known.
                 size = max(size, self.computed_length)
                 if size and not more and self.declared_length < 0 and self.status != 204 and self.status != 304:
                     self.send_head(FRAMING_LENGTH, size, False)
@@ -288,7 +288,7 @@ cdef class Exchange:
         return True
 
     cdef int piece_sent(self, bint more) except -1:
-        """Sends what has gathered, or ends the response."""
+        """Sends the gathered output, or ends the response."""
         if not more and not self.trailers_follow:
             self.session.codec.send_end(self.stream)
             if self.defer_completion and self.session.codec.persists():
@@ -357,9 +357,9 @@ cdef class Exchange:
         if self.close or self.service.draining:
             return True
         if self.awaits_continue:
-            # The client may send the body or not, which nobody can tell from a next request.
+            # The client may send the body or not, which cannot be distinguished from a next request.
             return True
-        # So much of the request body is left that its client had better stop sending (RFC 9112 section 9.5).
+        # If more of the request body is missing, its client had better stop sending (RFC 9112 section 9.5).
         return (
             whole and not self.request_complete
             and self.request.content_length - self.body_received > MAX_DISCARDED_BYTES
@@ -390,7 +390,7 @@ cdef class Exchange:
         self.close = True
         if self.head_sent:
             self.abort_response()
-        raise ValueError(f"response body has {size} bytes, its content-length says {declared}")
+        raise ValueError(f"response body has {size} bytes, its content-length is {declared}")
 
     cdef int abort_response(self) except -1:
         cdef Session session = self.session
@@ -406,15 +406,15 @@ cdef class Exchange:
             return self.abort_response()
         return self.send_error(500, None, [], False)
 
-    cdef int report(self, str what, object error) except -1:
+    cdef int report(self, str event, object error) except -1:
         """Logs a mistake of the application's."""
         if error is None:
-            logger.error("%s: %s", what, self.request_line())
+            logger.error("%s: %s", event, self.request_line())
         elif has_regular_links(error):
-            logger.error("%s: %s", what, self.request_line(), exc_info=(type(error), error, error.__traceback__))
+            logger.error("%s: %s", event, self.request_line(), exc_info=(type(error), error, error.__traceback__))
         else:
-            # Handlers format what they get as exc_info, some for ever.
-            logger.error("%s: %s\n%s", what, self.request_line(), whole_traceback(error).rstrip())
+            # Handlers format exc_info, some for ever.
+            logger.error("%s: %s\n%s", event, self.request_line(), whole_traceback(error).rstrip())
         return 0
 
     cdef str request_line(self):

@@ -14,7 +14,7 @@ cdef class HttpSession(Session):
     cdef flag unstarted             # ... and its application was not called yet
     cdef flag scheduled             # ... or was put to the loop in this turn
     cdef flag ending                # no further request is wanted
-    cdef flag head_begun            # a part of a head has come, at `since`
+    cdef flag head_begun            # a part of a head has arrived, at `since`
     cdef flag used                  # a request was answered
     # A protocol error that run() has to answer
     cdef int error_status           # 0 = none

@@ -1,6 +1,6 @@
 """The life of one HTTP/1 conversation, in the order in which it happens.
 
-Rules: sink calls only note what happened, run() acts on it when no codec is on the stack; after an error nothing of
+Rules: sink calls only note events, run() acts on them when no codec is on the stack; after an error nothing of
 the conversation is read any more; the rest of a request whose answer is complete is discarded, for a limited time.
 
 Compiled because every request passes here.
@@ -71,7 +71,7 @@ cdef class HttpSession(Session):
         return self.exchange.request_ended()
 
     cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1:
-        # Behind the end of the tunnel's exchange, what still comes is nobody's.
+        # After the end of the tunnel's exchange, further input is discarded.
         return self.exchange.tunnel_received(data, size) if self.exchange is not None else size
 
     cdef int on_error(self, int status, str reason) except -1:
@@ -106,8 +106,8 @@ cdef class HttpSession(Session):
                 if self.error_status:
                     pass  # It is answered below; the application never sees it.
                 elif self.service.draining and exchange.asks_for_events():
-                    # Answered, it would hold the stop up as long as it lasts. An EventSource comes again by itself, and
-                    # so do browsers with what is not answered behind another answer (RFC 9110 section 9.2.2).
+                    # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and
+                    # browsers repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
                     exchange.abort_response()
                 else:
                     limit = exchange.exceeded_limit()
@@ -140,7 +140,7 @@ cdef class HttpSession(Session):
         return not self.ending and self.codec.wants_input() and (self.exchange is not None or not self.congested())
 
     cdef bint congested(self) noexcept:
-        """Who does not read its answers gets no further request read."""
+        """Whether no further request is read, since the client does not read its responses."""
         # Each file that waits is an open descriptor.
         return self.codec.out is not None and (self.codec.out.size >= HIGH_WATER or self.codec.out.files > 0)
 
@@ -157,7 +157,7 @@ cdef class HttpSession(Session):
         if exchange is None or exchange.response_complete:
             return 0 if behind_unread else self.transport.finish()
         if exchange.tunnel and behind_unread:
-            # What was said before the end may be how it ends.
+            # The bytes before the end may be the tunnel's own closing.
             return 0
         if not exchange.head_sent:
             exchange.peer_finished_early = True
@@ -199,7 +199,7 @@ cdef class HttpSession(Session):
         return 0
 
     cdef int drain(self) except -1:
-        """What is on its way is finished; an idle connection has the time that read_deadline() gives it."""
+        """Completes requests in flight; an idle connection has the time that read_deadline() gives it."""
         # The local variable keeps it to the end of its own method: it may end with that.
         cdef Exchange exchange = self.exchange
         if exchange is not None:
@@ -232,8 +232,8 @@ cdef class HttpSession(Session):
             if deadlines.keep_alive:
                 deadline = self.since + deadlines.keep_alive
             if self.service.draining:
-                # Its client was promised that it may go on, so it gets the chance of one more request. Where nobody
-                # else listens any more, it must have used it just now: all others are waited for in vain.
+                # Its client was promised keep-alive, so one more request is possible. If no other server listens,
+                # only a request that is arriving right now counts: waiting for others would be useless.
                 if self.service.handover:
                     drained = max(self.since, self.service.drain_started_at) + deadlines.drain_idle
                 else:
@@ -309,7 +309,7 @@ cdef class HttpSession(Session):
         return self.log_when_taken(self.exchange)
 
     cdef int log_when_taken(self, Exchange exchange) except -1:
-        """Nothing more of the response comes: it is logged when the kernel has taken all of it, or never will."""
+        """Logs a response without further output once the kernel has taken all of it, or never will."""
         self.note_end(exchange)
         return 0 if self.codec.out is not None else self.output_taken()
 
@@ -333,7 +333,7 @@ cdef class HttpSession(Session):
         return 0
 
     cdef int log_first(self, long long taken) except -1:
-        """Logs the first of the exchanges that leave, of whose response the kernel has taken all before a position."""
+        """Logs the first unlogged exchange, whose response the kernel has taken up to a position."""
         cdef Exchange exchange = self.first_unlogged
         self.first_unlogged = exchange.next_unlogged
         exchange.next_unlogged = None
@@ -355,7 +355,7 @@ cdef class HttpSession(Session):
         return self.transport.resume_soon()
 
     cdef int end_exchange(self) except -1:
-        """Both sides of the exchange are complete, or the connection ends with what was said."""
+        """Both sides of the exchange are complete, or the connection ends."""
         cdef bint whole = self.exchange.request_complete
         self.exchange = None
         self.used = True
@@ -423,7 +423,7 @@ cdef class HttpSession(Session):
             )
             self.service.rejected_requests = 0
             self.service.rejection_logged_at = now
-        # Behind an upgrade that is refused a proxy may still take the connection for a tunnel.
+        # After a refused upgrade a proxy may still take the connection for a tunnel.
         return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
     cdef int log_rejection(self, int status, str reason, Request request) except -1:

@@ -1,9 +1,9 @@
-"""Response heads: what an application asked for, checked, and what the server adds."""
+"""Response heads: the checked fields of an application, and the fields that the server adds."""
 from ianus.codec.base cimport Codec
 from ianus.exchange.service cimport Service
 
 
-# What a response head says about its body and its connection.
+# The facts in a response head about its body and its connection.
 cdef struct ResponseFacts:
     long long content_length    # -1 when not declared
     bint close                  # Connection: close
@@ -14,7 +14,7 @@ cdef struct ResponseFacts:
 # reason: a reason phrase, None for the registered one. native: names and values are str of Latin-1 (PEP 3333, "Unicode
 # Issues"), not bytes. request_id: value of the request id field, or None. trailers: a Trailer field may pass.
 # application: whose headers they are.
-# Raises TypeError or ValueError, to the application, for what cannot be sent; so do the two below.
+# Raises TypeError or ValueError, to the application, for fields that cannot be sent; so do the two below.
 cdef object build_head(
     Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts,

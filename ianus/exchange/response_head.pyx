@@ -29,8 +29,8 @@ cdef enum:
     STACK_FIELDS = 64   # fields that need no allocation
 
 
-# RFC 9110 section 6.5.1: what frames, routes, modifies or authenticates a message, or says how to read it, has to be
-# known before its body.
+# RFC 9110 section 6.5.1: fields for framing, routing, modifiers, authentication or content format have to precede the
+# body.
 cdef frozenset NOT_TRAILERS = frozenset((
     b"age", b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length",
     b"content-range", b"content-type", b"date", b"expires", b"host", b"keep-alive", b"location", b"max-forwards",
@@ -45,12 +45,12 @@ cdef object build_head(
 ):
     cdef Field on_stack[STACK_FIELDS]
     cdef Field* fields = on_stack
-    cdef Py_ssize_t room
-    # A copy: pointers into its items stay valid whatever application code does to the original meanwhile.
+    cdef Py_ssize_t max_fields
+    # A copy: pointers into its items stay valid if application code changes the original meanwhile.
     headers = tuple(headers)
-    room = len(headers) + len(service.headers) + 3
-    if room > STACK_FIELDS:
-        fields = <Field*>malloc(room * sizeof(Field))
+    max_fields = len(headers) + len(service.headers) + 3
+    if max_fields > STACK_FIELDS:
+        fields = <Field*>malloc(max_fields * sizeof(Field))
         if fields == NULL:
             raise MemoryError
     try:
@@ -142,7 +142,7 @@ cdef object fill_head(
 
 
 cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
-    """Once for each name. What event streams like to say, and the server does anyway, is not worth a word."""
+    """Warns once for each name. `Connection: keep-alive`, usual in event streams, is dropped without a warning."""
     cdef str name = shown(field.name, field.name_size).lower()
     cdef str said = f"{name}: {shown(field.value, field.value_size).lower()}"
     if name == "keep-alive" or said in ("connection: keep-alive", "transfer-encoding: chunked"):
@@ -160,7 +160,7 @@ cdef object build_hints(Codec codec, list pairs):
     try:
         for i in range(len(pairs)):
             if classify(fields + i) in (CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, HOP_BY_HOP, UPGRADE):
-                # RFC 9110 section 15.2: an interim response ends with its head, whatever somebody takes it for.
+                # RFC 9110 section 15.2: an interim response always ends with its head.
                 raise ValueError(f"{pairs[i][0]!r} cannot be an early hint")
         return codec.prepare_head(103, None, fields, len(pairs))
     finally:

@@ -1,4 +1,4 @@
-"""What all connections of one worker share: limits, deadlines, gateway, log, and the fields of every answer."""
+"""The state that all connections of a worker share: limits, deadlines, gateway, log, fields of all responses."""
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
 from ianus.telemetry.access_log cimport AccessLog
@@ -15,16 +15,16 @@ cdef class Deadlines:
     cdef readonly double write              # without progress while output waits
     cdef readonly double drain_idle         # without a request, and of a WebSocket, when a successor takes over
 
-    # When so many bytes since then will be too few for body_rate, which is not 0
+    # When `received` bytes since then will be too few for body_rate, which is not 0
     cdef double rate_deadline(self, double since, long long received) noexcept
 
 
 cdef class WebSocketRules:
-    """What holds for every WebSocket. Immutable."""
+    """The limits of all WebSockets. Immutable."""
     cdef readonly Py_ssize_t max_size       # bytes of a message, inflated; 0 = no limit
     cdef readonly Py_ssize_t max_queue      # messages that wait for the application
-    cdef readonly double ping_interval      # seconds without a byte behind which a ping is sent; 0 = never
-    cdef readonly double ping_timeout       # ... and behind which nobody is there; 0 = no limit
+    cdef readonly double ping_interval      # seconds without a byte after which a ping is sent; 0 = never
+    cdef readonly double ping_timeout       # ... and after which the peer counts as gone; 0 = no limit
     cdef readonly double close_timeout      # seconds that the peer's close frame is waited for, 0 = not at all
     cdef readonly int deflate_level         # of permessage-deflate, 1 to 9; 0 = it is not offered
     cdef readonly Py_ssize_t limit          # application calls for WebSockets at once; 0 = no limit
@@ -40,7 +40,7 @@ cdef class Service:
     cdef readonly WebSocketRules websocket_rules
     cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
     cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
-    cdef InFlight in_flight_slots           # where a supervisor can read them, or None
+    cdef InFlight in_flight_slots           # memory that the supervisor reads, or None
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drain_started_at            # CLOCK_MONOTONIC seconds

@@ -21,7 +21,7 @@ cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Se
 
 
 cdef bytes imf_fixdate(long second):
-    """RFC 9110 section 5.6.7, in English whatever the locale. (email.utils would add 6 ms to every start.)"""
+    """RFC 9110 section 5.6.7, in English in all locales. (email.utils would add 6 ms to every start.)"""
     now = gmtime(second)
     return (
         f"{DAYS[now.tm_wday]}, {now.tm_mday:02} {MONTHS[now.tm_mon - 1]} {now.tm_year} "
@@ -30,8 +30,8 @@ cdef bytes imf_fixdate(long second):
 
 
 cdef class Deadlines:
-    """How long a client may take, in seconds, 0 for no limit; body_rate in bytes a second, judged on average once
-    body_rate_grace seconds have passed (0: from the start); drain_idle of 0 is no time at all.
+    """Limits of a client's time in seconds, 0 for no limit; body_rate in bytes a second, judged on average once
+    body_rate_grace seconds have passed (0: from the start); a drain_idle of 0 closes idle connections at once.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ cdef class WebSocketRules:
 
 
 cdef class Service:
-    """Binds a gateway to what guards it.
+    """Binds a gateway to its limits and logs.
 
-    gateway: where requests go. codecs: makes the codec of each connection. websocket_rules: None for the
+    gateway: gets the requests. codecs: makes the codec of each connection. websocket_rules: None for the
     defaults. access_log: None for no log.
     headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
     run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
@@ -135,11 +135,11 @@ cdef class Service:
         self.warned = set()
 
     def publish_in_flight(self, InFlight shown not None) -> None:
-        """Lists them there; called before the first one comes."""
+        """Lists requests in `shown`; called before the first one arrives."""
         self.in_flight_slots = shown
 
     cdef int drain(self, bint handover) except -1:
-        """The server stops. May come a second time, when nobody succeeds it any more."""
+        """Starts the stop. Called a second time if the server has no successor any more."""
         self.draining = True
         self.handover = handover
         self.drain_started_at = monotonic()
@@ -159,7 +159,7 @@ cdef class Service:
         return self.date
 
     cdef int reset_in_child(self) except -1:
-        """In a forked child: what waits to be logged is the parent's."""
+        """Resets a forked child: unlogged responses are the parent's."""
         self.forked = True
         self.in_flight_slots = None
         if self.access_log is not None:

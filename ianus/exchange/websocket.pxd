@@ -11,16 +11,16 @@ cdef class WebSocket(WebSocketSink):
     cdef Exchange exchange          # whose tunnel it is; None once that is gone
     cdef WebSocketRules rules
     cdef WebSocketCodec codec
-    cdef list queue                 # messages received that nobody has taken, oldest first; None before the first one
+    cdef list queue                 # messages received and not taken, oldest first; None before the first one
     cdef Py_ssize_t queued          # bytes or characters of them
     # How it ends
     cdef readonly int code          # 0 = it has not ended for the application
     cdef readonly str reason
     cdef bint close_sent
     cdef readonly bint peer_closed  # the peer has sent its close frame, and nothing after it
-    cdef readonly bint over         # nothing can come or go any more: the connection is to be closed
+    cdef readonly bint over         # nothing can be received or sent any more: the connection is to be closed
     # Times of CLOCK_MONOTONIC_COARSE, in seconds
-    cdef double last_received_at    # when bytes came last
+    cdef double last_received_at    # when bytes arrived last
     cdef double ping_sent_at        # when a ping was sent that nothing has answered, 0 = there is none
     cdef double close_deadline      # when the peer's close frame is waited for no longer, 0 = it is not waited for
 

@@ -1,12 +1,12 @@
 """The state of a WebSocket conversation.
 
-Facts: most connections are idle most of the time, and most messages are small. Strategy: an open one holds no buffer;
-a frame is written into the connection's output, and what is written in one step of the event loop leaves in one send.
+Facts: connections are usually idle, and messages are usually small. Strategy: an open one holds no buffer; a frame is
+written into the connection's output, and all output of one step of the event loop is sent at once.
 
 Rules:
-- Who does not take messages gets no more read: the queue is bounded in messages and bytes, and the socket waits.
-- Pings are answered here. Whoever is heard needs none; who does not answer one is gone.
-- Behind a close frame nothing is sent, and nothing that comes is looked at but the peer's own.
+- The queue is bounded in messages and bytes. If the application does not take messages, the socket is not read.
+- Pings are answered here. A peer that sends bytes gets no ping; one that does not answer a ping counts as gone.
+- After a close frame nothing is sent, and all input except the peer's close frame is ignored.
 
 Compiled because every message passes here.
 """
@@ -109,7 +109,7 @@ cdef class WebSocket(WebSocketSink):
         return self.queue is not None and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER)
 
     cdef int resume_reading(self) except -1:
-        """Goes on reading, if nothing speaks against it any more."""
+        """Resumes reading, if nothing prevents it any more."""
         if not self.codec.paused or self.over or self.exchange is None or self.exchange.congested():
             return 0
         if self.queue_full() and not self.code:
@@ -160,7 +160,7 @@ cdef class WebSocket(WebSocketSink):
     # ---------------------------------------------------------------- closing
 
     cdef int close(self, int code, str reason) except -1:
-        """Begins the closing handshake (RFC 6455 section 7.1.2). Raises ValueError for a code that none may send."""
+        """Starts the closing handshake (RFC 6455 section 7.1.2). Raises ValueError for a code that must not be sent."""
         if code != NO_CODE and not may_close_with(code):
             raise ValueError(f"close code {code} cannot be sent")
         if self.close_sent or self.over:
@@ -168,7 +168,7 @@ cdef class WebSocket(WebSocketSink):
         self.send_close(code, reason)
         self.close_deadline = monotonic_coarse() + self.rules.close_timeout
         self.note_end(code, reason)
-        # What waits in the socket is read, to the peer's close frame.
+        # The unread input is read, up to the peer's close frame.
         self.resume_reading()
         return self.exchange.session.transport.reconsider()
 
@@ -213,10 +213,10 @@ cdef class WebSocket(WebSocketSink):
     cdef int expired(self) except -1:
         cdef double now = monotonic_coarse()
         if self.close_deadline:
-            # The peer's close frame has not come: it is not waited for any longer (RFC 6455 section 7.1.1).
+            # The peer's close frame has not arrived in time: the wait ends (RFC 6455 section 7.1.1).
             self.over = True
         elif self.codec.paused or self.exchange.session.transport.blocked:
-            # Nobody can be heard whom we do not read; and who reads what was sent before a ping has not got that yet.
+            # While reading is paused a pong cannot be seen, and a ping waits after unsent output.
             self.last_received_at = now
             self.ping_sent_at = 0
         elif self.ping_sent_at and self.rules.ping_timeout:

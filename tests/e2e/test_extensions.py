@@ -80,7 +80,7 @@ def test_hints_after_the_head_are_refused(server: Server) -> None:
         client.request(played(start(), body(b"a", more=True), hint(b"<a>")))
         assert client.head()[1] == 200
         assert client.gone()
-    assert server.app_log("refused", mark).startswith("RuntimeError: early hints come before")
+    assert server.app_log("refused", mark).startswith("RuntimeError: early hints must precede")
 
 
 @pytest.mark.parametrize("link", [b"<a>\r\nx: y", b"<a>\n", b"a\0"])

@@ -1,4 +1,4 @@
-"""What an exception stands for that leaves an application, however it is linked to others."""
+"""The meaning of an exception that an application raises, with any links to others."""
 
 import asyncio
 from typing import Any
