@@ -11,7 +11,7 @@
 #   make conformance long tests: millions of mutations, gigabytes      ARGS='-k streaming'
 #   make browser     the example pages in a browser; screenshots in build/browser
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
-#   make check       format, lint, types, Cython warnings, import layers
+#   make check       format, lint, types, Cython warnings, import layers, words
 #   make format      format the Python files, and apply the linter's fixes
 #   make bench       side by side with other servers                       ARGS='--help'
 #   make instructions  how many a request takes, by callgrind
@@ -227,6 +227,7 @@ check: build/.generator | $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py
+	$(BIN)/python tools/words
 	$(BIN)/python setup.py --quiet translate
 	@$(MAKE) --no-print-directory build/check/.linted
 	$(BIN)/mypy

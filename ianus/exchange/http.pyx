@@ -359,7 +359,7 @@ cdef class Exchange:
         if self.awaits_continue:
             # The client may send the body or not, which cannot be distinguished from a next request.
             return True
-        # If more of the request body is missing, its client had better stop sending (RFC 9112 section 9.5).
+        # A client that has much of its request body left to send had better stop (RFC 9112 section 9.5).
         return (
             whole and not self.request_complete
             and self.request.content_length - self.body_received > MAX_DISCARDED_BYTES

@@ -142,7 +142,7 @@ cdef object fill_head(
 
 
 cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
-    """Warns once for each name. `Connection: keep-alive`, usual in event streams, is dropped without a warning."""
+    """Warns once for each name, except of fields that event streams usually have and that the server implies anyway."""
     cdef str name = shown(field.name, field.name_size).lower()
     cdef str said = f"{name}: {shown(field.value, field.value_size).lower()}"
     if name == "keep-alive" or said in ("connection: keep-alive", "transfer-encoding: chunked"):
