@@ -117,7 +117,7 @@ cdef class LivenessThread:
         failed = pthread_create(&self.thread, NULL, run_thread, self.state)
         pthread_sigmask(SIG_SETMASK, &before, NULL)
         if failed:
-            raise RuntimeError("cannot start the liveness thread: the kernel provides no thread")
+            raise RuntimeError("the system cannot start a thread to monitor this process")
         self.running = True
 
     def start_monitoring(

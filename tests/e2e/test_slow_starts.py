@@ -121,7 +121,9 @@ def test_a_template_that_hangs_at_a_reload_is_ended_and_shown(start: Callable[..
     hang(tmp_path / "site")
     mark = server.log.mark()
     server.signal(signal.SIGHUP)
-    server.log.wait_for(r"CRITICAL template \(pid \d+\) is stuck .* not loaded the application within \d+ s$", mark)
+    server.log.wait_for(
+        r"CRITICAL template is stuck and will be killed: .*: it has not loaded the application within \d+ s$", mark
+    )
     server.log.wait_for(r"Python stacks of template .*:$", mark)
     server.log.wait_for(r'File ".*main.py", line 5 in wait_for_database$', mark)
     server.log.wait_for(r"worker failed to start with the new configuration \(killed by SIGABRT\)", mark)

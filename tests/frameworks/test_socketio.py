@@ -33,7 +33,7 @@ def client(server: Server, name: str, transports: list[str]) -> Iterator[socketi
         simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
         yield simple
         if transports == ["polling"]:
-            simple.emit("disconnect")
+            simple.emit("leave")
             until(lambda: not simple.connected, "the server's farewell")
     finally:
         simple.disconnect()

@@ -74,7 +74,7 @@ def test_two_at_a_time(
         send(socket, subscribe, id="2", payload={"query": "subscription { count(target: 1) }"})
         assert received(socket) == {"id": "2", "type": result, "payload": {"data": {"count": 0}}}
         assert received(socket) == {"id": "2", "type": "complete"}
-        client.post("/graphql", json={"query": f'mutation {{ openGate(name: "{name}") }}'})
+        client.post("/graphql", json={"query": f'mutation {{ openLatch(name: "{name}") }}'})
         assert received(socket) == {"id": "1", "type": result, "payload": {"data": {"wait": "passed"}}}
         send(socket, end, id="1")
         expect_app_log(server, "subscription ended", name, mark)

@@ -242,7 +242,7 @@ class Worker:
             self._open(loop)
         except RuntimeError as error:
             # The message of Python, or of the server's own modules.
-            if "start new thread" in str(error) or "gives no thread" in str(error):
+            if "start new thread" in str(error) or "cannot start a thread" in str(error):
                 raise ThreadLimitError(error) from None
             raise
 
