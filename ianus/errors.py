@@ -45,7 +45,7 @@ class StartupError(Exception):
 
 
 class ThreadLimitError(StartupError):
-    """The system gives the process no thread that it cannot serve without."""
+    """The system gives the process no thread that it cannot serve without. error: its purpose, or Python's error."""
 
     def __init__(self, error: BaseException | str, *, details: str = "") -> None:
         super().__init__(

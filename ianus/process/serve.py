@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from ianus.acceptor.listener import Listener
-from ianus.errors import StartupError, ThreadLimitError
+from ianus.errors import StartupError
 from ianus.gateway.loading.loader import Application
 from ianus.process.after_fork import close_in_children
 from ianus.process.open_files import check_worker, raise_limit
@@ -40,7 +40,7 @@ from ianus.process.worker.worker import (
     serves_asgi,
     serves_wsgi,
 )
-from ianus.process.worker_spec import SupervisorLink, WorkerSpec
+from ianus.process.worker_spec import WorkerSpec
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import fallback, logger
 from ianus.telemetry.logs import apply_config
@@ -76,7 +76,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         for listener in listeners:
             stack.callback(listener.close)
             stack.callback(close_in_children(listener.close))
-        liveness = _watch(supervised, settings)
+        liveness = WorkerLiveness(supervised, settings)
         apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
         if spec is not None:
             spec.hooks.call("post_worker_init", spec.info())
@@ -149,14 +149,6 @@ def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bo
     # An ASGI application needs the main thread for its event loop.
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and settings.threads == 1 and not serves_asgi(apps)
-
-
-def _watch(supervised: SupervisorLink | None, settings: Settings) -> WorkerLiveness:
-    """Raises StartupError if the system gives no thread."""
-    try:
-        return WorkerLiveness(supervised, settings)
-    except RuntimeError as error:
-        raise ThreadLimitError(error) from None
 
 
 def load_loop(name: str, apps: Sequence[Application]) -> None:

@@ -27,6 +27,8 @@ from ianus.runtime.clock cimport monotonic
 from ianus.runtime.waker cimport Waker
 from ianus.telemetry.in_flight cimport ScoreboardMemory
 
+from ianus.errors import ThreadLimitError
+
 
 cdef extern from * nogil:
     struct pollfd:
@@ -109,7 +111,7 @@ cdef class LivenessThread:
             free(self.state)
 
     def start(self) -> None:
-        """Starts the thread. Raises RuntimeError if the kernel provides none."""
+        """Starts the thread. Raises ThreadLimitError if the system gives none."""
         cdef sigset_t every, before
         cdef int failed
         sigfillset(&every)
@@ -117,7 +119,7 @@ cdef class LivenessThread:
         failed = pthread_create(&self.thread, NULL, run_thread, self.state)
         pthread_sigmask(SIG_SETMASK, &before, NULL)
         if failed:
-            raise RuntimeError("the system cannot start a thread to monitor this process")
+            raise ThreadLimitError("needed to monitor this process")
         self.running = True
 
     def start_monitoring(

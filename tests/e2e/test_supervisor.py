@@ -778,7 +778,7 @@ def test_the_end_of_a_terminal_is_a_stop(
         process.send_signal(signal.SIGWINCH)
         process.send_signal(signal.SIGTTOU)
         log.wait_for("workers: 1, before: 2", mark)
-        assert "the workers leave" not in log.text
+        assert "stopping all workers" not in log.text
     finally:
         os.close(terminal)
     assert process.wait(WAIT_SECONDS) == 0

@@ -63,7 +63,8 @@ cdef class Receive:
             if message is None and exchange.service.ends_streams:
                 message = exchange.stop_message()
             if message is not None:
-                # As generators do it. `raise StopIteration(message)` would make a traceback, too, for each message.
+                # As generators do it: `raise StopIteration(message)` would also make a traceback for each message. In
+                # __next__(), Cython translates the bare `raise` into a return that keeps the exception set here.
                 PyErr_SetObject(StopIteration, message)
                 raise StopIteration
             future = (<AsgiGateway>exchange.gateway).create_future()

@@ -39,6 +39,7 @@ from ianus.gateway.threads.watchdog cimport (
 from ianus.gateway.wsgi.exchange cimport WsgiExchange, WsgiExecutor
 from ianus.runtime.clock cimport monotonic
 
+from ianus.errors import ThreadLimitError
 from ianus.telemetry.logger import logger
 
 
@@ -98,7 +99,7 @@ cdef class ThreadPool(WsgiExecutor):
         shared: an event loop serves the reactor, not the pool. pinned: all calls of the application are made in the
         thread that calls run_pinned_thread() (pinned.pyx).
 
-        Must be called after any fork of the server's own. Raises RuntimeError if the system cannot start a thread.
+        Must be called after any fork of the server's own. Raises ThreadLimitError if the system cannot start a thread.
         """
         self.poller = reactor
         self.shared = shared
@@ -111,7 +112,7 @@ cdef class ThreadPool(WsgiExecutor):
                 self.pinned_to_main = True
                 self.pool_threads.append(PoolThread())
             elif not self.spawn_thread(LEAD):
-                raise RuntimeError("the system cannot start a thread to call the application in")
+                raise ThreadLimitError("needed to call the application")
             if self.max_calls == 1:
                 self.pinned_thread = &(<PoolThread>self.pool_threads[0]).idle_thread
         except BaseException:

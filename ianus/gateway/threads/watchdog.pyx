@@ -20,6 +20,8 @@ from ianus.gateway.threads.thread_api cimport (
 from ianus.gateway.threads.idle_stack cimport LEAD, IdleStack, IdleThread, pop_top
 from ianus.runtime.clock cimport monotonic
 
+from ianus.errors import ThreadLimitError
+
 
 cdef enum:
     TICK_MICROSECONDS = 1000
@@ -33,7 +35,7 @@ cdef int start_watchdog(Watchdog* watchdog) except -1:
     atomic_store(&watchdog.running, 1)
     if PyThread_start_new_thread(run_watchdog, watchdog) == <unsigned long>-1:
         atomic_store(&watchdog.running, 0)
-        raise RuntimeError("the system cannot start a thread to watch the application's calls")
+        raise ThreadLimitError("needed to watch the application's calls")
     return 0
 
 

@@ -129,7 +129,7 @@ class WorkerProcess:
             pass  # It is being reaped this moment.
 
     def stop(self, now: float, *, successor: bool = False) -> None:
-        """Stops the worker gracefully. successor: another worker serves on its sockets."""
+        """Stops the worker gracefully. successor: another worker accepts the connections of its sockets."""
         first = signal.SIGUSR2 if successor else signal.SIGTERM
         if self.stage is Stage.STARTING:  # It has no handlers yet, and nothing to finish.
             first = signal.SIGTERM

@@ -36,7 +36,7 @@ class WorkerLiveness:
     supervised: None without a supervisor.
 
     When the supervisor has exited, the worker is stopped by TERM, by QUIT after the limits of a graceful shutdown, and
-    by KILL. Raises RuntimeError when the system gives no thread, and OSError when it gives no file.
+    by KILL. Raises ThreadLimitError if the system gives no thread, and OSError if it gives no file.
     """
 
     def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None:
@@ -55,7 +55,7 @@ class WorkerLiveness:
     def start(self, stack: ServingStack) -> None:
         """Starts to check that connections are served. For the thread of the running loop.
 
-        Raises RuntimeError and OSError as above.
+        Raises ThreadLimitError and OSError as above, and RuntimeError if no signal is free for --watch-loop.
         """
         if self._supervised is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
             faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.

@@ -37,14 +37,14 @@ class MainThread:
         self._pinned = pinned
         self._ident = threading.get_ident()
         self._pool: ThreadPool | None = None
-        self._has_news = threading.Event()  # the pool has started, or the loop has ended
+        self._wake_up = threading.Event()  # the pool has started, or the loop has ended
         self._has_ended = threading.Event()
         self._error: BaseException | None = None
 
     def call_in_main(self, pool: "ThreadPool") -> None:
         """Has the main thread call the application from now on. For the loop's thread."""
         self._pool = pool
-        self._has_news.set()
+        self._wake_up.set()
 
     def on_signal(self) -> None:
         """Has the main thread run signal handlers, if it sleeps. For the loop's thread."""
@@ -67,7 +67,7 @@ class MainThread:
             raise ThreadLimitError(error) from None
         while not self._has_ended.is_set():
             try:
-                self._has_news.wait()
+                self._wake_up.wait()
                 if self._pool is not None:
                     self._pinned.run_pinned_thread(self._pool)
                 self._has_ended.wait()
@@ -88,7 +88,7 @@ class MainThread:
             asyncio.set_event_loop(None)
             self._interrupt_call(handler)
             self._has_ended.set()
-            self._has_news.set()
+            self._wake_up.set()
 
     def _interrupt_call(self, handler: SignalHandler) -> None:
         """Interrupts the call that has not returned, if there is one."""

@@ -220,7 +220,7 @@ def _deadlines(settings: Settings) -> "Deadlines":
     from ianus.exchange.service import Deadlines
 
     # After it WebSockets are closed, which also needs time.
-    most = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
+    max_idle = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
     return Deadlines(
         request_header=settings.timeout_request_header,
         keep_alive=settings.timeout_keep_alive,
@@ -228,5 +228,5 @@ def _deadlines(settings: Settings) -> "Deadlines":
         body_rate=settings.limit_body_rate,
         body_rate_grace=settings.limit_body_rate_grace,
         write=settings.timeout_write,
-        drain_idle=min(settings.timeout_drain_idle, most),
+        drain_idle=min(settings.timeout_drain_idle, max_idle),
     )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
-from ianus.errors import ThreadLimitError
+from ianus.errors import ThreadLimitError, is_thread_limit
 from ianus.gateway.asgi.lifespan import Lifespan
 from ianus.gateway.loading.loader import Application, load, load_mounted
 from ianus.process.resources import check_spool
@@ -241,8 +241,7 @@ class Worker:
         try:
             self._open(loop)
         except RuntimeError as error:
-            # The message of Python, or of the server's own modules.
-            if "start new thread" in str(error) or "cannot start a thread" in str(error):
+            if is_thread_limit(error):
                 raise ThreadLimitError(error) from None
             raise
 
