@@ -78,11 +78,11 @@ class Served:
     def _check_nothing_is_left(self) -> None:
         """No application call, no connection, no exchange outlives its request."""
         for _ in range(TURNS):
-            if not self._service.in_flight and not self._reactor.connections:
+            if not self._service.in_flight.requests and not self._reactor.connections:
                 break
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
-        assert self._service.in_flight == 0
+        assert self._service.in_flight.requests == 0
         assert self._reactor.connections == 0
         self._reactor.poll(0)  # each turn releases the objects that were closed in the one before
         alive = live_objects() or {}

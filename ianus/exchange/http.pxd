@@ -5,6 +5,7 @@ from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport Session, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.in_flight_counter cimport InFlightKind, InFlightMark
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.service cimport Service
 
@@ -24,7 +25,7 @@ cdef class Exchange:
     cdef readonly Request request
     cdef readonly ConnectionInfo connection
     cdef int stream
-    cdef flag in_flight_slot        # in the list of requests in flight, 0 = none
+    cdef InFlightMark in_flight     # written by service.in_flight alone
 
     # Request body: bytes that have arrived and were not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
@@ -96,8 +97,9 @@ cdef class Exchange:
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
     cdef int want_body(self) except -1              # the application asks for more
+    cdef InFlightKind in_flight_kind(self) noexcept     # how it is counted
     cdef int add_in_flight(self) except -1          # its application is about to be called, or to be put off
-    cdef int remove_in_flight(self) except -1       # ... has returned
+    cdef int remove_in_flight(self) except -1       # ... has returned, or is not called; only the first call counts
     cdef int send_hints(self, object head) except -1
     cdef int check_final(self, int status) except -1
     cdef object prepare_response(

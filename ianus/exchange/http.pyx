@@ -20,8 +20,8 @@ from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport EXCHANGES, count
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session
+from ianus.exchange.in_flight_counter cimport COUNTED_REQUEST, InFlightKind
 from ianus.exchange.response_head cimport ResponseFacts, build_head, write_trailers
-from ianus.exchange.service cimport Service
 from ianus.runtime.clock cimport monotonic
 
 from ianus.errors import has_regular_links, whole_traceback
@@ -80,10 +80,7 @@ cdef class Exchange:
         return 0
 
     cdef str exceeded_limit(self):
-        cdef Service service = self.service
-        if service.limit_concurrency and service.in_flight >= service.limit_concurrency:
-            return f"limit-concurrency ({service.limit_concurrency})"
-        return None
+        return self.service.in_flight.exceeded_limit(self.in_flight_kind())
 
     cdef int drain(self) except -1:
         if self.service.ends_streams and (self.is_event_stream or not self.status and self.asks_for_events()):
@@ -143,17 +140,16 @@ cdef class Exchange:
 
     # ---------------------------------------------------------------- from the gateway: request
 
+    cdef InFlightKind in_flight_kind(self) noexcept:
+        return COUNTED_REQUEST
+
     cdef int add_in_flight(self) except -1:
-        self.service.in_flight += 1
-        if self.service.in_flight_slots is not None:
-            self.in_flight_slot = self.service.in_flight_slots.claim(self.request.method, self.request.target)
-        return 0
+        return self.service.in_flight.add(
+            &self.in_flight, self.in_flight_kind(), self.request.method, self.request.target
+        )
 
     cdef int remove_in_flight(self) except -1:
-        self.service.in_flight -= 1
-        if self.service.in_flight_slots is not None:
-            self.service.in_flight_slots.release(self.in_flight_slot)
-        return 0
+        return self.service.in_flight.remove(&self.in_flight)
 
     cdef bytes take_body(self):
         cdef bytes body

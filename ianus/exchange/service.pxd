@@ -1,8 +1,8 @@
 """The state that all connections of a worker share: limits, deadlines, gateway, log, fields of all responses."""
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
+from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.telemetry.access_log cimport AccessLog
-from ianus.telemetry.in_flight cimport InFlight
 
 
 cdef class Deadlines:
@@ -36,11 +36,8 @@ cdef class Service:
     cdef OutputPool pool
     cdef readonly Deadlines deadlines
     cdef readonly AccessLog access_log      # or None
-    cdef readonly int limit_concurrency     # 0 = none
     cdef readonly WebSocketRules websocket_rules
-    cdef readonly Py_ssize_t websockets     # calls of applications for WebSockets that have not returned
-    cdef readonly Py_ssize_t in_flight      # application calls that have not returned, and bodies that wait for theirs
-    cdef InFlight in_flight_slots           # memory that the supervisor reads, or None
+    cdef readonly InFlightCounter in_flight
     cdef readonly bint draining             # every response is the last of its connection
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drain_started_at            # CLOCK_MONOTONIC seconds

@@ -2,8 +2,8 @@ from collections.abc import Callable, Iterable
 
 from ianus.codec.base import CodecFactory
 from ianus.exchange.gateway import Gateway
+from ianus.exchange.in_flight_counter import InFlightCounter
 from ianus.telemetry.access_log import AccessLog
-from ianus.telemetry.in_flight import InFlight
 
 class Deadlines:
     request_header: float
@@ -49,10 +49,8 @@ class Service:
     gateway: Gateway
     deadlines: Deadlines
     websocket_rules: WebSocketRules
-    websockets: int
     access_log: AccessLog | None
-    limit_concurrency: int
-    in_flight: int
+    in_flight: InFlightCounter
     draining: bool
     handover: bool
     def __init__(
@@ -71,4 +69,3 @@ class Service:
         max_requests: int = 0,
         on_max_requests: Callable[[], None] | None = None,
     ) -> None: ...
-    def publish_in_flight(self, shown: InFlight) -> None: ...

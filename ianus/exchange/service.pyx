@@ -5,9 +5,9 @@ from posix.time cimport time_t
 
 from ianus.codec.base cimport CodecFactory
 from ianus.codec.output cimport OutputPool
+from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.telemetry.access_log cimport AccessLog
 from ianus.runtime.clock cimport monotonic
-from ianus.telemetry.in_flight cimport InFlight
 
 from ianus.telemetry.logger import logger
 
@@ -127,16 +127,14 @@ cdef class Service:
         names = {pair[0].lower() for pair in self.headers}
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
-        self.limit_concurrency = limit_concurrency
+        self.in_flight = InFlightCounter(
+            limit_requests=limit_concurrency, limit_websockets=self.websocket_rules.limit
+        )
         self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
         self.pool = OutputPool()
         self.warned = set()
-
-    def publish_in_flight(self, InFlight shown not None) -> None:
-        """Lists requests in `shown`; called before the first one arrives."""
-        self.in_flight_slots = shown
 
     cdef int drain(self, bint handover) except -1:
         """Starts the stop. Called a second time if the server has no successor any more."""
@@ -161,7 +159,7 @@ cdef class Service:
     cdef int reset_in_child(self) except -1:
         """Resets a forked child: unlogged responses are the parent's."""
         self.forked = True
-        self.in_flight_slots = None
+        self.in_flight.reset_in_child()
         if self.access_log is not None:
             self.access_log.reset_in_child()
             self.access_log = None

@@ -38,7 +38,6 @@ cdef class AsgiExchange(Exchange):
     cdef object discarded_sends     # handles send() after the client has disconnected (gateway/asgi/discarding)
 
     cdef dict scope(self)
-    cdef int count_calls(self, int calls) except -1       # application calls that start (1) or end (-1)
     cdef dict next_message(self)
     cdef dict disconnect_message(self)
     cdef dict stop_message(self)

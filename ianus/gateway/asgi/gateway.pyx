@@ -113,7 +113,7 @@ cdef class AsgiExchange(Exchange):
     cdef bint start(self) except -1:
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
         cdef dict scope = self.scope()
-        self.count_calls(1)
+        self.add_in_flight()
         self.running = True
         self.next = gateway.first
         if gateway.first is not None:
@@ -133,9 +133,6 @@ cdef class AsgiExchange(Exchange):
 
     cdef dict scope(self):
         return (<AsgiGateway>self.gateway).scopes.make(self)
-
-    cdef int count_calls(self, int calls) except -1:
-        return self.add_in_flight() if calls > 0 else self.remove_in_flight()
 
     # Only functions with binding can be marked as coroutine functions; see mark_as_coroutine_function().
     @cython.binding(True)
@@ -447,7 +444,7 @@ cdef class AsgiExchange(Exchange):
             self.next.previous = self.previous
         self.previous = self.next = None
         self.task = None
-        self.count_calls(-1)
+        self.remove_in_flight()
         return 0
 
 

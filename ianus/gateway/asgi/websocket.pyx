@@ -13,6 +13,7 @@ from cpython.object cimport PyObject
 from ianus.codec.base cimport FRAMING_TUNNEL, Request
 from ianus.codec.websocket.codec cimport GOING_AWAY, INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
 from ianus.codec.websocket.deflate cimport Deflate
+from ianus.exchange.in_flight_counter cimport COUNTED_WEBSOCKET, InFlightKind
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.websocket cimport open_conversation
 from ianus.gateway.asgi.gateway cimport AsgiExchange, AsgiGateway, wake
@@ -55,9 +56,8 @@ cdef class AsgiWebSocket(AsgiExchange):
             return False
         return AsgiExchange.start(self)
 
-    cdef str exceeded_limit(self):
-        cdef Py_ssize_t limit = self.service.websocket_rules.limit
-        return f"limit-websockets ({limit})" if limit and self.service.websockets >= limit else None
+    cdef InFlightKind in_flight_kind(self) noexcept:
+        return COUNTED_WEBSOCKET
 
     cdef dict scope(self):
         cdef dict scope = (<AsgiGateway>self.gateway).scopes.make(self)
@@ -68,10 +68,6 @@ cdef class AsgiWebSocket(AsgiExchange):
         scope["extensions"] = {"websocket.http.response": {}}
         del scope["method"]
         return scope
-
-    cdef int count_calls(self, int calls) except -1:
-        self.service.websockets += calls
-        return 0
 
     # ---------------------------------------------------------------- receive
 

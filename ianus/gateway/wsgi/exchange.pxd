@@ -40,7 +40,6 @@ cdef class WsgiExchange(Exchange):
     cdef long long body_size        # bytes of the body
     cdef bint submitted
     cdef bint dequeued              # a thread has taken it from the queue; guarded by the mutex
-    cdef bint in_flight             # it counts as a request in flight
 
     # The thread pool's
     cdef WsgiExchange next          # in the queue

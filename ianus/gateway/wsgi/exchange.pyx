@@ -22,6 +22,7 @@ from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 from ianus.codec.file_range cimport FileRange, file_range
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.exchange.http cimport Exchange
+from ianus.exchange.in_flight_counter cimport NOT_COUNTED
 from ianus.gateway.wsgi.gateway cimport WsgiGateway
 from ianus.runtime.clock cimport monotonic
 
@@ -87,7 +88,6 @@ cdef class WsgiExchange(Exchange):
         gateway.environs.learn_server(self.connection.server)
         self.evidence = gateway.predictor.evidence_of(self.request)
         self.add_in_flight()
-        self.in_flight = True
         # No thread is used before the body is complete.
         if self.request_complete or self.spool_error is not None:
             self.notify_readable()
@@ -138,7 +138,7 @@ cdef class WsgiExchange(Exchange):
             return 0 if dequeued else self.remove_from_flight()
         if self.disconnected or self.response_complete:
             return self.remove_from_flight()
-        if not self.in_flight:
+        if self.in_flight.kind == NOT_COUNTED:
             return 0
         if self.spool_error is not None:
             logger.error(
@@ -155,9 +155,7 @@ cdef class WsgiExchange(Exchange):
 
     cdef int remove_from_flight(self) except -1:
         """Removes the request from those in flight, and frees its spooled body."""
-        if self.in_flight:
-            self.in_flight = False
-            self.remove_in_flight()
+        self.remove_in_flight()
         if self.spool is not None:
             if not self.service.forked:
                 # In a forked child a thread of the parent may have held its lock.

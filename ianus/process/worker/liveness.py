@@ -106,7 +106,7 @@ class WorkerLiveness:
         from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
         shared = ScoreboardMemory(mmap.mmap(self._supervised.scoreboard.fd, SIZE))
-        service.publish_in_flight(InFlight(shared))
+        service.in_flight.publish(InFlight(shared))
         return shared
 
     def _forget_in_child(self) -> None:

@@ -325,7 +325,7 @@ class Worker:
                 hastening.cancel()
         connections, requests, calls = stack.reactor.connections, self.requests(), self.calls()
         # Some requests wait for a thread, and some calls outlive their request.
-        abandoned = max(stack.service.in_flight, len(requests) + len(calls))
+        abandoned = max(stack.service.in_flight.requests, len(requests) + len(calls))
         self.thread_pool.stop_calls()
         await self.thread_pool.wait_idle(CANCEL_SECONDS)
         self.thread_pool.exclusively(stack.reactor.close)
@@ -345,7 +345,7 @@ class Worker:
         self.thread_pool.close()
 
     def _log_stop(self, stack: ServingStack) -> None:
-        in_flight, websockets = stack.service.in_flight, stack.service.websockets
+        in_flight, websockets = stack.service.in_flight.requests, stack.service.in_flight.websockets
         if self.slot is not None and not in_flight and not websockets:
             return  # The supervisor has logged the reason.
         limit = self.settings.timeout_graceful_shutdown
@@ -376,7 +376,7 @@ class Worker:
 
         def look() -> None:
             nonlocal busy
-            busy = stack.service.in_flight > 0 or stack.reactor.busy()
+            busy = stack.service.in_flight.requests > 0 or stack.reactor.busy()
 
         loop = asyncio.get_running_loop()
         since = loop.time()

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +52,6 @@ class StandIn:
         self.threads: list[threading.Thread] = []
         self.on_gone: Callable[[], None] | None = None
         self.exclusive = False
-        self.websockets = 0
 
     def build_stack(
         self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_max_requests: Any
@@ -93,8 +93,8 @@ class StandIn:
     # as a gateway
 
     @property
-    def in_flight(self) -> int:
-        return len(self.tasks())
+    def in_flight(self) -> SimpleNamespace:
+        return SimpleNamespace(requests=len(self.tasks()), websockets=0)
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         return [task for task in self.requests if not task.done()]

@@ -1,0 +1,73 @@
+"""Counts requests and WebSockets in flight, for the limits and for a stop.
+
+Each exchange has a mark of two bytes, so it is removed exactly once, whichever of its ends comes first.
+
+Compiled because every request passes here.
+"""
+from ianus.telemetry.in_flight cimport InFlight
+
+
+cdef class InFlightCounter:
+    """The numbers of requests and WebSockets whose application calls have not returned.
+
+    limit_requests, limit_websockets: maximum numbers, 0 for no limit.
+    """
+
+    def __init__(self, *, int limit_requests, Py_ssize_t limit_websockets):
+        self.limit_requests = limit_requests
+        self.limit_websockets = limit_websockets
+
+    def publish(self, InFlight listed not None) -> None:
+        """Lists requests in `listed`. Must be called before the first one arrives."""
+        self.listed = listed
+
+    cdef str exceeded_limit(self, InFlightKind kind):
+        if kind == COUNTED_WEBSOCKET:
+            if self.limit_websockets and self.websockets >= self.limit_websockets:
+                return f"limit-websockets ({self.limit_websockets})"
+        elif self.limit_requests and self.requests >= self.limit_requests:
+            return f"limit-concurrency ({self.limit_requests})"
+        return None
+
+    cdef int add(self, InFlightMark* mark, InFlightKind kind, str method, bytes target) except -1:
+        mark.kind = <unsigned char>kind
+        if kind == COUNTED_WEBSOCKET:
+            self.websockets += 1
+            return 0
+        self.requests += 1
+        if self.listed is not None:
+            mark.entry = self.listed.claim(method, target)
+        return 0
+
+    cdef int remove(self, InFlightMark* mark) except -1:
+        cdef unsigned char kind = mark.kind
+        mark.kind = NOT_COUNTED
+        if kind == COUNTED_WEBSOCKET:
+            self.websockets -= 1
+        elif kind == COUNTED_REQUEST:
+            self.requests -= 1
+            if self.listed is not None:
+                self.listed.release(mark.entry)
+        return 0
+
+    cdef int reset_in_child(self) except -1:
+        self.listed = None
+        return 0
+
+
+cdef class MarkedExchange:
+    """The mark of an exchange; for tests."""
+    cdef InFlightMark mark
+
+    def add(self, InFlightCounter counter not None, *, bint websocket) -> None:
+        """Counts it as a request, or as a WebSocket."""
+        counter.add(&self.mark, COUNTED_WEBSOCKET if websocket else COUNTED_REQUEST, "GET", b"/marked")
+
+    def remove(self, InFlightCounter counter not None) -> None:
+        """Ends its count."""
+        counter.remove(&self.mark)
+
+
+def exceeded_limit(InFlightCounter counter not None, *, bint websocket):
+    """Returns the limit that another request, or WebSocket, would exceed, or None; for tests."""
+    return counter.exceeded_limit(COUNTED_WEBSOCKET if websocket else COUNTED_REQUEST)
