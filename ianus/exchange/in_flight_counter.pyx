@@ -1,6 +1,6 @@
 """Counts requests and WebSockets in flight, for the limits and for a stop.
 
-Each exchange has a mark of two bytes, so it is removed exactly once, whichever of its ends comes first.
+Each exchange has a mark of two bytes. So it is removed exactly once, at the first of its possible ends.
 
 Compiled because every request passes here.
 """
