@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ianus.process.supervisor.slot import Stage
+from ianus.process.supervisor.worker_process import Stage
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ianus"

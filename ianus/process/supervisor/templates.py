@@ -4,20 +4,19 @@ import os
 import signal
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ianus.hooks import ServerInfo
 from ianus.process.failures import write_failed_start
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import StartReport
-from ianus.process.supervisor.slot import ABORT_SECONDS, Generation
+from ianus.process.supervisor.generation import Generation
 from ianus.process.supervisor.template import Template
+from ianus.process.supervisor.wakeups import Wakeups
+from ianus.process.supervisor.worker_process import ABORT_SECONDS
+from ianus.process.supervisor.workers import Workers
 from ianus.process.worker_spec import WorkerEntry
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
-
-if TYPE_CHECKING:
-    from ianus.process.supervisor.workers import Workers
 
 
 class _TemplateProcess:
@@ -77,32 +76,28 @@ class Templates:
 
     workers: the state machine of the workers. entry: the functions of a worker.
     close_supervisor_files: called first in a new process, closes the supervisor's files.
-    watch, unwatch: start and end waiting for a descriptor.
+    wakeups: waits for the descriptors of templates.
     """
 
     def __init__(
         self,
-        workers: "Workers",
+        workers: Workers,
         entry: WorkerEntry,
         close_supervisor_files: Callable[[], None],
-        watch: Callable[[int, Callable[[], object]], None],
-        unwatch: Callable[[int], None],
+        wakeups: Wakeups,
     ) -> None:
         self._workers = workers
         self._entry = entry
         self._close_supervisor_files = close_supervisor_files
-        self._watch = watch
-        self._unwatch_fd = unwatch
+        self._wakeups = wakeups
         self._entries: dict[int, _TemplateProcess] = {}
-        self._watched: set[int] = set()
 
     def get_loaded(self, generation: Generation, settings: Settings, server: ServerInfo, now: float) -> Template | None:
         """Returns the template that has loaded this generation's application, None while it loads. Raises OSError."""
         if generation.number not in self._entries:
             each = _TemplateProcess(generation, settings, self._entry, self._close_supervisor_files, server, now)
             self._entries[generation.number] = each
-            self._watched.add(generation.number)
-            self._watch(each.template.fd, partial(self._read, generation.number))
+            self._wakeups.watch(each.template.fd, partial(self._read, generation.number))
         each = self._entries[generation.number]
         return each.template if each.is_loaded else None
 
@@ -115,7 +110,7 @@ class Templates:
                     each.send_signal(signal.SIGKILL)
                 continue
             each.start_report.step(each, each.send_signal, now)
-            limit = self._workers.start_limit(each.generation.settings)
+            limit = self._workers.start_limits.limit(each.generation.settings)
             if limit and now >= each.started_at + limit:
                 each.abort(f"it has not loaded the application within {limit:.0f} s", now)
 
@@ -127,7 +122,7 @@ class Templates:
                 times.append(each.kill_at)
             else:
                 times.append(each.start_report.due())
-                if limit := self._workers.start_limit(each.generation.settings):
+                if limit := self._workers.start_limits.limit(each.generation.settings):
                     times.append(each.started_at + limit)
         return min((each for each in times if each), default=0.0)
 
@@ -145,7 +140,7 @@ class Templates:
         """Ends templates of other generations, and removes those that have ended."""
         for number, each in list(self._entries.items()):
             if number not in numbers or not each.template.pid:
-                self._unwatch(number)
+                self._wakeups.unwatch(each.template.fd)
                 each.close()
                 del self._entries[number]
 
@@ -163,9 +158,4 @@ class Templates:
         if each.template.read():
             each.is_loaded = True
         else:
-            self._unwatch(number)  # Its exit code has the reason.
-
-    def _unwatch(self, number: int) -> None:
-        if number in self._watched:
-            self._watched.remove(number)
-            self._unwatch_fd(self._entries[number].template.fd)
+            self._wakeups.unwatch(each.template.fd)  # Its exit code has the reason.

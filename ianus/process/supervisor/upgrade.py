@@ -1,42 +1,84 @@
 """Another server in place of this one, on the same sockets: after an update of Ianus, or of Python.
 
-USR2 starts it as this one was started. Both serve until one of them gets SIGTERM: this one, or the new one if the
+SIGUSR2 starts it as this one was started. Both serve until one of them gets SIGTERM: this one, or the new one if the
 update has failed. The new one inherits the sockets, and a pipe that ends with this one.
 """
 
 import os
 import sys
-from typing import NamedTuple
+from functools import partial
 
+from ianus.process.fork import fork
 from ianus.process.supervisor.sockets import InheritedFds, Sockets
 from ianus.telemetry.logger import logger
 
 VARIABLE = "IANUS_HANDOVER"
 
 
-class Handover(NamedTuple):
-    """The data that a server gets from the previous one. alive: readable once that has ended."""
+class Upgrade:
+    """The servers before and after this one.
 
-    inherited_fds: InheritedFds
-    predecessor_pipe: int
+    inherited_fds: the sockets of the previous server, None if there is none. predecessor_pipe: ends with the previous
+    server; -1 if there is none. successor: the pid of the new server, 0 if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.inherited_fds: InheritedFds | None = None
+        self.predecessor_pipe = -1
+        self.successor = 0
+        self._successor_pipe = -1  # this process holds it as long as it lives, for the successor
+        if text := os.environ.pop(VARIABLE, ""):
+            import json  # Imported only if needed.
+
+            given = json.loads(text)
+            self.inherited_fds, self.predecessor_pipe = given["sockets"], given["alive"]
+            os.set_inheritable(self.predecessor_pipe, False)
+
+    def has_predecessor(self) -> bool:
+        """Returns whether the previous server runs."""
+        return self.predecessor_pipe >= 0
+
+    def shares_sockets(self) -> bool:
+        """Returns whether another server runs on the same sockets."""
+        return self.has_predecessor() or bool(self.successor)
+
+    def start(self, sockets: Sockets, environ: dict[str, str]) -> None:
+        """Starts a new server with this environment. Raises OSError, and Forked in the new process."""
+        alive_pipe, successor_pipe = os.pipe()
+        try:
+            self.successor = fork(partial(_exec_new_server, sockets, alive_pipe, environ))
+        except OSError:
+            os.close(alive_pipe)
+            os.close(successor_pipe)
+            raise
+        os.close(alive_pipe)
+        self._successor_pipe = successor_pipe
+
+    def on_exit(self, pid: int) -> bool:
+        """Handles the exit of a process. Returns whether it was the new server."""
+        if pid != self.successor:
+            return False
+        self.successor = 0
+        os.close(self._successor_pipe)
+        self._successor_pipe = -1
+        return True
+
+    def close_predecessor_pipe(self) -> None:
+        """Completes an upgrade, after the end of the pipe."""
+        os.close(self.predecessor_pipe)
+        self.predecessor_pipe = -1
+
+    def close_in_child(self) -> None:
+        """Closes all descriptors, in a process that was forked from the supervisor."""
+        for fd in (self.predecessor_pipe, self._successor_pipe):
+            if fd >= 0:
+                os.close(fd)
 
 
-def receive_handover() -> Handover | None:
-    """Returns the data from the previous server, if there is one; once."""
-    text = os.environ.pop(VARIABLE, "")
-    if not text:
-        return None
-    import json
-
-    given = json.loads(text)
-    os.set_inheritable(given["alive"], False)
-    return Handover(given["sockets"], given["alive"])
-
-
-def exec_new_server(sockets: Sockets, alive_pipe: int, environ: dict[str, str]) -> int:
+def _exec_new_server(sockets: Sockets, alive_pipe: int, environ: dict[str, str]) -> int:
     """Becomes another server, with this environment: does not return unless that fails.
 
-    alive: the end of a pipe that it is to have.
+    alive_pipe: the end of a pipe that the new server is to have.
     """
     import json
 

@@ -1,7 +1,7 @@
 """Monitors a worker from inside: the exit of its supervisor, and whether connections are served.
 
-The supervisor's side is process/scoreboard and process/supervisor/workers, which reads it. The watching is done by a
-native thread (telemetry/liveness), since Python code could not notice that Python makes no progress.
+The supervisor's side is process/scoreboard and process/supervisor/serving_limits, which reads it. A native thread
+(telemetry/liveness) monitors the worker, since Python code could not notice that Python makes no progress.
 """
 
 from __future__ import annotations
