@@ -47,7 +47,6 @@ from ianus.telemetry.logger import logger
 
 
 cdef enum:
-    RECEIVE_BYTES = 262144  # the shared receive buffer
     MAX_ACCEPTS = 64        # connections accepted in one turn
     TIMER_ID = 0xFFFFFFFF           # in the place of a connection's id: the timer ...
     WAKER_ID = 0xFFFFFFFD           # ... or the waker
@@ -70,9 +69,7 @@ cdef class Reactor(ConnectionHost):
     def __cinit__(self):
         self.epoll = self.timer = -1
 
-    def __init__(
-        self, SessionFactory sessions not None, *, int limit_connections=0, Py_ssize_t receive_size=RECEIVE_BYTES
-    ):
+    def __init__(self, SessionFactory sessions not None, *, int limit_connections, Py_ssize_t receive_size):
         self.sessions = sessions
         self.limit_connections = limit_connections
         self.reserve = FileReserve()

@@ -63,7 +63,7 @@ cdef class HttpRecorder(Sink):
         return 0
 
 
-def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) -> list:
+def record(chunks, *, Limits limits not None, bint eof=False, bint reasons=False) -> list:
     """Feeds an HTTP/1 codec as a connection would and returns its events.
 
     Bytes that the codec does not consume are passed again with the next chunk. After each message its
@@ -72,7 +72,7 @@ def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) ->
     ("incomplete",) when the input ends inside a message.
     """
     cdef HttpRecorder recorder = HttpRecorder()
-    cdef CHttp1Factory factory = Http1Factory(Limits() if limits is None else limits)
+    cdef CHttp1Factory factory = Http1Factory(limits)
     cdef Codec codec = factory.create(OutputPool())
     cdef bytes pending = b""
     cdef Py_ssize_t used

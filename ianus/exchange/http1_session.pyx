@@ -223,14 +223,14 @@ cdef class HttpSession(Session):
             if self.ending:
                 return 0
             if self.codec.in_message():
-                deadline = self.since + deadlines.request_header if deadlines.request_header else 0
+                deadline = self.since + deadlines.timeout_request_header if deadlines.timeout_request_header else 0
                 if self.is_stopping():
                     stalled = max(self.since, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
                     if deadline == 0 or stalled < deadline:
                         deadline = stalled
                 return deadline
-            if deadlines.keep_alive:
-                deadline = self.since + deadlines.keep_alive
+            if deadlines.timeout_keep_alive:
+                deadline = self.since + deadlines.timeout_keep_alive
             if self.service.draining:
                 # Its client was promised keep-alive, so one more request is possible. If no other server listens,
                 # only a request that is arriving right now counts: waiting for others would be useless.
@@ -252,9 +252,9 @@ cdef class HttpSession(Session):
             if self.transport.blocked:
                 return 0
             return self.discard_deadline(exchange.body_since, exchange.body_last, exchange.body_received)
-        if deadlines.request_body:
-            deadline = exchange.body_last + deadlines.request_body
-        if deadlines.body_rate:
+        if deadlines.timeout_request_body:
+            deadline = exchange.body_last + deadlines.timeout_request_body
+        if deadlines.limit_body_rate:
             rate_deadline = deadlines.rate_deadline(exchange.body_since, exchange.body_received)
             if deadline == 0 or rate_deadline < deadline:
                 deadline = rate_deadline
@@ -284,7 +284,7 @@ cdef class HttpSession(Session):
         return self.answer_and_close(408, "request body too slow for timeout-request-body or limit-body-rate")
 
     cdef double write_timeout(self) noexcept:
-        return self.service.deadlines.write
+        return self.service.deadlines.timeout_write
 
     cdef double discard_deadline(self, double since, double last, long long received) noexcept:
         cdef Deadlines deadlines = self.service.deadlines
@@ -293,9 +293,9 @@ cdef class HttpSession(Session):
         if self.service.draining and not (self.service.handover and (self.input_cut or self.exchange is not None)):
             idle = STOPPING_IDLE_SECONDS
             deadline = min(deadline, max(since, self.service.drain_started_at) + STOPPING_SECONDS)
-        if deadlines.request_body:
-            idle = min(idle, deadlines.request_body)
-        if deadlines.body_rate:
+        if deadlines.timeout_request_body:
+            idle = min(idle, deadlines.timeout_request_body)
+        if deadlines.limit_body_rate:
             deadline = min(deadline, deadlines.rate_deadline(since, received))
         return min(deadline, last + idle)
 

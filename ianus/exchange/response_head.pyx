@@ -48,7 +48,7 @@ cdef object build_head(
     cdef Py_ssize_t max_fields
     # A copy: pointers into its items stay valid if application code changes the original meanwhile.
     headers = tuple(headers)
-    max_fields = len(headers) + len(service.headers) + 3
+    max_fields = len(headers) + len(service.header) + 3
     if max_fields > STACK_FIELDS:
         fields = <Field*>malloc(max_fields * sizeof(Field))
         if fields == NULL:
@@ -125,7 +125,7 @@ cdef object fill_head(
             continue
         n += 1
 
-    for pair in service.headers:
+    for pair in service.header:
         set_field(fields + n, <bytes>pair[0], <bytes>pair[1])
         n += 1
     if request_id is not None:

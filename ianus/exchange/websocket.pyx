@@ -32,7 +32,7 @@ cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflat
     cdef WebSocket socket = WebSocket.__new__(WebSocket)
     socket.exchange = exchange
     socket.rules = rules
-    socket.codec = WebSocketCodec(rules.max_size)
+    socket.codec = WebSocketCodec(rules.ws_max_size)
     socket.codec.sink = socket
     socket.codec.deflate = deflate
     socket.last_received_at = monotonic_coarse()
@@ -106,7 +106,7 @@ cdef class WebSocket(WebSocketSink):
         return message
 
     cdef bint queue_full(self) noexcept:
-        return self.queue is not None and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER)
+        return self.queue is not None and (len(self.queue) >= self.rules.ws_max_queue or self.queued >= HIGH_WATER)
 
     cdef int resume_reading(self) except -1:
         """Resumes reading, if nothing prevents it any more."""
@@ -166,7 +166,7 @@ cdef class WebSocket(WebSocketSink):
         if self.close_sent or self.over:
             return 0
         self.send_close(code, reason)
-        self.close_deadline = monotonic_coarse() + self.rules.close_timeout
+        self.close_deadline = monotonic_coarse() + self.rules.ws_close_timeout
         self.note_end(code, reason)
         # The unread input is read, up to the peer's close frame.
         self.resume_reading()
@@ -200,14 +200,14 @@ cdef class WebSocket(WebSocketSink):
             return 0
         if self.close_deadline:
             return self.close_deadline
-        if rules.ping_interval == 0:
+        if rules.ws_ping_interval == 0:
             return 0
-        if self.ping_sent_at and rules.ping_timeout:
-            when = self.ping_sent_at + rules.ping_timeout
+        if self.ping_sent_at and rules.ws_ping_timeout:
+            when = self.ping_sent_at + rules.ws_ping_timeout
         else:
-            when = max(self.last_received_at, self.ping_sent_at) + rules.ping_interval
+            when = max(self.last_received_at, self.ping_sent_at) + rules.ws_ping_interval
         # Thousands of connections share a few wake-ups.
-        tick = min(1.0, rules.ping_interval / 20)
+        tick = min(1.0, rules.ws_ping_interval / 20)
         return ceil(when / tick) * tick
 
     cdef int expired(self) except -1:
@@ -219,7 +219,7 @@ cdef class WebSocket(WebSocketSink):
             # While reading is paused a pong cannot be seen, and a ping waits after unsent output.
             self.last_received_at = now
             self.ping_sent_at = 0
-        elif self.ping_sent_at and self.rules.ping_timeout:
+        elif self.ping_sent_at and self.rules.ws_ping_timeout:
             return self.end(INTERNAL_ERROR, "keepalive ping timeout", LOST, "keepalive ping timeout")
         else:
             self.ping_sent_at = now

@@ -22,7 +22,10 @@ from ianus.telemetry.system import pause, write
 
 
 cdef enum:
+    CAPACITY_BYTES = 4 << 20    # bytes that may wait; more lines are dropped and counted
     EARLY_WRITE_BYTES = 262144  # bytes that wake the writer before its time
+
+INTERVAL_SECONDS = 0.5                  # between two writes to a file
 
 cdef double REPORT_SECONDS = 10.0       # between two reports of lines that could not be written
 
@@ -31,26 +34,25 @@ cdef class AccessLog:
     """Writes one line for each response to a file descriptor.
 
     fd: the file, -1 for none. sink: is called with lines, and returns them as the file has them. line_format: the
-    format of a line. exclude: paths whose responses of status 2xx are not logged; one that ends in `*` is a prefix.
-    capacity: bytes that may wait; more lines are dropped and counted. interval: seconds between writes.
+    format of a line. access_log_exclude: paths whose responses of status 2xx are not logged; one that ends in `*` is a
+    prefix. interval: seconds between writes.
 
     start() starts the writer thread, which must be after a fork; close() writes the remaining lines.
     """
 
     def __init__(
-        self, int fd=1, LineFormat line_format=None, *, exclude=(), Py_ssize_t capacity=4 << 20, double interval=0.5,
-        sink=None,
+        self, int fd, LineFormat line_format not None, *, access_log_exclude, double interval, sink=None,
     ):
         self.fd = fd
         self.sink = sink
         self.unwritten = b""
-        self.format = LineFormat() if line_format is None else line_format
+        self.format = line_format
         self.shows_response = self.format.shows_response
-        if exclude:
-            paths = [path.encode() for path in exclude]
+        if access_log_exclude:
+            paths = [path.encode() for path in access_log_exclude]
             self.excluded = frozenset([path for path in paths if not path.endswith(b"*")])
             self.excluded_prefixes = tuple([path.removesuffix(b"*") for path in paths if path.endswith(b"*")])
-        self.capacity = max(capacity, 2 * self.format.max_line_size)
+        self.capacity = max(<Py_ssize_t>CAPACITY_BYTES, 2 * self.format.max_line_size)
         self.interval = interval
         self.has_lines = threading.Event()
         self.write_early = threading.Event()

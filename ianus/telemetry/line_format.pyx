@@ -49,19 +49,17 @@ cdef dict FIELDS = {"f": "referer", "a": "user-agent"}
 cdef class LineFormat:
     """A format of lines.
 
-    text: literals and atoms such as `%(h)s`, `%({name}i)s`; "" is the combined format with the duration. json: one
-    JSON object a line instead.
+    access_log_format: literals and atoms such as `%(h)s`, `%({name}i)s`; "" is the combined format with the duration.
+    log_format: "json" for one JSON object a line instead.
 
     Raises ValueError for an atom that does not exist.
     """
 
-    def __init__(self, str text="", *, bint json=False):
-        if json and text:
-            raise ValueError("a JSON line has no format")
-        self.json = json
+    def __init__(self, *, str access_log_format not None, str log_format not None):
+        self.json = log_format == "json"
         self.texts = []
         self.max_line_size = 1  # the line feed
-        parts = json_parts() if json else text_parts(text or DEFAULT)
+        parts = json_parts() if self.json else text_parts(access_log_format or DEFAULT)
         self.count = len(parts)
         self.parts = <Part*>malloc(self.count * sizeof(Part))
         if self.parts == NULL:

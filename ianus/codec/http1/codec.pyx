@@ -102,9 +102,9 @@ cdef class Http1Codec(Codec):
         line = self.find_line(data, size)
         known = size if line < 0 else line
         # A CR may be among them and is not counted.
-        if known > self.limits.request_line + 1:
+        if known > self.limits.limit_request_line + 1:
             # RFC 9112 section 3: 501 for a method that is longer than any known one.
-            if is_token(data, self.limits.request_line + 1):
+            if is_token(data, self.limits.limit_request_line + 1):
                 return self.fail(501, "method over limit-request-line")
             # For the logs.
             self.request = parse_truncated(data, known)
@@ -133,9 +133,9 @@ cdef class Http1Codec(Codec):
         cdef Py_ssize_t known = size if line < 0 else line
         cdef const char* reason
         cdef int status
-        if known > self.limits.field_size + 1:
+        if known > self.limits.limit_request_field_size + 1:
             return self.fail(431, "field over limit-request-field-size")
-        if request.fields_size + known > self.limits.fields_size + 1:
+        if request.fields_size + known > self.limits.limit_request_fields_size + 1:
             return self.fail(431, "fields over limit-request-fields-size")
         if line < 0:
             return 0
@@ -147,7 +147,7 @@ cdef class Http1Codec(Codec):
                 return self.fail(status, reason.decode("ascii"))
             self.start_body()
             return 2
-        if len(request.headers) >= self.limits.fields:
+        if len(request.headers) >= self.limits.limit_request_fields:
             return self.fail(431, "more fields than limit-request-fields")
         request.fields_size += line + 1
         status = parse_field_line(data, line - 1, request.headers, &request.facts, &reason)
@@ -158,7 +158,7 @@ cdef class Http1Codec(Codec):
     cdef int start_body(self) except -1:
         """Chooses how the body is read, after a complete head, then reports the request to the sink."""
         cdef Http1Request request = self.request
-        cdef long long limit = self.limits.body_size
+        cdef long long limit = self.limits.max_request_body_size
         self.minor = request.minor
         self.keep_alive = request.keep_alive
         if limit and request.content_length > limit:
@@ -214,9 +214,9 @@ cdef class Http1Codec(Codec):
         cdef Py_ssize_t known = size if line < 0 else line
         cdef const char* reason
         cdef int status
-        if known > self.limits.field_size + 1:
+        if known > self.limits.limit_request_field_size + 1:
             return self.fail(431, "trailer over limit-request-field-size")
-        if chunked.trailers_size + known > self.limits.fields_size + 1:
+        if chunked.trailers_size + known > self.limits.limit_request_fields_size + 1:
             return self.fail(431, "trailers over limit-request-fields-size")
         if line < 0:
             return 0
@@ -227,7 +227,7 @@ cdef class Http1Codec(Codec):
                 self.sink.on_trailers(0, chunked.trailers)
             self.end_message()
             return 2
-        if len(chunked.trailers) >= self.limits.fields:
+        if len(chunked.trailers) >= self.limits.limit_request_fields:
             return self.fail(431, "more trailers than limit-request-fields")
         chunked.trailers_size += line + 1
         status = parse_field_line(data, line - 1, chunked.trailers, NULL, &reason)

@@ -50,7 +50,8 @@ cdef class AsgiWebSocket(AsgiExchange):
         try:
             self.accept_value = accept_value(self.request)
             self.offered = subprotocols(self.request)
-            self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
+            if self.service.websocket_rules.ws_per_message_deflate:
+                self.negotiated = negotiate(self.request, self.service.websocket_rules.ws_deflate_level)
         except HandshakeError as error:
             self.send_error(error.status, error.detail, error.fields, True)
             return False

@@ -141,9 +141,9 @@ class Worker:
         self.lifespans = {
             app.prefix: Lifespan(
                 app,
-                mode=settings.lifespan,
-                startup_timeout=settings.timeout_lifespan_startup,
-                shutdown_timeout=settings.timeout_lifespan_shutdown,
+                lifespan=settings.lifespan,
+                timeout_lifespan_startup=settings.timeout_lifespan_startup,
+                timeout_lifespan_shutdown=settings.timeout_lifespan_shutdown,
             )
             for app in apps
             if app.interface != "wsgi"
