@@ -83,9 +83,9 @@ cdef class Service:
 
     gateway: gets the requests. codecs: makes the codec of each connection. access_log: None for no log.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
-    for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
-    "" for none. on_max_requests: called once, when the last of max_requests starts (0: never), in the thread that
-    serves the reactor.
+    for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
+    field that carries the id of a request, "" for none. on_max_requests: called once, when the last of max_requests
+    starts (0: never), in the thread that serves the reactor.
     """
 
     def __init__(
