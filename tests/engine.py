@@ -35,7 +35,7 @@ def websocket_rules(**values: Any) -> WebSocketRules:
 
 def service(gateway: Gateway, **values: Any) -> Service:
     """Returns a service without an access log."""
-    return stack.build_service(gateway, unchecked_settings(**values), access_log=None, on_max_requests=None)
+    return stack.build_service(gateway, unchecked_settings(**values), None, on_max_requests=None)
 
 
 def line_format(access_log_format: str = "", log_format: str = "text") -> LineFormat:

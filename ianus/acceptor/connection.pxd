@@ -1,7 +1,7 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
 from ianus.acceptor.lingering cimport Lingering
-from ianus.codec.output cimport Output
+from ianus.codec.output cimport Output, OutputPool
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
 
@@ -12,6 +12,7 @@ cdef class ConnectionHost(Poller):
     # A codec is on the stack and reads the receive buffer or a connection's leftovers: no other code may change them.
     cdef bint parsing
     cdef Lingering lingering
+    cdef OutputPool pool                # of the queued output
 
     cdef int watch(self, Connection connection, unsigned int events) except -1
     cdef int schedule(self, Connection connection, double when) except -1

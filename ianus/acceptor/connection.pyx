@@ -26,7 +26,7 @@ from ianus.acceptor.socket_api cimport (
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
-from ianus.exchange.base cimport Poller, Transport
+from ianus.exchange.base cimport Poller, Session, Transport
 from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
@@ -61,6 +61,7 @@ cdef int open_connection(
 ) except -1:
     """Takes fd over. The caller sets the session, then calls update()."""
     connection.host = host
+    connection.pool = host.pool
     connection.fd = fd
     connection.id = connection_id
     connection.generation = generation
@@ -149,6 +150,7 @@ cdef class Connection(Transport):
     cdef int read(self) except -1:
         """Receives once, after a copy of the leftovers, and processes the bytes."""
         cdef ConnectionHost host = self.host
+        cdef Session session = self.session
         cdef char* buffer = host.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
         cdef Py_ssize_t n, used
@@ -170,7 +172,7 @@ cdef class Connection(Transport):
             n += kept
         host.parsing = True
         try:
-            used = self.session.received(buffer, n)
+            used = session.received(buffer, n)
         finally:
             host.parsing = False
         if used < n:
@@ -180,13 +182,15 @@ cdef class Connection(Transport):
     cdef int process_input(self) except -1:
         """Runs the session on the received input, then feeds it the leftovers, as long as it consumes any."""
         cdef ConnectionHost host = self.host
+        cdef Session session
         cdef Py_ssize_t used
         cdef double started = 0
         self.in_process_input = True
         try:
             while True:
-                self.session.run()
-                if self.closing or self.fd < 0 or self.left_start == self.left_end or not self.session.wants_input():
+                session = self.session
+                session.run()
+                if self.closing or self.fd < 0 or self.left_start == self.left_end or not session.wants_input():
                     break
                 # One client with many requests at once does not keep the others waiting.
                 if started == 0:
@@ -196,10 +200,10 @@ cdef class Connection(Transport):
                     break
                 host.parsing = True
                 try:
-                    used = self.session.received(self.leftover + self.left_start, self.left_end - self.left_start)
+                    used = session.received(self.leftover + self.left_start, self.left_end - self.left_start)
                 finally:
                     host.parsing = False
-                if used == 0:
+                if used == 0 and session is self.session:
                     break
                 self.pipelined = True
                 self.left_start += <int>used
@@ -214,7 +218,7 @@ cdef class Connection(Transport):
         return self.end_process_input()
 
     cdef int end_process_input(self) except -1:
-        cdef Output out = self.session.codec.out
+        cdef Output out = self.out
         cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
         if not self.closing and self.session.defers():
             # Applications were scheduled on the loop: resume() follows after them. Queued output may then be sent
@@ -226,7 +230,7 @@ cdef class Connection(Transport):
             self.flush()
         if self.fd < 0:
             return 0
-        if self.closing and not self.lingering and self.session.codec.out is None:
+        if self.closing and not self.lingering and self.out is None:
             return self.linger()
         if blocked_before and self.session.wants_input():
             # The output that was just sent was the only obstacle to reading the next requests.
@@ -301,7 +305,7 @@ cdef class Connection(Transport):
         cdef int pieces, flags
         if self.fd < 0:
             return 0
-        out = self.session.codec.out
+        out = self.out
         if out is None:
             return 0
         memset(&message, 0, sizeof(message))
@@ -366,10 +370,8 @@ cdef class Connection(Transport):
 
     cdef int on_output_drained(self) except -1:
         """Returns the output to the pool after its last byte was sent."""
-        cdef Output out = self.session.codec.out
         cdef bint waited = self.blocked
-        self.session.codec.out = None
-        self.session.codec.pool.release(out)
+        self.release_output()
         self.blocked = False
         self.write_deadline = 0
         # A waiting application may have queued new output during this call.
@@ -403,6 +405,11 @@ cdef class Connection(Transport):
 
     # ---------------------------------------------------------------- closing
 
+    cdef int switch_session(self, Session session) except -1:
+        # read() and process_input() keep the one before while it is on the stack.
+        self.session = session
+        return 0
+
     cdef int finish(self) except -1:
         if self.fd < 0 or self.closing:
             return 0
@@ -410,18 +417,18 @@ cdef class Connection(Transport):
         if self.in_process_input:
             return 0
         self.flush()
-        if self.fd >= 0 and not self.lingering and self.session.codec.out is None:
+        if self.fd >= 0 and not self.lingering and self.out is None:
             return self.linger()
         return 0
 
     cdef int close_without_lingering(self) except -1:
-        return self.close() if self.fd >= 0 and self.session.codec.out is None else self.finish()
+        return self.close() if self.fd >= 0 and self.out is None else self.finish()
 
     cdef bint is_busy(self) noexcept:
         if self.fd < 0 or self.lingering:
             return False
         if self.closing:
-            return self.session.codec.out is not None
+            return self.out is not None
         return self.session.is_busy()
 
     cdef int linger(self) except -1:
@@ -484,14 +491,10 @@ cdef class Connection(Transport):
 
     cdef int release(self) except -1:
         """Notifies the session of the loss, and returns unsent output to the pool. The session object itself stays."""
-        cdef Output out
         try:
             self.session.lost()
         finally:
-            out = self.session.codec.out
-            if out is not None:
-                self.session.codec.out = None
-                self.session.codec.pool.release(out)
+            self.release_output()
         return 0
 
     # ---------------------------------------------------------------- bookkeeping

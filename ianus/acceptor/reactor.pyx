@@ -37,6 +37,7 @@ from ianus.acceptor.socket_api cimport (
     sockaddr, sockaddr_storage, socklen_t, timerfd_create, timerfd_settime,
 )
 from ianus.acceptor.timer cimport TimerWheel
+from ianus.codec.output cimport OutputPool
 from ianus.exchange.base cimport SessionFactory
 from ianus.exchange.connection_info cimport HTTP, connection_info
 from ianus.runtime.atomics cimport store_release
@@ -74,6 +75,7 @@ cdef class Reactor(ConnectionHost):
         self.limit_connections = limit_connections
         self.reserve = FileReserve()
         self.lingering = Lingering(limit_connections)
+        self.pool = OutputPool()
         self.connections_by_id = []
         self.free_ids = []
         self.closed = []

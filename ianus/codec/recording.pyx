@@ -1,11 +1,11 @@
 """A sink that records the events of an HTTP codec, for tests and fuzzers."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from ianus.codec.base cimport Codec, Request, Sink
+from ianus.codec.base cimport Request, SerialCodec, Sink
 from ianus.codec.http1.codec import Http1Factory
 from ianus.codec.http1.codec cimport Http1Factory as CHttp1Factory
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport OutputPool
+from ianus.codec.output cimport OutputOwner
 
 
 cdef class HttpRecorder(Sink):
@@ -73,7 +73,8 @@ def record(chunks, *, Limits limits not None, bint eof=False, bint reasons=False
     """
     cdef HttpRecorder recorder = HttpRecorder()
     cdef CHttp1Factory factory = Http1Factory(limits)
-    cdef Codec codec = factory.create(OutputPool())
+    # It writes nothing, so its connection needs no output.
+    cdef SerialCodec codec = factory.create(OutputOwner())
     cdef bytes pending = b""
     cdef Py_ssize_t used
     codec.sink = recorder

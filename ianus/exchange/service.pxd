@@ -1,8 +1,6 @@
-"""The state that all connections of a worker share: limits, deadlines, gateway, log, fields of all responses."""
-from ianus.codec.base cimport CodecFactory
-from ianus.codec.output cimport OutputPool
+"""The state that all connections of a worker share: limits, deadlines, gateway, observer, fields of all responses."""
 from ianus.exchange.in_flight_counter cimport InFlightCounter
-from ianus.telemetry.access_log cimport AccessLog
+from ianus.telemetry.observer cimport Observer
 
 
 cdef class Deadlines:
@@ -34,10 +32,8 @@ cdef class WebSocketRules:
 
 cdef class Service:
     cdef readonly object gateway            # a Gateway (exchange/gateway.pxd)
-    cdef CodecFactory codecs
-    cdef OutputPool pool
     cdef readonly Deadlines deadlines
-    cdef readonly AccessLog access_log      # or None
+    cdef readonly Observer observer         # of requests that have ended, or None
     cdef readonly WebSocketRules websocket_rules
     cdef readonly InFlightCounter in_flight
     cdef readonly bint draining             # every response is the last of its connection

@@ -1,9 +1,8 @@
 from collections.abc import Callable, Iterable
 
-from ianus.codec.base import CodecFactory
 from ianus.exchange.gateway import Gateway
 from ianus.exchange.in_flight_counter import InFlightCounter
-from ianus.telemetry.access_log import AccessLog
+from ianus.telemetry.observer import Observer
 
 class Deadlines:
     timeout_request_header: float
@@ -49,18 +48,17 @@ class Service:
     gateway: Gateway
     deadlines: Deadlines
     websocket_rules: WebSocketRules
-    access_log: AccessLog | None
+    observer: Observer | None
     in_flight: InFlightCounter
     draining: bool
     handover: bool
     def __init__(
         self,
         gateway: Gateway,
-        codecs: CodecFactory,
         *,
         deadlines: Deadlines,
         websocket_rules: WebSocketRules,
-        access_log: AccessLog | None,
+        observer: Observer | None,
         date_header: bool,
         server_header: bool,
         header: Iterable[tuple[bytes, bytes]],

@@ -3,11 +3,9 @@ from time import gmtime
 
 from posix.time cimport time_t
 
-from ianus.codec.base cimport CodecFactory
-from ianus.codec.output cimport OutputPool
 from ianus.exchange.in_flight_counter cimport InFlightCounter
-from ianus.telemetry.access_log cimport AccessLog
 from ianus.runtime.clock cimport monotonic
+from ianus.telemetry.observer cimport Observer
 
 from ianus.telemetry.logger import logger
 
@@ -81,7 +79,7 @@ cdef class WebSocketRules:
 cdef class Service:
     """Binds a gateway to its limits and logs.
 
-    gateway: gets the requests. codecs: makes the codec of each connection. access_log: None for no log.
+    gateway: gets the requests. observer: of requests that have ended, None for none.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
     for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
     field that carries the id of a request, "" for none. on_max_requests: called once, when the last of max_requests
@@ -91,11 +89,10 @@ cdef class Service:
     def __init__(
         self,
         gateway not None,
-        CodecFactory codecs not None,
         *,
         Deadlines deadlines not None,
         WebSocketRules websocket_rules not None,
-        AccessLog access_log,
+        Observer observer,
         bint date_header,
         bint server_header,
         header,
@@ -106,10 +103,9 @@ cdef class Service:
         on_max_requests=None,
     ):
         self.gateway = gateway
-        self.codecs = codecs
         self.deadlines = deadlines
         self.websocket_rules = websocket_rules
-        self.access_log = access_log
+        self.observer = observer
         self.header = [(bytes(name), bytes(value)) for name, value in header]
         names = {pair[0].lower() for pair in self.header}
         self.date_header = date_header and b"date" not in names
@@ -118,7 +114,6 @@ cdef class Service:
         self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
-        self.pool = OutputPool()
         self.warned = set()
 
     cdef int drain(self, bint handover) except -1:
@@ -145,9 +140,9 @@ cdef class Service:
         """Resets a forked child: unlogged responses are the parent's."""
         self.forked = True
         self.in_flight.reset_in_child()
-        if self.access_log is not None:
-            self.access_log.reset_in_child()
-            self.access_log = None
+        if self.observer is not None:
+            self.observer.reset_in_child()
+            self.observer = None
         return 0
 
     cdef int warn_once(self, str message) except -1:

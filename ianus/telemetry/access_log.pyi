@@ -1,10 +1,11 @@
 from collections.abc import Callable, Iterable
 
 from ianus.telemetry.line_format import LineFormat
+from ianus.telemetry.observer import Observer
 
 INTERVAL_SECONDS: float
 
-class AccessLog:
+class AccessLog(Observer):
     def __init__(
         self,
         fd: int,

@@ -276,7 +276,7 @@ cdef class AsgiExchange(Exchange):
         self.check_final(status)
         wanted = trailing and self.accepts_trailers()
         self.begin_response(
-            status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
+            status, self.prepare_response(self.session.encoder, status, None, headers, False, wanted, &facts), &facts
         )
         if self.service.ends_streams:
             self.drain()
@@ -284,7 +284,7 @@ cdef class AsgiExchange(Exchange):
         if wanted and not self.no_body and self.declared_length < 0:
             self.trailers = []
         # If the application suspends now, the head is sent after the callbacks that are ready.
-        return self.session.transport.resume_soon()
+        return self.session.resume_soon(self.stream)
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """Acts on a message of an extension, after http.response.start."""
@@ -320,7 +320,7 @@ cdef class AsgiExchange(Exchange):
         raise unexpected(kind, "http.response.body")
 
     cdef int send_links(self, object links) except -1:
-        head = build_hints(self.session.codec, [(b"link", link) for link in links])
+        head = build_hints(self.session.encoder, [(b"link", link) for link in links])
         # Without the extension, invalid links raise an error, but valid ones are not sent.
         return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
 

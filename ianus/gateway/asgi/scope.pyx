@@ -86,7 +86,7 @@ cdef class Scopes:
         if request.query_string is not NO_QUERY:
             scope["query_string"] = request.query_string
         # The access log reads the request's own list when the response is complete, so the application gets a copy.
-        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
+        scope["headers"] = request.headers if exchange.service.observer is None else request.headers[:]
         scope["client"] = exchange.connection.client
         if exchange.connection.scheme is not HTTP:
             scope["scheme"] = exchange.connection.scheme

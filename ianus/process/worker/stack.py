@@ -85,11 +85,12 @@ def build_stack(
 
 def build_reactor(service: "Service", settings: Settings) -> "Reactor":
     from ianus.acceptor.reactor import Reactor
-    from ianus.exchange.http1_session import HttpSessionFactory
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.exchange.http1_session import Http1SessionFactory
 
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
     return Reactor(
-        HttpSessionFactory(service),
+        Http1SessionFactory(service, Http1Factory(build_limits(settings))),
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
@@ -101,15 +102,13 @@ def build_service(
     access_log: "AccessLog | None",
     on_max_requests: Callable[[], None] | None,
 ) -> "Service":
-    from ianus.codec.http1.codec import Http1Factory
     from ianus.exchange.service import Service
 
     return Service(
         gateway,
-        Http1Factory(build_limits(settings)),
         deadlines=build_deadlines(settings),
         websocket_rules=build_websocket_rules(settings),
-        access_log=access_log,
+        observer=access_log,
         date_header=settings.date_header,
         server_header=settings.server_header,
         header=settings.header,
