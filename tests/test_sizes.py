@@ -23,7 +23,6 @@ ALLOWED = {
     "ianus/acceptor/reactor.pyx": "it is being split, and then removed here",
     "ianus/acceptor/reactor.pyx Reactor": "it is being split, and then removed here",
     "ianus/exchange/http.pyx Exchange": "it is being split, and then removed here",
-    "ianus/exchange/http1_session.pyx HttpSession": "it is being split, and then removed here",
     "ianus/gateway/threads/pool.pyx": "it is being split, and then removed here",
     "ianus/gateway/threads/pool.pyx ThreadPool": "it is being split, and then removed here",
 }
