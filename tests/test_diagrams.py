@@ -4,6 +4,7 @@ Of a state in compiled code, each function that assigns it has an arrow to it, a
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,15 +51,22 @@ def members(path: str, enum: str) -> list[str]:
     return re.findall(r"^ +([A-Z_]+)", block[1], re.MULTILINE)
 
 
-def assignments(source: str, pattern: str) -> set[tuple[str, str]]:
-    """Returns (function, state) of each assignment. pattern: matches one, with its states in the groups."""
-    found = set()
+def assignments(source: str, pattern: str) -> Counter[tuple[str, str]]:
+    """Counts the assignments by (function, state). pattern: matches one, with its states in the groups."""
+    found: Counter[tuple[str, str]] = Counter()
     for function in re.split(r"^ *(?=(?:cdef|def) [^=\n]*\()", source, flags=re.MULTILINE):
         for match in re.finditer(pattern, function):
             name = re.match(r"(?:cdef|def) [^(\n]*?(\w+)\(", function)
             assert name is not None
-            found |= {(name[1], state) for state in match.groups() or ("",) if state is not None}
+            found.update((name[1], state) for state in match.groups() or ("",) if state is not None)
     return found
+
+
+def check_arrows(arrows: list[Transition], assigned: Counter[tuple[str, str]]) -> None:
+    """Asserts that each assignment has at least one arrow, and each arrow one assignment."""
+    drawn = Counter((arrow.function, arrow.target) for arrow in arrows if arrow.function)
+    assert drawn.keys() == assigned.keys()
+    assert drawn >= assigned
 
 
 def test_stages_of_a_worker() -> None:
@@ -86,7 +94,7 @@ def test_states_of_an_enum(heading: str, enum: str, module: str, pattern: str) -
     assert states(arrows) == set(members(f"{module}.pxd", enum))
     assigned = assignments(read(f"{module}.pyx"), pattern)
     # A new object is all zeros, which is the first state, so that a function need not assign it.
-    assert {(arrow.function, arrow.target) for arrow in arrows if arrow.function} == assigned
+    check_arrows(arrows, assigned)
 
 
 def test_states_of_a_conversation() -> None:
@@ -94,7 +102,7 @@ def test_states_of_a_conversation() -> None:
     arrows = transitions("States of a conversation")
     assert states(arrows) == {"open", "close_sent", "over"}
     assigned = assignments(read("exchange/websocket.pyx"), r"\bself\.(close_sent|over) = True")
-    assert {(arrow.function, arrow.target) for arrow in arrows if arrow.source != START} == assigned
+    check_arrows([arrow for arrow in arrows if arrow.source != START], assigned)
 
 
 def test_states_of_the_lead() -> None:
@@ -103,4 +111,4 @@ def test_states_of_the_lead() -> None:
     assert states(arrows) == set(members("gateway/threads/watchdog.pxd", "")) - {"CALL_INCREMENT"}
     source = "".join(path.read_text() for path in (PACKAGE / "gateway/threads").glob("*.p[yx][xd]"))
     writes = assignments(source, r"(?:atomic_store|compare_and_swap)\(&(?:self\.)?watchdog\.word")
-    assert {(arrow.function, "") for arrow in arrows} == writes
+    assert {(arrow.function, "") for arrow in arrows} == writes.keys()

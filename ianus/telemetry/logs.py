@@ -92,7 +92,7 @@ def access_logger() -> str:
     return next((name for name in ACCESS_LOGGERS if name in _named), "")
 
 
-def apply_config(path: str, app_dir: str) -> None:
+def apply_config(log_config: str, app_dir: str) -> None:
     """Configures Python's logging from a file in the format of its name: .json, .yaml, .yml, or else .ini.
 
     app_dir: the first directory for modules, such as one with a formatter; it is put in front of sys.path.
@@ -105,9 +105,9 @@ def apply_config(path: str, app_dir: str) -> None:
     if directory not in sys.path[:1]:
         sys.path.insert(0, directory)
     _named.clear()
-    kind = os.path.splitext(path)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
+    kind = os.path.splitext(log_config)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        with open(log_config, encoding="utf-8") as file:  # noqa: PTH123
             if kind == ".json":
                 import json
 
@@ -121,16 +121,16 @@ def apply_config(path: str, app_dir: str) -> None:
     except StartupError:
         raise
     except _ShapeError as error:
-        raise StartupError(f"The logging configuration {path} {error}.") from None
+        raise StartupError(f"The logging configuration {log_config} {error}.") from None
     except OSError as error:
         raise StartupError(
-            f"The logging configuration {path} cannot be read ({error.strerror or error}). Check --log-config."
+            f"The logging configuration {log_config} cannot be read ({error.strerror or error}). Check --log-config."
         ) from None
     except Exception as error:  # All objects that the file names are imported and called.
         cause = error if error.__cause__ is None else error.__cause__
         reason = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
         raise StartupError(
-            f"The logging configuration {path} cannot be used ({reason}). It is read as Python's "
+            f"The logging configuration {log_config} cannot be used ({reason}). It is read as Python's "
             "logging.config describes: .json and .yaml as dictConfig(), everything else as fileConfig()."
         ) from None
 

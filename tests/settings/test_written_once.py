@@ -97,12 +97,41 @@ cdef class Made:
     ]
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix == ".py"], ids=lambda path: path.name)
-def test_settings_are_passed_on_under_their_names(path: Path) -> None:
-    """In `f(name=settings.name)` both names are the same."""
-    for call in ast.walk(ast.parse(path.read_text())):
-        for keyword in call.keywords if isinstance(call, ast.Call) else ():
-            value = keyword.value
+# Parameters to which a setting is passed under another name.
+OTHER_NAMES = {
+    ("LogFile", "path"): "It opens the file of either log.",
+    ("move", "path"): "It is a method of PidFile.",
+    ("new_loop", "name"): "A loop is the event loop itself.",
+    ("load_loop", "name"): "A loop is the event loop itself.",
+}
+
+
+def test_settings_are_passed_on_under_their_names() -> None:
+    """In `f(name=settings.name)` both names are the same, and in `f(settings.name)` that of the parameter is."""
+    modules = [ast.parse(path.read_text()) for path in SOURCES if path.suffix == ".py"]
+    signatures = _signatures(modules)
+    used = set()
+    for call in (node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)):
+        function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        names = signatures.get(function, [])
+        for name, value in [*zip(names, call.args, strict=False), *((each.arg, each.value) for each in call.keywords)]:
             if isinstance(value, ast.Attribute) and re.search(r"\bsettings$", ast.unparse(value.value)):
                 assert hasattr(Settings(), value.attr), ast.unparse(call)
-                assert keyword.arg == value.attr, ast.unparse(call)
+                if name != value.attr:
+                    assert (function, name) in OTHER_NAMES, f"{function}({name}) gets {value.attr}"
+                    used.add((function, name))
+    assert used == OTHER_NAMES.keys()
+
+
+def _signatures(modules: list[ast.Module]) -> dict[str, list[str]]:
+    """Returns the positional parameters of functions and classes whose name is in one module only."""
+    found: dict[str, list[list[str]]] = {}
+    for node in (node for module in modules for node in ast.walk(module)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            names = [each.arg for each in node.args.args]
+            found.setdefault(node.name, []).append(names[1:] if names[:1] in (["self"], ["cls"]) else names)
+        elif isinstance(node, ast.ClassDef):
+            for each in node.body:
+                if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                    found.setdefault(node.name, []).append([parameter.arg for parameter in each.args.args[1:]])
+    return {name: signatures[0] for name, signatures in found.items() if len(signatures) == 1}
