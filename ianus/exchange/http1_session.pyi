@@ -1,6 +1,5 @@
-from ianus.codec.base import SerialCodecFactory
 from ianus.exchange.base import SessionFactory
 from ianus.exchange.service import Service
 
-class Http1SessionFactory(SessionFactory):
-    def __init__(self, service: Service, codecs: SerialCodecFactory) -> None: ...
+class HttpSessionFactory(SessionFactory):
+    def __init__(self, service: Service) -> None: ...

@@ -1,18 +1,16 @@
 from collections.abc import Callable, Iterable
 
 from ianus.telemetry.line_format import LineFormat
-from ianus.telemetry.observer import Observer
 
-INTERVAL_SECONDS: float
-
-class AccessLog(Observer):
+class AccessLog:
     def __init__(
         self,
-        fd: int,
-        line_format: LineFormat,
+        fd: int = 1,
+        line_format: LineFormat | None = None,
         *,
-        access_log_exclude: Iterable[str],
-        interval: float,
+        exclude: Iterable[str] = (),
+        capacity: int = 4194304,
+        interval: float = 0.5,
         sink: Callable[[bytes], bytes] | None = None,
     ) -> None: ...
     def start(self) -> None: ...

@@ -2,6 +2,8 @@
 
 import pytest
 
+from ianus.codec.recording import record
+
 from .feeding import (
     END,
     HOST,
@@ -16,7 +18,6 @@ from .feeding import (
     head,
     post,
     posted,
-    record,
     request,
     trailers,
 )

@@ -6,7 +6,7 @@ from ianus.codec.websocket.deflate import Deflate
 def record(
     chunks: Iterable[bytes],
     *,
-    ws_max_size: int,
+    max_size: int = 0,
     deflate: Deflate | None = None,
     pausing: bool = False,
     reasons: bool = False,

@@ -2,6 +2,8 @@
 
 import pytest
 
+from ianus.codec.websocket.recording import record
+
 from .feeding import (
     BINARY,
     CLOSE,
@@ -18,7 +20,6 @@ from .feeding import (
     frame,
     message,
     named,
-    record,
     rejects,
     table,
     text,

@@ -5,7 +5,9 @@ import random
 
 import pytest
 
-from .feeding import CONTINUATION, TEXT, check, fragments, frame, message, named, record, rejects, text
+from ianus.codec.websocket.recording import record
+
+from .feeding import CONTINUATION, TEXT, check, fragments, frame, message, named, rejects, text
 
 VALID = {
     "Greek": "κόσμε",

@@ -5,19 +5,12 @@ import resource
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ianus.gateway.wsgi.spool import Spool, SpoolError
-from ianus.settings.schema import Settings
 
 BODY = b"first line\nsecond line\nrest"
-
-
-def new_spool(spool_dir: Path | str = "", **values: Any) -> Spool:
-    settings = Settings(spool_dir=str(spool_dir), **values)
-    return Spool(settings.spool_dir, settings.limit_spool)
 
 
 def descriptors() -> int:
@@ -26,7 +19,7 @@ def descriptors() -> int:
 
 
 def test_what_was_written_is_read_from_the_start(tmp_path: Path) -> None:
-    file = new_spool(tmp_path).create()
+    file = Spool(str(tmp_path)).create()
     for part in (b"first ", b"", b"line\nsecond", b" line\nrest"):
         file.write(part)
     body = file.rewind()
@@ -40,7 +33,7 @@ def test_what_was_written_is_read_from_the_start(tmp_path: Path) -> None:
 
 
 def test_readlines(tmp_path: Path) -> None:
-    file = new_spool(tmp_path).create()
+    file = Spool(str(tmp_path)).create()
     file.write(BODY)
     assert file.rewind().readlines() == [b"first line\n", b"second line\n", b"rest"]
     file.close()
@@ -48,7 +41,7 @@ def test_readlines(tmp_path: Path) -> None:
 
 def test_no_file_has_a_name_and_none_is_opened_before_it_is_needed(tmp_path: Path) -> None:
     before = descriptors()
-    file = new_spool(tmp_path).create()
+    file = Spool(str(tmp_path)).create()
     assert descriptors() == before
     file.write(BODY)
     assert descriptors() == before + 1
@@ -58,21 +51,21 @@ def test_no_file_has_a_name_and_none_is_opened_before_it_is_needed(tmp_path: Pat
 
 
 def test_children_do_not_inherit_files(tmp_path: Path) -> None:
-    file = new_spool(tmp_path).create()
+    file = Spool(str(tmp_path)).create()
     file.write(BODY)
     assert not os.get_inheritable(file.rewind().fileno())
     file.close()
 
 
 def test_a_body_that_never_came_is_empty() -> None:
-    file = new_spool().create()
+    file = Spool().create()
     assert file.rewind().read() == b""
     file.close()
 
 
 def test_the_system_s_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    file = new_spool().create()
+    file = Spool().create()
     file.write(BODY)
     assert Path(f"/proc/self/fd/{file.rewind().fileno()}").readlink().parent == tmp_path
     file.close()
@@ -82,7 +75,7 @@ def test_the_system_s_directory_is_the_default(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_limit_is_that_of_all_files_together(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path, limit_spool=100)
+    spool = Spool(str(tmp_path), limit=100)
     one, two = spool.create(), spool.create()
     one.write(bytes(60))
     two.write(bytes(40))
@@ -94,7 +87,7 @@ def test_the_limit_is_that_of_all_files_together(tmp_path: Path) -> None:
 
 
 def test_closing_gives_the_bytes_back_once(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path, limit_spool=100)
+    spool = Spool(str(tmp_path), limit=100)
     one, two = spool.create(), spool.create()
     one.write(bytes(100))
     one.rewind()
@@ -107,7 +100,7 @@ def test_closing_gives_the_bytes_back_once(tmp_path: Path) -> None:
 
 
 def test_a_refused_write_is_not_counted(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path, limit_spool=100)
+    spool = Spool(str(tmp_path), limit=100)
     one, two = spool.create(), spool.create()
     with pytest.raises(SpoolError):
         one.write(bytes(101))
@@ -118,7 +111,7 @@ def test_a_refused_write_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_no_limit(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path)
+    spool = Spool(str(tmp_path))
     file = spool.create()
     file.write(bytes(1 << 20))
     assert spool.used == 1 << 20
@@ -130,7 +123,7 @@ def test_no_limit(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
     """The kernel's limit on the size of files fails as a full disk does: a short write first, then an error."""
-    spool = new_spool(tmp_path)
+    spool = Spool(str(tmp_path))
     file = spool.create()
     file.write(bytes(99_000))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -146,7 +139,7 @@ def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_a_spool_error(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path / "missing")
+    spool = Spool(str(tmp_path / "missing"))
     file = spool.create()
     with pytest.raises(SpoolError, match="No such file or directory"):
         file.write(BODY)
@@ -158,11 +151,11 @@ def test_a_system_without_a_directory_for_temporary_files_is_a_spool_error(monke
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/nowhere/at/all"])
     with pytest.raises(SpoolError, match="the directory for temporary files"):
-        new_spool().create().write(BODY)
+        Spool().create().write(BODY)
 
 
 def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path)
+    spool = Spool(str(tmp_path))
     file = spool.create()
     file.close()
     before = descriptors()
@@ -176,7 +169,7 @@ def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path)
 
 
 def test_an_application_that_reads_on_behind_the_end_of_its_request_gets_an_error(tmp_path: Path) -> None:
-    file = new_spool(tmp_path).create()
+    file = Spool(str(tmp_path)).create()
     file.write(BODY)
     body = file.rewind()
     closing = threading.Thread(target=file.close)
@@ -187,7 +180,7 @@ def test_an_application_that_reads_on_behind_the_end_of_its_request_gets_an_erro
 
 
 def test_the_count_is_right_with_many_threads(tmp_path: Path) -> None:
-    spool = new_spool(tmp_path, limit_spool=1 << 20)
+    spool = Spool(str(tmp_path), limit=1 << 20)
 
     def upload() -> None:
         for _ in range(20):
@@ -210,7 +203,7 @@ def test_without_a_descriptor_that_is_what_is_told(monkeypatch: pytest.MonkeyPat
     lowest = os.dup(0)
     os.close(lowest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    file = new_spool().create()
+    file = Spool().create()
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         with pytest.raises(SpoolError) as caught:
