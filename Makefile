@@ -11,7 +11,7 @@
 #   make conformance long tests: millions of mutations, gigabytes      ARGS='-k streaming'
 #   make browser     the example pages in a browser; screenshots in build/browser
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
-#   make check       format, lint, types, Cython warnings, import layers, words
+#   make check       format, lint, types, Cython warnings, import layers, sizes, words
 #   make format      format the Python files, and apply the linter's fixes
 #   make bench       side by side with other servers                       ARGS='--help'
 #   make instructions  how many a request takes, by callgrind
@@ -126,7 +126,7 @@ test: $(BUILD)/debug/.built
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,build.py errors.py fuzzing.py layers.py safe_paths.py)
+	$(addprefix tests/test_,build.py errors.py fuzzing.py layers.py naming.py safe_paths.py sizes.py)
 
 # The bytecode of the tests is kept in build/, even if the environment switches that off: it saves a third of the time.
 quick: export PYTHONDONTWRITEBYTECODE :=
@@ -226,7 +226,7 @@ fuzz-corpus: $(BUILD)/fuzz/.built
 check: build/.generator | $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py
+	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py tests/test_sizes.py
 	$(BIN)/python tools/words
 	$(BIN)/python setup.py --quiet translate
 	@$(MAKE) --no-print-directory build/check/.linted

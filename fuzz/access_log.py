@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fuzz.serving import Served
-from ianus.telemetry.access_log import AccessLog
+from ianus.telemetry.access_log import INTERVAL_SECONDS, AccessLog
 from ianus.telemetry.line_format import LineFormat
 
 PRINTABLE = re.compile(r"[ -~]+")
@@ -39,8 +39,9 @@ _logs: Sequence["_Log"] = ()
 def check(data: bytes) -> None:
     global _logs
     if not _logs:
-        every_atom = LineFormat(" ".join(f'"%({atom})s"' for atom in ATOMS))
-        _logs = [_Log(line_format) for line_format in (LineFormat(), every_atom, LineFormat(json=True))]
+        every_atom = " ".join(f'"%({atom})s"' for atom in ATOMS)
+        formats = [("", "text"), (every_atom, "text"), ("", "json")]
+        _logs = [_Log(LineFormat(access_log_format=text, log_format=name)) for text, name in formats]
     combined, texts, objects = [log.lines(data) for log in _logs]
     for line in combined:
         assert COMBINED.fullmatch(line), line
@@ -62,7 +63,7 @@ class _Log:
 
     def __init__(self, line_format: LineFormat) -> None:
         self._file = os.memfd_create("access log")
-        self._log = AccessLog(self._file, line_format)
+        self._log = AccessLog(self._file, line_format, access_log_exclude=(), interval=INTERVAL_SECONDS)
         self._served = Served(_app, access_log=self._log, request_id_header="x-request-id")
 
     def lines(self, data: bytes) -> list[str]:

@@ -12,11 +12,20 @@ from typing import Any
 
 from ianus.codec.limits import Limits
 from ianus.codec.recording import record
+from ianus.process.worker.stack import build_limits
+from ianus.settings.schema import Settings
 
 Event = tuple[Any, ...]
 
 # So tight that every limit is met by inputs of a size that a fuzzer likes.
-TIGHT = Limits(request_line=32, field_size=32, fields_size=96, fields=4, body_size=16)
+DEFAULT = build_limits(Settings())
+TIGHT = Limits(
+    limit_request_line=32,
+    limit_request_field_size=32,
+    limit_request_fields_size=96,
+    limit_request_fields=4,
+    max_request_body_size=16,
+)
 
 ORDER = re.compile(
     r"(request (body )?(trailers )?end )*"  # whole messages
@@ -35,7 +44,7 @@ def seeds() -> Iterable[bytes]:
 
 
 def check(data: bytes) -> None:
-    for limits in (Limits(), TIGHT):
+    for limits in (DEFAULT, TIGHT):
         events = record([data], limits=limits, eof=True)
         check_events(events)
         assert record([data[i : i + 1] for i in range(len(data))], limits=limits, eof=True) == events, "byte by byte"

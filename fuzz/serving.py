@@ -9,14 +9,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ianus.acceptor.poll.epoll import Epoll
-from ianus.acceptor.reactor import Reactor
-from ianus.codec.http1.codec import Http1Factory
-from ianus.codec.limits import Limits
-from ianus.exchange.http1_session import HttpSessionFactory
-from ianus.exchange.service import Deadlines, Service
-from ianus.gateway.asgi.gateway import AsgiGateway
+from ianus.gateway.loading.loader import Application
+from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_service
 from ianus.runtime.live_objects import live_objects
+from ianus.settings.schema import Settings
 from ianus.telemetry.access_log import AccessLog
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -30,20 +26,15 @@ class Served:
 
     def __init__(self, app: App, *, access_log: AccessLog | None = None, request_id_header: str = "") -> None:
         self._loop = asyncio.new_event_loop()
-        self._gateway = AsgiGateway(app, loop=self._loop, early_hints=True)
-        self._service = Service(
-            self._gateway,
-            Http1Factory(Limits()),
-            deadlines=Deadlines(),
-            access_log=access_log,
-            request_id_header=request_id_header,
-        )
+        settings = Settings(early_hints=True, ws="none", request_id_header=request_id_header)
+        self._gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self._loop)
+        self._service = build_service(self._gateway, settings, access_log, on_max_requests=None)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
         self._listener.bind("")  # Linux picks a name without a file
         self._listener.listen()
-        self._reactor = Reactor(Epoll())
-        self._reactor.listen(self._listener, HttpSessionFactory(self._service))
+        self._reactor = build_reactor(self._service, settings)
+        self._reactor.listen(self._listener)
         self._reactor.attach(self._loop)
         self._alive = live_objects() or {}
 
@@ -85,7 +76,7 @@ class Served:
             self._loop.run_forever()
         assert self._service.in_flight.requests == 0
         assert self._reactor.connections == 0
-        self._reactor.dispatch(0)  # each turn releases the objects that were closed in the one before
+        self._reactor.poll(0)  # each turn releases the objects that were closed in the one before
         alive = live_objects() or {}
         for kind in ("connections", "exchanges"):
             assert alive.get(kind, 0) <= self._alive.get(kind, 0), alive

@@ -37,7 +37,7 @@ def check(data: bytes) -> None:
             shown = setting.to_text(value)
             assert same(setting.parse(shown), value), f"{name}: {value!r} is shown as {shown!r}"
     if not read(check_access_log_format, text)[1]:
-        LineFormat(text)
+        LineFormat(access_log_format=text, log_format="text")
 
 
 def same(value: object, other: object) -> bool:

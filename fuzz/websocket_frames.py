@@ -38,16 +38,16 @@ def seeds() -> Iterable[bytes]:
 
 def check(data: bytes) -> None:
     flags, sent = Flags(data[0] & 31 if data else 0), data[1:]
-    max_size = LIMITS[(flags & Flags.LIMIT) % len(LIMITS)]
-    events = _read([sent], flags, max_size)
-    _check_events(events, max_size)
-    assert _read([sent[i : i + 1] for i in range(len(sent))], flags, max_size) == events, "byte by byte"
-    assert _read(_pieces(sent), flags, max_size) == events, "in pieces"
+    ws_max_size = LIMITS[(flags & Flags.LIMIT) % len(LIMITS)]
+    events = _read([sent], flags, ws_max_size)
+    _check_events(events, ws_max_size)
+    assert _read([sent[i : i + 1] for i in range(len(sent))], flags, ws_max_size) == events, "byte by byte"
+    assert _read(_pieces(sent), flags, ws_max_size) == events, "in pieces"
     _check_writing(events, flags)
 
 
-def _read(pieces: Iterable[bytes], flags: Flags, max_size: int) -> list[Event]:
-    events = record(pieces, max_size=max_size, deflate=_deflate(flags))
+def _read(pieces: Iterable[bytes], flags: Flags, ws_max_size: int) -> list[Event]:
+    events = record(pieces, ws_max_size=ws_max_size, deflate=_deflate(flags))
     if Flags.DEFLATE in flags and events[-1:] == [("error", 1009)]:
         # zlib reads more than it inflates: an error just after the limit may be reported instead of the limit.
         events[-1] = ("error", 1007)
@@ -59,7 +59,9 @@ def _deflate(flags: Flags) -> Deflate | None:
         return None
     takeover = Flags.NO_TAKEOVER not in flags
     bits = 9 if Flags.SMALL_WINDOW in flags else 15
-    return Deflate(server_bits=bits, client_bits=bits, server_takeover=takeover, client_takeover=takeover, level=1)
+    return Deflate(
+        server_bits=bits, client_bits=bits, server_takeover=takeover, client_takeover=takeover, ws_deflate_level=1
+    )
 
 
 def _pieces(data: bytes) -> list[bytes]:
@@ -69,14 +71,14 @@ def _pieces(data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise([0, *cuts, len(data)])]
 
 
-def _check_events(events: list[Event], max_size: int) -> None:
+def _check_events(events: list[Event], ws_max_size: int) -> None:
     for event in events[:-1]:
         assert event[0] not in ("close", "error"), "an event after the end"
     for event in events:
         match event:
             case ("message", message):
                 size = len(message.encode() if isinstance(message, str) else message)
-                assert not max_size or size <= max_size
+                assert not ws_max_size or size <= ws_max_size
             case ("ping" | "pong", bytes(payload)):
                 assert len(payload) <= 125
             case ("close", code, reason):

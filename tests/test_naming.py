@@ -1,12 +1,10 @@
-"""The modules, names and states in docs/naming.md and docs/architecture.md exist in the code."""
+"""The modules and names in docs/naming.md and docs/architecture.md exist in the code."""
 
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
-
-from ianus.process.supervisor.worker_process import Stage
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ianus"
@@ -78,13 +76,3 @@ def test_each_phrase_of_the_log_is_in_a_message() -> None:
     assert len(phrases) > 5
     source = "\n".join(path.read_text() for path in _sources() if path.suffix in {".py", ".pyx"})
     assert [phrase for phrase in phrases if phrase not in source] == []
-
-
-def test_the_diagram_has_the_stages_of_a_worker() -> None:
-    diagram = re.search(r"```mermaid\nstateDiagram-v2\n(.*?)```", _page("architecture.md"), re.DOTALL)
-    assert diagram is not None
-    transitions = re.findall(r"^ +(\S+) --> (\S+) : ", diagram[1], re.MULTILINE)
-    assert {state for pair in transitions for state in pair} - {"[*]"} == {stage.name for stage in Stage}
-    methods = re.findall(r"\b[A-Z]\w+\.(\w+)\(\)", diagram[1])
-    assert methods
-    assert sorted(set(methods) - _words()) == []

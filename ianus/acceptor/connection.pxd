@@ -1,7 +1,7 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
 from ianus.acceptor.lingering cimport Lingering
-from ianus.codec.output cimport Output
+from ianus.codec.output cimport Output, OutputPool
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
 
@@ -12,6 +12,7 @@ cdef class ConnectionHost(Poller):
     # A codec is on the stack and reads the receive buffer or a connection's leftovers: no other code may change them.
     cdef bint parsing
     cdef Lingering lingering
+    cdef OutputPool pool                # of the queued output
 
     cdef int watch(self, Connection connection, unsigned int events) except -1
     cdef int schedule(self, Connection connection, double when) except -1
@@ -21,14 +22,14 @@ cdef class ConnectionHost(Poller):
 
 @cython.no_gc
 cdef class Connection(Transport):
-    # Ownership. The ConnectionTable of the reactor owns the connection; it owns its fd.
+    # Ownership. The reactor's connections_by_id owns the connection; it owns its fd.
     cdef ConnectionHost host
     cdef Session session
     cdef int fd                         # -1 once closed
-    cdef int id                         # index in that table
+    cdef int id                         # index in the reactor's connections_by_id
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
-    cdef unsigned int events            # that it is watched for (acceptor/poll); errors are reported even without any
-    cdef flag watched                   # it is watched at all
+    cdef unsigned int events            # that epoll watches; errors it reports even without any
+    cdef flag watched                   # it is in epoll at all
 
     # Bytes received and not consumed: an incomplete line, or requests after the one being answered.
     cdef char* leftover                 # malloc'ed, owned by this object
@@ -77,4 +78,6 @@ cdef class Connection(Transport):
     cdef int release(self) except -1
 
 
-cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1
+cdef int open_connection(
+    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
+) except -1

@@ -6,9 +6,9 @@ connections do not have. Output is sent at the end of the turn in one call.
 
 Rules:
 - No application code runs while the codec reads: process_input() feeds, then runs, then feeds the leftovers.
-- A fd is closed here and nowhere else: unwatch, shutdown, close, in that order, so that neither a fork's copy
+- A fd is closed here and nowhere else: EPOLL_CTL_DEL, shutdown, close, in that order, so that neither a fork's copy
   nor the next owner of the number can get an event or a byte of it.
-- A paused connection is not watched for READABLE, or level-triggered readiness would spin. FIN is watched until seen.
+- A paused connection is not watched for EPOLLIN, or level-triggered readiness would spin. FIN is watched until seen.
 
 Compiled because every request passes here.
 """
@@ -19,15 +19,14 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
-from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
-    MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
-    msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
+    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR,
+    SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
 from ianus.codec.output cimport Output, iovec
-from ianus.exchange.base cimport Poller, Transport
+from ianus.exchange.base cimport Poller, Session, Transport
 from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
@@ -57,10 +56,15 @@ cdef class ConnectionHost(Poller):
         raise NotImplementedError
 
 
-cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1:
-    """Takes fd over. The caller sets the session and the id, then calls update()."""
+cdef int open_connection(
+    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
+) except -1:
+    """Takes fd over. The caller sets the session, then calls update()."""
     connection.host = host
+    connection.pool = host.pool
     connection.fd = fd
+    connection.id = connection_id
+    connection.generation = generation
     return 0
 
 
@@ -77,21 +81,21 @@ cdef class Connection(Transport):
     # ---------------------------------------------------------------- events
 
     cdef int on_events(self, unsigned int events) except -1:
-        if events & (BROKEN | HANGUP):
+        if events & (EPOLLERR | EPOLLHUP):
             # Reset, or both sides shut down: no response can reach the client.
-            return self.close() if events & BROKEN or not self.lingering else self.discard_rest()
-        if events & WRITABLE:
+            return self.close() if events & EPOLLERR or not self.lingering else self.discard_rest()
+        if events & EPOLLOUT:
             self.flush()
             if self.fd < 0:
                 return 0
-        if events & READABLE:
+        if events & EPOLLIN:
             if self.closing:
                 return self.discard()
             if self.may_read():
                 return self.read()
-            # update() stops watching for READABLE; a FIN after these bytes is still noticed.
+            # update() stops watching for EPOLLIN; a FIN after these bytes is still noticed.
             self.unread = True
-        if events & PEER_FINISHED and not self.fin_seen:
+        if events & EPOLLRDHUP and not self.fin_seen:
             self.fin_seen = True
             if not self.closing:
                 self.session.peer_finished(True)
@@ -146,6 +150,7 @@ cdef class Connection(Transport):
     cdef int read(self) except -1:
         """Receives once, after a copy of the leftovers, and processes the bytes."""
         cdef ConnectionHost host = self.host
+        cdef Session session = self.session
         cdef char* buffer = host.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
         cdef Py_ssize_t n, used
@@ -167,7 +172,7 @@ cdef class Connection(Transport):
             n += kept
         host.parsing = True
         try:
-            used = self.session.received(buffer, n)
+            used = session.received(buffer, n)
         finally:
             host.parsing = False
         if used < n:
@@ -177,13 +182,15 @@ cdef class Connection(Transport):
     cdef int process_input(self) except -1:
         """Runs the session on the received input, then feeds it the leftovers, as long as it consumes any."""
         cdef ConnectionHost host = self.host
+        cdef Session session
         cdef Py_ssize_t used
         cdef double started = 0
         self.in_process_input = True
         try:
             while True:
-                self.session.run()
-                if self.closing or self.fd < 0 or self.left_start == self.left_end or not self.session.wants_input():
+                session = self.session
+                session.run()
+                if self.closing or self.fd < 0 or self.left_start == self.left_end or not session.wants_input():
                     break
                 # One client with many requests at once does not keep the others waiting.
                 if started == 0:
@@ -193,10 +200,10 @@ cdef class Connection(Transport):
                     break
                 host.parsing = True
                 try:
-                    used = self.session.received(self.leftover + self.left_start, self.left_end - self.left_start)
+                    used = session.received(self.leftover + self.left_start, self.left_end - self.left_start)
                 finally:
                     host.parsing = False
-                if used == 0:
+                if used == 0 and session is self.session:
                     break
                 self.pipelined = True
                 self.left_start += <int>used
@@ -211,7 +218,7 @@ cdef class Connection(Transport):
         return self.end_process_input()
 
     cdef int end_process_input(self) except -1:
-        cdef Output out = self.session.codec.out
+        cdef Output out = self.out
         cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
         if not self.closing and self.session.defers():
             # Applications were scheduled on the loop: resume() follows after them. Queued output may then be sent
@@ -223,7 +230,7 @@ cdef class Connection(Transport):
             self.flush()
         if self.fd < 0:
             return 0
-        if self.closing and not self.lingering and self.session.codec.out is None:
+        if self.closing and not self.lingering and self.out is None:
             return self.linger()
         if blocked_before and self.session.wants_input():
             # The output that was just sent was the only obstacle to reading the next requests.
@@ -298,7 +305,7 @@ cdef class Connection(Transport):
         cdef int pieces, flags
         if self.fd < 0:
             return 0
-        out = self.session.codec.out
+        out = self.out
         if out is None:
             return 0
         memset(&message, 0, sizeof(message))
@@ -363,10 +370,8 @@ cdef class Connection(Transport):
 
     cdef int on_output_drained(self) except -1:
         """Returns the output to the pool after its last byte was sent."""
-        cdef Output out = self.session.codec.out
         cdef bint waited = self.blocked
-        self.session.codec.out = None
-        self.session.codec.pool.release(out)
+        self.release_output()
         self.blocked = False
         self.write_deadline = 0
         # A waiting application may have queued new output during this call.
@@ -400,6 +405,11 @@ cdef class Connection(Transport):
 
     # ---------------------------------------------------------------- closing
 
+    cdef int switch_session(self, Session session) except -1:
+        # read() and process_input() keep the one before while it is on the stack.
+        self.session = session
+        return 0
+
     cdef int finish(self) except -1:
         if self.fd < 0 or self.closing:
             return 0
@@ -407,18 +417,18 @@ cdef class Connection(Transport):
         if self.in_process_input:
             return 0
         self.flush()
-        if self.fd >= 0 and not self.lingering and self.session.codec.out is None:
+        if self.fd >= 0 and not self.lingering and self.out is None:
             return self.linger()
         return 0
 
     cdef int close_without_lingering(self) except -1:
-        return self.close() if self.fd >= 0 and self.session.codec.out is None else self.finish()
+        return self.close() if self.fd >= 0 and self.out is None else self.finish()
 
     cdef bint is_busy(self) noexcept:
         if self.fd < 0 or self.lingering:
             return False
         if self.closing:
-            return self.session.codec.out is not None
+            return self.out is not None
         return self.session.is_busy()
 
     cdef int linger(self) except -1:
@@ -472,7 +482,7 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int close_in_child(self) except -1:
-        """Closes the descriptor in a forked child: the socket and its place in the poll set stay the parent's."""
+        """Closes the descriptor in a forked child: the socket and its place in epoll stay the parent's."""
         if self.fd < 0:
             return 0
         c_close(self.fd)
@@ -481,14 +491,10 @@ cdef class Connection(Transport):
 
     cdef int release(self) except -1:
         """Notifies the session of the loss, and returns unsent output to the pool. The session object itself stays."""
-        cdef Output out
         try:
             self.session.lost()
         finally:
-            out = self.session.codec.out
-            if out is not None:
-                self.session.codec.out = None
-                self.session.codec.pool.release(out)
+            self.release_output()
         return 0
 
     # ---------------------------------------------------------------- bookkeeping
@@ -500,23 +506,23 @@ cdef class Connection(Transport):
         if self.closing:
             # Input is discarded while the response is sent, too: some clients send a whole body before they read.
             if not self.eof and not self.throttled:
-                events = READABLE
+                events = EPOLLIN
             if self.blocked:
-                events |= WRITABLE
+                events |= EPOLLOUT
             deadline = self.linger_deadline() if self.lingering else self.write_deadline
             if self.throttled:
                 deadline = monotonic() + THROTTLE_SECONDS
         else:
             if self.may_read():
                 self.unread = False
-                events = READABLE
+                events = EPOLLIN
             elif not self.unread and not self.eof:
-                # Not wanted, but not received either: clients usually wait, and changing the watch costs a call.
-                events = self.events & READABLE
+                # Not wanted, but not received either: clients usually wait, and changing epoll costs a call.
+                events = self.events & EPOLLIN
             if not self.fin_seen:
-                events |= PEER_FINISHED
+                events |= EPOLLRDHUP
             if self.blocked:
-                events |= WRITABLE
+                events |= EPOLLOUT
             deadline = self.session.read_deadline()
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
                 deadline = self.write_deadline

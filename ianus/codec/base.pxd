@@ -6,7 +6,7 @@ application code. `stream` numbers the requests of a multiplexed connection; HTT
 cimport cython
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
-from ianus.codec.output cimport Output, OutputPool
+from ianus.codec.output cimport OutputOwner
 
 
 @cython.no_gc
@@ -48,26 +48,29 @@ cdef enum Framing:
     FRAMING_TUNNEL      # no body: both directions become a tunnel for WebSocket (101 in HTTP/1)
 
 
+cdef class HeadEncoder:
+    """Encodes the heads of responses. It has no state that an encoding changes, so any thread may use it."""
+    # Encodes status and validated fields for send_head(). reason: a phrase in place of the registered one, if the
+    # protocol has reason phrases.
+    cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count)
+
+
 @cython.no_gc
 cdef class Codec:
+    """One connection in any version of HTTP.
+
+    Reading: a codec with several streams does not stop at one whose exchange accepts no more bytes. It gives that
+    stream no further flow-control credit, keeps the bytes that its window still admits, and continues with the others.
+    Writing: calls name the stream; the encoded bytes go to the connection's output.
+    """
     cdef Sink sink                  # set and unset by the session that owns this codec
-    cdef OutputPool pool
-    cdef Output out                 # None while nothing waits to be sent
+    cdef OutputOwner connection     # unset together with the sink
+    cdef HeadEncoder encoder
 
-    # Reading
     # Parses up to `size` bytes and returns the number consumed. The caller keeps the rest and passes it again,
-    # followed by new bytes. Stops after each message until next_message().
+    # followed by new bytes.
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
-    cdef bint wants_input(self) noexcept        # feed() would make progress with more bytes
-    cdef bint in_message(self) noexcept         # a request has started and has not ended
-    cdef int next_message(self) except -1       # the response is complete: parsing may continue
-    cdef int discard_body(self) except -1       # the rest of the body is discarded: its size is not limited any more
-    cdef Request unfinished(self)               # a request whose head is incomplete or refused, None without its target
 
-    # Writing
-    # Encodes status and validated fields for send_head(). It changes nothing, so any thread may call it. reason: a
-    # phrase in place of the registered one, if the protocol has reason phrases.
-    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count)
     cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
     cdef int send_body(self, int stream, bytes data) except -1
@@ -76,10 +79,20 @@ cdef class Codec:
     cdef int send_end(self, int stream) except -1
     # In place of send_end(), after a body of unknown length.
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1
+
+
+@cython.no_gc
+cdef class SerialCodec(Codec):
+    """A codec of one message at a time: HTTP/1. feed() stops after each message until next_message()."""
+    cdef bint wants_input(self) noexcept        # feed() would make progress with more bytes
+    cdef bint in_message(self) noexcept         # a request has started and has not ended
+    cdef int next_message(self) except -1       # the response is complete: parsing may continue
+    cdef int discard_body(self) except -1       # the rest of the body is discarded: its size is not limited any more
+    cdef Request unfinished(self)               # a request whose head is incomplete or refused, None without its target
     cdef bint persists(self) noexcept           # another message may follow this response
     cdef bint close_delimited(self) noexcept    # only the close marks the end of this response
 
 
-cdef class CodecFactory:
+cdef class SerialCodecFactory:
     """Creates the codec of a new connection, which determines its protocol."""
-    cdef Codec create(self, OutputPool pool)
+    cdef SerialCodec create(self, OutputOwner connection)

@@ -29,27 +29,14 @@ cdef class Sink:
         raise NotImplementedError
 
 
+cdef class HeadEncoder:
+    cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
+        raise NotImplementedError
+
+
 @cython.no_gc
 cdef class Codec:
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
-        raise NotImplementedError
-
-    cdef bint wants_input(self) noexcept:
-        return False
-
-    cdef bint in_message(self) noexcept:
-        return False
-
-    cdef int next_message(self) except -1:
-        raise NotImplementedError
-
-    cdef int discard_body(self) except -1:
-        return 0
-
-    cdef Request unfinished(self):
-        return None
-
-    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
         raise NotImplementedError
 
     cdef int send_informational(self, int stream, object head) except -1:
@@ -73,6 +60,24 @@ cdef class Codec:
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
         raise NotImplementedError
 
+
+@cython.no_gc
+cdef class SerialCodec(Codec):
+    cdef bint wants_input(self) noexcept:
+        return False
+
+    cdef bint in_message(self) noexcept:
+        return False
+
+    cdef int next_message(self) except -1:
+        raise NotImplementedError
+
+    cdef int discard_body(self) except -1:
+        return 0
+
+    cdef Request unfinished(self):
+        return None
+
     cdef bint persists(self) noexcept:
         return False
 
@@ -80,6 +85,6 @@ cdef class Codec:
         return False
 
 
-cdef class CodecFactory:
-    cdef Codec create(self, OutputPool pool):
+cdef class SerialCodecFactory:
+    cdef SerialCodec create(self, OutputOwner connection):
         raise NotImplementedError

@@ -2,8 +2,8 @@
 
 
 cdef class Limits:
-    cdef readonly Py_ssize_t request_line   # bytes, without CRLF                 -> 414
-    cdef readonly Py_ssize_t field_size     # bytes of one field line             -> 431
-    cdef readonly Py_ssize_t fields_size    # bytes of all field lines            -> 431
-    cdef readonly Py_ssize_t fields         # number of fields                    -> 431
-    cdef readonly long long body_size       # bytes of a decoded body, 0 = none   -> 413
+    cdef readonly Py_ssize_t limit_request_line         # bytes, without CRLF                 -> 414
+    cdef readonly Py_ssize_t limit_request_field_size   # bytes of one field line             -> 431
+    cdef readonly Py_ssize_t limit_request_fields_size  # bytes of all field lines            -> 431
+    cdef readonly Py_ssize_t limit_request_fields       # number of fields                    -> 431
+    cdef readonly long long max_request_body_size       # bytes of a decoded body, 0 = none   -> 413

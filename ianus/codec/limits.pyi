@@ -1,15 +1,15 @@
 class Limits:
-    request_line: int
-    field_size: int
-    fields_size: int
-    fields: int
-    body_size: int
+    limit_request_line: int
+    limit_request_field_size: int
+    limit_request_fields_size: int
+    limit_request_fields: int
+    max_request_body_size: int
     def __init__(
         self,
         *,
-        request_line: int = 8192,
-        field_size: int = 16384,
-        fields_size: int = 65536,
-        fields: int = 100,
-        body_size: int = 1 << 30,
+        limit_request_line: int,
+        limit_request_field_size: int,
+        limit_request_fields_size: int,
+        limit_request_fields: int,
+        max_request_body_size: int,
     ) -> None: ...

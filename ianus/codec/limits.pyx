@@ -2,24 +2,20 @@
 
 
 cdef class Limits:
-    """Immutable sizes in bytes. A violated limit answers 414, 431 or 413 and closes the connection.
-
-    Raises ValueError for a size that no request could meet.
+    """Immutable; each has the name of its setting. A violated limit answers 414, 431 or 413 and closes the connection.
     """
 
     def __init__(
         self,
         *,
-        Py_ssize_t request_line=8192,
-        Py_ssize_t field_size=16384,
-        Py_ssize_t fields_size=65536,
-        Py_ssize_t fields=100,
-        long long body_size=1 << 30,
+        Py_ssize_t limit_request_line,
+        Py_ssize_t limit_request_field_size,
+        Py_ssize_t limit_request_fields_size,
+        Py_ssize_t limit_request_fields,
+        long long max_request_body_size,
     ):
-        if request_line < 16 or field_size < 16 or fields_size < 16 or fields < 1 or body_size < 0:
-            raise ValueError("limits: at least 16 bytes a line, 1 field, and no negative body size")
-        self.request_line = request_line
-        self.field_size = field_size
-        self.fields_size = fields_size
-        self.fields = fields
-        self.body_size = body_size
+        self.limit_request_line = limit_request_line
+        self.limit_request_field_size = limit_request_field_size
+        self.limit_request_fields_size = limit_request_fields_size
+        self.limit_request_fields = limit_request_fields
+        self.max_request_body_size = max_request_body_size

@@ -1,4 +1,5 @@
 """Queued output: small pieces are copied together, big ones referenced, and all are sent in one call."""
+cimport cython
 from cpython.object cimport PyObject
 
 from ianus.codec.file_range cimport FileRange
@@ -23,6 +24,16 @@ cdef class OutputPool:
 
     cdef Output acquire(self)
     cdef int release(self, Output output) except -1
+
+
+@cython.no_gc
+cdef class OutputOwner:
+    """A connection as its codec sees it: the owner of the queued output."""
+    cdef OutputPool pool
+    cdef Output out                 # None while nothing waits to be sent
+
+    cdef Output output(self)        # `out`, taken from the pool if there is none
+    cdef int release_output(self) except -1     # gives it back, with all unsent bytes
 
 
 cdef class Output:

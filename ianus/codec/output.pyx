@@ -6,6 +6,7 @@ both to one sendmsg; the kernel copies files itself. Rule: bytes are sent in the
 
 Compiled because every answered byte passes here.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -43,6 +44,22 @@ cdef class OutputPool:
         if self.count < MAX_POOLED_OUTPUTS:
             self.free[self.count] = output
             self.count += 1
+        return 0
+
+
+# No garbage collector: a connection takes its codec's reference away when it closes.
+@cython.no_gc
+cdef class OutputOwner:
+    cdef Output output(self):
+        if self.out is None:
+            self.out = self.pool.acquire()
+        return self.out
+
+    cdef int release_output(self) except -1:
+        cdef Output out = self.out
+        if out is not None:
+            self.out = None
+            self.pool.release(out)
         return 0
 
 

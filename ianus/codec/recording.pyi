@@ -4,5 +4,5 @@ from typing import Any
 from ianus.codec.limits import Limits
 
 def record(
-    chunks: Iterable[bytes], *, limits: Limits | None = None, eof: bool = False, reasons: bool = False
+    chunks: Iterable[bytes], *, limits: Limits, eof: bool = False, reasons: bool = False
 ) -> list[tuple[Any, ...]]: ...

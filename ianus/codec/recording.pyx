@@ -1,11 +1,11 @@
 """A sink that records the events of an HTTP codec, for tests and fuzzers."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from ianus.codec.base cimport Codec, Request, Sink
+from ianus.codec.base cimport Request, SerialCodec, Sink
 from ianus.codec.http1.codec import Http1Factory
 from ianus.codec.http1.codec cimport Http1Factory as CHttp1Factory
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport OutputPool
+from ianus.codec.output cimport OutputOwner
 
 
 cdef class HttpRecorder(Sink):
@@ -63,7 +63,7 @@ cdef class HttpRecorder(Sink):
         return 0
 
 
-def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) -> list:
+def record(chunks, *, Limits limits not None, bint eof=False, bint reasons=False) -> list:
     """Feeds an HTTP/1 codec as a connection would and returns its events.
 
     Bytes that the codec does not consume are passed again with the next chunk. After each message its
@@ -72,8 +72,9 @@ def record(chunks, *, Limits limits=None, bint eof=False, bint reasons=False) ->
     ("incomplete",) when the input ends inside a message.
     """
     cdef HttpRecorder recorder = HttpRecorder()
-    cdef CHttp1Factory factory = Http1Factory(Limits() if limits is None else limits)
-    cdef Codec codec = factory.create(OutputPool())
+    cdef CHttp1Factory factory = Http1Factory(limits)
+    # It writes nothing, so its connection needs no output.
+    cdef SerialCodec codec = factory.create(OutputOwner())
     cdef bytes pending = b""
     cdef Py_ssize_t used
     codec.sink = recorder

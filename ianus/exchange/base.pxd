@@ -1,9 +1,12 @@
-"""The two sides of a connection as they see each other: Transport below, Session above.
+"""Connection, session and exchange as they see each other: Transport, Session, ExchangeHost.
 
-The acceptor knows sessions only by this file, and sessions know nothing of sockets.
+The acceptor knows sessions only by this file, sessions know nothing of sockets, and exchanges nothing of connections.
 """
 cimport cython
-from ianus.codec.base cimport Codec, Sink
+from ianus.codec.base cimport Framing, HeadEncoder, Sink
+from ianus.codec.fields cimport Field
+from ianus.codec.file_range cimport FileRange
+from ianus.codec.output cimport OutputOwner
 from ianus.exchange.connection_info cimport ConnectionInfo
 
 
@@ -12,7 +15,7 @@ ctypedef unsigned char flag
 
 
 @cython.no_gc
-cdef class Transport:
+cdef class Transport(OutputOwner):
     """The operations of a connection that its session may use."""
     cdef readonly ConnectionInfo info
     cdef flag blocked                   # the peer does not take more output now
@@ -26,12 +29,44 @@ cdef class Transport:
     # Closes at once if no output is queued, since nothing can be lost then; else finish().
     cdef int close_without_lingering(self) except -1
     cdef int abort(self) except -1      # close at once with a reset, so that a part cannot pass for the whole
+    # Another session takes over, for example once the first bytes have shown the protocol. It gets all bytes that the
+    # one before has not consumed.
+    cdef int switch_session(self, Session session) except -1
 
 
 @cython.no_gc
-cdef class Session(Sink):
+cdef class ExchangeHost(Sink):
+    """The interface of a session for its exchanges, each of which names its stream."""
+    cdef HeadEncoder encoder            # of the responses in the session's protocol
+
+    # Queue output, as the methods of the codec do (codec/base).
+    cdef int send_informational(self, int stream, object head) except -1
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1
+    cdef int send_body(self, int stream, bytes data) except -1
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1
+    cdef int send_file(self, int stream, FileRange file) except -1
+    cdef int send_end(self, int stream) except -1
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1
+    # Output was queued: it is sent at once, or after the loop's callbacks, together with more.
+    cdef int output_queued(self, int stream, bint at_once) except -1
+    # Continues with output and input after the loop's callbacks. Allowed while a codec is on the stack.
+    cdef int resume_soon(self, int stream) except -1
+    cdef int reconsider(self, int stream) except -1     # its willingness to take input, or a deadline, changed
+    cdef bint blocked(self, int stream) noexcept        # the peer does not take more output now
+    cdef bint congested(self, int stream) noexcept      # ... and much is queued already
+    cdef Py_ssize_t unsent(self, int stream) noexcept   # queued bytes
+    cdef long long position(self, int stream) noexcept  # of the next queued byte in all output of the connection
+    cdef bint is_serial(self, int stream) noexcept      # the next request of the client waits for this response
+    cdef int cut_input(self, int stream) except -1      # the exchange ends while the peer is perhaps still sending
+    cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
+    cdef int response_complete(self, int stream) except -1
+    # A response ends early. partial: the client must not take it for a complete one.
+    cdef int on_response_aborted(self, int stream, bint partial) except -1
+
+
+@cython.no_gc
+cdef class Session(ExchangeHost):
     """One conversation in any protocol, driven by a connection."""
-    cdef Codec codec
     cdef Transport transport            # None once the connection is gone
     cdef flag input_cut                 # the conversation ended while the peer was perhaps still sending
 
@@ -47,11 +82,7 @@ cdef class Session(Sink):
     cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps after bytes not read yet
     cdef int output_taken(self) except -1       # the kernel has taken some of the output, not all of it
     cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
-    cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
-    cdef int response_complete(self, int stream) except -1
-    # A response ends early. partial: the client must not take it for a complete one.
-    cdef int on_response_aborted(self, int stream, bint partial) except -1
-    cdef int lost(self) except -1               # the connection is gone; the codec still has the unsent output
+    cdef int lost(self) except -1               # the connection is gone; its unsent output is still there
     cdef int drain(self) except -1              # the server stops, as its factory knows
     cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
@@ -78,7 +109,7 @@ cdef class Poller:
 
 
 cdef class SessionFactory:
-    """Makes the sessions of the connections of a listener; several listeners may share one."""
+    """Makes the session of a new connection. A reactor has one."""
     cdef Session create(self, Transport transport)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1

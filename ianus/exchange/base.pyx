@@ -1,10 +1,13 @@
 """Abstract bases between acceptor and exchange; base.pxd is their commented index."""
 cimport cython
-from ianus.codec.base cimport Sink
+from ianus.codec.base cimport Framing, Sink
+from ianus.codec.fields cimport Field
+from ianus.codec.file_range cimport FileRange
+from ianus.codec.output cimport OutputOwner
 
 
 @cython.no_gc
-cdef class Transport:
+cdef class Transport(OutputOwner):
     cdef int flush(self) except -1:
         raise NotImplementedError
 
@@ -26,9 +29,72 @@ cdef class Transport:
     cdef int abort(self) except -1:
         raise NotImplementedError
 
+    cdef int switch_session(self, Session session) except -1:
+        raise NotImplementedError
+
 
 @cython.no_gc
-cdef class Session(Sink):
+cdef class ExchangeHost(Sink):
+    cdef int send_informational(self, int stream, object head) except -1:
+        raise NotImplementedError
+
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
+        raise NotImplementedError
+
+    cdef int send_body(self, int stream, bytes data) except -1:
+        raise NotImplementedError
+
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef int send_file(self, int stream, FileRange file) except -1:
+        raise NotImplementedError
+
+    cdef int send_end(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
+        raise NotImplementedError
+
+    cdef int output_queued(self, int stream, bint at_once) except -1:
+        raise NotImplementedError
+
+    cdef int resume_soon(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int reconsider(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef bint blocked(self, int stream) noexcept:
+        return False
+
+    cdef bint congested(self, int stream) noexcept:
+        return False
+
+    cdef Py_ssize_t unsent(self, int stream) noexcept:
+        return 0
+
+    cdef long long position(self, int stream) noexcept:
+        return 0
+
+    cdef bint is_serial(self, int stream) noexcept:
+        return False
+
+    cdef int cut_input(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int response_queued(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int response_complete(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int on_response_aborted(self, int stream, bint partial) except -1:
+        raise NotImplementedError
+
+
+@cython.no_gc
+cdef class Session(ExchangeHost):
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError
 
@@ -55,15 +121,6 @@ cdef class Session(Sink):
 
     cdef int writable(self) except -1:
         return 0
-
-    cdef int response_queued(self, int stream) except -1:
-        raise NotImplementedError
-
-    cdef int response_complete(self, int stream) except -1:
-        raise NotImplementedError
-
-    cdef int on_response_aborted(self, int stream, bint partial) except -1:
-        raise NotImplementedError
 
     cdef int lost(self) except -1:
         raise NotImplementedError

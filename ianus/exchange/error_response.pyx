@@ -1,7 +1,8 @@
 """Error answers. They go through build_head() like an application's, so they carry the same fields."""
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from ianus.codec.base cimport FRAMING_LENGTH, Codec
+from ianus.codec.base cimport FRAMING_LENGTH
+from ianus.exchange.base cimport ExchangeHost
 from ianus.exchange.response_head cimport ResponseFacts, build_head
 from ianus.exchange.service cimport Service
 
@@ -9,20 +10,20 @@ from ianus.codec.reasons import REASONS
 
 
 cdef Py_ssize_t send_error_response(
-    Service service, Codec codec, int stream, int status, str detail, list fields, bytes request_id,
+    Service service, ExchangeHost session, int stream, int status, str detail, list fields, bytes request_id,
     bint no_body, bint close,
 ) except -1:
     cdef ResponseFacts facts
     cdef str text = f"{status} {REASONS[status]}"
     cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
     cdef object head = build_head(
-        service, codec, status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False, request_id,
-        False, None, &facts,
+        service, session.encoder, status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False,
+        request_id, False, None, &facts,
     )
-    codec.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
+    session.send_head(stream, head, FRAMING_LENGTH, PyBytes_GET_SIZE(body), close)
     if no_body:
         body = b""
     else:
-        codec.send_body(stream, body)
-    codec.send_end(stream)
+        session.send_body(stream, body)
+    session.send_end(stream)
     return PyBytes_GET_SIZE(body)

@@ -1,8 +1,8 @@
 """One request and its one response, the same for every protocol below and every gateway above."""
 cimport cython
-from ianus.codec.base cimport Codec, Framing, Request
+from ianus.codec.base cimport Framing, HeadEncoder, Request
 from ianus.codec.file_range cimport FileRange
-from ianus.exchange.base cimport Session, flag
+from ianus.exchange.base cimport ExchangeHost, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.in_flight_counter cimport InFlightKind, InFlightMark
@@ -19,7 +19,7 @@ cdef enum:
 @cython.no_gc
 cdef class Exchange:
     # Links. The session is None once the response is complete or the connection is lost.
-    cdef Session session
+    cdef ExchangeHost session
     cdef Service service
     cdef Gateway gateway            # whose application it is for
     cdef readonly Request request
@@ -61,13 +61,13 @@ cdef class Exchange:
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef flag peer_finished_early   # ... which was seen before the response started
     cdef flag response_aborted      # abort_response() was called
-    # For the access log. Positions count the bytes of the connection's output.
+    # For the observer. Positions count the bytes of the connection's output.
     cdef double started             # CLOCK_MONOTONIC seconds of the first byte of the request
     cdef long long head_end         # position of the first byte of a body of unknown length, else 0
     cdef long long end_position     # position after the last byte of the response, 0 = it is not queued yet
-    cdef Exchange next_unlogged     # the next response of the connection that has ended and not left
+    cdef Exchange next_unreported   # the next response of the connection that has ended and not left
     cdef bytes request_id           # None unless there is a field for it
-    cdef list response_headers      # (lower-case name, value), if the access log shows any
+    cdef list response_headers      # (lower-case name, value), if the observer wants them
 
     # From the session
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
@@ -92,7 +92,7 @@ cdef class Exchange:
     cdef int notify_writable(self) except -1
     cdef int flush_deferred(self) except -1         # after the loop's callbacks: the application may have suspended
     # The last word about it. unsent: bytes of the response that the kernel did not take
-    cdef int log_access(self, long long unsent) except -1
+    cdef int report_end(self, long long unsent) except -1
     # From the gateway
     cdef bytes take_body(self)
     cdef bint accepts_body(self) noexcept           # the socket should be read for it
@@ -103,7 +103,8 @@ cdef class Exchange:
     cdef int send_hints(self, object head) except -1
     cdef int check_final(self, int status) except -1
     cdef object prepare_response(
-        self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
+        self, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,
+        ResponseFacts* facts,
     )
     cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1
     cdef int send_body(self, bytes data, bint more) except -1
@@ -126,5 +127,5 @@ cdef class Exchange:
     cdef int complete(self) except -1
     cdef int fail_on_length(self, long long size) except -1
     cdef int note_head_end(self) except -1
-    cdef int status_for_log(self, long long unsent) noexcept
+    cdef int sent_status(self, long long unsent) noexcept
     cdef long long body_taken(self, long long unsent) noexcept

@@ -13,16 +13,18 @@ cimport cython
 import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 
-from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Codec, Framing, Request
+from ianus.codec.base cimport FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, Framing, HeadEncoder, Request
 from ianus.codec.fields cimport has_token
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport EXCHANGES, count
 from ianus.exchange.error_response cimport send_error_response
-from ianus.exchange.base cimport Session
+from ianus.exchange.base cimport ExchangeHost
 from ianus.exchange.in_flight_counter cimport COUNTED_REQUEST, InFlightKind
 from ianus.exchange.response_head cimport ResponseFacts, build_head, write_trailers
 from ianus.runtime.clock cimport monotonic
+from ianus.telemetry.observer cimport RequestFacts
 
 from ianus.errors import has_regular_links, whole_traceback
 from ianus.exchange.disconnect import ClientDisconnected
@@ -93,14 +95,14 @@ cdef class Exchange:
 
     cdef int end_events(self) except -1:
         """Ends an event stream before its application does: not an error, as clients discard an unfinished event."""
-        cdef Session session = self.session
+        cdef ExchangeHost session = self.session
         if session is None:
             return 0
         self.send_head_now()
         if not self.head_sent or self.declared_length >= 0:
             return self.abort_response()
         if not self.no_body:
-            session.codec.send_end(self.stream)
+            session.send_end(self.stream)
         self.disconnect()
         return session.on_response_aborted(self.stream, False)
 
@@ -163,7 +165,7 @@ cdef class Exchange:
         self.body = None
         self.buffered = 0
         if not self.request_complete and self.session is not None:
-            self.session.transport.reconsider()
+            self.session.reconsider(self.stream)
         return body
 
     cdef bint accepts_body(self) noexcept:
@@ -176,9 +178,9 @@ cdef class Exchange:
         self.awaits_continue = False
         self.body_since = self.body_last = monotonic()
         if not self.head_sent:
-            self.session.codec.send_informational(self.stream, self.session.codec.prepare_head(100, None, NULL, 0))
-            self.session.transport.flush()
-        return self.session.transport.reconsider() if self.session is not None else 0
+            self.session.send_informational(self.stream, self.session.encoder.encode(100, None, NULL, 0))
+            self.session.output_queued(self.stream, True)
+        return self.session.reconsider(self.stream) if self.session is not None else 0
 
     # ---------------------------------------------------------------- from the gateway: response
 
@@ -188,8 +190,8 @@ cdef class Exchange:
             raise ClientDisconnected
         if self.head_sent:
             raise RuntimeError("early hints must precede the response head, which was sent")
-        self.session.codec.send_informational(self.stream, head)
-        return self.session.transport.flush() if self.flush_each_piece else self.session.transport.resume_soon()
+        self.session.send_informational(self.stream, head)
+        return self.session.output_queued(self.stream, self.flush_each_piece)
 
     cdef int check_final(self, int status) except -1:
         if not 200 <= status <= 999:
@@ -197,14 +199,15 @@ cdef class Exchange:
         return 0
 
     cdef object prepare_response(
-        self, Codec codec, int status, bytes reason, object headers, bint native, bint trailers, ResponseFacts* facts
+        self, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,
+        ResponseFacts* facts,
     ):
         """Checks the start of the application's response; changes nothing yet."""
-        cdef bint logged = self.service.access_log is not None and self.service.access_log.shows_response
+        cdef bint logged = self.service.observer is not None and self.service.observer.wants_response_headers
         if logged:
             headers = [tuple(pair) for pair in headers]  # Some can be read only once.
         head = build_head(
-            self.service, codec, status, reason, headers, native, self.request_id, trailers, self.gateway.name, facts
+            self.service, encoder, status, reason, headers, native, self.request_id, trailers, self.gateway.name, facts
         )
         if logged:
             if native:
@@ -240,7 +243,7 @@ cdef class Exchange:
         """One piece of the body; more=False is the last one."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         if self.prepare_piece(size, more) and size:
-            self.session.codec.send_body(self.stream, data)
+            self.session.send_body(self.stream, data)
             self.bytes_sent += size
         return self.piece_sent(more)
 
@@ -248,7 +251,7 @@ cdef class Exchange:
         """The same with a part of a file; waits: the end of the response is still to be called for."""
         cdef long long size = file.left
         if self.prepare_piece(size, more) and size:
-            self.session.codec.send_file(self.stream, file)
+            self.session.send_file(self.stream, file)
             self.bytes_sent += size
         return self.piece_sent(more or waits)
 
@@ -286,18 +289,14 @@ cdef class Exchange:
     cdef int piece_sent(self, bint more) except -1:
         """Sends the gathered output, or ends the response."""
         if not more and not self.trailers_follow:
-            self.session.codec.send_end(self.stream)
-            if self.defer_completion and self.session.codec.persists():
+            self.session.send_end(self.stream)
+            if self.defer_completion and self.session.is_serial(self.stream):
                 self.completion_deferred = True
                 self.session.response_queued(self.stream)
-                return self.session.transport.resume_soon()
+                return self.session.resume_soon(self.stream)
             return self.complete()
         self.body_complete = not more
-        if self.session.codec.out is None or self.session.transport.blocked:
-            return 0
-        if self.flush_each_piece or self.session.codec.out.size >= GATHER_BYTES:
-            return self.session.transport.flush()
-        return self.session.transport.resume_soon()
+        return self.session.output_queued(self.stream, self.flush_each_piece)
 
     cdef int send_trailers(self, object headers, bint more) except -1:
         """Some of the trailers; more=False are the last ones and end the response."""
@@ -308,13 +307,13 @@ cdef class Exchange:
         if more:
             return 0
         if self.trailers:
-            write_trailers(self.session.codec, self.stream, self.trailers)
+            write_trailers(self.session, self.stream, self.trailers)
         else:
-            self.session.codec.send_end(self.stream)
+            self.session.send_end(self.stream)
         return self.complete()
 
     cdef int send_head(self, Framing framing, long long length, bint whole) except -1:
-        self.session.codec.send_head(self.stream, self.head, framing, length, self.must_close(whole))
+        self.session.send_head(self.stream, self.head, framing, length, self.must_close(whole))
         self.head = None
         self.head_sent = True
         if framing == FRAMING_STREAM:
@@ -322,7 +321,7 @@ cdef class Exchange:
         return 0
 
     cdef int note_head_end(self) except -1:
-        self.head_end = self.session.transport.taken + self.session.codec.out.size
+        self.head_end = self.session.position(self.stream)
         return 0
 
     cdef int send_head_now(self) except -1:
@@ -342,7 +341,7 @@ cdef class Exchange:
         self.status = status
         close = close or self.must_close(True)
         self.bytes_sent = send_error_response(
-            self.service, self.session.codec, self.stream, status, detail, fields, self.request_id,
+            self.service, self.session, self.stream, status, detail, fields, self.request_id,
             self.request.method is HEAD, close,
         )
         self.head_sent = True
@@ -362,12 +361,12 @@ cdef class Exchange:
         )
 
     cdef int complete(self) except -1:
-        cdef Session session = self.session
+        cdef ExchangeHost session = self.session
         self.response_complete = True
         self.body = None
         self.buffered = 0
         self.session = None
-        if self.service.access_log is not None and not self.completion_deferred:
+        if self.service.observer is not None and not self.completion_deferred:
             session.response_queued(self.stream)
         session.response_complete(self.stream)
         # An application that still listens learns that it is over.
@@ -375,10 +374,7 @@ cdef class Exchange:
         return 0
 
     cdef bint congested(self) noexcept:
-        return (
-            self.session is not None and self.session.codec.out is not None
-            and self.session.codec.out.size > (HIGH_WATER if self.session.transport.blocked else GATHER_BYTES)
-        )
+        return self.session is not None and self.session.congested(self.stream)
 
     cdef int fail_on_length(self, long long size) except -1:
         """Never a desynchronised connection: the application gets the error, the client a close."""
@@ -389,7 +385,7 @@ cdef class Exchange:
         raise ValueError(f"response body has {size} bytes, its content-length is {declared}")
 
     cdef int abort_response(self) except -1:
-        cdef Session session = self.session
+        cdef ExchangeHost session = self.session
         if session is None:
             return 0
         self.response_aborted = True
@@ -419,17 +415,25 @@ cdef class Exchange:
 
     # ---------------------------------------------------------------- the end
 
-    cdef int log_access(self, long long unsent) except -1:
+    cdef int report_end(self, long long unsent) except -1:
+        cdef RequestFacts facts
         cdef Request request = self.request
-        if self.service.access_log is None:
+        if self.service.observer is None:
             return 0
-        return self.service.access_log.record(
-            self.connection.client, request.method, request.target, request.http_version, request.headers,
-            self.status_for_log(unsent), self.bytes_sent if unsent == 0 else self.body_taken(unsent),
-            self.response_headers, self.request_id, monotonic() - self.started,
-        )
+        facts.client = <PyObject*>self.connection.client
+        facts.method = <PyObject*>request.method
+        facts.target = <PyObject*>request.target
+        facts.http_version = <PyObject*>request.http_version
+        facts.headers = <PyObject*>request.headers
+        facts.response_headers = <PyObject*>self.response_headers
+        facts.request_id = <PyObject*>self.request_id
+        facts.status = self.sent_status(unsent)
+        facts.size = self.bytes_sent if unsent == 0 else self.body_taken(unsent)
+        facts.started = self.started
+        facts.duration = monotonic() - self.started
+        return self.service.observer.on_request_end(&facts)
 
-    cdef int status_for_log(self, long long unsent) noexcept:
+    cdef int sent_status(self, long long unsent) noexcept:
         """The status that was sent, or nginx's 499 for a client that left before it had its response.
 
         A stream of unknown length keeps its status: an event stream always ends like that.

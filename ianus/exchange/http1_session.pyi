@@ -1,5 +1,6 @@
+from ianus.codec.base import SerialCodecFactory
 from ianus.exchange.base import SessionFactory
 from ianus.exchange.service import Service
 
-class HttpSessionFactory(SessionFactory):
-    def __init__(self, service: Service) -> None: ...
+class Http1SessionFactory(SessionFactory):
+    def __init__(self, service: Service, codecs: SerialCodecFactory) -> None: ...

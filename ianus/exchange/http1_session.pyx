@@ -7,17 +7,14 @@ Compiled because every request passes here.
 """
 cimport cython
 
-from ianus.codec.base cimport Request
+from ianus.codec.base cimport Request, SerialCodec, SerialCodecFactory
 from ianus.codec.output cimport Output
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport HIGH_WATER, Exchange
+from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
-
-from ianus.exchange.request_id import request_id
-from ianus.telemetry.logger import logger
 
 
 # Idle connections that were used this recently get the chance of one more request when the server stops for good.
@@ -33,39 +30,20 @@ cdef double STOPPING_SECONDS = 1.5
 cdef double DRAIN_UNUSED_SECONDS = 0.25
 # A head, or a body that the application waits for, of which nothing arrives for this long is then given up.
 cdef double DRAIN_STALLED_SECONDS = 0.75
-cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
 
 
-# No garbage collector for sessions, codecs and connections: lost() and release() untie them, and a collection
-# would visit thousands of idle ones.
 @cython.no_gc
-cdef class HttpSession(Session):
+cdef class Http1Session(HttpSession):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
     cdef int on_request(self, int stream, Request request) except -1:
-        cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
-        exchange.session = self
-        exchange.service = self.service
-        exchange.request = request
-        exchange.connection = self.transport.info
-        exchange.stream = stream
-        if self.service.access_log is not None:
-            exchange.started = self.request_start()
-        if self.service.request_id_header is not None:
-            exchange.request_id = request_id(request.headers, self.service.request_id_header)
-        if request.content_length != 0:
-            exchange.awaits_continue = request.expect_continue
-            exchange.body_since = exchange.body_last = monotonic()
-        self.exchange = exchange
+        cdef double started = self.request_start() if self.service.observer is not None else 0
+        self.exchange = self.open_exchange(stream, request, started)
         self.unstarted = True
         return 0
 
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
         return self.exchange.body_arrived(data, size)
-
-    cdef int on_trailers(self, int stream, list fields) except -1:
-        # ASGI and WSGI have no place for them; they are validated and dropped.
-        return 0
 
     cdef int on_end(self, int stream) except -1:
         return self.exchange.request_ended()
@@ -82,9 +60,10 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- from the connection
 
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
-        cdef bint began = self.codec.in_message()
-        cdef Py_ssize_t used = self.codec.feed(data, size)
-        if not began and self.exchange is None and self.codec.in_message():
+        cdef SerialCodec codec = <SerialCodec>self.codec
+        cdef bint began = codec.in_message()
+        cdef Py_ssize_t used = codec.feed(data, size)
+        if not began and self.exchange is None and codec.in_message():
             # The head is not complete: its deadline counts from here, its first byte.
             self.since = monotonic_coarse()
             self.head_begun = True
@@ -99,26 +78,13 @@ cdef class HttpSession(Session):
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
-        cdef str limit
+        cdef int status
         if exchange is not None:
             if self.unstarted:
                 self.unstarted = False
-                if self.error_status:
-                    pass  # It is answered below; the application never sees it.
-                elif self.service.draining and exchange.asks_for_events():
-                    # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and
-                    # browsers repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
-                    exchange.abort_response()
-                else:
-                    limit = exchange.exceeded_limit()
-                    if limit is not None:
-                        self.reject_over_limit(limit)
-                    else:
-                        exchange.has_unread_input = False
-                        self.service.requests_left -= 1
-                        if self.service.requests_left == 0:
-                            self.service.on_max_requests()
-                        self.scheduled = exchange.start()
+                # After a protocol error it is answered below; the application never sees it.
+                if not self.error_status:
+                    self.scheduled = self.start_exchange(exchange)
             elif exchange.response_complete:
                 if exchange.request_complete:
                     self.end_exchange()
@@ -126,7 +92,9 @@ cdef class HttpSession(Session):
                 exchange.has_unread_input = False
                 self.scheduled = exchange.notify_readable()
         if self.error_status and self.transport is not None:
-            self.answer_protocol_error()
+            status = self.error_status
+            self.error_status = 0
+            self.answer_and_close(status, self.error_reason)
         return 0
 
     cdef int flush_deferred(self) except -1:
@@ -137,16 +105,19 @@ cdef class HttpSession(Session):
     cdef bint wants_input(self) noexcept:
         if self.exchange is not None and self.exchange.tunnel:
             return self.exchange.accepts_body()
-        return not self.ending and self.codec.wants_input() and (self.exchange is not None or not self.congested())
+        if self.ending or not (<SerialCodec>self.codec).wants_input():
+            return False
+        return self.exchange is not None or not self.output_is_full()
 
-    cdef bint congested(self) noexcept:
+    cdef bint output_is_full(self) noexcept:
         """Whether no further request is read, since the client does not read its responses."""
         # Each file that waits is an open descriptor.
-        return self.codec.out is not None and (self.codec.out.size >= HIGH_WATER or self.codec.out.files > 0)
+        cdef Output out = self.transport.out
+        return out is not None and (out.size >= HIGH_WATER or out.files > 0)
 
     cdef bint wants_read(self) noexcept:
         if self.exchange is None:
-            return not self.ending and not self.congested()
+            return not self.ending and not self.output_is_full()
         return self.exchange.response_complete or self.exchange.accepts_body()
 
     cdef bint defers(self) noexcept:
@@ -174,7 +145,7 @@ cdef class HttpSession(Session):
 
     cdef int writable(self) except -1:
         cdef Exchange exchange = self.exchange
-        if self.first_unlogged is not None:
+        if self.first_unreported is not None:
             self.output_taken()
         if exchange is not None:
             if exchange.response_complete:
@@ -190,13 +161,12 @@ cdef class HttpSession(Session):
             self.note_end(exchange)
         self.transport = None
         self.codec.sink = None
+        self.codec.connection = None
         self.ending = True
         if exchange is not None:
             self.exchange = None
             exchange.disconnect()
-        while self.first_unlogged is not None:
-            self.log_first(taken)
-        return 0
+        return self.report_all(taken)
 
     cdef int drain(self) except -1:
         """Completes requests in flight; an idle connection has the time that read_deadline() gives it."""
@@ -211,10 +181,6 @@ cdef class HttpSession(Session):
 
     # ---------------------------------------------------------------- deadlines
 
-    cdef bint is_stopping(self) noexcept:
-        """Whether the server stops and has no successor."""
-        return self.service.draining and not self.service.handover
-
     cdef double read_deadline(self) except -1:
         cdef Deadlines deadlines = self.service.deadlines
         cdef Exchange exchange = self.exchange
@@ -222,15 +188,15 @@ cdef class HttpSession(Session):
         if exchange is None:
             if self.ending:
                 return 0
-            if self.codec.in_message():
-                deadline = self.since + deadlines.request_header if deadlines.request_header else 0
+            if (<SerialCodec>self.codec).in_message():
+                deadline = self.since + deadlines.timeout_request_header if deadlines.timeout_request_header else 0
                 if self.is_stopping():
                     stalled = max(self.since, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
                     if deadline == 0 or stalled < deadline:
                         deadline = stalled
                 return deadline
-            if deadlines.keep_alive:
-                deadline = self.since + deadlines.keep_alive
+            if deadlines.timeout_keep_alive:
+                deadline = self.since + deadlines.timeout_keep_alive
             if self.service.draining:
                 # Its client was promised keep-alive, so one more request is possible. If no other server listens,
                 # only a request that is arriving right now counts: waiting for others would be useless.
@@ -252,9 +218,9 @@ cdef class HttpSession(Session):
             if self.transport.blocked:
                 return 0
             return self.discard_deadline(exchange.body_since, exchange.body_last, exchange.body_received)
-        if deadlines.request_body:
-            deadline = exchange.body_last + deadlines.request_body
-        if deadlines.body_rate:
+        if deadlines.timeout_request_body:
+            deadline = exchange.body_last + deadlines.timeout_request_body
+        if deadlines.limit_body_rate:
             rate_deadline = deadlines.rate_deadline(exchange.body_since, exchange.body_received)
             if deadline == 0 or rate_deadline < deadline:
                 deadline = rate_deadline
@@ -269,7 +235,7 @@ cdef class HttpSession(Session):
         if exchange is None:
             if self.is_stopping():
                 return self.transport.close_without_lingering()
-            if self.codec.in_message():
+            if (<SerialCodec>self.codec).in_message():
                 return self.answer_and_close(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
@@ -283,9 +249,6 @@ cdef class HttpSession(Session):
             return self.answer_and_close(408, "request body not complete while the server stops")
         return self.answer_and_close(408, "request body too slow for timeout-request-body or limit-body-rate")
 
-    cdef double write_timeout(self) noexcept:
-        return self.service.deadlines.write
-
     cdef double discard_deadline(self, double since, double last, long long received) noexcept:
         cdef Deadlines deadlines = self.service.deadlines
         cdef double idle = DISCARD_IDLE_SECONDS, deadline = since + DISCARD_SECONDS
@@ -293,9 +256,9 @@ cdef class HttpSession(Session):
         if self.service.draining and not (self.service.handover and (self.input_cut or self.exchange is not None)):
             idle = STOPPING_IDLE_SECONDS
             deadline = min(deadline, max(since, self.service.drain_started_at) + STOPPING_SECONDS)
-        if deadlines.request_body:
-            idle = min(idle, deadlines.request_body)
-        if deadlines.body_rate:
+        if deadlines.timeout_request_body:
+            idle = min(idle, deadlines.timeout_request_body)
+        if deadlines.limit_body_rate:
             deadline = min(deadline, deadlines.rate_deadline(since, received))
         return min(deadline, last + idle)
 
@@ -303,49 +266,20 @@ cdef class HttpSession(Session):
         # A reload resets no connection, so a next request that is on its way must not cause a reset either.
         return self.input_cut or self.service.handover
 
-    # ---------------------------------------------------------------- the access log
+    # ---------------------------------------------------------------- ends
+
+    cdef bint is_serial(self, int stream) noexcept:
+        return (<SerialCodec>self.codec).persists()
 
     cdef int response_queued(self, int stream) except -1:
-        return self.log_when_taken(self.exchange)
-
-    cdef int log_when_taken(self, Exchange exchange) except -1:
-        """Logs a response without further output once the kernel has taken all of it, or never will."""
-        self.note_end(exchange)
-        return 0 if self.codec.out is not None else self.output_taken()
-
-    cdef int note_end(self, Exchange exchange) except -1:
-        cdef Output out = self.codec.out
-        cdef Exchange last = self.first_unlogged
-        if self.service.access_log is None or exchange.end_position:
-            return 0
-        exchange.end_position = self.transport.taken + (0 if out is None else out.size)
-        if last is None:
-            self.first_unlogged = exchange
-            return 0
-        while last.next_unlogged is not None:
-            last = last.next_unlogged
-        last.next_unlogged = exchange
-        return 0
-
-    cdef int output_taken(self) except -1:
-        while self.first_unlogged is not None and self.first_unlogged.end_position <= self.transport.taken:
-            self.log_first(self.first_unlogged.end_position)
-        return 0
-
-    cdef int log_first(self, long long taken) except -1:
-        """Logs the first unlogged exchange, whose response the kernel has taken up to a position."""
-        cdef Exchange exchange = self.first_unlogged
-        self.first_unlogged = exchange.next_unlogged
-        exchange.next_unlogged = None
-        return exchange.log_access(max(<long long>0, exchange.end_position - taken))
-
-    # ---------------------------------------------------------------- ends
+        return self.report_when_taken(self.exchange)
 
     cdef int response_complete(self, int stream) except -1:
         """The exchange has queued its last byte."""
-        if not self.exchange.request_complete and self.codec.persists():
+        cdef SerialCodec codec = <SerialCodec>self.codec
+        if not self.exchange.request_complete and codec.persists():
             # The rest of the request body is discarded, within discard_deadline().
-            self.codec.discard_body()
+            codec.discard_body()
             self.exchange.body_received = 0
             self.exchange.body_since = self.exchange.body_last = monotonic()
         else:
@@ -356,36 +290,32 @@ cdef class HttpSession(Session):
 
     cdef int end_exchange(self) except -1:
         """Both sides of the exchange are complete, or the connection ends."""
+        cdef SerialCodec codec = <SerialCodec>self.codec
         cdef bint whole = self.exchange.request_complete
         self.exchange = None
         self.used = True
-        if not whole or not self.codec.persists():
+        if not whole or not codec.persists():
             self.ending = True
             self.input_cut = self.input_cut or not whole
             return self.transport.finish()
         self.since = monotonic_coarse()
-        return self.codec.next_message()
+        return codec.next_message()
 
     cdef int on_response_aborted(self, int stream, bint partial) except -1:
-        self.log_when_taken(self.exchange)
+        self.report_when_taken(self.exchange)
         self.input_cut = not self.exchange.request_complete
         self.exchange = None
         self.ending = True
-        if partial and self.codec.close_delimited():
+        if partial and (<SerialCodec>self.codec).close_delimited():
             return self.transport.abort()
         return self.transport.finish()
 
     # ---------------------------------------------------------------- rejections
 
-    cdef int answer_protocol_error(self) except -1:
-        cdef int status = self.error_status
-        self.error_status = 0
-        return self.answer_and_close(status, self.error_reason)
-
     cdef int answer_and_close(self, int status, str reason) except -1:
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
-        cdef Request request = exchange.request if exchange is not None else self.codec.unfinished()
+        cdef Request request = exchange.request if exchange is not None else (<SerialCodec>self.codec).unfinished()
         self.log_rejection(status, reason, request)
         self.input_cut = True
         if self.ending and exchange is None:
@@ -408,35 +338,9 @@ cdef class HttpSession(Session):
         exchange.connection = self.transport.info
         exchange.started = self.request_start()
         exchange.status = status
-        exchange.bytes_sent = send_error_response(self.service, self.codec, 0, status, reason, [], None, False, True)
+        exchange.bytes_sent = send_error_response(self.service, self, 0, status, reason, [], None, False, True)
         exchange.head_sent = exchange.response_complete = True
-        return self.log_when_taken(exchange)
-
-    cdef int reject_over_limit(self, str limit) except -1:
-        """Too many application calls: 503, and the connection lives on."""
-        cdef Exchange exchange = self.exchange
-        cdef double now = monotonic()
-        self.service.rejected_requests += 1
-        if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
-            logger.warning(
-                "rejected %d request(s) with 503: %s reached", self.service.rejected_requests, limit
-            )
-            self.service.rejected_requests = 0
-            self.service.rejection_logged_at = now
-        # After a refused upgrade a proxy may still take the connection for a tunnel.
-        return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
-
-    cdef int log_rejection(self, int status, str reason, Request request) except -1:
-        client = self.transport.info.client
-        name = f"{client[0]}:{client[1]}" if client else "unix socket"
-        if request is None:
-            logger.info("rejected request: status %d, client %s: %s", status, name, reason)
-        else:
-            logger.info(
-                "rejected request: status %d, client %s: %s: %s %s",
-                status, name, reason, request.method, request.target.decode("ascii"),
-            )
-        return 0
+        return self.report_when_taken(exchange)
 
 
 cdef Request no_request():
@@ -446,18 +350,20 @@ cdef Request no_request():
     return request
 
 
-cdef class HttpSessionFactory(SessionFactory):
-    """Makes the sessions of new connections."""
+cdef class Http1SessionFactory(SessionFactory):
+    """Makes the sessions of new connections. codecs: makes their codecs."""
 
-    def __init__(self, Service service not None):
+    def __init__(self, Service service not None, SerialCodecFactory codecs not None):
         self.service = service
+        self.codecs = codecs
 
     cdef Session create(self, Transport transport):
-        cdef HttpSession session = HttpSession.__new__(HttpSession)
+        cdef Http1Session session = Http1Session.__new__(Http1Session)
         session.service = self.service
         session.transport = transport
-        session.codec = self.service.codecs.create(self.service.pool)
+        session.codec = self.codecs.create(transport)
         session.codec.sink = session
+        session.encoder = session.codec.encoder
         session.since = monotonic()
         return session
 

@@ -10,11 +10,11 @@ from ianus.telemetry.in_flight cimport InFlight
 cdef class InFlightCounter:
     """The numbers of requests and WebSockets whose application calls have not returned.
 
-    limit_requests, limit_websockets: maximum numbers, 0 for no limit.
+    limit_concurrency, limit_websockets: maximum numbers, 0 for no limit.
     """
 
-    def __init__(self, *, int limit_requests, Py_ssize_t limit_websockets):
-        self.limit_requests = limit_requests
+    def __init__(self, *, int limit_concurrency, Py_ssize_t limit_websockets):
+        self.limit_concurrency = limit_concurrency
         self.limit_websockets = limit_websockets
 
     def publish(self, InFlight listed not None) -> None:
@@ -25,8 +25,8 @@ cdef class InFlightCounter:
         if kind == COUNTED_WEBSOCKET:
             if self.limit_websockets and self.websockets >= self.limit_websockets:
                 return f"limit-websockets ({self.limit_websockets})"
-        elif self.limit_requests and self.requests >= self.limit_requests:
-            return f"limit-concurrency ({self.limit_requests})"
+        elif self.limit_concurrency and self.requests >= self.limit_concurrency:
+            return f"limit-concurrency ({self.limit_concurrency})"
         return None
 
     cdef int add(self, InFlightMark* mark, InFlightKind kind, str method, bytes target) except -1:

@@ -16,12 +16,13 @@ from cpython.unicode cimport (
 from libc.stdlib cimport free, malloc
 from posix.strings cimport strncasecmp
 
-from ianus.codec.base cimport Codec
+from ianus.codec.base cimport HeadEncoder
 from ianus.codec.fields cimport (
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
     DATE, HOP_BY_HOP, MAX_KNOWN_NAME_BYTES, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
     Field, FieldId, find_name, has_token, is_field_value,
 )
+from ianus.exchange.base cimport ExchangeHost
 from ianus.exchange.service cimport Service
 
 
@@ -40,7 +41,7 @@ cdef frozenset NOT_TRAILERS = frozenset((
 
 
 cdef object build_head(
-    Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
+    Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts,
 ):
     cdef Field on_stack[STACK_FIELDS]
@@ -48,14 +49,14 @@ cdef object build_head(
     cdef Py_ssize_t max_fields
     # A copy: pointers into its items stay valid if application code changes the original meanwhile.
     headers = tuple(headers)
-    max_fields = len(headers) + len(service.headers) + 3
+    max_fields = len(headers) + len(service.header) + 3
     if max_fields > STACK_FIELDS:
         fields = <Field*>malloc(max_fields * sizeof(Field))
         if fields == NULL:
             raise MemoryError
     try:
         return fill_head(
-            service, codec, status, reason, headers, native, request_id, trailers, application, facts, fields
+            service, encoder, status, reason, headers, native, request_id, trailers, application, facts, fields
         )
     finally:
         if fields != on_stack:
@@ -63,7 +64,7 @@ cdef object build_head(
 
 
 cdef object fill_head(
-    Service service, Codec codec, int status, bytes reason, object headers, bint native, bytes request_id,
+    Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts, Field* fields,
 ):
     """Fills fields, whose pointers are into objects that `headers`, `kept` and `service` hold meanwhile."""
@@ -125,7 +126,7 @@ cdef object fill_head(
             continue
         n += 1
 
-    for pair in service.headers:
+    for pair in service.header:
         set_field(fields + n, <bytes>pair[0], <bytes>pair[1])
         n += 1
     if request_id is not None:
@@ -138,7 +139,7 @@ cdef object fill_head(
     if not has_server:
         fields[n] = Field(b"server", 6, b"ianus", 5)
         n += 1
-    return codec.prepare_head(status, reason, fields, n)
+    return encoder.encode(status, reason, fields, n)
 
 
 cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
@@ -153,7 +154,7 @@ cdef int warn_of_dropped(Service service, Field* field, str application) except 
     )
 
 
-cdef object build_hints(Codec codec, list pairs):
+cdef object build_hints(HeadEncoder encoder, list pairs):
     cdef Py_ssize_t i
     pairs = [(as_bytes(name), as_bytes(value)) for name, value in pairs]
     cdef Field* fields = check_fields(pairs)
@@ -162,19 +163,19 @@ cdef object build_hints(Codec codec, list pairs):
             if classify(fields + i) in (CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, HOP_BY_HOP, UPGRADE):
                 # RFC 9110 section 15.2: an interim response always ends with its head.
                 raise ValueError(f"{pairs[i][0]!r} cannot be an early hint")
-        return codec.prepare_head(103, None, fields, len(pairs))
+        return encoder.encode(103, None, fields, len(pairs))
     finally:
         free(fields)
 
 
-cdef int write_trailers(Codec codec, int stream, object headers) except -1:
+cdef int write_trailers(ExchangeHost session, int stream, object headers) except -1:
     cdef list pairs = [(as_bytes(name), as_bytes(value)) for name, value in headers]
     cdef Field* fields = check_fields(pairs)
     try:
         for name, _ in pairs:
             if (<bytes>name).lower() in NOT_TRAILERS:
                 raise ValueError(f"{name!r} cannot be a trailer: it has to be known before the body")
-        return codec.send_trailers(stream, fields, len(pairs))
+        return session.send_trailers(stream, fields, len(pairs))
     finally:
         free(fields)
 

@@ -1,41 +1,39 @@
-"""The state that all connections of a worker share: limits, deadlines, gateway, log, fields of all responses."""
-from ianus.codec.base cimport CodecFactory
-from ianus.codec.output cimport OutputPool
+"""The state that all connections of a worker share: limits, deadlines, gateway, observer, fields of all responses."""
 from ianus.exchange.in_flight_counter cimport InFlightCounter
-from ianus.telemetry.access_log cimport AccessLog
+from ianus.telemetry.observer cimport Observer
 
 
 cdef class Deadlines:
     """Seconds, 0 = none. Immutable."""
-    cdef readonly double request_header     # absolute, from the first byte of a head
-    cdef readonly double keep_alive         # without any byte between two requests
-    cdef readonly double request_body       # without a byte of a body that we are willing to read
-    cdef readonly double body_rate          # bytes a second of such a body, on average ...
-    cdef readonly double body_rate_grace    # ... after this many seconds
-    cdef readonly double write              # without progress while output waits
-    cdef readonly double drain_idle         # without a request, and of a WebSocket, when a successor takes over
+    cdef readonly double timeout_request_header     # absolute, from the first byte of a head
+    cdef readonly double timeout_keep_alive         # without any byte between two requests
+    cdef readonly double timeout_request_body       # without a byte of a body that we are willing to read
+    cdef readonly double limit_body_rate            # bytes a second of such a body, on average ...
+    cdef readonly double limit_body_rate_grace      # ... after this many seconds; 0 = from the start
+    cdef readonly double timeout_write              # without progress while output waits
+    # Without a request, and of a WebSocket, when a successor takes over; 0 = closed at once. It is timeout_drain_idle,
+    # or less if the graceful shutdown is short.
+    cdef readonly double drain_idle
 
-    # When `received` bytes since then will be too few for body_rate, which is not 0
+    # When `received` bytes since then will be too few for limit_body_rate, which is not 0
     cdef double rate_deadline(self, double since, long long received) noexcept
 
 
 cdef class WebSocketRules:
     """The limits of all WebSockets. Immutable."""
-    cdef readonly Py_ssize_t max_size       # bytes of a message, inflated; 0 = no limit
-    cdef readonly Py_ssize_t max_queue      # messages that wait for the application
-    cdef readonly double ping_interval      # seconds without a byte after which a ping is sent; 0 = never
-    cdef readonly double ping_timeout       # ... and after which the peer counts as gone; 0 = no limit
-    cdef readonly double close_timeout      # seconds that the peer's close frame is waited for, 0 = not at all
-    cdef readonly int deflate_level         # of permessage-deflate, 1 to 9; 0 = it is not offered
-    cdef readonly Py_ssize_t limit          # application calls for WebSockets at once; 0 = no limit
+    cdef readonly Py_ssize_t ws_max_size        # bytes of a message, inflated; 0 = no limit
+    cdef readonly Py_ssize_t ws_max_queue       # messages that wait for the application, at least 1
+    cdef readonly double ws_ping_interval       # seconds without a byte after which a ping is sent; 0 = never
+    cdef readonly double ws_ping_timeout        # ... and after which the peer counts as gone; 0 = no limit
+    cdef readonly double ws_close_timeout       # seconds that the peer's close frame is waited for, 0 = not at all
+    cdef readonly bint ws_per_message_deflate   # permessage-deflate is accepted ...
+    cdef readonly int ws_deflate_level          # ... with this level, 1 to 9
 
 
 cdef class Service:
     cdef readonly object gateway            # a Gateway (exchange/gateway.pxd)
-    cdef CodecFactory codecs
-    cdef OutputPool pool
     cdef readonly Deadlines deadlines
-    cdef readonly AccessLog access_log      # or None
+    cdef readonly Observer observer         # of requests that have ended, or None
     cdef readonly WebSocketRules websocket_rules
     cdef readonly InFlightCounter in_flight
     cdef readonly bint draining             # every response is the last of its connection
@@ -48,7 +46,7 @@ cdef class Service:
     cdef object on_max_requests
     cdef bint date_header, server_header    # added unless the response brings its own
     cdef bytes request_id_header            # lower case; None = requests have no id
-    cdef list headers                       # (name, value) added to every response
+    cdef list header                        # (name, value) added to every response
     cdef bytes date                         # IMF-fixdate, remade when the second changes
     cdef long date_second
     # Warnings given once

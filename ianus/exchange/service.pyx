@@ -3,11 +3,9 @@ from time import gmtime
 
 from posix.time cimport time_t
 
-from ianus.codec.base cimport CodecFactory
-from ianus.codec.output cimport OutputPool
 from ianus.exchange.in_flight_counter cimport InFlightCounter
-from ianus.telemetry.access_log cimport AccessLog
 from ianus.runtime.clock cimport monotonic
+from ianus.telemetry.observer cimport Observer
 
 from ianus.telemetry.logger import logger
 
@@ -30,110 +28,92 @@ cdef bytes imf_fixdate(long second):
 
 
 cdef class Deadlines:
-    """Limits of a client's time in seconds, 0 for no limit; body_rate in bytes a second, judged on average once
-    body_rate_grace seconds have passed (0: from the start); a drain_idle of 0 closes idle connections at once.
-    """
+    """Limits of a client's time. Immutable."""
 
     def __init__(
         self,
         *,
-        double request_header=10.0,
-        double keep_alive=75.0,
-        double request_body=30.0,
-        double body_rate=240.0,
-        double body_rate_grace=10.0,
-        double write=60.0,
-        double drain_idle=2.0,
+        double timeout_request_header,
+        double timeout_keep_alive,
+        double timeout_request_body,
+        double limit_body_rate,
+        double limit_body_rate_grace,
+        double timeout_write,
+        double drain_idle,
     ):
-        if min(request_header, keep_alive, request_body, body_rate, body_rate_grace, write, drain_idle) < 0:
-            raise ValueError("deadlines cannot be negative")
-        self.request_header = request_header
-        self.keep_alive = keep_alive
-        self.request_body = request_body
-        self.body_rate = body_rate
-        self.body_rate_grace = body_rate_grace
-        self.write = write
+        self.timeout_request_header = timeout_request_header
+        self.timeout_keep_alive = timeout_keep_alive
+        self.timeout_request_body = timeout_request_body
+        self.limit_body_rate = limit_body_rate
+        self.limit_body_rate_grace = limit_body_rate_grace
+        self.timeout_write = timeout_write
         self.drain_idle = drain_idle
 
     cdef double rate_deadline(self, double since, long long received) noexcept:
-        return since + max(self.body_rate_grace, received / self.body_rate)
+        return since + max(self.limit_body_rate_grace, received / self.limit_body_rate)
 
 
 cdef class WebSocketRules:
-    """max_size: bytes of a message, 0 for no limit. max_queue: messages that wait for the application. Seconds:
-    ping_interval and ping_timeout, 0 for never; close_timeout. deflate_level: 1 to 9, 0 for no compression. limit: open
-    at once, 0 for no limit.
-    """
+    """Limits of all WebSockets. Immutable."""
 
     def __init__(
         self,
         *,
-        Py_ssize_t max_size=16777216,
-        Py_ssize_t max_queue=32,
-        double ping_interval=20.0,
-        double ping_timeout=20.0,
-        double close_timeout=10.0,
-        int deflate_level=1,
-        Py_ssize_t limit=0,
+        Py_ssize_t ws_max_size,
+        Py_ssize_t ws_max_queue,
+        double ws_ping_interval,
+        double ws_ping_timeout,
+        double ws_close_timeout,
+        bint ws_per_message_deflate,
+        int ws_deflate_level,
     ):
-        if min(max_size, limit) < 0 or min(ping_interval, ping_timeout, close_timeout) < 0:
-            raise ValueError("limits and times cannot be negative")
-        if max_queue < 1:
-            raise ValueError("at least one message waits for the application")
-        if not 0 <= deflate_level <= 9:
-            raise ValueError("deflate levels are 0 to 9")
-        self.max_size = max_size
-        self.max_queue = max_queue
-        self.ping_interval = ping_interval
-        self.ping_timeout = ping_timeout
-        self.close_timeout = close_timeout
-        self.deflate_level = deflate_level
-        self.limit = limit
+        self.ws_max_size = ws_max_size
+        self.ws_max_queue = ws_max_queue
+        self.ws_ping_interval = ws_ping_interval
+        self.ws_ping_timeout = ws_ping_timeout
+        self.ws_close_timeout = ws_close_timeout
+        self.ws_per_message_deflate = ws_per_message_deflate
+        self.ws_deflate_level = ws_deflate_level
 
 
 cdef class Service:
     """Binds a gateway to its limits and logs.
 
-    gateway: gets the requests. codecs: makes the codec of each connection. websocket_rules: None for the
-    defaults. access_log: None for no log.
-    headers: (name, value) pairs of bytes added to every response. limit_concurrency: application calls that may
-    run at once, 0 for no limit; more are answered 503. request_id_header: the field that carries the id of a request,
-    "" for none. on_max_requests: called once, when the last of max_requests starts (0: never), in the thread that
-    serves the reactor.
+    gateway: gets the requests. observer: of requests that have ended, None for none.
+    header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
+    for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
+    field that carries the id of a request, "" for none. on_max_requests: called once, when the last of max_requests
+    starts (0: never), in the thread that serves the reactor.
     """
 
     def __init__(
         self,
         gateway not None,
-        CodecFactory codecs not None,
         *,
         Deadlines deadlines not None,
-        WebSocketRules websocket_rules=None,
-        AccessLog access_log=None,
-        bint date_header=True,
-        bint server_header=True,
-        headers=(),
-        int limit_concurrency=0,
-        str request_id_header="",
-        long long max_requests=0,
+        WebSocketRules websocket_rules not None,
+        Observer observer,
+        bint date_header,
+        bint server_header,
+        header,
+        int limit_concurrency,
+        Py_ssize_t limit_websockets,
+        str request_id_header not None,
+        long long max_requests,
         on_max_requests=None,
     ):
         self.gateway = gateway
-        self.codecs = codecs
         self.deadlines = deadlines
-        self.websocket_rules = WebSocketRules() if websocket_rules is None else websocket_rules
-        self.access_log = access_log
-        self.headers = [(bytes(name), bytes(value)) for name, value in headers]
-        names = {pair[0].lower() for pair in self.headers}
+        self.websocket_rules = websocket_rules
+        self.observer = observer
+        self.header = [(bytes(name), bytes(value)) for name, value in header]
+        names = {pair[0].lower() for pair in self.header}
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
-        self.in_flight = InFlightCounter(
-            limit_requests=limit_concurrency, limit_websockets=self.websocket_rules.limit
-        )
+        self.in_flight = InFlightCounter(limit_concurrency=limit_concurrency, limit_websockets=limit_websockets)
         self.request_id_header = request_id_header.lower().encode("ascii") or None
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
-        self.pool = OutputPool()
         self.warned = set()
 
     cdef int drain(self, bint handover) except -1:
@@ -160,9 +140,9 @@ cdef class Service:
         """Resets a forked child: unlogged responses are the parent's."""
         self.forked = True
         self.in_flight.reset_in_child()
-        if self.access_log is not None:
-            self.access_log.reset_in_child()
-            self.access_log = None
+        if self.observer is not None:
+            self.observer.reset_in_child()
+            self.observer = None
         return 0
 
     cdef int warn_once(self, str message) except -1:

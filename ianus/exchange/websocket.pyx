@@ -16,14 +16,14 @@ from libc.math cimport ceil
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 
-from ianus.codec.base cimport Codec
 from ianus.codec.output cimport COPY_LIMIT_BYTES
 from ianus.codec.websocket.codec cimport (
     BINARY, CLOSE, INTERNAL_ERROR, LOST, MAX_HEADER_BYTES, NO_CODE, PING, PONG, TEXT, WebSocketCodec, WebSocketSink,
     close_payload, may_close_with, write_header,
 )
 from ianus.codec.websocket.deflate cimport MIN_COMPRESSED_BYTES, Deflate
-from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange
+from ianus.exchange.base cimport ExchangeHost
+from ianus.exchange.http cimport HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
 from ianus.runtime.clock cimport monotonic_coarse
 
@@ -32,7 +32,7 @@ cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflat
     cdef WebSocket socket = WebSocket.__new__(WebSocket)
     socket.exchange = exchange
     socket.rules = rules
-    socket.codec = WebSocketCodec(rules.max_size)
+    socket.codec = WebSocketCodec(rules.ws_max_size)
     socket.codec.sink = socket
     socket.codec.deflate = deflate
     socket.last_received_at = monotonic_coarse()
@@ -106,7 +106,7 @@ cdef class WebSocket(WebSocketSink):
         return message
 
     cdef bint queue_full(self) noexcept:
-        return self.queue is not None and (len(self.queue) >= self.rules.max_queue or self.queued >= HIGH_WATER)
+        return self.queue is not None and (len(self.queue) >= self.rules.ws_max_queue or self.queued >= HIGH_WATER)
 
     cdef int resume_reading(self) except -1:
         """Resumes reading, if nothing prevents it any more."""
@@ -115,7 +115,7 @@ cdef class WebSocket(WebSocketSink):
         if self.queue_full() and not self.code:
             return 0
         self.codec.paused = False
-        return self.exchange.session.transport.resume_soon()
+        return self.exchange.session.resume_soon(self.exchange.stream)
 
     # ---------------------------------------------------------------- sending
 
@@ -144,18 +144,16 @@ cdef class WebSocket(WebSocketSink):
         """owner: the object that has the data, if it may be referenced until it has left."""
         cdef unsigned char header[MAX_HEADER_BYTES]
         cdef Exchange exchange = self.exchange
-        cdef Codec codec = exchange.session.codec
-        codec.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
+        cdef ExchangeHost session = exchange.session
+        session.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
         if owner is not None:
-            codec.send_body(exchange.stream, owner)
+            session.send_body(exchange.stream, owner)
         elif size:
-            codec.send_data(exchange.stream, data, size)
-        if exchange.session.transport.blocked:
-            return 0
-        # Control frames are also sent from within the codec.
-        if codec.out.size >= GATHER_BYTES and opcode < CLOSE:
-            return exchange.session.transport.flush()
-        return exchange.session.transport.resume_soon()
+            session.send_data(exchange.stream, data, size)
+        if opcode < CLOSE:
+            return session.output_queued(exchange.stream, False)
+        # Control frames are also sent while a codec is on the stack.
+        return session.resume_soon(exchange.stream)
 
     # ---------------------------------------------------------------- closing
 
@@ -166,11 +164,11 @@ cdef class WebSocket(WebSocketSink):
         if self.close_sent or self.over:
             return 0
         self.send_close(code, reason)
-        self.close_deadline = monotonic_coarse() + self.rules.close_timeout
+        self.close_deadline = monotonic_coarse() + self.rules.ws_close_timeout
         self.note_end(code, reason)
         # The unread input is read, up to the peer's close frame.
         self.resume_reading()
-        return self.exchange.session.transport.reconsider()
+        return self.exchange.session.reconsider(self.exchange.stream)
 
     cdef int send_close(self, int code, str reason) except -1:
         cdef bytes payload = close_payload(code, reason)
@@ -200,14 +198,14 @@ cdef class WebSocket(WebSocketSink):
             return 0
         if self.close_deadline:
             return self.close_deadline
-        if rules.ping_interval == 0:
+        if rules.ws_ping_interval == 0:
             return 0
-        if self.ping_sent_at and rules.ping_timeout:
-            when = self.ping_sent_at + rules.ping_timeout
+        if self.ping_sent_at and rules.ws_ping_timeout:
+            when = self.ping_sent_at + rules.ws_ping_timeout
         else:
-            when = max(self.last_received_at, self.ping_sent_at) + rules.ping_interval
+            when = max(self.last_received_at, self.ping_sent_at) + rules.ws_ping_interval
         # Thousands of connections share a few wake-ups.
-        tick = min(1.0, rules.ping_interval / 20)
+        tick = min(1.0, rules.ws_ping_interval / 20)
         return ceil(when / tick) * tick
 
     cdef int expired(self) except -1:
@@ -215,11 +213,11 @@ cdef class WebSocket(WebSocketSink):
         if self.close_deadline:
             # The peer's close frame has not arrived in time: the wait ends (RFC 6455 section 7.1.1).
             self.over = True
-        elif self.codec.paused or self.exchange.session.transport.blocked:
+        elif self.codec.paused or self.exchange.session.blocked(self.exchange.stream):
             # While reading is paused a pong cannot be seen, and a ping waits after unsent output.
             self.last_received_at = now
             self.ping_sent_at = 0
-        elif self.ping_sent_at and self.rules.ping_timeout:
+        elif self.ping_sent_at and self.rules.ws_ping_timeout:
             return self.end(INTERNAL_ERROR, "keepalive ping timeout", LOST, "keepalive ping timeout")
         else:
             self.ping_sent_at = now

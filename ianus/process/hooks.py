@@ -50,7 +50,7 @@ class Hooks:
         self._module = module
 
     @classmethod
-    def load(cls, name: str, app_dir: str = ".") -> "Hooks":
+    def load(cls, name: str, app_dir: str) -> "Hooks":
         """Loads the hooks of the module `name`, "" for none; a module that was imported before is imported again.
 
         app_dir: the first directory in which modules are searched; it is put in front of sys.path.

@@ -51,9 +51,9 @@ def _is_ipv4(bind: TcpBind) -> bool:
 def open_log(settings: Settings) -> ErrorLog:
     """The server's own log, to be opened when the application was loaded. Raises StartupError."""
     return ErrorLog(
-        level=settings.log_level,
+        log_level=settings.log_level,
         log_format=settings.log_format,
-        path=settings.error_logfile,
+        error_logfile=settings.error_logfile,
         configured=bool(settings.log_config),
     )
 

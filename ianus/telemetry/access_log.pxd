@@ -1,8 +1,9 @@
 """The access log: lines formatted in place, written by a thread of its own."""
 from ianus.telemetry.line_format cimport LineFormat
+from ianus.telemetry.observer cimport Observer
 
 
-cdef class AccessLog:
+cdef class AccessLog(Observer):
     cdef int fd
     cdef double interval            # seconds between writes
     cdef Py_ssize_t capacity        # bytes that may wait
@@ -22,15 +23,9 @@ cdef class AccessLog:
     cdef object thread
 
     cdef LineFormat format
-    cdef readonly bint shows_response       # record() wants response_headers
     cdef frozenset excluded         # paths that are left out, or None when there are none
     cdef tuple excluded_prefixes
 
-    cdef int reset_in_child(self) except -1
     cdef bytes take_lines(self)
     cdef bint grow(self) except -1
     cdef bint excludes(self, bytes target) except -1
-    cdef int record(
-        self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
-        list response_headers, bytes request_id, double duration,
-    ) except -1

@@ -1,16 +1,18 @@
 from collections.abc import Callable, Iterable
 
 from ianus.telemetry.line_format import LineFormat
+from ianus.telemetry.observer import Observer
 
-class AccessLog:
+INTERVAL_SECONDS: float
+
+class AccessLog(Observer):
     def __init__(
         self,
-        fd: int = 1,
-        line_format: LineFormat | None = None,
+        fd: int,
+        line_format: LineFormat,
         *,
-        exclude: Iterable[str] = (),
-        capacity: int = 4194304,
-        interval: float = 0.5,
+        access_log_exclude: Iterable[str],
+        interval: float,
         sink: Callable[[bytes], bytes] | None = None,
     ) -> None: ...
     def start(self) -> None: ...

@@ -10,47 +10,49 @@ Compiled because every request passes here.
 import threading
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
 from ianus.runtime.clock cimport monotonic
-from ianus.telemetry.line_format cimport AccessEntry, LineFormat
+from ianus.telemetry.line_format cimport LineFormat
+from ianus.telemetry.observer cimport Observer, RequestFacts
 
 from ianus.telemetry.logger import logger
 from ianus.telemetry.system import pause, write
 
 
 cdef enum:
+    CAPACITY_BYTES = 4 << 20    # bytes that may wait; more lines are dropped and counted
     EARLY_WRITE_BYTES = 262144  # bytes that wake the writer before its time
+
+INTERVAL_SECONDS = 0.5                  # between two writes to a file
 
 cdef double REPORT_SECONDS = 10.0       # between two reports of lines that could not be written
 
 
-cdef class AccessLog:
+cdef class AccessLog(Observer):
     """Writes one line for each response to a file descriptor.
 
     fd: the file, -1 for none. sink: is called with lines, and returns them as the file has them. line_format: the
-    format of a line. exclude: paths whose responses of status 2xx are not logged; one that ends in `*` is a prefix.
-    capacity: bytes that may wait; more lines are dropped and counted. interval: seconds between writes.
+    format of a line. access_log_exclude: paths whose responses of status 2xx are not logged; one that ends in `*` is a
+    prefix. interval: seconds between writes.
 
     start() starts the writer thread, which must be after a fork; close() writes the remaining lines.
     """
 
     def __init__(
-        self, int fd=1, LineFormat line_format=None, *, exclude=(), Py_ssize_t capacity=4 << 20, double interval=0.5,
-        sink=None,
+        self, int fd, LineFormat line_format not None, *, access_log_exclude, double interval, sink=None,
     ):
         self.fd = fd
         self.sink = sink
         self.unwritten = b""
-        self.format = LineFormat() if line_format is None else line_format
-        self.shows_response = self.format.shows_response
-        if exclude:
-            paths = [path.encode() for path in exclude]
+        self.format = line_format
+        self.wants_response_headers = self.format.shows_response
+        if access_log_exclude:
+            paths = [path.encode() for path in access_log_exclude]
             self.excluded = frozenset([path for path in paths if not path.endswith(b"*")])
             self.excluded_prefixes = tuple([path.removesuffix(b"*") for path in paths if path.endswith(b"*")])
-        self.capacity = max(capacity, 2 * self.format.max_line_size)
+        self.capacity = max(<Py_ssize_t>CAPACITY_BYTES, 2 * self.format.max_line_size)
         self.interval = interval
         self.has_lines = threading.Event()
         self.write_early = threading.Event()
@@ -139,31 +141,17 @@ cdef class AccessLog:
                 break
         self.unwritten = b""
 
-    cdef int record(
-        self, object client, str method, bytes target, str http_version, list headers, int status, long long size,
-        list response_headers, bytes request_id, double duration,
-    ) except -1:
-        """Adds a line. method: None for a request that could not be read."""
+    cdef int on_request_end(self, const RequestFacts* facts) except -1:
+        """Adds a line."""
         cdef Py_ssize_t before = self.size
-        cdef AccessEntry entry
         cdef char* end
         cdef Py_ssize_t length
-        if self.excluded is not None and 200 <= status < 300 and self.excludes(target):
+        if self.excluded is not None and 200 <= facts.status < 300 and self.excludes(<object>facts.target):
             return 0
         if self.size + self.format.max_line_size > self.allocated and not self.grow():
             self.dropped += 1
             return 0
-        entry.client = <PyObject*>client
-        entry.method = <PyObject*>method
-        entry.target = <PyObject*>target
-        entry.http_version = <PyObject*>http_version
-        entry.headers = <PyObject*>headers
-        entry.status = status
-        entry.size = size
-        entry.response_headers = <PyObject*>response_headers
-        entry.request_id = <PyObject*>request_id
-        entry.duration = duration
-        end = self.format.write(self.buffer + before, &entry)
+        end = self.format.write(self.buffer + before, facts)
         length = end - (self.buffer + before)
         if self.size != before:
             # Reading credentials is Python code: the thread got its turn there, and took the lines before this one.

@@ -25,15 +25,15 @@ INTERVAL_SECONDS = 0.1
 class AccessRecords:
     """Makes a record of each line.
 
-    name: of the logger; `args` are those of the server that uses it. text: the value of --access-log-format. as_json:
-    lines are JSON.
+    name: of the logger; `args` are those of the server that uses it.
     """
 
-    def __init__(self, name: str, text: str, *, as_json: bool) -> None:
+    def __init__(self, name: str, *, access_log_format: str, log_format: str) -> None:
         self._name = name
         self._logger = SafeLogger(name)
-        self._as_json = as_json
-        self.line_format = LineFormat(json=True) if as_json else LineFormat(_PREFIX + (text or DEFAULT))
+        self._as_json = log_format == "json"
+        text = "" if self._as_json else _PREFIX + (access_log_format or DEFAULT)
+        self.line_format = LineFormat(access_log_format=text, log_format=log_format)
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET and not logger.isEnabledFor(logging.INFO):
             logger.setLevel(logging.INFO)  # The root logger's default is WARNING, and no line would be one.

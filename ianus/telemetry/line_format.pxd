@@ -1,6 +1,8 @@
 """Lines of the access log: a format, taken apart once, and filled for each response."""
 from cpython.object cimport PyObject
 
+from ianus.telemetry.observer cimport RequestFacts
+
 
 # The kind of a part of a line.
 cdef enum Atom:
@@ -34,20 +36,6 @@ cdef struct Part:
     Py_ssize_t size
 
 
-# One response. The session or exchange that reports it owns the objects meanwhile.
-cdef struct AccessEntry:
-    PyObject* client            # (host, port), or None
-    PyObject* method            # str; None for a request that could not be read, whose version is None too
-    PyObject* target            # bytes as received
-    PyObject* http_version      # str
-    PyObject* headers           # list of the request's (lower-case name, value)
-    PyObject* response_headers  # list of the response's (lower-case name, value), or None
-    PyObject* request_id        # bytes, or None
-    int status
-    long long size              # bytes of the body
-    double duration             # seconds
-
-
 cdef class LineFormat:
     cdef readonly Py_ssize_t max_line_size  # bytes that a line can have
     cdef readonly bint shows_response       # response_headers are of interest
@@ -60,12 +48,12 @@ cdef class LineFormat:
     cdef long stamp_second
 
     # Writes a line at `at`, which has space for `max_line_size` bytes. Returns the position after it.
-    cdef char* write(self, char* at, const AccessEntry* entry) except NULL
-    cdef char* write_part(self, char* at, const AccessEntry* entry, const Part* part) except NULL
-    cdef char* write_request_line(self, char* at, const AccessEntry* entry) except NULL
-    cdef char* write_path(self, char* at, const AccessEntry* entry, Atom atom) except NULL
-    cdef char* write_protocol(self, char* at, const AccessEntry* entry) except NULL
-    cdef char* write_request_id(self, char* at, const AccessEntry* entry) except NULL
+    cdef char* write(self, char* at, const RequestFacts* facts) except NULL
+    cdef char* write_part(self, char* at, const RequestFacts* facts, const Part* part) except NULL
+    cdef char* write_request_line(self, char* at, const RequestFacts* facts) except NULL
+    cdef char* write_path(self, char* at, const RequestFacts* facts, Atom atom) except NULL
+    cdef char* write_protocol(self, char* at, const RequestFacts* facts) except NULL
+    cdef char* write_request_id(self, char* at, const RequestFacts* facts) except NULL
     cdef char* write_field(self, char* at, list headers, bytes name) except NULL
     cdef char* write_text(self, char* at, str text) except NULL
     cdef char* write_none(self, char* at) noexcept

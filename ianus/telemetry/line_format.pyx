@@ -49,19 +49,17 @@ cdef dict FIELDS = {"f": "referer", "a": "user-agent"}
 cdef class LineFormat:
     """A format of lines.
 
-    text: literals and atoms such as `%(h)s`, `%({name}i)s`; "" is the combined format with the duration. json: one
-    JSON object a line instead.
+    access_log_format: literals and atoms such as `%(h)s`, `%({name}i)s`; "" is the combined format with the duration.
+    log_format: "json" for one JSON object a line instead.
 
     Raises ValueError for an atom that does not exist.
     """
 
-    def __init__(self, str text="", *, bint json=False):
-        if json and text:
-            raise ValueError("a JSON line has no format")
-        self.json = json
+    def __init__(self, *, str access_log_format not None, str log_format not None):
+        self.json = log_format == "json"
         self.texts = []
         self.max_line_size = 1  # the line feed
-        parts = json_parts() if json else text_parts(text or DEFAULT)
+        parts = json_parts() if self.json else text_parts(access_log_format or DEFAULT)
         self.count = len(parts)
         self.parts = <Part*>malloc(self.count * sizeof(Part))
         if self.parts == NULL:
@@ -78,7 +76,7 @@ cdef class LineFormat:
     def __dealloc__(self):
         free(self.parts)
 
-    cdef char* write(self, char* at, const AccessEntry* entry) except NULL:
+    cdef char* write(self, char* at, const RequestFacts* facts) except NULL:
         cdef Py_ssize_t i
         cdef const Part* part
         for i in range(self.count):
@@ -86,87 +84,87 @@ cdef class LineFormat:
             if part.atom == LITERAL:
                 at = put(at, part.text, part.size)
             else:
-                at = self.write_part(at, entry, part)
+                at = self.write_part(at, facts, part)
         return put(at, b"\n", 1)
 
-    cdef char* write_part(self, char* at, const AccessEntry* entry, const Part* part) except NULL:
+    cdef char* write_part(self, char* at, const RequestFacts* facts, const Part* part) except NULL:
         """Every condition compares the atom to one constant, so that C sees a switch."""
         cdef Atom atom = part.atom
         cdef bytes text
         if atom == STATUS:
-            return put_number(at, entry.status, 3)
+            return put_number(at, facts.status, 3)
         elif atom == SIZE:
-            return put_number(at, entry.size, 1)
+            return put_number(at, facts.size, 1)
         elif atom == SIZE_OR_DASH:
-            return put_number(at, entry.size, 1) if entry.size else self.write_none(at)
+            return put_number(at, facts.size, 1) if facts.size else self.write_none(at)
         elif atom == DECIMAL_SECONDS:
-            at = put_number(at, <long long>entry.duration, 1)
+            at = put_number(at, <long long>facts.duration, 1)
             at = put(at, b".", 1)
-            return put_number(at, <long long>(entry.duration * 1e6) % 1000000, 6)
+            return put_number(at, <long long>(facts.duration * 1e6) % 1000000, 6)
         elif atom == SECONDS:
-            return put_number(at, <long long>entry.duration, 1)
+            return put_number(at, <long long>facts.duration, 1)
         elif atom == MILLISECONDS:
-            return put_number(at, <long long>(entry.duration * 1e3), 1)
+            return put_number(at, <long long>(facts.duration * 1e3), 1)
         elif atom == MICROSECONDS:
-            return put_number(at, <long long>(entry.duration * 1e6), 1)
+            return put_number(at, <long long>(facts.duration * 1e6), 1)
         elif atom == TIME:
             text = self.time_stamp()
             return put(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
         elif atom == CLIENT:
-            client = <object>entry.client
+            client = <object>facts.client
             return self.write_text(at, None if client is None else <str>client[0])
         elif atom == REQUEST_LINE:
-            return self.write_request_line(at, entry)
+            return self.write_request_line(at, facts)
         elif atom == METHOD:
-            return self.write_text(at, <str>entry.method)
+            return self.write_text(at, <str>facts.method)
         elif atom == PROTOCOL:
-            return self.write_protocol(at, entry)
+            return self.write_protocol(at, facts)
         elif atom == REQUEST_FIELD:
-            return self.write_field(at, <list>entry.headers, <bytes>part.name)
+            return self.write_field(at, <list>facts.headers, <bytes>part.name)
         elif atom == RESPONSE_FIELD:
-            return self.write_field(at, <list>entry.response_headers, <bytes>part.name)
+            return self.write_field(at, <list>facts.response_headers, <bytes>part.name)
         elif atom == USER:
-            return self.write_text(at, user_name(<list>entry.headers))
+            return self.write_text(at, user_name(<list>facts.headers))
         elif atom == PROCESS:
             at = put(at, b"<", 1)
             at = put_number(at, os.getpid(), 1)
             return put(at, b">", 1)
         elif atom == REQUEST_ID:
-            return self.write_request_id(at, entry)
-        return self.write_path(at, entry, atom)
+            return self.write_request_id(at, facts)
+        return self.write_path(at, facts, atom)
 
-    cdef char* write_request_line(self, char* at, const AccessEntry* entry) except NULL:
-        if <object>entry.method is None:
+    cdef char* write_request_line(self, char* at, const RequestFacts* facts) except NULL:
+        if <object>facts.method is None:
             return self.write_none(at)
-        at = self.write_text(at, <str>entry.method)
+        at = self.write_text(at, <str>facts.method)
         at = put(at, b" ", 1)
-        at = self.write_path(at, entry, TARGET)
-        if <object>entry.http_version is None:
+        at = self.write_path(at, facts, TARGET)
+        if <object>facts.http_version is None:
             return at
         at = put(at, b" HTTP/", 6)
-        return self.write_text(at, <str>entry.http_version)
+        return self.write_text(at, <str>facts.http_version)
 
-    cdef char* write_protocol(self, char* at, const AccessEntry* entry) except NULL:
-        if <object>entry.http_version is None:
+    cdef char* write_protocol(self, char* at, const RequestFacts* facts) except NULL:
+        if <object>facts.http_version is None:
             return self.write_none(at)
-        return self.write_text(at, "HTTP/" + <str>entry.http_version)
+        return self.write_text(at, "HTTP/" + <str>facts.http_version)
 
-    cdef char* write_request_id(self, char* at, const AccessEntry* entry) except NULL:
-        cdef bytes text = <bytes>entry.request_id
+    cdef char* write_request_id(self, char* at, const RequestFacts* facts) except NULL:
+        cdef bytes text = <bytes>facts.request_id
         if text is None:
             return at
         at = put(at, b',"request_id":', 14)
         return self.write_chosen(at, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
-    cdef char* write_path(self, char* at, const AccessEntry* entry, Atom atom) except NULL:
+    cdef char* write_path(self, char* at, const RequestFacts* facts, Atom atom) except NULL:
         """The target, or its part before or after the question mark."""
         cdef const char* data
         cdef const char* mark
         cdef Py_ssize_t size
-        if <object>entry.target is None:
+        if <object>facts.target is None:
             return self.write_none(at)
-        data = PyBytes_AS_STRING(<bytes>entry.target)
-        size = PyBytes_GET_SIZE(<bytes>entry.target)
+        data = PyBytes_AS_STRING(<bytes>facts.target)
+        size = PyBytes_GET_SIZE(<bytes>facts.target)
         if atom != TARGET:
             mark = <const char*>memchr(data, c'?', size)
             if atom == PATH:

@@ -123,7 +123,7 @@ cdef class LivenessThread:
         self.running = True
 
     def start_monitoring(
-        self, Waker waker not None, *, ScoreboardMemory shared=None, double timeout=0, int channel=-1, bytes report=b"",
+        self, Waker waker not None, *, double timeout, ScoreboardMemory shared=None, int channel=-1, bytes report=b"",
         double limit=0, unsigned long thread=0, int signal=0, int alarm=-1,
     ) -> None:
         """Starts to ping the waker of the reactor, and to measure how soon the reactor takes notice. Called once.

@@ -92,7 +92,7 @@ def access_logger() -> str:
     return next((name for name in ACCESS_LOGGERS if name in _named), "")
 
 
-def apply_config(path: str, app_dir: str = ".") -> None:
+def apply_config(log_config: str, app_dir: str) -> None:
     """Configures Python's logging from a file in the format of its name: .json, .yaml, .yml, or else .ini.
 
     app_dir: the first directory for modules, such as one with a formatter; it is put in front of sys.path.
@@ -105,9 +105,9 @@ def apply_config(path: str, app_dir: str = ".") -> None:
     if directory not in sys.path[:1]:
         sys.path.insert(0, directory)
     _named.clear()
-    kind = os.path.splitext(path)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
+    kind = os.path.splitext(log_config)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        with open(log_config, encoding="utf-8") as file:  # noqa: PTH123
             if kind == ".json":
                 import json
 
@@ -121,16 +121,16 @@ def apply_config(path: str, app_dir: str = ".") -> None:
     except StartupError:
         raise
     except _ShapeError as error:
-        raise StartupError(f"The logging configuration {path} {error}.") from None
+        raise StartupError(f"The logging configuration {log_config} {error}.") from None
     except OSError as error:
         raise StartupError(
-            f"The logging configuration {path} cannot be read ({error.strerror or error}). Check --log-config."
+            f"The logging configuration {log_config} cannot be read ({error.strerror or error}). Check --log-config."
         ) from None
     except Exception as error:  # All objects that the file names are imported and called.
         cause = error if error.__cause__ is None else error.__cause__
         reason = f"{error}: {cause}" if cause is not error else f"{type(error).__name__}: {error}"
         raise StartupError(
-            f"The logging configuration {path} cannot be used ({reason}). It is read as Python's "
+            f"The logging configuration {log_config} cannot be used ({reason}). It is read as Python's "
             "logging.config describes: .json and .yaml as dictConfig(), everything else as fileConfig()."
         ) from None
 
@@ -180,7 +180,7 @@ def _load_yaml(file: TextIO) -> Any:
 class ErrorLog:
     """The server's own log while it is open, in a file ("-": standard error) or in the user's own handlers.
 
-    level: the minimum level of records that are written, unless the loggers have levels already.
+    log_level: the minimum level of records that are written, unless the loggers have levels already.
     configured: the user's own configuration was applied; its settings of our loggers are intended.
 
     To be opened when the application was loaded, which may have configured logging too. Raises StartupError if the
@@ -190,28 +190,28 @@ class ErrorLog:
     def __init__(
         self,
         *,
-        level: str = "info",
-        log_format: Literal["text", "json"] = "text",
-        path: str = "-",
-        configured: bool = False,
+        log_level: str,
+        log_format: Literal["text", "json"],
+        error_logfile: str,
+        configured: bool,
     ) -> None:
-        self.file = LogFile(path, "--error-logfile", 2)
+        self.file = LogFile(error_logfile, "--error-logfile", 2)
         self._before = [(logger, logger.level, logger.propagate) for logger in _LOGGERS]
         # sys.stderr, not descriptor 2: tests replace it.
-        self._handler = LineHandler(self.file.fd) if path != "-" else standard_error_handler()
+        self._handler = LineHandler(self.file.fd) if error_logfile != "-" else standard_error_handler()
         self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
         self._fallback = fallback.formatter, fallback.handler
         fallback.formatter = self._handler.formatter or fallback.formatter
-        fallback.handler = None if path == "-" else self._handler
+        fallback.handler = None if error_logfile == "-" else self._handler
         parent = logging.getLogger("ianus")
         for logger in _LOGGERS:
             # logging.config disables every logger that exists by default. No user wants a server that does not report
             # its errors.
             logger.disabled = parent.disabled = False
             if logger.level == parent.level == logging.NOTSET:
-                logger.setLevel(level.upper())
+                logger.setLevel(log_level.upper())
             is_handled = bool(logger.handlers or parent.handlers or (configured and logger.hasHandlers()))
-            if not is_handled or path != "-":
+            if not is_handled or error_logfile != "-":
                 logger.addHandler(self._handler)
             if not is_handled:
                 logger.propagate = False

@@ -1,4 +1,4 @@
-"""The reactor by itself: no event loop watches it here, dispatch() is called."""
+"""The reactor by itself: no event loop watches it here, poll() does."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
-from ianus.acceptor.poll.epoll import Epoll
-from ianus.acceptor.reactor import Reactor
-from ianus.codec.http1.codec import Http1Factory
-from ianus.codec.limits import Limits
-from ianus.exchange.http1_session import HttpSessionFactory
-from ianus.exchange.service import Deadlines, Service
-from ianus.gateway.asgi.gateway import AsgiGateway
+from ianus.gateway.loading.loader import Application
+from ianus.process.worker.stack import build_asgi_gateway, build_reactor
 from ianus.runtime.live_objects import live_objects
+from tests.engine import service, unchecked_settings
 
 REQUEST = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -30,14 +26,14 @@ class Serving:
 
     def __init__(self, listener: socket.socket | None = None, **options: Any) -> None:
         self.loop = asyncio.new_event_loop()
-        self.gateway = AsgiGateway(app, loop=self.loop)
-        service = Service(self.gateway, Http1Factory(Limits()), deadlines=Deadlines())
-        self.reactor = Reactor(Epoll(), **options)
+        settings = unchecked_settings(**options)
+        self.gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
+        self.reactor = build_reactor(service(self.gateway), settings)
         self.listener = listener or socket.create_server(("127.0.0.1", 0))
-        self.reactor.listen(self.listener, HttpSessionFactory(service))
+        self.reactor.listen(self.listener)
 
     def turn(self) -> None:
-        self.reactor.dispatch(0.01)
+        self.reactor.poll(0.01)
         # Not the loop's part to watch the reactor, but tasks need one to run in.
         self.loop.run_until_complete(asyncio.sleep(0))
 

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from ianus.codec import recording
 from ianus.codec.limits import Limits
-from ianus.codec.recording import record
+from tests.engine import limits as new_limits
 
 Event = tuple[Any, ...]
 Fields = list[tuple[bytes, bytes]]
+
+DEFAULT_LIMITS = new_limits()
 
 HOST = b"Host: h"
 END: Event = ("end",)
@@ -108,6 +111,11 @@ def table(cases: Mapping[str, tuple[bytes, Any]]) -> Callable[..., Any]:
 def named(cases: Mapping[str, bytes]) -> Callable[..., Any]:
     """Parametrise a test with `data` alone; the keys become the names of the cases."""
     return pytest.mark.parametrize("data", cases.values(), ids=cases.keys())
+
+
+def record(chunks: Iterable[bytes], *, limits: Limits | None = None, **how: bool) -> list[Event]:
+    """Returns the events of the codec. limits: those of the settings' defaults if there are no others."""
+    return recording.record(chunks, limits=limits or DEFAULT_LIMITS, **how)
 
 
 def check(data: bytes, expected: list[Event], *, limits: Limits | None = None) -> None:

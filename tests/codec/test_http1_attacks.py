@@ -8,8 +8,7 @@ for `/smuggled`, and the codec must never report it as one.
 
 import pytest
 
-from ianus.codec.limits import Limits
-from ianus.codec.recording import record
+from tests.engine import limits as new_limits
 
 from .feeding import (
     END,
@@ -24,6 +23,7 @@ from .feeding import (
     head,
     post,
     posted,
+    record,
     rejects,
     request,
     trailers,
@@ -226,7 +226,7 @@ def test_chunk_size_overflows(size: bytes) -> None:
 )
 def test_content_length_overflows(length: bytes) -> None:
     rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400)
-    rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400, limits=Limits(body_size=0))
+    rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400, limits=new_limits(max_request_body_size=0))
 
 
 @pytest.mark.parametrize("filler", [b" ", b"\t", b" \t", b"a ", b"a", b",", b'"', b"\\"])

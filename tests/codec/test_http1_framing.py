@@ -2,14 +2,13 @@
 
 import pytest
 
-from ianus.codec.limits import Limits
-from ianus.codec.recording import record
+from tests.engine import limits as new_limits
 
-from .feeding import END, HOST, body, check, get, head, named, post, posted, rejects, request, table
+from .feeding import END, HOST, body, check, get, head, named, post, posted, record, rejects, request, table
 
 CHUNKED = b"Transfer-Encoding: chunked"
 CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
-UNLIMITED = Limits(body_size=0)
+UNLIMITED = new_limits(max_request_body_size=0)
 
 
 def test_no_body_without_a_length() -> None:

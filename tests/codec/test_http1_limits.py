@@ -3,9 +3,9 @@
 import pytest
 
 from ianus.codec.limits import Limits
-from ianus.codec.recording import record
+from tests.engine import limits as new_limits
 
-from .feeding import END, HOST, Event, body, bytewise, check, error, get, head, post, posted, rejects, request
+from .feeding import END, HOST, Event, body, bytewise, check, error, get, head, post, posted, record, rejects, request
 
 CHUNKED = b"Transfer-Encoding: chunked"
 CHUNKED_EVENT = posted((b"transfer-encoding", b"chunked"))
@@ -14,8 +14,8 @@ CHUNKED_EVENT = posted((b"transfer-encoding", b"chunked"))
 def test_request_line_of_the_limit() -> None:
     """The line end is not counted."""
     line = b"GET /somewhere/else HTTP/1.1"
-    check(head(line, HOST), [request(b"/somewhere/else"), END], limits=Limits(request_line=len(line)))
-    rejects(head(line, HOST), 414, limits=Limits(request_line=len(line) - 1))
+    check(head(line, HOST), [request(b"/somewhere/else"), END], limits=new_limits(limit_request_line=len(line)))
+    rejects(head(line, HOST), 414, limits=new_limits(limit_request_line=len(line) - 1))
 
 
 def test_default_request_line() -> None:
@@ -39,16 +39,18 @@ def test_endless_method(rest: bytes) -> None:
 
 def test_empty_line_before_a_request_line_of_the_limit() -> None:
     line = b"GET /somewhere/else HTTP/1.1"
-    check(b"\r\n" + head(line, HOST), [request(b"/somewhere/else"), END], limits=Limits(request_line=len(line)))
+    check(
+        b"\r\n" + head(line, HOST), [request(b"/somewhere/else"), END], limits=new_limits(limit_request_line=len(line))
+    )
 
 
 def test_field_of_the_limit() -> None:
     """A field line without its line end, and without the blanks around its value being forgiven."""
     field = b"Name: " + b"v" * 20
     expected = [request(headers=[(b"host", b"h"), (b"name", b"v" * 20)]), END]
-    check(get(field), expected, limits=Limits(field_size=len(field)))
-    rejects(get(field), 431, limits=Limits(field_size=len(field) - 1))
-    rejects(get(b"Name: " + b" " * 20 + b"v"), 431, limits=Limits(field_size=len(field)))
+    check(get(field), expected, limits=new_limits(limit_request_field_size=len(field)))
+    rejects(get(field), 431, limits=new_limits(limit_request_field_size=len(field) - 1))
+    rejects(get(b"Name: " + b" " * 20 + b"v"), 431, limits=new_limits(limit_request_field_size=len(field)))
 
 
 def test_default_field() -> None:
@@ -67,8 +69,8 @@ def test_all_fields_of_the_limit() -> None:
     fields = [b"A: 1", b"Bc: 2", b"Def: 3"]
     size = sum(len(field) + 2 for field in [HOST, *fields])
     expected = [request(headers=[(b"host", b"h"), (b"a", b"1"), (b"bc", b"2"), (b"def", b"3")]), END]
-    check(get(*fields), expected, limits=Limits(fields_size=size))
-    rejects(get(*fields), 431, limits=Limits(fields_size=size - 1))
+    check(get(*fields), expected, limits=new_limits(limit_request_fields_size=size))
+    rejects(get(*fields), 431, limits=new_limits(limit_request_fields_size=size - 1))
 
 
 def test_default_of_all_fields() -> None:
@@ -80,8 +82,8 @@ def test_default_of_all_fields() -> None:
 def test_number_of_fields() -> None:
     fields = [b"N%d: v" % number for number in range(4)]
     expected = [request(headers=[(b"host", b"h"), *((b"n%d" % number, b"v") for number in range(4))]), END]
-    check(get(*fields), expected, limits=Limits(fields=5))
-    rejects(get(*fields), 431, limits=Limits(fields=4))
+    check(get(*fields), expected, limits=new_limits(limit_request_fields=5))
+    rejects(get(*fields), 431, limits=new_limits(limit_request_fields=4))
 
 
 def test_default_number_of_fields() -> None:
@@ -95,7 +97,13 @@ def test_endless_fields() -> None:
 
 
 def test_limits_are_of_each_message() -> None:
-    limits = Limits(fields_size=40, fields=3, request_line=20, field_size=20, body_size=5)
+    limits = new_limits(
+        limit_request_fields_size=40,
+        limit_request_fields=3,
+        limit_request_line=20,
+        limit_request_field_size=20,
+        max_request_body_size=5,
+    )
     message = post(b"Content-Length: 5") + b"hello"
     events = [posted((b"content-length", b"5")), body(b"hello"), END]
     assert record([message * 5], limits=limits) == events * 5
@@ -103,7 +111,7 @@ def test_limits_are_of_each_message() -> None:
 
 
 def test_content_length_of_the_limit() -> None:
-    limits = Limits(body_size=5)
+    limits = new_limits(max_request_body_size=5)
     check(
         post(b"Content-Length: 5") + b"hello",
         [posted((b"content-length", b"5")), body(b"hello"), END],
@@ -126,7 +134,7 @@ def test_default_content_length_of_the_limit() -> None:
 
 def test_content_length_over_the_limit_before_the_expectation() -> None:
     """No 100 (Continue) for a body that would be refused: there is not even a request."""
-    rejects(post(b"Expect: 100-continue", b"Content-Length: 6"), 413, limits=Limits(body_size=5))
+    rejects(post(b"Expect: 100-continue", b"Content-Length: 6"), 413, limits=new_limits(max_request_body_size=5))
 
 
 @pytest.mark.parametrize(
@@ -143,14 +151,14 @@ def test_content_length_over_the_limit_before_the_expectation() -> None:
 )
 def test_chunks_of_the_limit(data: bytes, events: list[Event]) -> None:
     """A chunk that would pass the limit is refused at its size, before its data."""
-    check(post(CHUNKED) + data, [CHUNKED_EVENT, *events], limits=Limits(body_size=5))
+    check(post(CHUNKED) + data, [CHUNKED_EVENT, *events], limits=new_limits(max_request_body_size=5))
 
 
 def test_no_limit_of_the_body() -> None:
     check(
         post(CHUNKED) + b"7fffffffffffffff\r\nhello",
         [CHUNKED_EVENT, body(b"hello")],
-        limits=Limits(body_size=0),
+        limits=new_limits(max_request_body_size=0),
     )
 
 
@@ -159,13 +167,13 @@ def test_chunks_that_overflow_together() -> None:
     check(
         post(CHUNKED) + b"1\r\nh\r\n7fffffffffffffff\r\nello",
         [CHUNKED_EVENT, body(b"h"), error(413)],
-        limits=Limits(body_size=0),
+        limits=new_limits(max_request_body_size=0),
     )
 
 
 def test_trailers_of_the_limits() -> None:
     data = post(CHUNKED) + b"0\r\nName: %s\r\nB: c\r\n\r\n"
-    limits = Limits(field_size=26, fields_size=60, fields=2)
+    limits = new_limits(limit_request_field_size=26, limit_request_fields_size=60, limit_request_fields=2)
     events = [CHUNKED_EVENT, ("trailers", [(b"name", b"v" * 20), (b"b", b"c")]), END]
     check(data % (b"v" * 20), events, limits=limits)
     check(data % (b"v" * 21), [CHUNKED_EVENT, error(431)], limits=limits)
@@ -186,9 +194,9 @@ def test_chunk_extensions_within_reason() -> None:
     assert record([data]) == [CHUNKED_EVENT, body(b"x" * 500), END]
 
 
-@pytest.mark.parametrize("name", ["request_line", "field_size", "fields_size", "fields", "body_size"])
+@pytest.mark.parametrize("name", ["limit_request_line", "max_request_body_size"])
 def test_limits_are_keywords_and_read_only(name: str) -> None:
     with pytest.raises(TypeError):
         Limits(1)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
-        setattr(Limits(), name, 1)
+        setattr(new_limits(), name, 1)

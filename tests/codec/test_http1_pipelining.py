@@ -2,8 +2,6 @@
 
 import pytest
 
-from ianus.codec.recording import record
-
 from .feeding import (
     END,
     HOST,
@@ -18,6 +16,7 @@ from .feeding import (
     head,
     post,
     posted,
+    record,
     request,
     trailers,
 )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from ianus.codec.recording import record
 from tests.codec import (
     test_http1_attacks,
     test_http1_chunked,
@@ -21,6 +20,7 @@ from tests.codec import (
     test_http1_pipelining,
     test_http1_request_line,
 )
+from tests.codec.feeding import record
 
 # Above this size a case is about limits, and slow to mutate.
 LARGEST = 1024

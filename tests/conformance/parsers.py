@@ -6,12 +6,12 @@ from typing import Any
 import h11
 import httptools
 
-from ianus.codec.limits import Limits
 from ianus.codec.recording import record
+from tests.engine import limits as new_limits
 
 Fields = list[tuple[bytes, bytes]]
 
-UNLIMITED = Limits(body_size=0)
+UNLIMITED = new_limits(max_request_body_size=0)
 
 
 @dataclass

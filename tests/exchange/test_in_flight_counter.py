@@ -12,7 +12,7 @@ from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
 @pytest.fixture
 def counter() -> InFlightCounter:
-    return InFlightCounter(limit_requests=2, limit_websockets=1)
+    return InFlightCounter(limit_concurrency=2, limit_websockets=1)
 
 
 def test_requests_and_websockets_are_counted_separately(counter: InFlightCounter) -> None:
@@ -53,7 +53,7 @@ def test_each_kind_has_its_own_limit(counter: InFlightCounter) -> None:
 
 
 def test_zero_is_no_limit() -> None:
-    counter = InFlightCounter(limit_requests=0, limit_websockets=0)
+    counter = InFlightCounter(limit_concurrency=0, limit_websockets=0)
     for websocket in (False, True):
         MarkedExchange().add(counter, websocket=websocket)
         assert exceeded_limit(counter, websocket=websocket) is None

@@ -35,7 +35,7 @@ def _path_and_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def load(text: str) -> Hooks:
     Path("hooks_module.py").write_text(text)
-    return Hooks.load("hooks_module")
+    return Hooks.load("hooks_module", ".")
 
 
 def refusal(text: str) -> StartupError:
@@ -46,7 +46,7 @@ def refusal(text: str) -> StartupError:
 
 def test_without_a_module_nothing_is_called() -> None:
     before = sys.path[:]
-    Hooks.load("").call("on_starting", SERVER)
+    Hooks.load("", ".").call("on_starting", SERVER)
     assert sys.path == before
 
 
@@ -69,7 +69,7 @@ def test_the_module_is_looked_for_in_the_directory_of_the_application(tmp_path: 
     (tmp_path / "sub" / "project").mkdir(parents=True)
     (tmp_path / "sub" / "project" / "hooks_module.py").write_text("def on_exit(server): raise KeyError(server.pid)\n")
     with pytest.raises(StartupError, match=r"^There is no module 'project' in .* see --hooks and --app-dir\.$"):
-        Hooks.load("project.hooks_module")
+        Hooks.load("project.hooks_module", ".")
     hooks = Hooks.load("project.hooks_module", "sub")
     assert sys.path[0] == str(tmp_path / "sub")
     for name in ("project", "project.hooks_module"):

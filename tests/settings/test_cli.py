@@ -521,6 +521,10 @@ def test_sources_are_read_again_with_the_variables_of_files(monkeypatch: pytest.
         note(settings)
         file.write_text("IANUS_BACKLOG=6\nOWN=two\n")
         note(reader.read().settings)
+        # Another server gets them from its own file, and the variables of the user.
+        environment = reader.environment()
+        assert environment["IANUS_WORKERS"] == "3"
+        assert environment.keys().isdisjoint({"IANUS_BACKLOG", "OWN"})
         file.write_text("IANUS_BACKLOG=none\n")
         with pytest.raises(StartupError):
             reader.read()

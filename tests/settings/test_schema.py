@@ -82,6 +82,14 @@ def test_a_wrong_value_names_the_setting() -> None:
     assert caught.value.setting == "backlog"
 
 
+@pytest.mark.parametrize("name", ["backlog", "limit_request_line", "timeout_write", "ws_max_queue", "threads"])
+def test_the_constructor_checks_ranges(name: str) -> None:
+    """The engine does not check values again."""
+    with pytest.raises(SettingError) as caught:
+        Settings(**{name: -1})  # type: ignore[arg-type]
+    assert caught.value.setting == name
+
+
 def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
     with pytest.raises(TypeError, match=r"unknown setting 'time_keep_alive'; did you mean 'timeout_keep_alive'\?"):
         Settings.from_values({"time_keep_alive": 3})

@@ -268,6 +268,19 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     assert read().warnings == ()
 
 
+def test_a_project_file_that_cannot_be_read_is_not_warned_of(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nowhere / "pyproject.toml").write_text("[tool.ianus]\n")
+    (nowhere / "ianus.toml").write_text("backlog = 6\n")
+
+    def refuse(path: str, **how: Any) -> Any:
+        if path == "pyproject.toml":
+            raise PermissionError(13, "Permission denied")
+        return Path(path).open(**how)
+
+    monkeypatch.setattr("ianus.settings.sources.open", refuse, raising=False)
+    assert read().warnings == ()
+
+
 def test_a_project_file_that_is_about_others(nowhere: Path) -> None:
     (nowhere / "pyproject.toml").write_text("this is no TOML")
     assert read().settings == Settings()

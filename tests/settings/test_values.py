@@ -8,7 +8,7 @@ import pytest
 
 from ianus.settings import values
 from ianus.settings.values import FdBind, Mount, Parser, TcpBind, UnixBind
-from ianus.telemetry.line_format import LineFormat
+from tests.engine import line_format
 
 
 def refusal(parse: Parser, value: object) -> str:
@@ -283,7 +283,7 @@ def test_what_is_no_name_of_a_field(value: object) -> None:
 )
 def test_formats_of_the_access_log(value: str) -> None:
     assert values.access_log_format(value) == value
-    LineFormat(value)  # The log can write every accepted format.
+    line_format(value)  # The log can write every accepted format.
 
 
 @pytest.mark.parametrize("atom", [*"hlutrmUqHsBbfaTDMLp", "{a}i", "{a}o", "{a}e", *"cRPx", "{}i", "{a}x", ""])
@@ -295,7 +295,7 @@ def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
             return False
         return True
 
-    assert accepts(values.check_access_log_format) == accepts(LineFormat)
+    assert accepts(values.check_access_log_format) == accepts(line_format)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from fuzz.serving import Served
 from ianus.telemetry.access_log import AccessLog
 from ianus.telemetry.line_format import LineFormat
+from tests.engine import line_format
 from tests.helpers import until
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n"
@@ -22,9 +23,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 class Logged:
     """A server that logs to a file in memory."""
 
-    def __init__(self, line_format: LineFormat) -> None:
+    def __init__(self, lines: LineFormat) -> None:
         self.file = os.memfd_create("log")
-        self.log = AccessLog(self.file, line_format, interval=0.01)
+        self.log = AccessLog(self.file, lines, access_log_exclude=(), interval=0.01)
         self.server = Served(app, access_log=self.log)
 
     def size(self) -> int:
@@ -43,16 +44,16 @@ class Logged:
 
 def test_longest_line_has_its_end() -> None:
     """Five of these fill the buffer but for the last line feed; only a sanitizer sees one written after it."""
-    line_format = LineFormat("x" * 52428)
-    assert line_format.max_line_size > 52428
-    logged = Logged(line_format)
+    lines = line_format("x" * 52428)
+    assert lines.max_line_size > 52428
+    logged = Logged(lines)
     logged.server.ask((REQUEST + b"\r\n") * 5)
     assert logged.close() == (b"x" * 52428 + b"\n") * 5
 
 
 def test_lines_taken_while_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading credentials is Python code, in which the log's thread may get its turn."""
-    logged = Logged(LineFormat("%(u)s"))
+    logged = Logged(line_format("%(u)s"))
     decode = base64.b64decode
 
     def slow(*args: Any, **how: Any) -> bytes:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ianus.process import resources
 from ianus.telemetry.logs import ErrorLog
+from tests.engine import unchecked_settings
 
 logger = logging.getLogger("ianus.error")
 
@@ -17,8 +19,8 @@ logger = logging.getLogger("ianus.error")
 def open_log() -> Iterator[Callable[..., ErrorLog]]:
     logs: list[ErrorLog] = []
 
-    def open_log(**how: object) -> ErrorLog:
-        logs.append(ErrorLog(**how))  # type: ignore[arg-type]
+    def open_log(**values: object) -> ErrorLog:
+        logs.append(resources.open_log(unchecked_settings(**values)))
         return logs[-1]
 
     yield open_log
@@ -53,7 +55,7 @@ def test_records_that_a_full_disk_takes_are_counted_and_go_to_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "error.log"
-    open_log(path=str(path))
+    open_log(error_logfile=str(path))
     full_disk(True)
     logger.info("one")
     logger.error("two")
@@ -72,7 +74,7 @@ def test_a_line_that_was_cut_off_gets_an_end(
     open_log: Callable[..., ErrorLog], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "error.log"
-    open_log(path=str(path), log_format="json")
+    open_log(error_logfile=str(path), log_format="json")
     write = os.write
     left = 10
 
@@ -98,6 +100,6 @@ def test_a_line_that_was_cut_off_gets_an_end(
 
 def test_a_message_whose_arguments_do_not_fit_is_in_the_file(open_log: Callable[..., ErrorLog], tmp_path: Path) -> None:
     path = tmp_path / "error.log"
-    open_log(path=str(path))
+    open_log(error_logfile=str(path))
     logger.info("hello %d", "you")
     assert path.read_text().endswith(" INFO hello %d (its arguments cannot be shown: TypeError)\n")

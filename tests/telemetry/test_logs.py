@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from ianus.errors import StartupError
+from ianus.process import resources
 from ianus.telemetry.formatters import JsonFormatter, TextFormatter
 from ianus.telemetry.logs import ErrorLog, LogFile, apply_config
+from tests.engine import unchecked_settings
 
 logger = logging.getLogger("ianus.error")
 
@@ -34,8 +36,8 @@ Open = Callable[..., ErrorLog]
 def open_log() -> Iterator[Open]:
     opened: list[ErrorLog] = []
 
-    def open_log(**how: object) -> ErrorLog:
-        opened.append(ErrorLog(**how))  # type: ignore[arg-type]
+    def open_log(**values: object) -> ErrorLog:
+        opened.append(resources.open_log(unchecked_settings(**values)))
         return opened[-1]
 
     yield open_log
@@ -59,7 +61,7 @@ def test_what_applications_have_to_say_goes_there_too(
     open_log()
     app.error("to the terminal")
     assert capsys.readouterr().err.endswith(" ERROR to the terminal\n")
-    open_log(path=str(tmp_path / "error.log"))
+    open_log(error_logfile=str(tmp_path / "error.log"))
     app.error("to the file")
     assert (tmp_path / "error.log").read_text().endswith(" ERROR to the file\n")
 
@@ -77,7 +79,7 @@ def test_it_can_be_configured_alone(open_log: Open, capsys: pytest.CaptureFixtur
 def test_it_goes_to_the_end_of_a_file(open_log: Open, tmp_path: Path) -> None:
     path = tmp_path / "error.log"
     path.write_text("before\n")
-    open_log(path=str(path))
+    open_log(error_logfile=str(path))
     logger.info("hello \N{SNOWMAN} \udc80")
     assert re.fullmatch(r"before\n.* INFO hello \N{SNOWMAN} \\udc80\n", path.read_text("utf-8"))
 
@@ -85,7 +87,7 @@ def test_it_goes_to_the_end_of_a_file(open_log: Open, tmp_path: Path) -> None:
 def test_a_new_file_can_be_read_by_others(open_log: Open, tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
-        open_log(path=str(tmp_path / "error.log"))
+        open_log(error_logfile=str(tmp_path / "error.log"))
     finally:
         os.umask(umask)
     assert (tmp_path / "error.log").stat().st_mode & 0o777 == 0o644
@@ -100,11 +102,11 @@ def test_a_new_file_can_be_read_by_others(open_log: Open, tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_cannot_be_opened_is_told(
-    path: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: str, fix: str, open_log: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StartupError, match=rf"cannot be opened \(.*\)\. {fix}, .* with --error-logfile; - is"):
-        ErrorLog(path=path)
+        open_log(error_logfile=path)
     assert logger.handlers == []
 
 
@@ -120,7 +122,7 @@ def test_handlers_that_the_user_configured_are_kept(name: str, open_log: Open) -
 def test_a_file_is_written_beside_the_users_handlers(open_log: Open, tmp_path: Path) -> None:
     handler = logging.NullHandler()
     logger.addHandler(handler)
-    open_log(path=str(tmp_path / "error.log"))
+    open_log(error_logfile=str(tmp_path / "error.log"))
     logger.error("hello")
     assert handler in logger.handlers
     assert "hello" in (tmp_path / "error.log").read_text()
@@ -130,7 +132,7 @@ def test_handlers_of_the_root_count_where_they_were_configured_for_the_server(
     open_log: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
-    open_log(configured=True)
+    open_log(log_config="logging.ini")
     logger.error("to the root")
     assert capsys.readouterr().err == ""
     open_log()
@@ -148,11 +150,11 @@ def test_a_logger_that_the_applications_configuration_disabled_is_revived(
 
 
 def test_the_level_is_what_is_asked_for_or_what_the_user_has_set(open_log: Open) -> None:
-    log = open_log(level="warning")
+    log = open_log(log_level="warning")
     assert logger.level == logging.WARNING
     log.close()
     logging.getLogger("ianus").setLevel("DEBUG")
-    open_log(level="warning")
+    open_log(log_level="warning")
     assert logger.getEffectiveLevel() == logging.DEBUG
 
 
@@ -160,7 +162,7 @@ def test_the_level_is_what_is_asked_for_or_what_the_user_has_set(open_log: Open)
 def test_closing_leaves_the_loggers_as_they_were(name: str, open_log: Open, tmp_path: Path) -> None:
     logger = logging.getLogger(name)
     before = logger.handlers[:], logger.level, logger.propagate
-    log = open_log(path=str(tmp_path / "error.log"))
+    log = open_log(error_logfile=str(tmp_path / "error.log"))
     fd = log.file.fd
     log.close()
     log.close()
@@ -174,7 +176,7 @@ def test_closing_leaves_the_loggers_as_they_were(name: str, open_log: Open, tmp_
 
 def test_a_file_that_was_moved_away_is_made_anew_behind_the_same_descriptor(open_log: Open, tmp_path: Path) -> None:
     path = tmp_path / "error.log"
-    log = open_log(path=str(path))
+    log = open_log(error_logfile=str(path))
     logger.error("one")
     fd = log.file.fd
     path.rename(tmp_path / "error.log.1")
@@ -281,8 +283,8 @@ def test_python_logging_is_configured_from_a_file(
     monkeypatch.chdir(tmp_path)
     # JSON is YAML, too.
     Path(name).write_text(INI if name.endswith(("ini", "conf")) else json.dumps(DICT))
-    apply_config(name)
-    open_log(configured=True)
+    apply_config(name, ".")
+    open_log(log_config="logging.ini")
     logger.info("hello")
     for handler in logging.getLogger().handlers:
         handler.close()
@@ -303,7 +305,7 @@ def test_python_logging_is_configured_from_a_file(
 def test_a_configuration_that_cannot_be_used_is_told(name: str, text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(text.encode("latin-1"))
     with pytest.raises(StartupError, match=re.escape(name) + r" cannot be used \(.*" + told):
-        apply_config(str(tmp_path / name))
+        apply_config(str(tmp_path / name), ".")
 
 
 @pytest.mark.parametrize(
@@ -319,16 +321,16 @@ def test_a_configuration_that_cannot_be_used_is_told(name: str, text: str, told:
 def test_a_configuration_of_another_shape_is_told(name: str, text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(StartupError, match=rf"^The logging configuration .*{re.escape(name)} {told}.*\.$"):
-        apply_config(str(tmp_path / name))
+        apply_config(str(tmp_path / name), ".")
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"none\.ini cannot be read \(No such file or directory\)"):
-        apply_config(str(tmp_path / "none.ini"))
+        apply_config(str(tmp_path / "none.ini"), ".")
 
 
 def test_yaml_without_its_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     (tmp_path / "a.yaml").write_text("version: 1")
     with pytest.raises(StartupError, match=r"pip install PyYAML"):
-        apply_config(str(tmp_path / "a.yaml"))
+        apply_config(str(tmp_path / "a.yaml"), ".")

@@ -1,10 +1,10 @@
 """One HTTP/1 connection as a codec (RFC 9112): requests in, responses out."""
 cimport cython
-from ianus.codec.base cimport Codec, CodecFactory
+from ianus.codec.base cimport SerialCodec, SerialCodecFactory
 from ianus.codec.http1.chunked cimport ChunkedDecoder
 from ianus.codec.http1.request cimport Http1Request
+from ianus.codec.http1.response cimport Http1HeadEncoder
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport Output
 
 
 # The state of reading.
@@ -20,7 +20,7 @@ cdef enum ReadState:
 
 
 @cython.no_gc
-cdef class Http1Codec(Codec):
+cdef class Http1Codec(SerialCodec):
     # Connection
     cdef Limits limits
     cdef ReadState state
@@ -46,8 +46,8 @@ cdef class Http1Codec(Codec):
     cdef int start_body(self) except -1
     cdef int end_message(self) except -1
     cdef int fail(self, int status, str reason) except -1
-    cdef Output output(self)
 
 
-cdef class Http1Factory(CodecFactory):
+cdef class Http1Factory(SerialCodecFactory):
     cdef Limits limits
+    cdef Http1HeadEncoder encoder

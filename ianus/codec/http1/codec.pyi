@@ -1,5 +1,5 @@
-from ianus.codec.base import CodecFactory
+from ianus.codec.base import SerialCodecFactory
 from ianus.codec.limits import Limits
 
-class Http1Factory(CodecFactory):
+class Http1Factory(SerialCodecFactory):
     def __init__(self, limits: Limits) -> None: ...

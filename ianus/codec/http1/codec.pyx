@@ -15,23 +15,25 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
-from ianus.codec.base cimport FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Codec, CodecFactory, Framing, Request
+from ianus.codec.base cimport (
+    FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Framing, Request, SerialCodec, SerialCodecFactory,
+)
 from ianus.codec.fields cimport TOKEN, Field, is_token
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
 from ianus.codec.http1.head cimport finish_head, parse_field_line
 from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.request_line cimport parse_truncated, parse_request_line
-from ianus.codec.http1.response cimport encode_fields, encode_head, write_chunk_size, write_length
+from ianus.codec.http1.response cimport Http1HeadEncoder, encode_fields, write_chunk_size, write_length
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport Output, OutputPool
+from ianus.codec.output cimport Output, OutputOwner
 
 
 cdef long long UNLIMITED = 0x7FFFFFFFFFFFFFFF
 
 
 @cython.no_gc
-cdef class Http1Codec(Codec):
+cdef class Http1Codec(SerialCodec):
     # ---------------------------------------------------------------- reading
 
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
@@ -102,9 +104,9 @@ cdef class Http1Codec(Codec):
         line = self.find_line(data, size)
         known = size if line < 0 else line
         # A CR may be among them and is not counted.
-        if known > self.limits.request_line + 1:
+        if known > self.limits.limit_request_line + 1:
             # RFC 9112 section 3: 501 for a method that is longer than any known one.
-            if is_token(data, self.limits.request_line + 1):
+            if is_token(data, self.limits.limit_request_line + 1):
                 return self.fail(501, "method over limit-request-line")
             # For the logs.
             self.request = parse_truncated(data, known)
@@ -133,9 +135,9 @@ cdef class Http1Codec(Codec):
         cdef Py_ssize_t known = size if line < 0 else line
         cdef const char* reason
         cdef int status
-        if known > self.limits.field_size + 1:
+        if known > self.limits.limit_request_field_size + 1:
             return self.fail(431, "field over limit-request-field-size")
-        if request.fields_size + known > self.limits.fields_size + 1:
+        if request.fields_size + known > self.limits.limit_request_fields_size + 1:
             return self.fail(431, "fields over limit-request-fields-size")
         if line < 0:
             return 0
@@ -147,7 +149,7 @@ cdef class Http1Codec(Codec):
                 return self.fail(status, reason.decode("ascii"))
             self.start_body()
             return 2
-        if len(request.headers) >= self.limits.fields:
+        if len(request.headers) >= self.limits.limit_request_fields:
             return self.fail(431, "more fields than limit-request-fields")
         request.fields_size += line + 1
         status = parse_field_line(data, line - 1, request.headers, &request.facts, &reason)
@@ -158,7 +160,7 @@ cdef class Http1Codec(Codec):
     cdef int start_body(self) except -1:
         """Chooses how the body is read, after a complete head, then reports the request to the sink."""
         cdef Http1Request request = self.request
-        cdef long long limit = self.limits.body_size
+        cdef long long limit = self.limits.max_request_body_size
         self.minor = request.minor
         self.keep_alive = request.keep_alive
         if limit and request.content_length > limit:
@@ -214,9 +216,9 @@ cdef class Http1Codec(Codec):
         cdef Py_ssize_t known = size if line < 0 else line
         cdef const char* reason
         cdef int status
-        if known > self.limits.field_size + 1:
+        if known > self.limits.limit_request_field_size + 1:
             return self.fail(431, "trailer over limit-request-field-size")
-        if chunked.trailers_size + known > self.limits.fields_size + 1:
+        if chunked.trailers_size + known > self.limits.limit_request_fields_size + 1:
             return self.fail(431, "trailers over limit-request-fields-size")
         if line < 0:
             return 0
@@ -227,7 +229,7 @@ cdef class Http1Codec(Codec):
                 self.sink.on_trailers(0, chunked.trailers)
             self.end_message()
             return 2
-        if len(chunked.trailers) >= self.limits.fields:
+        if len(chunked.trailers) >= self.limits.limit_request_fields:
             return self.fail(431, "more trailers than limit-request-fields")
         chunked.trailers_size += line + 1
         status = parse_field_line(data, line - 1, chunked.trailers, NULL, &reason)
@@ -248,29 +250,22 @@ cdef class Http1Codec(Codec):
 
     # ---------------------------------------------------------------- writing
 
-    cdef Output output(self):
-        if self.out is None:
-            self.out = self.pool.acquire()
-        return self.out
-
     cdef bint persists(self) noexcept:
         return self.keep_alive
 
     cdef bint close_delimited(self) noexcept:
         return self.until_close
 
-    cdef object prepare_head(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
-        return encode_head(status, reason, fields, count)
-
     cdef int send_informational(self, int stream, object head) except -1:
         """An interim response; a 1.0 client must not get one (RFC 9110 section 15.2)."""
         if self.minor == 0:
             return 0
-        self.output().write(PyBytes_AS_STRING(<bytes>head), PyBytes_GET_SIZE(<bytes>head))
-        return self.out.write(b"\r\n", 2)
+        cdef Output out = self.connection.output()
+        out.write(PyBytes_AS_STRING(<bytes>head), PyBytes_GET_SIZE(<bytes>head))
+        return out.write(b"\r\n", 2)
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
-        cdef Output out = self.output()
+        cdef Output out = self.connection.output()
         # RFC 9112 section 6.3: without chunks, only the close marks the end.
         self.until_close = framing == FRAMING_STREAM and self.minor == 0
         close = close or self.until_close
@@ -295,7 +290,7 @@ cdef class Http1Codec(Codec):
         return out.write(b"\r\n", 2)
 
     cdef int send_body(self, int stream, bytes data) except -1:
-        cdef Output out = self.output()
+        cdef Output out = self.connection.output()
         if not self.chunking:
             return out.write_bytes(data)
         write_chunk_size(out, PyBytes_GET_SIZE(data))
@@ -303,10 +298,10 @@ cdef class Http1Codec(Codec):
         return out.write(b"\r\n", 2)
 
     cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
-        return self.output().write(data, size)
+        return self.connection.output().write(data, size)
 
     cdef int send_file(self, int stream, FileRange file) except -1:
-        cdef Output out = self.output()
+        cdef Output out = self.connection.output()
         if not self.chunking:
             return out.write_file(file)
         write_chunk_size(out, file.left)
@@ -316,29 +311,33 @@ cdef class Http1Codec(Codec):
     cdef int send_end(self, int stream) except -1:
         if self.chunking:
             self.chunking = False
-            self.output().write(b"0\r\n\r\n", 5)
+            self.connection.output().write(b"0\r\n\r\n", 5)
         return 0
 
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
         """RFC 9112 section 7.1.2. Without chunks they cannot be sent."""
         cdef bytes lines
+        cdef Output out
         if self.chunking:
             self.chunking = False
             lines = encode_fields(b"0\r\n", fields, count)
-            self.output().write(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
-            self.out.write(b"\r\n", 2)
+            out = self.connection.output()
+            out.write(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
+            out.write(b"\r\n", 2)
         return 0
 
 
-cdef class Http1Factory(CodecFactory):
+cdef class Http1Factory(SerialCodecFactory):
     """Makes HTTP/1 codecs that share one set of limits."""
 
     def __init__(self, Limits limits not None):
         self.limits = limits
+        self.encoder = Http1HeadEncoder()
 
-    cdef Codec create(self, OutputPool pool):
+    cdef SerialCodec create(self, OutputOwner connection):
         cdef Http1Codec codec = Http1Codec.__new__(Http1Codec)
-        codec.pool = pool
+        codec.connection = connection
+        codec.encoder = self.encoder
         codec.limits = self.limits
         codec.state = START
         # Until a request is parsed: responses to earlier errors are 1.1 (RFC 9112 section 2.3).

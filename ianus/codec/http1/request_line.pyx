@@ -94,10 +94,43 @@ cdef int parse_version(const char* version, int* minor, const char** reason) noe
     return 0
 
 
+cdef int parse_other_form(
+    const char* target,
+    Py_ssize_t target_size,
+    Py_ssize_t path_end,
+    Http1Request request,
+    Py_ssize_t* path_start,
+    const char** reason,
+) except -1:
+    """Parses a target that does not start with a slash. Returns 0, or the status of the error response."""
+    cdef const char* slash
+    cdef Py_ssize_t authority_size
+    if request.method == "CONNECT":
+        reason[0] = "CONNECT is not supported"
+        return 501
+    if target_size == 1 and target[0] == c'*':
+        # asterisk-form (RFC 9112 section 3.2.4)
+        if request.method != "OPTIONS":
+            reason[0] = "asterisk-form is only for OPTIONS"
+            return 400
+        return 0
+    if not is_http_scheme(target, target_size, path_start):
+        reason[0] = "invalid request target"
+        return 400
+    # absolute-form (RFC 9112 section 3.2.2): its authority counts, its scheme does not.
+    slash = <const char*>memchr(target + path_start[0], c'/', path_end - path_start[0])
+    authority_size = (path_end if slash == NULL else slash - target) - path_start[0]
+    if authority_size == 0 or not is_host(target + path_start[0], authority_size):
+        reason[0] = "invalid authority in request target"
+        return 400
+    request.authority = PyBytes_FromStringAndSize(target + path_start[0], authority_size)
+    path_start[0] += authority_size
+    return 0
+
+
 cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request request, const char** reason) except -1:
     cdef const char* target
-    cdef const char* slash
-    cdef Py_ssize_t i = 0, target_size, path_start = 0, path_end, authority_size
+    cdef Py_ssize_t i = 0, target_size, path_start = 0, path_end
     cdef bint escaped = False
     cdef unsigned char c
     cdef int status
@@ -141,26 +174,9 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         request.query_string = PyBytes_FromStringAndSize(target + path_end + 1, target_size - path_end - 1)
 
     if target[0] != c'/':
-        if request.method == "CONNECT":
-            reason[0] = "CONNECT is not supported"
-            return 501
-        if target_size == 1 and target[0] == c'*':
-            # asterisk-form (RFC 9112 section 3.2.4)
-            if request.method != "OPTIONS":
-                reason[0] = "asterisk-form is only for OPTIONS"
-                return 400
-        elif is_http_scheme(target, target_size, &path_start):
-            # absolute-form (RFC 9112 section 3.2.2): its authority counts, its scheme does not.
-            slash = <const char*>memchr(target + path_start, c'/', path_end - path_start)
-            authority_size = (path_end if slash == NULL else slash - target) - path_start
-            if authority_size == 0 or not is_host(target + path_start, authority_size):
-                reason[0] = "invalid authority in request target"
-                return 400
-            request.authority = PyBytes_FromStringAndSize(target + path_start, authority_size)
-            path_start += authority_size
-        else:
-            reason[0] = "invalid request target"
-            return 400
+        status = parse_other_form(target, target_size, path_end, request, &path_start, reason)
+        if status:
+            return status
     elif request.method == "CONNECT":
         reason[0] = "CONNECT is not supported"
         return 501

@@ -1,10 +1,13 @@
 """Encoding of response heads and chunks (RFC 9112 sections 4, 5 and 7.1)."""
+from ianus.codec.base cimport HeadEncoder
 from ianus.codec.fields cimport Field
 from ianus.codec.output cimport Output
 
 
-# Status line and fields, without the empty line.
-cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count)
+cdef class Http1HeadEncoder(HeadEncoder):
+    """Encodes the status line and the fields, without the empty line."""
+
+
 # Encodes any first line and fields, without the empty line.
 cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count)
 cdef int write_length(Output out, long long length) except -1

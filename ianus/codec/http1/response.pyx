@@ -5,6 +5,10 @@ Compiled because every response passes here.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
+from ianus.codec.base cimport HeadEncoder
+from ianus.codec.fields cimport Field
+from ianus.codec.output cimport Output
+
 from ianus.codec.reasons import REASONS
 
 
@@ -20,15 +24,16 @@ def _status_line(int status) -> bytes:
 STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
 
 
-cdef bytes encode_head(int status, bytes reason, const Field* fields, Py_ssize_t count):
-    if reason is not None:
-        return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
-    if status == 426:
-        # RFC 9110 section 15.5.22: the response names the protocol to upgrade to. Applications cannot, since these two
-        # fields are the server's.
-        upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
-        return encode_fields(<bytes>STATUS_LINES[status - 100] + upgrade, fields, count)
-    return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)
+cdef class Http1HeadEncoder(HeadEncoder):
+    cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
+        if reason is not None:
+            return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
+        if status == 426:
+            # RFC 9110 section 15.5.22: the response names the protocol to upgrade to. Applications cannot, since these
+            # two fields are the server's.
+            upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
+            return encode_fields(<bytes>STATUS_LINES[status - 100] + upgrade, fields, count)
+        return encode_fields(<bytes>STATUS_LINES[status - 100], fields, count)
 
 
 cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count):

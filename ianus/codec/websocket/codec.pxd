@@ -62,7 +62,7 @@ cdef class WebSocketCodec:
     cdef WebSocketSink sink         # set and unset by the owner of this codec
     cdef Deflate deflate            # None unless it was negotiated
     cdef bint paused                # feed() stops after the current frame; set in a sink call, or at any time
-    cdef Py_ssize_t max_size        # bytes of a whole message, inflated
+    cdef Py_ssize_t ws_max_size     # bytes of a whole message, inflated
     cdef FrameState state
     # Frame
     cdef unsigned char header[MAX_READ_HEADER_BYTES]  # of one that is received in pieces

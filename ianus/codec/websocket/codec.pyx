@@ -60,11 +60,12 @@ cdef class WebSocketSink:
 @cython.no_gc
 @cython.final
 cdef class WebSocketCodec:
-    """max_size: bytes of a message, inflated; 0 for any size."""
+    """ws_max_size: bytes of a message, inflated; 0 for any size."""
 
-    def __init__(self, Py_ssize_t max_size):
+    def __init__(self, Py_ssize_t ws_max_size):
         # inflate_piece() asks for one byte more than the limit, which must not overflow.
-        self.max_size = max_size if max_size else PY_SSIZE_T_MAX - 1
+        assert 0 <= ws_max_size < PY_SSIZE_T_MAX
+        self.ws_max_size = ws_max_size if ws_max_size else PY_SSIZE_T_MAX - 1
 
     # ---------------------------------------------------------------- frames
 
@@ -154,7 +155,7 @@ cdef class WebSocketCodec:
                 self.compressed = header[0] & RSV1
             # The size of a compressed message is checked when it is inflated.
             gathered = 0 if self.message is None else self.message.size
-            if not self.compressed and length > <unsigned long long>(self.max_size - gathered):
+            if not self.compressed and length > <unsigned long long>(self.ws_max_size - gathered):
                 return self.fail(TOO_BIG, "message too big")
         memcpy(self.key, header + start, 4)
         self.left = length
@@ -204,7 +205,7 @@ cdef class WebSocketCodec:
         if self.compressed:
             self.inflate_piece(data, size, last)
         elif size:
-            limit = message.size + <Py_ssize_t>self.left if self.final else self.max_size
+            limit = message.size + <Py_ssize_t>self.left if self.final else self.ws_max_size
             unmask(message.reserve(size, limit), data, size, self.key)
             if not message.add(size):
                 self.fail(INVALID_DATA, "text that is not UTF-8")
@@ -225,7 +226,7 @@ cdef class WebSocketCodec:
 
     cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1:
         cdef Message message = self.message
-        cdef Py_ssize_t allowed = self.max_size - message.size, inflated
+        cdef Py_ssize_t allowed = self.ws_max_size - message.size, inflated
         cdef bytes piece = PyBytes_FromStringAndSize(NULL, size)
         unmask(<unsigned char*>PyBytes_AS_STRING(piece), data, size, self.key)
         # One byte more than the limit allows proves that the message is too big.
@@ -234,7 +235,7 @@ cdef class WebSocketCodec:
             return self.fail(INVALID_DATA, "message that is not DEFLATE")
         inflated = min(PyBytes_GET_SIZE(piece), allowed)
         if inflated:
-            memcpy(message.reserve(inflated, self.max_size), PyBytes_AS_STRING(piece), inflated)
+            memcpy(message.reserve(inflated, self.ws_max_size), PyBytes_AS_STRING(piece), inflated)
             # Before the limit, as if the bytes were received one by one.
             if not message.add(inflated):
                 return self.fail(INVALID_DATA, "text that is not UTF-8")

@@ -14,7 +14,7 @@ cdef class Deflate:
     cdef readonly int client_bits           # likewise for received messages, 8 to 15
     cdef readonly bint server_takeover      # the window is kept from message to message
     cdef readonly bint client_takeover
-    cdef readonly int level                 # of effort, 1 to 9
+    cdef readonly int ws_deflate_level      # of effort, 1 to 9
     cdef object compressor                  # zlib's; None before the first message, and between them without takeover
     cdef object decompressor
     cdef int streams                        # that the current message has started

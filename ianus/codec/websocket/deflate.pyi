@@ -3,7 +3,7 @@ class Deflate:
     client_bits: int
     server_takeover: bool
     client_takeover: bool
-    level: int
+    ws_deflate_level: int
     def __init__(
-        self, *, server_bits: int, client_bits: int, server_takeover: bool, client_takeover: bool, level: int
+        self, *, server_bits: int, client_bits: int, server_takeover: bool, client_takeover: bool, ws_deflate_level: int
     ) -> None: ...

@@ -20,19 +20,19 @@ cdef bytes TAIL = b"\x00\x00\xff\xff"
 
 cdef class Deflate:
     def __init__(
-        self, *, int server_bits, int client_bits, bint server_takeover, bint client_takeover, int level
+        self, *, int server_bits, int client_bits, bint server_takeover, bint client_takeover, int ws_deflate_level
     ):
         self.server_bits = server_bits
         self.client_bits = client_bits
         self.server_takeover = server_takeover
         self.client_takeover = client_takeover
-        self.level = level
+        self.ws_deflate_level = ws_deflate_level
 
     cdef bytes compress(self, bytes data):
         cdef object compressor = self.compressor
         cdef bytes first, rest
         if compressor is None:
-            compressor = zlib.compressobj(self.level, zlib.DEFLATED, -self.server_bits, ZLIB_MEMORY_LEVEL)
+            compressor = zlib.compressobj(self.ws_deflate_level, zlib.DEFLATED, -self.server_bits, ZLIB_MEMORY_LEVEL)
             if self.server_takeover:
                 self.compressor = compressor
         first = compressor.compress(data)

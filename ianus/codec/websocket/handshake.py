@@ -81,18 +81,18 @@ def subprotocols(request: Request) -> list[str]:
     return [name.decode("ascii") for name in offered]
 
 
-def negotiate(request: Request, level: int) -> tuple[bytes, Deflate] | None:
+def negotiate(request: Request, ws_deflate_level: int) -> tuple[bytes, Deflate] | None:
     """The first offer of permessage-deflate that can be met: the value of Sec-WebSocket-Extensions that accepts it, and
-    the compression. level: of effort, 1 to 9; with 0 none is met. Raises HandshakeError.
+    the compression. Raises HandshakeError.
     """
     accepted = None
     for name, parameters in _extensions(request):
         if name == b"permessage-deflate" and parameters is not None:
-            accepted = accepted or (_accept_deflate(parameters, level) if level else None)
+            accepted = accepted or _accept_deflate(parameters, ws_deflate_level)
     return accepted
 
 
-def _accept_deflate(offer: Parameters, level: int) -> tuple[bytes, Deflate] | None:
+def _accept_deflate(offer: Parameters, ws_deflate_level: int) -> tuple[bytes, Deflate] | None:
     """RFC 7692 section 7.1: an offer with a parameter that is unknown or wrong is declined. Only parameters that were
     offered are answered, and with no other value than necessary: there are clients that take no other.
     """
@@ -115,7 +115,7 @@ def _accept_deflate(offer: Parameters, level: int) -> tuple[bytes, Deflate] | No
         client_bits=client_bits,
         server_takeover=b"server_no_context_takeover" not in offer,
         client_takeover=b"client_no_context_takeover" not in offer,
-        level=level,
+        ws_deflate_level=ws_deflate_level,
     )
     return b"; ".join(answer), deflate
 

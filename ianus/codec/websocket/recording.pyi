@@ -6,7 +6,7 @@ from ianus.codec.websocket.deflate import Deflate
 def record(
     chunks: Iterable[bytes],
     *,
-    max_size: int = 0,
+    ws_max_size: int,
     deflate: Deflate | None = None,
     pausing: bool = False,
     reasons: bool = False,

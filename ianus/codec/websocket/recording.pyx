@@ -36,7 +36,7 @@ cdef class WebSocketRecorder(WebSocketSink):
 
 
 def record(
-    chunks, *, Py_ssize_t max_size=0, Deflate deflate=None, bint pausing=False, bint reasons=False
+    chunks, *, Py_ssize_t ws_max_size, Deflate deflate=None, bint pausing=False, bint reasons=False
 ) -> list:
     """Feeds a codec and returns its events: ("message", str or bytes), ("ping", bytes), ("pong", bytes),
     ("close", code, reason), ("error", code) or with reasons=True ("error", code, reason).
@@ -45,7 +45,7 @@ def record(
     this chunk), and the rest is passed again.
     """
     cdef WebSocketRecorder recorder = WebSocketRecorder()
-    cdef WebSocketCodec codec = WebSocketCodec(max_size)
+    cdef WebSocketCodec codec = WebSocketCodec(ws_max_size)
     cdef Py_ssize_t done, size
     cdef bytes data
     recorder.events = []

@@ -48,17 +48,17 @@ cdef class AsgiGateway(Gateway):
     """Runs requests in an ASGI 3 application.
 
     app: the application; name: its name, for messages. loop: the event loop of its tasks.
-    root_path: the prefix that a proxy adds to all paths; root_path_kept: received paths start with it, because no proxy
-    has removed it. mount: the path prefix of this application.
-    sendfile: offer the extensions that send files. early_hints: offer http.response.early_hint.
+    root_path: the prefix that a proxy removes from all paths; root_path_kept: the prefix that it keeps. One of them is
+    "". mount_prefix: the path prefix of this application.
+    asgi_sendfile: offer the extensions that send files. early_hints: offer http.response.early_hint.
     open_websocket: makes the exchange of a request that asks for a WebSocket, or returns None (gateway/asgi/websocket).
     Without it such requests are plain requests.
     state: the namespace of the lifespan, copied into each scope; None if the application has no lifespan.
     """
 
     def __init__(
-        self, app not None, *, loop not None, str name="application", str root_path="", bint root_path_kept=False,
-        str mount="", bint sendfile=False, bint early_hints=False, open_websocket=None, dict state=None,
+        self, app not None, *, loop not None, str name not None, str root_path not None, str root_path_kept not None,
+        str mount_prefix not None, bint asgi_sendfile, bint early_hints, open_websocket=None, dict state=None,
     ):
         self.app = app
         self.name = name
@@ -73,8 +73,8 @@ cdef class AsgiGateway(Gateway):
         if self.eager:
             self.task_options["eager_start"] = True
         self.scopes = Scopes(
-            root_path=root_path, root_path_kept=root_path_kept, mount=mount, sendfile=sendfile,
-            early_hints=early_hints, state=state,
+            root_path=root_path, root_path_kept=root_path_kept, mount_prefix=mount_prefix,
+            asgi_sendfile=asgi_sendfile, early_hints=early_hints, state=state,
         )
         self.early_hints = early_hints
 
@@ -276,7 +276,7 @@ cdef class AsgiExchange(Exchange):
         self.check_final(status)
         wanted = trailing and self.accepts_trailers()
         self.begin_response(
-            status, self.prepare_response(self.session.codec, status, None, headers, False, wanted, &facts), &facts
+            status, self.prepare_response(self.session.encoder, status, None, headers, False, wanted, &facts), &facts
         )
         if self.service.ends_streams:
             self.drain()
@@ -284,7 +284,7 @@ cdef class AsgiExchange(Exchange):
         if wanted and not self.no_body and self.declared_length < 0:
             self.trailers = []
         # If the application suspends now, the head is sent after the callbacks that are ready.
-        return self.session.transport.resume_soon()
+        return self.session.resume_soon(self.stream)
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """Acts on a message of an extension, after http.response.start."""
@@ -320,7 +320,7 @@ cdef class AsgiExchange(Exchange):
         raise unexpected(kind, "http.response.body")
 
     cdef int send_links(self, object links) except -1:
-        head = build_hints(self.session.codec, [(b"link", link) for link in links])
+        head = build_hints(self.session.encoder, [(b"link", link) for link in links])
         # Without the extension, invalid links raise an error, but valid ones are not sent.
         return self.send_hints(head) if (<AsgiGateway>self.gateway).early_hints else 0
 

@@ -25,18 +25,18 @@ Mode = Literal["auto", "on", "off"]
 class Lifespan:
     """One application's life in one event loop.
 
-    startup_timeout, shutdown_timeout: seconds; 0 means unlimited.
+    timeout_lifespan_startup, timeout_lifespan_shutdown: seconds; 0 means unlimited.
     state: the application's scope["state"], to be copied into the scope of every request; None if the
         protocol is not used.
     """
 
     def __init__(
-        self, app: Application, *, mode: Mode, startup_timeout: float = 60.0, shutdown_timeout: float = 30.0
+        self, app: Application, *, lifespan: Mode, timeout_lifespan_startup: float, timeout_lifespan_shutdown: float
     ) -> None:
         self.app = app
-        self.mode = mode
-        self.startup_timeout = startup_timeout or None
-        self.shutdown_timeout = shutdown_timeout or None
+        self.lifespan = lifespan
+        self.timeout_lifespan_startup = timeout_lifespan_startup or None
+        self.timeout_lifespan_shutdown = timeout_lifespan_shutdown or None
         self.state: dict[str, Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self._asked_to_start = False  # The application has received lifespan.startup,
@@ -47,7 +47,7 @@ class Lifespan:
 
         Raises StartupError. Cancelling it cancels the application's startup.
         """
-        if self.mode == "off":
+        if self.lifespan == "off":
             return
         loop = asyncio.get_running_loop()
         # None: complete; a text: failed, with this message.
@@ -58,7 +58,7 @@ class Lifespan:
         state: dict[str, Any] = {}
         self._task = asyncio.create_task(self._run(state), name="ianus lifespan")
         try:
-            await self._wait(self._started, self.startup_timeout)
+            await self._wait(self._started, self.timeout_lifespan_startup)
         except asyncio.CancelledError:
             await self.abandon()
             raise
@@ -75,7 +75,7 @@ class Lifespan:
         else:
             await self.abandon()
             raise StartupError(
-                f"{self.app.name} did not answer lifespan.startup within {self.startup_timeout:g} s. "
+                f"{self.app.name} did not answer lifespan.startup within {self.timeout_lifespan_startup:g} s. "
                 "If it needs longer raise --timeout-lifespan-startup; if it does not know the lifespan "
                 "protocol use --lifespan off."
             )
@@ -96,19 +96,19 @@ class Lifespan:
             await self.abandon()
 
     async def _wait_for_clean_up(self, task: "asyncio.Task[None]") -> None:
-        await self._wait(self._stopped, self.shutdown_timeout)
+        await self._wait(self._stopped, self.timeout_lifespan_shutdown)
         if self._stopped.done():
             message = self._stopped.result()
             if message is not None:
                 logger.error("lifespan shutdown failed: %s: %s", self.app.name, message or "it gives no reason")
             # The application has answered, but may have more code to run.
-            await self._wait(self._waits_forever, self.shutdown_timeout)
+            await self._wait(self._waits_forever, self.timeout_lifespan_shutdown)
         elif task.done():
             self._log_end(task, "while it shut down")
         else:
             logger.error(
                 "lifespan shutdown cancelled after %g s (--timeout-lifespan-shutdown): %s",
-                self.shutdown_timeout,
+                self.timeout_lifespan_shutdown,
                 self.app.name,
             )
 
@@ -195,7 +195,7 @@ class Lifespan:
             raise ThreadLimitError(
                 f"{name} failed in its lifespan.startup: can't start new thread", details=user_traceback(error)
             )
-        if self.mode == "on":
+        if self.lifespan == "on":
             if error is None:
                 raise StartupError(
                     f"{name} returned without answering lifespan.startup, and --lifespan on insists on an "

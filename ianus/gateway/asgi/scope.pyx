@@ -29,11 +29,11 @@ cdef class Scopes:
     """Makes the scopes of one application. AsgiGateway describes the parameters."""
 
     def __init__(
-        self, *, str root_path, bint root_path_kept, str mount, bint sendfile, bint early_hints, dict state,
+        self, *, str root_path, str root_path_kept, str mount_prefix, bint asgi_sendfile, bint early_hints, dict state,
     ):
         self.state = state
         # ASGI HTTP: `path` includes root_path, which the proxy has removed from received paths.
-        self.stripped_prefix = "" if root_path_kept else root_path
+        self.stripped_prefix = root_path
         self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
         self.template = {
             "type": "http",
@@ -44,14 +44,14 @@ cdef class Scopes:
             "path": None,
             "raw_path": None,
             "query_string": NO_QUERY,
-            "root_path": root_path + mount,
+            "root_path": root_path + root_path_kept + mount_prefix,
             "headers": None,
             "client": None,
             "server": None,
             "extensions": None,
         }
         # RFC 9110 section 15.2, RFC 9112 section 7.1: HTTP/1.0 has neither interim responses nor chunks.
-        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if sendfile else {}
+        self.extensions_1_0 = {"http.response.pathsend": {}, "http.response.zerocopysend": {}} if asgi_sendfile else {}
         self.extensions = {"http.response.trailers": {}, **self.extensions_1_0}
         if early_hints:
             self.extensions["http.response.early_hint"] = {}
@@ -86,7 +86,7 @@ cdef class Scopes:
         if request.query_string is not NO_QUERY:
             scope["query_string"] = request.query_string
         # The access log reads the request's own list when the response is complete, so the application gets a copy.
-        scope["headers"] = request.headers if exchange.service.access_log is None else request.headers[:]
+        scope["headers"] = request.headers if exchange.service.observer is None else request.headers[:]
         scope["client"] = exchange.connection.client
         if exchange.connection.scheme is not HTTP:
             scope["scheme"] = exchange.connection.scheme

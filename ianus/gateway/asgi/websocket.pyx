@@ -50,7 +50,8 @@ cdef class AsgiWebSocket(AsgiExchange):
         try:
             self.accept_value = accept_value(self.request)
             self.offered = subprotocols(self.request)
-            self.negotiated = negotiate(self.request, self.service.websocket_rules.deflate_level)
+            if self.service.websocket_rules.ws_per_message_deflate:
+                self.negotiated = negotiate(self.request, self.service.websocket_rules.ws_deflate_level)
         except HandshakeError as error:
             self.send_error(error.status, error.detail, error.fields, True)
             return False
@@ -184,11 +185,11 @@ cdef class AsgiWebSocket(AsgiExchange):
             if name.lower().startswith(b"sec-websocket-"):
                 raise ValueError(f"header {name!r} is the server's to send")
             fields.append((name, value))
-        head = self.prepare_response(self.session.codec, 101, None, fields, False, False, &facts)
+        head = self.prepare_response(self.session.encoder, 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         self.status = 101
-        self.session.codec.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
+        self.session.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
         self.note_head_end()
         self.head_sent = True
         self.tunnel = True
@@ -197,7 +198,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
         )
         # Handles input that has arrived already, and starts the deadlines.
-        self.session.transport.resume_soon()
+        self.session.resume_soon(self.stream)
         return self.drain() if self.service.draining else 0
 
     cdef int start_denial(self, dict message) except -1:
@@ -282,8 +283,8 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int finish_tunnel(self) except -1:
         """Ends a conversation that is over. The connection is closed after the queued output."""
-        if self.session is not None:
-            self.session.input_cut = not self.conversation.peer_closed
+        if self.session is not None and not self.conversation.peer_closed:
+            self.session.cut_input(self.stream)
         self.end_tunnel()
         wake(self.writers)
         return self.complete() if self.session is not None else 0

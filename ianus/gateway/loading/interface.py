@@ -35,22 +35,22 @@ OF_MOUNT = Fixes(
 )
 
 
-def recognise(app: Any, name: str, requested: str = "auto", fixes: Fixes = OF_APP) -> Interface:
+def recognise(app: Any, name: str, interface: str, fixes: Fixes) -> Interface:
     """Returns the interface of `app`.
 
-    requested: the value of --interface. If it is definite, the parameters, which may mislead, are not inspected.
+    interface: the value of --interface. If it is definite, the parameters, which may mislead, are not inspected.
 
     Raises StartupError if `app` is not such an application.
     """
     if not callable(app):
         raise StartupError(f"{name} is {kind_of(app)}, which is not an application: it cannot be called.")
-    if requested in ("asgi3", "asgi2"):
-        return cast(Interface, requested)
-    if requested == "wsgi":
+    if interface in ("asgi3", "asgi2"):
+        return cast(Interface, interface)
+    if interface == "wsgi":
         if _is_async(app):
             raise StartupError(f"{name} is async, which a WSGI application is not; remove --interface wsgi.")
         return "wsgi"
-    may_be_wsgi = requested == "auto" and not _is_async(app)
+    may_be_wsgi = interface == "auto" and not _is_async(app)
     params = parameters(app)
     if may_be_wsgi and _is_decorated_view(app):
         return "wsgi"

@@ -51,9 +51,7 @@ class Application:
     prefix: str = ""
 
 
-def load(
-    app: Any, *, factory: bool = False, app_dir: str = ".", interface: str = "auto", fixes: Fixes = OF_APP
-) -> Application:
+def load(app: Any, *, factory: bool, app_dir: str, interface: str, fixes: Fixes = OF_APP) -> Application:
     """Loads the application that `app` names or is.
 
     app: "MODULE:ATTR", "MODULE:ATTR.ATTR", "MODULE:FACTORY()", "MODULE", or the application or factory
@@ -76,10 +74,10 @@ def load(
     return Application(_single_callable(found) if speaks == "asgi2" else found, speaks, name)
 
 
-def load_mounted(prefix: str, app: Any, *, app_dir: str = ".") -> Application:
+def load_mounted(prefix: str, app: Any, *, app_dir: str) -> Application:
     """Loads the application to be mounted at `prefix`, as load() does. Raises StartupError."""
     try:
-        return replace(load(app, app_dir=app_dir, fixes=OF_MOUNT), prefix=prefix)
+        return replace(load(app, factory=False, app_dir=app_dir, interface="auto", fixes=OF_MOUNT), prefix=prefix)
     except StartupError as error:
         raise StartupError(f"{error.message} (mounted at {prefix})", details=error.details) from None
 

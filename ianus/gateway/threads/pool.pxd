@@ -33,11 +33,11 @@ cdef class ThreadPool(WsgiExecutor):
     # Guarded by the mutex
     cdef WsgiExchange first_queued, last_queued     # the queue: complete requests that wait for a thread
     cdef int calls                  # application calls now
-    cdef int max_calls              # maximum, as configured
+    cdef int max_calls              # maximum, at least 1: --threads, or with auto --max-threads
     cdef int current_limit          # maximum now: lower than max_calls while the system cannot start threads
     cdef double retry_spawn_at      # time of the next attempt to start threads after a failure, 0 = no failure
     cdef double spawn_failure_logged_at     # 0 = never
-    cdef int max_threads            # one more than calls: it polls
+    cdef int thread_limit           # maximum number of threads: one more than calls, it polls
     cdef list pool_threads          # all PoolThreads that have not exited
     cdef list exiting               # threading.Thread objects to be joined: those that exited during the stop
     cdef int spawned                # threads started so far, for their names

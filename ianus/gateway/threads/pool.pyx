@@ -63,7 +63,7 @@ cdef class PoolThread:
 cdef class ThreadPool(WsgiExecutor):
     """Threads for WSGI applications.
 
-    threads: maximum number of concurrent application calls. With 1, the same thread makes all of them.
+    max_calls: maximum number of concurrent application calls. With 1, the same thread makes all of them.
     """
 
     def __cinit__(self):
@@ -74,11 +74,9 @@ cdef class ThreadPool(WsgiExecutor):
         self.watchdog.idle_stack = &self.idle_stack
         self.work_semaphore = new_semaphore()
 
-    def __init__(self, *, int threads=64):
-        if threads < 1:
-            raise ValueError("at least one thread calls the application")
-        self.max_calls = self.current_limit = threads
-        self.max_threads = threads + 1
+    def __init__(self, *, int max_calls):
+        self.max_calls = self.current_limit = max_calls
+        self.thread_limit = max_calls + 1
         self.pool_threads = []
         self.exiting = []
         self.posted = []
@@ -361,7 +359,7 @@ cdef class ThreadPool(WsgiExecutor):
             if self.retry_spawn_at and monotonic() >= self.retry_spawn_at:
                 self.retry_spawn_at = 0
                 self.current_limit = self.max_calls
-                self.max_threads = self.max_calls + 1
+                self.thread_limit = self.max_calls + 1
             if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.calls == 0:
                 # The one thread that calls applications is idle: it takes the lead again.
                 wake_thread(&self.idle_stack, self.pinned_thread, LEAD)
@@ -561,7 +559,7 @@ cdef class ThreadPool(WsgiExecutor):
         """Starts a thread, unless there are enough. Returns whether it was started. The mutex is held."""
         cdef PoolThread member
         # With calls + 2 threads, one that makes no call and does not lead is about to park, or to start.
-        if len(self.pool_threads) >= min(self.max_threads, self.calls + 2):
+        if len(self.pool_threads) >= min(self.thread_limit, self.calls + 2):
             return False
         member = PoolThread()
         member.thread = threading.Thread(
@@ -570,9 +568,9 @@ cdef class ThreadPool(WsgiExecutor):
         try:
             member.thread.start()
         except RuntimeError as error:
-            self.max_threads = len(self.pool_threads)
+            self.thread_limit = len(self.pool_threads)
             # One of the threads has to poll.
-            self.current_limit = max(self.max_threads - 1, 1)
+            self.current_limit = max(self.thread_limit - 1, 1)
             self.retry_spawn_at = monotonic() + RETRY_SPAWN_SECONDS
             # Without any thread the start of the worker fails, and that failure is logged.
             if self.pool_threads and (

@@ -47,14 +47,14 @@ cdef class Environs:
     """Makes the environs of one application.
 
     script_name: the part of the URL path before the application's own part. prefix: the part of script_name that
-    received paths have. errors: wsgi.errors. keep_underscores: field names with an underscore have keys too.
+    received paths have. errors: wsgi.errors. header_map: with "dangerous" field names with an underscore have keys too.
     """
 
     def __init__(
-        self, *, str script_name, str prefix, errors, bint multithread, bint multiprocess, bint keep_underscores
+        self, *, str script_name, str prefix, errors, bint multithread, bint multiprocess, str header_map
     ):
         self.prefix = native(prefix)
-        self.keep_underscores = keep_underscores
+        self.keep_underscores = header_map == "dangerous"
         self.key_by_field = {
             b"content-length": CONTENT_LENGTH,
             b"content-type": CONTENT_TYPE,

@@ -6,7 +6,7 @@ of the application into the outbox, and collect() takes it from there on the con
 pool's mutex. If a pool thread leads, one thread runs both, one after the other; under an event loop, two threads do.
 """
 cimport cython
-from ianus.codec.base cimport Codec
+from ianus.codec.base cimport HeadEncoder
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.http cimport Exchange
 from ianus.gateway.threads.idle_stack cimport IdleThread
@@ -47,7 +47,7 @@ cdef class WsgiExchange(Exchange):
     cdef IdleThread* calling_thread     # the thread that makes the call, during it; owned by its PoolThread
 
     # The application's side
-    cdef Codec codec                # only to encode heads, which needs no connection
+    cdef HeadEncoder encoder        # of heads, which needs no connection
     cdef bint start_called          # start_response() was called, perhaps with an error
     cdef object prepared            # head that start_response() has checked, until it is put into the outbox
     cdef int prepared_status        # 0 = start_response() has not succeeded

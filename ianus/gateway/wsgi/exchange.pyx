@@ -84,7 +84,7 @@ cdef class WsgiExchange(Exchange):
 
     cdef bint start(self) except -1:
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
-        self.codec = self.session.codec
+        self.encoder = self.session.encoder
         gateway.environs.learn_server(self.connection.server)
         self.evidence = gateway.predictor.evidence_of(self.request)
         self.add_in_flight()
@@ -238,8 +238,8 @@ cdef class WsgiExchange(Exchange):
         if self.service.forked:
             # In a forked child the thread that held the mutex does not exist, so it is never released.
             return 0
-        if self.session is not None and self.session.codec.out is not None:
-            unsent = self.session.codec.out.size
+        if self.session is not None:
+            unsent = self.session.unsent(self.stream)
         executor.lock_shared()
         if self.out_pieces is None:
             self.unsent_bytes = unsent
@@ -336,7 +336,7 @@ cdef class WsgiExchange(Exchange):
             raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
         code, reason = gateway.parse_status(<str>status)
         self.check_final(code)
-        self.prepared = self.prepare_response(self.codec, code, <bytes>reason, headers, True, False, &facts)
+        self.prepared = self.prepare_response(self.encoder, code, <bytes>reason, headers, True, False, &facts)
         self.prepared_status = code
         self.facts = facts
         self.expected_length = facts.content_length
@@ -364,7 +364,7 @@ cdef class WsgiExchange(Exchange):
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError("early hints are (name, value) pairs of str")
             pairs.append((name.encode("latin-1"), value.encode("latin-1")))
-        head = build_hints(self.codec, pairs)
+        head = build_hints(self.encoder, pairs)
         if self.service.forked:
             return
         executor.lock()

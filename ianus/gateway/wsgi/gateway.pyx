@@ -27,21 +27,21 @@ cdef class WsgiGateway(Gateway):
     """Runs requests in a WSGI application.
 
     app: the application; name: its name, for messages. executor: the threads that call it.
-    root_path: the prefix that a proxy adds to all paths; root_path_kept: received paths start with it, because no proxy
-    has removed it. mount: the path prefix of this application.
+    root_path: the prefix that a proxy removes from all paths; root_path_kept: the prefix that it keeps. One of them is
+    "". mount_prefix: the path prefix of this application.
     multithread, multiprocess: for the environ.
     request_buffer: maximum bytes of a request body in memory; spool: the temporary files for bigger ones.
     response_buffer: bytes of a response that may wait for a slow client; above it, the application's thread waits.
     sendfile: the kernel sends the files of wsgi.file_wrapper. early_hints: offer wsgi.early_hints.
-    keep_underscores: field names with an underscore are put into the environ, in which they look like those with a
-    hyphen.
+    header_map: "dangerous" puts field names with an underscore into the environ, in which they look like those with a
+    hyphen; "drop" does not.
     """
 
     def __init__(
-        self, app not None, *, WsgiExecutor executor not None, str name="application", str root_path="",
-        bint root_path_kept=False, str mount="", bint multithread=True, bint multiprocess=False,
-        Py_ssize_t request_buffer=262144, Py_ssize_t response_buffer=1048576, spool not None,
-        bint sendfile=True, bint early_hints=False, bint keep_underscores=False,
+        self, app not None, *, WsgiExecutor executor not None, str name not None, str root_path not None,
+        str root_path_kept not None, str mount_prefix not None, bint multithread, bint multiprocess,
+        Py_ssize_t request_buffer, Py_ssize_t response_buffer, spool not None, bint sendfile, bint early_hints,
+        str header_map not None,
     ):
         self.app = app
         self.executor = executor
@@ -58,8 +58,8 @@ cdef class WsgiGateway(Gateway):
         self.parsed_statuses = {}
         self.errors = ErrorStream()
         self.environs = Environs(
-            script_name=root_path + mount, prefix=(root_path if root_path_kept else "") + mount, errors=self.errors,
-            multithread=multithread, multiprocess=multiprocess, keep_underscores=keep_underscores,
+            script_name=root_path + root_path_kept + mount_prefix, prefix=root_path_kept + mount_prefix,
+            errors=self.errors, multithread=multithread, multiprocess=multiprocess, header_map=header_map,
         )
 
     cdef object open(self, Request request):

@@ -23,13 +23,13 @@ class SpoolError(Exception):
 class Spool:
     """The temporary files of one server.
 
-    directory: for the files; "" is the system's directory for temporary files.
-    limit: maximum bytes of all files together; 0 means unlimited.
+    spool_dir: directory of the files; "" is the system's directory for temporary files.
+    limit_spool: maximum bytes of all files together; 0 means unlimited.
     """
 
-    def __init__(self, directory: str = "", limit: int = 0) -> None:
-        self.directory = directory
-        self.limit = limit
+    def __init__(self, spool_dir: str, limit_spool: int) -> None:
+        self.spool_dir = spool_dir
+        self.limit_spool = limit_spool
         self._used = 0
         self._lock = threading.Lock()
 
@@ -45,9 +45,9 @@ class Spool:
     def reserve(self, size: int) -> None:
         """Counts bytes before they are written. Raises SpoolError if they exceed the limit."""
         with self._lock:
-            if self.limit and self._used + size > self.limit:
+            if self.limit_spool and self._used + size > self.limit_spool:
                 raise SpoolError(
-                    f"The request bodies in temporary files have reached --limit-spool ({self.limit} bytes)."
+                    f"The request bodies in temporary files have reached --limit-spool ({self.limit_spool} bytes)."
                 )
             self._used += size
 
@@ -76,12 +76,12 @@ class SpoolFile:
             self._size += len(data)
             try:
                 if self._file is None:
-                    self._file = _open(self._spool.directory)
+                    self._file = _open(self._spool.spool_dir)
                 rest = memoryview(data)
                 while rest:  # The last write that fits on a disk is a short one.
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
-                place = self._spool.directory or "the directory for temporary files"
+                place = self._spool.spool_dir or "the directory for temporary files"
                 fix = "Free disk space there, or set another directory with --spool-dir."
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     fix = "Raise the limit of open files (ulimit -n), or set --limit-connections."

@@ -105,8 +105,8 @@ class Supervisor:
             self._close()
             raise
 
-    def _start_watcher(self, watched: Watched, delay: float) -> None:
-        self.watcher = Watcher(watched, delay, self._become_watcher)
+    def _start_watcher(self, watched: Watched, reload_delay: float) -> None:
+        self.watcher = Watcher(watched, reload_delay, self._become_watcher)
         self.wakeups.watch(self.watcher.fd, self._on_change)
         how = "polling" if self.watcher.is_polling else "watching"
         logger.info("%s %s for changes, pid %d", how, ", ".join(watched.directories), os.getpid())

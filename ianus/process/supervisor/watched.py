@@ -23,16 +23,18 @@ Identity = tuple[int, int]
 class Watched:
     """Which files count.
 
-    directories: searched with all below. include, exclude: globs of names, or of paths relative to one of them;
-    one that excludes a directory excludes its content.
+    directories: searched with all below. reload_include, reload_exclude: globs of names, or of paths relative to one
+    of them; one that excludes a directory excludes its content.
 
     Raises StartupError for a directory that does not exist.
     """
 
-    def __init__(self, directories: Iterable[str], include: Iterable[str], exclude: Iterable[str]) -> None:
+    def __init__(
+        self, directories: Iterable[str], reload_include: Iterable[str], reload_exclude: Iterable[str]
+    ) -> None:
         self.directories = [os.path.abspath(each) for each in directories]
-        self.include = tuple(include)
-        self.exclude = tuple(each.rstrip("/") for each in exclude)
+        self.reload_include = tuple(reload_include)
+        self.reload_exclude = tuple(each.rstrip("/") for each in reload_exclude)
         for each in self.directories:
             if not os.path.isdir(each):
                 raise StartupError(f"The directory {each} does not exist, and cannot be watched (--reload-dir).")
@@ -80,7 +82,7 @@ class Watched:
         parts, names = self._names(directory)
         return not (
             any(part.startswith(".") or part in IGNORED for part in parts)
-            or any(fnmatch(name, pattern) for name in names for pattern in self.exclude)
+            or any(fnmatch(name, pattern) for name in names for pattern in self.reload_exclude)
         )
 
     def matches(self, path: str) -> bool:
@@ -88,9 +90,9 @@ class Watched:
         parts, names = self._names(path)
         if any(part.startswith(".") or part in IGNORED for part in parts[:-1]):
             return False
-        if any(fnmatch(name, pattern) for name in names for pattern in self.exclude):
+        if any(fnmatch(name, pattern) for name in names for pattern in self.reload_exclude):
             return False
-        return any(fnmatch(name, pattern) for name in (parts[-1], "/".join(parts)) for pattern in self.include)
+        return any(fnmatch(name, pattern) for name in (parts[-1], "/".join(parts)) for pattern in self.reload_include)
 
     def _names(self, path: str) -> tuple[list[str], list[str]]:
         """The names of a file and of the directories above it, up to the one that is watched; and these with their

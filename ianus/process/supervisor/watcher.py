@@ -59,8 +59,8 @@ class Watcher:
     is_polling: it looks at all files periodically, since the system does not report changes.
     """
 
-    def __init__(self, watched: Watched, delay: float, close_supervisor_files: Callable[[], None]) -> None:
-        """delay: seconds without a change after which changes are reported. Raises Forked in the new process."""
+    def __init__(self, watched: Watched, reload_delay: float, close_supervisor_files: Callable[[], None]) -> None:
+        """reload_delay: seconds without a change after which changes are reported. Raises Forked in the new process."""
         self.fd, report_fd = os.pipe()
         self._partial_line = b""
         self._is_open = True
@@ -70,7 +70,7 @@ class Watcher:
             close_supervisor_files()
             self.close_in_child()
 
-        self.pid = fork(partial(_run, watched, delay, report_fd, os.getpid()), close_inherited)
+        self.pid = fork(partial(_run, watched, reload_delay, report_fd, os.getpid()), close_inherited)
         os.close(report_fd)
         try:
             # Changes are noticed from here on: no module of the application has been loaded yet.
@@ -123,7 +123,7 @@ class Watcher:
 # --- The process ---
 
 
-def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
+def _run(watched: Watched, reload_delay: float, pipe: int, supervisor: int) -> int:
     """Watches as long as the supervisor, a pid, is there. Returns the exit code."""
     ignore_stop_signals()
     try:
@@ -132,7 +132,7 @@ def _run(watched: Watched, delay: float, pipe: int, supervisor: int) -> int:
         def report_polling(error: Exception) -> None:
             os.write(pipe, f"polling {_describe_error(error)}\n".encode())
 
-        for changed in debounced(_watch(watched, report_polling), delay, time.monotonic):
+        for changed in debounced(_watch(watched, report_polling), reload_delay, time.monotonic):
             if os.getppid() != supervisor:
                 break
             if not is_ready:

@@ -22,20 +22,20 @@ MAX_PERIOD_SECONDS = 5.0
 
 
 class SlowCallReporter:
-    """Reports each call once that has not returned after `limit` seconds."""
+    """Reports each call once that has not returned after `stuck_report_after` seconds."""
 
     def __init__(
-        self, pool: "ThreadPool", limit: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self, pool: "ThreadPool", stuck_report_after: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
         self.pool = pool
-        self.limit = limit
+        self.stuck_report_after = stuck_report_after
         self.sleep = sleep
         # By thread, the start of a call that was reported.
         self._reported: dict[int, float] = {}
 
     async def run(self) -> None:
         """Checks periodically, until it is cancelled."""
-        period = min(self.limit / 4, MAX_PERIOD_SECONDS)
+        period = min(self.stuck_report_after / 4, MAX_PERIOD_SECONDS)
         while True:
             await self.sleep(period)
             self.check()
@@ -45,17 +45,19 @@ class SlowCallReporter:
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
         frames = current_frames()
         now = monotonic()
-        stuck = [(line, age, thread) for line, age, thread in self.pool.running_calls() if age >= self.limit]
+        stuck = [
+            (line, age, thread) for line, age, thread in self.pool.running_calls() if age >= self.stuck_report_after
+        ]
         reported = self._reported
         self._reported = {thread: now - age for _, age, thread in stuck}
         for line, age, thread in stuck:
             began = reported.get(thread)
             # The start of a thread's next call is later than that of the reported one by at least the limit.
-            if began is None or now - age - began > self.limit / 2:
+            if began is None or now - age - began > self.stuck_report_after / 2:
                 logger.warning(
                     "WSGI call has not returned after %.1f s (--stuck-report-after %g): %s; it is here now:\n%s",
                     age,
-                    self.limit,
+                    self.stuck_report_after,
                     line,
                     _stack(frames.get(thread)),
                 )

@@ -11,11 +11,14 @@ from ianus.telemetry.logs import LogFile, access_logger
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
     from ianus.codec.base import Request
-    from ianus.exchange.base import SessionFactory
+    from ianus.codec.limits import Limits
     from ianus.exchange.gateway import Gateway
-    from ianus.exchange.service import Deadlines, Service
+    from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
     from ianus.gateway.threads.pool import ThreadPool
+    from ianus.gateway.wsgi.exchange import WsgiExecutor
+    from ianus.gateway.wsgi.gateway import WsgiGateway
+    from ianus.gateway.wsgi.spool import Spool
     from ianus.telemetry.access_log import AccessLog
 
 # The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
@@ -24,7 +27,6 @@ RECEIVE_BYTES = 256 * 1024
 
 def import_compiled_modules(apps: Sequence[Application]) -> None:
     """Imports the modules that build_stack() needs, for processes that are forked later."""
-    import ianus.acceptor.poll.epoll
     import ianus.acceptor.reactor
     import ianus.codec.http1.codec
     import ianus.exchange.http1_session
@@ -41,13 +43,11 @@ def import_compiled_modules(apps: Sequence[Application]) -> None:
 class ServingStack(NamedTuple):
     """The compiled objects of a worker.
 
-    sessions: makes the sessions of each listener's connections.
     asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
     pool: the threads that call WSGI applications, if there is one.
     """
 
     reactor: "Reactor"
-    sessions: "SessionFactory"
     service: "Service"
     access_log: "AccessLog | None"
     asgi: "tuple[AsgiGateway, ...]"
@@ -67,85 +67,133 @@ def build_stack(
     states: the lifespan state of each application. on_max_requests: called once after --max-requests, in the thread
     that serves the reactor.
     """
-    # Loaded here, after all that can fail for reasons worth a message.
-    from ianus.acceptor.poll.epoll import Epoll
-    from ianus.acceptor.reactor import Reactor
-    from ianus.codec.http1.codec import Http1Factory
-    from ianus.codec.limits import Limits
-    from ianus.exchange.http1_session import HttpSessionFactory
-    from ianus.exchange.service import Service, WebSocketRules
-
-    access_log = None if access_file is None else _access_log(access_file, settings)
+    access_log = None if access_file is None else build_access_log(access_file.fd, settings)
     asgi = {
-        app.prefix: _asgi_gateway(app, settings, loop, state)
+        app.prefix: build_asgi_gateway(app, settings, loop, state)
         for app, state in zip(apps, states, strict=True)
         if app.interface != "wsgi"
     }
     wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
-    limits = Limits(
-        request_line=settings.limit_request_line,
-        field_size=settings.limit_request_field_size,
-        fields_size=settings.limit_request_fields_size,
-        fields=settings.limit_request_fields,
-        body_size=settings.max_request_body_size,
+    router = _router({**asgi, **wsgi}, settings.root_path_kept)
+    service = build_service(router, settings, access_log, on_max_requests)
+    return ServingStack(build_reactor(service, settings), service, access_log, tuple(asgi.values()), pool)
+
+
+# Each of these functions makes one object from settings; the tests use them too. A value that is a setting has the
+# setting's name everywhere. The modules are loaded late, after all that can fail for reasons worth a message.
+
+
+def build_reactor(service: "Service", settings: Settings) -> "Reactor":
+    from ianus.acceptor.reactor import Reactor
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.exchange.http1_session import Http1SessionFactory
+
+    longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
+    return Reactor(
+        Http1SessionFactory(service, Http1Factory(build_limits(settings))),
+        limit_connections=settings.limit_connections,
+        receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
-    service = Service(
-        _router({**asgi, **wsgi}, settings.root_path_kept),
-        Http1Factory(limits),
-        deadlines=_deadlines(settings),
-        websocket_rules=WebSocketRules(
-            max_size=settings.ws_max_size,
-            max_queue=settings.ws_max_queue,
-            ping_interval=settings.ws_ping_interval,
-            ping_timeout=settings.ws_ping_timeout,
-            close_timeout=settings.ws_close_timeout,
-            deflate_level=settings.ws_deflate_level if settings.ws_per_message_deflate else 0,
-            limit=settings.limit_websockets,
-        ),
-        access_log=access_log,
+
+
+def build_service(
+    gateway: "Gateway",
+    settings: Settings,
+    access_log: "AccessLog | None",
+    on_max_requests: Callable[[], None] | None,
+) -> "Service":
+    from ianus.exchange.service import Service
+
+    return Service(
+        gateway,
+        deadlines=build_deadlines(settings),
+        websocket_rules=build_websocket_rules(settings),
+        observer=access_log,
         date_header=settings.date_header,
         server_header=settings.server_header,
-        headers=settings.header,
+        header=settings.header,
         limit_concurrency=settings.limit_concurrency,
+        limit_websockets=settings.limit_websockets,
         request_id_header=settings.request_id_header,
         max_requests=choose_max_requests(settings),
         on_max_requests=on_max_requests,
     )
-    longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
-    reactor = Reactor(
-        Epoll(),
-        limit_connections=settings.limit_connections,
-        receive_size=max(RECEIVE_BYTES, 2 * longest_line),
+
+
+def build_limits(settings: Settings) -> "Limits":
+    from ianus.codec.limits import Limits
+
+    return Limits(
+        limit_request_line=settings.limit_request_line,
+        limit_request_field_size=settings.limit_request_field_size,
+        limit_request_fields_size=settings.limit_request_fields_size,
+        limit_request_fields=settings.limit_request_fields,
+        max_request_body_size=settings.max_request_body_size,
     )
-    return ServingStack(reactor, HttpSessionFactory(service), service, access_log, tuple(asgi.values()), pool)
 
 
-def _access_log(file: LogFile, settings: Settings) -> "AccessLog":
+def build_deadlines(settings: Settings) -> "Deadlines":
+    from ianus.exchange.service import Deadlines
+
+    # After it WebSockets are closed, which also needs time.
+    max_idle = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
+    return Deadlines(
+        timeout_request_header=settings.timeout_request_header,
+        timeout_keep_alive=settings.timeout_keep_alive,
+        timeout_request_body=settings.timeout_request_body,
+        limit_body_rate=settings.limit_body_rate,
+        limit_body_rate_grace=settings.limit_body_rate_grace,
+        timeout_write=settings.timeout_write,
+        drain_idle=min(settings.timeout_drain_idle, max_idle),
+    )
+
+
+def build_websocket_rules(settings: Settings) -> "WebSocketRules":
+    from ianus.exchange.service import WebSocketRules
+
+    return WebSocketRules(
+        ws_max_size=settings.ws_max_size,
+        ws_max_queue=settings.ws_max_queue,
+        ws_ping_interval=settings.ws_ping_interval,
+        ws_ping_timeout=settings.ws_ping_timeout,
+        ws_close_timeout=settings.ws_close_timeout,
+        ws_per_message_deflate=settings.ws_per_message_deflate,
+        ws_deflate_level=settings.ws_deflate_level,
+    )
+
+
+def build_access_log(fd: int, settings: Settings) -> "AccessLog":
     """Writes to the file, or through Python's logging if --log-config names an access logger; then to a file if one was
     named.
     """
-    from ianus.telemetry.access_log import AccessLog
+    from ianus.telemetry.access_log import INTERVAL_SECONDS, AccessLog
 
-    as_json = settings.log_format == "json"
     # After a HUP that removed --log-config, the supervisor still has its loggers.
     if settings.log_config and (name := access_logger()):
-        from ianus.telemetry.access_records import INTERVAL_SECONDS, AccessRecords
+        from ianus.telemetry import access_records
 
-        records = AccessRecords(name, settings.access_log_format, as_json=as_json)
+        records = access_records.AccessRecords(
+            name, access_log_format=settings.access_log_format, log_format=settings.log_format
+        )
         return AccessLog(
-            -1 if settings.access_logfile == "-" else file.fd,
+            -1 if settings.access_logfile == "-" else fd,
             records.line_format,
-            exclude=settings.access_log_exclude,
-            interval=INTERVAL_SECONDS,
+            access_log_exclude=settings.access_log_exclude,
+            interval=access_records.INTERVAL_SECONDS,
             sink=records,
         )
     from ianus.telemetry.line_format import LineFormat
 
-    return AccessLog(file.fd, LineFormat(settings.access_log_format, json=as_json), exclude=settings.access_log_exclude)
+    return AccessLog(
+        fd,
+        LineFormat(access_log_format=settings.access_log_format, log_format=settings.log_format),
+        access_log_exclude=settings.access_log_exclude,
+        interval=INTERVAL_SECONDS,
+    )
 
 
-def _asgi_gateway(
-    app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, state: dict[str, Any] | None
+def build_asgi_gateway(
+    app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, state: dict[str, Any] | None = None
 ) -> "AsgiGateway":
     from ianus.gateway.asgi.gateway import AsgiGateway
 
@@ -153,10 +201,10 @@ def _asgi_gateway(
         app.callable,
         loop=loop,
         name=app.name,
-        root_path=settings.root_path or settings.root_path_kept,
-        root_path_kept=bool(settings.root_path_kept),
-        mount=app.prefix,
-        sendfile=settings.asgi_sendfile,
+        root_path=settings.root_path,
+        root_path_kept=settings.root_path_kept,
+        mount_prefix=app.prefix,
+        asgi_sendfile=settings.asgi_sendfile,
         early_hints=settings.early_hints,
         open_websocket=_open_websocket if settings.ws == "auto" else None,
         state=state,
@@ -170,35 +218,44 @@ def _open_websocket(request: "Request") -> "AsgiExchange | None":
     return open_websocket(request)
 
 
-def _wsgi_gateways(apps: Sequence[Application], settings: Settings) -> "tuple[dict[str, Gateway], ThreadPool | None]":
+def _wsgi_gateways(
+    apps: Sequence[Application], settings: Settings
+) -> "tuple[dict[str, WsgiGateway], ThreadPool | None]":
     """Returns the gateways by prefix, and the threads that they share."""
     if not apps:
         return {}, None
-    from ianus.gateway.threads.pool import ThreadPool
-    from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
 
-    pool = ThreadPool(threads=settings.max_threads if settings.threads == "auto" else settings.threads)
+    pool = build_thread_pool(settings)
     spool = Spool(settings.spool_dir, settings.limit_spool)
-    gateways: dict[str, Gateway] = {}
-    for app in apps:
-        gateways[app.prefix] = WsgiGateway(
-            app.callable,
-            executor=pool,
-            name=app.name,
-            root_path=settings.root_path or settings.root_path_kept,
-            root_path_kept=bool(settings.root_path_kept),
-            mount=app.prefix,
-            multithread=settings.threads != 1,
-            multiprocess=settings.workers != 1,
-            request_buffer=settings.request_buffer,
-            response_buffer=settings.response_buffer,
-            spool=spool,
-            sendfile=settings.sendfile,
-            early_hints=settings.early_hints,
-            keep_underscores=settings.header_map == "dangerous",
-        )
-    return gateways, pool
+    return {app.prefix: build_wsgi_gateway(app, settings, pool, spool) for app in apps}, pool
+
+
+def build_thread_pool(settings: Settings) -> "ThreadPool":
+    from ianus.gateway.threads.pool import ThreadPool
+
+    return ThreadPool(max_calls=settings.max_threads if settings.threads == "auto" else settings.threads)
+
+
+def build_wsgi_gateway(app: Application, settings: Settings, executor: "WsgiExecutor", spool: "Spool") -> "WsgiGateway":
+    from ianus.gateway.wsgi.gateway import WsgiGateway
+
+    return WsgiGateway(
+        app.callable,
+        executor=executor,
+        name=app.name,
+        root_path=settings.root_path,
+        root_path_kept=settings.root_path_kept,
+        mount_prefix=app.prefix,
+        multithread=settings.threads != 1,
+        multiprocess=settings.workers != 1,
+        request_buffer=settings.request_buffer,
+        response_buffer=settings.response_buffer,
+        spool=spool,
+        sendfile=settings.sendfile,
+        early_hints=settings.early_hints,
+        header_map=settings.header_map,
+    )
 
 
 def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
@@ -219,19 +276,3 @@ def choose_max_requests(settings: Settings) -> int:
     import random
 
     return settings.max_requests + random.randint(0, settings.max_requests_jitter)
-
-
-def _deadlines(settings: Settings) -> "Deadlines":
-    from ianus.exchange.service import Deadlines
-
-    # After it WebSockets are closed, which also needs time.
-    max_idle = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
-    return Deadlines(
-        request_header=settings.timeout_request_header,
-        keep_alive=settings.timeout_keep_alive,
-        request_body=settings.timeout_request_body,
-        body_rate=settings.limit_body_rate,
-        body_rate_grace=settings.limit_body_rate_grace,
-        write=settings.timeout_write,
-        drain_idle=min(settings.timeout_drain_idle, max_idle),
-    )

@@ -35,7 +35,7 @@ class ThreadPoolController:
         *,
         shared: bool,
         stuck_report_after: float,
-        timeout: float = 0.0,
+        timeout: float,
         on_stuck: Callable[[str], None] = lambda reason: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
     ) -> None:

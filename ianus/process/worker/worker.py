@@ -141,9 +141,9 @@ class Worker:
         self.lifespans = {
             app.prefix: Lifespan(
                 app,
-                mode=settings.lifespan,
-                startup_timeout=settings.timeout_lifespan_startup,
-                shutdown_timeout=settings.timeout_lifespan_shutdown,
+                lifespan=settings.lifespan,
+                timeout_lifespan_startup=settings.timeout_lifespan_startup,
+                timeout_lifespan_shutdown=settings.timeout_lifespan_shutdown,
             )
             for app in apps
             if app.interface != "wsgi"
@@ -259,7 +259,7 @@ class Worker:
             stack.access_log.start()
         self.on_built(stack)
         for listener in self.listeners:
-            stack.reactor.listen(listener.sock, stack.sessions)
+            stack.reactor.listen(listener.sock)
         if stack.asgi:
             stack.reactor.attach(loop)
         if stack.pool is not None:

@@ -5,13 +5,14 @@ paused at each message, and with more bytes after them. Bytes after a message mu
 are. Bytes after a close frame or an error must change nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from ianus.codec.websocket import recording
 from ianus.codec.websocket.deflate import Deflate
-from ianus.codec.websocket.recording import compress, record
+from ianus.codec.websocket.recording import compress
 
 Event = tuple[Any, ...]
 
@@ -61,7 +62,7 @@ def close(code: int, reason: bytes = b"") -> bytes:
 
 def new_deflate(**changes: Any) -> Deflate:
     how: dict[str, Any] = {"server_bits": 12, "client_bits": 15, "server_takeover": True, "client_takeover": True}
-    return Deflate(**{**how, "level": 6, **changes})
+    return Deflate(**{**how, "ws_deflate_level": 6, **changes})
 
 
 def compressed(*payloads: bytes) -> list[bytes]:
@@ -97,13 +98,18 @@ AFTER_EVENTS = [message("after"), ("ping", b"after")]
 GARBAGE = AFTER + bytes(range(256))
 
 
+def record(pieces: Iterable[bytes], *, ws_max_size: int = 0, **how: Any) -> list[Event]:
+    """Returns the events of the codec. ws_max_size: without it a message may have any size."""
+    return recording.record(pieces, ws_max_size=ws_max_size, **how)
+
+
 def check(
-    data: bytes, expected: list[Event], *, max_size: int = 0, deflate: Callable[[], Deflate] | None = None
+    data: bytes, expected: list[Event], *, ws_max_size: int = 0, deflate: Callable[[], Deflate] | None = None
 ) -> None:
     """Asserts that `data` gives exactly the `expected` events, in any pieces."""
 
     def said(*pieces: bytes, pausing: bool = False) -> list[Event]:
-        return record(pieces, max_size=max_size, deflate=deflate and deflate(), pausing=pausing)
+        return record(pieces, ws_max_size=ws_max_size, deflate=deflate and deflate(), pausing=pausing)
 
     ended = bool(expected) and expected[-1][0] in ("close", "error")
     longer = (data + GARBAGE, expected) if ended else (data + AFTER, expected + AFTER_EVENTS)

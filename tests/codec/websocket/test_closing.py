@@ -3,9 +3,9 @@
 import pytest
 
 from ianus.codec.websocket.codec import may_close_with
-from ianus.codec.websocket.recording import close_frame, record
+from ianus.codec.websocket.recording import close_frame
 
-from .feeding import CLOSE, TEXT, Event, check, close, frame, message, named, rejects, table, text
+from .feeding import CLOSE, TEXT, Event, check, close, frame, message, named, record, rejects, table, text
 
 CODES = [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999]
 NOT_CODES = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ianus.codec.websocket.deflate import Deflate
-from ianus.codec.websocket.recording import compress, record
+from ianus.codec.websocket.recording import compress
 
 from .feeding import (
     BINARY,
@@ -24,6 +24,7 @@ from .feeding import (
     message,
     named,
     new_deflate,
+    record,
     rejects,
     table,
     text,
@@ -132,16 +133,16 @@ def test_inflated_text_must_be_utf8() -> None:
 def test_the_limit_is_of_what_was_inflated() -> None:
     (data,) = compressed(b"x" * 1000)
     assert len(data) < 50
-    check(frame(BINARY, data, rsv=RSV1), [message(b"x" * 1000)], max_size=1000, deflate=new_deflate)
-    rejects(frame(BINARY, data, rsv=RSV1), 1009, max_size=999, deflate=new_deflate)
-    rejects(fragments(BINARY, data[:5], data[5:], rsv=RSV1), 1009, max_size=999, deflate=new_deflate)
+    check(frame(BINARY, data, rsv=RSV1), [message(b"x" * 1000)], ws_max_size=1000, deflate=new_deflate)
+    rejects(frame(BINARY, data, rsv=RSV1), 1009, ws_max_size=999, deflate=new_deflate)
+    rejects(fragments(BINARY, data[:5], data[5:], rsv=RSV1), 1009, ws_max_size=999, deflate=new_deflate)
 
 
 def test_wrong_text_before_the_limit_comes_first() -> None:
     (data,) = compressed(b"x\xff" + b"x" * 1000)
-    rejects(text(data, rsv=RSV1), 1007, max_size=10, deflate=new_deflate)
+    rejects(text(data, rsv=RSV1), 1007, ws_max_size=10, deflate=new_deflate)
     (data,) = compressed(b"x" * 11 + b"\xff")
-    rejects(text(data, rsv=RSV1), 1009, max_size=10, deflate=new_deflate)
+    rejects(text(data, rsv=RSV1), 1009, ws_max_size=10, deflate=new_deflate)
 
 
 @pytest.mark.parametrize("pieces", [1, 100], ids=["whole", "in pieces"])
@@ -154,7 +155,7 @@ def test_a_bomb_is_stopped_at_the_limit(pieces: int) -> None:
     cut = [data[i : i + size] for i in range(0, len(data), size)]
     tracemalloc.start()
     try:
-        assert record(cut, max_size=limit, deflate=new_deflate()) == [("error", 1009)]
+        assert record(cut, ws_max_size=limit, deflate=new_deflate()) == [("error", 1009)]
         assert tracemalloc.get_traced_memory()[1] < 5 * limit
     finally:
         tracemalloc.stop()
@@ -174,7 +175,7 @@ def test_ends_of_streams_in_one_message(ends: int, wanted: tuple[Any, ...]) -> N
 @pytest.mark.parametrize("takeover", [True, False])
 @pytest.mark.parametrize("level", [1, 6, 9])
 def test_a_client_reads_what_is_written(bits: int, takeover: bool, level: int) -> None:
-    server = new_deflate(server_bits=bits, server_takeover=takeover, level=level)
+    server = new_deflate(server_bits=bits, server_takeover=takeover, ws_deflate_level=level)
     client = zlib.decompressobj(-bits)
     for data in (b"a", PROSE, PROSE, bytes(100_000), bytes(range(256)) * 300):
         if not takeover:

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ianus.codec.websocket.recording import record
-
 from . import oracle
-from .feeding import BINARY, CLOSE, PING, PONG, RSV1, TEXT, Event, compressed, fragments, frame, new_deflate
+from .feeding import BINARY, CLOSE, PING, PONG, RSV1, TEXT, Event, compressed, fragments, frame, new_deflate, record
 
 CASES = 2000
 MAX_SIZE = 2000
@@ -75,7 +73,7 @@ def test_the_same_bytes_are_the_same_messages() -> None:
     seen: set[str] = set()
     refused = 0
     for data, deflate in conversations(6455):
-        events = record([data], max_size=MAX_SIZE, deflate=new_deflate() if deflate else None, reasons=True)
+        events = record([data], ws_max_size=MAX_SIZE, deflate=new_deflate() if deflate else None, reasons=True)
         theirs = oracle.read(data, max_size=MAX_SIZE, deflate=deflate)
         ours, reason = _without_reason(events)
         refused += bool(reason)
@@ -121,5 +119,5 @@ def test_each_conversation_is_the_same_in_pieces(deflate: bool) -> None:
         if compresses is deflate:
             cuts = sorted(choices.randrange(len(data) + 1) for _ in range(5))
             pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-            whole = record([data], max_size=MAX_SIZE, deflate=new_deflate() if deflate else None)
-            assert record(pieces, max_size=MAX_SIZE, deflate=new_deflate() if deflate else None) == whole
+            whole = record([data], ws_max_size=MAX_SIZE, deflate=new_deflate() if deflate else None)
+            assert record(pieces, ws_max_size=MAX_SIZE, deflate=new_deflate() if deflate else None) == whole

@@ -2,8 +2,6 @@
 
 import pytest
 
-from ianus.codec.websocket.recording import record
-
 from .feeding import (
     BINARY,
     CLOSE,
@@ -20,6 +18,7 @@ from .feeding import (
     frame,
     message,
     named,
+    record,
     rejects,
     table,
     text,

@@ -230,7 +230,7 @@ def test_what_is_compressed_how() -> None:
             deflate.client_bits,
             deflate.server_takeover,
             deflate.client_takeover,
-            deflate.level,
+            deflate.ws_deflate_level,
         )
 
     assert how(b"permessage-deflate") == (12, 15, True, True, 6)

@@ -4,35 +4,33 @@ import tracemalloc
 
 import pytest
 
-from ianus.codec.websocket.recording import record
-
-from .feeding import BINARY, CONTINUATION, PING, TEXT, check, fragments, frame, message, rejects, text
+from .feeding import BINARY, CONTINUATION, PING, TEXT, check, fragments, frame, message, record, rejects, text
 
 
 def test_a_message_of_just_the_limit() -> None:
-    check(text("x" * 10), [message("x" * 10)], max_size=10)
-    check(fragments(BINARY, b"x" * 5, b"x" * 5, b""), [message(b"x" * 10)], max_size=10)
+    check(text("x" * 10), [message("x" * 10)], ws_max_size=10)
+    check(fragments(BINARY, b"x" * 5, b"x" * 5, b""), [message(b"x" * 10)], ws_max_size=10)
 
 
 def test_a_message_over_the_limit() -> None:
-    rejects(text("x" * 11), 1009, max_size=10)
-    rejects(fragments(BINARY, b"x" * 5, b"x" * 5, b"x"), 1009, max_size=10)
-    rejects(fragments(BINARY, b"x" * 5, b"x" * 6), 1009, max_size=10)
+    rejects(text("x" * 11), 1009, ws_max_size=10)
+    rejects(fragments(BINARY, b"x" * 5, b"x" * 5, b"x"), 1009, ws_max_size=10)
+    rejects(fragments(BINARY, b"x" * 5, b"x" * 6), 1009, ws_max_size=10)
 
 
 def test_the_limit_is_of_each_message() -> None:
-    check(fragments(TEXT, b"xxxxx", b"xxxxx") * 3, [message("x" * 10)] * 3, max_size=10)
+    check(fragments(TEXT, b"xxxxx", b"xxxxx") * 3, [message("x" * 10)] * 3, ws_max_size=10)
 
 
 def test_control_frames_do_not_count() -> None:
     data = frame(TEXT, b"x" * 10, fin=False) + frame(PING, b"p" * 100) + frame(CONTINUATION)
-    check(data, [("ping", b"p" * 100), message("x" * 10)], max_size=10)
+    check(data, [("ping", b"p" * 100), message("x" * 10)], ws_max_size=10)
 
 
 @pytest.mark.parametrize("max_size", [1, 10, 1 << 24])
 def test_a_header_that_promises_too_much_is_enough(max_size: int) -> None:
     header = frame(BINARY, b"", length=b"\x7f" + (1 << 62).to_bytes(8, "big"))
-    assert record([header], max_size=max_size) == [("error", 1009)]
+    assert record([header], ws_max_size=max_size) == [("error", 1009)]
 
 
 def test_a_promise_takes_no_memory() -> None:

@@ -5,9 +5,7 @@ import random
 
 import pytest
 
-from ianus.codec.websocket.recording import record
-
-from .feeding import CONTINUATION, TEXT, check, fragments, frame, message, named, rejects, text
+from .feeding import CONTINUATION, TEXT, check, fragments, frame, message, named, record, rejects, text
 
 VALID = {
     "Greek": "κόσμε",

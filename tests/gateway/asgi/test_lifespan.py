@@ -25,7 +25,7 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
 
 def lifespan_of(app: Any, mode: Mode = "auto", startup: float = 5.0, shutdown: float = 5.0) -> Lifespan:
     application = Application(app, "asgi3", "main:app")
-    return Lifespan(application, mode=mode, startup_timeout=startup, shutdown_timeout=shutdown)
+    return Lifespan(application, lifespan=mode, timeout_lifespan_startup=startup, timeout_lifespan_shutdown=shutdown)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

@@ -14,7 +14,9 @@ from wsgiref.validate import validator
 import pytest
 
 from ianus.errors import StartupError
-from ianus.gateway.loading.loader import Application, load, load_mounted
+from ianus.gateway.loading import loader
+from ianus.gateway.loading.loader import Application, load_mounted
+from ianus.settings.schema import Settings
 
 Write = Callable[[str, str], None]
 
@@ -35,6 +37,12 @@ def write(tmp_path: Path) -> Iterator[Write]:
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         del sys.modules[name]
+
+
+def load(app: Any, **values: Any) -> Application:
+    """Loads as a worker does, with these settings."""
+    settings = Settings(**values)
+    return loader.load(app, factory=settings.factory, app_dir=settings.app_dir, interface=settings.interface)
 
 
 @pytest.fixture
@@ -769,7 +777,7 @@ def test_a_mounted_application_knows_its_prefix(write: Write, tmp_path: Path) ->
     write("my_main.py", ASGI)
     mounted = load_mounted("/api", "my_main:app", app_dir=str(tmp_path))
     assert mounted == Application(sys.modules["my_main"].app, "asgi3", "my_main:app", "/api")
-    assert load_mounted("/wsgi", wsgi).interface == "wsgi"
+    assert load_mounted("/wsgi", wsgi, app_dir=".").interface == "wsgi"
 
 
 def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Path) -> None:
@@ -789,7 +797,7 @@ def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Pat
     ],
 )
 def test_what_is_wrong_with_a_mounted_application_can_be_put_right(attribute: str, fix: str) -> None:
-    error = failure(load_mounted, "/api", f"{__name__}:{attribute}")
+    error = failure(load_mounted, "/api", f"{__name__}:{attribute}", app_dir=".")
     assert fix in error.message
     assert error.message.endswith(" (mounted at /api)")
     assert "--" not in error.message

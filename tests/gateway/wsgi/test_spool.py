@@ -5,12 +5,19 @@ import resource
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ianus.gateway.wsgi.spool import Spool, SpoolError
+from ianus.settings.schema import Settings
 
 BODY = b"first line\nsecond line\nrest"
+
+
+def new_spool(spool_dir: Path | str = "", **values: Any) -> Spool:
+    settings = Settings(spool_dir=str(spool_dir), **values)
+    return Spool(settings.spool_dir, settings.limit_spool)
 
 
 def descriptors() -> int:
@@ -19,7 +26,7 @@ def descriptors() -> int:
 
 
 def test_what_was_written_is_read_from_the_start(tmp_path: Path) -> None:
-    file = Spool(str(tmp_path)).create()
+    file = new_spool(tmp_path).create()
     for part in (b"first ", b"", b"line\nsecond", b" line\nrest"):
         file.write(part)
     body = file.rewind()
@@ -33,7 +40,7 @@ def test_what_was_written_is_read_from_the_start(tmp_path: Path) -> None:
 
 
 def test_readlines(tmp_path: Path) -> None:
-    file = Spool(str(tmp_path)).create()
+    file = new_spool(tmp_path).create()
     file.write(BODY)
     assert file.rewind().readlines() == [b"first line\n", b"second line\n", b"rest"]
     file.close()
@@ -41,7 +48,7 @@ def test_readlines(tmp_path: Path) -> None:
 
 def test_no_file_has_a_name_and_none_is_opened_before_it_is_needed(tmp_path: Path) -> None:
     before = descriptors()
-    file = Spool(str(tmp_path)).create()
+    file = new_spool(tmp_path).create()
     assert descriptors() == before
     file.write(BODY)
     assert descriptors() == before + 1
@@ -51,21 +58,21 @@ def test_no_file_has_a_name_and_none_is_opened_before_it_is_needed(tmp_path: Pat
 
 
 def test_children_do_not_inherit_files(tmp_path: Path) -> None:
-    file = Spool(str(tmp_path)).create()
+    file = new_spool(tmp_path).create()
     file.write(BODY)
     assert not os.get_inheritable(file.rewind().fileno())
     file.close()
 
 
 def test_a_body_that_never_came_is_empty() -> None:
-    file = Spool().create()
+    file = new_spool().create()
     assert file.rewind().read() == b""
     file.close()
 
 
 def test_the_system_s_directory_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    file = Spool().create()
+    file = new_spool().create()
     file.write(BODY)
     assert Path(f"/proc/self/fd/{file.rewind().fileno()}").readlink().parent == tmp_path
     file.close()
@@ -75,7 +82,7 @@ def test_the_system_s_directory_is_the_default(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_limit_is_that_of_all_files_together(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path), limit=100)
+    spool = new_spool(tmp_path, limit_spool=100)
     one, two = spool.create(), spool.create()
     one.write(bytes(60))
     two.write(bytes(40))
@@ -87,7 +94,7 @@ def test_the_limit_is_that_of_all_files_together(tmp_path: Path) -> None:
 
 
 def test_closing_gives_the_bytes_back_once(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path), limit=100)
+    spool = new_spool(tmp_path, limit_spool=100)
     one, two = spool.create(), spool.create()
     one.write(bytes(100))
     one.rewind()
@@ -100,7 +107,7 @@ def test_closing_gives_the_bytes_back_once(tmp_path: Path) -> None:
 
 
 def test_a_refused_write_is_not_counted(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path), limit=100)
+    spool = new_spool(tmp_path, limit_spool=100)
     one, two = spool.create(), spool.create()
     with pytest.raises(SpoolError):
         one.write(bytes(101))
@@ -111,7 +118,7 @@ def test_a_refused_write_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_no_limit(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path))
+    spool = new_spool(tmp_path)
     file = spool.create()
     file.write(bytes(1 << 20))
     assert spool.used == 1 << 20
@@ -123,7 +130,7 @@ def test_no_limit(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
     """The kernel's limit on the size of files fails as a full disk does: a short write first, then an error."""
-    spool = Spool(str(tmp_path))
+    spool = new_spool(tmp_path)
     file = spool.create()
     file.write(bytes(99_000))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -139,7 +146,7 @@ def test_a_full_disk_is_a_spool_error(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_a_spool_error(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path / "missing"))
+    spool = new_spool(tmp_path / "missing")
     file = spool.create()
     with pytest.raises(SpoolError, match="No such file or directory"):
         file.write(BODY)
@@ -151,11 +158,11 @@ def test_a_system_without_a_directory_for_temporary_files_is_a_spool_error(monke
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/nowhere/at/all"])
     with pytest.raises(SpoolError, match="the directory for temporary files"):
-        Spool().create().write(BODY)
+        new_spool().create().write(BODY)
 
 
 def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path))
+    spool = new_spool(tmp_path)
     file = spool.create()
     file.close()
     before = descriptors()
@@ -169,7 +176,7 @@ def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path)
 
 
 def test_an_application_that_reads_on_behind_the_end_of_its_request_gets_an_error(tmp_path: Path) -> None:
-    file = Spool(str(tmp_path)).create()
+    file = new_spool(tmp_path).create()
     file.write(BODY)
     body = file.rewind()
     closing = threading.Thread(target=file.close)
@@ -180,7 +187,7 @@ def test_an_application_that_reads_on_behind_the_end_of_its_request_gets_an_erro
 
 
 def test_the_count_is_right_with_many_threads(tmp_path: Path) -> None:
-    spool = Spool(str(tmp_path), limit=1 << 20)
+    spool = new_spool(tmp_path, limit_spool=1 << 20)
 
     def upload() -> None:
         for _ in range(20):
@@ -203,7 +210,7 @@ def test_without_a_descriptor_that_is_what_is_told(monkeypatch: pytest.MonkeyPat
     lowest = os.dup(0)
     os.close(lowest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    file = Spool().create()
+    file = new_spool().create()
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         with pytest.raises(SpoolError) as caught:

@@ -21,7 +21,7 @@ def test_a_reload_during_the_first_start_replaces_all_workers() -> None:
     assert harness.serving() == [(0, 2), (1, 2)]
 
 
-def test_whoever_is_messages_to_leave_leaves_no_gap(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_replaced_worker_that_crashes_while_stopping_is_not_replaced_again(caplog: pytest.LogCaptureFixture) -> None:
     harness = served(1)
     harness.change()
     harness.ready(harness.last())

@@ -140,7 +140,7 @@ def test_starts_that_fail_late_count_as_failures(caplog: pytest.LogCaptureFixtur
         assert harness.sockets.steered == [0]
 
 
-def test_whoever_is_messages_to_stop_by_somebody_else_has_a_successor_soon(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_stopped_by_another_process_is_replaced_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
     """In a moment, for all processes may have received the signal, the supervisor included."""
     caplog.set_level("INFO")
     harness = served(1)

@@ -1,4 +1,0 @@
-from ianus.runtime.waker import Waker
-
-class Poll:
-    waker: Waker

@@ -1,4 +1,0 @@
-from ianus.acceptor.poll.base import Poll
-
-class Epoll(Poll):
-    def __init__(self) -> None: ...

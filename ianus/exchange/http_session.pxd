@@ -1,0 +1,29 @@
+"""The part of a session that all versions of HTTP share: new exchanges, output, the ends of responses."""
+cimport cython
+from ianus.codec.base cimport Codec, Request
+from ianus.exchange.base cimport Session, flag
+from ianus.exchange.http cimport Exchange
+from ianus.exchange.service cimport Service
+
+
+@cython.no_gc
+cdef class HttpSession(Session):
+    cdef Service service
+    cdef Codec codec
+    # Exchanges whose response has ended, and is reported once the kernel has taken it; the first one, linked by
+    # `next_unreported`
+    cdef Exchange first_unreported
+
+    cdef bint is_stopping(self) noexcept        # the server stops, and has no successor
+    # Opens the exchange of a request whose head was read; the codec is on the stack. started: the time of its first
+    # byte in CLOCK_MONOTONIC seconds, which only an observer needs.
+    cdef Exchange open_exchange(self, int stream, Request request, double started)
+    # Has the application called, or answers instead of it. Returns whether the application runs only after the loop's
+    # callbacks.
+    cdef bint start_exchange(self, Exchange exchange) except -1
+    cdef int reject_over_limit(self, Exchange exchange, str limit) except -1
+    cdef int log_rejection(self, int status, str reason, Request request) except -1
+    cdef int report_when_taken(self, Exchange exchange) except -1
+    cdef int note_end(self, Exchange exchange) except -1
+    cdef int report_first(self, long long taken) except -1
+    cdef int report_all(self, long long taken) except -1

@@ -1,0 +1,188 @@
+"""The part of an HTTP session that does not depend on its version.
+
+Output: responses are encoded into the output of the connection, and an exchange learns from it how much waits.
+Ends: a request is reported to the observer once the kernel has taken the last byte of its response, or never will.
+
+Compiled because every request passes here.
+"""
+cimport cython
+
+from ianus.codec.base cimport Framing, Request
+from ianus.codec.fields cimport Field
+from ianus.codec.file_range cimport FileRange
+from ianus.codec.output cimport Output
+from ianus.exchange.base cimport Session
+from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange
+from ianus.runtime.clock cimport monotonic
+
+from ianus.exchange.request_id import request_id
+from ianus.telemetry.logger import logger
+
+
+cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
+
+
+# No garbage collector for sessions, codecs and connections: lost() and release() untie them, and a collection
+# would visit thousands of idle ones.
+@cython.no_gc
+cdef class HttpSession(Session):
+    cdef bint is_stopping(self) noexcept:
+        return self.service.draining and not self.service.handover
+
+    cdef double write_timeout(self) noexcept:
+        return self.service.deadlines.timeout_write
+
+    # ---------------------------------------------------------------- requests
+
+    cdef Exchange open_exchange(self, int stream, Request request, double started):
+        cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
+        exchange.session = self
+        exchange.service = self.service
+        exchange.request = request
+        exchange.connection = self.transport.info
+        exchange.stream = stream
+        exchange.started = started
+        if self.service.request_id_header is not None:
+            exchange.request_id = request_id(request.headers, self.service.request_id_header)
+        if request.content_length != 0:
+            exchange.awaits_continue = request.expect_continue
+            exchange.body_since = exchange.body_last = monotonic()
+        return exchange
+
+    cdef int on_trailers(self, int stream, list fields) except -1:
+        # ASGI and WSGI have no place for them; they are validated and dropped.
+        return 0
+
+    cdef bint start_exchange(self, Exchange exchange) except -1:
+        cdef str limit
+        if self.service.draining and exchange.asks_for_events():
+            # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and browsers
+            # repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
+            exchange.abort_response()
+            return False
+        limit = exchange.exceeded_limit()
+        if limit is not None:
+            self.reject_over_limit(exchange, limit)
+            return False
+        exchange.has_unread_input = False
+        self.service.requests_left -= 1
+        if self.service.requests_left == 0:
+            self.service.on_max_requests()
+        return exchange.start()
+
+    cdef int reject_over_limit(self, Exchange exchange, str limit) except -1:
+        """Too many application calls: 503, and the connection lives on."""
+        cdef double now = monotonic()
+        self.service.rejected_requests += 1
+        if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
+            logger.warning(
+                "rejected %d request(s) with 503: %s reached", self.service.rejected_requests, limit
+            )
+            self.service.rejected_requests = 0
+            self.service.rejection_logged_at = now
+        # After a refused upgrade a proxy may still take the connection for a tunnel.
+        return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
+
+    cdef int log_rejection(self, int status, str reason, Request request) except -1:
+        client = self.transport.info.client
+        name = f"{client[0]}:{client[1]}" if client else "unix socket"
+        if request is None:
+            logger.info("rejected request: status %d, client %s: %s", status, name, reason)
+        else:
+            logger.info(
+                "rejected request: status %d, client %s: %s: %s %s",
+                status, name, reason, request.method, request.target.decode("ascii"),
+            )
+        return 0
+
+    # ---------------------------------------------------------------- output
+
+    cdef int send_informational(self, int stream, object head) except -1:
+        return self.codec.send_informational(stream, head)
+
+    cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
+        return self.codec.send_head(stream, head, framing, length, close)
+
+    cdef int send_body(self, int stream, bytes data) except -1:
+        return self.codec.send_body(stream, data)
+
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
+        return self.codec.send_data(stream, data, size)
+
+    cdef int send_file(self, int stream, FileRange file) except -1:
+        return self.codec.send_file(stream, file)
+
+    cdef int send_end(self, int stream) except -1:
+        return self.codec.send_end(stream)
+
+    cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
+        return self.codec.send_trailers(stream, fields, count)
+
+    cdef int output_queued(self, int stream, bint at_once) except -1:
+        cdef Output out = self.transport.out
+        if out is None or self.transport.blocked:
+            return 0
+        if at_once or out.size >= GATHER_BYTES:
+            return self.transport.flush()
+        return self.transport.resume_soon()
+
+    cdef int resume_soon(self, int stream) except -1:
+        return self.transport.resume_soon()
+
+    cdef int reconsider(self, int stream) except -1:
+        return self.transport.reconsider()
+
+    cdef bint blocked(self, int stream) noexcept:
+        return self.transport.blocked
+
+    cdef bint congested(self, int stream) noexcept:
+        return self.unsent(stream) > (HIGH_WATER if self.transport.blocked else GATHER_BYTES)
+
+    cdef Py_ssize_t unsent(self, int stream) noexcept:
+        return 0 if self.transport.out is None else self.transport.out.size
+
+    cdef long long position(self, int stream) noexcept:
+        return self.transport.taken + self.unsent(stream)
+
+    cdef int cut_input(self, int stream) except -1:
+        self.input_cut = True
+        return 0
+
+    # ---------------------------------------------------------------- the observer
+
+    cdef int report_when_taken(self, Exchange exchange) except -1:
+        """Reports a response without further output once the kernel has taken all of it, or never will."""
+        self.note_end(exchange)
+        return 0 if self.transport.out is not None else self.output_taken()
+
+    cdef int note_end(self, Exchange exchange) except -1:
+        cdef Exchange last = self.first_unreported
+        if self.service.observer is None or exchange.end_position:
+            return 0
+        exchange.end_position = self.position(exchange.stream)
+        if last is None:
+            self.first_unreported = exchange
+            return 0
+        while last.next_unreported is not None:
+            last = last.next_unreported
+        last.next_unreported = exchange
+        return 0
+
+    cdef int output_taken(self) except -1:
+        while self.first_unreported is not None and self.first_unreported.end_position <= self.transport.taken:
+            self.report_first(self.first_unreported.end_position)
+        return 0
+
+    cdef int report_first(self, long long taken) except -1:
+        """Reports the first exchange of the list, whose response the kernel has taken up to a position."""
+        cdef Exchange exchange = self.first_unreported
+        self.first_unreported = exchange.next_unreported
+        exchange.next_unreported = None
+        return exchange.report_end(max(<long long>0, exchange.end_position - taken))
+
+    cdef int report_all(self, long long taken) except -1:
+        """Reports all exchanges of the list, after the connection is lost."""
+        while self.first_unreported is not None:
+            self.report_first(taken)
+        return 0

@@ -1,0 +1,12 @@
+"""The base class of observers of requests. A service has one, or none, which then costs nothing.
+
+Compiled because every request passes here.
+"""
+
+
+cdef class Observer:
+    cdef int on_request_end(self, const RequestFacts* facts) except -1:
+        raise NotImplementedError
+
+    cdef int reset_in_child(self) except -1:
+        return 0
