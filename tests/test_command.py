@@ -227,7 +227,7 @@ def test_a_command_line_that_cannot_be_understood_exits_with_2(run: Run) -> None
     assert "'soon' is not a time, such as" in result.stderr
 
 
-def test_all_sources_come_together(start: Start, folder: Path) -> None:
+def test_all_sources_are_merged(start: Start, folder: Path) -> None:
     """The file names the application, a file of variables the folder, the line an address."""
     (folder / "ianus.toml").write_text('app = "my_code:app"\nfactory = false\nenv-file = "my.env"\n')
     (folder / "my.env").write_text("IANUS_APP_DIR=code\nIANUS_ACCESS_LOG=off\n")
@@ -256,7 +256,7 @@ def test_standard_streams_that_are_closed(closed: str, folder: Path) -> None:
     assert not [each for each in streams if each.startswith(("socket:", "anon_inode:"))]
 
 
-def test_nobody_can_be_told_what_is_wrong(folder: Path) -> None:
+def test_a_failed_start_without_standard_error_exits_with_3(folder: Path) -> None:
     line = 'exec "$0" -m ianus my_mian:app 2>&-'
     assert subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=folder, check=False).returncode == 3
 
@@ -303,7 +303,7 @@ def test_all_applications_are_checked(run: Run) -> None:
         ([], 2, "No application is given"),
     ],
 )
-def test_what_is_wrong_with_a_configuration(line: list[str], code: int, expected: str, run: Run) -> None:
+def test_errors_of_a_configuration(line: list[str], code: int, expected: str, run: Run) -> None:
     result = run(*line, "--check-config")
     assert result.returncode == code
     assert expected in result.stderr

@@ -29,7 +29,7 @@ def test_a_report_is_one_line() -> None:
     assert StartupError("no port").report() == "Error: no port\n"
 
 
-def test_details_come_before_the_message() -> None:
+def test_details_precede_the_message() -> None:
     assert StartupError("no port", details="Traceback\n").report() == "Traceback\n\nError: no port\n"
 
 
@@ -102,7 +102,7 @@ def test_every_exception_has_a_traceback_of_reasonable_length(make: Callable[[Ba
     assert text.count("\n") < 500
 
 
-def test_a_shortened_traceback_has_the_nearest_exceptions_and_says_so() -> None:
+def test_a_shortened_traceback_has_the_nearest_exceptions_and_a_note() -> None:
     error: BaseException = ValueError("innermost")
     for number in range(300):
         error, cause = ValueError(f"number {number}"), error

@@ -207,7 +207,7 @@ def test_a_violation_is_seen(path: str, line: str) -> None:
     assert len(SourceTree(files).violations()) >= 1
 
 
-def test_a_compiled_module_behind_the_supervisor_is_seen() -> None:
+def test_a_compiled_module_that_the_supervisor_loads_is_seen() -> None:
     supervisor = {"ianus/process/supervisor/supervisor.py": "from ianus.process.worker.worker import run\n"}
     violation = next(text for text in SourceTree(TREE | supervisor).violations() if " loads " in text)
     assert violation.startswith("ianus.process.supervisor.supervisor loads the compiled ianus.acceptor.connection.")

@@ -129,7 +129,7 @@ def test_links_in_folders_of_root_are_followed(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "access.log").read_text() == "line\n"
 
 
-def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
+def test_links_in_a_circle_are_reported(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to("two")
     (tmp_path / "two").symlink_to("one")
     assert "Too many levels of symbolic links" in refusal(tmp_path / "one")

@@ -71,15 +71,15 @@ def serve(spec: WorkerSpec) -> Ending:
 
 
 def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: WorkerSpec | None) -> Ending:
-    supervised = spec.supervised if spec is not None else None
+    link = spec.link if spec is not None else None
     with contextlib.ExitStack() as stack:
         for listener in listeners:
             stack.callback(listener.close)
             stack.callback(close_in_children(listener.close))
-        liveness = WorkerLiveness(supervised, settings)
+        liveness = WorkerLiveness(link, settings)
         apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
         if spec is not None:
-            spec.hooks.call("post_worker_init", spec.info())
+            spec.hooks.call("post_worker_init", spec.worker_info())
         check_worker()
         log = open_log(settings)
         stack.push(lambda failure, *_: log.close() if spec is None or failure is not None else None)
@@ -90,8 +90,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         stack.callback(loop.close)
         stack.callback(liveness.stop)
 
-        notify = supervised.notify if supervised is not None else None
-        slot = supervised.slot if supervised is not None else None
+        notify = link.notify if link is not None else None
+        slot = link.slot if link is not None else None
         signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
         stop = StopRequest()

@@ -43,22 +43,25 @@ class SupervisorLink(NamedTuple):
 
 
 class WorkerSpec(NamedTuple):
-    """The task of a worker. listeners: closed by the worker. identity: the user that it becomes. apps: loaded
-    already."""
+    """The task of a worker.
+
+    app: "MODULE:ATTR". listeners: closed by the worker. link: to the supervisor. identity: the user that the worker
+    becomes. server_info, worker_info: for hooks. apps: the applications, if they are loaded already.
+    """
 
     app: Any
     settings: Settings
     listeners: list[Listener]
-    supervised: SupervisorLink
+    link: SupervisorLink
     identity: Identity | None
     hooks: Hooks
-    server: ServerInfo
-    info: Callable[[], WorkerInfo]
+    server_info: ServerInfo
+    worker_info: Callable[[], WorkerInfo]
     apps: "tuple[Application, ...]" = ()
 
     def end(self) -> None:
         """Calls the hook worker_exit."""
-        self.hooks.call("worker_exit", self.server, self.info())
+        self.hooks.call("worker_exit", self.server_info, self.worker_info())
 
 
 class WorkerEntry(NamedTuple):

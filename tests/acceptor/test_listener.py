@@ -109,7 +109,7 @@ def test_an_address_that_the_machine_lacks_is_skipped_while_the_name_has_others(
     assert [listener.sock.getsockname()[0] for listener in opened] == ["127.0.0.1"]
 
 
-def test_a_port_in_use_says_so_and_how_to_find_its_owner(opened: list[Listener]) -> None:
+def test_the_error_of_a_port_in_use_has_the_way_to_find_its_owner(opened: list[Listener]) -> None:
     opened += listen_tcp("127.0.0.1", 0, backlog=16)
     port = opened[0].sock.getsockname()[1]
     message = message_of(lambda: listen_tcp("127.0.0.1", port, backlog=16))
@@ -118,7 +118,9 @@ def test_a_port_in_use_says_so_and_how_to_find_its_owner(opened: list[Listener])
     assert "--bind" in message
 
 
-def test_a_failure_closes_what_was_opened_before_it(opened: list[Listener], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_closes_sockets_that_were_opened_before_it(
+    opened: list[Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened += listen_tcp("127.0.0.2", 0, backlog=16)
     taken = opened[0].sock.getsockname()
     addresses = [(socket.AF_INET, 1, 6, "", ("127.0.0.1", taken[1])), (socket.AF_INET, 1, 6, "", taken)]
@@ -136,7 +138,7 @@ def test_a_failure_closes_what_was_opened_before_it(opened: list[Listener], monk
         (errno.ENOBUFS, "127.0.0.1", ["Cannot listen on 127.0.0.1:80", os.strerror(errno.ENOBUFS)]),
     ],
 )
-def test_what_the_system_refuses_is_explained(
+def test_refusals_of_the_system_are_explained(
     code: int, host: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> Listener:
@@ -187,7 +189,7 @@ def test_permissions_are_those_of_the_setting(permissions: int, socket_path: str
     assert stat.S_IMODE(Path(socket_path).stat().st_mode) == permissions
 
 
-def test_a_socket_that_somebody_answers_on_is_refused(socket_path: str, opened: list[Listener]) -> None:
+def test_a_socket_of_a_running_server_is_refused(socket_path: str, opened: list[Listener]) -> None:
     opened.append(listen_unix(socket_path, backlog=16))
     message = message_of(lambda: listen_unix(socket_path, backlog=16))
     assert f"Another process listens on {socket_path}" in message
@@ -227,7 +229,7 @@ def test_a_file_that_is_no_socket_is_refused_and_kept(socket_path: str) -> None:
     assert Path(socket_path).read_text() == "precious"
 
 
-def test_closing_leaves_the_file_of_a_successor_alone(socket_path: str, opened: list[Listener]) -> None:
+def test_closing_keeps_the_file_of_a_successor(socket_path: str, opened: list[Listener]) -> None:
     opened.append(listen_unix(socket_path, backlog=16))
     Path(socket_path).unlink()
     opened.append(listen_unix(socket_path, backlog=16))
@@ -235,7 +237,7 @@ def test_closing_leaves_the_file_of_a_successor_alone(socket_path: str, opened: 
     assert connects(opened[1].sock)
 
 
-def test_a_forked_child_that_closes_leaves_the_file_to_its_parent(
+def test_a_forked_child_that_closes_keeps_the_file_of_its_parent(
     socket_path: str, opened: list[Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened.append(listen_unix(socket_path, backlog=16))
@@ -283,7 +285,7 @@ def test_a_path_that_is_too_long_is_explained_though_a_socket_is_there(
         (errno.ENOSPC, f"Cannot listen on app.sock: {os.strerror(errno.ENOSPC)}"),
     ],
 )
-def test_what_the_system_refuses_for_a_unix_socket_is_explained(code: int, expected: str) -> None:
+def test_refusals_of_the_system_for_a_unix_socket_are_explained(code: int, expected: str) -> None:
     assert expected in module._explain_unix(OSError(code, os.strerror(code)), "app.sock")
 
 

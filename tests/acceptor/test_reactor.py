@@ -87,7 +87,7 @@ def test_serves_without_an_event_loop(serving: Serving) -> None:
             assert serving.read(client, b"/%d" % number).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_pipelined_requests_leave_in_order(serving: Serving) -> None:
+def test_pipelined_requests_are_answered_in_order(serving: Serving) -> None:
     with serving.connect() as client:
         client.sendall(b"".join(REQUEST % number for number in range(40)))
         data = serving.read(client, b"/39")
@@ -113,7 +113,7 @@ def test_a_slot_is_used_again_by_another_connection(serving: Serving) -> None:
     serving.until(lambda: serving.reactor.connections == 0)
 
 
-def test_drain_takes_what_the_kernel_has_accepted(serving: Serving) -> None:
+def test_drain_takes_connections_that_the_kernel_has_accepted(serving: Serving) -> None:
     """Closing the listener would reset it."""
     drained: list[bool] = []
     with serving.connect() as client:
@@ -125,7 +125,7 @@ def test_drain_takes_what_the_kernel_has_accepted(serving: Serving) -> None:
     assert serving.reactor.connections == 0
 
 
-def test_drain_leaves_what_is_queued_to_a_successor(serving: Serving) -> None:
+def test_drain_keeps_queued_connections_for_a_successor(serving: Serving) -> None:
     drained: list[bool] = []
     with serving.connect() as client:
         client.sendall(REQUEST % 1)

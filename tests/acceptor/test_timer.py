@@ -19,7 +19,7 @@ def test_empty_wheel_wants_nothing(wheel: TimerWheel) -> None:
     assert expire(wheel, START + 1e6) == []
 
 
-def test_entry_comes_up_once_and_not_early(wheel: TimerWheel) -> None:
+def test_entry_expires_once_and_not_early(wheel: TimerWheel) -> None:
     schedule(wheel, 0, START + 5, START)
     assert START + 5 <= next_time(wheel) <= START + 5.2
     assert expire(wheel, START + 4.9) == []
@@ -38,28 +38,28 @@ def test_entry_that_is_put_off_stays_where_it_is(wheel: TimerWheel) -> None:
     assert expire(wheel, START + 51) == [3]
 
 
-def test_entry_that_is_moved_forward_comes_up_earlier(wheel: TimerWheel) -> None:
+def test_entry_that_is_moved_forward_expires_earlier(wheel: TimerWheel) -> None:
     schedule(wheel, 3, START + 50, START)
     schedule(wheel, 3, START + 1, START)
     assert expire(wheel, START + 2) == [3]
     assert expire(wheel, START + 60) == []
 
 
-def test_entry_beyond_the_wheel_comes_up_early(wheel: TimerWheel) -> None:
+def test_entry_beyond_the_wheel_expires_early(wheel: TimerWheel) -> None:
     """The wheel has 1,024 buckets of 0.1 s: the owner schedules a later time again."""
     schedule(wheel, 0, START + 500, START)
     assert START + 100 < next_time(wheel) < START + 103
     assert expire(wheel, START + 103) == [0]
 
 
-def test_entry_that_is_due_already_comes_up_with_the_next_tick(wheel: TimerWheel) -> None:
+def test_entry_that_is_due_already_expires_with_the_next_tick(wheel: TimerWheel) -> None:
     # The wheel was not advanced for ten seconds.
     schedule(wheel, 0, START + 1, START + 10)
     assert START + 10 <= next_time(wheel) <= START + 10.2
     assert expire(wheel, START + 10.2) == [0]
 
 
-def test_cancelled_entry_does_not_come_up(wheel: TimerWheel) -> None:
+def test_cancelled_entry_does_not_expire(wheel: TimerWheel) -> None:
     for entry in range(3):
         schedule(wheel, entry, START + 1, START)
     cancel(wheel, 1)

@@ -206,7 +206,7 @@ def test_a_startup_that_blocks_the_loop_can_be_stopped(tmp_path: Path) -> None:
 # --- Others that signal ---
 
 
-def test_a_signal_to_the_whole_group_is_no_surprise(start: Callable[..., Server]) -> None:
+def test_a_signal_to_the_whole_process_group_logs_nothing(start: Callable[..., Server]) -> None:
     """As `timeout` and Heroku send it: each worker was logged as exiting unexpectedly."""
     server = start("wsgi", "def start(): pass", "--workers", "2")
     for pid in (*server.children(), server.process.pid):

@@ -46,7 +46,7 @@ def run(path: Path, limit: int, *options: str, app: str = "main:app") -> tuple[i
         *(("wsgi", limit, ("--workers", "3", "--preload")) for limit in (3, 4)),
     ],
 )
-def test_too_few_processes_are_said_in_one_message(
+def test_too_few_processes_are_reported_in_one_message(
     tmp_path: Path, interface: str, limit: int, options: tuple[str, ...]
 ) -> None:
     tmp_path.chmod(0o755)
@@ -120,7 +120,7 @@ PIDS = Path("/sys/fs/cgroup/pids")
         *((limit, ("--preload", "--workers", "3")) for limit in (3, 4, 5)),
     ],
 )
-def test_too_few_processes_of_a_container_are_said_in_one_message(
+def test_too_few_processes_of_a_container_are_reported_in_one_message(
     tmp_path: Path, limit: int, options: tuple[str, ...]
 ) -> None:
     """A pids cgroup limits root, too."""

@@ -81,7 +81,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Out
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_first_start_that_hangs_says_where_it_is(starting: dict[str, Output], case: str) -> None:
+def test_a_first_start_that_hangs_is_reported_with_its_stack(starting: dict[str, Output], case: str) -> None:
     """Once, it was silent forever."""
     log = starting[case]
     *_, report, last_line = CASES[case]

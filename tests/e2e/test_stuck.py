@@ -92,7 +92,7 @@ def test_a_process_that_is_stopped_gives_no_sign_of_life(start_server: Start) ->
     [((), CREW), (("--mount", "/asgi=stuck_apps:asgi"), "no thread of it has taken a waiting request")],
     ids=["led", "pool"],
 )
-def test_one_in_which_no_thread_serves_is_replaced(
+def test_a_worker_in_which_no_thread_serves_is_replaced(
     start_server: Start, tmp_path: Path, options: tuple[str, ...], why: str
 ) -> None:
     """Once, it accepted connections for ever, and answered none."""
@@ -137,7 +137,7 @@ def test_a_thread_that_takes_long_is_not_stuck(
     assert "is stuck" not in server.log.text
 
 
-def test_whoever_may_take_as_long_as_he_likes_is_never_stuck(start_server: Start) -> None:
+def test_a_worker_without_a_limit_is_never_stuck(start_server: Start) -> None:
     server = start_server("--timeout", "0", app="stuck_apps:asgi")
     assert int(server.get("/sleep?1").body) == server.pid
     assert "is stuck" not in server.log.text

@@ -29,11 +29,11 @@ def run(leave: str) -> tuple[str, str]:
     return ended.stdout, ended.stderr
 
 
-def test_a_process_does_what_it_was_made_for() -> None:
+def test_a_new_process_runs_its_function() -> None:
     assert run("pass") == ("7\n", "")
 
 
-def test_what_cannot_be_let_go_of_ends_it() -> None:
+def test_a_new_process_that_cannot_close_files_exits() -> None:
     stdout, stderr = run("raise OSError(5, 'Input/output error')")
     assert stdout == "3\n"
     assert stderr == (

@@ -50,7 +50,7 @@ def test_without_a_module_nothing_is_called() -> None:
     assert sys.path == before
 
 
-def test_what_a_module_does_not_have_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_hook_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
     hooks = load("on_exit = None\n")
     for name, parameters in PARAMETERS.items():
         hooks.call(name, *(ARGUMENTS[each] for each in parameters))
@@ -58,7 +58,7 @@ def test_what_a_module_does_not_have_is_not_called(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_hook_is_called_with_what_it_is_documented_to_get(name: str) -> None:
+def test_every_hook_is_called_with_its_documented_arguments(name: str) -> None:
     parameters = PARAMETERS[name]
     hooks = load(f"calls = []\ndef {name}({', '.join(parameters)}): calls.append(({', '.join(parameters)},))\n")
     hooks.call(name, *(ARGUMENTS[each] for each in parameters))
@@ -88,7 +88,7 @@ def test_loaded_again_the_module_is_that_of_now() -> None:
     assert calls == ["new one", "old"]
 
 
-def test_one_that_cannot_be_loaded_again_leaves_the_old_one() -> None:
+def test_the_old_module_is_kept_if_the_new_one_cannot_be_loaded() -> None:
     load("on_exit = None\n")
     before = sys.modules["hooks_module"]
     refusal("1 / 0\n")
@@ -99,7 +99,7 @@ def test_one_that_cannot_be_loaded_again_leaves_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(("text", "told"), [("1 / 0", "ZeroDivisionError: "), ("raise SystemExit(1)", "SystemExit: 1")])
-def test_an_error_in_the_module_is_told_with_its_traceback_alone(text: str, told: str) -> None:
+def test_an_error_in_the_module_is_reported_with_its_own_traceback_alone(text: str, told: str) -> None:
     error = refusal(text)
     assert error.message.startswith(f"The module of hooks 'hooks_module' cannot be imported: {told}")
     assert "hooks_module.py" in error.details
@@ -169,7 +169,7 @@ def test_every_hook_of_gunicorn_is_called_or_explained() -> None:
 
 
 @pytest.mark.parametrize("name", ["on_starting", "post_fork", "post_worker_init"])
-def test_what_prepares_must_not_fail(name: str) -> None:
+def test_a_failure_of_a_preparing_hook_is_fatal(name: str) -> None:
     hooks = load(f"def {name}(*arguments): 1 / 0\n")
     with pytest.raises(StartupError) as caught:
         hooks.call(name, *(ARGUMENTS[each] for each in PARAMETERS[name]))

@@ -59,17 +59,17 @@ def after(user: str, group: str) -> Any:
 # --- Names and numbers of users ---
 
 
-def test_nobody_is() -> None:
+def test_empty_names_change_no_user() -> None:
     assert resolve("", "") is None
 
 
-def test_who_the_process_is_already() -> None:
+def test_the_present_user_is_not_a_change() -> None:
     own = pwd.getpwuid(os.geteuid())
     assert resolve(str(own.pw_uid), str(os.getegid())) is None
     assert resolve(own.pw_name, grp.getgrgid(os.getegid()).gr_name) is None
 
 
-def test_names_that_nobody_has() -> None:
+def test_unknown_names() -> None:
     assert refusal("no-such-user", "") == "There is no user 'no-such-user'; see --user."
     assert refusal("", "no-such-group") == "There is no group 'no-such-group'; see --group."
     assert refusal("4294967295", "") == "There is no user '4294967295'; see --user."
@@ -80,7 +80,9 @@ def test_a_number_without_an_entry_has_no_group() -> None:
     assert refusal(str(STRANGER), "") == (f"The user {STRANGER} has no entry with a group; name one with --group.")
 
 
-def test_others_than_root_stay_who_they_are(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
+def test_users_other_than_root_cannot_change_their_user(
+    monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: somebody.pw_uid)
     monkeypatch.setattr(os, "getegid", lambda: somebody.pw_gid)
     assert resolve(somebody.pw_name, "") is None
@@ -89,7 +91,7 @@ def test_others_than_root_stay_who_they_are(monkeypatch: pytest.MonkeyPatch, som
 
 
 @as_root
-def test_a_user_comes_with_all_groups(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
+def test_a_user_has_all_its_groups(monkeypatch: pytest.MonkeyPatch, somebody: pwd.struct_passwd) -> None:
     monkeypatch.setattr(os, "getgrouplist", lambda name, gid: [gid, 7, 8] if name == somebody.pw_name else [])
     expected = Identity(somebody.pw_uid, somebody.pw_gid, (somebody.pw_gid, 7, 8))
     assert resolve(somebody.pw_name, "") == resolve(str(somebody.pw_uid), "") == expected
@@ -156,7 +158,7 @@ def test_logs_are_given_away(tmp_path: Path, theirs: Path) -> None:
 
 
 @as_root
-def test_what_is_no_file_of_its_own_is_not(tmp_path: Path) -> None:
+def test_other_files_keep_their_owner(tmp_path: Path) -> None:
     hard, pipe = tmp_path / "hard", tmp_path / "pipe"
     (tmp_path / "other").touch()
     hard.hardlink_to(tmp_path / "other")

@@ -31,7 +31,7 @@ def test_a_new_one_is_empty(scoreboard: Scoreboard) -> None:
     )
 
 
-def test_requests_come_oldest_first_with_their_age(scoreboard: Scoreboard) -> None:
+def test_requests_are_listed_oldest_first_with_their_age(scoreboard: Scoreboard) -> None:
     now = time.monotonic()
     write(scoreboard, 0, now - 1.0, 8, b"GET /new")
     write(scoreboard, 7, now - 60.0, 9, b"POST /old")
@@ -66,7 +66,7 @@ def test_whatever_is_in_memory_can_be_read(scoreboard: Scoreboard) -> None:
         scoreboard.unlisted()
 
 
-def test_one_that_was_cut_short_reads_as_empty(scoreboard: Scoreboard) -> None:
+def test_a_truncated_scoreboard_reads_as_empty(scoreboard: Scoreboard) -> None:
     os.ftruncate(scoreboard.fd, 4)
     assert (scoreboard.last_heartbeat(), scoreboard.requests(), scoreboard.unlisted(), scoreboard.take_stacks()) == (
         0.0,
@@ -76,7 +76,7 @@ def test_one_that_was_cut_short_reads_as_empty(scoreboard: Scoreboard) -> None:
     )
 
 
-def test_stacks_are_shown_once_and_begin_anew(scoreboard: Scoreboard) -> None:
+def test_stacks_are_returned_once_and_then_start_empty(scoreboard: Scoreboard) -> None:
     os.write(scoreboard.fd, b"first \xff\n\n")
     assert scoreboard.take_stacks() == "first \ufffd"
     assert scoreboard.take_stacks() == ""
@@ -98,7 +98,7 @@ def test_another_process_reads_it_by_its_descriptor_alone(scoreboard: Scoreboard
     assert scoreboard.take_stacks() == ""
 
 
-def test_it_is_not_inherited_by_programs_and_closed_once(scoreboard: Scoreboard) -> None:
+def test_a_scoreboard_is_not_inherited_by_programs_and_closed_once(scoreboard: Scoreboard) -> None:
     assert not os.get_inheritable(scoreboard.fd)
     fd = scoreboard.fd
     scoreboard.close()

@@ -49,7 +49,7 @@ SUPERVISED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_what_a_supervisor_does_needs_one(name: str, served: list[str]) -> None:
+def test_settings_of_a_supervisor_need_one(name: str, served: list[str]) -> None:
     settings = Settings.from_values({name: SUPERVISED[name]})
     start("main:app", settings)
     assert served == ["in a child"]

@@ -28,7 +28,7 @@ def test_the_parts_and_both() -> None:
     assert total_stop_budget(settings) == 5.0 + ATEXIT_SECONDS + 3 * MARGIN_SECONDS
 
 
-def test_a_part_without_a_limit_leaves_the_whole_without_one() -> None:
+def test_the_whole_has_no_limit_if_a_part_has_none() -> None:
     endless = Settings(timeout_graceful_shutdown=0.0)
     assert (drain_budget(endless), lifespan_budget(endless) > 0, total_stop_budget(endless)) == (0.0, True, 0.0)
     assert exit_budget(0.0) == 0.0

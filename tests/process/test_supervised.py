@@ -68,13 +68,13 @@ class Recycled:
 
         await client(get)
         writer.close()
-        self.stop.ask(StopLevel.GRACEFUL)
+        self.stop.raise_level(StopLevel.GRACEFUL)
         await serving
         self.worker.close()
 
 
 @pytest.mark.parametrize("app", [asgi, wsgi])
-def test_the_limit_is_told_once_in_the_thread_of_the_loop(app: Any) -> None:
+def test_the_limit_is_reported_once_in_the_thread_of_the_loop(app: Any) -> None:
     recycled = Recycled(app, max_requests=3)
 
     async def client(get: Callable[[], Any]) -> None:
@@ -112,7 +112,7 @@ def test_workers_have_limits_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_applications_are_told_whether_there_are_other_processes(workers: int) -> None:
+def test_applications_know_whether_there_are_other_processes(workers: int) -> None:
     recycled = Recycled(wsgi, workers=workers)
 
     async def client(get: Callable[[], Any]) -> None:
@@ -121,7 +121,7 @@ def test_applications_are_told_whether_there_are_other_processes(workers: int) -
     asyncio.run(recycled.run(client))
 
 
-def test_what_it_serves_is_told_to_its_supervisor_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_reports_its_application_to_the_supervisor_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     recycled = Recycled(asgi)
 
     async def client(get: Callable[[], Any]) -> None:

@@ -9,7 +9,7 @@ from ianus.runtime.waker import Waker
 from ianus.telemetry.liveness import LivenessThread
 
 
-def test_it_is_closed_with_its_reactor() -> None:
+def test_a_waker_is_closed_with_its_reactor() -> None:
     waker = Waker()
     fd = waker.fd
     assert not os.get_inheritable(fd)
@@ -19,15 +19,15 @@ def test_it_is_closed_with_its_reactor() -> None:
         os.fstat(fd)
 
 
-def test_one_that_a_thread_writes_to_is_open_as_long_as_that_may() -> None:
-    waker, pulse = Waker(), LivenessThread()
+def test_a_waker_is_open_until_no_thread_may_write_to_it() -> None:
+    waker, thread = Waker(), LivenessThread()
     fd = waker.fd
-    pulse.start_monitoring(waker, timeout=30.0, thread=threading.get_ident())
+    thread.start_monitoring(waker, timeout=30.0, thread=threading.get_ident())
     waker.close()
     os.fstat(fd)
     del waker
     os.fstat(fd)
-    del pulse
+    del thread
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
 

@@ -377,7 +377,7 @@ def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected
 @pytest.mark.parametrize(
     ("typed", "meant"), [("--relaod", "--reload"), ("--timeout-keepalive", "--timeout-keep-alive")]
 )
-def test_a_mistyped_option_is_told_the_nearest_one_alone(typed: str, meant: str, served: Served) -> None:
+def test_the_error_of_a_mistyped_option_has_the_nearest_one_alone(typed: str, meant: str, served: Served) -> None:
     result = invoke(served, "main:app", typed)
     assert re.findall(r"--[\w-]+", result.stderr.partition("Error:")[2]) == [typed, meant]
 
@@ -391,7 +391,7 @@ def test_without_an_application_a_likely_file_is_pointed_at(module: str, served:
 
 
 @pytest.mark.parametrize("flag", HINTS)
-def test_options_that_do_not_exist_are_told_what_does(flag: str, served: Served) -> None:
+def test_unknown_options_get_their_hint(flag: str, served: Served) -> None:
     result = invoke(served, flag, "main:app")
     assert result.exit_code == 2
     assert f"No such option: {flag}. {HINTS[flag]}" in " ".join(result.stderr.split())
@@ -423,7 +423,7 @@ def test_a_mistake_in_the_environment_or_a_file_is_one_line(
     assert result.stderr == "Error: IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647.\n"
 
 
-def test_what_is_not_installed_exits_with_3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_exits_with_3(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dotenv", None)
     result = invoke(served, "main:app", "--env-file", "x")
     assert result.exit_code == 3
@@ -454,7 +454,7 @@ def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.Mon
         ([], None),
     ],
 )
-def test_a_sub_command_comes_first_and_has_an_argument(line: list[str], expected: str | None) -> None:
+def test_a_sub_command_is_the_first_argument_and_has_one(line: list[str], expected: str | None) -> None:
     command = subcommand(line)
     assert (command.name if command is not None else None) == expected
 

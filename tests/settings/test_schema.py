@@ -106,7 +106,7 @@ def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
         ("env_files", "'env_files': only the command reads it; use ianus.settings.sources.read_sources()"),
     ],
 )
-def test_what_is_known_of_a_name_comes_before_what_is_spelt_like_it(name: str, expected: str) -> None:
+def test_advice_for_a_known_name_precedes_similar_names(name: str, expected: str) -> None:
     with pytest.raises(TypeError) as caught:
         Settings.from_values({name: 3})
     assert str(caught.value) == f"unknown setting {expected}"
@@ -146,7 +146,7 @@ def test_a_setting_is_given_by_one_of_its_names() -> None:
         Settings.from_values({"bind": "unix:x", "port": 80})
 
 
-def test_from_python_only_what_is_given_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_from_python_only_given_values_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ianus.toml").write_text("backlog = 5\n")
     monkeypatch.setenv("IANUS_BACKLOG", "6")
@@ -155,7 +155,7 @@ def test_from_python_only_what_is_given_counts(monkeypatch: pytest.MonkeyPatch, 
         Settings.from_values({"config": "ianus.toml"})
 
 
-def test_one_address_at_least() -> None:
+def test_at_least_one_address() -> None:
     with pytest.raises(SettingError, match="no address to listen on"):
         Settings(bind=())
 
@@ -179,7 +179,7 @@ def test_applications_may_be_mounted_themselves() -> None:
 
 
 @pytest.mark.parametrize("value", [{"/a": print}, ("/a", print)])
-def test_what_mounts_nothing_from_python_is_told_what_would(value: object) -> None:
+def test_the_error_of_an_invalid_mount_from_python_has_the_form(value: object) -> None:
     with pytest.raises(SettingError, match=r' or from Python \[\("/api", api\)\]\.$'):
         Settings.from_values({"mount": value})
 
@@ -227,7 +227,7 @@ def test_options_that_change_nothing_are_warned_of_from_python_too(make: Any) ->
         make(die_on_term=True)
 
 
-def test_run_warns_of_what_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_warns_of_settings_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ianus.process.start.start", lambda app, settings: 0)
     with pytest.warns(UserWarning, match="^max_requests_jitter has no effect without max-requests.$") as warned:
         ianus.run("main:app", max_requests_jitter=3)

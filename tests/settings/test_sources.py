@@ -85,7 +85,7 @@ def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
-def test_every_setting_comes_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
+def test_every_setting_is_read_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
     others = {"uds_permissions": "640", "umask": "027", "mount": "/x=y:z", "header": "X: y"}
     texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.repeatable else texts[0])
@@ -122,7 +122,7 @@ def test_every_setting_comes_from_every_source(name: str, setting: Any, default:
         ({}, {"IANUS_FD": "3"}, "bind = ':1'", FdBind(3), "environment IANUS_FD"),
     ],
 )
-def test_one_source_says_where_to_listen(
+def test_one_source_determines_the_addresses(
     line: dict[str, Any], environ: dict[str, str], file: str, expected: Any, origin: str, nowhere: Path
 ) -> None:
     if file:
@@ -138,7 +138,7 @@ def test_a_socket_and_an_address_go_together() -> None:
     assert configuration.origins["bind"] == "command line --bind, command line --uds"
 
 
-def test_one_source_says_it_in_one_way() -> None:
+def test_one_source_sets_a_value_in_one_way() -> None:
     assert refusal({"bind": [":80"], "port": "81"}).startswith(
         "--port: sets the address to listen on, as --bind does; "
     )
@@ -446,7 +446,7 @@ def test_the_package_for_files_of_variables_may_be_missing(monkeypatch: pytest.M
 # --- Conflicts of several sources ---
 
 
-def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> None:
+def test_conflicting_settings_are_reported_with_their_origins(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("root_path_kept = '/b'\n")
     assert refusal({"root_path": "/a"}) == (
         "--root-path is given together with root_path_kept (ianus.toml:1); give one, since a proxy strips the prefix or"
@@ -462,7 +462,7 @@ def test_what_does_not_go_together_is_told_with_its_origins(nowhere: Path) -> No
     )
 
 
-def test_an_address_that_is_given_twice_is_told_with_its_option() -> None:
+def test_an_address_that_is_given_twice_is_reported_with_its_option() -> None:
     message = refusal({"bind": ["127.0.0.1:8000", "8000"]})
     assert message == "--bind: 127.0.0.1:8000 is given twice; remove one."
 

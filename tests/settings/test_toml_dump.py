@@ -35,7 +35,7 @@ UNUSUAL = Settings.from_values(
 
 
 @pytest.mark.parametrize("settings", [Settings(), UNUSUAL, Settings(uds_permissions=0)])
-def test_what_is_printed_can_be_read_back(settings: Settings, nowhere: Path) -> None:
+def test_printed_settings_can_be_read_again(settings: Settings, nowhere: Path) -> None:
     text = dump_toml(Configuration("main:app", settings, {}))
     (nowhere / "ianus.toml").write_text(text)
     configuration = read_sources((), {})
@@ -52,7 +52,7 @@ def test_every_setting_is_printed_with_its_origin() -> None:
     assert re.search(r'^limit_request_line = "2K" +# default$', text, re.MULTILINE)
 
 
-def test_what_is_not_set_is_a_comment() -> None:
+def test_unset_settings_are_comments() -> None:
     text = dump_toml(Configuration("", Settings(), {}))
     assert re.search(r"^# app = +# not set$", text, re.MULTILINE)
     assert re.search(r"^# uds_permissions = +# default$", text, re.MULTILINE)

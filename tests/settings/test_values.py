@@ -23,7 +23,7 @@ def test_integers(value: object, result: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
-def test_what_is_no_integer(value: object) -> None:
+def test_invalid_integers(value: object) -> None:
     assert (
         refusal(values.integer(1, 10, "bytes"), value)
         == f"{values.format_value(value)} is not a whole number of bytes."
@@ -58,7 +58,7 @@ def test_sizes(value: object, result: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
-def test_what_is_no_size(value: object) -> None:
+def test_invalid_sizes(value: object) -> None:
     expected = f"{values.format_value(value)} is not a whole number of bytes, such as 65536 or 64K."
     assert refusal(values.size(0, 1 << 40), value) == expected
 
@@ -91,7 +91,7 @@ def test_seconds(value: object, result: float) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "s", "3 s", "3d", "3S", "1m30s", "1e3", "nan", "inf", "1.", False, None])
-def test_what_is_no_time(value: object) -> None:
+def test_invalid_times(value: object) -> None:
     assert (
         refusal(values.seconds, value)
         == f"{values.format_value(value)} is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."
@@ -137,14 +137,14 @@ def test_numbers_or_auto(value: object, number: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "-1", -1, 10001, "many", 1.0, False, None])
-def test_what_is_neither_a_number_nor_auto(value: object) -> None:
+def test_invalid_numbers_or_auto(value: object) -> None:
     expected = f"{values.format_value(value)} is neither auto nor a number of "
     assert refusal(values.threads, value) == f"{expected}threads from 1 to 1024."
     assert refusal(values.workers, value) == f"{expected}processes from 1 to 10000."
 
 
 @pytest.mark.parametrize("value", ["0", 0])
-def test_none_at_all_is_told_the_word(value: object) -> None:
+def test_the_error_of_zero_has_the_word_auto(value: object) -> None:
     expected = f"{values.format_value(value)} is neither auto nor a number of threads from 1 to 1024; write auto."
     assert refusal(values.threads, value) == expected
 
@@ -176,7 +176,7 @@ def test_permissions(value: object, result: int | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "888", "rw", "1777", -1, 0o1000, True])
-def test_what_are_no_permissions(value: object) -> None:
+def test_invalid_permissions(value: object) -> None:
     assert "give octal digits such as '660'" in refusal(values.permissions, value)
 
 
@@ -217,7 +217,7 @@ def test_root_paths(value: str, result: str) -> None:
         (3, "is not a path"),
     ],
 )
-def test_what_is_no_root_path(value: object, expected: str) -> None:
+def test_invalid_root_paths(value: object, expected: str) -> None:
     assert expected in refusal(values.root_path, value)
 
 
@@ -259,7 +259,7 @@ def test_mounts(value: object, mount: Mount) -> None:
         (("/a", "b\0"), "'b\\x00' is not a text."),
     ],
 )
-def test_what_mounts_nothing(value: object, expected: str) -> None:
+def test_invalid_mounts(value: object, expected: str) -> None:
     assert refusal(values.mount, value).startswith(expected)
 
 
@@ -273,7 +273,7 @@ def test_names_of_fields(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["a b", "a:", "a\r", "\xe4", None])
-def test_what_is_no_name_of_a_field(value: object) -> None:
+def test_invalid_field_names(value: object) -> None:
     assert refusal(values.field_name, value) == f"{value!r} is not the name of a header field, such as x-request-id."
 
 
@@ -302,7 +302,7 @@ def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
     ("value", "shown"),
     [("%", "'%'"), ("a %h b", "'%h'"), ("%(x)s", "'%(x)s'"), ("%(h)d", "'%(h)d'"), ("%({}i)s", "'%({}i)s'")],
 )
-def test_what_is_no_atom_of_the_access_log(value: str, shown: str) -> None:
+def test_invalid_atoms_of_the_access_log(value: str, shown: str) -> None:
     assert refusal(values.access_log_format, value).startswith(f"{shown} is not an atom of an access log; ")
 
 
@@ -372,7 +372,7 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
         (8000, 'is not an address such as 127.0.0.1:8000; write it in quotes: "8000".'),
     ],
 )
-def test_what_is_no_address(value: object, expected: str) -> None:
+def test_invalid_addresses(value: object, expected: str) -> None:
     message = refusal(values.bind, value)
     assert expected in message
     assert repr(value) in message
@@ -400,7 +400,7 @@ def test_a_host_has_no_port(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
-def test_what_is_no_host(value: object) -> None:
+def test_invalid_hosts(value: object) -> None:
     assert refusal(values.host, value) == f"{values.format_value(value)} is not a host name or a numeric address."
 
 
@@ -410,7 +410,7 @@ def test_ports(value: object, result: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "http", -1, "-1", 65536, "65536", "/run/app.pid", 80.0, True, None])
-def test_what_is_no_port(value: object) -> None:
+def test_invalid_ports(value: object) -> None:
     assert "is not a port; ports are 0 to 65535" in refusal(values.port, value)
 
 
@@ -437,7 +437,7 @@ def test_header_fields(value: object, result: tuple[bytes, bytes]) -> None:
 @pytest.mark.parametrize(
     "value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",), ("a", 1)]
 )
-def test_what_is_no_header_field(value: object) -> None:
+def test_invalid_header_fields(value: object) -> None:
     assert refusal(values.header, value) == f"{value!r} is not a header field; write 'Name: value'."
 
 

@@ -48,13 +48,15 @@ def open_log() -> Iterator[Open]:
 # --- Handlers ---
 
 
-def test_it_goes_to_standard_error_with_time_and_level(open_log: Open, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_is_written_to_standard_error_with_time_and_level(
+    open_log: Open, capsys: pytest.CaptureFixture[str]
+) -> None:
     open_log()
     logger.info("hello")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} INFO hello\n", capsys.readouterr().err)
 
 
-def test_what_applications_have_to_say_goes_there_too(
+def test_records_of_applications_go_there_too(
     open_log: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = logging.getLogger("ianus.app")
@@ -66,7 +68,7 @@ def test_what_applications_have_to_say_goes_there_too(
     assert (tmp_path / "error.log").read_text().endswith(" ERROR to the file\n")
 
 
-def test_it_can_be_configured_alone(open_log: Open, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_can_be_configured_alone(open_log: Open, capsys: pytest.CaptureFixture[str]) -> None:
     app = logging.getLogger("ianus.app")
     app.addHandler(logging.NullHandler())
     open_log()
@@ -76,7 +78,7 @@ def test_it_can_be_configured_alone(open_log: Open, capsys: pytest.CaptureFixtur
     assert line.endswith(" ERROR from the server")
 
 
-def test_it_goes_to_the_end_of_a_file(open_log: Open, tmp_path: Path) -> None:
+def test_the_log_is_appended_to_a_file(open_log: Open, tmp_path: Path) -> None:
     path = tmp_path / "error.log"
     path.write_text("before\n")
     open_log(error_logfile=str(path))
@@ -101,7 +103,7 @@ def test_a_new_file_can_be_read_by_others(open_log: Open, tmp_path: Path) -> Non
         ("a\0b", "Let this user write there"),
     ],
 )
-def test_a_file_that_cannot_be_opened_is_told(
+def test_a_file_that_cannot_be_opened_is_reported(
     path: str, fix: str, open_log: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -149,7 +151,7 @@ def test_a_logger_that_the_applications_configuration_disabled_is_revived(
     assert "heard" in capsys.readouterr().err
 
 
-def test_the_level_is_what_is_asked_for_or_what_the_user_has_set(open_log: Open) -> None:
+def test_the_level_is_that_of_the_settings_or_of_the_user(open_log: Open) -> None:
     log = open_log(log_level="warning")
     assert logger.level == logging.WARNING
     log.close()
@@ -159,7 +161,7 @@ def test_the_level_is_what_is_asked_for_or_what_the_user_has_set(open_log: Open)
 
 
 @pytest.mark.parametrize("name", ["ianus.error", "ianus.app"])
-def test_closing_leaves_the_loggers_as_they_were(name: str, open_log: Open, tmp_path: Path) -> None:
+def test_closing_restores_the_loggers(name: str, open_log: Open, tmp_path: Path) -> None:
     logger = logging.getLogger(name)
     before = logger.handlers[:], logger.level, logger.propagate
     log = open_log(error_logfile=str(tmp_path / "error.log"))
@@ -174,7 +176,7 @@ def test_closing_leaves_the_loggers_as_they_were(name: str, open_log: Open, tmp_
 # --- Rotation ---
 
 
-def test_a_file_that_was_moved_away_is_made_anew_behind_the_same_descriptor(open_log: Open, tmp_path: Path) -> None:
+def test_a_renamed_file_is_created_again_with_the_same_descriptor(open_log: Open, tmp_path: Path) -> None:
     path = tmp_path / "error.log"
     log = open_log(error_logfile=str(path))
     logger.error("one")
@@ -302,7 +304,7 @@ def test_python_logging_is_configured_from_a_file(
         ("a.json", "\xff", "UnicodeDecodeError"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_is_told(name: str, text: str, told: str, tmp_path: Path) -> None:
+def test_a_configuration_that_cannot_be_used_is_reported(name: str, text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(text.encode("latin-1"))
     with pytest.raises(StartupError, match=re.escape(name) + r" cannot be used \(.*" + told):
         apply_config(str(tmp_path / name), ".")
@@ -318,18 +320,18 @@ def test_a_configuration_that_cannot_be_used_is_told(name: str, text: str, told:
         ("a.ini", INI.replace("[formatters]", "[formats]"), r"lacks \[formatters\], which "),
     ],
 )
-def test_a_configuration_of_another_shape_is_told(name: str, text: str, told: str, tmp_path: Path) -> None:
+def test_a_configuration_of_another_shape_is_reported(name: str, text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(StartupError, match=rf"^The logging configuration .*{re.escape(name)} {told}.*\.$"):
         apply_config(str(tmp_path / name), ".")
 
 
-def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"none\.ini cannot be read \(No such file or directory\)"):
         apply_config(str(tmp_path / "none.ini"), ".")
 
 
-def test_yaml_without_its_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_without_its_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     (tmp_path / "a.yaml").write_text("version: 1")
     with pytest.raises(StartupError, match=r"pip install PyYAML"):

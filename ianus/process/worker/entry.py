@@ -68,10 +68,10 @@ def serve_preloaded(
     scoreboard, lifeline, channel, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
     info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
-    supervised = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel)
-    record_stacks(supervised.scoreboard)
+    link = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel)
+    record_stacks(link.scoreboard)
     template.close()
-    return serve(WorkerSpec(app, settings, listeners, supervised, None, hooks, server, lambda: info, apps))
+    return serve(WorkerSpec(app, settings, listeners, link, None, hooks, server, lambda: info, apps))
 
 
 def _explain(error: ImportError, settings: Settings) -> StartupError:
@@ -84,14 +84,14 @@ def _explain(error: ImportError, settings: Settings) -> StartupError:
 
 def serve(spec: WorkerSpec) -> int:
     """Runs a worker. Returns its exit code; if it cannot start, the reason is logged."""
-    name_process(spec.settings, f"worker {spec.supervised.slot + 1}")
-    record_stacks(spec.supervised.scoreboard)
+    name_process(spec.settings, f"worker {spec.link.slot + 1}")
+    record_stacks(spec.link.scoreboard)
     from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
 
     try:
         if spec.identity is not None:
             assume(spec.identity)
-        spec.hooks.call("post_fork", spec.server, spec.info())
+        spec.hooks.call("post_fork", spec.server_info, spec.worker_info())
         try:
             from ianus.process import serve as serving  # The supervisor does not load it, nor the modules below.
         except ImportError as error:
@@ -103,14 +103,14 @@ def serve(spec: WorkerSpec) -> int:
     except StartupError as error:
         if isinstance(error, ThreadLimitError) and not error.details:
             # The limit is that of all workers, so the supervisor logs this once.
-            spec.supervised.notify("refused", error.message)
+            spec.link.notify("refused", error.message)
         else:
-            write_failed_start(error, spec.settings, f"worker {spec.supervised.slot + 1}")
+            write_failed_start(error, spec.settings, f"worker {spec.link.slot + 1}")
         ending = Ending(error.exit_code, FAILED_SECONDS)
     except SystemExit as error:  # of the application, in a callback of the loop
         ending = Ending(error.code if isinstance(error.code, int) else bool(error.code), FAILED_SECONDS)
     except Exception as error:
-        write_crash(error, spec.settings, f"worker {spec.supervised.slot + 1} (pid {os.getpid()})")
+        write_crash(error, spec.settings, f"worker {spec.link.slot + 1} (pid {os.getpid()})")
         ending = Ending(1, FAILED_SECONDS)
     # The process is exiting: another signal must not change its exit code.
     set_handler(HANDLED_SIGNALS, ignore)

@@ -33,22 +33,22 @@ THREADS_STUCK = b"stuck\tno thread of it has looked at its connections"
 class WorkerLiveness:
     """Monitors this process from its creation on, and the supervisor if there is one.
 
-    supervised: None without a supervisor.
+    link: None without a supervisor.
 
     When the supervisor has exited, the worker is stopped by TERM, by QUIT after the limits of a graceful shutdown, and
     by KILL. Raises ThreadLimitError if the system gives no thread, and OSError if it gives no file.
     """
 
-    def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None:
-        self._supervised = supervised
+    def __init__(self, link: SupervisorLink | None, settings: Settings) -> None:
+        self._link = link
         self._settings = settings
         self._liveness_thread: LivenessThread | None = None
-        self._blockage: LoopBlockReporter | None = None
-        if supervised is None:
+        self._loop_blocks: LoopBlockReporter | None = None
+        if link is None:
             return
         # Replaces the one of PYTHONFAULTHANDLER: the supervisor logs the stacks together with the requests in flight.
-        record_stacks(supervised.scoreboard)
-        self._run(supervised.lifeline)
+        record_stacks(link.scoreboard)
+        self._run(link.lifeline)
         # The thread also keeps this object alive: code of the application may delay the process until its very end.
         os.register_at_fork(after_in_child=self._forget_in_child)
 
@@ -57,7 +57,7 @@ class WorkerLiveness:
 
         Raises ThreadLimitError and OSError as above, and RuntimeError if no signal is free for --watch-loop.
         """
-        if self._supervised is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
+        if self._link is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
             faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
         milliseconds = self._settings.watch_loop if stack.asgi else 0
         shared = self._show_in_flight(stack.service)
@@ -68,28 +68,28 @@ class WorkerLiveness:
         if milliseconds:
             from ianus.process.worker.loop_blocks import LoopBlockReporter
 
-            self._blockage = LoopBlockReporter(self._liveness_thread, milliseconds)
+            self._loop_blocks = LoopBlockReporter(self._liveness_thread, milliseconds)
         self._liveness_thread.start_monitoring(
             stack.reactor.waker,
             shared=shared,
-            timeout=self._settings.timeout if self._supervised is not None else 0.0,
-            channel=self._supervised.channel if self._supervised is not None else -1,
+            timeout=self._settings.timeout if self._link is not None else 0.0,
+            channel=self._link.channel if self._link is not None else -1,
             report=LOOP_STUCK if stack.asgi else THREADS_STUCK,
             limit=milliseconds / 1000,
             thread=threading.get_ident(),
-            signal=self._blockage.signal if self._blockage is not None else 0,
-            alarm=self._blockage.alarm if self._blockage is not None else -1,
+            signal=self._loop_blocks.signal if self._loop_blocks is not None else 0,
+            alarm=self._loop_blocks.alarm if self._loop_blocks is not None else -1,
         )
 
     def stop(self) -> None:
         """Stops the check that connections are served. The supervisor is still monitored."""
         if self._liveness_thread is not None:
             self._liveness_thread.stop_monitoring()
-            if self._supervised is None:
+            if self._link is None:
                 self._liveness_thread.close()
-        if self._blockage is not None:
-            self._blockage.close()
-            self._blockage = None
+        if self._loop_blocks is not None:
+            self._loop_blocks.close()
+            self._loop_blocks = None
 
     def _run(self, lifeline: int = -1) -> None:
         from ianus.telemetry.liveness import LivenessThread  # Compiled; the supervisor must not load it.
@@ -99,25 +99,25 @@ class WorkerLiveness:
 
     def _show_in_flight(self, service: Service) -> ScoreboardMemory | None:
         """Shares the requests in flight with the supervisor. Returns the shared memory."""
-        if self._supervised is None:
+        if self._link is None:
             return None
         import mmap
 
         from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
-        shared = ScoreboardMemory(mmap.mmap(self._supervised.scoreboard.fd, SIZE))
+        shared = ScoreboardMemory(mmap.mmap(self._link.scoreboard.fd, SIZE))
         service.in_flight.publish(InFlight(shared))
         return shared
 
     def _forget_in_child(self) -> None:
         """Ends the monitoring in a child that the application has forked: the child is not a worker of the
         supervisor."""
-        supervised, self._supervised = self._supervised, None
-        if supervised is None:
+        link, self._link = self._link, None
+        if link is None:
             return  # A child of a child: the numbers are other files by now.
         faulthandler.enable(2)
         if signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
             faulthandler.unregister(LOOK_SIGNAL)
-        os.close(supervised.lifeline)
-        os.close(supervised.channel)
-        supervised.scoreboard.close()
+        os.close(link.lifeline)
+        os.close(link.channel)
+        link.scoreboard.close()

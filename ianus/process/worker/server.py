@@ -53,7 +53,7 @@ class Server:
         self._resolved = resolve_paths(settings)
         self.started = False
         self._stop = StopRequest()
-        self._asked = StopLevel.NONE  # the level requested before serve()
+        self._requested_level = StopLevel.NONE  # the level requested before serve()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._settled = asyncio.Event()  # started, or never to be
         self._apps: tuple[Application, ...] = ()
@@ -84,8 +84,8 @@ class Server:
         if self._loop is not None:
             raise RuntimeError("a Server serves once; make another one")
         self._loop = asyncio.get_running_loop()
-        if self._asked:  # In the other order, a request of another thread in between would be missed.
-            self._stop.ask(self._asked)
+        if self._requested_level:  # In the other order, a request of another thread in between would be missed.
+            self._stop.raise_level(self._requested_level)
         try:
             with contextlib.ExitStack() as stack:
                 listeners = self._listen(sockets)
@@ -128,7 +128,7 @@ class Server:
     @property
     def should_exit(self) -> bool:
         """Set to True, it asks for a graceful stop, which cannot be taken back."""
-        return self._asked >= StopLevel.GRACEFUL
+        return self._requested_level >= StopLevel.GRACEFUL
 
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
@@ -138,7 +138,7 @@ class Server:
     @property
     def force_exit(self) -> bool:
         """Set to True, it asks for a stop that waits for no request, only for the application's clean-up."""
-        return self._asked >= StopLevel.QUICK
+        return self._requested_level >= StopLevel.QUICK
 
     @force_exit.setter
     def force_exit(self, value: bool) -> None:
@@ -146,10 +146,10 @@ class Server:
             self._request_stop(StopLevel.QUICK)
 
     def _request_stop(self, level: StopLevel) -> None:
-        self._asked = max(self._asked, level)
+        self._requested_level = max(self._requested_level, level)
         if self._loop is not None:
             try:
-                self._loop.call_soon_threadsafe(self._stop.ask, self._asked)
+                self._loop.call_soon_threadsafe(self._stop.raise_level, self._requested_level)
             except RuntimeError:
                 pass  # The loop is closed: there is nothing left to stop.
 
@@ -182,7 +182,7 @@ class Server:
             try:
                 await asyncio.wait({serving})
             except asyncio.CancelledError as error:
-                self._stop.ask(StopLevel.QUICK if cancelled else StopLevel.GRACEFUL)
+                self._stop.raise_level(StopLevel.QUICK if cancelled else StopLevel.GRACEFUL)
                 cancelled = error
         serving.result()
         if cancelled is not None:

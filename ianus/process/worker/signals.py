@@ -41,7 +41,7 @@ class StopRequest:
         self.looked_at = -math.inf  # last read of should_exit (SignalHandler), by time.monotonic()
         self._events = {level: asyncio.Event() for level in StopLevel if level > StopLevel.NONE}
 
-    def ask(self, level: StopLevel) -> None:
+    def raise_level(self, level: StopLevel) -> None:
         """Raises the level; it never falls. To be called in the loop's thread."""
         self.level = max(self.level, level)
         self.since = self.since or monotonic()
@@ -114,7 +114,7 @@ class SignalHandler:
             return
         is_first = self._seen == StopLevel.NONE
         self._seen = _after_signal(self._seen, number)
-        self._loop.call_soon_threadsafe(self._stop.ask, self._seen)
+        self._loop.call_soon_threadsafe(self._stop.raise_level, self._seen)
         if is_first:
             self._on_stop()
 
@@ -128,7 +128,7 @@ class SignalHandler:
             if number in self.handled:
                 self._read = _after_signal(self._read, number)
         if self._read:
-            self._stop.ask(self._read)
+            self._stop.raise_level(self._read)
 
 
 def handle_signals(

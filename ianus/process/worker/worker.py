@@ -169,7 +169,7 @@ class Worker:
                     await self.stop.wait(StopLevel.HANDOVER)
                     await self._drain(loop)
                 except asyncio.CancelledError:
-                    self.stop.ask(StopLevel.QUICK)
+                    self.stop.raise_level(StopLevel.QUICK)
                     await self._drain(loop)
                     raise
         finally:

@@ -118,7 +118,7 @@ def test_bits_that_break_the_protocol(data: bytes) -> None:
         "in the second fragment": fragments(BINARY, bytes.fromhex("000500faff48656c6c6f"), b"\xff", rsv=RSV1),
     }
 )
-def test_what_is_not_deflate(data: bytes) -> None:
+def test_invalid_deflate_data(data: bytes) -> None:
     rejects(data, 1007, deflate=new_deflate)
 
 
@@ -130,7 +130,7 @@ def test_inflated_text_must_be_utf8() -> None:
 # --- The limit ---
 
 
-def test_the_limit_is_of_what_was_inflated() -> None:
+def test_the_limit_counts_inflated_bytes() -> None:
     (data,) = compressed(b"x" * 1000)
     assert len(data) < 50
     check(frame(BINARY, data, rsv=RSV1), [message(b"x" * 1000)], ws_max_size=1000, deflate=new_deflate)
@@ -138,7 +138,7 @@ def test_the_limit_is_of_what_was_inflated() -> None:
     rejects(fragments(BINARY, data[:5], data[5:], rsv=RSV1), 1009, ws_max_size=999, deflate=new_deflate)
 
 
-def test_wrong_text_before_the_limit_comes_first() -> None:
+def test_invalid_text_before_the_limit_is_reported_first() -> None:
     (data,) = compressed(b"x\xff" + b"x" * 1000)
     rejects(text(data, rsv=RSV1), 1007, ws_max_size=10, deflate=new_deflate)
     (data,) = compressed(b"x" * 11 + b"\xff")
@@ -174,7 +174,7 @@ def test_ends_of_streams_in_one_message(ends: int, wanted: tuple[Any, ...]) -> N
 @pytest.mark.parametrize("bits", range(9, 16))
 @pytest.mark.parametrize("takeover", [True, False])
 @pytest.mark.parametrize("level", [1, 6, 9])
-def test_a_client_reads_what_is_written(bits: int, takeover: bool, level: int) -> None:
+def test_a_client_reads_written_frames(bits: int, takeover: bool, level: int) -> None:
     server = new_deflate(server_bits=bits, server_takeover=takeover, ws_deflate_level=level)
     client = zlib.decompressobj(-bits)
     for data in (b"a", PROSE, PROSE, bytes(100_000), bytes(range(256)) * 300):

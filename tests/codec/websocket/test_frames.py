@@ -60,7 +60,7 @@ def test_a_payload_of_any_size(size: int) -> None:
 
 @pytest.mark.parametrize("start", range(9))
 @pytest.mark.parametrize("step", [1, 3, 5, 8])
-def test_the_key_goes_on_from_piece_to_piece(start: int, step: int) -> None:
+def test_the_key_continues_from_piece_to_piece(start: int, step: int) -> None:
     data = frame(BINARY, ANY)
     pieces = [data[: 8 + start], *(data[i : i + step] for i in range(8 + start, len(data), step))]
     assert record(pieces) == [message(ANY)]
@@ -137,7 +137,7 @@ def test_messages_out_of_order(data: bytes, expected: list[Event]) -> None:
         "length of 2^63": b"\x82\xff\x80" + bytes(7) + bytes(4),
     }
 )
-def test_a_header_is_refused_as_soon_as_it_tells(data: bytes) -> None:
+def test_an_invalid_header_is_refused_at_its_first_wrong_byte(data: bytes) -> None:
     assert record([data]) == [("error", 1002)]
 
 

@@ -220,7 +220,7 @@ def test_a_malformed_offer_is_refused(offer: bytes) -> None:
     assert caught.value.status == 400
 
 
-def test_what_is_compressed_how() -> None:
+def test_the_parameters_of_compression() -> None:
     def how(offer: bytes) -> tuple[int, int, bool, bool, int]:
         accepted = negotiated(offer)
         assert accepted is not None

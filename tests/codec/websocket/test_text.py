@@ -46,7 +46,7 @@ def test_text(string: str) -> None:
 
 
 @named(INVALID)
-def test_what_is_not_utf8(data: bytes) -> None:
+def test_invalid_utf8(data: bytes) -> None:
     rejects(text(data), 1007)
     rejects(fragments(TEXT, data, b""), 1007)
     rejects(fragments(TEXT, *(data[i : i + 1] for i in range(len(data))), b"x"), 1007)
@@ -81,7 +81,7 @@ def test_all_sequences_of_two_bytes_and_the_ends_of_longer_ones() -> None:
         assert record([fragments(TEXT, data, b"")]) == expected, data
 
 
-def test_text_cut_anywhere_is_what_it_was() -> None:
+def test_text_may_be_cut_anywhere() -> None:
     choices = random.Random(6455)
     for _ in range(200):
         string = "".join(choices.choice("a\x7fé\u07ff€\ud7ff\ue000\U00010000\U0010ffff") * 3 for _ in range(20))

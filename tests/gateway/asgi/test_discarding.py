@@ -72,7 +72,7 @@ def test_stream_that_the_stop_has_ended_hears_of_it_at_once() -> None:
     asyncio.run(main())
 
 
-def test_sender_whose_client_has_just_left_is_not_suspended(clock: Clock) -> None:
+def test_sender_whose_client_has_just_disconnected_is_not_suspended(clock: Clock) -> None:
     """A cancellation has to arrive while it awaits an object of its own, or its generator is not closed."""
 
     async def main() -> None:

@@ -109,7 +109,7 @@ def test_off_never_calls_the_application() -> None:
     assert lifespan.state is None
 
 
-def test_it_is_one_task_in_a_context_of_its_own() -> None:
+def test_the_lifespan_is_one_task_in_a_context_of_its_own() -> None:
     variable = contextvars.ContextVar("variable", default="outside")
     tasks = []
 
@@ -170,7 +170,7 @@ def test_an_application_that_asks_for_a_third_event_is_ended(log: pytest.LogCapt
     assert log.records == []
 
 
-def test_what_runs_behind_the_answer_to_shutdown_may_finish() -> None:
+def test_code_after_the_answer_to_shutdown_may_finish() -> None:
     done = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -200,7 +200,7 @@ def test_startup_failed_stops_the_start_with_its_message(mode: Mode) -> None:
     assert error.details == ""
 
 
-def test_startup_failed_without_a_message_says_so() -> None:
+def test_startup_failed_without_a_message_is_reported() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.startup.failed"})
 
@@ -236,7 +236,7 @@ async def speaks_http(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.parametrize("app", [raises_before_receive, raises_after_receive, returns, speaks_http])
-def test_auto_goes_on_without_an_application_that_does_not_answer(app: Any) -> None:
+def test_auto_continues_without_the_lifespan_of_an_application_that_does_not_answer(app: Any) -> None:
     lifespan = lifespan_of(app, "auto")
     start_and_stop(lifespan)
     assert lifespan.state is None
@@ -267,7 +267,7 @@ def test_on_shows_the_applications_traceback_and_none_of_ours(app: Any) -> None:
     assert "ianus/gateway" not in error.details
 
 
-def test_an_error_without_a_text_is_told_by_its_type() -> None:
+def test_an_error_without_a_text_is_reported_by_its_type() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError
 

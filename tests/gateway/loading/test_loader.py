@@ -123,7 +123,7 @@ def test_a_missing_application_directory_is_named() -> None:
 
 
 @pytest.mark.parametrize("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "a/b:c"])
-def test_what_names_no_application_is_told_the_form(spec: str) -> None:
+def test_an_invalid_name_of_an_application_gets_an_error_with_the_form(spec: str) -> None:
     message = failure(load, spec).message
     assert message == f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
 
@@ -175,7 +175,7 @@ def test_a_module_in_a_folder_beside_suggests_the_application_directory(
     assert failure(load_here, "my_main:app").message.endswith("There is one in src: add --app-dir src.")
 
 
-def test_a_missing_module_without_neighbours_says_what_to_check(
+def test_the_error_of_a_missing_module_without_neighbours_has_a_remedy(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     assert failure(load_here, "zzz:app").message.endswith(
@@ -219,7 +219,7 @@ def test_a_package_that_fails_to_import_a_module_of_its_own_is_not_called_missin
     assert "my_package/__init__.py" in error.details
 
 
-def test_any_exception_of_an_import_is_told_with_its_causes(
+def test_any_exception_of_an_import_is_reported_with_its_causes(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     source = """
@@ -243,7 +243,7 @@ def test_a_syntax_error_is_shown_with_its_line(write: Write, load_here: Callable
     assert error.details.endswith("SyntaxError: invalid syntax\n")
 
 
-def test_a_syntax_error_behind_an_import_keeps_the_way_to_it(
+def test_a_syntax_error_in_an_imported_module_keeps_the_imports_in_its_traceback(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     write("my_main.py", "import my_helper\n")
@@ -253,7 +253,7 @@ def test_a_syntax_error_behind_an_import_keeps_the_way_to_it(
     assert "my_main.py" in error.details
 
 
-def test_a_module_that_exits_is_told_apart(write: Write, load_here: Callable[..., Application]) -> None:
+def test_a_module_that_exits_has_an_error_of_its_own(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", "import sys\nsys.exit('usage: my_main FILE')\n")
     error = failure(load_here, "my_main:app")
     assert "it called sys.exit('usage: my_main FILE')" in error.message
@@ -274,13 +274,13 @@ def test_a_missing_attribute_suggests_the_nearest_one(write: Write, load_here: C
     assert failure(load_here, "my_main:apq").message == "my_main has no attribute apq. Did you mean app?"
 
 
-def test_a_missing_attribute_of_an_object_says_where(write: Write, load_here: Callable[..., Application]) -> None:
+def test_the_error_of_a_missing_attribute_names_the_object(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", "class site: handler = None\n")
     message = failure(load_here, "my_main:site.handlers").message
     assert message == "my_main.site has no attribute handlers. Did you mean handler?"
 
 
-def test_a_missing_attribute_suggests_what_looks_like_an_application(
+def test_the_error_of_a_missing_attribute_suggests_applications(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     source = """
@@ -294,7 +294,7 @@ def test_a_missing_attribute_suggests_what_looks_like_an_application(
     assert failure(load_here, "my_main").message == "my_main has neither application nor app. Did you mean server?"
 
 
-def test_a_missing_attribute_without_neighbours_says_what_to_check(
+def test_the_error_of_a_missing_attribute_without_neighbours_has_a_remedy(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     write("my_main.py", "")
@@ -319,9 +319,7 @@ def test_a_class_can_be_the_factory(write: Write, load_here: Callable[..., Appli
     assert isinstance(load_here("my_main:App", factory=True).callable, sys.modules["my_main"].App)
 
 
-def test_a_factory_that_was_not_said_to_be_one_is_recognised(
-    write: Write, load_here: Callable[..., Application]
-) -> None:
+def test_a_factory_is_recognised_without_the_option(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", FACTORY)
     assert "add --factory" in failure(load_here, "my_main:create_app").message
 
@@ -357,7 +355,7 @@ def test_a_factory_has_to_be_callable(write: Write, load_here: Callable[..., App
     assert "my_main:create_app is an int" in failure(load_here, "my_main:create_app", factory=True).message
 
 
-def test_what_a_factory_returns_is_examined(write: Write, load_here: Callable[..., Application]) -> None:
+def test_the_result_of_a_factory_is_examined(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", "def create_app(): return None\n")
     assert failure(load_here, "my_main:create_app()").message.startswith("my_main:create_app() is None")
 
@@ -500,7 +498,7 @@ def test_asgi_2_is_recognised_and_called_as_asgi_3(application: Any) -> None:
     assert sent == [({"type": "x"}, "event")]
 
 
-def test_a_wrapper_that_changes_the_interface_counts_more_than_what_it_wraps() -> None:
+def test_the_interface_of_a_wrapper_precedes_that_of_the_wrapped_application() -> None:
     @functools.wraps(function2)
     async def adapter(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -638,7 +636,7 @@ def around_two(one: Any, two: Any) -> Any:
         OneOrTwo(),
     ],
 )
-def test_what_could_be_either_is_asked_about(application: Any) -> None:
+def test_an_ambiguous_application_needs_the_option(application: Any) -> None:
     message = failure(load, application).message
     assert message.endswith(
         " can be called like a WSGI and like an ASGI application; set --interface to wsgi, asgi3 or asgi2."
@@ -663,7 +661,7 @@ def test_wsgi_is_not_async() -> None:
     ("value", "kind"),
     [("None", "None"), ("{}", "a dict"), ("3", "an int"), ("__import__('re')", "a module")],
 )
-def test_what_cannot_be_called_is_named(
+def test_the_error_of_an_object_that_cannot_be_called_names_it(
     value: str, kind: str, write: Write, load_here: Callable[..., Application]
 ) -> None:
     write("my_main.py", f"app = {value}")
@@ -683,7 +681,7 @@ class NeedsName:
 
 
 @pytest.mark.parametrize("application", [Callable3, Middleware, NeedsName, type("Plain", (), {})])
-def test_a_class_in_place_of_its_instance_is_told(application: Any) -> None:
+def test_a_class_in_place_of_its_instance_is_reported(application: Any) -> None:
     assert "is a class, not an application; serve an instance of it" in failure(load, application).message
 
 
@@ -700,14 +698,14 @@ def takes_keyword(scope: Any, receive: Any, send: Any, *, needed: Any) -> None: 
 
 
 @pytest.mark.parametrize("application", [takes_one, takes_two, takes_four, takes_keyword])
-def test_other_parameters_are_told(application: Any) -> None:
+def test_other_parameters_are_reported(application: Any) -> None:
     assert "and would be called with (scope, receive, send)" in failure(load, application).message
 
 
 def takes_three_and_more(a: Any, b: Any, c: Any, d: Any) -> Any: ...
 
 
-def test_parameters_of_neither_interface_are_told() -> None:
+def test_parameters_of_neither_interface_are_reported() -> None:
     message = failure(load, takes_three_and_more).message
     assert "it takes (a, b, c, d) and would be called with (scope, receive, send) or with (environ, sta" in message
 
@@ -744,7 +742,7 @@ def hidden(*args: Any) -> Any: ...
         *itertools.product([hidden, wsgi, create_app, SyncCallable3()], ["wsgi"]),
     ],
 )
-def test_nobody_looks_where_the_version_is_given(application: Any, interface: str) -> None:
+def test_an_application_with_a_given_version_is_not_examined(application: Any, interface: str) -> None:
     assert load(application, interface=interface).interface == interface
 
 
@@ -754,19 +752,19 @@ def test_asgi_of_either_version_is_recognised(interface: str) -> None:
     assert load(lambda scope: None, interface=interface).interface == "asgi2"
 
 
-def test_what_is_said_to_be_asgi_is_not_taken_for_wsgi() -> None:
+def test_an_application_that_is_declared_asgi_is_not_taken_for_wsgi() -> None:
     message = failure(load, wsgi, interface="asgi").message
     assert message.endswith(" takes (environ, start_response) and would be called with (scope, receive, send).")
 
 
 @pytest.mark.parametrize("application", [app, Callable3()])
-def test_what_is_async_is_not_served_as_wsgi(application: Any) -> None:
+def test_an_async_application_is_not_served_as_wsgi(application: Any) -> None:
     message = failure(load, application, interface="wsgi").message
     assert message.endswith(" is async, which a WSGI application is not; remove --interface wsgi.")
 
 
 @pytest.mark.parametrize("interface", ["asgi3", "asgi2", "wsgi"])
-def test_what_cannot_be_called_is_no_application_of_any_interface(interface: str) -> None:
+def test_an_object_that_cannot_be_called_is_not_an_application(interface: str) -> None:
     assert "which is not an application: it cannot be called" in failure(load, {}, interface=interface).message
 
 
@@ -796,7 +794,7 @@ def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Pat
         ("no_such_name", "no attribute no_such_name."),
     ],
 )
-def test_what_is_wrong_with_a_mounted_application_can_be_put_right(attribute: str, fix: str) -> None:
+def test_the_error_of_a_mounted_application_has_a_remedy(attribute: str, fix: str) -> None:
     error = failure(load_mounted, "/api", f"{__name__}:{attribute}", app_dir=".")
     assert fix in error.message
     assert error.message.endswith(" (mounted at /api)")

@@ -55,7 +55,7 @@ def test_a_line_in_parts_is_one_record(stream: ErrorStream, log: Records) -> Non
     assert log.texts == ["a line 3", "half a line"]
 
 
-def test_flush_logs_what_has_no_end_yet(stream: ErrorStream, log: Records) -> None:
+def test_flush_logs_an_unfinished_line(stream: ErrorStream, log: Records) -> None:
     stream.write("no end")
     stream.flush()
     stream.flush()
@@ -64,7 +64,7 @@ def test_flush_logs_what_has_no_end_yet(stream: ErrorStream, log: Records) -> No
     assert log.texts == ["no end", "new"]
 
 
-def test_what_is_written_at_once_stays_together(stream: ErrorStream, log: Records) -> None:
+def test_lines_of_one_write_are_one_record(stream: ErrorStream, log: Records) -> None:
     try:
         raise ValueError("broken")
     except ValueError:
@@ -121,7 +121,7 @@ def test_lines_of_two_threads_do_not_mix(stream: ErrorStream, log: Records) -> N
     assert log.texts == ["other's ", "and on", "mine and on"]
 
 
-def test_records_that_come_back_go_to_standard_error(
+def test_records_that_return_to_the_stream_go_to_standard_error(
     stream: ErrorStream, log: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flask's documentation has the root logger write to wsgi.errors."""

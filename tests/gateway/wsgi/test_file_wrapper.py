@@ -50,11 +50,11 @@ def test_a_file_is_iterated_in_blocks() -> None:
     ]
 
 
-def test_blocks_are_8_kib_unless_the_application_says_otherwise() -> None:
+def test_blocks_are_8_kib_by_default() -> None:
     assert len(next(FileWrapper(io.BytesIO(CONTENT)))) == 8192
 
 
-def test_iterating_begins_where_the_file_is() -> None:
+def test_iteration_starts_at_the_position_of_the_file() -> None:
     file = io.BytesIO(CONTENT)
     file.seek(25_000)
     assert b"".join(FileWrapper(file)) == CONTENT[25_000:]
@@ -80,7 +80,7 @@ def test_closing_closes_the_file() -> None:
     assert file.closed
 
 
-def test_a_close_that_was_replaced_behind_the_wrapper_s_back_is_called(path: Path) -> None:
+def test_a_close_method_that_was_replaced_later_is_called(path: Path) -> None:
     """Django puts the response's close() in the place of the file's."""
     called = []
     with path.open("rb") as file:
@@ -111,7 +111,7 @@ def test_werkzeug_does_not_read_up_to_a_range() -> None:
     assert file.read_so_far <= 8192
 
 
-def test_it_can_be_positioned_where_its_file_can(path: Path) -> None:
+def test_a_wrapper_can_be_positioned_if_its_file_can(path: Path) -> None:
     with path.open("rb") as file:
         wrapper = FileWrapper(file)
         assert wrapper.seekable()
@@ -137,14 +137,14 @@ def test_of_a_partly_read_file_the_rest_is_sent(path: Path) -> None:
         assert sent(file) == CONTENT[10:]
 
 
-def test_the_position_is_then_where_iterating_leaves_it(path: Path) -> None:
+def test_the_position_is_then_that_after_iteration(path: Path) -> None:
     with path.open("rb") as file:
         assert sent(file) == CONTENT
         assert file.tell() == len(CONTENT)
         assert list(FileWrapper(file)) == []
 
 
-def test_what_was_written_and_is_still_buffered_is_sent(tmp_path: Path) -> None:
+def test_buffered_writes_are_sent(tmp_path: Path) -> None:
     with (tmp_path / "new").open("w+b") as file:
         file.write(b"a few bytes")
         file.seek(2)
@@ -275,14 +275,14 @@ def test_of_a_file_at_its_end_nothing_is_sent(path: Path) -> None:
         assert file_part(FileWrapper(file)) is None
 
 
-def test_what_is_no_file_leaves_the_error_to_reading() -> None:
+def test_an_object_that_is_not_a_file_fails_when_it_is_read() -> None:
     wrapper = FileWrapper([b"block"])
     assert file_part(wrapper) is None
     with pytest.raises(AttributeError, match="read"):
         next(wrapper)
 
 
-def test_files_that_cannot_be_read_leave_the_error_to_reading(path: Path) -> None:
+def test_a_file_that_cannot_be_read_fails_when_it_is_read(path: Path) -> None:
     with path.open("ab", buffering=0) as file:
         file.seek(0)
         wrapper = FileWrapper(file)

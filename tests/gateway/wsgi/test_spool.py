@@ -25,7 +25,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_what_was_written_is_read_from_the_start(tmp_path: Path) -> None:
+def test_a_written_body_is_read_from_the_start(tmp_path: Path) -> None:
     file = new_spool(tmp_path).create()
     for part in (b"first ", b"", b"line\nsecond", b" line\nrest"):
         file.write(part)
@@ -64,7 +64,7 @@ def test_children_do_not_inherit_files(tmp_path: Path) -> None:
     file.close()
 
 
-def test_a_body_that_never_came_is_empty() -> None:
+def test_a_body_that_was_not_sent_is_empty() -> None:
     file = new_spool().create()
     assert file.rewind().read() == b""
     file.close()
@@ -161,7 +161,7 @@ def test_a_system_without_a_directory_for_temporary_files_is_a_spool_error(monke
         new_spool().create().write(BODY)
 
 
-def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path) -> None:
+def test_a_write_after_close_is_a_spool_error_and_opens_nothing(tmp_path: Path) -> None:
     spool = new_spool(tmp_path)
     file = spool.create()
     file.close()
@@ -175,7 +175,7 @@ def test_writing_behind_close_is_a_spool_error_and_opens_nothing(tmp_path: Path)
 # --- Threads ---
 
 
-def test_an_application_that_reads_on_behind_the_end_of_its_request_gets_an_error(tmp_path: Path) -> None:
+def test_an_application_that_reads_after_the_end_of_its_request_gets_an_error(tmp_path: Path) -> None:
     file = new_spool(tmp_path).create()
     file.write(BODY)
     body = file.rewind()
@@ -205,7 +205,7 @@ def test_the_count_is_right_with_many_threads(tmp_path: Path) -> None:
     assert spool.used == 0
 
 
-def test_without_a_descriptor_that_is_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_descriptor_states_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     lowest = os.dup(0)
     os.close(lowest)

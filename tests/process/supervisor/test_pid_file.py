@@ -34,7 +34,7 @@ def ended_pid() -> int:
     return process.pid
 
 
-def test_it_has_the_number_of_the_process(path: Path) -> None:
+def test_a_pid_file_has_the_number_of_the_process(path: Path) -> None:
     before = os.umask(0o022)
     try:
         file = PidFile(str(path))
@@ -58,7 +58,7 @@ def test_that_of_a_server_that_runs_is_left_alone(path: Path) -> None:
     assert path.read_text() == f"{RUNNING}\n"
 
 
-def test_a_process_that_has_begun_since_has_the_number_by_chance(path: Path) -> None:
+def test_a_later_process_with_the_same_number_does_not_count(path: Path) -> None:
     path.write_text(f"{RUNNING}\n")
     day_before_boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) - 86400
     os.utime(path, (day_before_boot, day_before_boot))
@@ -104,7 +104,7 @@ def test_a_directory_in_its_place(tmp_path: Path) -> None:
 # --- While it is there ---
 
 
-def test_it_can_be_given_another_name(path: Path, tmp_path: Path) -> None:
+def test_a_pid_file_can_be_renamed(path: Path, tmp_path: Path) -> None:
     file = PidFile(str(path))
     other = tmp_path / "other.pid"
     other.write_text("1")
@@ -115,7 +115,7 @@ def test_it_can_be_given_another_name(path: Path, tmp_path: Path) -> None:
     assert not other.exists()
 
 
-def test_one_that_is_another_server_s_now_is_neither_moved_nor_removed(path: Path, tmp_path: Path) -> None:
+def test_a_file_of_another_server_is_neither_moved_nor_removed(path: Path, tmp_path: Path) -> None:
     file = PidFile(str(path))
     path.write_text("1\n")
     file.remove()
@@ -124,7 +124,7 @@ def test_one_that_is_another_server_s_now_is_neither_moved_nor_removed(path: Pat
     assert not (tmp_path / "other.pid").exists()
 
 
-def test_one_that_somebody_has_removed(path: Path) -> None:
+def test_a_file_that_another_process_has_removed(path: Path) -> None:
     file = PidFile(str(path))
     path.unlink()
     file.remove()

@@ -28,7 +28,9 @@ def test_a_failed_start_of_the_server_is_not_repeated(
     assert bool(logged) == bool(caplog.records)  # A process that exits with 3 has logged the reason.
 
 
-def test_who_is_messages_to_end_before_it_has_started_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_that_another_process_stops_before_it_has_started_has_not_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Managers stop all processes at once: the supervisor is about to hear of it, and the exit code is not 3."""
     harness = Harness(1)
     harness.step()

@@ -94,7 +94,7 @@ def test_slots_may_be_asked_for_in_any_order(listen: Callable[..., Sockets]) -> 
     assert list(sockets.listeners())[2] is last
 
 
-def test_other_sockets_are_everybodys(listen: Callable[..., Sockets], tmp_path: Path) -> None:
+def test_other_sockets_are_shared_by_all_slots(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as opened:
         fd = os.dup(opened.fileno())
         bind = (f"unix:{tmp_path / 'socket'}", f"fd://{fd}")
@@ -127,7 +127,7 @@ def test_when_one_address_cannot_be_had_none_is(listen: Callable[..., Sockets], 
 # --- Changes ---
 
 
-def test_addresses_come_and_go(listen: Callable[..., Sockets], tmp_path: Path) -> None:
+def test_addresses_are_added_and_removed(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     unix = f"unix:{tmp_path / 'socket'}"
     sockets = listen(TCP)
     (first,) = sockets.for_slot(0, settings(TCP))
@@ -143,7 +143,7 @@ def test_addresses_come_and_go(listen: Callable[..., Sockets], tmp_path: Path) -
     assert sockets.for_slot(0, settings(TCP)) == [first]
 
 
-def test_slots_come_and_go(listen: Callable[..., Sockets]) -> None:
+def test_slots_are_added_and_removed(listen: Callable[..., Sockets]) -> None:
     sockets = listen(TCP)
     several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(4)]
     sockets.close_unused([settings(TCP)], 2)
@@ -208,7 +208,7 @@ def test_connections_that_wait_are_not_lost(listen: Callable[..., Sockets]) -> N
         assert client.recv(10) == b"served"
 
 
-def test_sockets_that_are_everybodys_are_not_steered(listen: Callable[..., Sockets], tmp_path: Path) -> None:
+def test_shared_sockets_are_not_steered(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     sockets = listen(f"unix:{tmp_path / 'socket'}")
     for chosen in ([1], []):
         sockets.steer(chosen)
@@ -233,7 +233,7 @@ def test_another_server_takes_over(listen: Callable[..., Sockets], tmp_path: Pat
 
 
 @steers
-def test_what_one_server_has_steered_the_other_one_steers_anew(listen: Callable[..., Sockets]) -> None:
+def test_steering_of_one_server_is_replaced_by_that_of_the_next(listen: Callable[..., Sockets]) -> None:
     old = listen(TCP)
     several = [old.for_slot(slot, settings(TCP))[0] for slot in range(3)]
     old.steer([0, 1, 2])
@@ -272,7 +272,7 @@ def test_addresses_that_the_other_server_does_not_serve_any_more(
 
 
 @pytest.mark.parametrize("old_leaves", [True, False])
-def test_one_of_them_removes_the_socket_file(old_leaves: bool, listen: Callable[..., Sockets], tmp_path: Path) -> None:
+def test_one_server_removes_the_socket_file(old_leaves: bool, listen: Callable[..., Sockets], tmp_path: Path) -> None:
     unix = f"unix:{tmp_path / 'socket'}"
     old = listen(unix)
     new = listen(unix, inherited=copies(old))
@@ -284,7 +284,7 @@ def test_one_of_them_removes_the_socket_file(old_leaves: bool, listen: Callable[
     assert not (tmp_path / "socket").exists()
 
 
-def test_one_that_cannot_take_over_leaves_the_socket_file(listen: Callable[..., Sockets], tmp_path: Path) -> None:
+def test_a_server_that_cannot_take_over_keeps_the_socket_file(listen: Callable[..., Sockets], tmp_path: Path) -> None:
     """The new server listens on one more address, which another process uses."""
     path = tmp_path / "a.sock"
     old = listen(f"unix:{path}")

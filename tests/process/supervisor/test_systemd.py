@@ -35,7 +35,7 @@ def test_without_systemd_nothing_happens(
 
 
 @pytest.mark.parametrize(("name", "reason"), [("notify", "No such file or directory"), ("n" * 120, "AF_UNIX path too")])
-def test_when_it_cannot_be_reached_the_log_says_so(
+def test_an_unreachable_manager_is_logged(
     name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / name))

@@ -136,7 +136,7 @@ def test_workers_are_children_of_the_supervisor_and_have_what_is_loaded(supervis
     assert supervisor.log.text == ""
 
 
-def test_a_stop_is_not_lost_on_a_worker_that_has_just_begun(supervise: Callable[..., Supervisor]) -> None:
+def test_a_stop_is_not_lost_on_a_worker_that_has_just_started(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     supervisor.template()
     for slot in range(30):
@@ -212,7 +212,7 @@ def test_many_threads_are_counted(supervise: Callable[..., Supervisor]) -> None:
     supervisor.log.wait_for(r"^WARNING .*: \w[^:]*(, \w[^:]*){4} and 3 more\. Start")
 
 
-def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Callable[..., Supervisor]) -> None:
+def test_signals_to_the_whole_process_group_are_ignored(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.template()
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
@@ -223,7 +223,7 @@ def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Call
     assert supervisor.ask(f"wait({worker})") == "-9"
 
 
-def test_it_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]) -> None:
+def test_a_template_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.template()
     supervisor.process.kill()
@@ -231,7 +231,7 @@ def test_it_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]
     assert supervisor.log.text == ""
 
 
-def test_it_does_not_outlive_a_supervisor_that_ends_while_it_loads(
+def test_a_template_does_not_outlive_a_supervisor_that_exits_while_it_loads(
     supervise: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
     supervisor = supervise(f"import time\n    while not os.path.exists({str(tmp_path / 'go_on')!r}): time.sleep(0.005)")
@@ -277,7 +277,7 @@ def test_other_systems_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         template.become_subreaper()
 
 
-def test_a_system_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_the_system_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Refusing:
         def __init__(self, *_: object, **__: object) -> None:
             self.prctl = lambda *_: ctypes.set_errno(1) or -1

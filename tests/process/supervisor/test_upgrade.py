@@ -75,7 +75,7 @@ def test_the_new_server_has_a_pipe_that_ends_with_this_process(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("error", [BlockingIOError(11, "Resource temporarily unavailable"), Forked(lambda: 0)])
-def test_a_failed_start_leaves_no_successor(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+def test_a_failed_start_has_no_successor(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fork(function: Callable[[], int]) -> int:
         raise error
 

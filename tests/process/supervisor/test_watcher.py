@@ -180,7 +180,7 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
         each.output.join()
 
 
-def test_changes_are_told(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
+def test_changes_are_reported(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
     supervisor = supervise()
     supervisor.watcher()
     assert supervisor.output.text.startswith("child True\n")
@@ -203,7 +203,7 @@ def test_a_directory_that_is_replaced_is_watched_on(supervise: Callable[..., Sup
     assert supervisor.read().endswith("main.py")
 
 
-def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Callable[..., Supervisor]) -> None:
+def test_signals_to_the_whole_process_group_are_ignored(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.watcher()
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
@@ -212,7 +212,7 @@ def test_what_a_terminal_or_a_manager_sends_to_all_is_not_for_it(supervise: Call
     assert supervisor.read() == "main.py"
 
 
-def test_its_end_is_told(supervise: Callable[..., Supervisor]) -> None:
+def test_its_exit_is_reported(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     os.kill(supervisor.watcher(), signal.SIGKILL)
     supervisor.say("read")
@@ -220,7 +220,7 @@ def test_its_end_is_told(supervise: Callable[..., Supervisor]) -> None:
     supervisor.end()
 
 
-def test_it_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]) -> None:
+def test_a_watcher_does_not_outlive_the_supervisor(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise()
     pid = supervisor.watcher()
     supervisor.process.kill()
@@ -244,7 +244,7 @@ def test_why_nothing_can_be_watched(lies: str, why: str, supervise: Callable[...
     supervisor.end()
 
 
-def test_that_watching_ends_later_is_told(supervise: Callable[..., Supervisor]) -> None:
+def test_a_later_failure_to_watch_is_reported(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise(
         "import watchfiles; watch = watchfiles.watch;"
         "watchfiles.watch = lambda *a, **o: (os.stat('none') if several else several for several in watch(*a, **o))"

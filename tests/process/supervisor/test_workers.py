@@ -73,7 +73,7 @@ def test_replaced_workers_get_sigterm_when_the_server_stops() -> None:
     assert [each.noted_signals for each in harness.spawned] == [[REPLACED, TERM], [TERM]]
 
 
-def test_those_that_start_are_messages_later() -> None:
+def test_starting_workers_get_signals_when_they_are_ready() -> None:
     harness = Harness(2)
     harness.step()
     harness.ready(harness.last())

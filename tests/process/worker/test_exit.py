@@ -115,7 +115,7 @@ def test_files_that_are_open_at_the_end_are_complete(rest: str, end: Callable[..
     assert (tmp_path / "journal").read_text() == "the last line"
 
 
-def test_a_file_that_nobody_reads_does_not_hold_the_end_up(end: Callable[..., str]) -> None:
+def test_a_file_without_a_reader_does_not_delay_the_exit(end: Callable[..., str]) -> None:
     fill = "reader, writer = os.pipe()\npipe = open(writer, 'wb', 1 << 20)\npipe.write(bytes(1 << 19))"
     assert "WARNING atexit function interrupted after " in end(fill)
 
@@ -193,7 +193,7 @@ def test_a_function_of_atexit_that_does_not_return_is_interrupted(end: Callable[
     assert "Exception ignored" not in text
 
 
-def test_one_that_cannot_be_interrupted_is_left(end: Callable[..., str]) -> None:
+def test_a_thread_that_cannot_be_interrupted_is_abandoned(end: Callable[..., str]) -> None:
     text = end("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGQUIT]); atexit.register(ctypes.CDLL(None).pause)")
     assert "ERROR process does not end, abandoned while its main thread was here:\n" in text
 

@@ -85,7 +85,7 @@ def test_the_supervisors_end_is_a_request_to_stop(start: Callable[..., Worker]) 
     assert worker.line() == b"SIGTERM"
 
 
-def test_who_does_not_stop_in_time_is_told_again(start: Callable[..., Worker]) -> None:
+def test_a_worker_that_does_not_stop_in_time_gets_another_signal(start: Callable[..., Worker]) -> None:
     worker = start("", timeout_graceful_shutdown=0.005, timeout_lifespan_shutdown=0.005)
     os.close(worker.lifeline)
     assert worker.line() == b"SIGTERM"
@@ -111,7 +111,7 @@ def test_a_worker_that_holds_pythons_lock_hears_of_it_too(start: Callable[..., W
 
 
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer has its own report of that")
-def test_a_crash_leaves_the_stacks_on_the_scoreboard(start: Callable[..., Worker]) -> None:
+def test_a_crash_writes_the_stacks_to_the_scoreboard(start: Callable[..., Worker]) -> None:
     worker = start("def broken(): os.kill(os.getpid(), signal.SIGSEGV)\nbroken()")
     assert worker.process.wait(WAIT_SECONDS) == -signal.SIGSEGV
     stacks = worker.scoreboard.take_stacks()
@@ -134,7 +134,7 @@ def test_a_child_of_such_a_child_keeps_its_own_files(start: Callable[..., Worker
     os.close(worker.lifeline)
 
 
-def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None:
+def test_abort_writes_the_stack_of_every_thread(start: Callable[..., Worker]) -> None:
     worker = start(
         "import threading\n"
         "inside = threading.Event()\n"
@@ -149,7 +149,7 @@ def test_abort_tells_where_every_thread_is(start: Callable[..., Worker]) -> None
     os.close(worker.lifeline)
 
 
-def test_a_child_of_the_application_is_nobodys_worker(start: Callable[..., Worker]) -> None:
+def test_a_child_of_the_application_is_not_a_worker(start: Callable[..., Worker]) -> None:
     # It crashes, and it outlives the worker: neither is the supervisor's business.
     worker = start(
         "reading, writing = os.pipe()\n"

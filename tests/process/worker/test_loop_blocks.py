@@ -31,7 +31,7 @@ def test_the_innermost_line_is_the_last_one() -> None:
     assert line.strip() == "faulthandler.dump_traceback(file, all_threads=False)"
 
 
-def test_what_calls_the_server_is_left_out() -> None:
+def test_frames_of_the_server_are_omitted() -> None:
     text = (
         "Stack (most recent call first):\n"
         '  File "/srv/library.py", line 2 in deep\n'
@@ -59,7 +59,7 @@ def test_there_may_be_nothing_of_the_application_in_it(text: str) -> None:
     assert readable(text) == "  (in no code of the application)"
 
 
-class StandInPulse:
+class StandInThread:
     """Plays the native thread."""
 
     def __init__(self) -> None:
@@ -74,17 +74,17 @@ class StandInPulse:
         return self.since
 
 
-def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixture) -> None:
-    pulse: Any = StandInPulse()
+def test_each_block_is_reported_once_with_its_own_stack(caplog: pytest.LogCaptureFixture) -> None:
+    thread: Any = StandInThread()
 
     def first_culprit(reporter: LoopBlockReporter) -> None:
-        pulse.catch(reporter, monotonic() - 2.0)
+        thread.catch(reporter, monotonic() - 2.0)
 
     def second_culprit(reporter: LoopBlockReporter) -> None:
-        pulse.catch(reporter, monotonic() - 0.25)
+        thread.catch(reporter, monotonic() - 0.25)
 
     async def main() -> None:
-        reporter = LoopBlockReporter(pulse, 100)
+        reporter = LoopBlockReporter(thread, 100)
         for culprit in (first_culprit, second_culprit):
             before = len(caplog.records)
             culprit(reporter)
@@ -107,13 +107,13 @@ def test_each_time_is_told_once_with_its_own_stack(caplog: pytest.LogCaptureFixt
     assert ", in second_culprit\n" in second.getMessage()
 
 
-def test_signals_that_somebody_handles_are_left_alone() -> None:
+def test_signals_with_a_handler_are_not_used() -> None:
     handled: list[int] = []
     taken = (signal.SIGRTMAX, signal.SIGRTMAX - 1)
     before = {number: signal.signal(number, lambda number, frame: handled.append(number)) for number in taken}
 
     async def main() -> None:
-        reporter = LoopBlockReporter(StandInPulse(), 100)  # type: ignore[arg-type]
+        reporter = LoopBlockReporter(StandInThread(), 100)  # type: ignore[arg-type]
         assert reporter.signal == signal.SIGRTMAX - 2
         signal.raise_signal(signal.SIGRTMAX)
         reporter.close()

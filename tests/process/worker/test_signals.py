@@ -61,7 +61,7 @@ def level_after(loop: asyncio.AbstractEventLoop, stop: StopRequest, *signals: si
         ([signal.SIGTERM, signal.SIGUSR2], StopLevel.GRACEFUL),
     ],
 )
-def test_what_signals_ask_for(
+def test_the_stop_level_of_each_signal(
     signals: list[signal.Signals], level: StopLevel, loop: asyncio.AbstractEventLoop, stop: StopRequest
 ) -> None:
     assert level_after(loop, stop, *signals) == level
@@ -78,7 +78,7 @@ def test_a_signal_wakes_an_idle_loop(loop: asyncio.AbstractEventLoop, stop: Stop
 
 
 @pytest.mark.parametrize("first", [[signal.SIGINT, signal.SIGINT], [signal.SIGQUIT]])
-def test_one_more_int_breaks_off_code_that_blocks_the_loop(
+def test_another_int_interrupts_code_that_blocks_the_loop(
     first: list[signal.Signals], loop: asyncio.AbstractEventLoop, stop: StopRequest
 ) -> None:
     async def blocks() -> None:
@@ -92,7 +92,7 @@ def test_one_more_int_breaks_off_code_that_blocks_the_loop(
     loop.run_until_complete(asyncio.wait_for(stop.wait(StopLevel.QUICK), 5))
 
 
-def test_the_handlers_of_before_come_back(loop: asyncio.AbstractEventLoop) -> None:
+def test_the_previous_handlers_are_restored(loop: asyncio.AbstractEventLoop) -> None:
     before = [signal.getsignal(number) for number in HANDLED]
     restore = handle_signals(loop, StopRequest())
     assert all(signal.getsignal(number) != old for number, old in zip(HANDLED, before, strict=True))
@@ -121,12 +121,12 @@ def test_outside_the_main_thread_signals_are_left_alone(loop: asyncio.AbstractEv
 
 def test_level_never_falls() -> None:
     stop = StopRequest()
-    stop.ask(StopLevel.QUICK)
-    stop.ask(StopLevel.GRACEFUL)
+    stop.raise_level(StopLevel.QUICK)
+    stop.raise_level(StopLevel.GRACEFUL)
     assert stop.level == StopLevel.QUICK
 
 
-def test_a_signal_behind_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_signal_after_the_end_is_ignored(loop: asyncio.AbstractEventLoop) -> None:
     """Process managers repeat SIGTERM; the last one must not change the exit code."""
     restore = handle_signals(loop, StopRequest())
     try:
@@ -146,7 +146,7 @@ def test_signals_wake_the_loop(loop: asyncio.AbstractEventLoop) -> None:
     assert signal.set_wakeup_fd(before) == -1
 
 
-def test_asyncio_reads_what_a_signal_writes() -> None:
+def test_asyncio_reads_the_bytes_of_signals() -> None:
     loop = asyncio.new_event_loop()
     undo = wake_by_signals(loop)
     handler = signal.signal(signal.SIGTERM, lambda *_: None)

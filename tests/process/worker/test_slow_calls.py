@@ -60,7 +60,7 @@ def blocked() -> Iterator[int]:
     thread.join()
 
 
-def test_the_request_its_age_and_the_stack_are_told(
+def test_the_request_its_age_and_the_stack_are_reported(
     pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool.now = [("GET /report HTTP/1.1", 31.25, blocked)]
@@ -78,7 +78,7 @@ def test_the_request_its_age_and_the_stack_are_told(
     assert stack[1].strip() == "release.wait()"
 
 
-def test_what_is_not_that_old_is_not_told(
+def test_a_shorter_call_is_not_reported(
     pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool.now = [("GET /", 29.9, blocked)]
@@ -86,7 +86,7 @@ def test_what_is_not_that_old_is_not_told(
     assert caplog.records == []
 
 
-def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
+def test_each_call_of_a_thread_is_reported_once(
     pool: StandIn, report: SlowCallReporter, blocked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     for age in (30.0, 35.0, 100.0):
@@ -106,7 +106,7 @@ def test_a_call_is_told_once_and_the_next_one_of_its_thread_too(
     assert len(caplog.records) == 3
 
 
-def test_a_thread_without_python_code_is_told_too(
+def test_a_thread_without_python_code_is_reported_too(
     pool: StandIn, report: SlowCallReporter, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool.now = [("GET /", 30.0, max(sys._current_frames()) + 1)]
@@ -116,7 +116,7 @@ def test_a_thread_without_python_code_is_told_too(
     )
 
 
-def test_it_looks_four_times_within_the_limit() -> None:
+def test_calls_are_checked_four_times_within_the_limit() -> None:
     async def main() -> None:
         pool = StandIn()
         loop = asyncio.get_running_loop()

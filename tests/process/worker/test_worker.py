@@ -172,7 +172,7 @@ def _handlers_are_put_back() -> Iterator[None]:
 class StandInVigil:
     """The real one's thread would end this process when `run_supervised` has closed the lifeline."""
 
-    def __init__(self, supervised: SupervisorLink | None, settings: Settings) -> None: ...
+    def __init__(self, link: SupervisorLink | None, settings: Settings) -> None: ...
     def start(self, stack: ServingStack) -> None: ...
     def stop(self) -> None: ...
 
@@ -238,13 +238,13 @@ def test_a_graceful_stop_goes_through_every_stage_in_order(
     assert notes == ["startup", "start log", "open", "drain", "close", "shutdown", "close", "close"]
 
 
-def test_a_quick_stop_leaves_out_the_draining(serve: Callable[..., int], notes: Notes) -> None:
+def test_a_quick_stop_does_not_drain(serve: Callable[..., int], notes: Notes) -> None:
     assert serve(ask(signal.SIGQUIT)) == 0
     assert "drain" not in notes
     assert "shutdown" in notes
 
 
-def test_the_banner_tells_address_interface_loop_and_pid(
+def test_the_banner_has_address_interface_loop_and_pid(
     serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     addresses: list[str] = []
@@ -259,7 +259,7 @@ def test_the_banner_tells_address_interface_loop_and_pid(
     assert f"(asgi3) on {addresses[0]}, {addresses[1]}; loop asyncio, pid {os.getpid()}" in banner
 
 
-def test_listeners_are_closed_when_draining_begins(serve: Callable[..., int], notes: Notes) -> None:
+def test_listeners_are_closed_when_draining_starts(serve: Callable[..., int], notes: Notes) -> None:
     async def script(stand_in: StandIn) -> None:
         stand_in.connections = 1
         os.kill(os.getpid(), signal.SIGTERM)
@@ -350,7 +350,7 @@ def test_a_graceful_stop_waits_for_connections_and_for_calls_that_outlive_them(
     assert "abandoned" not in log
 
 
-def test_what_takes_too_long_is_cancelled_and_counted(
+def test_requests_that_take_too_long_are_cancelled_and_counted(
     serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def request() -> None:
@@ -411,7 +411,7 @@ def test_a_call_that_ignores_its_cancellation_does_not_prevent_the_end(
     assert "application tasks that ignore cancellation: 1" in capsys.readouterr().err
 
 
-def test_tasks_that_the_application_left_behind_are_cancelled_after_its_shutdown(
+def test_remaining_tasks_of_the_application_are_cancelled_after_its_shutdown(
     serve: Callable[..., int], notes: Notes
 ) -> None:
     async def left_behind() -> None:
@@ -473,7 +473,7 @@ def test_threads_of_the_default_executor_may_finish(serve: Callable[..., int], n
     assert "worked" in notes
 
 
-def test_the_int_of_last_resort_breaks_off_a_blocking_call_and_the_stop_goes_on(
+def test_the_last_int_interrupts_a_blocking_call_and_the_stop_continues(
     serve: Callable[..., int], notes: Notes
 ) -> None:
     played: list[StandIn] = []
@@ -539,7 +539,7 @@ def test_calls_in_threads_may_finish(
     assert "abandoned" not in capsys.readouterr().err
 
 
-def test_calls_in_threads_that_take_too_long_are_left_behind(
+def test_calls_in_threads_that_take_too_long_are_abandoned(
     serve: Callable[..., int], notes: Notes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "CANCEL_SECONDS", 0.01)
@@ -567,12 +567,12 @@ def run_supervised(app: Any, settings: Settings) -> Ending:
     """As a worker that a supervisor has made."""
     (lifeline, held), (heard, channel) = os.pipe(), os.pipe()
     scoreboard = Scoreboard()
-    supervised = SupervisorLink(0, scoreboard, lifeline, channel)
+    link = SupervisorLink(0, scoreboard, lifeline, channel)
     server = ServerInfo(pid=os.getpid(), workers=1, addresses=())
     info = WorkerInfo(pid=os.getpid(), slot=0, started=0.0)
     try:
         return module.serve(
-            WorkerSpec(app, settings, open_listeners(settings), supervised, None, Hooks(), server, lambda: info)
+            WorkerSpec(app, settings, open_listeners(settings), link, None, Hooks(), server, lambda: info)
         )
     finally:
         scoreboard.close()
@@ -613,7 +613,7 @@ def test_each_asgi_application_has_its_own_lifespan_and_the_last_ends_first(
     assert states == [{"name": "a"}, {"name": "b"}, None, {"name": "c"}]
 
 
-def test_what_has_started_is_ended_when_another_one_fails(
+def test_started_applications_are_shut_down_if_another_one_fails(
     serve: Callable[..., int], notes: Notes, free_port: int
 ) -> None:
     async def fails(scope: Any, receive: Any, send: Any) -> None:
@@ -624,7 +624,7 @@ def test_what_has_started_is_ended_when_another_one_fails(
     assert notes == ["startup a", "shutdown a"]
 
 
-def test_a_shutdown_that_hangs_leaves_no_other_application_behind(
+def test_a_shutdown_that_hangs_does_not_prevent_that_of_other_applications(
     serve: Callable[..., int], notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "QUICK_SHUTDOWN_SECONDS", 0.01)
@@ -732,14 +732,14 @@ def free_port() -> int:
         return port
 
 
-def test_a_port_in_use_is_told_before_the_application_is_loaded(serve: Callable[..., int]) -> None:
+def test_a_port_in_use_is_reported_before_the_application_is_loaded(serve: Callable[..., int]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(StartupError, match="is in use"):
             serve(ask(), "no_such_module_here:app", bind=f"127.0.0.1:{port}")
 
 
-def test_an_application_that_cannot_be_loaded_leaves_no_listener(serve: Callable[..., int], free_port: int) -> None:
+def test_listeners_are_closed_if_the_application_cannot_be_loaded(serve: Callable[..., int], free_port: int) -> None:
     with pytest.raises(StartupError, match="There is no module"):
         serve(ask(), "no_such_module_here:app", bind=f"127.0.0.1:{free_port}")
     assert port_is_free(free_port)
@@ -776,7 +776,7 @@ def test_a_stop_while_the_application_starts_ends_the_start(
     assert "stop requested while the application was starting" in capsys.readouterr().err
 
 
-def test_a_loop_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(StartupError, match="uvloop is not installed"):
         module.new_loop("uvloop", ())
@@ -806,7 +806,7 @@ def test_auto_takes_uvloop_where_it_is_installed_and_asyncio_elsewhere(
 # --- Threads of the application ---
 
 
-def test_threads_have_what_the_stop_has_left_of_its_time(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_have_the_remaining_time_of_the_stop(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     early = threading.current_thread()
     for number, limit, expected in ((signal.SIGTERM, 30, 30.0), (signal.SIGTERM, 0, 0.0), (signal.SIGQUIT, 30, 2.0)):
         monkeypatch.setattr(worker, "build_stack", StandIn(notes, ask(number)).build_stack)
@@ -820,7 +820,7 @@ def test_threads_have_what_the_stop_has_left_of_its_time(notes: Notes, monkeypat
 # --- Logging ---
 
 
-def test_the_end_is_told_last(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_is_reported_last(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     serve(ask(signal.SIGTERM))
     assert capsys.readouterr().err.splitlines()[-1].endswith(" INFO stopped")
 
