@@ -82,8 +82,8 @@ cdef class Service:
     gateway: gets the requests. observer: of requests that have ended, None for none.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
     for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
-    field that carries the id of a request, "" for none. on_max_requests: called once, when the last of max_requests
-    starts (0: never), in the thread that serves the reactor.
+    field that carries the id of a request, in lower case, "" for none. on_max_requests: called once, when the last of
+    max_requests starts (0: never), in the thread that serves the reactor.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ cdef class Service:
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
         self.in_flight = InFlightCounter(limit_concurrency=limit_concurrency, limit_websockets=limit_websockets)
-        self.request_id_header = request_id_header.lower().encode("ascii") or None
+        self.request_id_header = request_id_header.encode("ascii") or None
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
         self.warned = set()

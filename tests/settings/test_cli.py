@@ -51,6 +51,12 @@ def test_the_exit_code_is_that_of_serving(served: Served) -> None:
     assert invoke(served, "main:app", code=3).exit_code == 3
 
 
+def test_settings_are_printed_instead_of_serving(served: Served) -> None:
+    result = invoke(served, "main:app", "--backlog", "7", "--print-config")
+    assert (result.exit_code, served) == (0, [])
+    assert re.search(r"^backlog = 7 +# command line --backlog$", result.output, re.MULTILINE)
+
+
 def test_checking_is_done_instead_of_serving(served: Served) -> None:
     assert invoke(served, "main:app", "--check-config").exit_code == 42
     assert served == []
