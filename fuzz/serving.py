@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ianus.gateway.loading.loader import Application
-from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_service
+from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_service, build_sessions
 from ianus.runtime.live_objects import live_objects
 from ianus.settings.schema import Settings
 from ianus.telemetry.access_log import AccessLog
@@ -33,8 +33,8 @@ class Served:
         self._listener.setblocking(False)
         self._listener.bind("")  # Linux picks a name without a file
         self._listener.listen()
-        self._reactor = build_reactor(self._service, settings)
-        self._reactor.listen(self._listener)
+        self._reactor = build_reactor(settings)
+        self._reactor.listen(self._listener, build_sessions(self._service, settings))
         self._reactor.attach(self._loop)
         self._alive = live_objects() or {}
 
@@ -76,7 +76,7 @@ class Served:
             self._loop.run_forever()
         assert self._service.in_flight.requests == 0
         assert self._reactor.connections == 0
-        self._reactor.poll(0)  # each turn releases the objects that were closed in the one before
+        self._reactor.dispatch(0)  # each turn releases the objects that were closed in the one before
         alive = live_objects() or {}
         for kind in ("connections", "exchanges"):
             assert alive.get(kind, 0) <= self._alive.get(kind, 0), alive

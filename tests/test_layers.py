@@ -35,6 +35,7 @@ RULES = (
           "exchange.connection_info", "runtime",
           "telemetry.logger"),
          "A connection moves bytes between a socket and any codec: it uses their abstract bases."),
+    Rule("ianus.acceptor.poll", ("runtime",), "A driver reports which descriptors are ready; it knows no connection."),
     Rule("ianus.acceptor.listener", ("errors", "safe_paths", "telemetry.logger"), "The supervisor loads it."),
     Rule("ianus.codec", ("runtime.live_objects",), "Bytes in, calls out: no socket, no event loop, no application."),
     Rule("ianus.exchange",
@@ -166,6 +167,16 @@ def test_the_package_keeps_its_layers() -> None:
     assert len(files) > 20, "the package was not found"
     violations = SourceTree(files).violations()
     assert not violations, "\n".join(violations)
+
+
+def test_one_module_knows_the_calls_that_wait_for_readiness() -> None:
+    """Another system is another driver in its folder."""
+    knowing = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "ianus").rglob("*")
+        if path.suffix in {".pyx", ".pxd"} and re.search(r"EPOLL|epoll_|timerfd", path.read_text())
+    }
+    assert knowing == {"ianus/acceptor/poll/epoll.pyx"}
 
 
 TREE = {

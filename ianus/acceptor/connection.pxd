@@ -22,14 +22,14 @@ cdef class ConnectionHost(Poller):
 
 @cython.no_gc
 cdef class Connection(Transport):
-    # Ownership. The reactor's connections_by_id owns the connection; it owns its fd.
+    # Ownership. The ConnectionTable of the reactor owns the connection; it owns its fd.
     cdef ConnectionHost host
     cdef Session session
     cdef int fd                         # -1 once closed
-    cdef int id                         # index in the reactor's connections_by_id
+    cdef int id                         # index in that table
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
-    cdef unsigned int events            # that epoll watches; errors it reports even without any
-    cdef flag watched                   # it is in epoll at all
+    cdef unsigned int events            # that it is watched for (acceptor/poll); errors are reported even without any
+    cdef flag watched                   # it is watched at all
 
     # Bytes received and not consumed: an incomplete line, or requests after the one being answered.
     cdef char* leftover                 # malloc'ed, owned by this object
@@ -78,6 +78,4 @@ cdef class Connection(Transport):
     cdef int release(self) except -1
 
 
-cdef int open_connection(
-    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
-) except -1
+cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1

@@ -6,9 +6,9 @@ connections do not have. Output is sent at the end of the turn in one call.
 
 Rules:
 - No application code runs while the codec reads: process_input() feeds, then runs, then feeds the leftovers.
-- A fd is closed here and nowhere else: EPOLL_CTL_DEL, shutdown, close, in that order, so that neither a fork's copy
+- A fd is closed here and nowhere else: unwatch, shutdown, close, in that order, so that neither a fork's copy
   nor the next owner of the number can get an event or a byte of it.
-- A paused connection is not watched for EPOLLIN, or level-triggered readiness would spin. FIN is watched until seen.
+- A paused connection is not watched for READABLE, or level-triggered readiness would spin. FIN is watched until seen.
 
 Compiled because every request passes here.
 """
@@ -19,9 +19,10 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
+from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
-    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR,
-    SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
+    MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
+    msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
@@ -56,15 +57,11 @@ cdef class ConnectionHost(Poller):
         raise NotImplementedError
 
 
-cdef int open_connection(
-    Connection connection, ConnectionHost host, int fd, int connection_id, unsigned int generation
-) except -1:
-    """Takes fd over. The caller sets the session, then calls update()."""
+cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1:
+    """Takes fd over. The caller sets the session and the id, then calls update()."""
     connection.host = host
     connection.pool = host.pool
     connection.fd = fd
-    connection.id = connection_id
-    connection.generation = generation
     return 0
 
 
@@ -81,21 +78,21 @@ cdef class Connection(Transport):
     # ---------------------------------------------------------------- events
 
     cdef int on_events(self, unsigned int events) except -1:
-        if events & (EPOLLERR | EPOLLHUP):
+        if events & (BROKEN | HANGUP):
             # Reset, or both sides shut down: no response can reach the client.
-            return self.close() if events & EPOLLERR or not self.lingering else self.discard_rest()
-        if events & EPOLLOUT:
+            return self.close() if events & BROKEN or not self.lingering else self.discard_rest()
+        if events & WRITABLE:
             self.flush()
             if self.fd < 0:
                 return 0
-        if events & EPOLLIN:
+        if events & READABLE:
             if self.closing:
                 return self.discard()
             if self.may_read():
                 return self.read()
-            # update() stops watching for EPOLLIN; a FIN after these bytes is still noticed.
+            # update() stops watching for READABLE; a FIN after these bytes is still noticed.
             self.unread = True
-        if events & EPOLLRDHUP and not self.fin_seen:
+        if events & PEER_FINISHED and not self.fin_seen:
             self.fin_seen = True
             if not self.closing:
                 self.session.peer_finished(True)
@@ -482,7 +479,7 @@ cdef class Connection(Transport):
         return self.release()
 
     cdef int close_in_child(self) except -1:
-        """Closes the descriptor in a forked child: the socket and its place in epoll stay the parent's."""
+        """Closes the descriptor in a forked child: the socket and its place in the poll set stay the parent's."""
         if self.fd < 0:
             return 0
         c_close(self.fd)
@@ -506,23 +503,23 @@ cdef class Connection(Transport):
         if self.closing:
             # Input is discarded while the response is sent, too: some clients send a whole body before they read.
             if not self.eof and not self.throttled:
-                events = EPOLLIN
+                events = READABLE
             if self.blocked:
-                events |= EPOLLOUT
+                events |= WRITABLE
             deadline = self.linger_deadline() if self.lingering else self.write_deadline
             if self.throttled:
                 deadline = monotonic() + THROTTLE_SECONDS
         else:
             if self.may_read():
                 self.unread = False
-                events = EPOLLIN
+                events = READABLE
             elif not self.unread and not self.eof:
-                # Not wanted, but not received either: clients usually wait, and changing epoll costs a call.
-                events = self.events & EPOLLIN
+                # Not wanted, but not received either: clients usually wait, and changing the watch costs a call.
+                events = self.events & READABLE
             if not self.fin_seen:
-                events |= EPOLLRDHUP
+                events |= PEER_FINISHED
             if self.blocked:
-                events |= EPOLLOUT
+                events |= WRITABLE
             deadline = self.session.read_deadline()
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
                 deadline = self.write_deadline

@@ -1,38 +1,9 @@
-"""The system calls of the reactor (Linux)."""
-from libc.stdint cimport uint32_t, uint64_t
-from posix.time cimport itimerspec
+"""The system calls for sockets and files (Linux)."""
+from libc.stdint cimport uint32_t
 from posix.types cimport off_t
 
 from ianus.codec.output cimport iovec
 
-
-cdef extern from "<sys/epoll.h>" nogil:
-    ctypedef union epoll_data_t:
-        uint64_t u64
-    struct epoll_event:
-        uint32_t events
-        epoll_data_t data
-    int epoll_create1(int flags)
-    int epoll_ctl(int epoll, int operation, int fd, epoll_event* event)
-    int epoll_wait(int epoll, epoll_event* events, int max_events, int milliseconds)
-    enum:
-        EPOLL_CLOEXEC
-        EPOLLIN
-        EPOLLOUT
-        EPOLLRDHUP
-        EPOLLERR
-        EPOLLHUP
-        EPOLL_CTL_ADD
-        EPOLL_CTL_MOD
-        EPOLL_CTL_DEL
-
-cdef extern from "<sys/timerfd.h>" nogil:
-    int timerfd_create(int clock, int flags)
-    int timerfd_settime(int fd, int flags, const itimerspec* time, itimerspec* old)
-    enum:
-        TFD_CLOEXEC
-        TFD_NONBLOCK
-        TFD_TIMER_ABSTIME
 
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef unsigned int socklen_t
@@ -88,7 +59,6 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int c_close "close"(int fd)
-    ssize_t c_read "read"(int fd, void* buffer, size_t size)
 
 cdef extern from "<fcntl.h>" nogil:
     int fcntl(int fd, int command, ...)

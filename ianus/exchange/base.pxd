@@ -109,7 +109,7 @@ cdef class Poller:
 
 
 cdef class SessionFactory:
-    """Makes the session of a new connection. A reactor has one."""
+    """Makes the sessions of the connections of a listener; several listeners may share one."""
     cdef Session create(self, Transport transport)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1

@@ -1,4 +1,4 @@
-"""The reactor by itself: no event loop watches it here, poll() does."""
+"""The reactor by itself: no event loop watches it here, dispatch() is called."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ianus.gateway.loading.loader import Application
-from ianus.process.worker.stack import build_asgi_gateway, build_reactor
+from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_sessions
 from ianus.runtime.live_objects import live_objects
 from tests.engine import service, unchecked_settings
 
@@ -28,12 +28,12 @@ class Serving:
         self.loop = asyncio.new_event_loop()
         settings = unchecked_settings(**options)
         self.gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
-        self.reactor = build_reactor(service(self.gateway), settings)
+        self.reactor = build_reactor(settings)
         self.listener = listener or socket.create_server(("127.0.0.1", 0))
-        self.reactor.listen(self.listener)
+        self.reactor.listen(self.listener, build_sessions(service(self.gateway), settings))
 
     def turn(self) -> None:
-        self.reactor.poll(0.01)
+        self.reactor.dispatch(0.01)
         # Not the loop's part to watch the reactor, but tasks need one to run in.
         self.loop.run_until_complete(asyncio.sleep(0))
 

@@ -173,7 +173,7 @@ def test_only_forwarders_log_a_text_without_fixed_words() -> None:
 
 def test_the_code_is_read_as_python_and_as_cython() -> None:
     places = {message.place.partition(":")[0] for message in messages()}
-    assert {"ianus/process/supervisor/workers.py", "ianus/acceptor/reactor.pyx"} <= places
+    assert {"ianus/process/supervisor/workers.py", "ianus/acceptor/accepting.pyx"} <= places
     source = 'logger.error(\n    "%s: at %.1f s"\n    " or so\\n%s", 1\n)\nself.report(f"more than {limit}", None)\n'
     assert list(cython_messages(source)) == [
         (1, "<>: at <> s or so", frozenset({"ERROR"})),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
     from ianus.codec.base import Request
     from ianus.codec.limits import Limits
+    from ianus.exchange.base import SessionFactory
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
@@ -27,6 +28,7 @@ RECEIVE_BYTES = 256 * 1024
 
 def import_compiled_modules(apps: Sequence[Application]) -> None:
     """Imports the modules that build_stack() needs, for processes that are forked later."""
+    import ianus.acceptor.poll.epoll
     import ianus.acceptor.reactor
     import ianus.codec.http1.codec
     import ianus.exchange.http1_session
@@ -43,11 +45,13 @@ def import_compiled_modules(apps: Sequence[Application]) -> None:
 class ServingStack(NamedTuple):
     """The compiled objects of a worker.
 
+    sessions: makes the sessions of each listener's connections.
     asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
     pool: the threads that call WSGI applications, if there is one.
     """
 
     reactor: "Reactor"
+    sessions: "SessionFactory"
     service: "Service"
     access_log: "AccessLog | None"
     asgi: "tuple[AsgiGateway, ...]"
@@ -76,24 +80,31 @@ def build_stack(
     wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
     router = _router({**asgi, **wsgi}, settings.root_path_kept)
     service = build_service(router, settings, access_log, on_max_requests)
-    return ServingStack(build_reactor(service, settings), service, access_log, tuple(asgi.values()), pool)
+    sessions = build_sessions(service, settings)
+    return ServingStack(build_reactor(settings), sessions, service, access_log, tuple(asgi.values()), pool)
 
 
 # Each of these functions makes one object from settings; the tests use them too. A value that is a setting has the
 # setting's name everywhere. The modules are loaded late, after all that can fail for reasons worth a message.
 
 
-def build_reactor(service: "Service", settings: Settings) -> "Reactor":
+def build_reactor(settings: Settings) -> "Reactor":
+    from ianus.acceptor.poll.epoll import Epoll
     from ianus.acceptor.reactor import Reactor
-    from ianus.codec.http1.codec import Http1Factory
-    from ianus.exchange.http1_session import Http1SessionFactory
 
     longest_line = max(settings.limit_request_line, settings.limit_request_field_size)
     return Reactor(
-        Http1SessionFactory(service, Http1Factory(build_limits(settings))),
+        Epoll(),
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
+
+
+def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.exchange.http1_session import Http1SessionFactory
+
+    return Http1SessionFactory(service, Http1Factory(build_limits(settings)))
 
 
 def build_service(

@@ -259,7 +259,7 @@ class Worker:
             stack.access_log.start()
         self.on_built(stack)
         for listener in self.listeners:
-            stack.reactor.listen(listener.sock)
+            stack.reactor.listen(listener.sock, stack.sessions)
         if stack.asgi:
             stack.reactor.attach(loop)
         if stack.pool is not None:

@@ -62,6 +62,7 @@ class StandIn:
         self.led = all(app.interface == "wsgi" for app in apps)
         return ServingStack(
             reactor=self,  # type: ignore[arg-type]
+            sessions=self,  # type: ignore[arg-type]
             service=self,  # type: ignore[arg-type]
             access_log=self if access_file is not None else None,  # type: ignore[arg-type]
             asgi=() if self.led else (self,),  # type: ignore[arg-type]
@@ -70,7 +71,8 @@ class StandIn:
 
     # as a reactor
 
-    def listen(self, sock: socket.socket) -> None:
+    def listen(self, sock: socket.socket, sessions: Any) -> None:
+        assert sessions is self
         self.sockets.append(sock)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,0 +1,61 @@
+"""Accepting connections: the listeners of a reactor, and the limits that pause them."""
+cimport cython
+
+from ianus.acceptor.addresses cimport Addresses
+from ianus.acceptor.connection cimport Connection, ConnectionHost
+from ianus.acceptor.connection_table cimport ConnectionTable
+from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.file_reserve cimport FileReserve
+from ianus.acceptor.poll.base cimport Poll
+from ianus.acceptor.socket_api cimport sockaddr_storage
+from ianus.exchange.base cimport SessionFactory
+
+
+cdef enum:
+    # In the place of a connection's id; the index of the listener is in the place of the generation.
+    LISTENER_ID = 0xFFFFFFFD
+
+
+cdef class WatchedListener:
+    """A listening socket in the reactor."""
+    cdef object sock                # keeps the fd open; its owner closes it
+    cdef int fd
+    cdef SessionFactory sessions    # makes the sessions of its connections
+    cdef object server              # its address, or None when it must be asked of each connection
+    cdef bint watched
+
+
+@cython.final
+cdef class Accepting:
+    cdef Poll poll
+    cdef ConnectionTable table
+    cdef DeadlineTimer deadlines
+    cdef int limit_connections      # open connections at which accepting pauses, 0 = no limit
+    cdef FileReserve reserve
+    cdef Addresses addresses
+    cdef list listeners             # WatchedListener; empty after drain()
+    cdef list factories             # the SessionFactory of each listener, each of them once
+    cdef double resume_at           # accepting is paused until then for lack of files, 0 = it is not
+    cdef bint failure_logged        # once for each shortage
+
+    cdef int listen(self, object sock, SessionFactory sessions) except -1
+    cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1   # a listener has a backlog
+    cdef int on_connection_closed(self) except -1
+    cdef int on_timer(self, double now) except -1
+    # Stops accepting. handover: without accepting the backlog before.
+    cdef int drain(self, ConnectionHost host, bint handover) except -1
+    cdef int end_streams(self) except -1
+    cdef int close(self) except -1
+    cdef int reset_in_child(self) except -1
+
+    cdef int accept(self, ConnectionHost host, WatchedListener listener) except -1
+    cdef int open_accepted(
+        self, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
+    ) except -1
+    cdef int set_up_connection(
+        self, Connection connection, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
+    ) except -1
+    cdef int pause_for_files(self) except -1
+    cdef int pause(self) except -1
+    cdef int resume(self) except -1
+    cdef int watch(self, WatchedListener listener, bint watched) except -1

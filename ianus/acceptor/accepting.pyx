@@ -1,0 +1,221 @@
+"""Accepts connections from the listening sockets of a reactor.
+
+Facts: a process has a limited number of files, and the operator may limit the connections. Clients beyond that wait in
+the kernel's backlog at no cost. Strategy: at a limit no listener is watched. Accepting resumes after a connection has
+been closed; for lack of files it is also tried every second, since the application may have closed one.
+
+Compiled because every connection passes here.
+"""
+import os
+import socket
+
+cimport cython
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
+
+from ianus.acceptor.addresses cimport Addresses, server_address
+from ianus.acceptor.connection cimport Connection, ConnectionHost, open_connection
+from ianus.acceptor.connection_table cimport ConnectionTable
+from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.file_reserve cimport FileReserve
+from ianus.acceptor.poll.base cimport READABLE, Poll
+from ianus.acceptor.socket_api cimport (
+    SOCK_CLOEXEC, SOCK_NONBLOCK, accept4, c_close, sockaddr, sockaddr_storage, socklen_t,
+)
+from ianus.exchange.base cimport SessionFactory
+from ianus.exchange.connection_info cimport HTTP, connection_info
+from ianus.runtime.clock cimport monotonic
+
+from ianus.telemetry.logger import logger
+
+
+cdef enum:
+    MAX_ACCEPTS = 64        # connections accepted in one turn
+
+cdef double ACCEPT_PAUSE_SECONDS = 1.0      # when the process has no fd left
+
+
+@cython.final
+cdef class Accepting:
+    """The listeners of one reactor, whose connections are in `table`."""
+
+    def __cinit__(
+        self, Poll poll not None, ConnectionTable table not None, DeadlineTimer deadlines not None,
+        int limit_connections,
+    ):
+        self.poll = poll
+        self.table = table
+        self.deadlines = deadlines
+        self.limit_connections = limit_connections
+        self.reserve = FileReserve()
+        self.addresses = Addresses()
+        self.listeners = []
+        self.factories = []
+
+    cdef int listen(self, object sock, SessionFactory sessions) except -1:
+        cdef WatchedListener listener = WatchedListener()
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Accepted sockets inherit these: small responses do not wait for the acknowledgement of earlier ones, and
+            # dead peers are detected eventually (TCP keepalive).
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.sock = sock
+        listener.fd = sock.fileno()
+        listener.sessions = sessions
+        listener.server = server_address(sock)
+        self.listeners.append(listener)
+        if sessions not in self.factories:
+            self.factories.append(sessions)
+        return self.watch(listener, True)
+
+    cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1:
+        if index < <unsigned int>len(self.listeners):
+            self.accept(host, <WatchedListener>self.listeners[index])
+        return 0
+
+    cdef int on_connection_closed(self) except -1:
+        if self.resume_at:
+            if self.reserve.is_short:  # No longer, perhaps. Its descriptor is closed before the next event.
+                self.resume_at = 0
+                self.resume()
+        elif self.limit_connections and self.table.count == self.limit_connections - 1:
+            self.resume()
+        return 0
+
+    cdef int on_timer(self, double now) except -1:
+        """Resumes accepting after a pause for lack of files, or has the timer fire at its end."""
+        if self.resume_at and now >= self.resume_at:
+            self.resume_at = 0
+            self.resume()
+        return self.deadlines.arm_at(self.resume_at)
+
+    cdef int drain(self, ConnectionHost host, bint handover) except -1:
+        cdef WatchedListener listener
+        cdef SessionFactory sessions
+        for sessions in self.factories:
+            sessions.drain(handover)
+        self.reserve.first = 0  # The connections in the backlog would be reset.
+        self.reserve.is_short = False
+        for listener in self.listeners:
+            # Closing a listener that no other process has would reset the connections in its backlog.
+            while not handover and self.accept(host, listener) == MAX_ACCEPTS:
+                pass
+        return self.close()
+
+    cdef int end_streams(self) except -1:
+        cdef SessionFactory sessions
+        for sessions in self.factories:
+            sessions.end_streams()
+        return 0
+
+    cdef int close(self) except -1:
+        self.pause()
+        self.listeners = []
+        return 0
+
+    cdef int reset_in_child(self) except -1:
+        cdef WatchedListener listener
+        cdef SessionFactory sessions
+        for sessions in self.factories:
+            sessions.reset_in_child()
+        for listener in self.listeners:
+            listener.sock.close()
+        self.listeners = []
+        return 0
+
+    # ---------------------------------------------------------------- one turn
+
+    cdef int accept(self, ConnectionHost host, WatchedListener listener) except -1:
+        """Accepts up to MAX_ACCEPTS connections; returns their number."""
+        cdef sockaddr_storage address
+        cdef socklen_t size
+        cdef int fd
+        cdef unsigned int accepted = 0
+        while accepted < MAX_ACCEPTS:
+            if self.limit_connections and self.table.count >= self.limit_connections:
+                # Further clients wait in the kernel's backlog.
+                self.pause()
+                break
+            if not self.reserve.admits(listener.fd, self.table.count):
+                self.pause_for_files()
+                break
+            size = sizeof(address)
+            fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd >= 0:
+                accepted += 1
+                self.failure_logged = False
+                self.open_accepted(host, listener, fd, &address)
+                continue
+            if errno == EAGAIN:
+                break
+            if errno in (EINTR, ECONNABORTED, EPROTO):
+                continue
+            # Usually EMFILE. Open connections are not affected.
+            if not self.failure_logged:
+                self.failure_logged = True
+                logger.error(
+                    "cannot accept connections: %s; trying again every second%s", os.strerror(errno),
+                    " (raise the limit of open files, or set --limit-connections)" if errno == EMFILE else "",
+                )
+            self.pause_for_files()
+            break
+        return accepted
+
+    cdef int open_accepted(
+        self, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
+    ) except -1:
+        """Makes a connection of fd, or closes it."""
+        cdef Connection connection = Connection.__new__(Connection)
+        try:
+            self.set_up_connection(connection, host, listener, fd, address)
+        except Exception:
+            logger.exception("internal error while accepting a connection")
+            if connection.fd >= 0:
+                connection.close()
+            else:
+                c_close(fd)
+        return 0
+
+    cdef int set_up_connection(
+        self, Connection connection, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
+    ) except -1:
+        connection.info = connection_info(
+            self.addresses.of_client(address),
+            listener.server if listener.server is not None else self.addresses.of_server(fd),
+            HTTP,
+        )
+        connection.session = listener.sessions.create(connection)
+        self.table.add(connection)
+        open_connection(connection, host, fd)
+        self.reserve.note(fd, self.table.count)
+        return connection.update()
+
+    # ---------------------------------------------------------------- pauses
+
+    cdef int pause_for_files(self) except -1:
+        """Pauses accepting until the application, or a connection, has closed a file."""
+        self.pause()
+        self.resume_at = monotonic() + ACCEPT_PAUSE_SECONDS
+        return self.deadlines.arm_at(self.resume_at)
+
+    cdef int pause(self) except -1:
+        cdef WatchedListener listener
+        for listener in self.listeners:
+            self.watch(listener, False)
+        return 0
+
+    cdef int resume(self) except -1:
+        cdef WatchedListener listener
+        for listener in self.listeners:
+            self.watch(listener, True)
+        return 0
+
+    cdef int watch(self, WatchedListener listener, bint watched) except -1:
+        if listener.watched == watched:
+            return 0
+        if watched:
+            self.poll.watch(listener.fd, READABLE, LISTENER_ID, self.listeners.index(listener))
+        else:
+            self.poll.unwatch(listener.fd)
+        listener.watched = watched
+        return 0

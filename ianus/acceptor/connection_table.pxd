@@ -1,0 +1,24 @@
+"""The open connections of a reactor, by id."""
+cimport cython
+from libc.stdint cimport uint32_t
+
+from ianus.acceptor.connection cimport Connection
+
+
+@cython.final
+cdef class ConnectionTable:
+    cdef list by_id                 # Connection or None; owns the connections
+    cdef list free_ids
+    cdef list closed                # connections closed in this turn: methods of theirs may be on the stack
+    cdef unsigned int generation    # of the last connection
+    cdef int count                  # open connections
+
+    cdef int add(self, Connection connection) except -1     # gives it an id and a generation
+    cdef int remove(self, Connection connection) except -1
+    # The connection that an event or a timer is for, or None if it has been closed. An event with an outdated
+    # generation is stale.
+    cdef Connection find(self, uint32_t id, uint32_t generation)
+    cdef Connection find_by_id(self, uint32_t id)
+    cdef list open_connections(self)
+    cdef int start_turn(self) except -1     # releases the connections that were closed in the turn before
+    cdef int drop(self, Connection connection) except -1    # after an exception, which is logged

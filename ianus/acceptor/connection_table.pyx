@@ -1,0 +1,72 @@
+"""The connections of one reactor, and their ids.
+
+Events and timers carry a connection's id, never a descriptor or a pointer. An id is used again after a connection has
+been closed, so an event also carries the generation: a number that no two connections of a reactor have in common.
+
+Compiled because every event passes here.
+"""
+cimport cython
+from libc.stdint cimport uint32_t
+
+from ianus.acceptor.connection cimport Connection
+
+from ianus.telemetry.logger import logger
+
+
+@cython.final
+cdef class ConnectionTable:
+    """Owns the open connections."""
+
+    def __cinit__(self):
+        self.by_id = []
+        self.free_ids = []
+        self.closed = []
+
+    cdef int add(self, Connection connection) except -1:
+        if self.free_ids:
+            connection.id = self.free_ids.pop()
+        else:
+            connection.id = <int>len(self.by_id)
+            self.by_id.append(None)
+        self.generation += 1
+        connection.generation = self.generation
+        self.by_id[connection.id] = connection
+        self.count += 1
+        return 0
+
+    cdef int remove(self, Connection connection) except -1:
+        self.by_id[connection.id] = None
+        # Calls through attributes hold no reference: a close() from inside a session must not free the connection that
+        # is on the stack. The next turn clears the list.
+        self.closed.append(connection)
+        self.free_ids.append(connection.id)
+        self.count -= 1
+        return 0
+
+    cdef Connection find(self, uint32_t id, uint32_t generation):
+        cdef Connection connection
+        if id < <uint32_t>len(self.by_id):
+            connection = <Connection>self.by_id[id]
+            if connection is not None and connection.generation == generation and connection.fd >= 0:
+                return connection
+        return None
+
+    cdef Connection find_by_id(self, uint32_t id):
+        return <Connection>self.by_id[id] if id < <uint32_t>len(self.by_id) else None
+
+    cdef list open_connections(self):
+        return [connection for connection in self.by_id if connection is not None]
+
+    cdef int start_turn(self) except -1:
+        if self.closed:
+            self.closed.clear()
+        return 0
+
+    cdef int drop(self, Connection connection) except -1:
+        """Logs an internal error and closes the connection on which it happened; the others continue."""
+        logger.exception("internal error; connection closed")
+        try:
+            connection.close()
+        except Exception:
+            logger.exception("internal error while closing a connection")
+        return 0

@@ -1,0 +1,4 @@
+from ianus.runtime.waker import Waker
+
+class Poll:
+    waker: Waker

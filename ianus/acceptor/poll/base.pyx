@@ -1,0 +1,31 @@
+"""The abstract base of the poll drivers; base.pxd is its commented index."""
+from libc.stdint cimport uint32_t
+
+
+cdef class Poll:
+    cdef int watch(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        raise NotImplementedError
+
+    cdef int change(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        raise NotImplementedError
+
+    cdef int unwatch(self, int fd) noexcept:
+        return 0
+
+    cdef int set_timer(self, double when) except -1:
+        raise NotImplementedError
+
+    cdef int acknowledge_timer(self) noexcept:
+        return 0
+
+    cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
+        return 0
+
+    cdef int fileno(self) except? -1:
+        raise NotImplementedError
+
+    cdef int close(self) except -1:
+        raise NotImplementedError
+
+    cdef int reset_in_child(self) except -1:
+        raise NotImplementedError

@@ -1,0 +1,155 @@
+"""Readiness by epoll, the timer by a timerfd, and wake-ups by an eventfd. All other modules know only the base.
+
+An epoll descriptor is itself pollable, and stays readable while it has ready events: so an event loop can watch it.
+
+Compiled because every event passes here.
+"""
+import os
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, itimerspec
+
+from ianus.acceptor.poll.base cimport (
+    BATCH_EVENTS, BROKEN, HANGUP, PEER_FINISHED, READABLE, TIMER_ID, WAKER_ID, WRITABLE, Poll, PollEvent,
+)
+from ianus.runtime.waker cimport Waker
+
+
+cdef extern from "<sys/epoll.h>" nogil:
+    ctypedef union epoll_data_t:
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_create1(int flags)
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event* event)
+    int epoll_wait(int epoll, epoll_event* events, int max_events, int milliseconds)
+    enum:
+        EPOLL_CLOEXEC
+        EPOLLIN
+        EPOLLOUT
+        EPOLLRDHUP
+        EPOLLERR
+        EPOLLHUP
+        EPOLL_CTL_ADD
+        EPOLL_CTL_MOD
+        EPOLL_CTL_DEL
+
+cdef extern from "<sys/timerfd.h>" nogil:
+    int timerfd_create(int clock, int flags)
+    int timerfd_settime(int fd, int flags, const itimerspec* time, itimerspec* old)
+    enum:
+        TFD_CLOEXEC
+        TFD_NONBLOCK
+        TFD_TIMER_ABSTIME
+
+cdef extern from "<unistd.h>" nogil:
+    int c_close "close"(int fd)
+    ssize_t c_read "read"(int fd, void* buffer, size_t size)
+
+
+cdef class Epoll(Poll):
+    """Raises OSError when the system gives no epoll instance, timer or eventfd."""
+
+    def __cinit__(self):
+        self.epoll = self.timer = -1
+
+    def __init__(self):
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll >= 0:
+            self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+        if self.timer < 0:
+            raise OSError(errno, os.strerror(errno))
+        self.waker = Waker()
+        self.watch(self.timer, READABLE, TIMER_ID, 0)
+        self.watch(self.waker.fd, READABLE, WAKER_ID, 0)
+
+    def __dealloc__(self):
+        self.close_fds()
+
+    cdef int close_fds(self) noexcept:
+        if self.epoll >= 0:
+            c_close(self.epoll)
+        if self.timer >= 0:
+            c_close(self.timer)
+        self.epoll = self.timer = -1
+        return 0
+
+    cdef int control(self, int operation, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        cdef epoll_event event
+        event.events = to_epoll(flags)
+        event.data.u64 = <uint64_t>id << 32 | generation
+        if epoll_ctl(self.epoll, operation, fd, &event) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
+
+    cdef int watch(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        return self.control(EPOLL_CTL_ADD, fd, flags, id, generation)
+
+    cdef int change(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        return self.control(EPOLL_CTL_MOD, fd, flags, id, generation)
+
+    cdef int unwatch(self, int fd) noexcept:
+        cdef epoll_event event
+        # An error means that epoll does not have the fd any more, as intended.
+        epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
+        return 0
+
+    cdef int set_timer(self, double when) except -1:
+        cdef itimerspec time
+        memset(&time, 0, sizeof(time))
+        time.it_value.tv_sec = <long>when
+        time.it_value.tv_nsec = <long>((when - <long>when) * 1e9)
+        if timerfd_settime(self.timer, TFD_TIMER_ABSTIME, &time, NULL) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
+
+    cdef int acknowledge_timer(self) noexcept:
+        cdef uint64_t expirations
+        c_read(self.timer, &expirations, sizeof(expirations))
+        return 0
+
+    cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
+        # On the stack, since another thread may look for an event while one sleeps here.
+        cdef epoll_event[BATCH_EVENTS] found
+        cdef int number = epoll_wait(self.epoll, found, min(max_events, <int>BATCH_EVENTS), milliseconds)
+        cdef int i
+        if number < 0:
+            return 0 if errno == EINTR else -1
+        for i in range(number):
+            events[i].id = <uint32_t>(found[i].data.u64 >> 32)
+            events[i].generation = <uint32_t>found[i].data.u64
+            events[i].flags = from_epoll(found[i].events)
+        return number
+
+    cdef int fileno(self) except? -1:
+        return self.epoll
+
+    cdef int close(self) except -1:
+        self.close_fds()
+        self.waker.close()
+        return 0
+
+    cdef int reset_in_child(self) except -1:
+        self.close_fds()
+        self.waker.reset_in_child()
+        return 0
+
+
+# The values are equal on both sides, of which the compiler makes one mask.
+
+cdef inline uint32_t to_epoll(uint32_t flags) noexcept nogil:
+    return (
+        (EPOLLIN if flags & READABLE else 0) | (EPOLLOUT if flags & WRITABLE else 0)
+        | (EPOLLRDHUP if flags & PEER_FINISHED else 0)
+    )
+
+
+cdef inline uint32_t from_epoll(uint32_t events) noexcept nogil:
+    return (
+        (READABLE if events & EPOLLIN else 0) | (WRITABLE if events & EPOLLOUT else 0)
+        | (PEER_FINISHED if events & EPOLLRDHUP else 0) | (BROKEN if events & EPOLLERR else 0)
+        | (HANGUP if events & EPOLLHUP else 0)
+    )

@@ -1,0 +1,221 @@
+"""Fakes for the neighbours of the acceptor's parts, and the compiled methods that tests call."""
+import enum
+
+cimport cython
+from libc.stdint cimport uint32_t
+
+from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.lingering cimport Lingering
+from ianus.acceptor.poll.base cimport (
+    BATCH_EVENTS, BROKEN, HANGUP, PEER_FINISHED, READABLE, TIMER_ID, WAKER_ID, WRITABLE, Poll, PollEvent,
+)
+from ianus.acceptor.reactor cimport Reactor
+from ianus.exchange.base cimport Session, SessionFactory, Transport
+from ianus.runtime.waker cimport Waker
+
+
+Condition = enum.IntFlag("Condition", {
+    "READABLE": READABLE, "WRITABLE": WRITABLE, "BROKEN": BROKEN, "HANGUP": HANGUP, "PEER_FINISHED": PEER_FINISHED,
+})
+
+TIMER_KEY = (<uint32_t>TIMER_ID, 0)
+WAKER_KEY = (<uint32_t>WAKER_ID, 0)
+
+
+cdef class RecordingPoll(Poll):
+    """A poll driver that asks no system: its events are those of put_event().
+
+    watched: the flags, id and generation of each watched descriptor. timer_at: the last time that the timer was set
+    to. state: "open", "closed", or "reset in child".
+    """
+    cdef readonly dict watched
+    cdef readonly double timer_at
+    cdef readonly str state
+    cdef list events
+
+    def __init__(self):
+        self.waker = Waker()
+        self.watched = {}
+        self.state = "open"
+        self.events = []
+
+    def put_event(self, key: tuple[int, int], flags: int) -> None:
+        """Adds an event for the next wait()."""
+        self.events.append((*key, flags))
+
+    def key_of(self, int fd) -> tuple[int, int]:
+        """The id and the generation that a descriptor is watched with."""
+        return self.watched[fd][1:]
+
+    cdef int watch(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        if fd in self.watched:
+            raise FileExistsError(fd)
+        self.watched[fd] = (Condition(flags), id, generation)
+        return 0
+
+    cdef int change(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
+        if fd not in self.watched:
+            raise FileNotFoundError(fd)
+        self.watched[fd] = (Condition(flags), id, generation)
+        return 0
+
+    cdef int unwatch(self, int fd) noexcept:
+        self.watched.pop(fd, None)
+        return 0
+
+    cdef int set_timer(self, double when) except -1:
+        self.timer_at = when
+        return 0
+
+    cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
+        cdef int number = 0
+        with gil:
+            while self.events and number < max_events:
+                events[number].id, events[number].generation, events[number].flags = self.events.pop(0)
+                number += 1
+        return number
+
+    cdef int close(self) except -1:
+        self.state = "closed"
+        self.waker.close()
+        return 0
+
+    cdef int reset_in_child(self) except -1:
+        self.state = "reset in child"
+        self.waker.reset_in_child()
+        return 0
+
+
+cdef class RecordingSessions(SessionFactory):
+    """Makes the sessions of another factory, and records the calls."""
+    cdef SessionFactory sessions
+    cdef readonly list calls
+
+    def __init__(self, SessionFactory sessions not None):
+        self.sessions = sessions
+        self.calls = []
+
+    cdef Session create(self, Transport transport):
+        self.calls.append("create")
+        return self.sessions.create(transport)
+
+    cdef int drain(self, bint handover) except -1:
+        self.calls.append("drain for handover" if handover else "drain")
+        return self.sessions.drain(handover)
+
+    cdef int end_streams(self) except -1:
+        self.calls.append("end_streams")
+        return self.sessions.end_streams()
+
+    cdef int reset_in_child(self) except -1:
+        self.calls.append("reset_in_child")
+        return self.sessions.reset_in_child()
+
+
+@cython.no_gc
+cdef class RecordingTransport(Transport):
+    """A connection that lingers until it is closed; then it removes itself, as a reactor does."""
+    cdef Lingering lingering    # the cycle ends with close()
+    cdef int id
+    cdef readonly bint is_closed
+
+    def __init__(self, Lingering lingering not None, int connection_id):
+        self.lingering = lingering
+        self.id = connection_id
+        lingering.add(connection_id, self)
+
+    cdef int close(self) except -1:
+        self.is_closed = True
+        self.lingering.remove(self.id)
+        return 0
+
+
+# ---------------------------------------------------------------- poll drivers
+
+
+def watch(Poll poll not None, int fd, uint32_t flags, key) -> None:
+    """Watches a descriptor."""
+    poll.watch(fd, flags, key[0], key[1])
+
+
+def change(Poll poll not None, int fd, uint32_t flags, key) -> None:
+    """Watches a watched descriptor for other conditions."""
+    poll.change(fd, flags, key[0], key[1])
+
+
+def unwatch(Poll poll not None, int fd) -> None:
+    """Stops watching a descriptor."""
+    poll.unwatch(fd)
+
+
+def wait(Poll poll not None, *, int max_events=BATCH_EVENTS, int milliseconds=0) -> list:
+    """The key and the conditions of each ready event."""
+    cdef PollEvent[BATCH_EVENTS] events
+    cdef int number
+    with nogil:
+        number = poll.wait(events, max_events, milliseconds)
+    return [((events[i].id, events[i].generation), Condition(events[i].flags)) for i in range(number)]
+
+
+def set_timer(Poll poll not None, double when) -> None:
+    """Has the timer fire."""
+    poll.set_timer(when)
+
+
+def acknowledge_timer(Poll poll not None) -> None:
+    """Ends the timer's event."""
+    poll.acknowledge_timer()
+
+
+def fileno(Poll poll not None) -> int:
+    """The descriptor that an event loop would watch."""
+    return poll.fileno()
+
+
+def close(Poll poll not None) -> None:
+    """Closes the driver."""
+    poll.close()
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def schedule(DeadlineTimer deadlines not None, int connection_id, double when, double now) -> None:
+    """Schedules the deadline of a connection."""
+    deadlines.schedule(connection_id, when, now)
+
+
+def cancel(DeadlineTimer deadlines not None, int connection_id) -> None:
+    """Removes the deadline of a connection."""
+    deadlines.cancel(connection_id)
+
+
+def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> list | None:
+    """Handles the timer as a reactor does: the ids of expired deadlines, or None if expiry is deferred.
+
+    more: the batch was full, so more events may be ready.
+    """
+    cdef list expired = []
+    cdef int connection_id
+    deadlines.on_timer()
+    if not deadlines.may_expire(more, now) or not deadlines.start_expiry(now):
+        return None
+    connection_id = deadlines.pop_expired(now)
+    while connection_id >= 0:
+        expired.append(connection_id)
+        connection_id = deadlines.pop_expired(now)
+    deadlines.arm()
+    return expired
+
+
+# ---------------------------------------------------------------- reactor, lingering
+
+
+def expire_deadlines(Reactor reactor not None, double now) -> None:
+    """Has a reactor handle the deadlines that have expired at `now`."""
+    reactor.expire_deadlines(now)
+
+
+def share(Lingering lingering not None, double now) -> int:
+    """The bytes that a lingering connection may discard at `now`."""
+    return lingering.share(now)

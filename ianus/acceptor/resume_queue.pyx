@@ -1,0 +1,87 @@
+"""Schedules connections to be resumed after the applications that they have started.
+
+Facts: a task that a turn starts queues its output in the loop's next pass. Strategy: the connections of a turn are
+resumed together after that pass, so that each sends its output once. Without a loop they are resumed before the
+thread sleeps.
+
+Compiled because every request passes here.
+"""
+cimport cython
+
+from ianus.acceptor.connection cimport Connection
+from ianus.acceptor.connection_table cimport ConnectionTable
+
+
+@cython.final
+cdef class ResumeQueue:
+    """The connections of one reactor for which schedule_resume() was called."""
+
+    def __cinit__(self, ConnectionTable table not None):
+        self.table = table
+        self.waiting = []
+        self.after_tasks = []
+
+    cdef int add(self, Connection connection) except -1:
+        if self.dispatching:
+            # Also when it is in the other list, which may be resumed before the task's first step.
+            connection.resume_scheduled = True
+            self.after_tasks.append(connection)
+        elif not connection.resume_scheduled:
+            connection.resume_scheduled = True
+            self.waiting.append(connection)
+            if not self.scheduled and self.call_soon is not None:
+                self.scheduled = True
+                self.call_soon(self.resume_all)
+        return 0
+
+    cdef int start_turn(self) except -1:
+        self.table.start_turn()
+        self.dispatching = True
+        return 0
+
+    cdef int end_turn(self) except -1:
+        """Schedules `after_tasks` to be resumed after the first steps of the tasks that this turn has started."""
+        cdef list after_tasks = self.after_tasks
+        self.dispatching = False
+        if not after_tasks:
+            return 0
+        self.after_tasks = []
+        if self.call_soon is not None:
+            self.call_soon(self.resume_these, after_tasks)
+        else:
+            self.waiting += after_tasks
+        return 0
+
+    def resume_all(self) -> None:
+        """Resumes the connections for which schedule_resume() was called outside of a turn."""
+        cdef list waiting = self.waiting
+        self.waiting = []
+        self.scheduled = False
+        self.resume(waiting)
+
+    def resume_these(self, list connections not None) -> None:
+        """Resumes the connections of one turn, after the first steps of the tasks that it has started."""
+        self.resume(connections)
+
+    cdef int resume(self, list connections) except -1:
+        cdef Connection connection
+        self.start_turn()
+        try:
+            for connection in connections:
+                try:
+                    connection.resume()
+                except Exception:
+                    self.table.drop(connection)
+        finally:
+            self.end_turn()
+        return 0
+
+    cdef int resume_waiting(self) except -1:
+        while self.waiting:
+            self.resume_all()
+        return 0
+
+    cdef int clear(self) except -1:
+        self.waiting = []
+        self.after_tasks = []
+        return 0
