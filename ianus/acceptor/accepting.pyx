@@ -137,6 +137,7 @@ cdef class Accepting:
                 self.pause()
                 break
             if not self.reserve.admits(listener.fd, self.table.count):
+                self.reserve.report_shortage(self.table.count, monotonic())
                 self.pause_for_files()
                 break
             size = sizeof(address)

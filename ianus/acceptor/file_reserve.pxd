@@ -11,4 +11,5 @@ cdef class FileReserve:
     # Called with the descriptor of each new connection, the last one counted in `connections`.
     cdef int note(self, int fd, int connections) noexcept
     # Whether another connection may be accepted; `any_fd` is an open descriptor.
-    cdef bint admits(self, int any_fd, int connections) except -1
+    cdef bint admits(self, int any_fd, int connections) noexcept
+    cdef int report_shortage(self, int connections, double now) except -1   # once a minute

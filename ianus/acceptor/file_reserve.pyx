@@ -11,7 +11,6 @@ descriptors are accepted in any case: an application that has opened more files 
 import resource
 
 from ianus.acceptor.socket_api cimport F_DUPFD_CLOEXEC, c_close, fcntl
-from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
 
@@ -37,7 +36,7 @@ cdef class FileReserve:
             self.connections_at_limit = connections
         return 0
 
-    cdef bint admits(self, int any_fd, int connections) except -1:
+    cdef bint admits(self, int any_fd, int connections) noexcept:
         cdef int fd
         if not self.is_short or connections < self.size:
             return True
@@ -48,7 +47,9 @@ cdef class FileReserve:
                 if connections <= self.connections_at_limit * 3 // 4:
                     self.is_short = False
                 return True
-        cdef double now = monotonic()
+        return False
+
+    cdef int report_shortage(self, int connections, double now) except -1:
         if self.reported == 0 or now - self.reported > REPORT_SECONDS:
             self.reported = now
             logger.error(
@@ -56,4 +57,4 @@ cdef class FileReserve:
                 "for the application; raise the limit of open files (ulimit -n), or set --limit-connections",
                 self.first, connections,
             )
-        return False
+        return 0

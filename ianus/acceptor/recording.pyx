@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport uint32_t
 
 from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.poll.base cimport (
     BATCH_EVENTS, BROKEN, HANGUP, PEER_FINISHED, READABLE, TIMER_ID, WAKER_ID, WRITABLE, Poll, PollEvent,
@@ -208,7 +209,7 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
     return expired
 
 
-# ---------------------------------------------------------------- reactor, lingering
+# ---------------------------------------------------------------- reactor, lingering, file reserve
 
 
 def expire_deadlines(Reactor reactor not None, double now) -> None:
@@ -219,3 +220,18 @@ def expire_deadlines(Reactor reactor not None, double now) -> None:
 def share(Lingering lingering not None, double now) -> int:
     """The bytes that a lingering connection may discard at `now`."""
     return lingering.share(now)
+
+
+def note(FileReserve reserve not None, int fd, int connections) -> None:
+    """Records the descriptor of a new connection."""
+    reserve.note(fd, connections)
+
+
+def admits(FileReserve reserve not None, int any_fd, int connections) -> bool:
+    """Whether another connection may be accepted."""
+    return reserve.admits(any_fd, connections)
+
+
+def report_shortage(FileReserve reserve not None, int connections, double now) -> None:
+    """Reports that connections have all descriptors below the reserve."""
+    reserve.report_shortage(connections, now)

@@ -1,0 +1,3 @@
+class FileReserve:
+    is_short: bool
+    def __init__(self) -> None: ...
