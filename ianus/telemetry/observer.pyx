@@ -1,6 +1,6 @@
 """The base class of observers of requests. A service has one, or none, which then costs nothing.
 
-Compiled because every request passes here.
+Compiled because compiled classes are observers.
 """
 
 
