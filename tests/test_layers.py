@@ -56,7 +56,7 @@ RULES = (
          ("errors", "codec.base", "codec.fields", "codec.file_range", "codec.reasons", "exchange", "gateway.files",
           "gateway.forked_child", "gateway.threads", "runtime", "telemetry.logger"),
          "WSGI knows nothing of ASGI."),
-    Rule("ianus.gateway.threads", ("errors", "codec.base", "exchange", "gateway.wsgi", "runtime", "telemetry.logger"),
+    Rule("ianus.gateway.threads", ("errors", "codec.base", "exchange.base", "runtime", "telemetry.logger"),
          "Threads that call applications, without an event loop."),
     Rule("ianus.gateway.loading", ("errors",), "Finding an application starts nothing."),
     Rule("ianus.process", ("",), "The worker's stack alone joins all folders."),

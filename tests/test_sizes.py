@@ -21,8 +21,6 @@ MAX_MODULE_LINES = 600
 ALLOWED = {
     "ianus/settings/schema.py": "the table of all settings",
     "ianus/exchange/http.pyx Exchange": "it is being split, and then removed here",
-    "ianus/gateway/threads/pool.pyx": "it is being split, and then removed here",
-    "ianus/gateway/threads/pool.pyx ThreadPool": "it is being split, and then removed here",
 }
 
 # The modules that may have one file name in several folders, each with the reason.

@@ -5,13 +5,14 @@ main thread, so a signal has to end its sleep. Another thread reads from the wak
 
 Compiled because it uses the locks of the pool.
 """
-from ianus.gateway.threads.pool cimport PoolThread, ThreadPool
 from ianus.gateway.threads.idle_stack cimport LEAD, wake_for_signals
+from ianus.gateway.threads.pool cimport ThreadPool
+from ianus.gateway.threads.pool_thread cimport PoolThread
 
 
 cdef PoolThread pinned_pool_thread(ThreadPool pool):
     cdef PoolThread member
-    for member in pool.pool_threads:
+    for member in pool.spawner.threads:
         if pool.pinned_to_main and &member.idle_thread == pool.pinned_thread:
             return member
     return None
@@ -27,7 +28,7 @@ def run_pinned_thread(ThreadPool pool not None) -> None:
 def is_in_call(ThreadPool pool not None) -> bool:
     """Returns whether the main thread is in a call of the application."""
     cdef PoolThread member = pinned_pool_thread(pool)
-    return member is not None and member.exchange is not None
+    return member is not None and member.call is not None
 
 
 def on_signal(ThreadPool pool not None) -> None:
@@ -39,9 +40,9 @@ def on_signal(ThreadPool pool not None) -> None:
         if member is None:
             return
         pool.signals_pending = True
-        if member.exchange is not None and member.exchange.waits_for_client:
-            member.exchange.waits_for_client = False
-            pool.resume_writer(member.exchange)
+        if member.call is not None and member.call.waits_for_client:
+            member.call.waits_for_client = False
+            pool.resume_writer(member.call)
         if pool.leader == pool.pinned_thread:
             pool.wake_leader()
         wake_for_signals(&pool.idle_stack, pool.pinned_thread)

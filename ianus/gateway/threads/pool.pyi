@@ -2,11 +2,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ianus.exchange.base import Poller
-from ianus.gateway.wsgi.exchange import WsgiExecutor
+from ianus.gateway.threads.executor import Executor
 
 _Result = TypeVar("_Result")
 
-class ThreadPool(WsgiExecutor):
+class ThreadPool(Executor):
     def __init__(self, *, max_calls: int) -> None: ...
     def start(self, reactor: Poller, *, shared: bool, pinned: bool = False) -> None: ...
     def exclusively(self, function: Callable[[], _Result]) -> _Result: ...

@@ -25,18 +25,21 @@ from ianus.exchange.base cimport Poller
 from ianus.runtime.atomics cimport atomic_store
 from ianus.runtime.chaos cimport pause
 from ianus.gateway.threads.thread_api cimport (
-    NOWAIT_LOCK, PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed,
-    PyThread_get_thread_ident, PyThread_release_lock, free_lock, new_lock, new_semaphore, seconds_of,
-    thread_clock, voluntary_switches,
+    PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_get_thread_ident,
+    PyThread_release_lock, free_lock, new_lock, new_semaphore, seconds_of, thread_clock, voluntary_switches,
 )
+from ianus.gateway.threads.call_queue cimport CallQueue, has_ready_call, put_back, put_call, take_call
+from ianus.gateway.threads.executor cimport Executor
 from ianus.gateway.threads.idle_stack cimport (
     EXIT, LEAD, LEAD_IDLE, NOT_WOKEN, RUN_SIGNAL_HANDLERS, WakeReason, close_idle_stack, park, wake_thread, wake_top,
 )
+from ianus.gateway.threads.pool_call cimport PoolCall
+from ianus.gateway.threads.pool_thread cimport PoolThread
 from ianus.gateway.threads.predictor cimport learn, likely_blocks, should_measure
+from ianus.gateway.threads.thread_spawner cimport ThreadSpawner
 from ianus.gateway.threads.watchdog cimport (
     CALL_INCREMENT, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog,
 )
-from ianus.gateway.wsgi.exchange cimport WsgiExchange, WsgiExecutor
 from ianus.runtime.clock cimport monotonic
 
 from ianus.errors import ThreadLimitError
@@ -46,28 +49,15 @@ from ianus.telemetry.logger import logger
 cdef double GATHER_SECONDS = 0.001          # maximum time that a finished response waits for others to be sent with
 cdef int GATHER_MIN_EVENTS = 16             # number of events ready at once from which responses are gathered
 cdef double MAX_IDLE_SECONDS = 10.0         # a thread that is parked for longer exits, unless it is the bottom one
-cdef double RETRY_SPAWN_SECONDS = 1.0       # time until threads are started again after the system refused one
-cdef double SPAWN_FAILURE_LOG_SECONDS = 60.0    # minimum time between two log messages about that
 
 
-cdef class PoolThread:
-    def __cinit__(self):
-        self.idle_thread.wake_semaphore = new_semaphore()
-        self.idle_thread.writable_semaphore = new_semaphore()
-
-    def __dealloc__(self):
-        free_lock(self.idle_thread.wake_semaphore)
-        free_lock(self.idle_thread.writable_semaphore)
-
-
-cdef class ThreadPool(WsgiExecutor):
+cdef class ThreadPool(Executor):
     """Threads for WSGI applications.
 
     max_calls: maximum number of concurrent application calls. With 1, the same thread makes all of them.
     """
 
     def __cinit__(self):
-        self.mutex = new_lock()
         self.idle_stack.lock = new_lock()
         self.watchdog.alarm = new_semaphore()
         self.watchdog.ended = new_semaphore()
@@ -75,15 +65,13 @@ cdef class ThreadPool(WsgiExecutor):
         self.work_semaphore = new_semaphore()
 
     def __init__(self, *, int max_calls):
-        self.max_calls = self.current_limit = max_calls
-        self.thread_limit = max_calls + 1
-        self.pool_threads = []
+        self.queue = CallQueue(max_calls)
+        self.spawner = ThreadSpawner(self.queue)
         self.exiting = []
         self.posted = []
 
     def __dealloc__(self):
         # Every thread holds a reference to the pool, so all have exited; and the last one has stopped the watchdog.
-        free_lock(self.mutex)
         free_lock(self.idle_stack.lock)
         free_lock(self.watchdog.alarm)
         free_lock(self.watchdog.ended)
@@ -108,11 +96,11 @@ cdef class ThreadPool(WsgiExecutor):
         try:
             if pinned:
                 self.pinned_to_main = True
-                self.pool_threads.append(PoolThread())
-            elif not self.spawn_thread(LEAD):
+                self.spawner.threads.append(PoolThread())
+            elif not self.spawner.spawn(self, LEAD):
                 raise ThreadLimitError("needed to call the application")
-            if self.max_calls == 1:
-                self.pinned_thread = &(<PoolThread>self.pool_threads[0]).idle_thread
+            if self.queue.max_calls == 1:
+                self.pinned_thread = &(<PoolThread>self.spawner.threads[0]).idle_thread
         except BaseException:
             stop_watchdog(&self.watchdog)
             raise
@@ -133,7 +121,7 @@ cdef class ThreadPool(WsgiExecutor):
 
     def stop(self, on_all_exited) -> None:
         """Has every thread exit as soon as it makes no call. The last one calls on_all_exited()."""
-        cdef WsgiExchange exchange
+        cdef PoolCall call
         cdef bint gone
         self.lock()
         try:
@@ -143,16 +131,12 @@ cdef class ThreadPool(WsgiExecutor):
             # From now on the watchdog has no thread to give the lead to, so gathered output has to be sent here.
             self.flush_finished()
             self.wake_leader()
-            gone = not self.pool_threads
-            while self.first_queued is not None:
-                # Requests that still wait for a thread are abandoned, as their connections are. Unlink them singly:
-                # freeing a long chain at once would recurse as deeply. Exchanges refer to the pool through their
-                # gateway, and no other code breaks that cycle.
-                exchange = self.first_queued
-                self.first_queued = exchange.next
-                exchange.next = None
-                exchange.remove_from_flight()
-            self.last_queued = None
+            gone = not self.spawner.threads
+            # Calls that still wait for a thread are abandoned, as their connections are. They refer to the pool, and
+            # no other code breaks that cycle.
+            while self.queue.first is not None:
+                call = take_call(self.queue)
+                call.abandon()
         finally:
             self.unlock()
         if gone:
@@ -162,11 +146,11 @@ cdef class ThreadPool(WsgiExecutor):
 
     def close(self) -> None:
         """Detaches the pool from the closed reactor. Output of calls that still run is discarded."""
-        cdef WsgiExchange exchange
+        cdef PoolCall call
         self.lock()
         self.closed = True
-        for exchange in self.posted:
-            exchange.discard_outbox()
+        for call in self.posted:
+            call.discard_output()
         self.posted = []
         self.unlock()
 
@@ -179,13 +163,13 @@ cdef class ThreadPool(WsgiExecutor):
     @property
     def threads(self) -> int:
         """Number of threads that have not exited."""
-        return len(self.pool_threads)
+        return len(self.spawner.threads)
 
     def waiting(self):
-        """Returns the first queued request if the maximum of calls is not reached, else None."""
+        """Returns the first queued call if the maximum of calls is not reached, else None."""
         self.lock()
         try:
-            return self.first_queued if self.calls < self.current_limit else None
+            return self.queue.first if has_ready_call(self.queue) else None
         finally:
             self.unlock()
 
@@ -196,78 +180,46 @@ cdef class ThreadPool(WsgiExecutor):
         calls = []
         self.lock()
         try:
-            for member in self.pool_threads:
-                if member.exchange is not None:
-                    calls.append((member.exchange.request_line(), now - member.call_started, member.ident))
+            for member in self.spawner.threads:
+                if member.call is not None:
+                    calls.append((member.call.description(), now - member.call_started, member.ident))
         finally:
             self.unlock()
         return calls
 
-    # ---------------------------------------------------------------- the exchanges' side
+    # ---------------------------------------------------------------- the calls' side
 
-    cdef int submit(self, WsgiExchange exchange) except -1:
+    cdef int submit(self, PoolCall call) except -1:
         self.lock_shared()
         if self.stopping:
-            exchange.remove_from_flight()
+            call.abandon()
         else:
-            if self.last_queued is None:
-                self.first_queued = exchange
-            else:
-                self.last_queued.next = exchange
-            self.last_queued = exchange
+            put_call(self.queue, call)
             self.wake_leader()
         self.unlock_shared()
         return 0
 
-    cdef int lock(self) except -1:
-        cdef unsigned long me = PyThread_get_thread_ident()
-        if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
-            if self.mutex_owner == me:
-                # Only a finalizer that runs while this thread holds the mutex gets here. It would wait for itself.
-                raise RuntimeError("the server cannot be called from here")
-            while True:
-                with nogil:
-                    # Wait for the mutex without the GIL, but do not keep it while waiting for the GIL: all threads that
-                    # need the mutex would wait for the GIL, too.
-                    PyThread_acquire_lock(self.mutex, WAIT_LOCK)
-                    PyThread_release_lock(self.mutex)
-                if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
-                    break
-        self.mutex_owner = me
-        return 0
-
-    cdef int unlock(self) except -1:
-        self.mutex_owner = 0
-        PyThread_release_lock(self.mutex)
-        return 0
-
-    cdef int lock_shared(self) except -1:
-        return self.lock() if self.shared else 0
-
-    cdef int unlock_shared(self) except -1:
-        return self.unlock() if self.shared else 0
-
-    cdef int notify_outbox(self, WsgiExchange exchange) except -1:
+    cdef int notify_outbox(self, PoolCall call) except -1:
         cdef bint gather
         if self.closed:
-            exchange.discard_outbox()
+            call.discard_output()
         elif not self.shared:
             # Each send wakes a client. Under load, the finished responses of a leader wait for a few others. A thread
             # that takes the lead sends them first.
             gather = (
-                self.leader != NULL and exchange.calling_thread == self.leader and not self.stopping
+                self.leader != NULL and call.calling_thread == self.leader and not self.stopping
                 and self.poller.batch_size() >= GATHER_MIN_EVENTS
-                and (exchange.out_returned or exchange.out_end and not should_measure(exchange.evidence))
+                and (call.returned or call.output_ends and not should_measure(call.evidence))
             )
             try:
-                exchange.collect()
+                call.collect()
                 if not gather:
                     self.poller.resume_waiting()
             except BaseException:
-                abort_exchange(exchange)
-        elif not exchange.posted:
-            exchange.posted = True
-            self.posted.append(exchange)
+                abort(call)
+        elif not call.posted:
+            call.posted = True
+            self.posted.append(call)
             if not self.loop_notified:
                 self.loop_notified = True
                 self.poller.wake()
@@ -275,26 +227,22 @@ cdef class ThreadPool(WsgiExecutor):
 
     def collect_posted(self) -> None:
         """Sends the output of the calls. Called by the event loop."""
-        cdef WsgiExchange exchange
+        cdef PoolCall call
         self.lock()
         posted = self.posted
         self.posted = []
         self.loop_notified = False
         self.unlock()
-        for exchange in posted:
+        for call in posted:
             try:
-                exchange.collect()
+                call.collect()
             except Exception:
-                abort_exchange(exchange)
+                abort(call)
 
-    cdef int resume_writer(self, WsgiExchange exchange) except -1:
-        PyThread_release_lock(exchange.calling_thread.writable_semaphore)
-        return 0
-
-    cdef int wait_until_writable(self, WsgiExchange exchange) except -1:
-        cdef PyThread_type_lock writable = exchange.calling_thread.writable_semaphore
-        cdef bint interrupted, is_pinned = self.pinned_to_main and exchange.calling_thread == self.pinned_thread
-        exchange.waits_for_client = True
+    cdef int wait_until_writable(self, PoolCall call) except -1:
+        cdef PyThread_type_lock writable = call.calling_thread.writable_semaphore
+        cdef bint interrupted, is_pinned = self.pinned_to_main and call.calling_thread == self.pinned_thread
+        call.waits_for_client = True
         self.unlock()
         pause()
         with nogil:
@@ -345,8 +293,8 @@ cdef class ThreadPool(WsgiExecutor):
 
     cdef int lead(self, PoolThread me) except -1:
         """Leads: polls and calls the application until the lead is handed over, or taken, or the pool stops."""
-        cdef WsgiExchange exchange
-        cdef uint64_t call
+        cdef PoolCall call
+        cdef uint64_t call_word
         cdef bint served
         self.lock()
         self.leader = &me.idle_thread
@@ -356,37 +304,35 @@ cdef class ThreadPool(WsgiExecutor):
         me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL_INCREMENT
         atomic_store(&self.watchdog.word, me.epoch)
         while not self.stopping:
-            if self.retry_spawn_at and monotonic() >= self.retry_spawn_at:
-                self.retry_spawn_at = 0
-                self.current_limit = self.max_calls
-                self.thread_limit = self.max_calls + 1
-            if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.calls == 0:
+            if self.spawner.retry_at:
+                self.spawner.restore_limit()
+            if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.queue.running == 0:
                 # The one thread that calls applications is idle: it takes the lead again.
                 wake_thread(&self.idle_stack, self.pinned_thread, LEAD)
                 break
             served = self.poll_once()
-            exchange = self.dequeue()
-            if exchange is None:
+            call = self.dequeue()
+            if call is None:
                 if not served:
                     self.wait_for_work()
                 elif monotonic() - self.flushed_at > GATHER_SECONDS:
                     self.flush_finished()
                 continue
-            if likely_blocks(exchange.evidence) and self.hand_over_lead():
+            if likely_blocks(call.evidence) and self.hand_over_lead():
                 self.leader = NULL
-                self.make_call(me, exchange)
+                self.make_call(me, call)
                 return self.run_queued_calls(me)
             if self.idle_stack.top == NULL:
                 # The watchdog needs an idle thread that can take the lead.
-                self.spawn_thread(NOT_WOKEN)
-                if self.calls > self.current_limit:
+                self.spawner.spawn(self, NOT_WOKEN)
+                if self.queue.running > self.queue.current_limit:
                     # No thread could be started, so this one has to keep polling.
-                    self.requeue(exchange)
+                    put_back(self.queue, call)
                     continue
-            call = begin_call(&self.watchdog)
-            me.epoch = call - IN_CALL
-            self.make_call(me, exchange)
-            if not end_call(&self.watchdog, call):
+            call_word = begin_call(&self.watchdog)
+            me.epoch = call_word - IN_CALL
+            self.make_call(me, call)
+            if not end_call(&self.watchdog, call_word):
                 return self.run_queued_calls(me)
         self.flush_finished()
         self.leader = NULL
@@ -401,42 +347,42 @@ cdef class ThreadPool(WsgiExecutor):
 
     cdef int run_queued_calls(self, PoolThread me) except -1:
         """Calls the application for queued requests, after a call made without the lead. Releases the mutex."""
-        cdef WsgiExchange exchange
+        cdef PoolCall call
         cdef bint blocked = True
         while not self.stopping:
-            exchange = self.dequeue()
-            if exchange is None:
+            call = self.dequeue()
+            if call is None:
                 # The GIL is held, and was expensive to acquire. While calls block, further requests have often
                 # arrived already. This thread takes them, and the leader need not wake.
                 if (
-                    blocked and self.leader_sleeps and not self.shared and self.calls < self.current_limit
+                    blocked and self.leader_sleeps and not self.shared and self.queue.running < self.queue.current_limit
                     and self.poller.peek()
                 ):
                     continue
                 break
-            blocked = likely_blocks(exchange.evidence)
-            if self.first_queued is not None and self.calls < self.current_limit:
+            blocked = likely_blocks(call.evidence)
+            if has_ready_call(self.queue):
                 self.wake_leader()
-            self.make_call(me, exchange)
+            self.make_call(me, call)
         return self.unlock()
 
-    cdef int make_call(self, PoolThread me, WsgiExchange exchange) except -1:
-        """Calls the application for one exchange. The mutex is held before and after, and released during the call."""
-        cdef bint measured = should_measure(exchange.evidence)
+    cdef int make_call(self, PoolThread me, PoolCall call) except -1:
+        """Makes one call. The mutex is held before and after, and released during the call."""
+        cdef bint measured = should_measure(call.evidence)
         cdef double computed = seconds_of(me.idle_thread.clock) if measured else 0, duration, blocked = -1
         cdef long switches = voluntary_switches() if measured else 0
-        exchange.calling_thread = &me.idle_thread
-        me.exchange = exchange
+        call.calling_thread = &me.idle_thread
+        me.call = call
         me.call_started = monotonic()
         if self.leader == &me.idle_thread and (measured or me.call_started - self.flushed_at > GATHER_SECONDS):
             self.flush_finished()
         self.unlock()
         pause()
         try:
-            exchange.call_application()
+            call.run()
         except BaseException:
             log_exception("internal error in a call of the application")
-            exchange.failed = not exchange.body_over
+            call.fail()
         pause()
         self.lock()
         duration = monotonic() - me.call_started
@@ -445,41 +391,29 @@ cdef class ThreadPool(WsgiExecutor):
             blocked = 0
             if voluntary_switches() != switches:
                 blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
-        learn(exchange.evidence, duration, blocked)
-        me.exchange = None
-        self.calls -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
-        exchange.put_last_piece()
-        exchange.out_returned = True
-        self.notify_outbox(exchange)
+        learn(call.evidence, duration, blocked)
+        me.call = None
+        self.queue.running -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
+        call.finish()
+        call.returned = True
+        self.notify_outbox(call)
         return 0
 
-    cdef WsgiExchange dequeue(self):
-        """Takes the next request from the queue and counts its call. None if it is empty or the limit is reached."""
-        cdef WsgiExchange exchange
-        while self.first_queued is not None and self.calls < self.current_limit:
-            exchange = self.first_queued
-            self.first_queued = exchange.next
-            exchange.next = None
-            if self.first_queued is None:
-                self.last_queued = None
-            if exchange.disconnected:
+    cdef PoolCall dequeue(self):
+        """Takes the next call from the queue and counts it. None if it is empty or the limit is reached."""
+        cdef CallQueue queue = self.queue
+        cdef PoolCall call
+        while has_ready_call(queue):
+            call = take_call(queue)
+            if call.disconnected:
                 # The client disconnected while its request was queued.
-                exchange.out_returned = True
-                self.notify_outbox(exchange)
+                call.returned = True
+                self.notify_outbox(call)
                 continue
-            self.calls += 1
-            exchange.dequeued = True
-            return exchange
+            queue.running += 1
+            call.dequeued = True
+            return call
         return None
-
-    cdef int requeue(self, WsgiExchange exchange) except -1:
-        exchange.dequeued = False
-        exchange.next = self.first_queued
-        self.first_queued = exchange
-        if self.last_queued is None:
-            self.last_queued = exchange
-        self.calls -= 1
-        return 0
 
     cdef bint poll_once(self) except -1:
         """Serves one event, if there is one. Returns whether there was one. The mutex is held."""
@@ -496,7 +430,7 @@ cdef class ThreadPool(WsgiExecutor):
         """Waits until there is an event or a request. The mutex is held before and after, and released meanwhile."""
         cdef int events
         self.flush_finished()
-        if self.first_queued is not None and self.calls < self.current_limit:
+        if has_ready_call(self.queue):
             return 0
         if self.signals_pending and self.leader == self.pinned_thread:
             return self.run_signal_handlers(False)
@@ -549,51 +483,19 @@ cdef class ThreadPool(WsgiExecutor):
         self.flush_finished()
         # The caller has dequeued its own request. If another one is queued, or an event is pending, the new leader has
         # work; otherwise it sleeps.
-        self.leader_sleeps = self.first_queued is None and (self.shared or self.poller.pending() == 0)
+        self.leader_sleeps = self.queue.first is None and (self.shared or self.poller.pending() == 0)
         if wake_top(&self.idle_stack, LEAD_IDLE if self.leader_sleeps else LEAD):
             return True
         self.leader_sleeps = False
-        return self.spawn_thread(LEAD)
-
-    cdef bint spawn_thread(self, WakeReason reason) except -1:
-        """Starts a thread, unless there are enough. Returns whether it was started. The mutex is held."""
-        cdef PoolThread member
-        # With calls + 2 threads, one that makes no call and does not lead is about to park, or to start.
-        if len(self.pool_threads) >= min(self.thread_limit, self.calls + 2):
-            return False
-        member = PoolThread()
-        member.thread = threading.Thread(
-            target=self.run, args=(member, <int>reason), name=f"ianus-wsgi-{self.spawned}", daemon=True
-        )
-        try:
-            member.thread.start()
-        except RuntimeError as error:
-            self.thread_limit = len(self.pool_threads)
-            # One of the threads has to poll.
-            self.current_limit = max(self.thread_limit - 1, 1)
-            self.retry_spawn_at = monotonic() + RETRY_SPAWN_SECONDS
-            # Without any thread the start of the worker fails, and that failure is logged.
-            if self.pool_threads and (
-                not self.spawn_failure_logged_at
-                or monotonic() >= self.spawn_failure_logged_at + SPAWN_FAILURE_LOG_SECONDS
-            ):
-                self.spawn_failure_logged_at = monotonic()
-                logger.error(
-                    "cannot start another thread (%s); maximum concurrent WSGI calls: %d",
-                    error, self.current_limit,
-                )
-            return False
-        self.spawned += 1
-        self.pool_threads.append(member)
-        return True
+        return self.spawner.spawn(self, LEAD)
 
     cdef int on_thread_exit(self, PoolThread me) except -1:
         cdef bint last
         self.lock()
-        self.pool_threads.remove(me)
+        self.spawner.threads.remove(me)
         if self.stopping and me.thread is not None:
             self.exiting.append(me.thread)
-        last = self.stopping and not self.pool_threads
+        last = self.stopping and not self.spawner.threads
         self.unlock()
         if last:
             with nogil:
@@ -608,10 +510,10 @@ cdef int log_exception(str what) noexcept:
     return 0
 
 
-cdef int abort_exchange(WsgiExchange exchange) noexcept:
+cdef int abort(PoolCall call) noexcept:
     log_exception("internal error; connection closed")
     try:
-        exchange.abort_response()
+        call.abort()
     except BaseException:
         log_exception("internal error while closing a connection")
     return 0

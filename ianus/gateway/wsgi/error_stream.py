@@ -35,8 +35,9 @@ class ErrorStream:
 
     def __init__(self) -> None:
         self._text_of_thread = _ThreadText()
-        # True once any thread has written a line without its end; until then no call needs flush().
-        self.has_unfinished_lines = False
+        # Idents of threads with a line without its end; while there are none, no call needs flush(). The gateway looks
+        # at this set itself, as each request would pay for a method.
+        self.unfinished_threads: set[int] = set()
 
     def write(self, text: str) -> int:
         """Logs whole lines. Text after the last newline waits for its end or for flush()."""
@@ -54,7 +55,7 @@ class ErrorStream:
             whole, rest = whole + newline + rest, ""
         pending.text = rest
         if rest:
-            self.has_unfinished_lines = True
+            self.unfinished_threads.add(threading.get_ident())
         self._log(whole, level, is_formatted)
         return len(text)
 
@@ -67,6 +68,7 @@ class ErrorStream:
         pending = self._text_of_thread
         if pending.text and not pending.is_logging:  # Usually there is none.
             rest, pending.text = pending.text, ""
+            self.unfinished_threads.discard(threading.get_ident())
             self._log(rest, logging.ERROR, False)
 
     def _log(self, text: str, level: int, is_formatted: bool) -> None:

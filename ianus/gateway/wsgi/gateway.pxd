@@ -1,17 +1,18 @@
 """The gateway of one WSGI application."""
 from ianus.exchange.gateway cimport Gateway
+from ianus.gateway.threads.executor cimport Executor
 from ianus.gateway.threads.predictor cimport Predictor
 from ianus.gateway.wsgi.environ cimport Environs
-from ianus.gateway.wsgi.exchange cimport WsgiExecutor
 
 
 cdef class WsgiGateway(Gateway):
     cdef object app
-    cdef WsgiExecutor executor
+    cdef Executor executor
     cdef Predictor predictor
     cdef object context             # contextvars.Context; each call runs in a copy of it
     cdef object spool               # gateway/wsgi/spool.Spool
     cdef object errors              # gateway/wsgi/error_stream.ErrorStream
+    cdef set unfinished_threads     # of `errors`
     cdef Py_ssize_t request_buffer, response_buffer
     cdef bint sendfile, early_hints
     cdef Environs environs

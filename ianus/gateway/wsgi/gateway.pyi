@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 
 from ianus.exchange.gateway import Gateway
-from ianus.gateway.wsgi.exchange import WsgiExecutor
+from ianus.gateway.threads.executor import Executor
 from ianus.gateway.wsgi.spool import Spool
 
 class WsgiGateway(Gateway):
@@ -9,7 +9,7 @@ class WsgiGateway(Gateway):
         self,
         app: Callable[..., Iterable[bytes]],
         *,
-        executor: WsgiExecutor,
+        executor: Executor,
         name: str,
         root_path: str,
         root_path_kept: str,

@@ -11,9 +11,11 @@ from cpython.object cimport PyObject
 from ianus.codec.base cimport Request
 from ianus.codec.fields cimport is_field_value
 from ianus.exchange.gateway cimport Gateway
+from ianus.gateway.threads.executor cimport Executor
 from ianus.gateway.threads.predictor cimport Predictor
+from ianus.gateway.wsgi.call cimport MAX_JOINED_BYTES
 from ianus.gateway.wsgi.environ cimport Environs
-from ianus.gateway.wsgi.exchange cimport MAX_JOINED_BYTES, WsgiExchange, WsgiExecutor
+from ianus.gateway.wsgi.exchange cimport WsgiExchange
 
 from ianus.codec.reasons import REASONS
 from ianus.gateway.wsgi.error_stream import ErrorStream
@@ -38,7 +40,7 @@ cdef class WsgiGateway(Gateway):
     """
 
     def __init__(
-        self, app not None, *, WsgiExecutor executor not None, str name not None, str root_path not None,
+        self, app not None, *, Executor executor not None, str name not None, str root_path not None,
         str root_path_kept not None, str mount_prefix not None, bint multithread, bint multiprocess,
         Py_ssize_t request_buffer, Py_ssize_t response_buffer, spool not None, bint sendfile, bint early_hints,
         str header_map not None,
@@ -57,6 +59,7 @@ cdef class WsgiGateway(Gateway):
         self.early_hints = early_hints
         self.parsed_statuses = {}
         self.errors = ErrorStream()
+        self.unfinished_threads = self.errors.unfinished_threads
         self.environs = Environs(
             script_name=root_path + root_path_kept + mount_prefix, prefix=root_path_kept + mount_prefix,
             errors=self.errors, multithread=multithread, multiprocess=multiprocess, header_map=header_map,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
+    from ianus.gateway.threads.executor import Executor
     from ianus.gateway.threads.pool import ThreadPool
-    from ianus.gateway.wsgi.exchange import WsgiExecutor
     from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
     from ianus.telemetry.access_log import AccessLog
@@ -248,7 +248,7 @@ def build_thread_pool(settings: Settings) -> "ThreadPool":
     return ThreadPool(max_calls=settings.max_threads if settings.threads == "auto" else settings.threads)
 
 
-def build_wsgi_gateway(app: Application, settings: Settings, executor: "WsgiExecutor", spool: "Spool") -> "WsgiGateway":
+def build_wsgi_gateway(app: Application, settings: Settings, executor: "Executor", spool: "Spool") -> "WsgiGateway":
     from ianus.gateway.wsgi.gateway import WsgiGateway
 
     return WsgiGateway(

@@ -1,0 +1,9 @@
+"""The queue of the thread pool, and its limit of concurrent calls; call_queue.pxd has its functions.
+
+Compiled because every WSGI request passes here.
+"""
+
+
+cdef class CallQueue:
+    def __cinit__(self, int max_calls):
+        self.max_calls = self.current_limit = max_calls

@@ -1,0 +1,60 @@
+"""The base of the thread pool: its mutex, and the operations that gateways and calls use.
+
+Compiled because every WSGI request passes here.
+"""
+from ianus.gateway.threads.pool_call cimport PoolCall
+from ianus.gateway.threads.thread_api cimport (
+    NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
+    new_lock,
+)
+
+
+cdef class Executor:
+    """Threads that make calls."""
+
+    def __cinit__(self):
+        self.mutex = new_lock()
+
+    def __dealloc__(self):
+        free_lock(self.mutex)
+
+    cdef int submit(self, PoolCall call) except -1:
+        raise NotImplementedError
+
+    cdef int lock(self) except -1:
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
+            if self.mutex_owner == me:
+                # Only a finalizer that runs while this thread holds the mutex gets here. It would wait for itself.
+                raise RuntimeError("the server cannot be called from here")
+            while True:
+                with nogil:
+                    # Wait for the mutex without the GIL, but do not keep it while waiting for the GIL: all threads that
+                    # need the mutex would wait for the GIL, too.
+                    PyThread_acquire_lock(self.mutex, WAIT_LOCK)
+                    PyThread_release_lock(self.mutex)
+                if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
+                    break
+        self.mutex_owner = me
+        return 0
+
+    cdef int unlock(self) except -1:
+        self.mutex_owner = 0
+        PyThread_release_lock(self.mutex)
+        return 0
+
+    cdef int lock_shared(self) except -1:
+        return self.lock() if self.shared else 0
+
+    cdef int unlock_shared(self) except -1:
+        return self.unlock() if self.shared else 0
+
+    cdef int notify_outbox(self, PoolCall call) except -1:
+        raise NotImplementedError
+
+    cdef int wait_until_writable(self, PoolCall call) except -1:
+        raise NotImplementedError
+
+    cdef int resume_writer(self, PoolCall call) except -1:
+        PyThread_release_lock(call.calling_thread.writable_semaphore)
+        return 0

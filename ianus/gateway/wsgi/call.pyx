@@ -1,0 +1,254 @@
+"""One call of a WSGI application (PEP 3333).
+
+Rules:
+- A block is sent before the next one is requested ("Buffering and Streaming"). close() is always called.
+- The call does not touch the connection. Its output is put into the outbox, whose base class it extends.
+
+Compiled because every WSGI request passes here.
+"""
+cimport cython
+import sys
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
+
+from ianus.codec.file_range cimport file_range
+from ianus.exchange.response_head cimport ResponseFacts, build_hints
+from ianus.gateway.wsgi.exchange cimport WsgiExchange
+from ianus.gateway.wsgi.gateway cimport WsgiGateway
+from ianus.gateway.wsgi.outbox cimport Outbox, check_block
+
+from io import BytesIO
+
+from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
+from ianus.gateway.wsgi.file_wrapper import FileWrapper, file_part
+from ianus.gateway.forked_child import end_child
+
+
+cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
+
+
+cdef extern from *:
+    """
+    /* The bound method, without looking its name up. */
+    #define ianus_bind(method, object) Py_TYPE(method)->tp_descr_get(method, object, (PyObject *)Py_TYPE(object))
+    """
+    object bind "ianus_bind"(object method, object instance)
+
+
+cdef WsgiCall new_call(WsgiExchange exchange):
+    cdef WsgiCall call = WsgiCall.__new__(WsgiCall)
+    cdef WsgiGateway gateway = <WsgiGateway>exchange.gateway
+    call.exchange = exchange
+    call.gateway = gateway
+    call.executor = gateway.executor
+    call.limit = gateway.response_buffer
+    call.evidence = gateway.predictor.evidence_of(exchange.request)
+    return call
+
+
+@cython.final
+@cython.no_gc
+cdef class WsgiCall(Outbox):
+    """One call of the application, with its output."""
+
+    # ---------------------------------------------------------------- from the thread pool
+
+    cdef int run(self) except -1:
+        context = PyContext_Copy(self.gateway.context)
+        PyContext_Enter(context)
+        try:
+            self.run_application()
+        finally:
+            PyContext_Exit(context)
+        if self.gateway.unfinished_threads:
+            # The unfinished line must not mix with that of the next request in this thread.
+            self.gateway.errors.flush()
+        if self.exchange.spool is not None:
+            self.exchange.spool.close()
+        return 0
+
+    cdef int abandon(self) except -1:
+        return self.exchange.end_call()
+
+    cdef int send_output(
+        self, list hints, object head, long long length, object pieces, bint end, bint failed, bint returned
+    ) except -1:
+        return self.exchange.send_output(self, hints, head, length, pieces, end, failed, returned)
+
+    cdef int discard_output(self) except -1:
+        Outbox.discard_output(self)
+        if self.returned:
+            # Unties the two objects, which refer to each other.
+            self.exchange.outbox = None
+        return 0
+
+    cdef int abort(self) except -1:
+        return self.exchange.abort_response()
+
+    cdef str description(self):
+        return self.exchange.request_line()
+
+    # ---------------------------------------------------------------- the application
+
+    cdef int run_application(self) except -1:
+        """Calls the application, sends its result, and closes it. Catches all its exceptions."""
+        result = None
+        try:
+            result = self.gateway.app(self.environ(), bind(START_RESPONSE, self))
+            self.send_result(result)
+        except BaseException as error:
+            self.on_application_raised(error)
+        if self.exchange.service.forked:
+            end_child(None)
+        if type(result) is list:
+            return 0
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                # The client does not have to wait for close().
+                self.end_body()
+                close()
+        except BaseException as error:
+            if self.exchange.service.forked:
+                end_child(error)
+            self.report_raised("close() of the application's response failed", error)
+        if self.exchange.service.forked:
+            end_child(None)
+        return 0
+
+    cdef dict environ(self):
+        cdef object body, hints = None
+        if self.exchange.spool is not None:
+            body = self.exchange.spool.rewind()
+        else:
+            body = BytesIO(self.exchange.take_body())
+        # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
+        if self.gateway.early_hints and self.exchange.request.http_version is HTTP_1_1:
+            hints = bind(EARLY_HINTS, self)
+        return self.gateway.environs.make(self.exchange, body, self.exchange.body_size, hints)
+
+    def start_response(self, status, headers, exc_info=None):
+        """PEP 3333, "The start_response() Callable". Returns write()."""
+        cdef ResponseFacts facts
+        cdef int code
+        if exc_info is not None:
+            if not isinstance(exc_info, tuple) or len(exc_info) != 3:
+                raise TypeError("exc_info must be a tuple as sys.exc_info() returns it")
+            try:
+                if self.head_taken:
+                    # The head was sent and cannot be replaced.
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self.start_called:
+            # Also after a call that raised an error.
+            raise RuntimeError("start_response() was called again without exc_info")
+        self.start_called = True
+        if not isinstance(status, str):
+            raise TypeError(f"response status is a str such as '200 OK', not {type(status).__name__}")
+        if not isinstance(headers, list):
+            raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
+        code, reason = self.gateway.parse_status(<str>status)
+        self.exchange.check_final(code)
+        head = self.exchange.prepare_response(
+            self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
+        )
+        self.set_head(code, head, &facts, self.exchange.has_no_body(code))
+        return bind(WRITE, self)
+
+    def write(self, data):
+        """Sends a block of the body (PEP 3333, "The write() Callable").
+
+        Raises TypeError if data is not bytes, ClientDisconnected (an OSError) after the client has disconnected.
+        """
+        if self.disconnected:
+            raise ClientDisconnected
+        self.send_block(data)
+
+    def early_hints(self, headers):
+        """`wsgi.early_hints`: sends a 103 with these (name, value) pairs of strings (RFC 8297).
+
+        Raises TypeError or ValueError for pairs that cannot be sent, RuntimeError after the head of the response.
+        """
+        if self.head_taken:
+            raise RuntimeError("early hints must be sent before the response head, which was sent already")
+        pairs = []
+        for name, value in headers:
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError("early hints are (name, value) pairs of str")
+            pairs.append((name.encode("latin-1"), value.encode("latin-1")))
+        head = build_hints(self.exchange.encoder, pairs)
+        if not self.exchange.service.forked:
+            self.put_hints(head)
+
+    cdef int send_result(self, object result) except -1:
+        cdef object part
+        if type(result) is list or type(result) is tuple:
+            return self.send_sequence(result)
+        if isinstance(result, FileWrapper):
+            self.clip_block(b"")
+            part = file_part(result) if self.gateway.sendfile else None
+            if part is not None:
+                return self.keep_last_file(file_range(part[0], part[1], part[2]))
+        elif result is None or isinstance(result, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"the application returned {type(result).__name__}, not an iterable of bytes")
+        for block in result:
+            self.send_block(block)
+            if self.body_over and (self.disconnected or self.excess_reported or self.no_body):
+                break
+        # An application may call start_response() as late as in the last step of its iterable. This checks that it has.
+        self.clip_block(b"")
+        return 0
+
+    cdef int send_sequence(self, object blocks) except -1:
+        """Sends a body whose length is known."""
+        cdef long long size = 0
+        cdef object block
+        if len(blocks) != 1:
+            for block in blocks:
+                check_block(block)
+                size += PyBytes_GET_SIZE(block)
+            if size <= MAX_JOINED_BYTES:
+                blocks = (b"".join(blocks),)
+        else:
+            block = blocks[0]
+            check_block(block)
+            size = PyBytes_GET_SIZE(block)
+        self.declare_length(size)
+        if size <= self.limit and len(blocks) == 1:
+            self.keep_last_block(blocks[0])
+        else:
+            for block in blocks:
+                self.send_block(block)
+        return 0
+
+    cdef int send_piece(self, object piece, bint end) except -1:
+        # In a forked child, the connection belongs to the parent.
+        return 0 if self.exchange.service.forked else Outbox.send_piece(self, piece, end)
+
+    cdef int report(self, str event) except -1:
+        return self.exchange.report(event, None)
+
+    cdef int on_application_raised(self, object error) except -1:
+        """Handles an exception of the application. Called once."""
+        if self.exchange.service.forked:
+            end_child(error)
+        self.report_raised("exception in application", error)
+        return self.fail()
+
+    cdef int report_raised(self, str phrase, object error) except -1:
+        """Logs an exception of the application, unless it only means that the client has disconnected."""
+        try:
+            if meaning_of(error) is not Meaning.DISCONNECT:
+                self.exchange.report(phrase, error)
+        except BaseException:
+            # The methods of the application's exception may raise, too; the exchange has to end nevertheless.
+            self.exchange.report(phrase, error)
+        return 0
+
+
+# The methods that an application is given, bound for each request.
+cdef object START_RESPONSE = WsgiCall.start_response
+cdef object WRITE = WsgiCall.write
+cdef object EARLY_HINTS = WsgiCall.early_hints
