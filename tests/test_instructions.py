@@ -70,7 +70,6 @@ WITHOUT_FIGURE = {
     "exchange/http",
     "exchange/http1_session",
     "exchange/http_session",
-    "exchange/in_flight_counter",
     "exchange/response_head",
     "exchange/websocket",
     "gateway/asgi/awaitables",
@@ -79,11 +78,6 @@ WITHOUT_FIGURE = {
     "gateway/asgi/scope",
     "gateway/asgi/websocket",
     "gateway/mounts",
-    "gateway/threads/pool",
-    "gateway/threads/predictor",
-    "gateway/wsgi/environ",
-    "gateway/wsgi/exchange",
-    "gateway/wsgi/gateway",
 }
 
 

@@ -1,6 +1,6 @@
 """The queue of the thread pool, and its limit of concurrent calls; call_queue.pxd has its functions.
 
-Compiled because every WSGI request passes here.
+Compiled because the pool needs its type.
 """
 
 

@@ -7,7 +7,7 @@ Strategy: a small table, keyed by the method and the first segments of the path.
 id) count as the same segment. Only the absolute time that a call was blocked is evidence: a share of its duration would
 also count waiting for the GIL. A wrong prediction costs a hand-over, or an action of the watchdog; both are cheap.
 
-Compiled because every WSGI request passes here.
+Compiled because every WSGI request passes here: 95 instructions for WSGI hello.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH

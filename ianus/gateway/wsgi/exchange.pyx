@@ -5,7 +5,7 @@ its body is complete, and no thread waits for slow readers before the response b
 
 Rule: this is the connection's side. The application's side does not call it, except to prepare a response.
 
-Compiled because every WSGI request passes here.
+Compiled because every WSGI request passes here: 409 instructions for WSGI hello.
 """
 cimport cython
 
