@@ -37,23 +37,23 @@ class Recycled:
         self.listeners = open_listeners(given)
         self.stop = StopRequest()
         self.reasons: list[tuple[str, int]] = []
-        self.started, self.told = asyncio.Event(), asyncio.Event()
+        self.started, self.recycled = asyncio.Event(), asyncio.Event()
         self.worker = Worker(
             load_applications(app, given),
             given,
             self.listeners,
             self.stop,
-            notify=self._hear,
+            notify=self._on_report,
             slot=0,
         )
 
-    def _hear(self, what: str, *more: str) -> None:
-        if what == "ready":
+    def _on_report(self, event: str, *more: str) -> None:
+        if event == "ready":
             self.facts = more
             self.started.set()
-        elif what == "recycle":
+        elif event == "recycle":
             self.reasons.append((more[0], threading.get_ident()))
-            self.told.set()
+            self.recycled.set()
 
     async def run(self, client: Callable[[Callable[[], Any]], Any]) -> None:
         """Serves until `client` returns; its argument sends a request and returns the response."""
@@ -83,7 +83,7 @@ def test_the_limit_is_reported_once_in_the_thread_of_the_loop(app: Any) -> None:
         await asyncio.sleep(0)
         assert recycled.reasons == []
         await get()
-        await asyncio.wait_for(recycled.told.wait(), WAIT_SECONDS)
+        await asyncio.wait_for(recycled.recycled.wait(), WAIT_SECONDS)
         for _ in range(5):
             await get()
         assert recycled.reasons == [("reached --max-requests", threading.get_ident())]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ianus.process.supervisor.worker_process import Stage, WorkerProcess
 
-# Seconds after which a worker is started in place of one that stopped without being asked by this process.
+# Seconds after which a worker is started in place of one that another process has stopped.
 EXTERNAL_STOP_PAUSE_SECONDS = 0.25
 
 # Seconds between two starts that fail.

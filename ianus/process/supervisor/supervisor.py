@@ -47,10 +47,10 @@ from ianus.telemetry.logger import logger
 
 
 class Supervisor:
-    """One server.
+    """The supervisor of one server.
 
-    app: "MODULE:ATTR". entry: the functions that run in worker processes. reader: reads the settings again at HUP; None
-    if a program has made them, which then also has the other end of the pipe `lifeline`.
+    app: "MODULE:ATTR". entry: the functions that run in worker processes. reader: reads the settings again at SIGHUP;
+    None if a program has made them, which then also has the other end of the pipe `lifeline`.
 
     Raises StartupError if the server cannot start.
     """
@@ -112,7 +112,7 @@ class Supervisor:
         logger.info("%s %s for changes, pid %d", how, ", ".join(watched.directories), os.getpid())
 
     def run(self) -> int:
-        """Serves until it was asked to stop and every worker has ended. Returns the exit code.
+        """Handles events until a stop is requested and every worker has exited. Returns the exit code.
 
         In a new process it raises Forked.
         """
@@ -159,7 +159,7 @@ class Supervisor:
             self.workers.on_line(process, line, time.monotonic())
 
     def _reap(self, now: float) -> None:
-        """Notes the exits of child processes; as the first process of a container, also those of strangers."""
+        """Handles the exits of child processes. The first process of a container is also the parent of orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -177,7 +177,7 @@ class Supervisor:
                     self._notify_ready()
             for process in self.workers:
                 if process.pid == pid:
-                    self._read_worker(process)  # its last words
+                    self._read_worker(process)  # its last reports
                     self.wakeups.unwatch(process.channel)
                     self.workers.on_exit(process, status, now)
 
@@ -233,7 +233,7 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals, now: float) -> None:
         if number == signal.SIGCHLD:
-            return  # It has woken us.
+            return  # It has ended the wait; _reap() follows.
         if number == signal.SIGTERM:
             self._stop(StopLevel.GRACEFUL, now)
         elif number == signal.SIGINT:
@@ -394,7 +394,7 @@ class Supervisor:
 
 
 def _logical_directory() -> str:
-    """The current directory as the shell calls it: a deployment may have made a link lead elsewhere since."""
+    """Returns the current directory by the shell's name for it: a deployment may change the target of a link."""
     logical = os.environ.get("PWD", "")
     try:
         if logical and os.path.samefile(logical, "."):

@@ -65,9 +65,9 @@ class WorkerProcess:
         self.expected_exit_codes = {0}  # exit codes that are not logged as unexpected
         self.memory_limit = 0  # bytes, 0 for none
         self.retire_at = 0.0  # when it has served long enough, 0 for never
-        self.last_heartbeat = 0.0  # the last one that was seen,
-        self.last_seen_at = now  # and when
-        self._stopped_while_starting = False  # when it was asked to stop
+        self.last_heartbeat = 0.0  # the last value that was read from the scoreboard
+        self.last_seen_at = now  # when that value was new
+        self._stopped_while_starting = False  # whether it was STARTING when it was stopped
         self._next_signal: tuple[signal.Signals, float] | None = None  # the next signal, and its time
         self._partial_line = b""
 
