@@ -27,10 +27,11 @@ cdef class RecordingPoll(Poll):
     """A poll driver that asks no system: its events are those of put_event().
 
     watched: the flags, id and generation of each watched descriptor. timer_at: the last time that the timer was set
-    to. state: "open", "closed", or "reset in child".
+    to. acknowledged: the number of calls of acknowledge_timer(). state: "open", "closed", or "reset in child".
     """
     cdef readonly dict watched
     cdef readonly double timer_at
+    cdef readonly int acknowledged
     cdef readonly str state
     cdef list events
 
@@ -66,6 +67,10 @@ cdef class RecordingPoll(Poll):
 
     cdef int set_timer(self, double when) except -1:
         self.timer_at = when
+        return 0
+
+    cdef int acknowledge_timer(self) noexcept:
+        self.acknowledged += 1
         return 0
 
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
@@ -215,6 +220,29 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
 def expire_deadlines(Reactor reactor not None, double now) -> None:
     """Has a reactor handle the deadlines that have expired at `now`."""
     reactor.expire_deadlines(now)
+
+
+def dispatch_next(Reactor reactor not None) -> bool:
+    """Has a reactor dispatch one event, as a leader does."""
+    return reactor.dispatch_next()
+
+
+def peek(Reactor reactor not None) -> bool:
+    """Has a reactor dispatch one event, as another thread does while the leader sleeps."""
+    return reactor.peek()
+
+
+def sleep(Reactor reactor not None) -> int:
+    """Has a reactor wait for the next batch, as a leader does without the GIL."""
+    cdef int number
+    with nogil:
+        number = reactor.sleep()
+    return number
+
+
+def pending(Reactor reactor not None) -> int:
+    """The number of events of the batch that are not dispatched yet."""
+    return reactor.pending()
 
 
 def share(Lingering lingering not None, double now) -> int:

@@ -1,79 +1,17 @@
 """Accepting and its pauses. The poll driver records, so each event is one that the test has chosen."""
 
-import asyncio
 import contextlib
 import logging
 import os
 import resource
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from ianus.acceptor.reactor import Reactor
-from ianus.acceptor.recording import Condition, RecordingPoll, RecordingSessions, expire_deadlines
-from ianus.gateway.loading.loader import Application
-from ianus.process.worker.stack import build_asgi_gateway, build_sessions
-from tests.engine import service, unchecked_settings
+from ianus.acceptor.recording import Condition, expire_deadlines
+from tests.acceptor.driven import LISTENER_ID, DrivenReactor
 
 MAX_ACCEPTS = 64
-LISTENER_ID = 0xFFFFFFFD
-
-
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    raise AssertionError("no client sends a request")
-
-
-class Accepts:
-    """A reactor with listeners on Unix sockets, and their clients."""
-
-    def __init__(self, stack: contextlib.ExitStack, *, limit_connections: int = 0) -> None:
-        self.stack = stack
-        self.loop = asyncio.new_event_loop()
-        stack.callback(self.loop.close)
-        self.poll = RecordingPoll()
-        self.reactor = Reactor(self.poll, limit_connections=limit_connections, receive_size=65536)
-        stack.callback(self.reactor.close)
-        self.listener = self.listen(self.sessions())
-
-    def sessions(self) -> RecordingSessions:
-        settings = unchecked_settings()
-        gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
-        return RecordingSessions(build_sessions(service(gateway), settings))
-
-    def listen(self, sessions: RecordingSessions) -> socket.socket:
-        listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind("")  # Linux chooses a name without a file
-        listener.listen(128)
-        self.reactor.listen(listener, sessions)
-        return listener
-
-    def connect(self, number: int = 1, listener: socket.socket | None = None) -> list[socket.socket]:
-        clients = [self.stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(number)]
-        for client in clients:
-            client.connect((listener or self.listener).getsockname())
-        return clients
-
-    def is_watched(self, listener: socket.socket | None = None) -> bool:
-        return (listener or self.listener).fileno() in self.poll.watched
-
-    def accept(self, listener: socket.socket | None = None) -> int:
-        """The number of connections after an event of a watched listener."""
-        key = self.poll.key_of((listener or self.listener).fileno())
-        self.poll.put_event(key, Condition.READABLE)
-        self.reactor.dispatch(0)
-        return self.reactor.connections
-
-    def keys(self) -> list[tuple[int, int]]:
-        """The keys of the connections, by age."""
-        return [(id_, generation) for _, id_, generation in self.poll.watched.values() if id_ < LISTENER_ID]
-
-    def reset(self, key: tuple[int, int]) -> int:
-        """The number of connections after the one with `key` was reset."""
-        self.poll.put_event(key, Condition.BROKEN | Condition.HANGUP)
-        self.reactor.dispatch(0)
-        return self.reactor.connections
 
 
 @pytest.fixture
@@ -84,48 +22,48 @@ def stack() -> Iterator[contextlib.ExitStack]:
 
 def test_a_turn_accepts_a_limited_number(stack: contextlib.ExitStack) -> None:
     """So that a flood of new clients does not keep the others waiting."""
-    accepts = Accepts(stack)
-    accepts.connect(MAX_ACCEPTS + 6)
-    assert accepts.accept() == MAX_ACCEPTS
-    assert accepts.accept() == MAX_ACCEPTS + 6
-    assert accepts.accept() == MAX_ACCEPTS + 6
-    assert accepts.is_watched()
+    driven = DrivenReactor(stack)
+    driven.connect(MAX_ACCEPTS + 6)
+    assert driven.accept() == MAX_ACCEPTS
+    assert driven.accept() == MAX_ACCEPTS + 6
+    assert driven.accept() == MAX_ACCEPTS + 6
+    assert driven.is_watched()
 
 
 def test_all_listeners_pause_at_the_limit_of_connections(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack, limit_connections=3)
-    other = accepts.listen(accepts.sessions())
-    accepts.connect(5)
-    assert accepts.accept() == 3
-    assert not accepts.is_watched()
-    assert not accepts.is_watched(other)
+    driven = DrivenReactor(stack, limit_connections=3)
+    other = driven.listen(driven.sessions())
+    driven.connect(5)
+    assert driven.accept() == 3
+    assert not driven.is_watched()
+    assert not driven.is_watched(other)
 
 
 def test_accepting_resumes_after_a_connection_has_closed(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack, limit_connections=3)
-    other = accepts.listen(accepts.sessions())
-    accepts.connect(5)
-    accepts.accept()
-    assert accepts.reset(accepts.keys()[0]) == 2
-    assert accepts.is_watched()
-    assert accepts.is_watched(other)
-    assert accepts.accept() == 3
-    assert not accepts.is_watched()
+    driven = DrivenReactor(stack, limit_connections=3)
+    other = driven.listen(driven.sessions())
+    driven.connect(5)
+    driven.accept()
+    assert driven.reset(driven.connection_keys()[0]) == 2
+    assert driven.is_watched()
+    assert driven.is_watched(other)
+    assert driven.accept() == 3
+    assert not driven.is_watched()
 
 
 def test_an_event_of_a_closed_connection_does_not_reach_the_next_one_with_its_id(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack)
-    accepts.connect()
-    accepts.accept()
-    (old,) = accepts.keys()
-    accepts.reset(old)
-    accepts.connect()
-    accepts.accept()
-    (new,) = accepts.keys()
+    driven = DrivenReactor(stack)
+    driven.connect()
+    driven.accept()
+    (old,) = driven.connection_keys()
+    driven.reset(old)
+    driven.connect()
+    driven.accept()
+    (new,) = driven.connection_keys()
     assert new[0] == old[0]
-    assert accepts.reset(old) == 1
-    assert accepts.reset((new[0] + 1, new[1])) == 1
-    assert accepts.reset(new) == 0
+    assert driven.reset(old) == 1
+    assert driven.reset((new[0] + 1, new[1])) == 1
+    assert driven.reset(new) == 0
 
 
 @contextlib.contextmanager
@@ -144,90 +82,98 @@ def no_descriptors() -> Iterator[None]:
 def test_accepting_pauses_for_a_second_without_descriptors(
     stack: contextlib.ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    accepts = Accepts(stack)
-    accepts.connect(2)
+    driven = DrivenReactor(stack)
+    driven.connect(2)
     with no_descriptors(), caplog.at_level(logging.ERROR, "ianus"):
-        assert accepts.accept() == 0
-        assert not accepts.is_watched()
-        paused_until = accepts.poll.timer_at
+        assert driven.accept() == 0
+        assert not driven.is_watched()
+        paused_until = driven.poll.timer_at
         # Not before the second has passed, and without a second message about the same shortage.
-        expire_deadlines(accepts.reactor, paused_until - 0.01)
-        assert not accepts.is_watched()
-        assert accepts.poll.timer_at == paused_until
-        expire_deadlines(accepts.reactor, paused_until)
-        assert accepts.is_watched()
-        assert accepts.accept() == 0
-        assert not accepts.is_watched()
+        expire_deadlines(driven.reactor, paused_until - 0.01)
+        assert not driven.is_watched()
+        assert driven.poll.timer_at == paused_until
+        expire_deadlines(driven.reactor, paused_until)
+        assert driven.is_watched()
+        assert driven.accept() == 0
+        assert not driven.is_watched()
     (record,) = caplog.records
     assert record.message == (
         "cannot accept connections: Too many open files; trying again every second "
         "(raise the limit of open files, or set --limit-connections)"
     )
-    expire_deadlines(accepts.reactor, accepts.poll.timer_at)
-    assert accepts.accept() == 2
+    expire_deadlines(driven.reactor, driven.poll.timer_at)
+    assert driven.accept() == 2
 
 
 def test_each_listener_has_its_own_sessions(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack)
-    first, second = accepts.sessions(), accepts.sessions()
-    listeners = [accepts.listen(sessions) for sessions in (first, second, first)]
+    driven = DrivenReactor(stack)
+    first, second = driven.sessions(), driven.sessions()
+    listeners = [driven.listen(sessions) for sessions in (first, second, first)]
     for number, listener in enumerate(listeners):
-        accepts.connect(number + 1, listener)
-        accepts.accept(listener)
+        driven.connect(number + 1, listener)
+        driven.accept(listener)
     assert first.calls == ["create"] * 4
     assert second.calls == ["create"] * 2
 
 
 def test_each_factory_is_drained_once(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack)
-    first, second = accepts.sessions(), accepts.sessions()
+    driven = DrivenReactor(stack)
+    first, second = driven.sessions(), driven.sessions()
     for sessions in first, second, first:
-        accepts.listen(sessions)
+        driven.listen(sessions)
     drained: list[int] = []
-    accepts.reactor.drain(lambda: drained.append(1), handover=True)
-    accepts.reactor.drain(lambda: drained.append(2))
-    accepts.reactor.end_streams()
+    driven.reactor.drain(lambda: drained.append(1), handover=True)
+    driven.reactor.drain(lambda: drained.append(2))
+    driven.reactor.end_streams()
     assert first.calls == second.calls == ["drain for handover", "drain", "end_streams"]
     assert drained == [1, 2]
-    assert accepts.poll.watched == {}
+    assert driven.poll.watched == {}
 
 
 def test_a_drain_accepts_the_backlog_of_each_listener(stack: contextlib.ExitStack) -> None:
     """Closing a listener that no other process has would reset the connections in its backlog."""
-    accepts = Accepts(stack)
-    other = accepts.listen(accepts.sessions())
-    accepts.connect(MAX_ACCEPTS + 1)
-    accepts.connect(2, other)
+    driven = DrivenReactor(stack)
+    other = driven.listen(driven.sessions())
+    driven.connect(MAX_ACCEPTS + 1)
+    driven.connect(2, other)
     drained: list[bool] = []
-    accepts.reactor.drain(lambda: drained.append(True))
-    assert accepts.reactor.connections == MAX_ACCEPTS + 3
-    assert not accepts.is_watched()
+    driven.reactor.drain(lambda: drained.append(True))
+    assert driven.reactor.connections == MAX_ACCEPTS + 3
+    assert not driven.is_watched()
     assert not drained
 
 
+def test_an_event_of_a_listener_from_before_the_drain_is_dropped(stack: contextlib.ExitStack) -> None:
+    driven = DrivenReactor(stack)
+    driven.reactor.drain(lambda: None, handover=True)
+    driven.connect()
+    driven.dispatch((LISTENER_ID, 0), Condition.READABLE)
+    assert driven.reactor.connections == 0
+
+
 def test_a_handover_accepts_nothing(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack)
-    accepts.connect(2)
+    driven = DrivenReactor(stack)
+    driven.connect(2)
     drained: list[bool] = []
-    accepts.reactor.drain(lambda: drained.append(True), handover=True)
-    assert accepts.reactor.connections == 0
+    driven.reactor.drain(lambda: drained.append(True), handover=True)
+    assert driven.reactor.connections == 0
     assert drained
 
 
 def test_a_forked_child_closes_its_copies_without_a_change_of_the_poll_set(stack: contextlib.ExitStack) -> None:
-    accepts = Accepts(stack)
-    first, second = accepts.sessions(), accepts.sessions()
-    listeners = [accepts.listen(sessions) for sessions in (first, second, first)]
-    (client,) = accepts.connect(1, listeners[0])
-    accepts.accept(listeners[0])
-    watched = dict(accepts.poll.watched)
-    accepts.reactor.reset_in_child()
+    driven = DrivenReactor(stack)
+    first, second = driven.sessions(), driven.sessions()
+    listeners = [driven.listen(sessions) for sessions in (first, second, first)]
+    (client,) = driven.connect(1, listeners[0])
+    driven.accept(listeners[0])
+    watched = dict(driven.poll.watched)
+    driven.reactor.reset_in_child()
     assert first.calls == ["create", "reset_in_child"]
     assert second.calls == ["reset_in_child"]
     assert [listener.fileno() for listener in listeners] == [-1] * 3
-    assert accepts.poll.watched == watched
-    assert accepts.poll.state == "reset in child"
+    assert driven.poll.watched == watched
+    assert driven.poll.state == "reset in child"
     # In this process no other one has the connection, so its end is seen.
     assert client.recv(1) == b""
-    accepts.reactor.close()
-    assert accepts.poll.state == "reset in child"
+    driven.reactor.close()
+    assert driven.poll.state == "reset in child"
