@@ -60,12 +60,6 @@ def test_modules_of_another_tree_are_not_distinguished() -> None:
 
 # Modules whose docstring has no figure yet, because they are being split. One that has it must be removed here.
 WITHOUT_FIGURE = {
-    "acceptor/accepting",
-    "acceptor/connection",
-    "acceptor/connection_table",
-    "acceptor/poll/epoll",
-    "acceptor/reactor",
-    "acceptor/resume_queue",
     "exchange/gateway",
     "exchange/http",
     "exchange/http1_session",

@@ -4,7 +4,7 @@ Facts: a process has a limited number of files, and the operator may limit the c
 the kernel's backlog at no cost. Strategy: at a limit no listener is watched. Accepting resumes after a connection has
 been closed; for lack of files it is also tried every second, since the application may have closed one.
 
-Compiled because every connection passes here.
+Compiled because it makes connections, whose type is compiled.
 """
 import os
 import socket

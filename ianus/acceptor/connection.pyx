@@ -10,7 +10,7 @@ Rules:
   nor the next owner of the number can get an event or a byte of it.
 - A paused connection is not watched for READABLE, or level-triggered readiness would spin. FIN is watched until seen.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 652 instructions for ASGI hello.
 """
 cimport cython
 

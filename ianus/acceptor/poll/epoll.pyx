@@ -2,7 +2,7 @@
 
 An epoll descriptor is itself pollable, and stays readable while it has ready events: so an event loop can watch it.
 
-Compiled because every event passes here.
+Compiled because every event passes here: 13 instructions for ASGI hello.
 """
 import os
 
