@@ -483,7 +483,7 @@ def test_exc_info_is_not_kept(wsgi: Server) -> None:
         pytest.param([("return", [b"hello", b"!"])], id="too much at last"),
         pytest.param([ITERATE, ("yield", b"hel"), ("yield", b"lo!"), ("yield", b"!")], id="too much in pieces"),
         pytest.param([("write", b"hello!"), ITERATE], id="too much written"),
-        pytest.param([("write", b"hello"), ("write", b"!"), ITERATE], id="too much written behind the end"),
+        pytest.param([("write", b"hello"), ("write", b"!"), ITERATE], id="too much written after the end"),
         pytest.param([("return", [b"hell"])], id="too little at once"),
         pytest.param([ITERATE, ("yield", b"hell")], id="too little in pieces"),
         pytest.param([("write", b"hell"), ITERATE], id="too little written"),
