@@ -17,6 +17,39 @@ cdef enum:
 
 
 @cython.no_gc
+cdef class Response:
+    """The response of an exchange, from its prepared head to its last piece.
+
+    It has no reference to its exchange, which would be a cycle: each call passes the exchange.
+    """
+    cdef object head                # prepared by the encoder, until it is sent
+    cdef flag no_body               # HEAD, 204, 304: the application's body is thrown away
+    cdef flag close                 # the application asked for Connection: close
+    cdef flag flush_each_piece      # each piece of the body is sent at once, not together with the next ones
+    cdef flag trailers_follow       # trailers follow the body, and end the response
+    cdef flag body_complete         # ... whose last piece was there
+    cdef list trailers              # those of them that are to be sent, or None when the client gets none
+    cdef flag defer_completion      # the next request of the connection waits for more than the end of the response
+    cdef flag completion_deferred   # ... which has been sent: Exchange.complete() is the gateway's to call
+    cdef flag is_event_stream       # an event stream, as an EventSource asks for one: by GET
+    cdef long long declared_length  # Content-Length, -1 = not declared
+    cdef long long computed_length  # bytes of a body whose Content-Length we declare ourselves, -1 = not known
+
+    # From the gateway
+    cdef int start(self, Exchange exchange, int status, object head, const ResponseFacts* facts) except -1
+    cdef int send_hints(self, Exchange exchange, object head) except -1
+    cdef int send_body(self, Exchange exchange, bytes data, bint more) except -1
+    cdef int send_file(self, Exchange exchange, FileRange file, bint more, bint waits) except -1
+    cdef int send_trailers(self, Exchange exchange, object headers, bint more) except -1
+    cdef int send_head_now(self, Exchange exchange) except -1
+    # Inside
+    cdef bint prepare_piece(self, Exchange exchange, long long size, bint more) except -1
+    cdef int piece_sent(self, Exchange exchange, bint more) except -1
+    cdef int send_head(self, Exchange exchange, Framing framing, long long length, bint whole) except -1
+    cdef int fail_on_length(self, Exchange exchange, long long size) except -1
+
+
+@cython.no_gc
 cdef class Exchange:
     # Links. The session is None once the response is complete or the connection is lost.
     cdef ExchangeHost session
@@ -38,25 +71,14 @@ cdef class Exchange:
     cdef Py_ssize_t buffered        # bytes in `body`
 
     # Response
+    cdef Response response          # None while nothing of one was prepared, and after a 101
     cdef readonly int status        # 0 = not started
-    cdef object head                # prepared by the codec, until it is sent
-    cdef flag tunnel                # after a 101: the input is not HTTP
-    cdef flag no_body               # HEAD, 204, 304: the application's body is thrown away
-    cdef flag close                 # the application asked for Connection: close
-    cdef flag flush_each_piece      # each piece of the body is sent at once, not together with the next ones
+    cdef flag tunnel                # after a 101: the input is not HTTP, and this is a TunnelExchange
     cdef readonly bint head_sent
-    cdef flag trailers_follow       # trailers follow the body, and end the response
-    cdef flag body_complete         # ... whose last piece was there
-    cdef list trailers              # those of them that are to be sent, or None when the client gets none
-    cdef flag defer_completion      # the next request of the connection waits for more than the end of the response
-    cdef flag completion_deferred   # ... which has been sent: complete() is the gateway's to call
     cdef readonly bint response_complete
-    cdef long long declared_length  # Content-Length, -1 = not declared
-    cdef long long computed_length  # bytes of a body whose Content-Length we declare ourselves, -1 = not known
     cdef long long bytes_sent       # bytes of the body so far
 
     cdef readonly bint disconnected  # the client cannot be answered any more
-    cdef flag is_event_stream       # the response is an event stream, as an EventSource asks for one: by GET
     cdef flag stopped               # the server stops, and this response ends because of that
     cdef bint peer_finished         # the client will send nothing more; it may still read
     cdef flag peer_finished_early   # ... which was seen before the response started
@@ -73,18 +95,12 @@ cdef class Exchange:
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
-    cdef str exceeded_limit(self)                   # the setting that keeps its application from being called, or None
     cdef int drain(self) except -1                  # the server stops
-    cdef bint asks_for_events(self) except -1       # as an EventSource does
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
     cdef int end_events(self) except -1             # ends an event stream before its application does
     cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was notified
     cdef bint awaits_body(self) noexcept            # nothing happens before more of the request's body arrives
     cdef bint is_busy(self) noexcept                # the stop has to wait for it
-    # ... of a tunnel
-    cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
-    cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none
-    cdef int tunnel_expired(self) except -1
     # To the gateway: call the application; no codec is on the stack. Whether it runs only after the loop's callbacks
     cdef bint start(self) except -1
     # To the gateway: an event that an application may wait for. Whether one continues after the callbacks
@@ -95,37 +111,32 @@ cdef class Exchange:
     cdef int report_end(self, long long unsent) except -1
     # From the gateway
     cdef bytes take_body(self)
-    cdef bint accepts_body(self) noexcept           # the socket should be read for it
+    cdef bint accepts_body(self) noexcept           # more of it should be read
     cdef int want_body(self) except -1              # the application asks for more
     cdef InFlightKind in_flight_kind(self) noexcept     # how it is counted
     cdef int add_in_flight(self) except -1          # its application is about to be called, or to be put off
     cdef int remove_in_flight(self) except -1       # ... has returned, or is not called; only the first call counts
-    cdef int send_hints(self, object head) except -1
-    cdef int check_final(self, int status) except -1
-    cdef object prepare_response(
-        self, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,
-        ResponseFacts* facts,
-    )
-    cdef int begin_response(self, int status, object head, const ResponseFacts* facts) except -1
-    cdef int send_body(self, bytes data, bint more) except -1
-    cdef int send_file(self, FileRange file, bint more, bint waits) except -1
-    cdef int send_trailers(self, object headers, bint more) except -1
-    cdef int send_head_now(self) except -1
     cdef int send_error(self, int status, str detail, list fields, bint close) except -1
     cdef bint congested(self) noexcept              # the client does not read its output
     cdef int abort_response(self) except -1         # the response cannot be completed
-    cdef bint accepts_trailers(self) except -1
-    cdef bint has_no_body(self, int status) noexcept
     cdef int fail_with_500(self) except -1          # the application ended without a whole response
     cdef int report(self, str event, object error) except -1
     cdef str request_line(self)                     # for the log
     # Inside
-    cdef bint prepare_piece(self, long long size, bint more) except -1
-    cdef int piece_sent(self, bint more) except -1
-    cdef bint must_close(self, bint whole) noexcept
-    cdef int send_head(self, Framing framing, long long length, bint whole) except -1
     cdef int complete(self) except -1
-    cdef int fail_on_length(self, long long size) except -1
-    cdef int note_head_end(self) except -1
-    cdef int sent_status(self, long long unsent) noexcept
-    cdef long long body_taken(self, long long unsent) noexcept
+
+
+cdef Response new_response()
+# Checks the start of the application's response and returns its head, for Response.start(). Any thread may call it.
+cdef object prepare_response(
+    Exchange exchange, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,
+    ResponseFacts* facts,
+)
+# Raises ValueError, to the application, for a status that is not final.
+cdef int check_final(int status) except -1
+# Whether no response with this status has a body, with any fields (RFC 9112 section 6.3).
+cdef bint has_no_body(Request request, int status) noexcept
+# Whether the client wants trailers (RFC 9110 section 6.5.1).
+cdef bint accepts_trailers(Request request) except -1
+# Whether it asks for an event stream, as an EventSource does.
+cdef bint asks_for_events(Request request) except -1

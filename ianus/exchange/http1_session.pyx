@@ -14,6 +14,7 @@ from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.http cimport HIGH_WATER, Exchange
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Deadlines, Service
+from ianus.exchange.tunnel cimport TunnelExchange
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
 
 
@@ -49,8 +50,10 @@ cdef class Http1Session(HttpSession):
         return self.exchange.request_ended()
 
     cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1:
-        # After the end of the tunnel's exchange, further input is discarded.
-        return self.exchange.tunnel_received(data, size) if self.exchange is not None else size
+        # After the end of the tunnel, further input is discarded.
+        if self.exchange is None or not self.exchange.tunnel:
+            return size
+        return (<TunnelExchange>self.exchange).tunnel_received(data, size)
 
     cdef int on_error(self, int status, str reason) except -1:
         self.error_status = status
@@ -208,7 +211,7 @@ cdef class Http1Session(HttpSession):
                     deadline = drained
             return deadline
         if exchange.tunnel:
-            return exchange.tunnel_deadline()
+            return (<TunnelExchange>exchange).tunnel_deadline()
         if exchange.stopped:
             return exchange.stop_deadline()
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
@@ -240,7 +243,7 @@ cdef class Http1Session(HttpSession):
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
         if exchange.tunnel:
-            return exchange.tunnel_expired()
+            return (<TunnelExchange>exchange).tunnel_expired()
         if exchange.stopped:
             return exchange.end_events()
         if exchange.response_complete:

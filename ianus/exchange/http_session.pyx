@@ -13,7 +13,7 @@ from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
 from ianus.exchange.base cimport Session
 from ianus.exchange.gateway cimport Gateway
-from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange
+from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events
 from ianus.runtime.clock cimport monotonic
 
 from ianus.exchange.request_id import request_id
@@ -56,12 +56,12 @@ cdef class HttpSession(Session):
 
     cdef bint start_exchange(self, Exchange exchange) except -1:
         cdef str limit
-        if self.service.draining and exchange.asks_for_events():
+        if self.service.draining and asks_for_events(exchange.request):
             # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and browsers
             # repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
             exchange.abort_response()
             return False
-        limit = exchange.exceeded_limit()
+        limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
         if limit is not None:
             self.reject_over_limit(exchange, limit)
             return False
@@ -137,7 +137,8 @@ cdef class HttpSession(Session):
         return self.transport.blocked
 
     cdef bint congested(self, int stream) noexcept:
-        return self.unsent(stream) > (HIGH_WATER if self.transport.blocked else GATHER_BYTES)
+        cdef Output out = self.transport.out
+        return out is not None and out.size > (HIGH_WATER if self.transport.blocked else GATHER_BYTES)
 
     cdef Py_ssize_t unsent(self, int stream) noexcept:
         return 0 if self.transport.out is None else self.transport.out.size

@@ -1,5 +1,5 @@
 """The awaitables that `receive()` and `send()` of an ASGI application return."""
-from ianus.gateway.asgi.gateway cimport AsgiExchange
+from ianus.gateway.asgi.exchange cimport AsgiExchange
 
 
 cdef class Receive:

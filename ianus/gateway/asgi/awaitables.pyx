@@ -8,7 +8,8 @@ Compiled because every request passes here.
 """
 cimport cython
 
-from ianus.gateway.asgi.gateway cimport AsgiExchange, AsgiGateway
+from ianus.gateway.asgi.exchange cimport AsgiExchange
+from ianus.gateway.asgi.gateway cimport AsgiGateway
 
 
 cdef extern from "Python.h":

@@ -10,7 +10,7 @@ from ianus.gateway.forked_child import end_child
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ianus.gateway.asgi.gateway import AsgiExchange
+    from ianus.gateway.asgi.exchange import AsgiExchange
 
 
 async def run(

@@ -1,7 +1,7 @@
 """WebSocket in the ASGI gateway (ASGI WebSocket, spec version 2.5)."""
 cimport cython
 from ianus.exchange.websocket cimport WebSocket
-from ianus.gateway.asgi.gateway cimport AsgiExchange
+from ianus.gateway.asgi.exchange cimport AsgiExchange
 
 
 # The application's answer to the handshake so far.

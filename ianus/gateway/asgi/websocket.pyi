@@ -1,5 +1,5 @@
 from ianus.codec.base import Request
-from ianus.gateway.asgi.gateway import AsgiExchange
+from ianus.gateway.asgi.exchange import AsgiExchange
 
 class AsgiWebSocket(AsgiExchange): ...
 

@@ -7,16 +7,18 @@ Compiled because every message passes here.
 """
 cimport cython
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItemWithError
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 from ianus.codec.base cimport FRAMING_TUNNEL, Request
 from ianus.codec.websocket.codec cimport GOING_AWAY, INTERNAL_ERROR, LOST, NORMAL, SERVICE_RESTART
 from ianus.codec.websocket.deflate cimport Deflate
 from ianus.exchange.in_flight_counter cimport COUNTED_WEBSOCKET, InFlightKind
+from ianus.exchange.http cimport new_response, prepare_response
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.websocket cimport open_conversation
-from ianus.gateway.asgi.gateway cimport AsgiExchange, AsgiGateway, wake
+from ianus.gateway.asgi.exchange cimport AsgiExchange, body_of, wake
+from ianus.gateway.asgi.gateway cimport AsgiGateway
 from ianus.gateway.asgi.messages cimport required, unexpected
 from ianus.runtime.clock cimport monotonic
 
@@ -37,7 +39,8 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef bint start(self) except -1:
         # A response other than 101 closes the connection. Otherwise a proxy that takes the connection for a tunnel
         # would forward further requests unchecked.
-        self.close = True
+        self.response = new_response()
+        self.response.close = True
         if is_downgraded(self.request):
             logger.warning(
                 "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to forward Upgrade and Connection"
@@ -140,9 +143,9 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.state == DENYING:
             if name != "websocket.http.response.body":
                 raise unexpected(name, "websocket.http.response.body")
-            body = PyDict_Copy(<dict>message)
-            body["type"] = "http.response.body"
-            AsgiExchange.handle_message(self, body)
+            self.response.send_body(
+                self, body_of((<dict>message).get("body", b"")), bool((<dict>message).get("more_body"))
+            )
             if self.response_complete:
                 self.state = CLOSED
             return 0
@@ -185,13 +188,14 @@ cdef class AsgiWebSocket(AsgiExchange):
             if name.lower().startswith(b"sec-websocket-"):
                 raise ValueError(f"header {name!r} is the server's to send")
             fields.append((name, value))
-        head = self.prepare_response(self.session.encoder, 101, None, fields, False, False, &facts)
+        head = prepare_response(self, self.session.encoder, 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         self.status = 101
         self.session.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
-        self.note_head_end()
+        self.head_end = self.session.position(self.stream)
         self.head_sent = True
+        self.response = None
         self.tunnel = True
         self.state = OPEN
         self.conversation = open_conversation(
@@ -206,7 +210,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.client_left():
             raise ClientDisconnected
         self.start_response(required(message, "status"), message.get("headers", ()), False)
-        self.close = True   # regardless of the headers of the response
+        self.response.close = True   # regardless of the headers of the response
         self.state = DENYING
         return 0
 

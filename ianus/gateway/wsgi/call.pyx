@@ -13,10 +13,12 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 
 from ianus.codec.file_range cimport file_range
+from ianus.exchange.http cimport check_final, has_no_body, prepare_response
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.gateway.wsgi.exchange cimport WsgiExchange
 from ianus.gateway.wsgi.gateway cimport WsgiGateway
 from ianus.gateway.wsgi.outbox cimport Outbox, check_block
+from ianus.runtime.bound_method cimport bind
 
 from io import BytesIO
 
@@ -26,14 +28,6 @@ from ianus.gateway.forked_child import end_child
 
 
 cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
-
-
-cdef extern from *:
-    """
-    /* The bound method, without looking its name up. */
-    #define ianus_bind(method, object) Py_TYPE(method)->tp_descr_get(method, object, (PyObject *)Py_TYPE(object))
-    """
-    object bind "ianus_bind"(object method, object instance)
 
 
 cdef WsgiCall new_call(WsgiExchange exchange):
@@ -150,11 +144,11 @@ cdef class WsgiCall(Outbox):
         if not isinstance(headers, list):
             raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
         code, reason = self.gateway.parse_status(<str>status)
-        self.exchange.check_final(code)
-        head = self.exchange.prepare_response(
-            self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
+        check_final(code)
+        head = prepare_response(
+            self.exchange, self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
         )
-        self.set_head(code, head, &facts, self.exchange.has_no_body(code))
+        self.set_head(code, head, &facts, has_no_body(self.exchange.request, code))
         return bind(WRITE, self)
 
     def write(self, data):

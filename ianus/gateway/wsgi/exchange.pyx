@@ -133,13 +133,13 @@ cdef class WsgiExchange(Exchange):
     ) except -1:
         """Sends the content that was taken from the outbox of the call. returned: it is the last one."""
         # A connection's next request waits until this call has returned: k connections never have more than k calls.
-        self.defer_completion = not returned
+        self.response.defer_completion = not returned
         try:
-            if self.session is not None and not self.completion_deferred:
+            if self.session is not None and not self.response.completion_deferred:
                 if head is not None:
-                    self.computed_length = length
+                    self.response.computed_length = length
                 self.send_parts(outbox, hints, head, pieces, end, failed)
-            if returned and self.completion_deferred and self.session is not None:
+            if returned and self.response.completion_deferred and self.session is not None:
                 self.complete()
         finally:
             if returned:
@@ -153,11 +153,11 @@ cdef class WsgiExchange(Exchange):
         cdef Py_ssize_t left
         if hints is not None:
             for hint in hints:
-                self.send_hints(hint)
+                self.response.send_hints(self, hint)
                 if self.session is None:
                     return 0
         if head is not None:
-            self.begin_response(outbox.status, head, &outbox.facts)
+            self.response.start(self, outbox.status, head, &outbox.facts)
             if self.service.ends_streams:
                 self.drain()
                 if self.session is None:
@@ -172,13 +172,13 @@ cdef class WsgiExchange(Exchange):
         elif pieces is not None:
             self.send_part(pieces, not end)
         elif end:
-            self.send_body(b"", False)
+            self.response.send_body(self, b"", False)
         return self.fail_with_500() if failed and self.session is not None else 0
 
     cdef int send_part(self, object piece, bint more) except -1:
         if type(piece) is bytes:
-            return self.send_body(<bytes>piece, more)
-        return self.send_file(<FileRange>piece, more, False)
+            return self.response.send_body(self, <bytes>piece, more)
+        return self.response.send_file(self, <FileRange>piece, more, False)
 
     cdef int notify_writable(self) except -1:
         """Informs the outbox that the client has read or disconnected."""

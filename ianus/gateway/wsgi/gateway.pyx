@@ -11,6 +11,7 @@ from cpython.object cimport PyObject
 from ianus.codec.base cimport Request
 from ianus.codec.fields cimport is_field_value
 from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport new_response
 from ianus.gateway.threads.executor cimport Executor
 from ianus.gateway.threads.predictor cimport Predictor
 from ianus.gateway.wsgi.call cimport MAX_JOINED_BYTES
@@ -68,7 +69,8 @@ cdef class WsgiGateway(Gateway):
     cdef object open(self, Request request):
         cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
         exchange.gateway = self
-        exchange.flush_each_piece = True
+        exchange.response = new_response()
+        exchange.response.flush_each_piece = True
         return exchange
 
     cdef tuple parse_status(self, str status):

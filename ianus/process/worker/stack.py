@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ianus.exchange.base import SessionFactory
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
-    from ianus.gateway.asgi.gateway import AsgiExchange, AsgiGateway
+    from ianus.gateway.asgi.exchange import AsgiExchange
+    from ianus.gateway.asgi.gateway import AsgiGateway
     from ianus.gateway.threads.executor import Executor
     from ianus.gateway.threads.pool import ThreadPool
     from ianus.gateway.wsgi.gateway import WsgiGateway

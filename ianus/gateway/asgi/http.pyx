@@ -1,0 +1,258 @@
+"""ASGI's HTTP messages on top of an exchange (ASGI HTTP spec version 2.3). Scopes are in gateway/asgi/scope.
+
+Compiled because every request passes here.
+"""
+cimport cython
+
+import asyncio
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy
+
+from ianus.codec.file_range cimport FileRange, file_range
+from ianus.exchange.http cimport new_response
+from ianus.exchange.response_head cimport build_hints
+from ianus.gateway.asgi.exchange cimport AsgiExchange, body_of, wake
+from ianus.gateway.asgi.gateway cimport AsgiGateway
+from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
+
+from ianus.gateway.asgi.discarding import DiscardedSends
+from ianus.gateway.files import open_whole, part_of
+from ianus.telemetry.logger import logger
+
+
+# Seconds between the return of a send() that waited for a client that has disconnected, and the http.disconnect for
+# another task, which will probably cancel the sender. The sender should then wait for something of its own, or its
+# generator would be abandoned without its `finally`. Several middlewares take a few iterations of the loop for this.
+cdef double SENDERS_FIRST_SECONDS = 0.02
+# Seconds in which an event stream has to call receive() when the server stops; then its response is ended.
+cdef double STOP_NOTICE_SECONDS = 0.5
+
+
+@cython.no_gc
+cdef class AsgiHttpExchange(AsgiExchange):
+    """One HTTP request in its application."""
+
+    cdef dict scope(self):
+        return (<AsgiGateway>self.gateway).scopes.make(self)
+
+    # ---------------------------------------------------------------- receive
+
+    cdef dict next_message(self):
+        """Returns the next message, or None if the application has to wait for it."""
+        if self.response_complete or self.disconnected:
+            return self.disconnect_message()
+        if self.buffered:
+            self.end_received = self.request_complete
+            return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
+        if not self.request_complete:
+            if self.peer_finished:
+                return self.disconnect_message()
+            self.want_body()
+            # Sending 100 may have shown that the client has disconnected. A future made after that is never woken.
+            return self.disconnect_message() if self.disconnected else None
+        if not self.end_received:
+            self.end_received = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return self.disconnect_message() if self.peer_finished else None
+
+    cdef dict disconnect_message(self):
+        self.disconnect_received = True
+        return {"type": "http.disconnect"}
+
+    cdef dict stop_message(self):
+        """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
+        if not self.stopped and not self.status and self.request_complete:
+            # The application waits only for its client.
+            self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
+        return self.disconnect_message() if self.stopped else None
+
+    cdef bint is_long_poll(self) except -1:
+        """Returns whether the task of the request waits in receive() and has not answered: a long poll.
+
+        A receive() of another task does not count: frameworks keep one for each request.
+        """
+        if self.status or not self.request_complete or not self.readers or self.task is None:
+            return False
+        return getattr(self.task, "_fut_waiter", None) in self.readers
+
+    cdef int drain(self) except -1:
+        AsgiExchange.drain(self)
+        if self.service.ends_streams and not self.stopped and self.is_long_poll():
+            self.stop_stream()
+        return 0
+
+    cdef int stop_stream(self) except -1:
+        # The application ends its stream, if it calls receive(); otherwise stop_deadline() does.
+        self.stopped = True
+        wake(self.readers)
+        return 0
+
+    cdef double stop_deadline(self) noexcept:
+        return 0 if self.disconnect_received else self.service.streams_end_since + STOP_NOTICE_SECONDS
+
+    cdef bint notify_readable(self) except -1:
+        if self.senders_first:
+            self.senders_first = False
+            (<AsgiGateway>self.gateway).loop.call_later(SENDERS_FIRST_SECONDS, self.wake_readers)
+            return False
+        return wake(self.readers)
+
+    def wake_readers(self) -> None:
+        """Wakes all receive() calls that wait."""
+        wake(self.readers)
+
+    # ---------------------------------------------------------------- send
+
+    cdef int handle_message(self, object message) except -1:
+        """Acts on one message from the application."""
+        cdef object body, status, headers
+        cdef str kind
+        cdef bint more
+        cdef Message m
+        if self.response_complete or self.file_is_last:
+            # ASGI HTTP: further messages are ignored.
+            return 0
+        if type(message) is not dict:
+            message = dict(message)
+        if not read_message(<dict>message, &m):
+            # Comparing keys that are not plain strings may run code that changes the message, whose values `m` borrows.
+            message = PyDict_Copy(<dict>message)
+            search_message(<dict>message, &m)
+        if m.kind == NULL or not isinstance(<object>m.kind, str):
+            raise ValueError("ASGI message has no 'type' string")
+        kind = <str>m.kind
+        if not self.status:
+            if kind != "http.response.start":
+                if kind == "http.response.early_hint":
+                    return self.send_links(required(<dict>message, "links"))
+                raise unexpected(kind, "http.response.start")
+            if m.status == NULL or not isinstance(<object>m.status, int):
+                raise TypeError("response status is an int")
+            # bool() and bytes() may run code that changes the message, so own references to its values are needed here.
+            status = <object>m.status
+            headers = () if m.headers == NULL else <object>m.headers
+            more = m.trailers != NULL and bool(<object>m.trailers)
+            return self.start_response(status, headers, more)
+        if kind != "http.response.body" or self.response.body_complete:
+            return self.handle_extension(kind, <dict>message)
+        body = b"" if m.body == NULL else body_of(<object>m.body)
+        more = m.more_body != NULL and bool(<object>m.more_body)
+        self.produced_bytes += PyBytes_GET_SIZE(body)
+        return self.response.send_body(self, <bytes>body, more)
+
+    cdef int handle_extension(self, str kind, dict message) except -1:
+        """Acts on a message of an extension, after http.response.start."""
+        cdef FileRange part
+        cdef bint more
+        if self.response.is_event_stream and self.service.draining and kind == "http.response.start":
+            # The package mcp starts a second response after its stream was ended by the stop.
+            return self.end_stopped()
+        if self.response.body_complete:
+            if kind != "http.response.trailers":
+                raise unexpected(kind, "http.response.trailers")
+            return self.response.send_trailers(
+                self, message.get("headers", ()), bool(message.get("more_trailers"))
+            )
+        if kind == "http.response.zerocopysend":
+            fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
+            part = file_range(fd, offset, count)
+            more = bool(message.get("more_body"))
+            self.produced_bytes += part.left
+            self.response.send_file(self, part, more, True)
+            # Set only after send_file() has accepted the file: send() does not wait for a refused one.
+            self.file = part
+            self.file_is_last = not more
+            return 0
+        if kind == "http.response.pathsend":
+            if self.bytes_sent:
+                raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
+            fd, count = open_whole(required(message, "path"))
+            if 0 <= self.response.declared_length < count:
+                # The file has grown since the application read its size.
+                count = self.response.declared_length
+            return self.response.send_file(self, file_range(fd, 0, count), False, False)
+        if kind == "http.response.early_hint":
+            return self.send_links(required(message, "links"))
+        raise unexpected(kind, "http.response.body")
+
+    cdef int send_links(self, object links) except -1:
+        head = build_hints(self.session.encoder, [(b"link", link) for link in links])
+        if not (<AsgiGateway>self.gateway).early_hints:
+            # Without the extension, invalid links raise an error, but valid ones are not sent.
+            return 0
+        if self.response is None:
+            self.response = new_response()
+        return self.response.send_hints(self, head)
+
+    cdef bint needs_file(self) except -1:
+        """Returns whether a file of zerocopysend is not sent completely. The end of the response waits for that."""
+        if self.file is None:
+            return False
+        if self.disconnected:
+            # Perhaps this very send() has shown it. A future made after that is never woken.
+            self.file = None
+            return False
+        if self.file.left and not self.response.no_body:
+            return True
+        self.file = None
+        if self.file_is_last:
+            self.file_is_last = False
+            self.response.piece_sent(self, False)
+        return False
+
+    cdef int notify_writable(self) except -1:
+        if wake(self.writers) and self.disconnected and self.readers:
+            self.senders_first = True
+        return 0
+
+    cdef object discard(self, object message):
+        """Discards a message after a disconnect. Returns None, or an iterator that send() has to finish first."""
+        cdef object loop = (<AsgiGateway>self.gateway).loop
+        if self.discarded_sends is None:
+            finite = self.response is not None and self.response.declared_length >= 0
+            self.discarded_sends = DiscardedSends(loop, finite=finite)
+        return self.discarded_sends.send(
+            message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
+        )
+
+    cdef int on_client_lost(self) except -1:
+        """Handles a disconnect while send() waited. Before spec version 2.4 that is not an error."""
+        return 0
+
+    # ---------------------------------------------------------------- the end
+
+    def application_returned(self) -> bool:
+        """Ends the exchange after its call has returned; run() calls it. Returns whether this is a forked child."""
+        self.application_ended()
+        if self.response_complete or self.disconnected:
+            return self.service.forked
+        if self.stopped or self.status and self.service.draining:
+            self.end_stopped()
+            return False
+        if self.disconnect_received:
+            # The application has received http.disconnect and has ended for that reason.
+            self.abort_response()
+            return False
+        if not self.status:
+            self.report("application returned without starting a response", None)
+        else:
+            self.report("application returned without completing its response", None)
+        self.fail_with_500()
+        return False
+
+    cdef int end_stopped(self) except -1:
+        """Ends a stream, or a request without a response, whose application has ended because the server stops."""
+        if not self.status:
+            return self.send_error(503, "the server is stopping", [(b"retry-after", b"1")], True)
+        if self.response.is_event_stream:
+            return self.end_events()
+        logger.info("response ended early, the server is stopping: %s", self.request_line())
+        return self.abort_response()
+
+    cdef int end_failed(self) except -1:
+        """Ends the response of a call that has raised."""
+        if not self.response_complete and not self.disconnected:
+            # Frameworks turn http.disconnect into exceptions and cancellations.
+            return self.end_stopped() if self.stopped else self.fail_with_500()
+        return 0
