@@ -31,7 +31,7 @@ EQUAL_MODULE_NAMES = {
     "http": "an exchange independent of gateways, and that of ASGI",
     "hooks": "the functions that users write, and the code that calls them",
     "liveness": "the monitoring of a worker, and its native thread",
-    "recording": "the recording sink of a protocol",
+    "recording": "the recording sinks and other fakes of a folder",
     "websocket": "a WebSocket independent of gateways, and that of ASGI",
 }
 

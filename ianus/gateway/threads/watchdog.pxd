@@ -29,6 +29,17 @@ cdef struct Watchdog:
     PyThread_type_lock ended        # a binary semaphore, released when the native thread has ended
 
 
+# The call in which the watchdog last found the leader.
+cdef struct WatchedCall:
+    uint64_t word                   # the leader's word during the call, 0 = none
+    double since                    # CLOCK_MONOTONIC seconds of the first look
+    double cpu                      # the leader's CPU seconds at that time
+
+
+# Looks at a leader that is in a call, and deposes it if the call lasts. now: CLOCK_MONOTONIC seconds. cpu: CPU seconds
+# of the leader.
+cdef void watch_call(Watchdog* watchdog, WatchedCall* call, uint64_t word, double now, double cpu) noexcept nogil
+
 # Starts and stops the native thread. stop_watchdog() waits for its end, at most a few milliseconds.
 cdef int start_watchdog(Watchdog* watchdog) except -1
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil

@@ -50,9 +50,10 @@ cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil:
 
 cdef void run_watchdog(void* argument) noexcept nogil:
     cdef Watchdog* watchdog = <Watchdog*>argument
-    cdef uint64_t word, last = 0
-    cdef double since = 0, computed = 0, now, cpu
+    cdef WatchedCall call
+    cdef uint64_t word
     cdef int idle_ticks = 0
+    call.word = 0
     while not atomic_load(&watchdog.stopping):
         word = atomic_load(&watchdog.word)
         if word & 3 != IN_CALL:
@@ -70,19 +71,20 @@ cdef void run_watchdog(void* argument) noexcept nogil:
                 continue
         else:
             idle_ticks = 0
-            if word != last:
-                last = word
-                since = monotonic()
-                computed = seconds_of(watchdog.clock)
-            else:
-                now = monotonic()
-                cpu = seconds_of(watchdog.clock) - computed
-                # It has computed for less than half of the time, so it is blocked.
-                if cpu < (now - since) / 2 or now - since >= MAX_COMPUTING_SECONDS:
-                    depose(watchdog, word)
+            watch_call(watchdog, &call, word, monotonic(), seconds_of(watchdog.clock))
         # The alarm is only released while `sleeping` is set, so this is a plain sleep.
         PyThread_acquire_lock_timed(watchdog.alarm, TICK_MICROSECONDS, 0)
     PyThread_release_lock(watchdog.ended)
+
+
+cdef void watch_call(Watchdog* watchdog, WatchedCall* call, uint64_t word, double now, double cpu) noexcept nogil:
+    if word != call.word:
+        call.word = word
+        call.since = now
+        call.cpu = cpu
+    # If it has computed for less than half of the time, it is blocked.
+    elif cpu - call.cpu < (now - call.since) / 2 or now - call.since >= MAX_COMPUTING_SECONDS:
+        depose(watchdog, word)
 
 
 cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
