@@ -305,7 +305,7 @@ cdef class ThreadPool(Executor):
         atomic_store(&self.watchdog.word, me.epoch)
         while not self.stopping:
             if self.spawner.retry_at:
-                self.spawner.restore_limit()
+                self.spawner.restore_limit(monotonic())
             if self.pinned_thread != NULL and self.pinned_thread != &me.idle_thread and self.queue.running == 0:
                 # The one thread that calls applications is idle: it takes the lead again.
                 wake_thread(&self.idle_stack, self.pinned_thread, LEAD)

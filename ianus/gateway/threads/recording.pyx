@@ -19,6 +19,7 @@ from ianus.gateway.threads.thread_api cimport (
     NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_release_lock, PyThread_type_lock, free_lock, new_lock,
     new_semaphore,
 )
+from ianus.gateway.threads.thread_spawner cimport ThreadSpawner
 from ianus.gateway.threads.watchdog cimport (
     DEPOSED, IN_CALL, POLLING, WatchedCall, Watchdog, begin_call, end_call, watch_call,
 )
@@ -270,6 +271,43 @@ cdef class RecordingWatchdog:
     def successor_reason(self) -> str:
         """The reason for which the successor was woken."""
         return REASONS[self.idle.idle_thread.reason]
+
+
+cdef class RecordingSpawner:
+    """A spawner of threads that end at once. started: the reason of each."""
+    cdef CallQueue queue
+    cdef ThreadSpawner spawner
+    cdef readonly list started
+
+    def __init__(self, int max_calls):
+        self.queue = CallQueue(max_calls)
+        self.spawner = ThreadSpawner(self.queue)
+        self.started = []
+
+    def run(self, PoolThread thread not None, int reason) -> None:
+        self.started.append(REASONS[reason])
+
+    def spawn(self, str reason, *, int running) -> bool:
+        """Starts a thread, unless there are enough for this number of running calls."""
+        cdef bint is_started
+        self.queue.running = running
+        is_started = self.spawner.spawn(self, reason_named(reason))
+        if is_started:
+            (<PoolThread>self.spawner.threads[len(self.spawner.threads) - 1]).thread.join()
+        return is_started
+
+    def refuse(self, error, *, double now) -> None:
+        """Acts as after a refusal of the system."""
+        self.spawner.lower_limit(error, now)
+
+    def restore(self, *, double now) -> None:
+        """Restores the limit, if it is time."""
+        self.spawner.restore_limit(now)
+
+    @property
+    def limit(self) -> int:
+        """The current limit of calls."""
+        return self.queue.current_limit
 
 
 def submit(Executor executor not None, PoolCall call not None) -> None:

@@ -14,5 +14,6 @@ cdef class ThreadSpawner:
 
     # Starts a thread in pool.run(), unless there are enough. Returns whether it was started.
     cdef bint spawn(self, object pool, WakeReason reason) except -1
-    cdef int lower_limit(self, object error) except -1
-    cdef int restore_limit(self) except -1      # at the time of the next attempt
+    # now: CLOCK_MONOTONIC seconds
+    cdef int lower_limit(self, object error, double now) except -1
+    cdef int restore_limit(self, double now) except -1      # does nothing before the time of the next attempt

@@ -37,15 +37,14 @@ cdef class ThreadSpawner:
         try:
             member.thread.start()
         except RuntimeError as error:
-            self.lower_limit(error)
+            self.lower_limit(error, monotonic())
             return False
         self.spawned += 1
         self.threads.append(member)
         return True
 
-    cdef int lower_limit(self, object error) except -1:
+    cdef int lower_limit(self, object error, double now) except -1:
         """Lowers the limit of calls to the threads that exist, after the system has refused another one."""
-        cdef double now = monotonic()
         self.thread_limit = len(self.threads)
         # One of the threads has to poll.
         self.queue.current_limit = max(self.thread_limit - 1, 1)
@@ -58,8 +57,8 @@ cdef class ThreadSpawner:
             )
         return 0
 
-    cdef int restore_limit(self) except -1:
-        if monotonic() >= self.retry_at:
+    cdef int restore_limit(self, double now) except -1:
+        if now >= self.retry_at:
             self.retry_at = 0
             self.queue.current_limit = self.queue.max_calls
             self.thread_limit = self.queue.max_calls + 1

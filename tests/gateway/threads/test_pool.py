@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from ianus.gateway.threads import pinned
 from ianus.gateway.threads.pool import ThreadPool
 from ianus.gateway.threads.recording import RecordingCall, RecordingPoller, submit
 from tests.helpers import until
@@ -16,13 +17,13 @@ WAIT_SECONDS = 20.0
 class Pool:
     """A running pool, with an event loop if it is shared, and else with a leader that polls."""
 
-    def __init__(self, max_calls: int, *, shared: bool) -> None:
+    def __init__(self, max_calls: int, *, shared: bool, in_main: bool = False) -> None:
         self.pool = ThreadPool(max_calls=max_calls)
         self.poller = RecordingPoller()
         self.shared = shared
         self.stopped = threading.Event()
         self.changed = threading.Condition()
-        self.pool.start(self.poller, shared=shared)
+        self.pool.start(self.poller, shared=shared, pinned=in_main)
 
     def call(self, name: str, application: Callable[[], object] = lambda: None) -> RecordingCall:
         return RecordingCall(name, application, self._on_event)
@@ -66,8 +67,8 @@ class Pool:
 def start() -> Iterator[Callable[..., Pool]]:
     pools = []
 
-    def start_pool(max_calls: int, *, shared: bool) -> Pool:
-        pools.append(Pool(max_calls, shared=shared))
+    def start_pool(max_calls: int, *, shared: bool, in_main: bool = False) -> Pool:
+        pools.append(Pool(max_calls, shared=shared, in_main=in_main))
         return pools[-1]
 
     yield start_pool
@@ -232,3 +233,41 @@ def test_the_pool_continues_with_the_threads_that_the_system_allows(
     assert [record.getMessage() for record in caplog.records] == [
         "cannot start another thread (can't start new thread); maximum concurrent WSGI calls: 1"
     ]
+
+
+def test_a_pinned_thread_makes_all_calls(start: Callable[..., Pool]) -> None:
+    pool = start(1, shared=False, in_main=True)
+    threads, release = set(), threading.Event()
+    main = threading.Thread(target=pinned.run_pinned_thread, args=(pool.pool,), daemon=True)
+    main.start()
+    for _ in range(3):
+        call = pool.call("call", lambda: threads.add(threading.current_thread()))
+        pool.submit(call)
+        pool.wait_for(call, ["run", "finish", "collect"])
+    assert threads == {main}
+    assert not pinned.is_in_call(pool.pool)
+    call = pool.call("blocked", blocked_until(release))
+    pool.submit(call)
+    pool.wait_for(call, ["run"])
+    assert pinned.is_in_call(pool.pool)
+    pinned.on_signal(pool.pool)
+    pool.poller.put_event(release.set)
+    pool.wait_for(call, ["run", "finish", "collect"])
+    # Without a call it sleeps; a signal wakes it, and it continues.
+    pinned.on_signal(pool.pool)
+    call = pool.call("next")
+    pool.submit(call)
+    pool.wait_for(call, ["run", "finish", "collect"])
+    pool.end()
+    main.join(WAIT_SECONDS)
+    assert not main.is_alive()
+
+
+def test_a_function_runs_exclusively(start: Callable[..., Pool]) -> None:
+    pool = start(2, shared=False)
+    assert pool.pool.exclusively(lambda: "result") == "result"
+    with pytest.raises(RuntimeError, match=r"^the server cannot be called from here$"):
+        pool.pool.exclusively(lambda: pool.pool.exclusively(lambda: None))
+    call = pool.call("after the error")
+    pool.submit(call)
+    pool.wait_for(call, ["run", "finish", "collect"])
