@@ -396,15 +396,19 @@ async def one_shot_headers(scope: Scope, receive: Receive, send: Send) -> None:
 async def message_changes(scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a message that is emptied while it is read; the server must not use its contents after that."""
     message: dict[str, object] = {"type": "http.response.body"}
+    # Of one size, so that an object of the other class takes the memory of one that was freed.
+    falsy = type("Falsy", (), {"__bool__": lambda self: False})
+    truthy = type("Truthy", (), {"__bool__": lambda self: True})
 
     class Emptying(bytes):
         def __bytes__(self) -> bytes:
             message.clear()
-            message["waste"] = [bytearray(16 + i % 64) for i in range(20_000)]
+            message["waste"] = [truthy() for _ in range(1000)]
+            message["more"] = [bytearray(16 + i % 64) for i in range(20_000)]
             return b"text"
 
     message["body"] = Emptying()
-    message["more_body"] = type("Falsy", (), {"__bool__": lambda self: False})()
+    message["more_body"] = falsy()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send(message)
 

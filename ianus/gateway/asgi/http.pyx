@@ -136,8 +136,10 @@ cdef class AsgiHttpExchange(AsgiExchange):
             return self.start_response(status, headers, more)
         if kind != "http.response.body" or self.response.body_complete:
             return self.handle_extension(kind, <dict>message)
-        body = b"" if m.body == NULL else body_of(<object>m.body)
+        body = b"" if m.body == NULL else <object>m.body
         more = m.more_body != NULL and bool(<object>m.more_body)
+        # bytes() runs after the last use of a borrowed value.
+        body = body_of(body)
         self.produced_bytes += PyBytes_GET_SIZE(body)
         return self.response.send_body(self, <bytes>body, more)
 
