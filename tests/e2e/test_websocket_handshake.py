@@ -232,6 +232,15 @@ def test_a_response_of_the_applications(server: Server) -> None:
     assert answer.header(b"www-authenticate") == b"Basic"
 
 
+def test_a_denial_that_is_thrown_away_lets_others_run(start_server: Callable[..., Server]) -> None:
+    server = start_server(app=APP)
+    with server.connect() as client:
+        client.request("/deny-without-end?204", *HANDSHAKE)
+        assert client.head()[1] == 204
+        assert handshake(server, "/deny", *HANDSHAKE).status == 401
+        client.reset()
+
+
 @pytest.mark.parametrize("path", ["/deny", "/refuse"])
 def test_nothing_is_read_after_a_denial(server: Server, path: str) -> None:
     """A proxy that takes the connection for a tunnel would let it pass without a look."""

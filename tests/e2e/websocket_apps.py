@@ -112,6 +112,14 @@ async def deny(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": b"you\n"})
 
 
+@path("/deny-without-end")
+async def deny_without_end(scope: Scope, receive: Receive, send: Send) -> None:
+    """Streams a response, and never waits for anything but send()."""
+    await send({"type": "websocket.http.response.start", "status": int(scope["query_string"]), "headers": []})
+    while True:
+        await send({"type": "websocket.http.response.body", "body": bytes(65536), "more_body": True})
+
+
 @path("/no-answer")
 async def no_answer(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()

@@ -7,6 +7,7 @@ Compiled because every message passes here.
 """
 cimport cython
 
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
@@ -143,9 +144,9 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.state == DENYING:
             if name != "websocket.http.response.body":
                 raise unexpected(name, "websocket.http.response.body")
-            self.response.send_body(
-                self, body_of((<dict>message).get("body", b"")), bool((<dict>message).get("more_body"))
-            )
+            body = body_of((<dict>message).get("body", b""))
+            self.produced_bytes += PyBytes_GET_SIZE(body)
+            self.response.send_body(self, <bytes>body, bool((<dict>message).get("more_body")))
             if self.response_complete:
                 self.state = CLOSED
             return 0
