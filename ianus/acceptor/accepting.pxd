@@ -2,6 +2,7 @@
 cimport cython
 
 from ianus.acceptor.addresses cimport Addresses
+from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
@@ -21,6 +22,7 @@ cdef class WatchedListener:
     cdef object sock                # keeps the fd open; its owner closes it
     cdef int fd
     cdef SessionFactory sessions    # makes the sessions of its connections
+    cdef ByteFilterFactory filters  # makes the filters of its connections, or None
     cdef object server              # its address, or None when it must be asked of each connection
     cdef bint watched
 
@@ -38,7 +40,7 @@ cdef class Accepting:
     cdef double resume_at           # accepting is paused until then for lack of files, 0 = it is not
     cdef bint failure_logged        # once for each shortage
 
-    cdef int listen(self, object sock, SessionFactory sessions) except -1
+    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1   # a listener has a backlog
     cdef int on_connection_closed(self) except -1
     cdef int on_timer(self, double now) except -1

@@ -13,6 +13,7 @@ cimport cython
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
 
 from ianus.acceptor.addresses cimport Addresses, server_address
+from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost, open_connection
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
@@ -51,7 +52,7 @@ cdef class Accepting:
         self.listeners = []
         self.factories = []
 
-    cdef int listen(self, object sock, SessionFactory sessions) except -1:
+    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1:
         cdef WatchedListener listener = WatchedListener()
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -62,6 +63,7 @@ cdef class Accepting:
         listener.sock = sock
         listener.fd = sock.fileno()
         listener.sessions = sessions
+        listener.filters = filters
         listener.server = server_address(sock)
         self.listeners.append(listener)
         if sessions not in self.factories:
@@ -185,6 +187,8 @@ cdef class Accepting:
             listener.server if listener.server is not None else self.addresses.of_server(fd),
             HTTP,
         )
+        if listener.filters is not None:
+            connection.filter = listener.filters.create()
         connection.session = listener.sessions.create(connection)
         self.table.add(connection)
         open_connection(connection, host, fd)

@@ -1,5 +1,6 @@
 """One accepted socket: bytes between it and its session."""
 cimport cython
+from ianus.acceptor.byte_filter cimport ByteFilter
 from ianus.acceptor.lingering cimport Lingering
 from ianus.codec.output cimport Output, OutputPool
 from ianus.exchange.base cimport Poller, Session, Transport, flag
@@ -25,6 +26,7 @@ cdef class Connection(Transport):
     # Ownership. The ConnectionTable of the reactor owns the connection; it owns its fd.
     cdef ConnectionHost host
     cdef Session session
+    cdef ByteFilter filter              # between the socket and the session, or None
     cdef int fd                         # -1 once closed
     cdef int id                         # index in that table
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id

@@ -19,6 +19,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
+from ianus.acceptor.byte_filter cimport FILTER_FAILED, NOTHING_RECEIVED
 from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
     MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
@@ -147,18 +148,25 @@ cdef class Connection(Transport):
     cdef int read(self) except -1:
         """Receives once, after a copy of the leftovers, and processes the bytes."""
         cdef ConnectionHost host = self.host
-        cdef Session session = self.session
         cdef char* buffer = host.receive_buffer
         cdef Py_ssize_t kept = self.left_end - self.left_start
         cdef Py_ssize_t n, used
         if self.in_process_input or host.parsing or kept >= host.receive_size:
             return 0
-        while True:
-            n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
-            if n >= 0 or errno != EINTR:
-                break
-        if n < 0:
-            return 0 if errno == EAGAIN else self.close()
+        if self.filter is not None:
+            n = self.filter.receive(self.fd, buffer + kept, host.receive_size - kept)
+            if n == NOTHING_RECEIVED:
+                return self.update()
+            if n == FILTER_FAILED:
+                return self.close()
+            self.eof = self.fin_seen = self.fin_seen or self.filter.ended
+        else:
+            while True:
+                n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
+                if n >= 0 or errno != EINTR:
+                    break
+            if n < 0:
+                return 0 if errno == EAGAIN else self.close()
         if n == 0:
             # Requests may be left that were complete before the client finished: they are processed first.
             self.eof = self.fin_seen = True
@@ -169,7 +177,7 @@ cdef class Connection(Transport):
             n += kept
         host.parsing = True
         try:
-            used = session.received(buffer, n)
+            used = self.session.received(buffer, n)
         finally:
             host.parsing = False
         if used < n:
@@ -185,8 +193,10 @@ cdef class Connection(Transport):
         self.in_process_input = True
         try:
             while True:
+                # The variable keeps a session that run() replaces.
                 session = self.session
                 session.run()
+                session = self.session
                 if self.closing or self.fd < 0 or self.left_start == self.left_end or not session.wants_input():
                     break
                 # One client with many requests at once does not keep the others waiting.
@@ -200,7 +210,7 @@ cdef class Connection(Transport):
                     used = session.received(self.leftover + self.left_start, self.left_end - self.left_start)
                 finally:
                     host.parsing = False
-                if used == 0 and session is self.session:
+                if used == 0:
                     break
                 self.pipelined = True
                 self.left_start += <int>used
@@ -304,6 +314,8 @@ cdef class Connection(Transport):
             return 0
         out = self.out
         if out is None:
+            if self.filter is not None:
+                self.filter.flush(self.fd)
             return 0
         memset(&message, 0, sizeof(message))
         while out.size and total < TURN_BYTES:
@@ -314,6 +326,12 @@ cdef class Connection(Transport):
                 n = self.send_file(out, TURN_BYTES - total)
                 if n == 0 and self.fd < 0:
                     return 0
+            elif self.filter is not None:
+                n = self.filter.send(self.fd, vector, pieces)
+                if n < 0:
+                    return self.close()
+                if n == 0:
+                    break
             elif pieces == 1:
                 n = send(self.fd, vector[0].iov_base, vector[0].iov_len, flags)
             else:
@@ -350,15 +368,17 @@ cdef class Connection(Transport):
         """
         cdef FileRange file = out.file()
         cdef off_t offset = file.offset
-        cdef ssize_t n = sendfile(self.fd, file.fd, &offset, min(<long long>max_bytes, file.left))
-        if n > 0:
-            file.offset += n
-            file.left -= n
-            out.file_sent(n)
-            return n
-        if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
-            return -1
-        # Some file systems do not support sendfile(): then the file is read, and sent as bytes.
+        cdef ssize_t n = -1
+        if self.filter is None:
+            n = sendfile(self.fd, file.fd, &offset, min(<long long>max_bytes, file.left))
+            if n > 0:
+                file.offset += n
+                file.left -= n
+                out.file_sent(n)
+                return n
+            if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
+                return -1
+        # For a filter, and on file systems that do not support sendfile(), the file is read and sent as bytes.
         if n == 0 or not out.load_file():
             logger.error("file shrank or became unreadable while being sent; connection reset")
             # A reset, so that the client cannot mistake the truncated body for a complete one.
@@ -439,6 +459,8 @@ cdef class Connection(Transport):
         free(self.leftover)
         self.leftover = NULL
         self.left_start = self.left_end = self.left_room = 0
+        if self.filter is not None:
+            self.filter.finish(self.fd)
         if self.eof or not (expected or self.session.expects_input() or self.has_input()):
             return self.close()
         self.lingering = True
@@ -492,6 +514,8 @@ cdef class Connection(Transport):
             self.session.lost()
         finally:
             self.release_output()
+            if self.filter is not None:
+                self.filter.release()
         return 0
 
     # ---------------------------------------------------------------- bookkeeping
@@ -500,11 +524,12 @@ cdef class Connection(Transport):
         """Adjusts the watched events to the state, and schedules the next deadline."""
         cdef unsigned int events = 0
         cdef double deadline
+        cdef bint waits_for_socket = self.blocked or self.filter is not None and self.filter.encoded is not None
         if self.closing:
             # Input is discarded while the response is sent, too: some clients send a whole body before they read.
             if not self.eof and not self.throttled:
                 events = READABLE
-            if self.blocked:
+            if waits_for_socket:
                 events |= WRITABLE
             deadline = self.linger_deadline() if self.lingering else self.write_deadline
             if self.throttled:
@@ -518,7 +543,7 @@ cdef class Connection(Transport):
                 events = self.events & READABLE
             if not self.fin_seen:
                 events |= PEER_FINISHED
-            if self.blocked:
+            if waits_for_socket:
                 events |= WRITABLE
             deadline = self.session.read_deadline()
             if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):

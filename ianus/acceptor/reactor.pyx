@@ -23,6 +23,7 @@ from libc.errno cimport errno
 from libc.stdlib cimport free, malloc
 
 from ianus.acceptor.accepting cimport LISTENER_ID, Accepting
+from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
@@ -83,12 +84,12 @@ cdef class Reactor(ConnectionHost):
         """The fd that is readable while there is something to do."""
         return self.poll.fileno()
 
-    def listen(self, sock, SessionFactory sessions not None) -> None:
+    def listen(self, sock, SessionFactory sessions not None, ByteFilterFactory filters=None) -> None:
         """Accepts connections from a listening socket, which stays its owner's and is made non-blocking.
 
-        sessions: makes the sessions of its connections.
+        sessions: makes the sessions of its connections. filters: makes their filters, None for none.
         """
-        self.accepting.listen(sock, sessions)
+        self.accepting.listen(sock, sessions, filters)
 
     def attach(self, loop) -> None:
         """Has an event loop drive the reactor."""

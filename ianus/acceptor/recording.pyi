@@ -32,6 +32,9 @@ class RecordingSessions(SessionFactory):
     calls: list[str]
     def __init__(self, sessions: SessionFactory) -> None: ...
 
+class GreetedSessions(SessionFactory):
+    def __init__(self, greetings: dict[bytes, SessionFactory]) -> None: ...
+
 class RecordingTransport:
     is_closed: bool
     def __init__(self, lingering: Lingering, connection_id: int) -> None: ...

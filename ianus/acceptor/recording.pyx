@@ -118,6 +118,61 @@ cdef class RecordingSessions(SessionFactory):
         return self.sessions.reset_in_child()
 
 
+cdef class GreetedSessions(SessionFactory):
+    """Makes sessions that consume a greeting, and are then replaced by the session of another factory.
+
+    greetings: the factory by the greeting, a line with its end. A connection with another first line is closed.
+    """
+    cdef dict greetings
+
+    def __init__(self, dict greetings not None):
+        self.greetings = greetings
+
+    cdef Session create(self, Transport transport):
+        cdef GreetedSession session = GreetedSession.__new__(GreetedSession)
+        session.transport = transport
+        session.greetings = self.greetings
+        return session
+
+
+@cython.no_gc
+cdef class GreetedSession(Session):
+    cdef dict greetings
+    cdef SessionFactory chosen
+    cdef bint ended
+
+    cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
+        cdef bytes line = data[:size].partition(b"\n")[0] + b"\n"
+        if len(line) > size:
+            return 0
+        self.chosen = self.greetings.get(line)
+        self.ended = self.chosen is None
+        return len(line)
+
+    cdef int run(self) except -1:
+        if self.chosen is not None:
+            self.transport.switch_session(self.chosen.create(self.transport))
+        elif self.ended:
+            self.transport.finish()
+        return 0
+
+    cdef bint wants_input(self) noexcept:
+        return not self.ended
+
+    cdef bint wants_read(self) noexcept:
+        return not self.ended
+
+    cdef int peer_finished(self, bint behind_unread) except -1:
+        return self.transport.finish()
+
+    cdef int lost(self) except -1:
+        self.transport = None
+        return 0
+
+    cdef int drain(self) except -1:
+        return self.transport.finish()
+
+
 @cython.no_gc
 cdef class RecordingTransport(Transport):
     """A connection that lingers until it is closed; then it removes itself, as a reactor does."""

@@ -29,8 +29,8 @@ cdef class Transport(OutputOwner):
     # Closes at once if no output is queued, since nothing can be lost then; else finish().
     cdef int close_without_lingering(self) except -1
     cdef int abort(self) except -1      # close at once with a reset, so that a part cannot pass for the whole
-    # Another session takes over, for example once the first bytes have shown the protocol. It gets all bytes that the
-    # one before has not consumed.
+    # Another session takes over, for example once the first bytes have shown the protocol. Called by run() of the one
+    # before, whose unconsumed bytes it gets.
     cdef int switch_session(self, Session session) except -1
 
 

@@ -1,0 +1,3 @@
+from ianus.acceptor.byte_filter import ByteFilterFactory
+
+class MaskingFilterFactory(ByteFilterFactory): ...

@@ -1,0 +1,66 @@
+"""A filter for tests: records of a length in two bytes, and so many bytes that are masked.
+
+A record of the length 0 is the end of the peer's bytes; one that is longer than MAX_RECORD_BYTES is an error.
+"""
+from ianus.acceptor.byte_filter cimport FILTER_FAILED, ByteFilter, ByteFilterFactory
+from ianus.codec.output cimport Output
+
+
+cdef enum:
+    MAX_RECORD_BYTES = 1000
+    MASK = 0x5A
+
+
+cdef class MaskingFilterFactory(ByteFilterFactory):
+    cdef ByteFilter create(self):
+        cdef MaskingFilter created = MaskingFilter.__new__(MaskingFilter)
+        created.factory = self
+        created.max_kept_bytes = MAX_RECORD_BYTES
+        return created
+
+
+cdef class MaskingFilter(ByteFilter):
+    cdef unsigned char kept[MAX_RECORD_BYTES + 2]
+    cdef Py_ssize_t kept_size       # of the first part of a record
+
+    cdef Py_ssize_t decode(self, const char* data, Py_ssize_t size, char* target, Py_ssize_t space) except? -3:
+        cdef Py_ssize_t index, decoded = 0, length
+        for index in range(size):
+            self.kept[self.kept_size] = <unsigned char>data[index]
+            self.kept_size += 1
+            if self.kept_size < 2:
+                continue
+            length = self.kept[0] << 8 | self.kept[1]
+            if length > MAX_RECORD_BYTES:
+                return FILTER_FAILED
+            if length == 0:
+                self.ended = True
+                return decoded
+            if self.kept_size == length + 2:
+                assert decoded + length <= space
+                self.mask(self.kept + 2, <unsigned char*>target + decoded, length)
+                decoded += length
+                self.kept_size = 0
+        return decoded
+
+    cdef int encode(self, const char* data, Py_ssize_t size, Output encoded) except -1:
+        cdef unsigned char record[MAX_RECORD_BYTES + 2]
+        cdef Py_ssize_t part
+        while size:
+            part = min(size, <Py_ssize_t>MAX_RECORD_BYTES)
+            record[0] = <unsigned char>(part >> 8)
+            record[1] = <unsigned char>(part & 0xFF)
+            self.mask(<const unsigned char*>data, record + 2, part)
+            encoded.write(<const char*>record, part + 2)
+            data += part
+            size -= part
+        return 0
+
+    cdef int encode_end(self, Output encoded) except -1:
+        return encoded.write(b"\0\0", 2)
+
+    cdef int mask(self, const unsigned char* data, unsigned char* target, Py_ssize_t size) noexcept:
+        cdef Py_ssize_t index
+        for index in range(size):
+            target[index] = data[index] ^ MASK
+        return 0
