@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
     from ianus.telemetry.access_log import AccessLog
+    from ianus.telemetry.observer import Observer
 
 # The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
 RECEIVE_BYTES = 256 * 1024
@@ -111,7 +112,7 @@ def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
 def build_service(
     gateway: "Gateway",
     settings: Settings,
-    access_log: "AccessLog | None",
+    observer: "Observer | None",
     on_max_requests: Callable[[], None] | None,
 ) -> "Service":
     from ianus.exchange.service import Service
@@ -120,7 +121,7 @@ def build_service(
         gateway,
         deadlines=build_deadlines(settings),
         websocket_rules=build_websocket_rules(settings),
-        observer=access_log,
+        observer=observer,
         date_header=settings.date_header,
         server_header=settings.server_header,
         header=settings.header,

@@ -1,0 +1,52 @@
+"""The state that the connections of a worker share."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ianus.exchange import service as module
+from ianus.exchange.recording import RecordingObserver, drain_service, reset_in_child, warn_once
+from ianus.exchange.recording_exchange import RecordingGateway, make_head
+from tests import engine
+
+
+def service(**values: Any) -> module.Service:
+    return engine.service(RecordingGateway(), **values)
+
+
+def test_a_stop_without_a_successor_follows_one_with_it() -> None:
+    shared = service()
+    assert (shared.draining, shared.handover) == (False, False)
+    drain_service(shared, 1000.0, handover=True)
+    assert (shared.draining, shared.handover) == (True, True)
+    drain_service(shared, 1001.0)
+    assert (shared.draining, shared.handover) == (True, False)
+
+
+def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    shared = service()
+    for message in ("first 100 %", "second", "first 100 %"):
+        warn_once(shared, message)
+    assert caplog.messages == ["first 100 %", "second"]
+
+
+def test_a_forked_child_reports_nothing() -> None:
+    observer = RecordingObserver()
+    shared = service(observer=observer)
+    reset_in_child(shared)
+    reset_in_child(shared)
+    assert observer.is_child
+    assert shared.observer is None
+
+
+def test_the_date_has_two_digits_and_english_names() -> None:
+    date = dict(make_head(service(), ())[2])[b"date"].decode()
+    parsed = datetime.strptime(date, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    assert parsed.strftime("%a, %d %b %Y %H:%M:%S GMT") == date
+
+
+def test_the_time_after_a_handover_is_within_the_graceful_shutdown() -> None:
+    assert engine.deadlines(timeout_graceful_shutdown=8.0, timeout_drain_idle=30.0).drain_idle == 4.0
+    assert engine.deadlines(timeout_graceful_shutdown=80.0, timeout_drain_idle=30.0).drain_idle == 30.0
+    assert engine.deadlines(timeout_graceful_shutdown=0.0, timeout_drain_idle=30.0).drain_idle == 30.0
