@@ -60,17 +60,21 @@ cdef class Accepting:
             # dead peers are detected eventually (TCP keepalive).
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # The object keeps the descriptor open as long as the listener is here. Its owner outside of the reactor closes
+        # it.
         listener.sock = sock
         listener.fd = sock.fileno()
         listener.sessions = sessions
         listener.filters = filters
         listener.server = server_address(sock)
         self.listeners.append(listener)
+        # Listeners may share a factory, whose drain() must be called once.
         if sessions not in self.factories:
             self.factories.append(sessions)
         return self.watch(listener, True)
 
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1:
+        # After drain() the list is empty, but the batch may still have events of its listeners.
         if index < <unsigned int>len(self.listeners):
             self.accept(host, <WatchedListener>self.listeners[index])
         return 0
@@ -80,6 +84,7 @@ cdef class Accepting:
             if self.reserve.is_short:  # No longer, perhaps. Its descriptor is closed before the next event.
                 self.resume_at = 0
                 self.resume()
+        # Just below the limit: at any lower count accepting has resumed already.
         elif self.limit_connections and self.table.count == self.limit_connections - 1:
             self.resume()
         return 0
@@ -89,12 +94,14 @@ cdef class Accepting:
         if self.resume_at and now >= self.resume_at:
             self.resume_at = 0
             self.resume()
+        # The one timer may have fired for a connection's deadline, before the end of the pause.
         return self.deadlines.arm_at(self.resume_at)
 
     cdef int drain(self, ConnectionHost host, bint handover) except -1:
         cdef WatchedListener listener
         cdef SessionFactory sessions
         for sessions in self.factories:
+            # Before the backlog is accepted: its sessions must know that each response is the last one.
             sessions.drain(handover)
         self.reserve.first = 0  # The connections in the backlog would be reset.
         self.reserve.is_short = False
@@ -112,6 +119,7 @@ cdef class Accepting:
 
     cdef int close(self) except -1:
         self.pause()
+        # Not closed: other processes may serve the same sockets, and their owner here decides that.
         self.listeners = []
         return 0
 
@@ -121,6 +129,7 @@ cdef class Accepting:
         for sessions in self.factories:
             sessions.reset_in_child()
         for listener in self.listeners:
+            # Only the child's copy: the parent's listener still accepts.
             listener.sock.close()
         self.listeners = []
         return 0
@@ -132,12 +141,15 @@ cdef class Accepting:
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
+        # The bound keeps a flood of new clients from delaying those that are connected. The rest of the backlog makes
+        # the listener readable again in the next turn.
         cdef unsigned int accepted = 0
         while accepted < MAX_ACCEPTS:
             if self.limit_connections and self.table.count >= self.limit_connections:
                 # Further clients wait in the kernel's backlog.
                 self.pause()
                 break
+            # Asked before accept4(), which would take the descriptor that the application may need.
             if not self.reserve.admits(listener.fd, self.table.count):
                 self.reserve.report_shortage(self.table.count, monotonic())
                 self.pause_for_files()
@@ -151,6 +163,7 @@ cdef class Accepting:
                 continue
             if errno == EAGAIN:
                 break
+            # The client of that connection has gone (accept(2)); the backlog may have further ones.
             if errno in (EINTR, ECONNABORTED, EPROTO):
                 continue
             # Usually EMFILE. Open connections are not affected.
@@ -168,11 +181,13 @@ cdef class Accepting:
         self, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
     ) except -1:
         """Makes a connection of fd, or closes it."""
+        # Its fd is -1 until open_connection(), which makes it the owner of `fd`.
         cdef Connection connection = Connection.__new__(Connection)
         try:
             self.set_up_connection(connection, host, listener, fd, address)
         except Exception:
             logger.exception("internal error while accepting a connection")
+            # Exactly one owner closes the descriptor: the connection once it has it, before that this function.
             if connection.fd >= 0:
                 connection.close()
             else:
@@ -182,6 +197,8 @@ cdef class Accepting:
     cdef int set_up_connection(
         self, Connection connection, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
     ) except -1:
+        # In this order: update() watches the descriptor under the id that the table gives, and an event needs a
+        # session.
         connection.info = connection_info(
             self.addresses.of_client(address),
             listener.server if listener.server is not None else self.addresses.of_server(fd),
@@ -192,6 +209,7 @@ cdef class Accepting:
         connection.session = listener.sessions.create(connection)
         self.table.add(connection)
         open_connection(connection, host, fd)
+        # After add(), so that this connection is counted.
         self.reserve.note(fd, self.table.count)
         return connection.update()
 
@@ -219,6 +237,7 @@ cdef class Accepting:
         if listener.watched == watched:
             return 0
         if watched:
+            # The index may be used as a key: the list only grows, until close() empties it.
             self.poll.watch(listener.fd, READABLE, LISTENER_ID, self.listeners.index(listener))
         else:
             self.poll.unwatch(listener.fd)

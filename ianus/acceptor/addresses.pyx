@@ -22,17 +22,20 @@ cdef class Addresses:
         self.shared = {}
 
     cdef object of_client(self, sockaddr_storage* address):
+        # Only the host is shared: the port differs for each connection of a client.
         cdef object client = format_address(address)
         return None if client is None else (self.share(client[0]), client[1])
 
     cdef object of_server(self, int fd):
         cdef sockaddr_storage address
         cdef socklen_t size = sizeof(address)
+        # The connection is served without its local address then.
         if getsockname(fd, <sockaddr*>&address, &size) < 0:
             return None
         return self.share(format_address(&address))
 
     cdef object share(self, object address):
+        # Cleared as a whole: the tuples and strings live on in the connections that have them.
         if len(self.shared) >= MAX_SHARED:
             self.shared.clear()
         return self.shared.setdefault(address, address)
@@ -43,11 +46,14 @@ cdef object format_address(sockaddr_storage* address):
     cdef char text[64]
     cdef unsigned char* ipv6
     if address.ss_family == AF_INET:
+        # It cannot fail: the family is valid, and 64 bytes hold any address.
         inet_ntop(AF_INET, &(<sockaddr_in*>address).sin_addr, text, sizeof(text))
         return (text.decode("ascii"), ntohs((<sockaddr_in*>address).sin_port))
     if address.ss_family == AF_INET6:
         ipv6 = (<sockaddr_in6*>address).sin6_addr.s6_addr
         if memcmp(ipv6, V4_MAPPED, 12) == 0:
+            # A listener on [::] gets IPv4 clients in this form. Applications and logs should see one form of an
+            # address.
             inet_ntop(AF_INET, ipv6 + 12, text, sizeof(text))
         else:
             inet_ntop(AF_INET6, ipv6, text, sizeof(text))
@@ -60,6 +66,7 @@ cdef object server_address(object sock):
     if sock.family == socket.AF_UNIX:
         # Abstract names are bytes that start with a NUL.
         return (name if isinstance(name, str) else "@" + name[1:].decode("utf-8", "replace"), None)
+    # Each connection has its own local address then, which of_server() asks for.
     if name[0] in ("0.0.0.0", "::"):
         return None
     return (name[0], name[1])

@@ -28,6 +28,7 @@ cdef class ConnectionTable:
         else:
             connection.id = <int>len(self.by_id)
             self.by_id.append(None)
+        # It wraps after 2^32 connections. No stale event waits that long in a batch.
         self.generation += 1
         connection.generation = self.generation
         self.by_id[connection.id] = connection
@@ -38,6 +39,7 @@ cdef class ConnectionTable:
         self.by_id[connection.id] = None
         # Calls through attributes hold no reference: a close() from inside a session must not free the connection that
         # is on the stack. The next turn clears the list.
+        # The owner's reference moves from `by_id` to this list.
         self.closed.append(connection)
         self.free_ids.append(connection.id)
         self.count -= 1
@@ -47,11 +49,13 @@ cdef class ConnectionTable:
         cdef Connection connection
         if id < <uint32_t>len(self.by_id):
             connection = <Connection>self.by_id[id]
+            # The descriptor is checked too: close() sets it to -1 before it removes the connection from the table.
             if connection is not None and connection.generation == generation and connection.fd >= 0:
                 return connection
         return None
 
     cdef Connection find_by_id(self, uint32_t id):
+        # Without a generation: the reactor cancels the deadline of an id when its connection closes.
         return <Connection>self.by_id[id] if id < <uint32_t>len(self.by_id) else None
 
     cdef list open_connections(self):

@@ -29,29 +29,35 @@ cdef class DeadlineTimer:
 
     cdef int schedule(self, int connection_id, double when, double now) except -1:
         self.wheel.schedule(connection_id, when, now)
+        # Only an earlier deadline costs a system call. A later one is found when the timer has fired.
         if self.timer_at == 0 or when < self.timer_at:
             self.arm()
         return 0
 
     cdef int cancel(self, int connection_id) noexcept:
+        # The timer stays set: setting it again would cost each closed connection a system call.
         return self.wheel.cancel(connection_id)
 
     cdef int on_timer(self) except -1:
+        # Not handled here: the batch may have input that arrived before the deadline.
         self.poll.acknowledge_timer()
         self.is_due = True
         return 0
 
     cdef bint may_expire(self, bint more, double now) noexcept:
+        # After a full batch further input may be ready, of a client that has met its deadline by it.
         return not more or now - self.timer_at > MAX_DEFERRAL_SECONDS
 
     cdef bint start_expiry(self, double now) except -1:
         cdef double late = now - self.timer_at
         self.is_due = False
+        # Once: a loop that is always late would otherwise never close a connection.
         if late > LATE_TIMER_SECONDS and not self.is_deferred:
             self.is_deferred = True
             self.set_timer(now + min(late, MAX_EXTENSION_SECONDS))
             return False
         self.is_deferred = False
+        # The timer has fired and is not set. arm() after the expiry sets it for the next deadline.
         self.timer_at = 0
         return True
 

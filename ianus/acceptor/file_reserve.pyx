@@ -28,9 +28,11 @@ cdef class FileReserve:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit != resource.RLIM_INFINITY:
             self.size = <int>min(limit // 4, MAX_RESERVE)
+            # Descriptors below this number are for connections. The bound keeps a huge limit within an int.
             self.first = <int>min(limit - self.size, 1 << 30)
 
     cdef int note(self, int fd, int connections) noexcept:
+        # The descriptor before the reserve, not the first one in it: the reserve must still be whole at that moment.
         if self.first and fd >= self.first - 1 and not self.is_short:
             self.is_short = True
             self.connections_at_limit = connections
@@ -38,12 +40,15 @@ cdef class FileReserve:
 
     cdef bint admits(self, int any_fd, int connections) noexcept:
         cdef int fd
+        # The second condition: the application may hold all descriptors below the reserve itself.
         if not self.is_short or connections < self.size:
             return True
+        # Duplicating asks the kernel for the lowest free number. Without one (EMFILE) nothing is admitted.
         fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)
         if fd >= 0:
             c_close(fd)
             if fd < self.first:
+                # Not at the first free number, or each accept would switch between the two states.
                 if connections <= self.connections_at_limit * 3 // 4:
                     self.is_short = False
                 return True

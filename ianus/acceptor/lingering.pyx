@@ -33,6 +33,7 @@ cdef class Lingering:
         # At the limit the oldest one is closed, so that attackers that keep theirs open do not lock out other clients.
         self.connections[connection_id] = connection
         if len(self.connections) > self.limit:
+            # close() calls remove() through the reactor, so this dictionary shrinks during the call.
             (<Transport>next(iter(self.connections.values()))).close()
         return 0
 
@@ -41,10 +42,12 @@ cdef class Lingering:
         return 0
 
     cdef Py_ssize_t share(self, double now) except -1:
+        # All lingering connections together discard at most TURN_BYTES in a turn, however many there are.
         cdef Py_ssize_t size = TURN_BYTES // (<Py_ssize_t>len(self.connections) + 1)
         if now - self.window_start >= WINDOW_SECONDS:
             self.window_start = now
             self.window_left = WINDOW_BYTES
+        # 0 once the window is used up. The connection is then called again by its timer.
         size = min(size, PIECE_BYTES, self.window_left)
         self.window_left -= size
         return size

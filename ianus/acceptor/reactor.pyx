@@ -47,6 +47,7 @@ cdef class Reactor(ConnectionHost):
     """
 
     def __init__(self, Poll poll not None, *, int limit_connections, Py_ssize_t receive_size):
+        # The parts share the driver and the table. None refers to the reactor, which is an argument of their calls.
         self.poll = poll
         self.waker = poll.waker
         self.table = ConnectionTable()
@@ -56,11 +57,13 @@ cdef class Reactor(ConnectionHost):
         self.lingering = Lingering(limit_connections)
         self.pool = OutputPool()
         self.receive_size = receive_size
+        # One buffer for all connections: no view of it outlives a codec call.
         self.receive_buffer = <char*>malloc(receive_size)
         if self.receive_buffer == NULL:
             raise MemoryError
         self.is_open = True
         # fork() in an application is normal (multiprocessing); the child must not touch descriptors that it shares.
+        # Handlers of register_at_fork() are never removed. A strong reference would keep each reactor for ever.
         reference = weakref.ref(self)
 
         def reset() -> None:
@@ -71,6 +74,7 @@ cdef class Reactor(ConnectionHost):
         os.register_at_fork(after_in_child=reset)
 
     def __dealloc__(self):
+        # Owned since __init__(); NULL if that has failed before, which free() accepts.
         free(self.receive_buffer)
 
     # ---------------------------------------------------------------- the owner's side
@@ -94,12 +98,14 @@ cdef class Reactor(ConnectionHost):
     def attach(self, loop) -> None:
         """Has an event loop drive the reactor."""
         self.loop = loop
+        # A fixed context: otherwise a callback scheduled during a request would carry that request's context variables.
         self.call_soon = functools.partial(loop.call_soon, context=contextvars.copy_context())
         self.resume_queue.call_soon = self.call_soon
         loop.add_reader(self.poll.fileno(), self.on_ready)
 
     def dispatch(self, double timeout) -> int:
         """Dispatches one batch without an event loop, after at most `timeout` seconds; returns its size."""
+        # Without a loop, connections that listed themselves are resumed here, before the next wait.
         cdef int served = self.run_turn(<int>(timeout * 1000))
         self.resume_waiting()
         return served
@@ -112,11 +118,14 @@ cdef class Reactor(ConnectionHost):
         """
         cdef Connection connection
         self.accepting.drain(self, handover)
+        # Set before the connections are closed: the last one to close calls it.
         self.drained = on_drained
         for connection in self.table.open_connections():
+            # The drain of an earlier one may have closed it, since the number of lingering connections is limited.
             if connection.fd >= 0:
                 connection.session.drain()
         if self.table.count == 0:
+            # Called once, here or in remove().
             self.drained = None
             on_drained()
 
@@ -139,6 +148,7 @@ cdef class Reactor(ConnectionHost):
     def close_rest(self, bint lingering) -> None:
         """Closes the connections that are not busy. lingering: only those whose client has the whole response."""
         cdef Connection connection
+        # Releases those of the turn before. The ones that are closed below are kept until the next turn.
         self.table.start_turn()
         for connection in self.table.open_connections():
             if not connection.is_busy() and (connection.lingering or not lingering):
@@ -149,12 +159,15 @@ cdef class Reactor(ConnectionHost):
         cdef Connection connection
         if not self.is_open:
             return
+        # First: close() of a connection may lead back into the reactor.
         self.is_open = False
         if self.loop is not None:
+            # Before the driver closes the descriptor: the loop would otherwise watch a number that is not its own.
             self.loop.remove_reader(self.poll.fileno())
         self.drained = None
         self.accepting.close()
         for connection in self.table.open_connections():
+            # Unsent output is lost. An orderly stop has drained before.
             connection.close()
         self.resume_queue.clear()
         self.table.start_turn()
@@ -162,6 +175,7 @@ cdef class Reactor(ConnectionHost):
         if self.on_wake is not None:
             # The turn that it waits for will not happen any more.
             self.on_wake()
+        # Ends the cycles with the loop, which holds on_ready() and the callbacks.
         self.loop = self.call_soon = self.resume_queue.call_soon = self.on_wake = None
 
     def reset_in_child(self) -> None:
@@ -170,10 +184,12 @@ cdef class Reactor(ConnectionHost):
         if not self.is_open:
             return
         self.is_open = False
+        # First the driver: the child must not change the set that it shares with its parent.
         self.poll.reset_in_child()
         self.accepting.reset_in_child()
         for connection in self.table.open_connections():
             connection.close_in_child()
+        # close_in_child() has closed the child's copies; the parent's sockets, and their timers, are not affected.
         self.table.by_id = []
         self.resume_queue.clear()
         self.lingering.clear()
@@ -182,6 +198,7 @@ cdef class Reactor(ConnectionHost):
 
     def on_ready(self) -> None:
         """Dispatches the ready events; called by the event loop."""
+        # A nested loop inside an application may call this. While a codec is on the stack the receive buffer is in use.
         if not self.parsing and self.is_open:
             self.run_turn(0)
 
@@ -192,10 +209,12 @@ cdef class Reactor(ConnectionHost):
             if self.deadlines.is_due:
                 # All that was ready has been read.
                 self.expire_deadlines(monotonic())
+            # Everything of the old batch has been dispatched.
             self.index = 0
             self.ready = max(self.poll.wait(self.batch, BATCH_EVENTS, 0), 0)
             if self.ready == 0:
                 return False
+        # Before the dispatch: an application in it may lead to a nested call, which must not find the same event.
         self.index += 1
         self.dispatch_event(&self.batch[self.index - 1])
         return True
@@ -224,6 +243,7 @@ cdef class Reactor(ConnectionHost):
         return self.ready
 
     cdef int pending(self) noexcept nogil:
+        # Read without the GIL, by the thread that has the pool's mutex.
         return self.ready - self.index + self.deadlines.is_due
 
     cdef int resume_waiting(self) except -1:
@@ -231,6 +251,7 @@ cdef class Reactor(ConnectionHost):
 
     cdef int sleep(self) noexcept nogil:
         self.index = 0
+        # No thread dispatches meanwhile, so the batch may be written without the GIL. An error counts as no event.
         self.ready = max(self.poll.wait(self.batch, BATCH_EVENTS, -1), 0)
         return self.ready
 
@@ -245,6 +266,7 @@ cdef class Reactor(ConnectionHost):
         if self.index >= self.ready:
             self.index = self.ready = 0
             if milliseconds == 0:
+                # The call returns at once, so releasing the GIL would cost more than it gives.
                 self.ready = self.poll.wait(self.batch, BATCH_EVENTS, 0)
             else:
                 # The GIL is released only for this call, in which the thread may sleep.
@@ -253,6 +275,7 @@ cdef class Reactor(ConnectionHost):
             if self.ready < 0:
                 self.ready = 0
                 raise OSError(errno, os.strerror(errno))
+        # Perhaps the rest of a batch that an earlier turn has left.
         served = self.ready - self.index
         self.resume_queue.start_turn()
         try:
@@ -265,30 +288,38 @@ cdef class Reactor(ConnectionHost):
         """Dispatches the batch, or as much of it as fits into a turn."""
         cdef double started = monotonic()
         while self.index < self.ready:
+            # As in dispatch_next(): a nested turn continues with the event after this one.
             self.index += 1
             self.handle_event(&self.batch[self.index - 1])
+            # The clock is read for every eighth event only.
             if (self.index & 7) == 0 and self.index < self.ready and monotonic() - started > TURN_SECONDS:
                 if self.call_soon is not None:
+                    # The rest stays in this batch. The loop returns to it after its other callbacks.
                     self.call_soon(self.on_ready)
                     return 0
         if self.deadlines.is_due:
             if self.deadlines.may_expire(self.ready == BATCH_EVENTS, monotonic()):
                 self.expire_deadlines(monotonic())
             elif self.call_soon is not None:
+                # Expiry waits for further input, which the next turn reads.
                 self.call_soon(self.on_ready)
         return 0
 
     cdef int handle_event(self, PollEvent* event) except -1:
         cdef Connection connection
         # A dispatched event shows that the connections are served (telemetry/liveness).
+        # The liveness thread reads the number without the GIL.
         store_release(&self.waker.served, self.waker.served + 1)
         if event.id == TIMER_ID:
+            # Notes it; the deadlines are handled after the batch.
             self.deadlines.on_timer()
         elif event.id == WAKER_ID:
+            # Before on_wake(): a wake-up that arrives during the callback makes the descriptor readable again.
             self.waker.acknowledge()
             if self.on_wake is not None:
                 self.on_wake()
         elif event.id == LISTENER_ID:
+            # For a listener the generation is its index.
             self.accepting.on_readable(self, event.generation)
         else:
             connection = self.table.find(event.id, event.generation)
@@ -296,6 +327,7 @@ cdef class Reactor(ConnectionHost):
                 try:
                     connection.on_events(event.flags)
                 except Exception:
+                    # An error is the connection's alone; the others of the batch are served.
                     self.table.drop(connection)
         return 0
 
@@ -310,6 +342,8 @@ cdef class Reactor(ConnectionHost):
             connection = self.table.find_by_id(connection_id)
             if connection is not None:
                 try:
+                    # The wheel only proposes: the connection compares its true deadline, and schedules itself again if
+                    # it is later.
                     connection.on_timer(now)
                 except Exception:
                     self.table.drop(connection)
@@ -319,6 +353,7 @@ cdef class Reactor(ConnectionHost):
     # ---------------------------------------------------------------- the connections' side
 
     cdef int watch(self, Connection connection, unsigned int events) except -1:
+        # One connection is registered once. Adding it again would be an error (EEXIST).
         if connection.watched:
             self.poll.change(connection.fd, events, connection.id, connection.generation)
         else:
@@ -328,22 +363,29 @@ cdef class Reactor(ConnectionHost):
         return 0
 
     cdef int schedule(self, Connection connection, double when) except -1:
+        # The coarse clock is late by a few milliseconds at most, and a tick of the wheel is longer.
         return self.deadlines.schedule(connection.id, when, monotonic_coarse())
 
     cdef int schedule_resume(self, Connection connection) except -1:
         return self.resume_queue.add(connection)
 
     cdef int remove(self, Connection connection, int fd) except -1:
+        # In this order: nothing may refer to the id when the table gives it to the next connection.
         if connection.lingering:
             self.lingering.remove(connection.id)
+        # Before the connection closes fd: if a child of a fork has a copy, closing alone would not end the
+        # registration.
         self.poll.unwatch(fd)
         self.deadlines.cancel(connection.id)
         self.table.remove(connection)
+        # After the table has counted the end.
         self.accepting.on_connection_closed()
         if self.table.count == 0 and self.drained is not None:
+            # Cleared before the call, which may close the reactor.
             drained = self.drained
             self.drained = None
             if self.call_soon is not None:
+                # A method of the connection is on the stack. Its turn ends before the callback continues the stop.
                 self.call_soon(drained)
             else:
                 drained()

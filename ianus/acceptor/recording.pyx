@@ -36,6 +36,7 @@ cdef class RecordingPoll(Poll):
     cdef list events
 
     def __init__(self):
+        # A true one: the reactor acknowledges it, and native threads may write to it.
         self.waker = Waker()
         self.watched = {}
         self.state = "open"
@@ -51,17 +52,20 @@ cdef class RecordingPoll(Poll):
 
     cdef int watch(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
         if fd in self.watched:
+            # As epoll does, so that a test fails if a descriptor is watched twice.
             raise FileExistsError(fd)
         self.watched[fd] = (Condition(flags), id, generation)
         return 0
 
     cdef int change(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
         if fd not in self.watched:
+            # As epoll does for a descriptor that is not in its set.
             raise FileNotFoundError(fd)
         self.watched[fd] = (Condition(flags), id, generation)
         return 0
 
     cdef int unwatch(self, int fd) noexcept:
+        # No error for one that is not watched, by the contract of Poll.
         self.watched.pop(fd, None)
         return 0
 
@@ -75,6 +79,7 @@ cdef class RecordingPoll(Poll):
 
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
         cdef int number = 0
+        # The drivers of a system run without the GIL. This one has its events in a list.
         with gil:
             while self.events and number < max_events:
                 events[number].id, events[number].generation, events[number].flags = self.events.pop(0)
@@ -83,6 +88,7 @@ cdef class RecordingPoll(Poll):
 
     cdef int close(self) except -1:
         self.state = "closed"
+        # Poll owns the waker, as in every driver.
         self.waker.close()
         return 0
 
@@ -94,6 +100,7 @@ cdef class RecordingPoll(Poll):
 
 cdef class RecordingSessions(SessionFactory):
     """Makes the sessions of another factory, and records the calls."""
+    # Owned; the sessions are the other factory's, so a test sees the true behaviour.
     cdef SessionFactory sessions
     cdef readonly list calls
 
@@ -183,10 +190,12 @@ cdef class RecordingTransport(Transport):
     def __init__(self, Lingering lingering not None, int connection_id):
         self.lingering = lingering
         self.id = connection_id
+        # It may close the connection that lingers longest, which is another one.
         lingering.add(connection_id, self)
 
     cdef int close(self) except -1:
         self.is_closed = True
+        # In a server the reactor calls this from remove().
         self.lingering.remove(self.id)
         return 0
 
@@ -213,6 +222,7 @@ def wait(Poll poll not None, *, int max_events=BATCH_EVENTS, int milliseconds=0)
     """The key and the conditions of each ready event."""
     cdef PollEvent[BATCH_EVENTS] events
     cdef int number
+    # As a reactor calls it: a driver that needs the GIL would fail here.
     with nogil:
         number = poll.wait(events, max_events, milliseconds)
     return [((events[i].id, events[i].generation), Condition(events[i].flags)) for i in range(number)]
@@ -258,6 +268,7 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
     """
     cdef list expired = []
     cdef int connection_id
+    # In the order of Reactor: the event, the decision, the expired ids, and the timer for the rest.
     deadlines.on_timer()
     if not deadlines.may_expire(more, now) or not deadlines.start_expiry(now):
         return None
@@ -290,6 +301,7 @@ def peek(Reactor reactor not None) -> bool:
 def sleep(Reactor reactor not None) -> int:
     """Has a reactor wait for the next batch, as a leader does without the GIL."""
     cdef int number
+    # Reactor.sleep() is called so by the pool.
     with nogil:
         number = reactor.sleep()
     return number

@@ -25,17 +25,20 @@ cdef class ResumeQueue:
         if self.dispatching:
             # Also when it is in the other list, which may be resumed before the task's first step.
             connection.resume_scheduled = True
+            # It may be listed twice. The second resume() finds no work, which is cheaper than a search here.
             self.after_tasks.append(connection)
         elif not connection.resume_scheduled:
             connection.resume_scheduled = True
             self.waiting.append(connection)
             if not self.scheduled and self.call_soon is not None:
                 self.scheduled = True
+                # Once for all connections until it has run, so that a busy loop gets one callback and not thousands.
                 self.call_soon(self.resume_all)
         return 0
 
     cdef int start_turn(self) except -1:
         self.table.start_turn()
+        # From here to end_turn() connections are collected for the same callback.
         self.dispatching = True
         return 0
 
@@ -45,16 +48,19 @@ cdef class ResumeQueue:
         self.dispatching = False
         if not after_tasks:
             return 0
+        # The list is the callback's now. A nested turn must not add to it.
         self.after_tasks = []
         if self.call_soon is not None:
             self.call_soon(self.resume_these, after_tasks)
         else:
+            # Without a loop there are no tasks to wait for: the caller resumes them before it sleeps.
             self.waiting += after_tasks
         return 0
 
     def resume_all(self) -> None:
         """Resumes the connections for which schedule_resume() was called outside of a turn."""
         cdef list waiting = self.waiting
+        # Taken first: resume() of a connection may list it again, for the next pass.
         self.waiting = []
         self.scheduled = False
         self.resume(waiting)
@@ -65,23 +71,27 @@ cdef class ResumeQueue:
 
     cdef int resume(self, list connections) except -1:
         cdef Connection connection
+        # A resumed connection may start the application of a pipelined request, so this is a turn too.
         self.start_turn()
         try:
             for connection in connections:
                 try:
                     connection.resume()
                 except Exception:
+                    # The other connections of the list are resumed nevertheless.
                     self.table.drop(connection)
         finally:
             self.end_turn()
         return 0
 
     cdef int resume_waiting(self) except -1:
+        # Resuming may list further connections. All must be done before the thread sleeps.
         while self.waiting:
             self.resume_all()
         return 0
 
     cdef int clear(self) except -1:
+        # After close() no callback of the loop may find a connection here.
         self.waiting = []
         self.after_tasks = []
         return 0

@@ -5,12 +5,14 @@ cimport cython
 @cython.no_gc
 cdef class Request:
     def __init__(self):
+        # Codecs use __new__(), which does not call this.
         raise TypeError("requests are made by codecs")
 
 
 @cython.no_gc
 cdef class Sink:
     cdef int on_request(self, int stream, Request request) except -1:
+        # All raise: a sink that misses an event would lose a part of a request.
         raise NotImplementedError
 
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
@@ -36,6 +38,7 @@ cdef class HeadEncoder:
 
 @cython.no_gc
 cdef class Codec:
+    # These raise, since a codec without one of them could not be used by a session.
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError
 
@@ -64,6 +67,7 @@ cdef class Codec:
 @cython.no_gc
 cdef class SerialCodec(Codec):
     cdef bint wants_input(self) noexcept:
+        # The safe answers: nothing more is read, and the response is the last one.
         return False
 
     cdef bint in_message(self) noexcept:
@@ -73,6 +77,7 @@ cdef class SerialCodec(Codec):
         raise NotImplementedError
 
     cdef int discard_body(self) except -1:
+        # Nothing to do for a codec that does not limit bodies by a count.
         return 0
 
     cdef Request unfinished(self):

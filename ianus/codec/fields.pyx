@@ -14,6 +14,7 @@ cdef extern from "<arpa/inet.h>":
         AF_INET6
 
 cdef enum:
+    # Less than half full, so that a search always ends at an empty bucket.
     BUCKETS = 512   # a power of two, several times the number of names: probes stay short
 
 cdef struct KnownName:
@@ -25,6 +26,7 @@ cdef KnownName known_names[BUCKETS]
 
 
 cdef unsigned int bucket_of(const char* name, Py_ssize_t size) noexcept:
+    # The caller's name has at least one byte. The sum only has to spread the known names: no client chooses them.
     cdef unsigned int first = <unsigned char>name[0]
     cdef unsigned int middle = <unsigned char>name[size >> 1]
     cdef unsigned int last = <unsigned char>name[size - 1]
@@ -36,8 +38,10 @@ cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noe
     cdef unsigned int bucket = bucket_of(name, size)
     cdef PyObject* candidate
     while True:
+        # Borrowed from the table, which never changes after the import. So no lock is needed either.
         candidate = known_names[bucket].name
         if candidate == NULL:
+            # An empty bucket ends the chain of names with the same hash.
             shared[0] = NULL
             return OTHER
         if (
@@ -51,8 +55,10 @@ cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noe
 
 cdef int add_name(bytes name, FieldId field_id) except -1:
     cdef unsigned int bucket = bucket_of(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+    # sec-websocket-key is added twice. The entry with the id is found first, since it was added first.
     while known_names[bucket].name != NULL:
         bucket = (bucket + 1) & (BUCKETS - 1)
+    # The reference of the table, which is never given up.
     Py_INCREF(name)
     known_names[bucket].name = <PyObject*>name
     known_names[bucket].id = field_id
@@ -64,6 +70,7 @@ cdef Py_ssize_t next_element(const char* value, Py_ssize_t size, Py_ssize_t* sta
     while end < size and value[end] != c',':
         end += 1
     stop[0] = end
+    # RFC 9110 section 5.6.3: OWS is SP and HTAB, nothing else.
     while start[0] < stop[0] and (value[start[0]] == c' ' or value[start[0]] == c'\t'):
         start[0] += 1
     while stop[0] > start[0] and (value[stop[0] - 1] == c' ' or value[stop[0] - 1] == c'\t'):
@@ -78,18 +85,22 @@ cdef bint has_token(const char* value, Py_ssize_t size, const char* token, Py_ss
         end = next_element(value, size, &start, &stop)
         if stop - start == token_size:
             i = 0
+            # TOKEN gives lower case, and 0 for a byte that no token has, so neither needs a check of its own.
             while i < token_size and TOKEN[<unsigned char>value[start + i]] == <unsigned char>token[i]:
                 i += 1
             if i == token_size:
                 return True
+        # An empty element matches no token, as section 5.6.1.2 has it: recipients ignore them.
         start = end + 1
     return False
 
 
 cdef bint is_reg_name_byte(char c) noexcept:
     """unreserved or sub-delims (RFC 3986 section 2)."""
+    # unreserved, in section 2.3
     if c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c'0' <= c <= c'9':
         return True
+    # The rest of unreserved, and sub-delims in section 2.2
     return c in (
         c'-', c'.', c'_', c'~', c'!', c'$', c'&', c'\'', c'(', c')', c'*', c'+', c',', c';', c'='
     )
@@ -104,11 +115,14 @@ cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
     cdef Py_ssize_t i = 0, port
     cdef char address[64]
     cdef char binary[16]
+    # RFC 9112 section 3.2: empty, if the target has no authority.
     if size == 0:
         return True
+    # IP-literal (RFC 3986 section 3.2.2). IPvFuture and zone identifiers are not accepted.
     if value[0] == c'[':
         while i < size and value[i] != c']':
             i += 1
+        # Longer than any address. The buffer is needed since inet_pton() takes a string that ends with NUL.
         if i == size or i - 1 >= <Py_ssize_t>sizeof(address):
             return False
         memcpy(address, value + 1, i - 1)
@@ -119,6 +133,7 @@ cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
     else:
         while i < size and value[i] != c':':
             if value[i] == c'%':
+                # pct-encoded (RFC 3986 section 2.1) has two digits.
                 if i + 2 >= size or hex_value(value[i + 1]) < 0 or hex_value(value[i + 2]) < 0:
                     return False
                 i += 3
@@ -126,10 +141,12 @@ cdef bint is_host(const char* value, Py_ssize_t size) noexcept:
                 i += 1
             else:
                 return False
+        # A port without a host
         if i == 0:
             return False
     if i == size:
         return True
+    # At most five digits, so `port` cannot overflow. An empty port is valid (RFC 3986 section 3.2.3).
     if value[i] != c':' or size - i > 6:
         return False
     port = 0

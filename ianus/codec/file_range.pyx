@@ -20,13 +20,17 @@ cdef class FileRange:
         self.fd = -1
 
     def __dealloc__(self):
+        # The descriptor is the server's own copy, so closing it here does not affect the application's file.
         if self.fd >= 0:
             c_close(self.fd)
 
     cdef bytes read(self, Py_ssize_t max_bytes):
         """Reads the next bytes, at most `max_bytes`. Returns b"" if the file has shrunk or cannot be read."""
+        # Filled in place: no other code has a reference to the object yet.
         cdef bytes data = PyBytes_FromStringAndSize(NULL, min(<long long>max_bytes, self.left))
+        # By offset: the position of the open file is shared with the application's descriptor.
         cdef ssize_t n = pread(self.fd, PyBytes_AS_STRING(data), len(data), self.offset)
+        # The response has fewer bytes then than its head declares. The connection resets it.
         if n <= 0:
             return b""
         self.offset += n
@@ -36,6 +40,7 @@ cdef class FileRange:
 
 cdef FileRange file_range(int fd, long long offset, long long count):
     cdef FileRange part = FileRange.__new__(FileRange)
+    # Owned from here on
     part.fd = fd
     part.offset = offset
     part.left = count

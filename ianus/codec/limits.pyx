@@ -14,8 +14,10 @@ cdef class Limits:
         Py_ssize_t limit_request_fields,
         long long max_request_body_size,
     ):
+        # The schema has the defaults and checks the ranges, so that neither is repeated here.
         self.limit_request_line = limit_request_line
         self.limit_request_field_size = limit_request_field_size
         self.limit_request_fields_size = limit_request_fields_size
         self.limit_request_fields = limit_request_fields
+        # 0: bodies are not limited.
         self.max_request_body_size = max_request_body_size

@@ -29,18 +29,23 @@ cdef class OutputPool:
 
     cdef Output acquire(self):
         cdef Output output
+        # Empty at the start, and while more connections than before have output.
         if not self.count:
             return Output.__new__(Output)
         self.count -= 1
         output = <Output>self.free[self.count]
+        # The reference moves to the caller: an output has one owner at a time.
         self.free[self.count] = None
         return output
 
     cdef int release(self, Output output) except -1:
+        # The block is kept, which is the purpose of the pool. Its old bytes are overwritten, and never sent.
         output.start = output.end = output.size = 0
         if output.queue:
+            # Not clear(): that would keep the memory of a long queue for ever.
             output.queue = []
             output.first = output.offset = output.files = 0
+        # Otherwise the last reference ends here, and __dealloc__() frees the block.
         if self.count < MAX_POOLED_OUTPUTS:
             self.free[self.count] = output
             self.count += 1
@@ -51,6 +56,7 @@ cdef class OutputPool:
 @cython.no_gc
 cdef class OutputOwner:
     cdef Output output(self):
+        # Taken at the first byte of output, so idle connections have none.
         if self.out is None:
             self.out = self.pool.acquire()
         return self.out
@@ -58,6 +64,7 @@ cdef class OutputOwner:
     cdef int release_output(self) except -1:
         cdef Output out = self.out
         if out is not None:
+            # First, so that the output never has two owners.
             self.out = None
             self.pool.release(out)
         return 0
@@ -74,16 +81,19 @@ cdef class Output:
         count(BUFFERS, 1)
 
     def __dealloc__(self):
+        # NULL if __cinit__() had no memory; then it was not counted either.
         if self.block != NULL:
             free(self.block)
             count(BUFFERS, -1)
 
     cdef int write(self, const char* data, Py_ssize_t size) except -1:
         """Copies data."""
+        # Only while the queue is empty: bytes in the block are sent before those in the queue.
         if not self.queue and size <= BLOCK_BYTES - self.end:
             memcpy(self.block + self.end, data, size)
             self.end += size
         elif size:
+            # Copied: the caller's memory is valid during this call only.
             self.queue.append(PyBytes_FromStringAndSize(data, size))
         self.size += size
         return 0
@@ -93,11 +103,13 @@ cdef class Output:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         if size < COPY_LIMIT_BYTES:
             return self.write(PyBytes_AS_STRING(data), size)
+        # A reference keeps the object, and so its bytes, which cannot change, until they are sent.
         self.queue.append(data)
         self.size += size
         return 0
 
     cdef int write_file(self, FileRange file) except -1:
+        # The queue owns the range, and by it the descriptor.
         self.queue.append(file)
         self.files += 1
         self.size += file.left
@@ -109,15 +121,20 @@ cdef class Output:
         """
         cdef int n = 0
         cdef Py_ssize_t i = self.first, skip = self.offset
+        # Borrowed from the queue, which holds each object until sent()
         cdef PyObject* data
         if self.end > self.start:
+            # The block never moves.
             vector[0].iov_base = self.block + self.start
             vector[0].iov_len = self.end - self.start
             n = 1
         while n < max_pieces and i < len(self.queue):
             data = <PyObject*>self.queue[i]
+            # The type is looked at only if there is a file at all. Its bytes are sent by sendfile(), after all pieces
+            # before it.
             if self.files and type(<object>data) is FileRange:
                 break
+            # Only the first object can be sent partly, so `skip` is used once.
             vector[n].iov_base = PyBytes_AS_STRING(<object>data) + skip
             vector[n].iov_len = PyBytes_GET_SIZE(<object>data) - skip
             skip = 0
@@ -129,30 +146,36 @@ cdef class Output:
         """Drops the first `size` bytes, and the objects that are wholly sent with them."""
         cdef Py_ssize_t part
         self.size -= size
+        # In the order of pieces(): first the block, then the queue.
         part = min(size, self.end - self.start)
         self.start += part
         size -= part
         if self.start == self.end:
+            # The whole block is free again for small writes.
             self.start = self.end = 0
         while size:
             part = PyBytes_GET_SIZE(self.queue[self.first]) - self.offset
+            # The kernel took a part of this object, which stays referenced.
             if size < part:
                 self.offset += size
                 return 0
             size -= part
             self.offset = 0
+            # Ends the reference now. The list itself is trimmed later, since deleting its first item moves all others.
             self.queue[self.first] = None
             self.first += 1
         return self.drop_sent() if self.first else 0
 
     cdef FileRange file(self):
         """Returns the next file, if pieces() has returned 0."""
+        # pieces() stops only at a file or at the end of the queue.
         return <FileRange>self.queue[self.first]
 
     cdef int file_sent(self, Py_ssize_t size) except -1:
         """Records that `size` bytes of the next file were sent; its offset and rest are already updated."""
         self.size -= size
         if self.file().left == 0:
+            # The descriptor is closed with the last reference to the range.
             self.files -= 1
             self.queue[self.first] = None
             self.first += 1
@@ -163,9 +186,11 @@ cdef class Output:
         """Reads bytes of the next file into memory, in front of the rest of it. Returns whether there were any."""
         cdef FileRange file = self.file()
         cdef bytes data = file.read(FILE_READ_BYTES)
+        # Shorter than declared: the caller resets the connection.
         if not data:
             return False
         if file.left:
+            # `size` does not change: it counts the bytes of files too.
             self.queue.insert(self.first, data)
         else:
             self.queue[self.first] = data
@@ -173,6 +198,7 @@ cdef class Output:
         return True
 
     cdef int drop_sent(self) except -1:
+        # From here on small writes go to the block again.
         if self.first == len(self.queue):
             self.queue.clear()
             self.first = 0

@@ -19,6 +19,7 @@ cdef class HttpRecorder(Sink):
         self.body = []
 
     cdef int on_request(self, int stream, Request request) except -1:
+        # Copied: a recorded event must not change with the request.
         self.events.append((
             "request",
             {
@@ -36,6 +37,7 @@ cdef class HttpRecorder(Sink):
         return 0
 
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
+        # The bytes are valid during this call only.
         self.body.append(PyBytes_FromStringAndSize(data, size))
         return 0
 
@@ -51,6 +53,7 @@ cdef class HttpRecorder(Sink):
 
     cdef int on_error(self, int status, str reason) except -1:
         self.flush()
+        # After an error the codec must discard all input; feed() is called further to show that it does.
         self.failed = True
         self.events.append(("error", status, reason) if self.reasons else ("error", status))
         return 0
@@ -78,17 +81,22 @@ def record(chunks, *, Limits limits not None, bint eof=False, bint reasons=False
     cdef bytes pending = b""
     cdef Py_ssize_t used
     codec.sink = recorder
+    # Fuzzers compare with other parsers, whose reasons differ.
     recorder.reasons = reasons
     for chunk in chunks:
+        # As a connection's leftover: bytes that were not consumed are passed again in front of new ones.
         pending += chunk
         while pending:
             used = codec.feed(PyBytes_AS_STRING(pending), PyBytes_GET_SIZE(pending))
             pending = pending[used:]
             if codec.wants_input() or recorder.failed:
                 break
+            # The session does this when the response is complete.
             codec.next_message()
+        # The message ended with the last byte of this piece, and no byte was left to enter the loop above.
         if not recorder.failed and not codec.wants_input():
             codec.next_message()
+    # The body of a message that never ended
     recorder.flush()
     if eof and not recorder.failed and (pending or codec.in_message()):
         recorder.events.append(("incomplete",))

@@ -6,6 +6,7 @@ from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport OutputOwner
 
 
+# A session must not run on a transport without one of these, so all raise.
 @cython.no_gc
 cdef class Transport(OutputOwner):
     cdef int flush(self) except -1:
@@ -33,6 +34,7 @@ cdef class Transport(OutputOwner):
         raise NotImplementedError
 
 
+# Those that an exchange needs raise. The questions below answer for a host without output.
 @cython.no_gc
 cdef class ExchangeHost(Sink):
     cdef int send_informational(self, int stream, object head) except -1:
@@ -65,6 +67,7 @@ cdef class ExchangeHost(Sink):
     cdef int reconsider(self, int stream) except -1:
         raise NotImplementedError
 
+    # They are asked often, and cannot fail.
     cdef bint blocked(self, int stream) noexcept:
         return False
 
@@ -77,6 +80,7 @@ cdef class ExchangeHost(Sink):
     cdef long long position(self, int stream) noexcept:
         return 0
 
+    # With several streams the next request does not wait for a response.
     cdef bint is_serial(self, int stream) noexcept:
         return False
 
@@ -101,9 +105,11 @@ cdef class Session(ExchangeHost):
     cdef int run(self) except -1:
         raise NotImplementedError
 
+    # A session that sends everything at once has nothing to do here.
     cdef int flush_deferred(self) except -1:
         return 0
 
+    # The safe answer: input that is not wanted stays in the kernel.
     cdef bint wants_input(self) noexcept:
         return False
 
@@ -116,6 +122,7 @@ cdef class Session(ExchangeHost):
     cdef int peer_finished(self, bint behind_unread) except -1:
         raise NotImplementedError
 
+    # For sessions without an observer.
     cdef int output_taken(self) except -1:
         return 0
 
@@ -128,21 +135,26 @@ cdef class Session(ExchangeHost):
     cdef int drain(self) except -1:
         raise NotImplementedError
 
+    # A stop does not wait for it.
     cdef bint is_busy(self) noexcept:
         return False
 
+    # 0: the time is not limited.
     cdef double read_deadline(self) except -1:
         return 0
 
     cdef int expired(self) except -1:
         raise NotImplementedError
 
+    # 0: the time is not limited.
     cdef double write_timeout(self) noexcept:
         return 0
 
+    # RFC 9112 section 9.6: closing while the peer sends could destroy the response.
     cdef bint expects_input(self) noexcept:
         return self.input_cut
 
+    # No input is discarded: the connection closes at once.
     cdef double discard_deadline(self, double since, double last, long long received) noexcept:
         return since
 
@@ -151,12 +163,14 @@ cdef class Poller:
     cdef bint dispatch_next(self) except -1:
         raise NotImplementedError
 
+    # A poller that is not asked has no events. These run without the GIL, so they cannot raise.
     cdef int batch_size(self) noexcept nogil:
         return 0
 
     cdef int pending(self) noexcept nogil:
         return 0
 
+    # A poller need not support a second thread.
     cdef bint peek(self) except -1:
         return False
 
@@ -170,6 +184,7 @@ cdef class Poller:
         return 0
 
 
+# A factory without state has nothing to stop.
 cdef class SessionFactory:
     cdef Session create(self, Transport transport):
         raise NotImplementedError

@@ -6,5 +6,6 @@ from ianus.codec.base cimport Request
 
 
 cdef class Gateway:
+    # `object`, since the type Exchange would import exchange/http, which imports this module.
     cdef object open(self, Request request):
         raise NotImplementedError

@@ -40,11 +40,14 @@ cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
 cdef class Response:
     cdef int start(self, Exchange exchange, int status, object head, const ResponseFacts* facts) except -1:
         """Takes a prepared head, which is sent with the first piece of the body."""
+        # Kept until it is known whether the body follows as a whole, which decides the framing.
         self.head = head
         exchange.status = status
+        # The field itself is not in the head: the codec writes it (RFC 9110 section 7.6.1).
         self.close = facts.close
         self.no_body = has_no_body(exchange.request, status)
         self.declared_length = facts.content_length
+        # Only such a response is ended by the stop. Other methods may use the type for something that must be complete.
         if facts.is_event_stream and exchange.request.method == "GET":
             self.is_event_stream = True
         return 0
@@ -53,6 +56,7 @@ cdef class Response:
         """RFC 8297: a 103 in front of the head, which the client may act on while the application still works."""
         if exchange.disconnected:
             raise ClientDisconnected
+        # RFC 9110 section 15.2: an interim response precedes the final one.
         if exchange.head_sent:
             raise RuntimeError("early hints must precede the response head, which was sent")
         exchange.session.send_informational(exchange.stream, head)
@@ -61,6 +65,7 @@ cdef class Response:
     cdef int send_body(self, Exchange exchange, bytes data, bint more) except -1:
         """One piece of the body; more=False is the last one."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        # An empty piece is not sent: as a chunk it would end the body.
         if self.prepare_piece(exchange, size, more) and size:
             exchange.session.send_body(exchange.stream, data)
             exchange.bytes_sent += size
@@ -68,6 +73,7 @@ cdef class Response:
 
     cdef int send_file(self, Exchange exchange, FileRange file, bint more, bint waits) except -1:
         """The same with a part of a file; waits: the end of the response is still to be called for."""
+        # Read before: sending changes `left`.
         cdef long long size = file.left
         if self.prepare_piece(exchange, size, more) and size:
             exchange.session.send_file(exchange.stream, file)
@@ -78,11 +84,13 @@ cdef class Response:
         """Some of the trailers; more=False are the last ones and end the response."""
         if exchange.disconnected:
             raise ClientDisconnected
+        # The application's own list is not kept, since it may change.
         if self.trailers is not None:
             self.trailers.extend(headers)
         if more:
             return 0
         if self.trailers:
+            # It ends the body as send_end() does.
             write_trailers(exchange.session, exchange.stream, self.trailers)
         else:
             exchange.session.send_end(exchange.stream)
@@ -90,8 +98,10 @@ cdef class Response:
 
     cdef int send_head_now(self, Exchange exchange) except -1:
         """The application suspended between head and body: an EventSource opens before its first event."""
+        # It is called at each suspension of the application, usually with nothing to do.
         if self.head is None or exchange.head_sent or exchange.session is None or exchange.disconnected:
             return 0
+        # With a declared length the framing is known without the body.
         if self.no_body or self.declared_length >= 0:
             return self.send_head(exchange, FRAMING_DECLARED, 0, False)
         return self.send_head(exchange, FRAMING_STREAM, 0, False)
@@ -99,64 +109,81 @@ cdef class Response:
     cdef bint prepare_piece(self, Exchange exchange, long long size, bint more) except -1:
         """Checks the size of a piece and sends the head before the first one. Whether the piece is to be sent."""
         cdef Framing framing
+        # Only meaningful if a length was declared.
         cdef long long left = self.declared_length - exchange.bytes_sent
         if exchange.disconnected:
             raise ClientDisconnected
         if self.no_body:
             if not exchange.head_sent:
                 # RFC 9110 section 9.3.2: the response to HEAD may have the length of a GET's body, if that is known.
+                # computed_length is -1 unless the gateway knows the length of the whole body.
                 size = max(size, self.computed_length)
+                # RFC 9110 section 8.6: a 204 has no Content-Length, and a 304 only the one of a 200.
                 if size and not more and self.declared_length < 0 and exchange.status not in (204, 304):
                     self.send_head(exchange, FRAMING_LENGTH, size, False)
                 else:
                     self.send_head(exchange, FRAMING_DECLARED, 0, False)
             return False
+        # With another number of bytes the client would misread the next response (RFC 9112 section 6.3).
         if self.declared_length >= 0 and (size > left or not more and size < left):
             self.fail_on_length(exchange, exchange.bytes_sent + size)
         if not exchange.head_sent:
             if self.declared_length >= 0:
+                # In this order: the application's own field, a length that the gateway knows, an open end, one whole
+                # piece.
                 framing = FRAMING_DECLARED
             elif self.computed_length >= 0:
                 framing = FRAMING_LENGTH
+                # From here on it is checked as if the application had declared it.
                 size = self.declared_length = self.computed_length
             elif more or self.trailers is not None:
                 framing = FRAMING_STREAM
             else:
                 framing = FRAMING_LENGTH
+            # The head goes into the same output as the piece, so both are sent together.
             self.send_head(exchange, framing, size, not more)
         return True
 
     cdef int piece_sent(self, Exchange exchange, bint more) except -1:
         """Sends the gathered output, or ends the response."""
         if not more and not self.trailers_follow:
+            # Before the completion, which lets the codec parse the next request.
             exchange.session.send_end(exchange.stream)
             if self.defer_completion and exchange.session.is_serial(exchange.stream):
+                # The connection's next request waits until the call of the application has returned.
                 self.completion_deferred = True
+                # Now and not in complete(): the response ends with its last byte, not with the return of the call.
                 exchange.session.response_queued(exchange.stream)
                 return exchange.session.resume_soon(exchange.stream)
             return exchange.complete()
+        # If true, only trailers may follow.
         self.body_complete = not more
         return exchange.session.output_queued(exchange.stream, self.flush_each_piece)
 
     cdef int send_head(self, Exchange exchange, Framing framing, long long length, bint whole) except -1:
         exchange.session.send_head(exchange.stream, self.head, framing, length, must_close(exchange, whole))
+        # Sent once; it marks that there is nothing for send_head_now().
         self.head = None
         exchange.head_sent = True
         if framing == FRAMING_STREAM:
+            # The access log distinguishes by it bytes of the body from those of the framing.
             exchange.head_end = exchange.session.position(exchange.stream)
         return 0
 
     cdef int fail_on_length(self, Exchange exchange, long long size) except -1:
         """Never a desynchronised connection: the application gets the error, the client a close."""
         declared = self.declared_length
+        # Also if the head is not sent yet: fail_with_500() answers then, and the connection closes after it.
         self.close = True
         if exchange.head_sent:
+            # A part of the body is on its way, so no other response can follow.
             exchange.abort_response()
         raise ValueError(f"response body has {size} bytes, its content-length is {declared}")
 
 
 cdef Response new_response():
     cdef Response response = <Response>Response.__new__(Response)
+    # 0 would be a length, so __new__() alone does not suffice.
     response.declared_length = response.computed_length = -1
     return response
 
@@ -164,6 +191,7 @@ cdef Response new_response():
 @cython.no_gc
 cdef class Exchange:
     def __cinit__(self):
+        # For tests: each exchange must be freed, although there is no garbage collection.
         count(EXCHANGES, 1)
 
     def __dealloc__(self):
@@ -172,12 +200,16 @@ cdef class Exchange:
     # ---------------------------------------------------------------- from the session
 
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1:
+        # Also for a body that is discarded, whose deadline counts from the last byte.
         self.body_last = monotonic()
         self.body_received += size
+        # RFC 9110 section 10.1.1: a 100 may be omitted once a part of the body has arrived.
         self.awaits_continue = False
+        # Discarded: no application can ask for it any more.
         if self.response_complete:
             return 0
         if self.body is None:
+            # A copy: `data` is in the receive buffer, which the next connection uses.
             self.body = PyBytes_FromStringAndSize(data, size)
         else:
             # Many small pieces cost amortised linear time (CVE-2025-69229).
@@ -185,6 +217,7 @@ cdef class Exchange:
                 self.body = bytearray(self.body)
             (<bytearray>self.body).extend(PyBytes_FromStringAndSize(data, size))
         self.buffered += size
+        # Acted on by run(), since the codec is on the stack.
         self.has_unread_input = True
         return 0
 
@@ -199,6 +232,7 @@ cdef class Exchange:
         if self.response_complete or self.disconnected:
             return 0
         self.disconnected = True
+        # First, so that calls of the woken application find no session, and raise or do nothing.
         self.session = None
         # In this order (gateway/asgi/gateway): a task that waits in send() continues before another one cancels it.
         self.notify_writable()
@@ -207,12 +241,14 @@ cdef class Exchange:
 
     cdef int drain(self) except -1:
         cdef bint is_event_stream
+        # The first phase of a stop waits for all responses.
         if not self.service.ends_streams:
             return 0
         is_event_stream = self.response is not None and self.response.is_event_stream
         return self.stop_stream() if is_event_stream or not self.status and asks_for_events(self.request) else 0
 
     cdef int stop_stream(self) except -1:
+        # The response then ends early without an error.
         self.stopped = True
         return self.end_events()
 
@@ -221,11 +257,14 @@ cdef class Exchange:
         cdef ExchangeHost session = self.session
         if session is None:
             return 0
+        # A head that waits for its first piece is sent, so that the client gets an empty stream and no error.
         self.flush_deferred()
+        # A declared length cannot be reached, so the client must see that the response is cut.
         if not self.head_sent or self.response.declared_length >= 0:
             return self.abort_response()
         if not self.response.no_body:
             session.send_end(self.stream)
+        # Before the session is notified, which forgets this exchange.
         self.disconnect()
         return session.on_response_aborted(self.stream, False)
 
@@ -233,6 +272,7 @@ cdef class Exchange:
         return 0
 
     cdef bint awaits_body(self) noexcept:
+        # Without further knowledge: the application may be waiting for the body.
         return True
 
     cdef bint is_busy(self) noexcept:
@@ -268,6 +308,7 @@ cdef class Exchange:
         if self.body is None:
             return b""
         body = self.body if type(self.body) is bytes else bytes(self.body)
+        # The server had stopped to read. Reading resumes below, since the buffer is empty then.
         if self.buffered >= HIGH_WATER:
             # Nothing was read since the last bytes arrived; the client does not account for that time.
             self.body_since += monotonic() - self.body_last
@@ -275,6 +316,7 @@ cdef class Exchange:
         self.body = None
         self.buffered = 0
         if not self.request_complete and self.session is not None:
+            # Its answer to wants_read() has changed.
             self.session.reconsider(self.stream)
         return body
 
@@ -283,13 +325,16 @@ cdef class Exchange:
 
     cdef int want_body(self) except -1:
         """RFC 9110 section 10.1.1: 100 is sent when the application wants the body, not before."""
+        # Sent once, and only to a client that waits for it.
         if not self.awaits_continue or self.session is None:
             return 0
         self.awaits_continue = False
         self.body_since = self.body_last = monotonic()
+        # After a final response a 100 would be invalid.
         if not self.head_sent:
             self.session.send_informational(self.stream, self.session.encoder.encode(100, None, NULL, 0))
             self.session.output_queued(self.stream, True)
+        # Sending may have shown that the client has gone.
         return self.session.reconsider(self.stream) if self.session is not None else 0
 
     # ---------------------------------------------------------------- from the gateway: the end of the response
@@ -298,23 +343,29 @@ cdef class Exchange:
         """The server's own answer, in place of the application's; nothing of that has left."""
         if self.session is None:
             return 0
+        # They are those of the application, which the client does not get.
         self.response_headers = None
         self.status = status
+        # Before the response is complete: a body that is not read decides it too.
         close = close or must_close(self, True)
         self.bytes_sent = send_error_response(
             self.service, self.session, self.stream, status, detail, fields, self.request_id,
             self.request.method is HEAD, close,
         )
         self.head_sent = True
+        # It is whole: head and body are in the output.
         return self.complete()
 
     cdef int complete(self) except -1:
         cdef ExchangeHost session = self.session
+        # First: the calls below may lead back to this exchange.
         self.response_complete = True
         self.body = None
         self.buffered = 0
+        # Taken away before the session continues with the next request.
         self.session = None
         if self.service.observer is not None and (self.response is None or not self.response.completion_deferred):
+            # If completion was deferred, piece_sent() has done this.
             session.response_queued(self.stream)
         session.response_complete(self.stream)
         # An application that still listens learns that it is over.
@@ -328,12 +379,15 @@ cdef class Exchange:
         cdef ExchangeHost session = self.session
         if session is None:
             return 0
+        # For the log: the server and not the client has ended it.
         self.response_aborted = True
+        # The application learns of it as if the client had disconnected.
         self.disconnect()
         return session.on_response_aborted(self.stream, True)
 
     cdef int fail_with_500(self) except -1:
         """The application ended without a whole response."""
+        # RFC 9110 section 15: one final response. A 500 after a sent head would be read as its body.
         if self.head_sent:
             return self.abort_response()
         return self.send_error(500, None, [], False)
@@ -356,6 +410,7 @@ cdef class Exchange:
     # ---------------------------------------------------------------- the observer
 
     cdef int report_end(self, long long unsent) except -1:
+        # On the stack, with borrowed references: the request and this exchange own the objects during the call.
         cdef RequestFacts facts
         cdef Request request = self.request
         if self.service.observer is None:
@@ -388,12 +443,15 @@ cdef object prepare_response(
     )
     if logged:
         if native:
+            # build_head() has checked that they can be encoded.
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        # A list of its own, for the log at the end of the request.
         exchange.response_headers = [(bytes(name).lower(), bytes(value)) for name, value in headers]
     return head
 
 
 cdef int check_final(int status) except -1:
+    # RFC 9110 section 15: three digits. 1xx are interim, and have calls of their own.
     if not 200 <= status <= 999:
         raise ValueError(f"response status {status} is not a final status (200 to 999)")
     return 0
@@ -401,6 +459,7 @@ cdef int check_final(int status) except -1:
 
 cdef bint has_no_body(Request request, int status) noexcept:
     """RFC 9112 section 6.3: such a response has none, with any fields."""
+    # By identity, since the codec interns HEAD.
     return status == 204 or status == 304 or request.method is HEAD
 
 
@@ -421,6 +480,7 @@ cdef bint asks_for_events(Request request) except -1:
 
 cdef bint must_close(Exchange exchange, bint whole) noexcept:
     """Whether this response is to be the last of its connection; whole: it ends right now."""
+    # RFC 9112 section 9.6: a server that will close announces it in the last response.
     if exchange.response is not None and exchange.response.close or exchange.service.draining:
         return True
     if exchange.awaits_continue:
@@ -441,12 +501,16 @@ cdef int sent_status(Exchange exchange, long long unsent) noexcept:
     cdef Response response = exchange.response
     if exchange.status == 101:
         return 101
+    # nginx's 499: the client has closed its side before the response, or never got one.
     if not exchange.head_sent or exchange.peer_finished_early:
         return 499
+    # The server's own decision is not the client's fault.
     if exchange.response_aborted and not exchange.peer_finished:
         return exchange.status
+    # Whole, unless the client has gone before the kernel took the last bytes.
     if exchange.response_complete or response is None or response.completion_deferred:
         return 499 if unsent else exchange.status
+    # Cut by the client: bytes are missing, or not even the head was taken.
     if response.declared_length >= 0 and not response.no_body or exchange.end_position - unsent < exchange.head_end:
         return 499
     return exchange.status
@@ -458,8 +522,10 @@ cdef long long body_taken(Exchange exchange, long long unsent) noexcept:
     In a stream the framing of chunks or WebSocket frames takes its share of the unsent bytes.
     """
     cdef long long framed = exchange.end_position - exchange.head_end if exchange.head_end else exchange.bytes_sent
+    # All of the body is among the unsent bytes.
     if unsent >= framed:
         return 0
     if framed == exchange.bytes_sent:
         return exchange.bytes_sent - unsent
+    # An estimate: the framing is distributed evenly over the body.
     return exchange.bytes_sent - <long long>(<double>unsent * exchange.bytes_sent / framed)

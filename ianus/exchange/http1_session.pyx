@@ -38,12 +38,15 @@ cdef class Http1Session(HttpSession):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
     cdef int on_request(self, int stream, Request request) except -1:
+        # The clock is read for an observer only.
         cdef double started = self.request_start() if self.service.observer is not None else 0
         self.exchange = self.open_exchange(stream, request, started)
+        # run() calls the application: the codec is on the stack now.
         self.unstarted = True
         return 0
 
     cdef int on_body(self, int stream, const char* data, Py_ssize_t size) except -1:
+        # Never None: a request is reported before its body, and after an abort nothing is fed any more.
         return self.exchange.body_arrived(data, size)
 
     cdef int on_end(self, int stream) except -1:
@@ -56,6 +59,7 @@ cdef class Http1Session(HttpSession):
         return (<TunnelExchange>self.exchange).tunnel_received(data, size)
 
     cdef int on_error(self, int status, str reason) except -1:
+        # Answered by run(): a sink call must not flush.
         self.error_status = status
         self.error_reason = reason
         return 0
@@ -64,6 +68,7 @@ cdef class Http1Session(HttpSession):
 
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         cdef SerialCodec codec = <SerialCodec>self.codec
+        # A head may arrive in pieces. Its time counts from the first one, and later ones do not extend it.
         cdef bint began = codec.in_message()
         cdef Py_ssize_t used = codec.feed(data, size)
         if not began and self.exchange is None and codec.in_message():
@@ -77,6 +82,7 @@ cdef class Http1Session(HttpSession):
         if not self.head_begun:
             return monotonic()
         self.head_begun = False
+        # The coarse time is precise enough for a log.
         return self.since
 
     cdef int run(self) except -1:
@@ -84,16 +90,20 @@ cdef class Http1Session(HttpSession):
         cdef int status
         if exchange is not None:
             if self.unstarted:
+                # Before the application is called, which may lead back here.
                 self.unstarted = False
                 # After a protocol error it is answered below; the application never sees it.
                 if not self.error_status:
                     self.scheduled = self.start_exchange(exchange)
             elif exchange.response_complete:
+                # Otherwise the rest of the request is discarded first, or it would be read as the next one.
                 if exchange.request_complete:
                     self.end_exchange()
             elif exchange.has_unread_input:
+                # Before the call: input that arrives in it must be noticed again.
                 exchange.has_unread_input = False
                 self.scheduled = exchange.notify_readable()
+        # Last: it may close the connection.
         if self.error_status and self.transport is not None:
             status = self.error_status
             self.error_status = 0
@@ -102,14 +112,18 @@ cdef class Http1Session(HttpSession):
 
     cdef int flush_deferred(self) except -1:
         cdef Exchange exchange = self.exchange
+        # The application had its turn, so its output is not waited for any longer.
         self.scheduled = False
         return exchange.flush_deferred() if exchange is not None else 0
 
     cdef bint wants_input(self) noexcept:
         if self.exchange is not None and self.exchange.tunnel:
+            # In a tunnel the conversation decides.
             return self.exchange.accepts_body()
+        # While a response is in progress the codec does not want the next request (RFC 9112 section 9.3.2).
         if self.ending or not (<SerialCodec>self.codec).wants_input():
             return False
+        # The body of a request is read also if responses before it are not read.
         return self.exchange is not None or not self.output_is_full()
 
     cdef bint output_is_full(self) noexcept:
@@ -120,6 +134,7 @@ cdef class Http1Session(HttpSession):
 
     cdef bint wants_read(self) noexcept:
         if self.exchange is None:
+            # The next request is waited for, unless the client does not read its responses.
             return not self.ending and not self.output_is_full()
         return self.exchange.response_complete or self.exchange.accepts_body()
 
@@ -129,11 +144,13 @@ cdef class Http1Session(HttpSession):
     cdef int peer_finished(self, bint behind_unread) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None or exchange.response_complete:
+            # Between two requests: nothing is owed to the client.
             return 0 if behind_unread else self.transport.finish()
         if exchange.tunnel and behind_unread:
             # The bytes before the end may be the tunnel's own closing.
             return 0
         if not exchange.head_sent:
+            # The log shows 499 then.
             exchange.peer_finished_early = True
         if exchange.request_complete:
             # RFC 9112 section 9.6: a half-closed client still gets its answer, the application may stop early.
@@ -149,11 +166,13 @@ cdef class Http1Session(HttpSession):
     cdef int writable(self) except -1:
         cdef Exchange exchange = self.exchange
         if self.first_unreported is not None:
+            # A drained output has been taken by the kernel, so responses may be reported.
             self.output_taken()
         if exchange is not None:
             if exchange.response_complete:
                 # Only now its client can have the whole answer.
                 exchange.body_since = exchange.body_last = monotonic()
+            # After the report: a waiting application may queue the next piece.
             exchange.notify_writable()
         return 0
 
@@ -161,14 +180,18 @@ cdef class Http1Session(HttpSession):
         cdef Exchange exchange = self.exchange
         cdef long long taken = self.transport.taken
         if exchange is not None:
+            # The end of its output is its position now, including the bytes that are not sent.
             self.note_end(exchange)
         self.transport = None
+        # Ends the cycles: codec and session, codec and connection. There is no garbage collection.
         self.codec.sink = None
         self.codec.connection = None
         self.ending = True
         if exchange is not None:
             self.exchange = None
+            # After `exchange` is None: the application may call back.
             exchange.disconnect()
+        # With the number from before, since the connection returns its output to the pool.
         return self.report_all(taken)
 
     cdef int drain(self) except -1:
@@ -177,9 +200,11 @@ cdef class Http1Session(HttpSession):
         cdef Exchange exchange = self.exchange
         if exchange is not None:
             exchange.drain()
+        # The stop has changed its deadline. The exchange may have ended the connection.
         return self.transport.reconsider() if self.transport is not None else 0
 
     cdef bint is_busy(self) noexcept:
+        # Between two requests: until the deadline that read_deadline() gives to an idle connection.
         return self.exchange.is_busy() if self.exchange is not None else not self.ending
 
     # ---------------------------------------------------------------- deadlines
@@ -189,16 +214,20 @@ cdef class Http1Session(HttpSession):
         cdef Exchange exchange = self.exchange
         cdef double deadline = 0, drained, rate_deadline, stalled
         if exchange is None:
+            # The connection closes already, within discard_deadline().
             if self.ending:
                 return 0
             if (<SerialCodec>self.codec).in_message():
+                # Absolute: bytes that arrive one by one do not extend it.
                 deadline = self.since + deadlines.timeout_request_header if deadlines.timeout_request_header else 0
                 if self.is_stopping():
+                    # A head that is arriving at the stop gets a short time to be completed.
                     stalled = max(self.since, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
                     if deadline == 0 or stalled < deadline:
                         deadline = stalled
                 return deadline
             if deadlines.timeout_keep_alive:
+                # Since the end of the last exchange, or the start of the connection.
                 deadline = self.since + deadlines.timeout_keep_alive
             if self.service.draining:
                 # Its client was promised keep-alive, so one more request is possible. If no other server listens,
@@ -211,11 +240,14 @@ cdef class Http1Session(HttpSession):
                     deadline = drained
             return deadline
         if exchange.tunnel:
+            # Pings and the closing handshake are the conversation's.
             return (<TunnelExchange>exchange).tunnel_deadline()
         if exchange.stopped:
             return exchange.stop_deadline()
+        # The client owes nothing, or the server does not read: then its time does not count.
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished or not self.wants_read():
             return 0
+        # The rest of the request is discarded.
         if exchange.response_complete:
             # A client that sends all of its body before it reads is waited for by the deadline of the output.
             if self.transport.blocked:
@@ -224,9 +256,11 @@ cdef class Http1Session(HttpSession):
         if deadlines.timeout_request_body:
             deadline = exchange.body_last + deadlines.timeout_request_body
         if deadlines.limit_body_rate:
+            # Both limits hold: a body without a pause may still be too slow.
             rate_deadline = deadlines.rate_deadline(exchange.body_since, exchange.body_received)
             if deadline == 0 or rate_deadline < deadline:
                 deadline = rate_deadline
+        # Only if the application cannot continue without the body.
         if self.is_stopping() and exchange.awaits_body():
             stalled = max(exchange.body_last, self.service.drain_started_at) + DRAIN_STALLED_SECONDS
             if deadline == 0 or stalled < deadline:
@@ -237,8 +271,10 @@ cdef class Http1Session(HttpSession):
         cdef Exchange exchange = self.exchange
         if exchange is None:
             if self.is_stopping():
+                # Idle, or a head that was given up: the server exits, and no request was accepted.
                 return self.transport.close_without_lingering()
             if (<SerialCodec>self.codec).in_message():
+                # RFC 9110 section 15.5.9
                 return self.answer_and_close(408, "request head not complete within timeout-request-header")
             # Nothing was asked, so nothing is answered: a 408 could be taken for the answer to a next request.
             return self.transport.finish()
@@ -247,6 +283,7 @@ cdef class Http1Session(HttpSession):
         if exchange.stopped:
             return exchange.end_events()
         if exchange.response_complete:
+            # The discarding has taken too long. The client had time to read the response.
             return self.transport.close()
         if self.is_stopping():
             return self.answer_and_close(408, "request body not complete while the server stops")
@@ -259,6 +296,7 @@ cdef class Http1Session(HttpSession):
         if self.service.draining and not (self.service.handover and (self.input_cut or self.exchange is not None)):
             idle = STOPPING_IDLE_SECONDS
             deadline = min(deadline, max(since, self.service.drain_started_at) + STOPPING_SECONDS)
+        # The operator's limits hold for discarded input too, if they are stricter.
         if deadlines.timeout_request_body:
             idle = min(idle, deadlines.timeout_request_body)
         if deadlines.limit_body_rate:
@@ -272,6 +310,7 @@ cdef class Http1Session(HttpSession):
     # ---------------------------------------------------------------- ends
 
     cdef bint is_serial(self, int stream) noexcept:
+        # The next request waits only if there can be one.
         return (<SerialCodec>self.codec).persists()
 
     cdef int response_queued(self, int stream) except -1:
@@ -282,10 +321,12 @@ cdef class Http1Session(HttpSession):
         cdef SerialCodec codec = <SerialCodec>self.codec
         if not self.exchange.request_complete and codec.persists():
             # The rest of the request body is discarded, within discard_deadline().
+            # Reading it keeps the connection. If the rest is known to be large, must_close() has ended that.
             codec.discard_body()
             self.exchange.body_received = 0
             self.exchange.body_since = self.exchange.body_last = monotonic()
         else:
+            # The codec reads the next request only after this.
             self.end_exchange()
             if self.ending:
                 return 0
@@ -295,21 +336,26 @@ cdef class Http1Session(HttpSession):
         """Both sides of the exchange are complete, or the connection ends."""
         cdef SerialCodec codec = <SerialCodec>self.codec
         cdef bint whole = self.exchange.request_complete
+        # First: finish() may close the connection, and lost() would take the exchange for unfinished.
         self.exchange = None
         self.used = True
         if not whole or not codec.persists():
             self.ending = True
+            # Bytes of the request that were not read cause a lingering close (RFC 9112 section 9.6).
             self.input_cut = self.input_cut or not whole
             return self.transport.finish()
         self.since = monotonic_coarse()
+        # Pipelined bytes are parsed by the connection, after this call.
         return codec.next_message()
 
     cdef int on_response_aborted(self, int stream, bint partial) except -1:
+        # Before the exchange is forgotten
         self.report_when_taken(self.exchange)
         self.input_cut = not self.exchange.request_complete
         self.exchange = None
         self.ending = True
         if partial and (<SerialCodec>self.codec).close_delimited():
+            # Without a length or chunks the client takes an orderly close for the end of the body.
             return self.transport.abort()
         return self.transport.finish()
 
@@ -319,6 +365,7 @@ cdef class Http1Session(HttpSession):
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
         cdef Request request = exchange.request if exchange is not None else (<SerialCodec>self.codec).unfinished()
+        # Before the answer, since that may end the connection and its facts.
         self.log_rejection(status, reason, request)
         self.input_cut = True
         if self.ending and exchange is None:
@@ -328,19 +375,23 @@ cdef class Http1Session(HttpSession):
         if exchange is None:
             self.answer_unread_request(request, status, reason)
         elif exchange.head_sent:
+            # A response has started, so its status cannot be replaced.
             return exchange.abort_response() if not exchange.response_complete else self.transport.finish()
         else:
+            # The application's response has not started. Its calls have no effect from here on.
             return exchange.send_error(status, reason, [], True)
         return self.transport.finish()
 
     cdef int answer_unread_request(self, Request request, int status, str reason) except -1:
         """Answers a request that was not read to its end, so that no application has it."""
+        # Only for the observer: it has no gateway, and is never started.
         cdef Exchange exchange = Exchange.__new__(Exchange)
         exchange.service = self.service
         exchange.request = request if request is not None else no_request()
         exchange.connection = self.transport.info
         exchange.started = self.request_start()
         exchange.status = status
+        # No request id: the field that might have it is perhaps among those not read.
         exchange.bytes_sent = send_error_response(self.service, self, 0, status, reason, [], None, False, True)
         exchange.head_sent = exchange.response_complete = True
         return self.report_when_taken(exchange)
@@ -363,10 +414,12 @@ cdef class Http1SessionFactory(SessionFactory):
     cdef Session create(self, Transport transport):
         cdef Http1Session session = Http1Session.__new__(Http1Session)
         session.service = self.service
+        # A cycle, since the connection owns its session. lost() ends it.
         session.transport = transport
         session.codec = self.codecs.create(transport)
         session.codec.sink = session
         session.encoder = session.codec.encoder
+        # A new connection is idle from its start.
         session.since = monotonic()
         return session
 

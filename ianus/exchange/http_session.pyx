@@ -28,6 +28,7 @@ cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about r
 @cython.no_gc
 cdef class HttpSession(Session):
     cdef bint is_stopping(self) noexcept:
+        # With a successor connections have time. Without one the clients must not wait for it.
         return self.service.draining and not self.service.handover
 
     cdef double write_timeout(self) noexcept:
@@ -36,6 +37,7 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- requests
 
     cdef Exchange open_exchange(self, int stream, Request request, double started):
+        # Its class is the gateway's. It was made by __new__(), so all links are set here.
         cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
         exchange.session = self
         exchange.service = self.service
@@ -44,9 +46,11 @@ cdef class HttpSession(Session):
         exchange.stream = stream
         exchange.started = started
         if self.service.request_id_header is not None:
+            # Before the application is called, whose scope or environ has the same value.
             exchange.request_id = request_id(request.headers, self.service.request_id_header)
         if request.content_length != 0:
             exchange.awaits_continue = request.expect_continue
+            # The body's time counts from its head.
             exchange.body_since = exchange.body_last = monotonic()
         return exchange
 
@@ -59,13 +63,17 @@ cdef class HttpSession(Session):
         if self.service.draining and asks_for_events(exchange.request):
             # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and browsers
             # repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
+            # No bytes at all: browsers treat an answer as a failure of the stream.
             exchange.abort_response()
             return False
         limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
         if limit is not None:
+            # Before the application is called, so a flood costs no thread and no task.
             self.reject_over_limit(exchange, limit)
             return False
+        # The application reads from the start, so it needs no notice of this.
         exchange.has_unread_input = False
+        # It passes 0 once. From then on it is negative, and nothing happens.
         self.service.requests_left -= 1
         if self.service.requests_left == 0:
             self.service.on_max_requests()
@@ -74,6 +82,7 @@ cdef class HttpSession(Session):
     cdef int reject_over_limit(self, Exchange exchange, str limit) except -1:
         """Too many application calls: 503, and the connection lives on."""
         cdef double now = monotonic()
+        # One line a second with a count: a flood must not fill the log.
         self.service.rejected_requests += 1
         if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
             logger.warning(
@@ -99,6 +108,7 @@ cdef class HttpSession(Session):
     # ---------------------------------------------------------------- output
 
     cdef int send_informational(self, int stream, object head) except -1:
+        # These pass the calls on: an exchange must not know the codec, which may serve several streams.
         return self.codec.send_informational(stream, head)
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
@@ -121,6 +131,7 @@ cdef class HttpSession(Session):
 
     cdef int output_queued(self, int stream, bint at_once) except -1:
         cdef Output out = self.transport.out
+        # A blocked connection is watched for WRITABLE, and sends then.
         if out is None or self.transport.blocked:
             return 0
         if at_once or out.size >= GATHER_BYTES:
@@ -138,15 +149,18 @@ cdef class HttpSession(Session):
 
     cdef bint congested(self, int stream) noexcept:
         cdef Output out = self.transport.out
+        # A fast client may have more queued, since sending in large pieces is cheaper.
         return out is not None and out.size > (HIGH_WATER if self.transport.blocked else GATHER_BYTES)
 
     cdef Py_ssize_t unsent(self, int stream) noexcept:
         return 0 if self.transport.out is None else self.transport.out.size
 
     cdef long long position(self, int stream) noexcept:
+        # Positions count all bytes of the connection, so they stay comparable while output is sent.
         return self.transport.taken + self.unsent(stream)
 
     cdef int cut_input(self, int stream) except -1:
+        # The connection lingers at its end (RFC 9112 section 9.6).
         self.input_cut = True
         return 0
 
@@ -159,12 +173,15 @@ cdef class HttpSession(Session):
 
     cdef int note_end(self, Exchange exchange) except -1:
         cdef Exchange last = self.first_unreported
+        # Noted once: the first call has the true end.
         if self.service.observer is None or exchange.end_position:
             return 0
+        # The kernel has taken the response when `taken` reaches this.
         exchange.end_position = self.position(exchange.stream)
         if last is None:
             self.first_unreported = exchange
             return 0
+        # Pipelined responses only; usually the list is empty.
         while last.next_unreported is not None:
             last = last.next_unreported
         last.next_unreported = exchange
@@ -178,6 +195,7 @@ cdef class HttpSession(Session):
     cdef int report_first(self, long long taken) except -1:
         """Reports the first exchange of the list, whose response the kernel has taken up to a position."""
         cdef Exchange exchange = self.first_unreported
+        # Unlinked before the report, which calls code of the observer.
         self.first_unreported = exchange.next_unreported
         exchange.next_unreported = None
         return exchange.report_end(max(<long long>0, exchange.end_position - taken))

@@ -19,10 +19,12 @@ cdef class InFlightCounter:
 
     def publish(self, InFlight listed not None) -> None:
         """Lists requests in `listed`. Must be called before the first one arrives."""
+        # Shared memory, which this object keeps mapped.
         self.listed = listed
 
     cdef str exceeded_limit(self, InFlightKind kind):
         if kind == COUNTED_WEBSOCKET:
+            # Separate limits: WebSockets stay open for hours, and must not use up the limit of requests.
             if self.limit_websockets and self.websockets >= self.limit_websockets:
                 return f"limit-websockets ({self.limit_websockets})"
         elif self.limit_concurrency and self.requests >= self.limit_concurrency:
@@ -30,18 +32,22 @@ cdef class InFlightCounter:
         return None
 
     cdef int add(self, InFlightMark* mark, InFlightKind kind, str method, bytes target) except -1:
+        # The mark is inside of the exchange, which outlives its count. remove() reads it.
         mark.kind = <unsigned char>kind
         if kind == COUNTED_WEBSOCKET:
             self.websockets += 1
             return 0
         self.requests += 1
         if self.listed is not None:
+            # Only requests: the list is for the report of a crash, and has few entries.
             mark.entry = self.listed.claim(method, target)
         return 0
 
     cdef int remove(self, InFlightMark* mark) except -1:
         cdef unsigned char kind = mark.kind
+        # First, so that a second call finds nothing to remove.
         mark.kind = NOT_COUNTED
+        # By the mark and not by the class: an exchange is removed as it was added.
         if kind == COUNTED_WEBSOCKET:
             self.websockets -= 1
         elif kind == COUNTED_REQUEST:
@@ -51,12 +57,14 @@ cdef class InFlightCounter:
         return 0
 
     cdef int reset_in_child(self) except -1:
+        # The memory is shared with the parent, whose requests it lists.
         self.listed = None
         return 0
 
 
 cdef class MarkedExchange:
     """The mark of an exchange; for tests."""
+    # Zero from its creation: NOT_COUNTED
     cdef InFlightMark mark
 
     def add(self, InFlightCounter counter not None, *, bint websocket) -> None:

@@ -44,13 +44,16 @@ cdef object build_head(
     Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts,
 ):
+    # Pointers into objects that fill_head() keeps alive; nothing here owns bytes.
     cdef Field on_stack[STACK_FIELDS]
     cdef Field* fields = on_stack
     cdef Py_ssize_t max_fields
     # A copy: pointers into its items stay valid if application code changes the original meanwhile.
     headers = tuple(headers)
+    # 3 for the request id, Date and Server
     max_fields = len(headers) + len(service.header) + 3
     if max_fields > STACK_FIELDS:
+        # Owned by this call, and freed below however it ends.
         fields = <Field*>malloc(max_fields * sizeof(Field))
         if fields == NULL:
             raise MemoryError
@@ -83,6 +86,7 @@ cdef object fill_head(
             if native and not isinstance(pair, tuple):
                 raise TypeError(f"response headers are tuples of name and value, not {type(pair).__name__}")
             pair = tuple(pair)
+            # The copy has no other owner until the head is encoded.
             kept.append(pair)
         if len(pair) != 2:
             raise ValueError("a response header is a pair of name and value")
@@ -117,6 +121,7 @@ cdef object fill_head(
         elif field_id == SERVER:
             has_server = True
         elif field_id == HOP_BY_HOP and trailers and same_name(field, b"trailer"):
+            # The one hop-by-hop field that is the application's: it announces trailers (RFC 9110 section 6.6.2).
             pass
         elif field_id == OTHER:
             if request_id is not None and same_name(field, service.request_id_header):
@@ -124,6 +129,7 @@ cdef object fill_head(
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
             warn_of_dropped(service, field, application)
             continue
+        # Reached only by fields that are sent: `continue` reuses the entry.
         n += 1
 
     for pair in service.header:
@@ -146,8 +152,10 @@ cdef int warn_of_dropped(Service service, Field* field, str application) except 
     """Warns once for each name, except of fields that event streams usually have and that the server implies anyway."""
     cdef str name = shown(field.name, field.name_size).lower()
     cdef str said = f"{name}: {shown(field.value, field.value_size).lower()}"
+    # The server does the same by itself.
     if name == "keep-alive" or said in ("connection: keep-alive", "transfer-encoding: chunked"):
         return 0
+    # Once, since it would be repeated with each request.
     return service.warn_once(
         f"dropped hop-by-hop response header {name!r} of {application}: "
         "the server frames messages and manages connections itself"
@@ -156,6 +164,7 @@ cdef int warn_of_dropped(Service service, Field* field, str application) except 
 
 cdef object build_hints(HeadEncoder encoder, list pairs):
     cdef Py_ssize_t i
+    # Owns the bytes that `fields` points into, up to the end of this function.
     pairs = [(as_bytes(name), as_bytes(value)) for name, value in pairs]
     cdef Field* fields = check_fields(pairs)
     try:
@@ -173,6 +182,7 @@ cdef int write_trailers(ExchangeHost session, int stream, object headers) except
     cdef Field* fields = check_fields(pairs)
     try:
         for name, _ in pairs:
+            # The client would ignore them, or worse, merge them into the head.
             if (<bytes>name).lower() in NOT_TRAILERS:
                 raise ValueError(f"{name!r} cannot be a trailer: it has to be known before the body")
         return session.send_trailers(stream, fields, len(pairs))
@@ -186,9 +196,11 @@ cdef Field* check_fields(list pairs) except NULL:
     cdef Field field
     cdef Py_ssize_t i
     for name, value in pairs:
+        # Checked before the allocation: an invalid one raises, and nothing has to be freed.
         set_field(&field, <bytes>name, <bytes>value)
         classify(&field)
         check_value(&field)
+    # At least one entry: malloc(0) may return NULL, which is the mark of an error.
     fields = <Field*>malloc(max(len(pairs), 1) * sizeof(Field))
     if fields == NULL:
         raise MemoryError
@@ -198,6 +210,7 @@ cdef Field* check_fields(list pairs) except NULL:
 
 
 cdef inline void set_field(Field* field, bytes name, bytes value) noexcept:
+    # Borrowed: the caller keeps the objects.
     field.name = PyBytes_AS_STRING(name)
     field.name_size = PyBytes_GET_SIZE(name)
     field.value = PyBytes_AS_STRING(value)
@@ -209,6 +222,7 @@ cdef int set_native(Field* field, object name, object value) except -1:
     for part in (name, value):
         if not PyUnicode_Check(part):
             raise TypeError(f"response header names and values are str, not {type(part).__name__}: {part!r}")
+        # Strings of this kind have one byte for each character, U+0000 to U+00FF.
         if PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND:
             raise ValueError(f"response header {name!r} has a character beyond Latin-1: {part!r}")
     field.name = <const char*>PyUnicode_1BYTE_DATA(name)
@@ -230,6 +244,7 @@ cdef FieldId classify(const Field* field) except *:
     cdef unsigned char c
     cdef PyObject* shared
     for i in range(size):
+        # RFC 9110 section 5.6.2. It refuses also CR, LF and the colon.
         c = TOKEN[<unsigned char>text[i]]
         if c == 0:
             raise ValueError(f"response header name {shown(text, size)!r} is not a token")
@@ -237,12 +252,14 @@ cdef FieldId classify(const Field* field) except *:
             lowered[i] = <char>c
     if size == 0:
         raise ValueError("empty response header name")
+    # Only its start was lowered, and no known name is that long.
     if size > MAX_KNOWN_NAME_BYTES:
         return OTHER
     return find_name(lowered, size, &shared)
 
 
 cdef inline int check_value(const Field* field) except -1:
+    # Response splitting: a CR or LF would start a field, or another response.
     if not is_field_value(field.value, field.value_size):
         raise ValueError(
             f"response header {shown(field.name, field.name_size)!r} has a control character in its value "
@@ -259,6 +276,7 @@ cdef inline bint same_name(const Field* field, bytes other) noexcept:
 
 cdef bytes as_bytes(object part):
     if isinstance(part, (bytes, bytearray, memoryview)):
+        # For bytes the same object; for others a copy, which the application cannot change.
         return bytes(part)
     raise TypeError(f"response header names and values are bytes, not {type(part).__name__}: {part!r}")
 
@@ -266,6 +284,7 @@ cdef bytes as_bytes(object part):
 cdef long long parse_content_length(const Field* field) except -2:
     cdef long long length = 0
     cdef Py_ssize_t i
+    # 18 digits fit into a long long.
     cdef bint good = 0 < field.value_size <= 18
     for i in range(field.value_size if good else 0):
         good = good and c'0' <= field.value[i] <= c'9'

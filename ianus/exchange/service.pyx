@@ -20,6 +20,7 @@ cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Se
 
 cdef bytes imf_fixdate(long second):
     """RFC 9110 section 5.6.7, in English in all locales. (email.utils would add 6 ms to every start.)"""
+    # UTC, as the format requires.
     now = gmtime(second)
     return (
         f"{DAYS[now.tm_wday]}, {now.tm_mday:02} {MONTHS[now.tm_mon - 1]} {now.tm_year} "
@@ -41,6 +42,7 @@ cdef class Deadlines:
         double timeout_write,
         double drain_idle,
     ):
+        # The settings' values. The schema has their defaults and checks them.
         self.timeout_request_header = timeout_request_header
         self.timeout_keep_alive = timeout_keep_alive
         self.timeout_request_body = timeout_request_body
@@ -50,6 +52,7 @@ cdef class Deadlines:
         self.drain_idle = drain_idle
 
     cdef double rate_deadline(self, double since, long long received) noexcept:
+        # Bytes that arrive fast at first give time for later ones: the rate is an average.
         return since + max(self.limit_body_rate_grace, received / self.limit_body_rate)
 
 
@@ -67,6 +70,7 @@ cdef class WebSocketRules:
         bint ws_per_message_deflate,
         int ws_deflate_level,
     ):
+        # As above
         self.ws_max_size = ws_max_size
         self.ws_max_queue = ws_max_queue
         self.ws_ping_interval = ws_ping_interval
@@ -106,20 +110,26 @@ cdef class Service:
         self.deadlines = deadlines
         self.websocket_rules = websocket_rules
         self.observer = observer
+        # Copies: pointers into them are passed to the encoder for each response.
         self.header = [(bytes(name), bytes(value)) for name, value in header]
+        # A field that the operator sets replaces the server's own.
         names = {pair[0].lower() for pair in self.header}
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
         self.in_flight = InFlightCounter(limit_concurrency=limit_concurrency, limit_websockets=limit_websockets)
+        # None instead of b"", which is the cheaper test for each request.
         self.request_id_header = request_id_header.encode("ascii") or None
+        # 0 becomes negative with the first request, and never 0 again.
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
         self.warned = set()
 
     cdef int drain(self, bint handover) except -1:
         """Starts the stop. Called a second time if the server has no successor any more."""
+        # Responses whose head is sent have promised keep-alive. Their connections have the time of read_deadline().
         self.draining = True
         self.handover = handover
+        # Deadlines of connections count from the stop, if they are older.
         self.drain_started_at = monotonic()
         return 0
 
@@ -131,6 +141,7 @@ cdef class Service:
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""
         cdef long second = <long>time(NULL)
+        # Once a second and not once a request
         if second != self.date_second:
             self.date = imf_fixdate(second)
             self.date_second = second
@@ -138,14 +149,17 @@ cdef class Service:
 
     cdef int reset_in_child(self) except -1:
         """Resets a forked child: unlogged responses are the parent's."""
+        # The exchange of the call that has forked must not answer the parent's client.
         self.forked = True
         self.in_flight.reset_in_child()
         if self.observer is not None:
             self.observer.reset_in_child()
+            # The child of a fork must not log a request that its parent logs.
             self.observer = None
         return 0
 
     cdef int warn_once(self, str message) except -1:
+        # The messages are formatted by the server from names, so their number is small.
         if message not in self.warned:
             self.warned.add(message)
             logger.warning("%s", message)

@@ -30,6 +30,7 @@ from ianus.runtime.clock cimport monotonic_coarse
 
 cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate):
     cdef WebSocket socket = WebSocket.__new__(WebSocket)
+    # A cycle: the exchange owns the conversation. mark_lost() ends it, and the codec's with its sink.
     socket.exchange = exchange
     socket.rules = rules
     socket.codec = WebSocketCodec(rules.ws_max_size)
@@ -44,9 +45,11 @@ cdef class WebSocket(WebSocketSink):
     # ---------------------------------------------------------------- receiving
 
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
+        # RFC 6455 section 1.4: data after the closing handshake is ignored.
         if self.over:
             return size
         self.last_received_at = monotonic_coarse()
+        # Any byte shows that the peer is alive; it need not be the pong.
         self.ping_sent_at = 0
         return self.codec.feed(data, size)
 
@@ -57,16 +60,20 @@ cdef class WebSocket(WebSocketSink):
         if self.code:
             # The application has closed; it does not listen any more.
             return 0
+        # Made for the first message, since many conversations only send.
         if self.queue is None:
             self.queue = []
         self.queue.append(message)
         self.queued += len(message)
         if self.queue_full():
+            # The rest stays in the connection's leftover, and then in the socket: the peer has to wait.
             self.codec.paused = True
+        # The session wakes the application after the codec has returned.
         self.exchange.has_unread_input = True
         return 0
 
     cdef int on_ping(self, bytes payload) except -1:
+        # RFC 6455 section 5.5.1: no frame follows a close frame.
         if self.close_sent:
             return 0
         # RFC 6455 section 5.5.2; a peer that sends them and does not read the answers has to wait like any other.
@@ -76,6 +83,7 @@ cdef class WebSocket(WebSocketSink):
         return 0
 
     cdef int on_pong(self, bytes payload) except -1:
+        # received() has noted the time. A pong need not match a ping (RFC 6455 section 5.5.3).
         return 0
 
     cdef int on_close(self, int code, str reason) except -1:
@@ -84,12 +92,14 @@ cdef class WebSocket(WebSocketSink):
         return self.end(code, "", code, reason)
 
     cdef int on_error(self, int code, str reason) except -1:
+        # RFC 6455 section 7.1.7: the connection fails with this code.
         return self.end(code, reason, code, reason)
 
     cdef int end(self, int code_sent, str reason_sent, int code, str reason) except -1:
         """Nothing more is read. The last two are for the application."""
         if not self.close_sent:
             self.send_close(code_sent, reason_sent)
+        # From here on all input is discarded.
         self.over = True
         self.note_end(code, reason)
         # The exchange closes the connection when no codec is on the stack.
@@ -100,8 +110,10 @@ cdef class WebSocket(WebSocketSink):
         cdef object message
         if not self.queue:
             return None
+        # The queue is short, by ws_max_queue.
         message = self.queue.pop(0)
         self.queued -= len(message)
+        # There is space again.
         self.resume_reading()
         return message
 
@@ -112,8 +124,10 @@ cdef class WebSocket(WebSocketSink):
         """Resumes reading, if nothing prevents it any more."""
         if not self.codec.paused or self.over or self.exchange is None or self.exchange.congested():
             return 0
+        # After the end the application takes nothing, so the queue does not matter.
         if self.queue_full() and not self.code:
             return 0
+        # The bytes that wait are fed by the connection, after the loop's callbacks.
         self.codec.paused = False
         return self.exchange.session.resume_soon(self.exchange.stream)
 
@@ -127,15 +141,20 @@ cdef class WebSocket(WebSocketSink):
         cdef Deflate deflate = self.codec.deflate
         if type(message) is str:
             opcode = TEXT
+            # The bytes are owned by the str, which the caller keeps during this call. A lone surrogate raises, before
+            # anything is sent.
             text = PyUnicode_AsUTF8AndSize(message, &size)
             if size >= COPY_LIMIT_BYTES or deflate is not None and size >= MIN_COMPRESSED_BYTES:
+                # A bytes object that the output can reference, or that zlib takes.
                 data = text[:size]
         else:
             data = <bytes>message
             text = PyBytes_AS_STRING(data)
             size = PyBytes_GET_SIZE(data)
+        # Before compression: the log shows the application's bytes.
         self.exchange.bytes_sent += size
         if deflate is not None and size >= MIN_COMPRESSED_BYTES:
+            # In the order of sending: with context takeover each message depends on those before it.
             data = deflate.compress(data)
             return self.send_frame(opcode, True, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
         return self.send_frame(opcode, False, text, size, data)
@@ -145,6 +164,7 @@ cdef class WebSocket(WebSocketSink):
         cdef unsigned char header[MAX_HEADER_BYTES]
         cdef Exchange exchange = self.exchange
         cdef ExchangeHost session = exchange.session
+        # Copied: the header is on the stack.
         session.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
         if owner is not None:
             session.send_body(exchange.stream, owner)
@@ -161,9 +181,11 @@ cdef class WebSocket(WebSocketSink):
         """Starts the closing handshake (RFC 6455 section 7.1.2). Raises ValueError for a code that must not be sent."""
         if code != NO_CODE and not may_close_with(code):
             raise ValueError(f"close code {code} cannot be sent")
+        # The closing handshake has started, by either side.
         if self.close_sent or self.over:
             return 0
         self.send_close(code, reason)
+        # The peer has that long for its close frame; then the connection is closed without it.
         self.close_deadline = monotonic_coarse() + self.rules.ws_close_timeout
         self.note_end(code, reason)
         # The unread input is read, up to the peer's close frame.
@@ -172,6 +194,7 @@ cdef class WebSocket(WebSocketSink):
 
     cdef int send_close(self, int code, str reason) except -1:
         cdef bytes payload = close_payload(code, reason)
+        # First, so that nothing follows the frame.
         self.close_sent = True
         return self.send_frame(CLOSE, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
 
@@ -185,6 +208,7 @@ cdef class WebSocket(WebSocketSink):
     cdef int mark_lost(self, int code, str reason) except -1:
         self.over = True
         self.note_end(code, reason)
+        # Ends the cycle with the exchange.
         self.exchange = None
         self.codec.sink = None
         return 0
@@ -196,10 +220,12 @@ cdef class WebSocket(WebSocketSink):
         cdef double when, tick
         if self.over:
             return 0
+        # Waiting for the peer's close frame: no pings any more.
         if self.close_deadline:
             return self.close_deadline
         if rules.ws_ping_interval == 0:
             return 0
+        # A ping waits for an answer.
         if self.ping_sent_at and rules.ws_ping_timeout:
             when = self.ping_sent_at + rules.ws_ping_timeout
         else:
@@ -212,6 +238,7 @@ cdef class WebSocket(WebSocketSink):
         cdef double now = monotonic_coarse()
         if self.close_deadline:
             # The peer's close frame has not arrived in time: the wait ends (RFC 6455 section 7.1.1).
+            # The exchange closes the connection. It asks in notify_readable().
             self.over = True
         elif self.codec.paused or self.exchange.session.blocked(self.exchange.stream):
             # While reading is paused a pong cannot be seen, and a ping waits after unsent output.

@@ -14,6 +14,7 @@ cdef class Mounts(Gateway):
 
     def __init__(self, mounted):
         self.name = "mounts"
+        # The longest prefix first, so that the first one that fits is the right one.
         self.mounted = sorted(mounted, key=prefix_length, reverse=True)
         if not self.mounted or self.mounted[len(self.mounted) - 1][0]:
             raise ValueError("mounts need an application for all other paths")
@@ -23,10 +24,12 @@ cdef class Mounts(Gateway):
         cdef str prefix
         for mount in self.mounted:
             prefix = <str>mount[0]
+            # At a segment: "/shop" is not a prefix of "/shopping".
             if request.path.startswith(prefix) and (
                 len(prefix) == 0 or len(request.path) == len(prefix) or request.path[len(prefix)] == "/"
             ):
                 break
+        # The last prefix is "", which fits every path, so the loop has always found one.
         return (<Gateway>mount[1]).open(request)
 
 

@@ -26,6 +26,7 @@ cdef class Waker:
     """Raises OSError when the system gives no eventfd."""
 
     def __cinit__(self):
+        # Non-blocking: a wake-up must never block, and neither must a second thread that reads it.
         self.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
@@ -35,7 +36,9 @@ cdef class Waker:
 
     def close(self) -> None:
         """Closes the waker after its last reader has stopped."""
+        # Before the descriptor is closed, and seen by the liveness thread before its next ping.
         store_release(&self.closed, 1)
+        # The liveness thread may be about to write: then the descriptor is closed with this object.
         if not self.watched:
             self.close_fd()
 
@@ -50,13 +53,16 @@ cdef class Waker:
     cdef void close_fd(self) noexcept:
         if self.fd >= 0:
             c_close(self.fd)
+            # The number may soon belong to another file.
             self.fd = -1
 
     cdef void wake(self) noexcept nogil:
         cdef uint64_t one = 1
+        # Only an overflow of the counter could fail, and then the descriptor is readable anyway.
         c_write(self.fd, &one, sizeof(one))
 
     cdef void acknowledge(self) noexcept:
         cdef uint64_t number
+        # Resets the count: several wake-ups are one event.
         c_read(self.fd, &number, sizeof(number))
         store_release(&self.served, self.served + 1)

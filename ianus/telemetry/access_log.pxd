@@ -7,7 +7,7 @@ cdef class AccessLog(Observer):
     cdef int fd
     cdef double interval            # seconds between writes
     cdef Py_ssize_t capacity        # bytes that may wait
-    # Lines not written yet; the thread takes the whole buffer and puts an empty one in its place. Both hold the GIL.
+    # Lines not written yet; the thread takes a copy of all of them, and writes that. The buffer is used with the GIL.
     cdef char* buffer               # malloc'ed, owned by this object
     cdef Py_ssize_t size, allocated
     cdef long long dropped          # lines that found the buffer full, not reported yet

@@ -47,17 +47,21 @@ cdef class AccessLog(Observer):
         self.sink = sink
         self.unwritten = b""
         self.format = line_format
+        # Only then exchanges keep the fields of their response.
         self.wants_response_headers = self.format.shows_response
         if access_log_exclude:
             paths = [path.encode() for path in access_log_exclude]
+            # Bytes, as the targets are, so that a request needs no conversion.
             self.excluded = frozenset([path for path in paths if not path.endswith(b"*")])
             self.excluded_prefixes = tuple([path.removesuffix(b"*") for path in paths if path.endswith(b"*")])
+        # At least two lines of the longest kind, or none might fit.
         self.capacity = max(<Py_ssize_t>CAPACITY_BYTES, 2 * self.format.max_line_size)
         self.interval = interval
         self.has_lines = threading.Event()
         self.write_early = threading.Event()
 
     def __dealloc__(self):
+        # Owned; the thread has a reference to this object, so it cannot be reading it.
         free(self.buffer)
 
     def start(self) -> None:
@@ -69,9 +73,11 @@ cdef class AccessLog(Observer):
     def close(self) -> None:
         """Writes the remaining lines, for at most two seconds."""
         self.stopping = True
+        # Both events, so that the thread wakes in each of its two waits.
         self.write_early.set()
         self.has_lines.set()
         if self.thread is not None:
+            # A reader that takes nothing must not keep the process from exiting.
             self.thread.join(2.0)
             if self.thread.is_alive():
                 # Its reader takes nothing.
@@ -86,11 +92,14 @@ cdef class AccessLog(Observer):
         while not self.stopping:
             self.has_lines.wait()
             self.write_early.wait(self.interval)
+            # Before the lines are taken: one that is added after this sets it again.
             self.has_lines.clear()
+            # close() has set it for good: the loop must not wait any more.
             if not self.stopping:
                 self.write_early.clear()
             self.write_all(self.take_lines())
             self.report_losses(REPORT_SECONDS)
+        # Those that were added between the last write and close()
         self.write_all(self.take_lines())
 
     def report_losses(self, double interval) -> None:
@@ -98,6 +107,7 @@ cdef class AccessLog(Observer):
         cdef double now = monotonic()
         dropped = self.dropped
         if dropped:
+            # Not set to 0: a request may have added to it meanwhile.
             self.dropped -= dropped
             logger.warning("access log is not read fast enough: %d line(s) dropped", dropped)
         if self.lost and (not self.reported_at or now - self.reported_at >= interval):
@@ -108,6 +118,7 @@ cdef class AccessLog(Observer):
     cdef int reset_in_child(self) except -1:
         """Resets a forked child, in which the thread does not exist and may have held the locks of its events."""
         self.size = 0
+        # Threads do not survive a fork. The parent's thread writes the parent's lines.
         self.thread = None
         self.has_lines = threading.Event()
         self.write_early = threading.Event()
@@ -115,6 +126,7 @@ cdef class AccessLog(Observer):
 
     cdef bytes take_lines(self):
         cdef bytes lines = PyBytes_FromStringAndSize(self.buffer, self.size) if self.size else b""
+        # The copy is the caller's. Both lines run with the GIL, so no line is added between them.
         self.size = 0
         return lines
 
@@ -124,15 +136,18 @@ cdef class AccessLog(Observer):
             lines = self.sink(lines)
         if self.fd < 0 or not lines:
             return
+        # A write has ended inside a line, so the next one starts on a line of its own.
         if self.is_torn:
             lines = b"\n" + lines
         self.unwritten = lines
         view = memoryview(lines)
         while view:
             try:
+                # A pipe takes a part at a time.
                 view = view[write(self.fd, view):]
                 self.is_torn = bool(view)
             except BlockingIOError:
+                # A non-blocking file whose reader is slow. This thread has time, and requests do not wait for it.
                 pause(0.05)
             except OSError as error:
                 # A line of which a part was written is lost too.
@@ -148,6 +163,7 @@ cdef class AccessLog(Observer):
         cdef Py_ssize_t length
         if self.excluded is not None and 200 <= facts.status < 300 and self.excludes(<object>facts.target):
             return 0
+        # Space for the longest line is made first, so that nothing is checked while the line is written.
         if self.size + self.format.max_line_size > self.allocated and not self.grow():
             self.dropped += 1
             return 0
@@ -159,12 +175,15 @@ cdef class AccessLog(Observer):
             before = self.size
         self.size += length
         if before == 0:
+            # Only for the first line, since setting an event takes a lock.
             self.has_lines.set()
         elif before < EARLY_WRITE_BYTES <= self.size:
+            # Once, when the size passes the bound
             self.write_early.set()
         return 0
 
     cdef bint excludes(self, bytes target) except -1:
+        # A request that could not be parsed is logged.
         if target is None:
             return False
         path = target.partition(b"?")[0]
@@ -175,10 +194,12 @@ cdef class AccessLog(Observer):
         cdef Py_ssize_t minimum = max(<Py_ssize_t>EARLY_WRITE_BYTES, 2 * self.format.max_line_size)
         cdef Py_ssize_t space = max(self.allocated * 2, minimum)
         cdef char* buffer
+        # Doubled up to the capacity, and never returned: a peak is likely to happen again.
         space = min(space, self.capacity)
         if self.size + self.format.max_line_size > space:
             return False
         buffer = <char*>realloc(self.buffer, space)
+        # The old block is valid still. The line is counted as dropped.
         if buffer == NULL:
             return False
         self.buffer = buffer

@@ -36,11 +36,14 @@ cdef class ScoreboardMemory:
     """
 
     def __cinit__(self, buffer):
+        # The view keeps the memory mapped until __dealloc__() releases it.
         PyObject_GetBuffer(buffer, &self.buffer, PyBUF_WRITABLE)
         if self.buffer.len != sizeof(ScoreboardLayout):
             size = self.buffer.len
+            # Released here: `memory` stays NULL, so __dealloc__() does nothing.
             PyBuffer_Release(&self.buffer)
             raise ValueError(f"a scoreboard has {sizeof(ScoreboardLayout)} bytes, not {size}")
+        # Borrowed from the view
         self.memory = <ScoreboardLayout*>self.buffer.buf
 
     def __dealloc__(self):
@@ -54,9 +57,11 @@ cdef class InFlight:
     def __init__(self, ScoreboardMemory shared not None):
         cdef int index
         self.shared = shared
+        # Valid as long as `shared`, which this object owns.
         self.memory = shared.memory
         self.free_count = REQUEST_ENTRIES
         for index in range(REQUEST_ENTRIES):
+            # Numbers from 1, since 0 is "not listed at all". The lowest number is the last entry, and is taken first.
             self.free[index] = <unsigned char>(REQUEST_ENTRIES - index)
 
     def begin(self, str method not None, bytes target not None) -> int:
@@ -72,12 +77,14 @@ cdef class InFlight:
         cdef RequestEntry* entry
         cdef unsigned char number
         cdef Py_ssize_t size = PyUnicode_GET_LENGTH(method), more = PyBytes_GET_SIZE(target)
+        # Only counted: the list is an aid, and a request must not wait for it.
         if self.free_count == 0:
             self.memory.header.unlisted += 1
             return NOT_LISTED
         self.free_count -= 1
         number = self.free[self.free_count]
         entry = &self.memory.entries[number - 1]
+        # Cut: the line has a fixed size, so that the supervisor can read it at any time.
         if size > REQUEST_LINE_BYTES - 1:
             size = REQUEST_LINE_BYTES - 1
         memcpy(entry.line, PyUnicode_1BYTE_DATA(method), size)
@@ -87,6 +94,7 @@ cdef class InFlight:
             more = REQUEST_LINE_BYTES - size
         memcpy(&entry.line[size], PyBytes_AS_STRING(target), more)
         entry.size = <uint16_t>(size + more)
+        # Last: an entry counts from the moment that its time is not 0.
         publish(&entry.since, monotonic_coarse())
         return number
 
@@ -96,6 +104,7 @@ cdef class InFlight:
         if entry == NOT_LISTED:
             self.memory.header.unlisted -= 1
             return
+        # First: the supervisor must not take the line of a finished request for a current one.
         publish(&self.memory.entries[entry - 1].since, 0)
         self.free[self.free_count] = entry
         self.free_count += 1

@@ -58,13 +58,16 @@ cdef class LineFormat:
     def __init__(self, *, str access_log_format not None, str log_format not None):
         self.json = log_format == "json"
         self.texts = []
+        # Computed once. The log reserves that much before each line, so that writing needs no checks.
         self.max_line_size = 1  # the line feed
         parts = json_parts() if self.json else text_parts(access_log_format or DEFAULT)
         self.count = len(parts)
+        # Owned; freed in __dealloc__()
         self.parts = <Part*>malloc(self.count * sizeof(Part))
         if self.parts == NULL:
             raise MemoryError
         for i, (atom, part) in enumerate(parts):
+            # Owns the bytes that `name` and `text` point into.
             self.texts.append(part)
             self.parts[i].atom = atom
             self.parts[i].name = NULL if part is None else <PyObject*>part
@@ -74,6 +77,7 @@ cdef class LineFormat:
             self.max_line_size += len(part) if atom == LITERAL else max_part_size(atom)
 
     def __dealloc__(self):
+        # NULL if __init__() has raised before
         free(self.parts)
 
     cdef char* write(self, char* at, const RequestFacts* facts) except NULL:
@@ -82,6 +86,7 @@ cdef class LineFormat:
         for i in range(self.count):
             part = &self.parts[i]
             if part.atom == LITERAL:
+                # The usual part; without a call of write_part().
                 at = put(at, part.text, part.size)
             else:
                 at = self.write_part(at, facts, part)
@@ -98,6 +103,7 @@ cdef class LineFormat:
         elif atom == SIZE_OR_DASH:
             return put_number(at, facts.size, 1) if facts.size else self.write_none(at)
         elif atom == DECIMAL_SECONDS:
+            # Rounded down, so that both numbers belong together.
             at = put_number(at, <long long>facts.duration, 1)
             at = put(at, b".", 1)
             return put_number(at, <long long>(facts.duration * 1e6) % 1000000, 6)
@@ -134,8 +140,10 @@ cdef class LineFormat:
         return self.write_path(at, facts, atom)
 
     cdef char* write_request_line(self, char* at, const RequestFacts* facts) except NULL:
+        # A request that could not be parsed
         if <object>facts.method is None:
             return self.write_none(at)
+        # Escaped as a whole, though the codec has checked method and version: the format relies on no caller.
         at = self.write_text(at, <str>facts.method)
         at = put(at, b" ", 1)
         at = self.write_path(at, facts, TARGET)
@@ -151,6 +159,7 @@ cdef class LineFormat:
 
     cdef char* write_request_id(self, char* at, const RequestFacts* facts) except NULL:
         cdef bytes text = <bytes>facts.request_id
+        # JSON only; the member is left out, with its comma.
         if text is None:
             return at
         at = put(at, b',"request_id":', 14)
@@ -165,6 +174,7 @@ cdef class LineFormat:
             return self.write_none(at)
         data = PyBytes_AS_STRING(<bytes>facts.target)
         size = PyBytes_GET_SIZE(<bytes>facts.target)
+        # By the raw bytes: the path is shown as it was received.
         if atom != TARGET:
             mark = <const char*>memchr(data, c'?', size)
             if atom == PATH:
@@ -180,11 +190,13 @@ cdef class LineFormat:
         cdef bytes key, value
         if headers is not None:
             for pair in headers:
+                # Lower case, as `name` is, so bytes are compared.
                 key = <bytes>(<tuple>pair)[0]
                 if PyBytes_GET_SIZE(key) == PyBytes_GET_SIZE(name) and not memcmp(
                     PyBytes_AS_STRING(key), PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
                 ):
                     value = <bytes>(<tuple>pair)[1]
+                    # The first field of that name
                     return self.write_chosen(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
         return self.write_none(at)
 
@@ -193,6 +205,7 @@ cdef class LineFormat:
         cdef const char* utf8
         if text is None:
             return self.write_none(at)
+        # Owned by the str, which the caller holds
         utf8 = PyUnicode_AsUTF8AndSize(text, &size)
         return self.write_chosen(at, utf8, size)
 
@@ -206,8 +219,10 @@ cdef class LineFormat:
         cdef unsigned char c
         if self.json:
             at = put(at, b'"', 1)
+        # Cut, so that a line has a maximum size. Six bytes are the longest escape.
         for i in range(min(size, <Py_ssize_t>MAX_TEXT_BYTES)):
             c = <unsigned char>data[i]
+            # Bytes above 0x7E are escaped too: terminals may read them as control characters.
             if 0x20 <= c <= 0x7E and c != c'"' and c != c'\\':
                 at[0] = <char>c
                 at += 1
@@ -221,6 +236,7 @@ cdef class LineFormat:
     cdef bytes time_stamp(self):
         cdef long second = <long>c_time(NULL)
         cdef str text
+        # strftime() costs more than the rest of the line, and its result changes once a second.
         if second != self.stamp_second:
             now = time.localtime(second)
             if self.json:
@@ -246,6 +262,7 @@ def text_parts(str text) -> list:
     parts = []
     end = 0
     for match in re.finditer(r"%(?:\((.*?)\)s|(.?))", text):
+        # Also an empty one; those are removed at the end.
         parts.append((LITERAL, literal(text[end:match.start()])))
         end = match.end()
         parts.append((LITERAL, b"%") if match[2] == "%" else text_part(match))
@@ -264,6 +281,7 @@ def text_part(match) -> tuple:
     named = re.fullmatch(r"\{([^{}]+)\}([ioe])", name)
     if named is None:
         raise ValueError(f"there is no {match[0]!r} in an access log format")
+    # The environment is read once, when the log is opened.
     if named[2] == "e":
         return LITERAL, literal(os.environ.get(named[1], "-"))
     return REQUEST_FIELD if named[2] == "i" else RESPONSE_FIELD, named[1].lower().encode("utf-8", "surrogateescape")
@@ -273,11 +291,13 @@ cdef Py_ssize_t max_part_size(Atom atom) noexcept:
     if atom == REQUEST_LINE:
         return 3 * MAX_ESCAPED_BYTES  # method, target, version
     if atom in (TIME, STATUS, SIZE, SIZE_OR_DASH, SECONDS, MILLISECONDS, MICROSECONDS, DECIMAL_SECONDS, PROCESS):
+        # All are shorter than this.
         return MAX_NUMBER_BYTES
     return MAX_ESCAPED_BYTES
 
 
 def literal(str text) -> bytes:
+    # A line feed in a literal would make two lines of one.
     return text.encode("utf-8", "surrogateescape").replace(b"\n", b" ")
 
 
@@ -286,6 +306,7 @@ cdef str user_name(list headers):
     for name, value in headers:
         if name == b"authorization" and value[:6].lower() == b"basic ":
             try:
+                # Text of a client: anything that is not Base64 is not a user.
                 user, colon, _ = base64.b64decode(value[6:].strip(), validate=True).partition(b":")
             except ValueError:
                 return None
@@ -294,6 +315,7 @@ cdef str user_name(list headers):
 
 
 cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:
+    # The caller has reserved space for the longest line.
     memcpy(at, text, size)
     return at + size
 

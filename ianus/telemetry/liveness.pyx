@@ -79,9 +79,11 @@ cdef class LivenessThread:
     """
 
     def __cinit__(self):
+        # Not a part of this object: in a forked child it is leaked, while the object is freed.
         self.state = <LivenessState*>calloc(1, sizeof(LivenessState))
         if self.state == NULL:
             raise MemoryError
+        # Before __init__(), which may raise: __dealloc__() destroys it in any case.
         pthread_mutex_init(&self.state.lock, NULL)
         self.state.lifeline = self.state.control = -1
         self.state.next_tick_at = INFINITY
@@ -90,9 +92,11 @@ cdef class LivenessThread:
         self.state.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.state.control < 0:
             raise OSError(errno, os.strerror(errno))
+        # Borrowed: the caller closes it after close().
         self.state.lifeline = lifeline
         self.state.grace = grace
         # fork() in an application is normal (multiprocessing); the child has no such thread.
+        # Handlers of register_at_fork() are never removed.
         reference = weakref.ref(self)
 
         def reset_in_child() -> None:
@@ -104,6 +108,7 @@ cdef class LivenessThread:
 
     def __dealloc__(self):
         if self.state != NULL:
+            # The thread uses the struct, so it must have ended before that is freed.
             self.stop_thread()
             if self.state.control >= 0:
                 c_close(self.state.control)
@@ -114,12 +119,15 @@ cdef class LivenessThread:
         """Starts the thread. Raises ThreadLimitError if the system gives none."""
         cdef sigset_t every, before
         cdef int failed
+        # The thread inherits the mask of its creator. With all signals blocked, the kernel delivers none to it.
         sigfillset(&every)
         pthread_sigmask(SIG_SETMASK, &every, &before)
         failed = pthread_create(&self.thread, NULL, run_thread, self.state)
+        # Restored also if no thread was started
         pthread_sigmask(SIG_SETMASK, &before, NULL)
         if failed:
             raise ThreadLimitError("needed to monitor this process")
+        # From here on it must be joined.
         self.running = True
 
     def start_monitoring(
@@ -134,7 +142,9 @@ cdef class LivenessThread:
         limit: seconds after which `thread` (threading.get_ident()) gets the signal, and the eventfd `alarm` is
         written to; 0: never. Both are done at most once for each ping. Pings end when the waker is closed.
         """
+        # First: the waker keeps its descriptor open from here on, even if it is closed.
         waker.watched = True
+        # Both are owned, since the struct has pointers into them.
         self.waker = waker
         self.shared = shared
         pthread_mutex_lock(&self.state.lock)
@@ -142,6 +152,7 @@ cdef class LivenessThread:
         self.state.waker = waker.fd
         self.state.served = &waker.served
         self.state.closed = &waker.closed
+        # The shortest of the intervals that are needed
         self.state.ping_interval = INFINITY
         if timeout:
             self.state.ping_interval = timeout / HEARTBEATS_PER_TIMEOUT
@@ -149,18 +160,21 @@ cdef class LivenessThread:
             self.state.ping_interval = min(self.state.ping_interval, max(limit / 2, MIN_PING_SECONDS))
         self.state.timeout = timeout
         self.state.channel = channel
+        # A copy: the thread must not use a Python object.
         snprintf(self.state.report, REPORT_BYTES, b"%s", <const char*>report)
         self.state.limit = limit
         self.state.thread = thread
         self.state.signal = signal
         self.state.alarm = alarm
         pthread_mutex_unlock(&self.state.lock)
+        # The thread may be asleep without limit. It must learn of the new times.
         notify(self.state.control)
 
     def stop_monitoring(self) -> None:
         """Stops the pings. Heartbeats continue, and so does the check of the supervisor."""
         if self.state != NULL:
             pthread_mutex_lock(&self.state.lock)
+            # check_reactor() does nothing without it. The other fields may stay.
             self.state.served = NULL
             pthread_mutex_unlock(&self.state.lock)
 
@@ -190,7 +204,9 @@ cdef class LivenessThread:
             pthread_mutex_lock(&self.state.lock)
             self.state.stopping = True
             pthread_mutex_unlock(&self.state.lock)
+            # After `stopping` is set, and without the mutex, which the thread needs to see it.
             notify(self.state.control)
+            # It never waits for the GIL, so this may be called with it.
             pthread_join(self.thread, NULL)
             self.running = False
 
@@ -198,6 +214,7 @@ cdef class LivenessThread:
         """Drops the state after fork(), in the child, which has no such thread."""
         if self.state != NULL:
             # The thread may have held the mutex at the fork, so it can be neither locked nor destroyed here.
+            # The child's copy. The struct is leaked, since its mutex may be locked for ever.
             c_close(self.state.control)
             self.state = NULL
             self.running = False
@@ -212,20 +229,26 @@ cdef void* run_thread(void* argument) noexcept nogil:
     cdef uint64_t number
     fds[0].events = fds[1].events = POLLIN
     while True:
+        # Held during the checks, which only make calls that do not block.
         pthread_mutex_lock(&state.lock)
         stopping = state.stopping
         now = monotonic()
         due = tick(state, now)
+        # Read with the mutex; poll() below works with these copies.
         fds[0].fd = state.control
+        # -1 once it has ended: poll() ignores such an entry, and would otherwise return at once for ever.
         fds[1].fd = state.lifeline
         pthread_mutex_unlock(&state.lock)
         if stopping:
             return NULL
         if due < INFINITY:
+            # A time that has passed is a wait of 0, not a negative one.
             due = max(due - now, 0)
             left.tv_sec = <long>due
             left.tv_nsec = <long>((due - left.tv_sec) * 1e9)
+        # Without the mutex: other threads may change the state while this one sleeps.
         ppoll(fds, 2, &left if due < INFINITY else NULL, NULL)
+        # Non-blocking: it may not have been written to.
         c_read(state.control, &number, sizeof(number))
 
 
@@ -236,13 +259,16 @@ cdef double tick(LivenessState* state, double now) noexcept nogil:
 
 cdef double check_supervisor(LivenessState* state, double now) noexcept nogil:
     if state.lifeline >= 0 and has_hung_up(state.lifeline):
+        # Handled once. The descriptor is the caller's to close.
         state.lifeline = -1
         state.next_signal = SIGTERM
         state.next_signal_at = now
     if state.next_signal == 0:
         return INFINITY
     if now >= state.next_signal_at:
+        # To the process: signals are blocked in this thread, and the main thread handles them.
         kill(getpid(), state.next_signal)
+        # As a supervisor would escalate, which is not there to do it.
         if state.next_signal == SIGTERM and state.grace:
             state.next_signal = SIGQUIT
             state.next_signal_at = now + state.grace
@@ -259,6 +285,7 @@ cdef double write_heartbeat(LivenessState* state, double now) noexcept nogil:
     if state.heartbeat == NULL:
         return INFINITY
     if now >= state.next_heartbeat_at:
+        # An aligned double, which the supervisor reads in another process.
         state.heartbeat[0] = now
         state.next_heartbeat_at = now + state.timeout / HEARTBEATS_PER_TIMEOUT if state.timeout else INFINITY
     return state.next_heartbeat_at
@@ -267,19 +294,24 @@ cdef double write_heartbeat(LivenessState* state, double now) noexcept nogil:
 cdef double check_reactor(LivenessState* state, double now) noexcept nogil:
     """Sends and checks pings. An answered ping is followed by the next one an interval later."""
     cdef double due
+    # closed: no thread polls any more, so no answer can be expected.
     if state.served == NULL or load_acquire(state.closed):
         return INFINITY
     if now > state.next_tick_at + min(state.ping_interval / 4, MAX_LATE_SECONDS):
+        # This thread did not run, so the time since the ping is not the reactor's fault.
         state.pinged_at = now
+    # Any event that was dispatched counts as an answer: a busy reactor need not reach the ping.
     if state.unanswered and load_acquire(state.served) != state.served_before:
         state.unanswered = False
     if not state.unanswered and now >= state.pinged_at + state.ping_interval:
         state.unanswered = True
         state.reported = state.loop_blocked = False
+        # Before the ping is sent, or its answer could be missed.
         state.served_before = load_acquire(state.served)
         state.pinged_at = now
         notify(state.waker)
     due = state.pinged_at + state.ping_interval
+    # A ping that is not answered yet
     if due <= now:
         due = now + state.ping_interval
     if state.unanswered:
@@ -313,6 +345,7 @@ cdef double report_unresponsive(LivenessState* state, double now) noexcept nogil
         state.reported = True
         size = snprintf(line, sizeof(line), b"%s for %.0f s\n", state.report, now - state.pinged_at)
         if is_ready(state.channel, POLLOUT):
+            # One short write to a pipe is atomic, and it does not block after the check above.
             c_write(state.channel, line, size)
         return INFINITY
     return state.pinged_at + state.timeout

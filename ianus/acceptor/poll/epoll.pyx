@@ -59,10 +59,13 @@ cdef class Epoll(Poll):
     def __init__(self):
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll >= 0:
+            # Non-blocking: two threads may find the same event, and the second one must not sleep in the read.
             self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+        # __dealloc__() closes the epoll instance if only the timer failed.
         if self.timer < 0:
             raise OSError(errno, os.strerror(errno))
         self.waker = Waker()
+        # Both are watched for the driver's life, under ids that no connection has.
         self.watch(self.timer, READABLE, TIMER_ID, 0)
         self.watch(self.waker.fd, READABLE, WAKER_ID, 0)
 
@@ -71,15 +74,19 @@ cdef class Epoll(Poll):
 
     cdef int close_fds(self) noexcept:
         if self.epoll >= 0:
+            # With its last descriptor the set disappears, and all registrations in it. In a fork's child the parent
+            # keeps both.
             c_close(self.epoll)
         if self.timer >= 0:
             c_close(self.timer)
+        # A number that was closed may belong to another file soon, so it is forgotten here.
         self.epoll = self.timer = -1
         return 0
 
     cdef int control(self, int operation, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1:
         cdef epoll_event event
         event.events = to_epoll(flags)
+        # The kernel stores it and never looks at it. It must not be a pointer: an event may outlive its connection.
         event.data.u64 = <uint64_t>id << 32 | generation
         if epoll_ctl(self.epoll, operation, fd, &event) < 0:
             raise OSError(errno, os.strerror(errno))
@@ -92,6 +99,7 @@ cdef class Epoll(Poll):
         return self.control(EPOLL_CTL_MOD, fd, flags, id, generation)
 
     cdef int unwatch(self, int fd) noexcept:
+        # Kernels before 2.6.9 wanted a pointer here too.
         cdef epoll_event event
         # An error means that epoll does not have the fd any more, as intended.
         epoll_ctl(self.epoll, EPOLL_CTL_DEL, fd, &event)
@@ -100,6 +108,8 @@ cdef class Epoll(Poll):
     cdef int set_timer(self, double when) except -1:
         cdef itimerspec time
         memset(&time, 0, sizeof(time))
+        # An absolute time, so a delay between the computation and the call does not postpone the deadline. A time of 0
+        # would disarm the timer, but CLOCK_MONOTONIC is above it.
         time.it_value.tv_sec = <long>when
         time.it_value.tv_nsec = <long>((when - <long>when) * 1e9)
         if timerfd_settime(self.timer, TFD_TIMER_ABSTIME, &time, NULL) < 0:
@@ -108,6 +118,7 @@ cdef class Epoll(Poll):
 
     cdef int acknowledge_timer(self) noexcept:
         cdef uint64_t expirations
+        # The number of expirations does not matter. Without the read the descriptor would stay readable.
         c_read(self.timer, &expirations, sizeof(expirations))
         return 0
 
@@ -117,6 +128,7 @@ cdef class Epoll(Poll):
         cdef int number = epoll_wait(self.epoll, found, min(max_events, <int>BATCH_EVENTS), milliseconds)
         cdef int i
         if number < 0:
+            # A signal is not an error: Python runs its handlers after the call.
             return 0 if errno == EINTR else -1
         for i in range(number):
             events[i].id = <uint32_t>(found[i].data.u64 >> 32)
@@ -125,14 +137,17 @@ cdef class Epoll(Poll):
         return number
 
     cdef int fileno(self) except? -1:
+        # Borrowed: the caller may watch it, and must not close it.
         return self.epoll
 
     cdef int close(self) except -1:
+        # Before the waker: a descriptor is closed only when the set that watches it is gone.
         self.close_fds()
         self.waker.close()
         return 0
 
     cdef int reset_in_child(self) except -1:
+        # Without EPOLL_CTL_DEL: the set is shared with the parent, which would lose its registrations.
         self.close_fds()
         self.waker.reset_in_child()
         return 0

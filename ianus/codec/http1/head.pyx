@@ -26,12 +26,14 @@ cdef int parse_field_line(
     cdef char* long_name
     cdef Py_ssize_t colon = 0, start, end
     cdef unsigned char c
+    # Borrowed from the table of names, which never frees it.
     cdef PyObject* shared = NULL
     cdef FieldId field_id = OTHER
     cdef bytes name, value
     cdef tuple field
 
     while colon < size:
+        # Lower-cased on the way: names are case-insensitive (RFC 9110 section 5.1), and ASGI wants lower case.
         c = TOKEN[<unsigned char>line[colon]]
         if c == 0:
             break
@@ -43,12 +45,14 @@ cdef int parse_field_line(
         reason[0] = "invalid field name"
         return 400
 
+    # RFC 9112 section 5.1: optional white space around the value is not a part of it.
     start = colon + 1
     end = size
     while start < end and (line[start] == c' ' or line[start] == c'\t'):
         start += 1
     while end > start and (line[end - 1] == c' ' or line[end - 1] == c'\t'):
         end -= 1
+    # RFC 9110 section 5.5: NUL, CR and LF are dangerous and have to be refused. Other controls are refused as well.
     if not is_field_value(line + start, end - start):
         reason[0] = "control character in field value"
         return 400
@@ -56,10 +60,12 @@ cdef int parse_field_line(
     if colon <= MAX_KNOWN_NAME_BYTES:
         field_id = find_name(lowered, colon, &shared)
         if shared != NULL:
+            # One object for all requests. It adds a reference, and needs no allocation.
             name = <bytes>shared
         else:
             name = PyBytes_FromStringAndSize(lowered, colon)
     else:
+        # Longer than any known name, so not looked up, and lowered a second time.
         name = PyBytes_FromStringAndSize(NULL, colon)
         long_name = PyBytes_AS_STRING(name)
         for i in range(colon):
@@ -68,14 +74,17 @@ cdef int parse_field_line(
 
     # (name, value) without the detour over a generic tuple constructor; the tuple takes the references.
     field = PyTuple_New(2)
+    # PyTuple_SET_ITEM() takes over a reference. `name` and `value` keep their own to the end of the function.
     Py_INCREF(name)
     PyTuple_SET_ITEM(field, 0, name)
     Py_INCREF(value)
     PyTuple_SET_ITEM(field, 1, value)
     PyList_Append(headers, field)
 
+    # The usual case: no effect on this message.
     if field_id == OTHER:
         return 0
+    # In a head; trailers have none
     if facts != NULL:
         return note_field(field_id, line + start, end - start, facts, reason)
     if field_id in (HOST, CONTENT_LENGTH, TRANSFER_ENCODING):
@@ -90,6 +99,7 @@ cdef int note_field(
 ) noexcept:
     """Records a field that affects framing. Returns 0 or the status of the error response."""
     if field_id == HOST:
+        # The number is judged in finish_head(), when the version and the target are known too.
         facts.hosts += 1
         if not is_host(value, size):
             reason[0] = "invalid Host"
@@ -101,16 +111,19 @@ cdef int note_field(
             reason[0] = "more than one Content-Type"
             return 400
     elif field_id == CONTENT_LENGTH:
+        # RFC 9110 section 8.6 lets a recipient accept a list of equal values. It is refused: parsers differ in it.
         facts.lengths += 1
         if not parse_length(value, size, &facts.content_length):
             reason[0] = "invalid Content-Length"
             return 400
     elif field_id == TRANSFER_ENCODING:
+        # Several fields make one list (RFC 9110 section 5.3), so their codings are counted together.
         facts.transfer_fields += 1
         if not note_codings(value, size, facts):
             reason[0] = "invalid Transfer-Encoding"
             return 400
     elif field_id == CONNECTION:
+        # Other options of the field are of no interest: a server that answers itself forwards nothing.
         facts.close = facts.close or has_token(value, size, b"close", 5)
         facts.keep_alive = facts.keep_alive or has_token(value, size, b"keep-alive", 10)
         facts.upgrade = facts.upgrade or has_token(value, size, b"upgrade", 7)
@@ -130,6 +143,7 @@ cdef bint parse_length(const char* value, Py_ssize_t size, long long* length) no
         return False
     for i in range(size):
         digit = value[i] - c'0'
+        # Checked before the multiplication: a length that overflows would be a small one.
         if digit < 0 or digit > 9 or total > (<long long>0x7FFFFFFFFFFFFFFF - digit) // 10:
             return False
         total = total * 10 + digit
@@ -140,11 +154,13 @@ cdef bint parse_length(const char* value, Py_ssize_t size, long long* length) no
 cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noexcept:
     """A list of transfer codings (RFC 9112 section 6.1); parameters and empty elements are not accepted."""
     cdef Py_ssize_t start = 0, end, stop
+    # <= and not <: an empty value has one element, which is empty and so invalid.
     while start <= size:
         end = next_element(value, size, &start, &stop)
         if not is_token(value + start, stop - start):
             return False
         facts.codings += 1
+        # Of the last element of the last field, since each call overwrites it.
         facts.last_is_chunked = has_token(value + start, stop - start, b"chunked", 7)
         facts.chunked += facts.last_is_chunked
         start = end + 1
@@ -159,6 +175,7 @@ cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts)
         if stop - start == 12 and has_token(value + start, 12, b"100-continue", 12):
             facts.expect_continue = True
         elif stop > start:
+            # Judged in finish_head(): a client of HTTP/1.0 may send any expectation.
             facts.expect_other = True
         start = end + 1
     return 0
@@ -166,16 +183,19 @@ cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts)
 
 cdef int finish_head(Http1Request request, const char** reason) except -1:
     cdef HeadFacts* facts = &request.facts
+    # RFC 9112 section 3.2: 400 for more than one Host, and for none in HTTP/1.1.
     if facts.hosts > 1:
         reason[0] = "more than one Host"
         return 400
     if facts.hosts == 0 and request.minor == 1:
         reason[0] = "missing Host"
         return 400
+    # After the check of the Host field: an absolute-form does not excuse an invalid one.
     if request.authority is not None:
         replace_host(request.headers, request.authority)
 
     if facts.transfer_fields:
+        # RFC 9112 section 6.3: perhaps an attempt at request smuggling. It may be rejected (section 6.1), and is.
         if facts.lengths:
             reason[0] = "Content-Length together with Transfer-Encoding"
             return 400
@@ -183,17 +203,21 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
             # RFC 9112 section 6.1: faulty framing.
             reason[0] = "Transfer-Encoding in HTTP/1.0"
             return 400
+        # RFC 9112 section 6.3: the length of the body cannot be known then. Section 6.1: chunked is applied only once.
         if not facts.last_is_chunked or facts.chunked > 1:
             reason[0] = "Transfer-Encoding does not end in one chunked"
             return 400
+        # RFC 9112 section 6.1: 501 for a coding that is not understood. Only chunked is.
         if facts.codings > 1:
             reason[0] = "unknown transfer coding"
             return 501
+        # Chunked: the length is not known.
         request.content_length = -1
     elif facts.lengths > 1:
         reason[0] = "more than one Content-Length"
         return 400
     else:
+        # 0 without a field: a request has no body then (RFC 9112 section 6.3).
         request.content_length = facts.content_length
 
     request.websocket_key = facts.websocket_key
@@ -207,6 +231,7 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
         if facts.expect_other:
             reason[0] = "expectation cannot be met"
             return 417
+        # Without a body there is nothing to wait for.
         request.expect_continue = facts.expect_continue and request.content_length != 0
         request.upgrade = facts.upgrade
     return 0
@@ -216,6 +241,7 @@ cdef int replace_host(list headers, bytes authority) except -1:
     """RFC 9112 section 3.2.2: the authority of an absolute-form replaces the Host field."""
     cdef Py_ssize_t i
     for i in range(len(headers)):
+        # finish_head() has checked that there is at most one.
         if (<tuple>headers[i])[0] == b"host":
             headers[i] = (b"host", authority)
             return 0

@@ -3,6 +3,7 @@ cimport cython
 from ianus.codec.base cimport Request
 
 
+# Its fields are filled by request_line, head and codec. It owns no pointer, so nothing has to be released.
 @cython.no_gc
 cdef class Http1Request(Request):
     pass

@@ -21,11 +21,13 @@ def _status_line(int status) -> bytes:
     return f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode("ascii")
 
 
+# 900 lines, so that applications may use any status with three digits at no cost.
 STATUS_LINES = tuple([_status_line(status) for status in range(100, 1000)])
 
 
 cdef class Http1HeadEncoder(HeadEncoder):
     cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
+        # The caller has checked that the phrase has no control characters.
         if reason is not None:
             return encode_fields(b"HTTP/1.1 %d %b\r\n" % (status, reason), fields, count)
         if status == 426:
@@ -41,12 +43,16 @@ cdef bytes encode_fields(bytes line, const Field* fields, Py_ssize_t count):
     cdef bytes head
     cdef char* at
     for i in range(count):
+        # 4 for the colon, the space and CRLF
         size += fields[i].name_size + fields[i].value_size + 4
+    # Written in place, which is allowed while this function has the only reference. The head does not end with its
+    # empty line: the codec adds fields.
     head = PyBytes_FromStringAndSize(NULL, size)
     at = PyBytes_AS_STRING(head)
     memcpy(at, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
     at += PyBytes_GET_SIZE(line)
     for i in range(count):
+        # The pointers belong to the caller, and are valid during this call only.
         memcpy(at, fields[i].name, fields[i].name_size)
         at += fields[i].name_size
         at[0] = c':'
@@ -66,6 +72,7 @@ cdef int write_length(Output out, long long length) except -1:
     cdef Py_ssize_t at = 48
     text[46] = c'\r'
     text[47] = c'\n'
+    # Digits are written from the end, since the number of them is not known before.
     at = 46
     while True:
         at -= 1

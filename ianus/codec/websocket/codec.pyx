@@ -39,6 +39,7 @@ cdef enum:
     MAX_REASON_BYTES = 123  # bytes: a close frame's payload without the code
 
 
+# All raise, as those of Sink in codec/base.
 @cython.no_gc
 cdef class WebSocketSink:
     cdef int on_message(self, object message) except -1:
@@ -75,13 +76,16 @@ cdef class WebSocketCodec:
             if self.state == ENDED:
                 return size
             if self.state == HEADER:
+                # Between frames only: a frame that has started is read to its end, so that the buffers stay small.
                 if self.paused and self.header_size == 0:
                     return done
                 done += self.read_header(<const unsigned char*>data + done, size - done)
+                # The header is incomplete, or was refused.
                 if self.state != PAYLOAD:
                     continue
             # An empty payload is complete at once.
             part = size - done
+            # The rest is the next frame's.
             if self.left < <unsigned long long>part:
                 part = <Py_ssize_t>self.left
             self.read_payload(<const unsigned char*>data + done, part)
@@ -91,17 +95,21 @@ cdef class WebSocketCodec:
     cdef Py_ssize_t read_header(self, const unsigned char* data, Py_ssize_t size) except -1:
         """Base framing (RFC 6455 section 5.2). Returns the bytes consumed, of a header that may not be complete."""
         cdef Py_ssize_t used = 0
+        # The usual case: the whole header is here, and is not copied.
         if self.header_size == 0 and size >= 2 and size >= header_size(data):
             if self.check_start(data):
                 self.start_payload(data)
+            # Also after an error, since feed() discards the rest anyway.
             return header_size(data)
         while used < size:
             self.header[self.header_size] = data[used]
             self.header_size += 1
             used += 1
+            # As soon as the two bytes are here: an error is reported at the first byte that proves it.
             if self.header_size == 2 and not self.check_start(self.header):
                 break
             if self.header_size >= 2 and self.header_size == header_size(self.header):
+                # Before the payload, which may be empty and complete.
                 self.header_size = 0
                 self.start_payload(self.header)
                 break
@@ -114,12 +122,14 @@ cdef class WebSocketCodec:
             # RFC 6455 section 5.1: a client masks all its frames.
             return self.fail(PROTOCOL_ERROR, "frame that is not masked")
         if header[0] & RESERVED:
+            # RFC 6455 section 5.2: no extension that uses RSV2 or RSV3 was negotiated.
             return self.fail(PROTOCOL_ERROR, "reserved bit")
         if header[0] & RSV1 and (self.deflate is None or (opcode != TEXT and opcode != BINARY)):
             # RFC 7692 section 6: it belongs to the first frame of a message.
             return self.fail(PROTOCOL_ERROR, "RSV1 without compression")
         if opcode >= CLOSE:
             if opcode > PONG:
+                # RFC 6455 section 5.2
                 return self.fail(PROTOCOL_ERROR, "reserved opcode")
             # RFC 6455 section 5.5
             if not header[0] & FIN:
@@ -131,7 +141,9 @@ cdef class WebSocketCodec:
         elif opcode == CONTINUATION:
             # RFC 6455 section 5.4
             if self.message is None:
+                # A message exists from its first frame on, also if that was empty.
                 return self.fail(PROTOCOL_ERROR, "continuation of no message")
+        # Section 5.4: fragments of two messages are not interleaved.
         elif self.message is not None:
             return self.fail(PROTOCOL_ERROR, "message inside another one")
         return True
@@ -144,19 +156,24 @@ cdef class WebSocketCodec:
             start = 4 if length == LENGTH_16 else 10
             length = 0
             for i in range(2, start):
+                # Network byte order
                 length = length << 8 | header[i]
             # RFC 6455 section 5.2: the shortest form, and the highest bit of 64 is 0.
             if length < (LENGTH_16 if start == 4 else 0x10000) or length >> 63:
                 return self.fail(PROTOCOL_ERROR, "length not in its shortest form")
         self.opcode = header[0] & OPCODE
         if self.opcode < CLOSE:
+            # Not set by a control frame, which may arrive between two fragments.
             self.final = header[0] & FIN
             if self.opcode != CONTINUATION:
+                # RFC 7692 section 6: the bit of the first frame is valid for the whole message.
                 self.compressed = header[0] & RSV1
             # The size of a compressed message is checked when it is inflated.
+            # Before the payload is received, so that no memory is reserved for a message that is too big.
             gathered = 0 if self.message is None else self.message.size
             if not self.compressed and length > <unsigned long long>(self.ws_max_size - gathered):
                 return self.fail(TOO_BIG, "message too big")
+        # RFC 6455 section 5.3: the key is the end of the header, and another one for each frame.
         memcpy(self.key, header + start, 4)
         self.left = length
         self.state = PAYLOAD
@@ -164,6 +181,7 @@ cdef class WebSocketCodec:
 
     cdef int read_payload(self, const unsigned char* data, Py_ssize_t size) except -1:
         """Reads `size` bytes, the whole payload or the part of it that was received."""
+        # A control frame touches neither `message` nor `final`, so a fragmented message continues after it.
         if self.opcode >= CLOSE:
             return self.read_control(data, size)
         if (
@@ -179,13 +197,16 @@ cdef class WebSocketCodec:
         """Reads a message of one frame that was received as a whole: the usual case."""
         cdef bytes binary
         cdef str text
+        # First: the sink may pause the codec, which is for the next frame.
         self.state = HEADER
         if self.opcode == BINARY:
+            # Filled in place before any other code gets a reference.
             binary = PyBytes_FromStringAndSize(NULL, size)
             unmask(<unsigned char*>PyBytes_AS_STRING(binary), data, size, self.key)
             return self.sink.on_message(binary)
         # Made for ASCII, which is written in place. Otherwise UTF-8 is decoded from the same memory. No other code has
         # a reference to the object yet, so it may be changed.
+        # unmask() returns whether all bytes are ASCII.
         text = PyUnicode_New(size, 127)
         if not unmask(<unsigned char*>PyUnicode_DATA(text), data, size, self.key):
             text = decode(<const char*>PyUnicode_DATA(text), size)
@@ -199,25 +220,32 @@ cdef class WebSocketCodec:
         cdef bint last = self.final and <unsigned long long>size == self.left
         cdef Py_ssize_t limit
         cdef object whole
+        # The first piece. From here on check_start() knows that a message is open.
         if message is None:
             message = self.message = Message.__new__(Message)
             message.text = self.opcode == TEXT
         if self.compressed:
+            # Also for an empty last piece: the end of the message must reach the decompressor.
             self.inflate_piece(data, size, last)
         elif size:
+            # Of a final frame the whole size is known, so no more than that is reserved.
             limit = message.size + <Py_ssize_t>self.left if self.final else self.ws_max_size
             unmask(message.reserve(size, limit), data, size, self.key)
             if not message.add(size):
                 self.fail(INVALID_DATA, "text that is not UTF-8")
+        # The sink has the error; nothing below may report a message.
         if self.state == ENDED:
             return 0
+        # RFC 6455 section 5.3: octet i is masked by octet i modulo 4 of the key.
         rotate_key(self.key, size)
         self.left -= size
+        # The frame continues in the next piece.
         if self.left:
             return 0
         self.state = HEADER
         if not last:
             return 0
+        # Before the sink is called, which gets the object of the message.
         self.message = None
         whole = message.finish()
         if whole is None:
@@ -227,9 +255,11 @@ cdef class WebSocketCodec:
     cdef int inflate_piece(self, const unsigned char* data, Py_ssize_t size, bint last) except -1:
         cdef Message message = self.message
         cdef Py_ssize_t allowed = self.ws_max_size - message.size, inflated
+        # A copy: the bytes are masked in the receive buffer, and zlib takes an object.
         cdef bytes piece = PyBytes_FromStringAndSize(NULL, size)
         unmask(<unsigned char*>PyBytes_AS_STRING(piece), data, size, self.key)
         # One byte more than the limit allows proves that the message is too big.
+        # The bound protects from a small message that inflates to a huge one.
         piece = self.deflate.inflate(piece, allowed + 1, last)
         if piece is None:
             return self.fail(INVALID_DATA, "message that is not DEFLATE")
@@ -247,9 +277,11 @@ cdef class WebSocketCodec:
 
     cdef int read_control(self, const unsigned char* data, Py_ssize_t size) except -1:
         cdef bytes control = self.control
+        # At most 125 bytes, as check_start() has seen.
         if control is None:
             control = self.control = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.left)
         unmask(
+            # After the bytes of earlier pieces. `left` has not been reduced yet.
             <unsigned char*>PyBytes_AS_STRING(control) + PyBytes_GET_SIZE(control) - <Py_ssize_t>self.left,
             data, size, self.key,
         )
@@ -257,6 +289,7 @@ cdef class WebSocketCodec:
         self.left -= size
         if self.left:
             return 0
+        # The object is the sink's now.
         self.control = None
         self.state = HEADER
         return self.end_control(control)
@@ -264,6 +297,7 @@ cdef class WebSocketCodec:
     cdef int end_control(self, bytes payload) except -1:
         if self.opcode == PING:
             return self.sink.on_ping(payload)
+        # RFC 6455 section 5.5.3: also one without a ping, as a sign of life
         if self.opcode == PONG:
             return self.sink.on_pong(payload)
         return self.end_connection(payload)
@@ -282,10 +316,13 @@ cdef class WebSocketCodec:
             code = data[0] << 8 | data[1]
             if not may_close_with(code):
                 return self.fail(PROTOCOL_ERROR, "close code that must not be sent")
+            # Section 5.5.1: the reason is UTF-8.
             reason = decode(<const char*>data + 2, size - 2)
             if reason is None:
                 return self.fail(INVALID_DATA, "close reason that is not UTF-8")
+        # Section 5.5.1: after a close frame the peer sends nothing more that counts.
         self.state = ENDED
+        # A fragment of a message is given up, and its memory with it.
         self.message = None
         return self.sink.on_close(code, reason)
 
@@ -298,6 +335,7 @@ cdef class WebSocketCodec:
 
 cdef inline int header_size(const unsigned char* header) noexcept:
     """Bytes of a header with a key, by its first two."""
+    # 2 bytes, an extended length of 0, 2 or 8 bytes, and the key of 4
     cdef int length = header[1] & LENGTH
     if length < LENGTH_16:
         return 6
@@ -307,6 +345,7 @@ cdef inline int header_size(const unsigned char* header) noexcept:
 cdef str decode(const char* data, Py_ssize_t size):
     """Decodes UTF-8; returns None if it is invalid."""
     try:
+        # Strict, which refuses surrogates and overlong forms
         return PyUnicode_DecodeUTF8(data, size, NULL)
     except UnicodeDecodeError:
         return None
@@ -317,6 +356,7 @@ cdef str decode(const char* data, Py_ssize_t size):
 
 cdef int write_header(unsigned char* to, int opcode, bint compressed, unsigned long long size) noexcept:
     cdef int i, end
+    # A server sends no fragments: its messages are complete when they are sent. MASK stays 0 (section 5.1).
     to[0] = FIN | (RSV1 if compressed else 0) | opcode
     if size < LENGTH_16:
         to[1] = <unsigned char>size
@@ -327,6 +367,7 @@ cdef int write_header(unsigned char* to, int opcode, bint compressed, unsigned l
     else:
         to[1] = LENGTH_64
         end = 10
+    # Network byte order, from the last byte to the first
     for i in range(end - 1, 1, -1):
         to[i] = size & 0xFF
         size >>= 8
@@ -343,6 +384,7 @@ cdef bytes close_payload(int code, str reason):
     size = PyBytes_GET_SIZE(text)
     if size > MAX_REASON_BYTES:
         size = MAX_REASON_BYTES
+        # A byte that continues a character: the cut moves to the start of it.
         while (text[size] & 0xC0) == 0x80:
             size -= 1
         text = text[:size]

@@ -22,6 +22,7 @@ cdef class Deflate:
     def __init__(
         self, *, int server_bits, int client_bits, bint server_takeover, bint client_takeover, int ws_deflate_level
     ):
+        # As negotiated: the peer reserves its memory by these (RFC 7692 section 7.1.2).
         self.server_bits = server_bits
         self.client_bits = client_bits
         self.server_takeover = server_takeover
@@ -31,11 +32,14 @@ cdef class Deflate:
     cdef bytes compress(self, bytes data):
         cdef object compressor = self.compressor
         cdef bytes first, rest
+        # Made at the first message: an idle connection costs no memory of zlib.
         if compressor is None:
             compressor = zlib.compressobj(self.ws_deflate_level, zlib.DEFLATED, -self.server_bits, ZLIB_MEMORY_LEVEL)
+            # RFC 7692 section 7.1.1: without context takeover each message has a new window.
             if self.server_takeover:
                 self.compressor = compressor
         first = compressor.compress(data)
+        # The flush ends in the empty block, which is removed (section 7.2.1).
         rest = compressor.flush(zlib.Z_SYNC_FLUSH)
         rest = rest[:PyBytes_GET_SIZE(rest) - PyBytes_GET_SIZE(TAIL)]
         return first + rest if first else rest
@@ -45,25 +49,31 @@ cdef class Deflate:
         cdef bytes part, piece
         cdef Py_ssize_t done = 0
         if last:
+            # Section 7.2.2: the recipient appends the block that the sender has removed.
             data += TAIL
         try:
             while done < PyBytes_GET_SIZE(data) and max_bytes:
                 # RFC 7692 section 7.2.1: a block may be the final one of its stream, and another one follow.
                 if self.decompressor is None or self.decompressor.eof:
                     self.streams += 1
+                    # Each stream costs a new decompressor, so their number in a message is limited.
                     if self.streams > MAX_STREAMS:
                         return None
                     self.decompressor = self.new_decompressor()
                 part = data[done:done + INFLATE_STEP_BYTES]
+                # Bounded: a small input may inflate to any size.
                 piece = self.decompressor.decompress(part, max_bytes)
                 pieces.append(piece)
                 max_bytes -= PyBytes_GET_SIZE(piece)
+                # After the end of a stream zlib returns the bytes that belong to the next one.
                 done += PyBytes_GET_SIZE(part) - PyBytes_GET_SIZE(self.decompressor.unused_data)
         except zlib.error:
             return None
         if last:
+            # The limit is for one message.
             self.streams = 0
             if not self.client_takeover:
+                # Its memory is freed between messages.
                 self.decompressor = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

@@ -19,6 +19,7 @@ cdef enum:
 @cython.final
 cdef class Message:
     def __dealloc__(self):
+        # `data` is a raw pointer to a bytes object whose only reference is this one, so that it can be resized.
         Py_XDECREF(self.data)
 
     cdef unsigned char* reserve(self, Py_ssize_t added, Py_ssize_t max_size) except NULL:
@@ -26,16 +27,19 @@ cdef class Message:
         cdef object data
         if self.data == NULL:
             data = PyBytes_FromStringAndSize(NULL, min(max_size, max(needed, INITIAL_BYTES)))
+            # The reference of `self.data`. The one of the local variable ends with this call.
             Py_INCREF(data)
             self.data = <PyObject*>data
         elif needed > PyBytes_GET_SIZE(<object>self.data):
             # If it raises, it has freed the object and set self.data to NULL.
             _PyBytes_Resize(&self.data, min(max_size, max(needed, 2 * PyBytes_GET_SIZE(<object>self.data))))
+        # Valid until the next reserve(), which may move the object.
         return <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
 
     cdef bint add(self, Py_ssize_t size) noexcept:
         cdef unsigned char* data = <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
         self.size += size
+        # Checked piece by piece, so that invalid text is found at its first wrong byte (RFC 6455 section 8.1).
         return not self.text or more_utf8(&self.utf8, data, size)
 
     cdef object finish(self):
@@ -43,10 +47,13 @@ cdef class Message:
         if self.data == NULL:
             return "" if self.text else b""
         if self.text:
+            # The last character is incomplete.
             if self.utf8.left:
                 return None
             return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(<object>self.data), self.size, NULL)
+        # To its size: it was allocated with space for more.
         _PyBytes_Resize(&self.data, self.size)
+        # The reference moves to `message`, and the pointer is cleared before another piece can use it.
         message = <object>self.data
         Py_XDECREF(self.data)
         self.data = NULL

@@ -14,6 +14,7 @@ cdef class WebSocketRecorder(WebSocketSink):
     cdef bint reasons
 
     cdef int on_message(self, object message) except -1:
+        # In the call, as a full queue does: feed() stops after this frame.
         self.codec.paused = self.pausing
         self.events.append(("message", message))
         return 0
@@ -51,6 +52,7 @@ def record(
     recorder.events = []
     recorder.pausing = pausing
     recorder.reasons = reasons
+    # A cycle: the codec has the sink, which has the codec. The `finally` below ends it.
     recorder.codec = codec
     codec.sink = recorder
     codec.deflate = deflate
@@ -58,12 +60,15 @@ def record(
         for chunk in chunks:
             data = chunk
             size = PyBytes_GET_SIZE(data)
+            # Unless it is paused, a codec takes all bytes.
             done = codec.feed(PyBytes_AS_STRING(data), size)
             while codec.paused:
                 recorder.events.append(("paused", done))
+                # The application has taken its messages.
                 codec.paused = False
                 done += codec.feed(PyBytes_AS_STRING(data) + done, size - done)
             if done != size:
+                # Fuzzers call this: a codec that keeps bytes back would be a fault.
                 raise AssertionError(f"{size - done} bytes were not consumed")
     finally:
         codec.sink = None
@@ -72,6 +77,7 @@ def record(
 
 def frame(int opcode, bytes payload, *, bint compressed=False) -> bytes:
     """Encodes a server's frame."""
+    # On the stack; the result has a copy.
     cdef unsigned char header[MAX_HEADER_BYTES]
     cdef int size = write_header(header, opcode, compressed, PyBytes_GET_SIZE(payload))
     return (<char*>header)[:size] + payload

@@ -25,6 +25,7 @@ cdef object DONE = object()
 
 cdef object exception_to_throw(object kind, object value):
     """The exception that the throw() of a coroutine raises for its arguments."""
+    # The signature with three arguments is deprecated in Python, but still used.
     if value is not None:
         return value
     return kind() if isinstance(kind, type) else kind
@@ -34,11 +35,13 @@ cdef object already_awaited(str name):
     return RuntimeError(f"cannot reuse already awaited {name}()")
 
 
+# Made for each call, so freed objects are kept for the next ones.
 @cython.freelist(64)
 cdef class Receive:
     """Awaits one message from the client; steps like a coroutine."""
 
     def __await__(self):
+        # Like a coroutine: two tasks cannot await one object.
         if self.waiting is not None:
             raise RuntimeError("receive() is being awaited already")
         return self
@@ -55,12 +58,17 @@ cdef class Receive:
         self.exchange = None
         while True:
             if self.waiting is not None:
+                # The default, since an exhausted future is the usual end here, and an exception for it would be
+                # expensive.
                 step = next(self.waiting, DONE)
                 if step is not DONE:
+                    # It suspends, so this is not the last step.
                     self.exchange = exchange
                     return step
                 self.waiting = None
+            # Asked again after each wake-up: another receive() may have taken the message.
             message = exchange.next_message()
+            # Only a receive() that would wait is ended by the stop.
             if message is None and exchange.service.ends_streams:
                 message = exchange.stop_message()
             if message is not None:
@@ -68,14 +76,18 @@ cdef class Receive:
                 # __next__(), Cython translates the bare `raise` into a return that keeps the exception set here.
                 PyErr_SetObject(StopIteration, message)
                 raise StopIteration
+            # By the loop: uvloop and others have a future type of their own.
             future = (<AsgiGateway>exchange.gateway).create_future()
+            # The exchange owns the future until it wakes it, and this object the iterator over it.
             exchange.readers = with_waiter(exchange.readers, future)
             self.waiting = iter(future)
 
     def send(self, value):
+        # Tasks send None alone, so other values have no meaning here.
         return self.__next__()
 
     def throw(self, kind, value=None, traceback=None):
+        # A cancelled call must not take a message later.
         self.close()
         raise exception_to_throw(kind, value)
 
@@ -103,10 +115,13 @@ cdef class Send:
         # However this step ends, unless it suspends, it is the last one.
         self.exchange = None
         if message is not None:
+            # Handled once: later steps only wait.
             self.message = None
             if not exchange.disconnected:
+                # It may raise, to the application. self.exchange is None then, so the object cannot be awaited again.
                 exchange.handle_message(message)
             else:
+                # The spec version of the protocol decides whether send() raises then.
                 self.waiting = exchange.discard(message)
                 if self.waiting is None:
                     raise StopIteration
@@ -117,13 +132,16 @@ cdef class Send:
                     self.exchange = exchange
                     return step
                 self.waiting = None
+                # It may have happened while this call waited.
                 if exchange.disconnected:
                     exchange.on_client_lost()
                     raise StopIteration
+            # Back-pressure: the application waits as long as much of its output is unsent.
             if not exchange.needs_file() and not exchange.congested():
                 if exchange.produced_bytes - exchange.yielded_at_bytes >= YIELD_BYTES and exchange.session is not None:
                     # A client that reads fast must not keep the loop from serving others.
                     exchange.yielded_at_bytes = exchange.produced_bytes
+                    # None is a bare `yield` of a coroutine: the task continues in the loop's next pass.
                     self.exchange = exchange
                     return None
                 raise StopIteration
@@ -143,6 +161,7 @@ cdef class Send:
 
 
 cdef Receive new_receive(AsgiExchange exchange):
+    # __new__() skips the call of __init__().
     cdef Receive awaitable = <Receive>Receive.__new__(Receive)
     awaitable.exchange = exchange
     return awaitable

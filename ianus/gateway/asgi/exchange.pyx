@@ -36,23 +36,31 @@ cdef class AsgiExchange(TunnelExchange):
 
     cdef bint start(self) except -1:
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
+        # Before anything is counted, so that an exception in it changes no count.
         cdef dict scope = self.scope()
+        # From here on application_ended() must be called, which counts it down.
         self.add_in_flight()
         self.running = True
+        # Put in front of a doubly linked list, so that it is removed in constant time.
         self.next = gateway.first
         if gateway.first is not None:
             gateway.first.previous = self
         gateway.first = self
+        # The methods are bound here without a look-up of their names.
         coroutine = run(gateway.app, scope, self, bind(RECEIVE, self), bind(SEND, self))
         try:
             task = PyObject_Call(Task, (coroutine,), gateway.task_options)
         except BaseException:
+            # Task() has failed, so no call runs.
             self.application_ended()
             raise
+        # An eager task may have ended in its first step. Then nothing must keep it alive.
         if self.running:
             self.task = task
         if gateway.eager:
+            # The eager step is over: a head without a body yet is sent now, and not in the next pass.
             Exchange.flush_deferred(self)
+        # True: the application runs later, so its output is waited for.
         return not gateway.eager
 
     cdef dict scope(self):
@@ -76,6 +84,7 @@ cdef class AsgiExchange(TunnelExchange):
     cdef int flush_deferred(self) except -1:
         if self.running and self.task is not None and self.task.done():
             # Cancelled before its first step, so `run` never ran.
+            # The exchange has to end all the same, or its client would wait for ever.
             self.application_raised(CancelledError())
             return 0
         return Exchange.flush_deferred(self)
@@ -107,18 +116,23 @@ cdef class AsgiExchange(TunnelExchange):
         cdef ResponseFacts facts
         cdef Response response = self.response
         cdef bint wanted
+        # The session is None then, and has no encoder.
         if self.disconnected:
             raise ClientDisconnected
         check_final(status)
+        # Otherwise trailers of the application are accepted and dropped.
         wanted = trailing and accepts_trailers(self.request)
         head = prepare_response(self, self.session.encoder, status, None, headers, False, wanted, &facts)
+        # A denial of a WebSocket, or early hints, have made it already.
         if response is None:
             response = self.response = new_response()
         response.start(self, status, head, &facts)
+        # A stream that starts after the stop of all streams is ended at once.
         if self.service.ends_streams:
             self.drain()
         response.trailers_follow = trailing
         if wanted and not response.no_body and response.declared_length < 0:
+            # Chunks are needed for them, so not with a Content-Length (RFC 9112 section 7.1.2).
             response.trailers = []
         # If the application suspends now, the head is sent after the callbacks that are ready.
         return self.session.resume_soon(self.stream)
@@ -131,7 +145,9 @@ cdef class AsgiExchange(TunnelExchange):
 
     def application_raised(self, error) -> bool:
         """Ends the exchange after its call has raised; run() calls it. Returns whether this is a forked child."""
+        # First: it must also happen if the report raises.
         self.application_ended()
+        # The child of a fork has no connection, and must exit.
         if self.service.forked:
             return True
         try:
@@ -150,8 +166,10 @@ cdef class AsgiExchange(TunnelExchange):
         """Logs an exception of the application, unless it only means that the client has disconnected."""
         meaning = meaning_of(error)
         if meaning is Meaning.CANCELLATION:
+            # The stop cancels tasks that have not ended in time.
             if self.service.draining:
                 logger.info("application was cancelled, the server is stopping: %s", self.request_line())
+            # Without a reason that the server knows: the application has cancelled itself.
             elif not self.client_left() and not self.response_complete:
                 self.report("application was cancelled", None)
         elif issubclass(type(error), KeyboardInterrupt):
@@ -173,13 +191,16 @@ cdef class AsgiExchange(TunnelExchange):
     cdef int application_ended(self) except -1:
         """Removes the exchange from the gateway's list, which kept its task alive."""
         self.running = False
+        # Its place in the list, whose head is in the gateway.
         if self.previous is not None:
             self.previous.next = self.next
         else:
             (<AsgiGateway>self.gateway).first = self.next
         if self.next is not None:
             self.next.previous = self.previous
+        # There is no garbage collection: a neighbour must not be kept by this exchange.
         self.previous = self.next = None
+        # Ends the cycle of the task, its coroutine and this exchange.
         self.task = None
         self.remove_in_flight()
         return 0
@@ -191,10 +212,12 @@ cdef object SEND = AsgiExchange.send
 
 
 cdef bytes body_of(object body):
+    # The usual type first; a subclass is copied below.
     if type(body) is bytes:
         return <bytes>body
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"response body is bytes, not {type(body).__name__}")
+    # A copy: the output keeps a reference until it is sent, and others may change meanwhile.
     return bytes(body)
 
 
@@ -203,8 +226,10 @@ cdef bint wake(list futures) except -1:
     if not futures:
         return False
     for future in futures:
+        # The future of a cancelled receive() is still in the list.
         if not future.done():
             future.set_result(None)
+    # Each future is woken once.
     futures.clear()
     return True
 

@@ -52,6 +52,7 @@ cdef class AsgiGateway(Gateway):
         while exchange is not None:
             if exchange.task is not None:
                 tasks.append(exchange.task)
+            # The list has the running calls only; an exchange removes itself when its call has ended.
             exchange = exchange.next
         return tasks
 
@@ -59,15 +60,18 @@ cdef class AsgiGateway(Gateway):
         """Ends exchanges whose tasks were cancelled before their first step, if no connection will do that."""
         cdef AsgiExchange exchange = self.first, following
         while exchange is not None:
+            # Read before: the exchange may remove itself from the list.
             following = exchange.next
             exchange.flush_deferred()
             exchange = following
 
     cdef object open(self, Request request):
         cdef AsgiExchange exchange = None
+        # Without such a field the check costs nothing. A proxy may have removed the upgrade and kept the key.
         if (request.upgrade or request.websocket_key) and self.open_websocket is not None:
             exchange = self.open_websocket(request)
         if exchange is None:
             exchange = AsgiHttpExchange.__new__(AsgiHttpExchange)
+        # A strong reference: the gateway lives at least as long as its exchanges.
         exchange.gateway = self
         return exchange

@@ -42,21 +42,25 @@ cdef class AsgiHttpExchange(AsgiExchange):
         """Returns the next message, or None if the application has to wait for it."""
         if self.response_complete or self.disconnected:
             return self.disconnect_message()
+        # Bytes that have arrived are delivered, also if the client has finished since.
         if self.buffered:
             self.end_received = self.request_complete
             return {"type": "http.request", "body": self.take_body(), "more_body": not self.request_complete}
         if not self.request_complete:
+            # The rest of the body will never arrive.
             if self.peer_finished:
                 return self.disconnect_message()
             self.want_body()
             # Sending 100 may have shown that the client has disconnected. A future made after that is never woken.
             return self.disconnect_message() if self.disconnected else None
+        # A request without a body, or one whose last bytes were taken before its end was known.
         if not self.end_received:
             self.end_received = True
             return {"type": "http.request", "body": b"", "more_body": False}
         return self.disconnect_message() if self.peer_finished else None
 
     cdef dict disconnect_message(self):
+        # The application knows: from here on its end is not an error.
         self.disconnect_received = True
         return {"type": "http.disconnect"}
 
@@ -64,6 +68,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
         """Returns http.disconnect for a receive() that would wait while the server stops, or None to keep waiting."""
         if not self.stopped and not self.status and self.request_complete:
             # The application waits only for its client.
+            # In another task it may be a listener for a disconnect, which frameworks start for each request.
             self.stopped = asyncio.current_task((<AsgiGateway>self.gateway).loop) is self.task
         return self.disconnect_message() if self.stopped else None
 
@@ -74,6 +79,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
         """
         if self.status or not self.request_complete or not self.readers or self.task is None:
             return False
+        # The one place that shows for which future a task waits. asyncio's Task in C and in Python have it.
         return getattr(self.task, "_fut_waiter", None) in self.readers
 
     cdef int drain(self) except -1:
@@ -93,6 +99,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
 
     cdef bint notify_readable(self) except -1:
         if self.senders_first:
+            # The order in which an application sees a disconnect: first send(), later receive().
             self.senders_first = False
             (<AsgiGateway>self.gateway).loop.call_later(SENDERS_FIRST_SECONDS, self.wake_readers)
             return False
@@ -110,10 +117,12 @@ cdef class AsgiHttpExchange(AsgiExchange):
         cdef str kind
         cdef bint more
         cdef Message m
+        # file_is_last: the end of the response waits for a file, and nothing can follow.
         if self.response_complete or self.file_is_last:
             # ASGI HTTP: further messages are ignored.
             return 0
         if type(message) is not dict:
+            # A mapping of the application's own type; the copy cannot change meanwhile.
             message = dict(message)
         if not read_message(<dict>message, &m):
             # Comparing keys that are not plain strings may run code that changes the message, whose values `m` borrows.
@@ -122,6 +131,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
         if m.kind == NULL or not isinstance(<object>m.kind, str):
             raise ValueError("ASGI message has no 'type' string")
         kind = <str>m.kind
+        # No response has started.
         if not self.status:
             if kind != "http.response.start":
                 if kind == "http.response.early_hint":
@@ -140,6 +150,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
         more = m.more_body != NULL and bool(<object>m.more_body)
         # bytes() runs after the last use of a borrowed value.
         body = body_of(body)
+        # Counted before it is sent, for the next time that the application lets the loop run.
         self.produced_bytes += PyBytes_GET_SIZE(body)
         return self.response.send_body(self, <bytes>body, more)
 
@@ -157,8 +168,10 @@ cdef class AsgiHttpExchange(AsgiExchange):
                 self, message.get("headers", ()), bool(message.get("more_trailers"))
             )
         if kind == "http.response.zerocopysend":
+            # A copy of the descriptor, which the FileRange owns from the next line on.
             fd, offset, count = part_of(required(message, "file"), message.get("offset"), message.get("count"))
             part = file_range(fd, offset, count)
+            # May run code of the application. `part` closes its descriptor if it raises.
             more = bool(message.get("more_body"))
             self.produced_bytes += part.left
             self.response.send_file(self, part, more, True)
@@ -167,8 +180,10 @@ cdef class AsgiHttpExchange(AsgiExchange):
             self.file_is_last = not more
             return 0
         if kind == "http.response.pathsend":
+            # The file is the whole body.
             if self.bytes_sent:
                 raise RuntimeError("http.response.pathsend cannot follow other pieces of the body")
+            # Opened by the server, and owned by the FileRange below.
             fd, count = open_whole(required(message, "path"))
             if 0 <= self.response.declared_length < count:
                 # The file has grown since the application read its size.
@@ -179,6 +194,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
         raise unexpected(kind, "http.response.body")
 
     cdef int send_links(self, object links) except -1:
+        # Checked in any case, so that a mistake shows without a proxy that supports hints.
         head = build_hints(self.session.encoder, [(b"link", link) for link in links])
         if not (<AsgiGateway>self.gateway).early_hints:
             # Without the extension, invalid links raise an error, but valid ones are not sent.
@@ -193,17 +209,20 @@ cdef class AsgiHttpExchange(AsgiExchange):
             return False
         if self.disconnected:
             # Perhaps this very send() has shown it. A future made after that is never woken.
+            # The reference ends here; the output has its own until the file is sent.
             self.file = None
             return False
         if self.file.left and not self.response.no_body:
             return True
         self.file = None
+        # The last byte was taken by the kernel: only now send() returns, and the application may change the file.
         if self.file_is_last:
             self.file_is_last = False
             self.response.piece_sent(self, False)
         return False
 
     cdef int notify_writable(self) except -1:
+        # Both wait, perhaps in two tasks of which one cancels the other.
         if wake(self.writers) and self.disconnected and self.readers:
             self.senders_first = True
         return 0
@@ -211,6 +230,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
     cdef object discard(self, object message):
         """Discards a message after a disconnect. Returns None, or an iterator that send() has to finish first."""
         cdef object loop = (<AsgiGateway>self.gateway).loop
+        # Made at the first message after the disconnect.
         if self.discarded_sends is None:
             finite = self.response is not None and self.response.declared_length >= 0
             self.discarded_sends = DiscardedSends(loop, finite=finite)
@@ -227,8 +247,10 @@ cdef class AsgiHttpExchange(AsgiExchange):
     def application_returned(self) -> bool:
         """Ends the exchange after its call has returned; run() calls it. Returns whether this is a forked child."""
         self.application_ended()
+        # Nothing is left to send.
         if self.response_complete or self.disconnected:
             return self.service.forked
+        # It has ended because of the stop, so that is not a mistake.
         if self.stopped or self.status and self.service.draining:
             self.end_stopped()
             return False

@@ -22,7 +22,9 @@ cdef bint read_message(dict message, Message* m) except -1:
     cdef PyObject* key
     cdef PyObject* value
     cdef Py_ssize_t position = 0
+    # NULL stands for a key that the message does not have.
     memset(m, 0, sizeof(Message))
+    # All references are borrowed from the message. No code runs in this loop that could change it.
     while PyDict_Next(message, &position, &key, &value):
         if key == <PyObject*>TYPE:
             m.kind = value
@@ -38,11 +40,13 @@ cdef bint read_message(dict message, Message* m) except -1:
             m.trailers = value
         else:
             # Another key, or one of these as a string made at run time.
+            # `m` is incomplete then, and the caller searches by equality.
             return False
     return True
 
 
 cdef int search_message(dict message, Message* m) except -1:
+    # Strings alone cannot raise here. The caller passes a copy, which no other code can change.
     m.kind = PyDict_GetItemWithError(message, TYPE)
     m.status = PyDict_GetItemWithError(message, STATUS)
     m.headers = PyDict_GetItemWithError(message, HEADERS)
@@ -53,6 +57,7 @@ cdef int search_message(dict message, Message* m) except -1:
 
 
 cdef object required(dict message, str key):
+    # A mistake of the application, which gets the error from send().
     if key not in message:
         raise ValueError(f"ASGI message {message['type']!r} has no {key!r}")
     return message[key]

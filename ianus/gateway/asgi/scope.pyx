@@ -35,6 +35,7 @@ cdef class Scopes:
         # ASGI HTTP: `path` includes root_path, which the proxy has removed from received paths.
         self.stripped_prefix = root_path
         self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
+        # None stands for entries that each scope gets. They are here so that a copy has the space for them.
         self.template = {
             "type": "http",
             "asgi": None,
@@ -44,6 +45,7 @@ cdef class Scopes:
             "path": None,
             "raw_path": None,
             "query_string": NO_QUERY,
+            # In the order in which a client sees the parts of its path.
             "root_path": root_path + root_path_kept + mount_prefix,
             "headers": None,
             "client": None,
@@ -62,12 +64,14 @@ cdef class Scopes:
         cdef Request request = exchange.request
         cdef dict scope
         cdef object server = exchange.connection.server
+        # By identity: a reactor has one object for each address (acceptor/addresses).
         if server is not self.last_server:
             # Nearly always the same as for the last request, so it is part of the template.
             self.template["server"] = self.last_server = server
         scope = PyDict_Copy(self.template)
         # Copies, because an application may change its scope.
         scope["asgi"] = PyDict_Copy(self.asgi)
+        # ASGI lifespan: a shallow copy, so that requests share the values and not the entries.
         if self.state is not None:
             scope["state"] = PyDict_Copy(self.state)
         if request.http_version is not HTTP_1_1:
@@ -78,6 +82,7 @@ cdef class Scopes:
         if request.method is not GET:
             # ASGI requires upper case. The response is framed by the method as it was received.
             scope["method"] = request.method if request.method is POST else request.method.upper()
+        # "*" is not a path, but the target of OPTIONS for the whole server.
         if self.stripped_prefix and request.path != "*":
             scope["path"] = self.stripped_prefix + request.path
         else:

@@ -42,6 +42,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         # would forward further requests unchecked.
         self.response = new_response()
         self.response.close = True
+        # Answered by the server: no application can answer a handshake that cannot succeed.
         if is_downgraded(self.request):
             logger.warning(
                 "WebSocket handshake over HTTP/1.0: the proxy has to use HTTP/1.1 and to forward Upgrade and Connection"
@@ -52,11 +53,13 @@ cdef class AsgiWebSocket(AsgiExchange):
             self.send_error(400, "WebSocket handshake over HTTP/1.0; the proxy has to use HTTP/1.1", [], True)
             return False
         try:
+            # RFC 6455 section 4.2.1: all checks of the handshake are in codec/websocket/handshake.
             self.accept_value = accept_value(self.request)
             self.offered = subprotocols(self.request)
             if self.service.websocket_rules.ws_per_message_deflate:
                 self.negotiated = negotiate(self.request, self.service.websocket_rules.ws_deflate_level)
         except HandshakeError as error:
+            # The fields name the version or the protocol that would be accepted.
             self.send_error(error.status, error.detail, error.fields, True)
             return False
         return AsgiExchange.start(self)
@@ -66,11 +69,13 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef dict scope(self):
         cdef dict scope = (<AsgiGateway>self.gateway).scopes.make(self)
+        # A copy of the template, which this call may change.
         scope["type"] = "websocket"
         scope["scheme"] = self.connection.websocket_scheme()
         scope["asgi"]["spec_version"] = SPEC_VERSION
         scope["subprotocols"] = self.offered
         scope["extensions"] = {"websocket.http.response": {}}
+        # ASGI WebSocket, "Connection scope", has none.
         del scope["method"]
         return scope
 
@@ -85,11 +90,13 @@ cdef class AsgiWebSocket(AsgiExchange):
             message = self.conversation.take_message()
             if message is not None:
                 return {"type": "websocket.receive", ("text" if type(message) is str else "bytes"): message}
+            # Only after the queue is empty: messages before the close are delivered.
             if self.conversation.code:
                 self.disconnect_received = True
                 return {
                     "type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason
                 }
+        # The handshake was answered otherwise, or its client has gone.
         elif self.state == CLOSED or self.disconnected or self.peer_finished:
             self.disconnect_received = True
             return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
@@ -100,10 +107,12 @@ cdef class AsgiWebSocket(AsgiExchange):
         return None
 
     cdef bint is_busy(self) noexcept:
+        # After a close was sent, only the peer's close frame is waited for, within its own deadline.
         return not self.tunnel or not self.conversation.code
 
     cdef bint notify_readable(self) except -1:
         if self.tunnel:
+            # FIN without a close frame: RFC 6455 section 7.1.5 has the code 1006 for it.
             if self.peer_finished and not self.conversation.over:
                 self.conversation.mark_lost(LOST, "")
             if self.conversation.over:
@@ -112,6 +121,7 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int notify_writable(self) except -1:
         if self.conversation is not None:
+            # It was perhaps paused because the peer did not read its pongs.
             self.conversation.resume_reading()
         return wake(self.writers)
 
@@ -126,6 +136,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             raise ValueError("ASGI message has no 'type' string")
         # Comparing keys may run code that changes the message.
         name = <object>kind
+        # The usual state first
         if self.state == OPEN:
             if name == "websocket.send":
                 return self.send_websocket_message(<dict>message)
@@ -136,6 +147,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if name == "websocket.accept":
                 return self.accept_connection(<dict>message)
             if name == "websocket.close":
+                # ASGI WebSocket, "Close": before the handshake is accepted, it is answered with 403.
                 self.state = CLOSED
                 return self.send_error(403, None, [], True)
             if name == "websocket.http.response.start":
@@ -147,12 +159,14 @@ cdef class AsgiWebSocket(AsgiExchange):
             body = body_of((<dict>message).get("body", b""))
             self.produced_bytes += PyBytes_GET_SIZE(body)
             self.response.send_body(self, <bytes>body, bool((<dict>message).get("more_body")))
+            # The last piece of the denial has been queued.
             if self.response_complete:
                 self.state = CLOSED
             return 0
         if name == "websocket.close":
             # The connection is closed already.
             return 0
+        # Also after the peer's close, which the application may not know yet.
         if self.client_left() or self.conversation is not None and name == "websocket.send":
             # ASGI WebSocket, "Send": an OSError once the connection is closed.
             raise ClientDisconnected
@@ -178,27 +192,33 @@ cdef class AsgiWebSocket(AsgiExchange):
             raise ClientDisconnected
         if self.state != CONNECTING:
             raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
+        # RFC 6455 section 4.2.2: the proof that the server understands the handshake
         fields = [(b"sec-websocket-accept", self.accept_value)]
         if subprotocol is not None:
+            # RFC 6455 section 4.2.2: the server selects one of the client's, or none.
             if subprotocol not in self.offered:
                 raise ValueError(f"subprotocol {subprotocol!r} is not among those that the client offers")
             fields.append((b"sec-websocket-protocol", (<str?>subprotocol).encode("ascii")))
         if self.negotiated is not None:
             fields.append((b"sec-websocket-extensions", self.negotiated[0]))
         for name, value in given:
+            # They are negotiated: others in the head would contradict the frames that follow.
             if name.lower().startswith(b"sec-websocket-"):
                 raise ValueError(f"header {name!r} is the server's to send")
             fields.append((name, value))
         head = prepare_response(self, self.session.encoder, 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
+        # After all checks: an error above lets the application answer otherwise.
         self.status = 101
         self.session.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
         self.head_end = self.session.position(self.stream)
         self.head_sent = True
+        # The state of an HTTP response is not needed while the WebSocket is open.
         self.response = None
         self.tunnel = True
         self.state = OPEN
+        # Bytes that arrived together with the handshake are still in the connection, and are fed after this.
         self.conversation = open_conversation(
             self, self.service.websocket_rules, None if self.negotiated is None else <Deflate?>self.negotiated[1]
         )
@@ -210,6 +230,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         """The extension websocket.http.response: an HTTP response in place of the handshake's."""
         if self.client_left():
             raise ClientDisconnected
+        # The state changes only if this does not raise.
         self.start_response(required(message, "status"), message.get("headers", ()), False)
         self.response.close = True   # regardless of the headers of the response
         self.state = DENYING
@@ -226,6 +247,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if type(content) is not str:
                 if not isinstance(content, str):
                     raise TypeError(f"'text' is a str, not {type(content).__name__}")
+                # A plain str: a subclass may override the methods that encode it.
                 content = str.__str__(content)
         else:
             content = data
@@ -233,15 +255,18 @@ cdef class AsgiWebSocket(AsgiExchange):
                 if not isinstance(content, (bytes, bytearray, memoryview)):
                     raise TypeError(f"'bytes' is bytes, not {type(content).__name__}")
                 content = bytes(content)
+        # After the conversions, which may run code of the application.
         if self.disconnected or self.conversation.code:
             raise ClientDisconnected
         self.produced_bytes += len(content)
         return self.conversation.send(content)
 
     cdef int close_websocket(self, dict message) except -1:
+        # None stands for the default, as some frameworks send it.
         code = message.get("code")
         reason = message.get("reason")
         self.close_open(NORMAL if code is None else code, "" if reason is None else reason)
+        # If close_open() has raised, the application may try another code.
         self.state = CLOSED
         return 0
 
@@ -255,6 +280,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     # ---------------------------------------------------------------- the tunnel
 
     cdef bint accepts_body(self) noexcept:
+        # Called by the session: whether the socket is read.
         return self.conversation.accepts() if self.tunnel else AsgiExchange.accepts_body(self)
 
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
@@ -263,14 +289,17 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef double tunnel_deadline(self) noexcept:
         cdef double stop = self.stop_close_time()
         cdef double deadline = self.conversation.deadline()
+        # The earlier one of both
         return stop if stop and (deadline == 0 or stop < deadline) else deadline
 
     cdef int tunnel_expired(self) except -1:
         cdef double stop = self.stop_close_time()
         if stop and monotonic() >= stop:
+            # Before pings: a stop ends the conversation in any case.
             self.close_for_stop()
         else:
             self.conversation.expired()
+        # Perhaps the conversation is over now.
         self.notify_readable()
         return 0
 
@@ -279,17 +308,21 @@ cdef class AsgiWebSocket(AsgiExchange):
         return 0 if self.service.handover else self.close_for_stop()
 
     cdef double stop_close_time(self) noexcept:
+        # Without a successor drain() has closed it at once.
         if not self.service.handover or self.conversation.code:
             return 0
         return self.service.drain_started_at + self.service.deadlines.drain_idle
 
     cdef int close_for_stop(self) except -1:
+        # 1012 lets clients reconnect at once, to the new server.
         return self.close_open(SERVICE_RESTART if self.service.handover else GOING_AWAY, "")
 
     cdef int finish_tunnel(self) except -1:
         """Ends a conversation that is over. The connection is closed after the queued output."""
         if self.session is not None and not self.conversation.peer_closed:
+            # The peer may still be sending, so the connection lingers at its end.
             self.session.cut_input(self.stream)
+        # Before the writers wake: their send() has to find the end.
         self.end_tunnel()
         wake(self.writers)
         return self.complete() if self.session is not None else 0
@@ -300,6 +333,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         return AsgiExchange.disconnect(self)
 
     cdef int end_tunnel(self) except -1:
+        # From here on the session discards the input of the tunnel.
         self.tunnel = False
         return self.conversation.mark_lost(LOST, "")
 
@@ -309,6 +343,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         self.application_ended()
         if self.conversation is not None:
             if not self.service.forked:
+                # The application has returned without websocket.close.
                 self.close_open(NORMAL, "")
         elif self.disconnect_received and not self.response_complete:
             # The application has received websocket.disconnect and has ended for that reason.
@@ -321,6 +356,7 @@ cdef class AsgiWebSocket(AsgiExchange):
     cdef int end_failed(self) except -1:
         if self.conversation is None:
             return AsgiExchange.end_failed(self)
+        # An exception during the stop is usually caused by it. The code of the stop lets the client reconnect.
         return self.close_for_stop() if self.service.draining else self.close_open(INTERNAL_ERROR, "")
 
 
