@@ -61,6 +61,7 @@ KINDS = {
     "wsgi": Kind("wsgi_apps:hello", REQUEST, b"Hello, world!"),
     "websocket": Kind("apps:echo_messages", MESSAGE, ECHO),
     "logged": Kind("apps:hello", REQUEST, b"Hello, world!", "access_logfile='/dev/null'"),  # with an access log
+    "mounted": Kind("apps:hello", REQUEST, b"Hello, world!", "access_log=False, mount=['/other=apps:echo']"),
     "upload": Kind("apps:echo", UPLOAD, b"x" * 1024),  # a body of 1 KiB in 16 chunks
     "pieces": Kind("apps:echo_messages", FIRST + REST, PIECES_ECHO),  # a text message in two frames, not ASCII
 }

@@ -1,6 +1,6 @@
 """The base class of gateways, in a module of its own: exchange/http and exchange/service both refer to it.
 
-Compiled because every request passes here.
+Compiled because its subclasses are.
 """
 from ianus.codec.base cimport Request
 

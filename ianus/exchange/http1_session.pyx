@@ -3,7 +3,7 @@
 Rules: sink calls only note events, run() acts on them when no codec is on the stack; after an error nothing of
 the conversation is read any more; the rest of a request whose answer is complete is discarded, for a limited time.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 446 instructions for ASGI hello.
 """
 cimport cython
 

@@ -3,7 +3,7 @@
 Output: responses are encoded into the output of the connection, and an exchange learns from it how much waits.
 Ends: a request is reported to the observer once the kernel has taken the last byte of its response, or never will.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 218 instructions for ASGI hello.
 """
 cimport cython
 

@@ -5,7 +5,7 @@ receive() and send() return objects of gateway/asgi/awaitables, which call back 
 Rule: the application's task is a plain asyncio.Task with its own context. Only its application, or the end of the
 server, cancels it.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 641 instructions for ASGI hello.
 """
 cimport cython
 

@@ -1,6 +1,6 @@
 """ASGI's HTTP messages on top of an exchange (ASGI HTTP spec version 2.3). Scopes are in gateway/asgi/scope.
 
-Compiled because every request passes here.
+Compiled because every request passes here: 386 instructions for ASGI hello.
 """
 cimport cython
 
