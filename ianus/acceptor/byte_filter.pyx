@@ -5,7 +5,7 @@ Rules:
   slow clients, deadlines and the access log hold with a filter as without.
 - At most ENCODE_BYTES of output are encoded ahead of the socket.
 - A receive reads no more than fits into the connection's buffer after decoding, with the part of a record that the
-  filter has kept. So no decoded byte waits inside the filter, where no event would ever announce it.
+  filter has kept. So no decoded byte waits inside the filter, since no event would ever announce it.
 
 Compiled because connections call it.
 """
@@ -64,7 +64,7 @@ cdef class ByteFilter:
         if n == 0:
             return 0
         decoded = self.decode(factory.buffer, n, target, space)
-        # An alert of a failed handshake has to leave, too.
+        # An alert of a failed handshake has to be sent, too.
         self.flush(fd)
         if decoded == 0 and not self.ended:
             return NOTHING_RECEIVED

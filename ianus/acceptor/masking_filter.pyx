@@ -1,4 +1,4 @@
-"""A filter for tests: records of a length in two bytes, and so many bytes that are masked.
+"""A filter for tests: records of a length in two bytes, followed by that number of masked bytes.
 
 A record of the length 0 is the end of the peer's bytes; one that is longer than MAX_RECORD_BYTES is an error.
 """

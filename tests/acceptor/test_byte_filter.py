@@ -29,7 +29,7 @@ def encode(data: bytes, size: int = MAX_RECORD_BYTES) -> bytes:
 
 
 class Client:
-    """The other end of a connection, which decodes what it receives."""
+    """The other end of a connection, which decodes the bytes that it receives."""
 
     def __init__(self, serving: "Serving", sock: socket.socket) -> None:
         self.serving = serving
