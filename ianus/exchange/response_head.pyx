@@ -22,22 +22,13 @@ from ianus.codec.fields cimport (
     DATE, HOP_BY_HOP, MAX_KNOWN_NAME_BYTES, OTHER, SERVER, TOKEN, TRANSFER_ENCODING, UPGRADE,
     Field, FieldId, find_name, has_token, is_field_value,
 )
+from ianus.codec.header_rules cimport may_be_response_trailer
 from ianus.exchange.base cimport ExchangeHost
 from ianus.exchange.service cimport Service
 
 
 cdef enum:
     STACK_FIELDS = 64   # fields that need no allocation
-
-
-# RFC 9110 section 6.5.1: fields for framing, routing, modifiers, authentication or content format have to precede the
-# body.
-cdef frozenset NOT_TRAILERS = frozenset((
-    b"age", b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length",
-    b"content-range", b"content-type", b"date", b"expires", b"host", b"keep-alive", b"location", b"max-forwards",
-    b"proxy-authenticate", b"proxy-connection", b"retry-after", b"set-cookie", b"te", b"trailer", b"transfer-encoding",
-    b"upgrade", b"vary", b"www-authenticate",
-))
 
 
 cdef object build_head(
@@ -183,7 +174,7 @@ cdef int write_trailers(ExchangeHost session, int stream, object headers) except
     try:
         for name, _ in pairs:
             # The client would ignore them, or worse, merge them into the head.
-            if (<bytes>name).lower() in NOT_TRAILERS:
+            if not may_be_response_trailer((<bytes>name).lower()):
                 raise ValueError(f"{name!r} cannot be a trailer: it has to be known before the body")
         return session.send_trailers(stream, fields, len(pairs))
     finally:

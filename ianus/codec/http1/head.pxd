@@ -1,6 +1,6 @@
 """The field lines of a request head, and the framing that follows from them (RFC 9112 sections 5, 6 and 9.3).
 
-All rules against request smuggling are in this file.
+All rules against request smuggling are in this file and in codec/header_rules.
 """
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 

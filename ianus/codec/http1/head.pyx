@@ -1,10 +1,10 @@
 """Field lines and the framing that they declare, strictly.
 
 Rules, each a branch below: names are tokens, no white space before the colon, no obs-fold; OWS is SP and HTAB
-only; one valid Host; Content-Length once and in digits; Transfer-Encoding exactly `chunked`, and never together
-with Content-Length or in HTTP/1.0.
+only; Transfer-Encoding exactly `chunked`, and never together with Content-Length or in HTTP/1.0. The rules that
+all versions of HTTP share are in codec/header_rules.
 
-Compiled because every field of every request passes here: 764 instructions for the three of ASGI hello.
+Compiled because every field of every request passes here: 746 instructions for the three of ASGI hello.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_Append
@@ -13,9 +13,10 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, MAX_KNOWN_NAME_BYTES, HOST, OTHER, TOKEN, TRANSFER_ENCODING,
-    WEBSOCKET_KEY, FieldId, find_name, has_token, is_field_value, is_host, is_token, next_element,
+    CONNECTION, MAX_KNOWN_NAME_BYTES, OTHER, TOKEN, TRANSFER_ENCODING, FieldId, find_name, has_token, is_field_value,
+    is_token, next_element,
 )
+from ianus.codec.header_rules cimport check_common_fields, is_forbidden_request_trailer, note_common_field
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 
@@ -87,8 +88,7 @@ cdef int parse_field_line(
     # In a head; trailers have none
     if facts != NULL:
         return note_field(field_id, line + start, end - start, facts, reason)
-    if field_id in (HOST, CONTENT_LENGTH, TRANSFER_ENCODING):
-        # RFC 9110 section 6.5.1: framing and routing are decided before trailers arrive.
+    if is_forbidden_request_trailer(field_id):
         reason[0] = "forbidden trailer"
         return 400
     return 0
@@ -97,26 +97,8 @@ cdef int parse_field_line(
 cdef int note_field(
     FieldId field_id, const char* value, Py_ssize_t size, HeadFacts* facts, const char** reason
 ) noexcept:
-    """Records a field that affects framing. Returns 0 or the status of the error response."""
-    if field_id == HOST:
-        # The number is judged in finish_head(), when the version and the target are known too.
-        facts.hosts += 1
-        if not is_host(value, size):
-            reason[0] = "invalid Host"
-            return 400
-    elif field_id == CONTENT_TYPE:
-        # RFC 9110 section 8.3: recipients differ in which one they believe.
-        facts.types += 1
-        if facts.types > 1:
-            reason[0] = "more than one Content-Type"
-            return 400
-    elif field_id == CONTENT_LENGTH:
-        # RFC 9110 section 8.6 lets a recipient accept a list of equal values. It is refused: parsers differ in it.
-        facts.lengths += 1
-        if not parse_length(value, size, &facts.content_length):
-            reason[0] = "invalid Content-Length"
-            return 400
-    elif field_id == TRANSFER_ENCODING:
+    """Records a field that affects framing or the connection. Returns 0 or the status of the error response."""
+    if field_id == TRANSFER_ENCODING:
         # Several fields make one list (RFC 9110 section 5.3), so their codings are counted together.
         facts.transfer_fields += 1
         if not note_codings(value, size, facts):
@@ -127,28 +109,9 @@ cdef int note_field(
         facts.close = facts.close or has_token(value, size, b"close", 5)
         facts.keep_alive = facts.keep_alive or has_token(value, size, b"keep-alive", 10)
         facts.upgrade = facts.upgrade or has_token(value, size, b"upgrade", 7)
-    elif field_id == WEBSOCKET_KEY:
-        facts.websocket_key = True
-    elif field_id == EXPECT:
-        note_expectations(value, size, facts)
+    else:
+        return note_common_field(field_id, value, size, &facts.common, reason)
     return 0
-
-
-cdef bint parse_length(const char* value, Py_ssize_t size, long long* length) noexcept:
-    """1*DIGIT without overflow (RFC 9112 section 6.3: no list, no sign, no white space inside)."""
-    cdef long long total = 0
-    cdef Py_ssize_t i
-    cdef int digit
-    if size == 0:
-        return False
-    for i in range(size):
-        digit = value[i] - c'0'
-        # Checked before the multiplication: a length that overflows would be a small one.
-        if digit < 0 or digit > 9 or total > (<long long>0x7FFFFFFFFFFFFFFF - digit) // 10:
-            return False
-        total = total * 10 + digit
-    length[0] = total
-    return True
 
 
 cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noexcept:
@@ -167,27 +130,13 @@ cdef bint note_codings(const char* value, Py_ssize_t size, HeadFacts* facts) noe
     return True
 
 
-cdef int note_expectations(const char* value, Py_ssize_t size, HeadFacts* facts) noexcept:
-    """A list (RFC 9110 section 5.6.1) of the one expectation that is defined, in any case (section 10.1.1)."""
-    cdef Py_ssize_t start = 0, end, stop
-    while start < size:
-        end = next_element(value, size, &start, &stop)
-        if stop - start == 12 and has_token(value + start, 12, b"100-continue", 12):
-            facts.expect_continue = True
-        elif stop > start:
-            # Judged in finish_head(): a client of HTTP/1.0 may send any expectation.
-            facts.expect_other = True
-        start = end + 1
-    return 0
-
-
 cdef int finish_head(Http1Request request, const char** reason) except -1:
     cdef HeadFacts* facts = &request.facts
-    # RFC 9112 section 3.2: 400 for more than one Host, and for none in HTTP/1.1.
-    if facts.hosts > 1:
-        reason[0] = "more than one Host"
-        return 400
-    if facts.hosts == 0 and request.minor == 1:
+    cdef int status = check_common_fields(&facts.common, reason)
+    if status:
+        return status
+    # RFC 9112 section 3.2: 400 for a request without Host in HTTP/1.1.
+    if facts.common.hosts == 0 and request.minor == 1:
         reason[0] = "missing Host"
         return 400
     # After the check of the Host field: an absolute-form does not excuse an invalid one.
@@ -196,7 +145,7 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
 
     if facts.transfer_fields:
         # RFC 9112 section 6.3: perhaps an attempt at request smuggling. It may be rejected (section 6.1), and is.
-        if facts.lengths:
+        if facts.common.lengths:
             reason[0] = "Content-Length together with Transfer-Encoding"
             return 400
         if request.minor == 0:
@@ -213,14 +162,11 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
             return 501
         # Chunked: the length is not known.
         request.content_length = -1
-    elif facts.lengths > 1:
-        reason[0] = "more than one Content-Length"
-        return 400
     else:
         # 0 without a field: a request has no body then (RFC 9112 section 6.3).
-        request.content_length = facts.content_length
+        request.content_length = facts.common.content_length
 
-    request.websocket_key = facts.websocket_key
+    request.websocket_key = facts.common.websocket_key
 
     # RFC 9112 section 9.3; `close` wins over `keep-alive`.
     request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)
@@ -228,11 +174,11 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
     # RFC 9110 sections 10.1.1 and 7.8: a 1.0 client can wait neither for 100 nor for 101, so its Expect and Upgrade
     # are ignored.
     if request.minor == 1:
-        if facts.expect_other:
+        if facts.common.expect_other:
             reason[0] = "expectation cannot be met"
             return 417
         # Without a body there is nothing to wait for.
-        request.expect_continue = facts.expect_continue and request.content_length != 0
+        request.expect_continue = facts.common.expect_continue and request.content_length != 0
         request.upgrade = facts.upgrade
     return 0
 

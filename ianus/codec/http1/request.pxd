@@ -1,14 +1,12 @@
 """A request while its head is being read: the state that the codec keeps from one line to the next."""
 cimport cython
 from ianus.codec.base cimport Request
+from ianus.codec.header_rules cimport FieldFacts
 
 
 # Facts about framing and connection, from the fields parsed so far.
 cdef struct HeadFacts:
-    int hosts                       # Host fields
-    int types                       # Content-Type fields
-    int lengths                     # Content-Length fields
-    long long content_length
+    FieldFacts common               # those that requests of all versions have
     int transfer_fields             # Transfer-Encoding fields
     int codings                     # transfer codings in all of them
     int chunked                     # of these, how many are chunked
@@ -16,9 +14,6 @@ cdef struct HeadFacts:
     bint close                      # Connection: close
     bint keep_alive                 # Connection: keep-alive
     bint upgrade                    # Connection: upgrade
-    bint websocket_key              # Sec-WebSocket-Key
-    bint expect_continue
-    bint expect_other               # an expectation that is not supported
 
 
 @cython.no_gc
