@@ -22,7 +22,7 @@ cdef class ByteFilterFactory:
 @cython.no_gc
 cdef class ByteFilter:
     cdef ByteFilterFactory factory
-    # decode() may return more bytes than it was given: the first part of a record that it has kept
+    # decode() may return up to this number of bytes more than it was given: the first part of a record that it has kept
     cdef Py_ssize_t max_kept_bytes
     cdef bint ended                 # the peer has ended its bytes by the protocol of the filter
     cdef bint failed                # the socket has failed

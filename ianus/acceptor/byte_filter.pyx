@@ -28,11 +28,13 @@ cdef class ByteFilterFactory:
     def __cinit__(self):
         self.size = ENCODE_BYTES
         self.pool = OutputPool()
+        # One buffer for all connections of the listeners: a call fills and empties it, so nothing waits in it.
         self.buffer = <char*>malloc(self.size)
         if self.buffer == NULL:
             raise MemoryError
 
     def __dealloc__(self):
+        # Each filter has a reference to its factory, so none uses it any more.
         free(self.buffer)
 
     cdef ByteFilter create(self):
@@ -42,6 +44,7 @@ cdef class ByteFilterFactory:
 @cython.no_gc
 cdef class ByteFilter:
     cdef Output output(self):
+        # An idle connection has no output of its filter either.
         if self.encoded is None:
             self.encoded = self.factory.pool.acquire()
         return self.encoded
@@ -53,14 +56,17 @@ cdef class ByteFilter:
         cdef ssize_t n
         if self.ended:
             return 0
+        # No space for a whole record. The connection receives again when its buffer is consumed.
         if size <= 0:
             return NOTHING_RECEIVED
         while True:
+            # Once: a level-triggered driver reports the rest again.
             n = recv(fd, factory.buffer, size, 0)
             if n >= 0 or errno != EINTR:
                 break
         if n < 0:
             return NOTHING_RECEIVED if errno == EAGAIN else FILTER_FAILED
+        # The end of the socket. Only `ended` shows that the peer has ended its bytes by the protocol.
         if n == 0:
             return 0
         decoded = self.decode(factory.buffer, n, target, space)
@@ -73,17 +79,20 @@ cdef class ByteFilter:
     cdef Py_ssize_t send(self, int fd, const iovec* pieces, int count) except? -2:
         cdef Py_ssize_t taken, part
         cdef int index
+        # Not before all that was encoded is sent: the same pieces are passed until they count as sent.
         if self.flush(fd) and self.encoded_from == 0:
             for index in range(count):
                 part = min(<Py_ssize_t>pieces[index].iov_len, ENCODE_BYTES - self.encoded_from)
                 self.encode(<const char*>pieces[index].iov_base, part, self.output())
                 self.encoded_from += part
+                # The rest follows when this is sent, so a slow client holds at most this much twice.
                 if self.encoded_from == ENCODE_BYTES:
                     break
             self.flush(fd)
         if self.encoded is not None:
             return -1 if self.failed else 0
         taken = self.encoded_from
+        # Only now the connection may release the pieces: they count as sent as a whole.
         self.encoded_from = 0
         return taken
 
@@ -96,15 +105,18 @@ cdef class ByteFilter:
             return True
         memset(&message, 0, sizeof(message))
         message.msg_iov = vector
+        # The order of the bytes is the filter's: after a partial send the rest must follow, and nothing else.
         while out.size:
             message.msg_iovlen = out.pieces(vector, MAX_IOVECS)
             n = sendmsg(fd, &message, MSG_NOSIGNAL)
             if n < 0:
                 if errno == EINTR:
                     continue
+                # Reported by the next send(), since a receive may also end up here.
                 self.failed = errno != EAGAIN
                 return False
             out.sent(n)
+        # One owner at a time: the filter, then the pool.
         self.encoded = None
         self.factory.pool.release(out)
         return True

@@ -108,6 +108,7 @@ cdef class RecordingSessions(SessionFactory):
         self.sessions = sessions
         self.calls = []
 
+    # Recorded before the call, so that a test sees the order even if it raises.
     cdef Session create(self, Transport transport):
         self.calls.append("create")
         return self.sessions.create(transport)
@@ -205,6 +206,7 @@ cdef class RecordingTransport(Transport):
 
 def watch(Poll poll not None, int fd, uint32_t flags, key) -> None:
     """Watches a descriptor."""
+    # As a reactor does for a connection: the key returns with each event.
     poll.watch(fd, flags, key[0], key[1])
 
 
@@ -276,6 +278,7 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
     while connection_id >= 0:
         expired.append(connection_id)
         connection_id = deadlines.pop_expired(now)
+    # The timer has fired once; without this no later deadline would expire.
     deadlines.arm()
     return expired
 
@@ -285,6 +288,7 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
 
 def expire_deadlines(Reactor reactor not None, double now) -> None:
     """Has a reactor handle the deadlines that have expired at `now`."""
+    # Not by the timer: the test's time has no relation to the clock.
     reactor.expire_deadlines(now)
 
 

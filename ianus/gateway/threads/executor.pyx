@@ -13,6 +13,7 @@ cdef class Executor:
     """Threads that make calls."""
 
     def __cinit__(self):
+        # A lock of Python's C API: threads without the GIL use it, too. Owned.
         self.mutex = new_lock()
 
     def __dealloc__(self):
@@ -23,6 +24,7 @@ cdef class Executor:
 
     cdef int lock(self) except -1:
         cdef unsigned long me = PyThread_get_thread_ident()
+        # The usual case needs no release of the GIL.
         if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
             if self.mutex_owner == me:
                 # Only a finalizer that runs while this thread holds the mutex gets here. It would wait for itself.
@@ -35,15 +37,18 @@ cdef class Executor:
                     PyThread_release_lock(self.mutex)
                 if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
                     break
+        # Other threads read it at any time. Each finds its own number only while it has the mutex.
         self.mutex_owner = me
         return 0
 
     cdef int unlock(self) except -1:
+        # Before the release: after it the word belongs to the next owner.
         self.mutex_owner = 0
         PyThread_release_lock(self.mutex)
         return 0
 
     cdef int lock_shared(self) except -1:
+        # Without an event loop, the thread that serves the reactor has the mutex anyway.
         return self.lock() if self.shared else 0
 
     cdef int unlock_shared(self) except -1:
@@ -56,5 +61,6 @@ cdef class Executor:
         raise NotImplementedError
 
     cdef int resume_writer(self, PoolCall call) except -1:
+        # The caller has cleared waits_for_client, so this is done once for each wait.
         PyThread_release_lock(call.calling_thread.writable_semaphore)
         return 0

@@ -13,10 +13,12 @@ cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double max_secon
     cdef WakeReason reason
     cdef int outcome
     cdef long long microseconds = <long long>(max_seconds * 1e6)
+    # Short: all that is done with it are a few assignments. The caller has neither the GIL nor the mutex.
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
     if idle_stack.closed:
         PyThread_release_lock(idle_stack.lock)
         return EXIT
+    # Otherwise wake_thread() was called before this thread parked. The semaphore is released already.
     if thread.reason == NOT_WOKEN:
         thread.is_idle = True
         thread.below = idle_stack.top
@@ -27,8 +29,10 @@ cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double max_secon
     while True:
         outcome = PyThread_acquire_lock_timed(thread.wake_semaphore, microseconds, interruptible)
         PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+        # Read with the lock: it may have been set between the end of the wait and here.
         reason = thread.reason
         if outcome == PY_LOCK_ACQUIRED:
+            # The wake-up is consumed, by its semaphore and by its reason together.
             thread.reason = NOT_WOKEN
         elif outcome == PY_LOCK_INTR and reason == NOT_WOKEN:
             remove(idle_stack, thread)
@@ -47,6 +51,7 @@ cdef WakeReason park(IdleStack* idle_stack, IdleThread* thread, double max_secon
 
 
 cdef void remove(IdleStack* idle_stack, IdleThread* thread) noexcept nogil:
+    # The stack has few threads, and the one to remove is nearly always the top.
     cdef IdleThread** link = &idle_stack.top
     while link[0] != thread:
         link = &link[0].below
@@ -57,6 +62,7 @@ cdef void remove(IdleStack* idle_stack, IdleThread* thread) noexcept nogil:
 
 cdef void close_idle_stack(IdleStack* idle_stack) noexcept nogil:
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    # With the lock: no thread can park after the loop below.
     idle_stack.closed = True
     while idle_stack.top != NULL:
         PyThread_release_lock(pop_top(idle_stack, EXIT).wake_semaphore)
@@ -69,6 +75,7 @@ cdef bint wake_top(IdleStack* idle_stack, WakeReason reason) noexcept nogil:
     if idle_stack.top != NULL:
         thread = pop_top(idle_stack, reason)
     PyThread_release_lock(idle_stack.lock)
+    # The lead stays with the caller.
     if thread == NULL:
         return False
     PyThread_release_lock(thread.wake_semaphore)
@@ -90,6 +97,7 @@ cdef void wake_thread(IdleStack* idle_stack, IdleThread* thread, WakeReason reas
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
     if thread.is_idle:
         remove(idle_stack, thread)
+    # Its semaphore is binary: a second release before the thread has taken it would be an error.
     is_signalled = thread.reason != NOT_WOKEN
     thread.reason = reason
     PyThread_release_lock(idle_stack.lock)

@@ -58,6 +58,7 @@ cdef class ThreadPool(Executor):
     """
 
     def __cinit__(self):
+        # Owned by the pool, as the semaphores are; the structs are parts of it.
         self.idle_stack.lock = new_lock()
         self.watchdog.alarm = new_semaphore()
         self.watchdog.ended = new_semaphore()
@@ -87,19 +88,23 @@ cdef class ThreadPool(Executor):
 
         Must be called after any fork of the server's own. Raises ThreadLimitError if the system cannot start a thread.
         """
+        # The reactor does not refer to the pool, except by on_wake with an event loop.
         self.poller = reactor
         self.shared = shared
         if shared:
             reactor.on_wake = self.collect_posted
+        # Before the first thread: its calls are watched from the start.
         start_watchdog(&self.watchdog)
         self.lock()
         try:
             if pinned:
                 self.pinned_to_main = True
+                # The main thread is not started: it calls run_pinned_thread().
                 self.spawner.threads.append(PoolThread())
             elif not self.spawner.spawn(self, LEAD):
                 raise ThreadLimitError("needed to call the application")
             if self.queue.max_calls == 1:
+                # Borrowed from the PoolThread, which `threads` owns until it has exited.
                 self.pinned_thread = &(<PoolThread>self.spawner.threads[0]).idle_thread
         except BaseException:
             stop_watchdog(&self.watchdog)
@@ -113,6 +118,7 @@ cdef class ThreadPool(Executor):
             return function()
         self.lock()
         try:
+            # The mutex keeps all pool threads from the reactor meanwhile.
             result = function()
             self.poller.resume_waiting()
             return result
@@ -125,6 +131,7 @@ cdef class ThreadPool(Executor):
         cdef bint gone
         self.lock()
         try:
+            # Threads that lead or take calls read it with the mutex.
             self.stopping = True
             self.on_all_exited = on_all_exited
             close_idle_stack(&self.idle_stack)
@@ -142,6 +149,7 @@ cdef class ThreadPool(Executor):
         if gone:
             with nogil:
                 stop_watchdog(&self.watchdog)
+            # No thread is left that could do it.
             on_all_exited()
 
     def close(self) -> None:
@@ -150,6 +158,7 @@ cdef class ThreadPool(Executor):
         self.lock()
         self.closed = True
         for call in self.posted:
+            # Its connection is gone. The thread of a call that runs must not wait for a client.
             call.discard_output()
         self.posted = []
         self.unlock()
@@ -181,6 +190,7 @@ cdef class ThreadPool(Executor):
         self.lock()
         try:
             for member in self.spawner.threads:
+                # `call` is changed with the mutex alone.
                 if member.call is not None:
                     calls.append((member.call.description(), now - member.call_started, member.ident))
         finally:
@@ -192,6 +202,7 @@ cdef class ThreadPool(Executor):
     cdef int submit(self, PoolCall call) except -1:
         self.lock_shared()
         if self.stopping:
+            # The server stops: the request is not answered, as its connection is closing.
             call.abandon()
         else:
             put_call(self.queue, call)
@@ -201,6 +212,7 @@ cdef class ThreadPool(Executor):
 
     cdef int notify_outbox(self, PoolCall call) except -1:
         cdef bint gather
+        # The reactor does not exist any more, but a call may still be running.
         if self.closed:
             call.discard_output()
         elif not self.shared:
@@ -212,16 +224,19 @@ cdef class ThreadPool(Executor):
                 and (call.returned or call.output_ends and not should_measure(call.evidence))
             )
             try:
+                # In this thread, which has the mutex and so the connection.
                 call.collect()
                 if not gather:
                     self.poller.resume_waiting()
             except BaseException:
+                # A defect of the server while it sends. The application's call continues, and its output is dropped.
                 abort(call)
         elif not call.posted:
             call.posted = True
             self.posted.append(call)
             if not self.loop_notified:
                 self.loop_notified = True
+                # Once for all calls that are posted before the loop reacts.
                 self.poller.wake()
         return 0
 
@@ -229,6 +244,7 @@ cdef class ThreadPool(Executor):
         """Sends the output of the calls. Called by the event loop."""
         cdef PoolCall call
         self.lock()
+        # Taken with the mutex, and sent without it: only the loop's thread uses connections.
         posted = self.posted
         self.posted = []
         self.loop_notified = False
@@ -242,8 +258,10 @@ cdef class ThreadPool(Executor):
     cdef int wait_until_writable(self, PoolCall call) except -1:
         cdef PyThread_type_lock writable = call.calling_thread.writable_semaphore
         cdef bint interrupted, is_pinned = self.pinned_to_main and call.calling_thread == self.pinned_thread
+        # With the mutex: the connection's side clears it before it releases the semaphore.
         call.waits_for_client = True
         self.unlock()
+        # A delay in chaos builds (runtime/chaos), to find races. Nothing in others.
         pause()
         with nogil:
             interrupted = PyThread_acquire_lock_timed(writable, -1, is_pinned) == PY_LOCK_INTR
@@ -261,6 +279,7 @@ cdef class ThreadPool(Executor):
         # The thread was started as a daemon, so Python does not wait for it at its end. Threads inherit the property
         # from the thread that starts them. Python has to wait for the application's own threads, so it is reset here.
         threading.current_thread()._daemonic = False
+        # From here on `mutex_owner` can be compared with it.
         me.ident = PyThread_get_thread_ident()
         me.idle_thread.clock = thread_clock()
         try:
@@ -272,8 +291,10 @@ cdef class ThreadPool(Executor):
                         # A defect of the server. The lead must not be lost with it.
                         log_exception("internal error in a thread")
                         if self.mutex_owner == me.ident:
+                            # The exception may have been raised with the mutex.
                             self.unlock()
                         if self.leader == &me.idle_thread and still_leads(&self.watchdog, me.epoch):
+                            # It leads still, so no other thread would.
                             continue
                 if self.stopping:
                     break
@@ -296,11 +317,14 @@ cdef class ThreadPool(Executor):
         cdef PoolCall call
         cdef uint64_t call_word
         cdef bint served
+        # Released by each way out of this function.
         self.lock()
         self.leader = &me.idle_thread
+        # The leader before may have gathered output and been deposed.
         self.flush_finished()
         self.leader_sleeps = False
         self.watchdog.clock = me.idle_thread.clock
+        # Another number than all before, so that a deposed leader finds the word changed.
         me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL_INCREMENT
         atomic_store(&self.watchdog.word, me.epoch)
         while not self.stopping:
@@ -311,6 +335,7 @@ cdef class ThreadPool(Executor):
                 wake_thread(&self.idle_stack, self.pinned_thread, LEAD)
                 break
             served = self.poll_once()
+            # After each event: a request is called as soon as it is complete.
             call = self.dequeue()
             if call is None:
                 if not served:
@@ -319,6 +344,7 @@ cdef class ThreadPool(Executor):
                     self.flush_finished()
                 continue
             if likely_blocks(call.evidence) and self.hand_over_lead():
+                # The lead is another thread's now, which sets it to itself.
                 self.leader = NULL
                 self.make_call(me, call)
                 return self.run_queued_calls(me)
@@ -329,11 +355,14 @@ cdef class ThreadPool(Executor):
                     # No thread could be started, so this one has to keep polling.
                     put_back(self.queue, call)
                     continue
+            # From here to end_call() the watchdog may give the lead away.
             call_word = begin_call(&self.watchdog)
             me.epoch = call_word - IN_CALL
             self.make_call(me, call)
+            # Deposed: no state of the leader may be touched any more.
             if not end_call(&self.watchdog, call_word):
                 return self.run_queued_calls(me)
+        # The stop: nothing gathered may stay unsent.
         self.flush_finished()
         self.leader = NULL
         return self.unlock()
@@ -360,9 +389,11 @@ cdef class ThreadPool(Executor):
                 ):
                     continue
                 break
+            # Before the call, which may change the evidence.
             blocked = likely_blocks(call.evidence)
             if has_ready_call(self.queue):
                 self.wake_leader()
+            # The leader is another thread, which polls meanwhile.
             self.make_call(me, call)
         return self.unlock()
 
@@ -371,10 +402,12 @@ cdef class ThreadPool(Executor):
         cdef bint measured = should_measure(call.evidence)
         cdef double computed = seconds_of(me.idle_thread.clock) if measured else 0, duration, blocked = -1
         cdef long switches = voluntary_switches() if measured else 0
+        # Borrowed from `me`, which outlives the call.
         call.calling_thread = &me.idle_thread
         me.call = call
         me.call_started = monotonic()
         if self.leader == &me.idle_thread and (measured or me.call_started - self.flushed_at > GATHER_SECONDS):
+            # Before a call that may take long, or clients would wait for it.
             self.flush_finished()
         self.unlock()
         pause()
@@ -382,6 +415,7 @@ cdef class ThreadPool(Executor):
             call.run()
         except BaseException:
             log_exception("internal error in a call of the application")
+            # The call ends in any case: its connection must not wait for ever.
             call.fail()
         pause()
         self.lock()
@@ -389,13 +423,16 @@ cdef class ThreadPool(Executor):
         if measured:
             # A thread without a voluntary context switch never waited: other processes kept it from computing, if any.
             blocked = 0
+            # A thread that waits gives the processor away by itself.
             if voluntary_switches() != switches:
                 blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
         learn(call.evidence, duration, blocked)
         me.call = None
         self.queue.running -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
+        # Puts the last piece, if run() has kept it.
         call.finish()
         call.returned = True
+        # After `returned`: the connection's side unties the call then.
         self.notify_outbox(call)
         return 0
 
@@ -407,9 +444,11 @@ cdef class ThreadPool(Executor):
             call = take_call(queue)
             if call.disconnected:
                 # The client disconnected while its request was queued.
+                # It was never made. The connection's side unties it in the same way.
                 call.returned = True
                 self.notify_outbox(call)
                 continue
+            # Counted when it is taken, so that two threads cannot pass the limit.
             queue.running += 1
             call.dequeued = True
             return call
@@ -417,6 +456,7 @@ cdef class ThreadPool(Executor):
 
     cdef bint poll_once(self) except -1:
         """Serves one event, if there is one. Returns whether there was one. The mutex is held."""
+        # The event loop owns the reactor; the leader waits for the queue alone.
         if self.shared:
             return False
         try:
@@ -430,16 +470,20 @@ cdef class ThreadPool(Executor):
         """Waits until there is an event or a request. The mutex is held before and after, and released meanwhile."""
         cdef int events
         self.flush_finished()
+        # Flushing has answered clients, whose next requests may be queued now.
         if has_ready_call(self.queue):
             return 0
+        # The main thread leads, and must not sleep with a signal that is not handled.
         if self.signals_pending and self.leader == self.pinned_thread:
             return self.run_signal_handlers(False)
+        # With the mutex, before it is released: a thread that queues a call then wakes this one.
         self.leader_sleeps = True
         self.unlock()
         pause()
         with nogil:
             events = self.block_until_work()
         self.lock()
+        # Perhaps cleared already, by the thread that has woken this one.
         self.leader_sleeps = False
         if events == 0:
             self.signals_pending = self.pinned_to_main
@@ -450,6 +494,7 @@ cdef class ThreadPool(Executor):
 
         in_call: the application is being called, and gets the exceptions of handlers.
         """
+        # Before the handlers run: a signal that arrives in them sets it again.
         self.signals_pending = False
         self.unlock()
         try:
@@ -470,6 +515,7 @@ cdef class ThreadPool(Executor):
     cdef int wake_leader(self) except -1:
         """Wakes the leader, if it sleeps. The mutex is held."""
         if self.leader_sleeps:
+            # Before the wake-up, so that it is done once for each sleep.
             self.leader_sleeps = False
             if self.shared:
                 PyThread_release_lock(self.work_semaphore)
@@ -492,6 +538,7 @@ cdef class ThreadPool(Executor):
     cdef int on_thread_exit(self, PoolThread me) except -1:
         cdef bint last
         self.lock()
+        # The last owner besides this frame, which holds `me` to its end.
         self.spawner.threads.remove(me)
         if self.stopping and me.thread is not None:
             self.exiting.append(me.thread)
@@ -500,6 +547,7 @@ cdef class ThreadPool(Executor):
         if last:
             with nogil:
                 stop_watchdog(&self.watchdog)
+            # Without the mutex: it is code of the worker.
             self.on_all_exited()
         return 0
 

@@ -28,6 +28,7 @@ cdef double MIN_COMPUTING_SECONDS = 0.010
 
 cdef class Predictor:
     def __cinit__(self):
+        # Tag 0 is never a key, since keys are odd.
         memset(self.table, 0, sizeof(self.table))
 
     cdef Evidence* evidence_of(self, Request request) noexcept:
@@ -38,14 +39,17 @@ cdef class Predictor:
         cdef int segments = 0
         cdef bint numbered = False
         cdef Evidence* evidence
+        # A token of ASCII, as the codec has checked, so one byte a character.
         key = (key ^ PyUnicode_1BYTE_DATA(request.method)[0]) * 16777619
         key = (key ^ <unsigned int>PyUnicode_GET_LENGTH(request.method)) * 16777619
         for i in range(size):
             if path[i] == c'/':
                 segments += 1
+                # Deeper segments are usually names or ids, which would fill the table.
                 if segments > MAX_SEGMENTS:
                     break
                 if numbered:
+                    # The segment is replaced by "0", as if all ids were the same.
                     key = (before ^ c'0') * 16777619
                     numbered = False
                 before = key
@@ -54,8 +58,10 @@ cdef class Predictor:
             key = (key ^ path[i]) * 16777619
         if numbered:
             key = (before ^ c'0') * 16777619
+        # Mixes the high bits into those that choose the entry.
         key = (key ^ (key >> 15)) | 1
         evidence = &self.table[(key >> 1) % TABLE_ENTRIES]
+        # Another request had the entry. The newer one takes it: evidence is learned again in a few calls.
         if evidence.tag != key:
             evidence.tag = key
             evidence.score = 0
@@ -64,11 +70,13 @@ cdef class Predictor:
 
 
 cdef void learn(Evidence* evidence, double duration, double blocked) noexcept:
+    # Slow calls count more than fast ones: a request that blocks now and then is expected to block.
     if duration < MIN_BLOCKED_SECONDS:
         if evidence.score:
             evidence.score -= 1
         evidence.is_suspect = False
     elif blocked < 0:
+        # Slow, but not measured: the next call is measured, which costs system calls.
         evidence.is_suspect = True
     elif blocked >= MIN_BLOCKED_SECONDS or duration >= MIN_COMPUTING_SECONDS:
         evidence.score = min(evidence.score + LIKELY_SCORE, <int>MAX_SCORE)

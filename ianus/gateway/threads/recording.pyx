@@ -36,6 +36,7 @@ cdef WakeReason reason_named(str name) except? NOT_WOKEN:
     for reason, known in REASONS.items():
         if known == name:
             return <WakeReason><int>reason
+    # A misspelt name in a test must not pass as NOT_WOKEN.
     raise ValueError(name)
 
 
@@ -54,6 +55,7 @@ cdef class RecordingCall(PoolCall):
         self.events = []
         self.application = application
         self.on_event = on_event
+        # In place of the predictor's table: each call has evidence of its own.
         memset(&self.own_evidence, 0, sizeof(Evidence))
         self.evidence = &self.own_evidence
 
@@ -63,15 +65,18 @@ cdef class RecordingCall(PoolCall):
 
     def expect_blocking(self) -> None:
         """Teaches the predictor that calls like this one block."""
+        # By the true function, so that the test depends on no score.
         learn(self.evidence, 1.0, 1.0)
 
     cdef int note(self, str event) except -1:
         self.events.append(event)
+        # In the pool's thread, with the lock that the pool has at this moment.
         self.on_event(self, event)
         return 0
 
     cdef int run(self) except -1:
         self.note("run")
+        # Exceptions reach the pool, as a defect of the server would.
         self.application()
         return 0
 
@@ -85,6 +90,7 @@ cdef class RecordingCall(PoolCall):
         return self.note("abandon")
 
     cdef int collect(self) except -1:
+        # As an outbox does when its content is taken; otherwise it would not be posted again.
         self.posted = False
         return self.note("collect")
 
@@ -102,6 +108,7 @@ cdef class RecordingPoller(Poller):
     """A reactor whose events are functions. woken: set by wake()."""
     cdef readonly object woken
     cdef list events
+    # A real semaphore, since sleep() runs without the GIL.
     cdef PyThread_type_lock semaphore   # one release for each wake()
 
     def __cinit__(self):
@@ -117,11 +124,13 @@ cdef class RecordingPoller(Poller):
     def put_event(self, function) -> None:
         """Adds an event, which a leader dispatches by a call of function()."""
         self.events.append(function)
+        # Ends sleep(), as a descriptor that becomes readable does.
         PyThread_release_lock(self.semaphore)
 
     cdef bint dispatch_next(self) except -1:
         if not self.events:
             return False
+        # Removed before the call, which may lead to another dispatch.
         self.events.pop(0)()
         return True
 
@@ -129,10 +138,12 @@ cdef class RecordingPoller(Poller):
         return 0
 
     cdef int sleep(self) noexcept nogil:
+        # Without a limit: a pool that does not wake its leader shows as a test that hangs.
         PyThread_acquire_lock(self.semaphore, WAIT_LOCK)
         return 1
 
     cdef int wake(self) noexcept nogil:
+        # First the semaphore: the test may look at `woken` when the leader runs already.
         PyThread_release_lock(self.semaphore)
         with gil:
             self.woken.set()
@@ -160,14 +171,17 @@ cdef class RecordingExecutor(Executor):
         return self.mutex_owner != 0
 
     cdef int submit(self, PoolCall call) except -1:
+        # Owned here, as the queue would own it.
         self.submitted.append(call)
         return 0
 
     cdef int notify_outbox(self, PoolCall call) except -1:
+        # With the mutex, as the pool calls the outbox.
         self.on_notify(call)
         return 0
 
     cdef int wait_until_writable(self, PoolCall call) except -1:
+        # The same order as the pool's: the mark, then the mutex, then the wait.
         call.waits_for_client = True
         self.unlock()
         try:
@@ -177,6 +191,7 @@ cdef class RecordingExecutor(Executor):
         return 0
 
     cdef int resume_writer(self, PoolCall call) except -1:
+        # No thread waits on the semaphore here, so it is only counted.
         self.resumed += 1
         return 0
 
@@ -186,6 +201,7 @@ cdef class RecordingIdleStack:
     cdef IdleStack idle_stack
 
     def __cinit__(self):
+        # Owned; the struct is a part of this object, and threads have pointers to it while they park.
         self.idle_stack.lock = new_lock()
 
     def __dealloc__(self):
@@ -195,6 +211,7 @@ cdef class RecordingIdleStack:
         """Parks the calling thread. Returns the reason of its end."""
         cdef WakeReason reason
         with nogil:
+            # Without the GIL, as in the pool: another thread of the test wakes this one.
             reason = park(&self.idle_stack, &thread.idle_thread, max_seconds, interruptible)
         return REASONS[reason]
 
@@ -215,6 +232,7 @@ cdef class RecordingIdleStack:
         """Number of threads in the stack."""
         cdef IdleThread* thread
         cdef int number = 0
+        # Threads park and are woken meanwhile.
         PyThread_acquire_lock(self.idle_stack.lock, WAIT_LOCK)
         thread = self.idle_stack.top
         while thread != NULL:
@@ -233,19 +251,24 @@ cdef class RecordingWatchdog:
 
     def __cinit__(self, *, bint successor):
         self.idle_stack.lock = new_lock()
+        # begin_call() releases it if the watchdog sleeps.
         self.watchdog.alarm = new_semaphore()
+        # Both are parts of this object, so the pointer stays valid.
         self.watchdog.idle_stack = &self.idle_stack
         if successor:
             self.idle = PoolThread()
             self.idle.idle_thread.is_idle = True
+            # Borrowed from `idle`, which this object owns. No thread parks: the entry alone counts for the watchdog.
             self.idle_stack.top = &self.idle.idle_thread
 
     def __dealloc__(self):
+        # No native thread was started that could use them.
         free_lock(self.idle_stack.lock)
         free_lock(self.watchdog.alarm)
 
     def fall_asleep(self) -> None:
         """Marks the watchdog as waiting for its alarm."""
+        # Without an atomic store: the test has one thread.
         self.watchdog.sleeping = 1
 
     def hears_alarm(self) -> bool:
@@ -260,6 +283,7 @@ cdef class RecordingWatchdog:
 
     def look(self, *, double now, double cpu) -> None:
         """Looks at the leader, which is in a call, at the time `now` and with `cpu` seconds of CPU time."""
+        # The decision of the native thread, by the clocks of the test.
         watch_call(&self.watchdog, &self.call, self.watchdog.word, now, cpu)
 
     @property
@@ -285,12 +309,14 @@ cdef class RecordingSpawner:
         self.started = []
 
     def run(self, PoolThread thread not None, int reason) -> None:
+        # In the new thread, which ends after it.
         self.started.append(REASONS[reason])
 
     def spawn(self, str reason, *, int running) -> bool:
         """Starts a thread, unless there are enough for this number of running calls."""
         cdef bint is_started
         self.queue.running = running
+        # A real thread is started, so that a limit of the system would be seen.
         is_started = self.spawner.spawn(self, reason_named(reason))
         if is_started:
             (<PoolThread>self.spawner.threads[len(self.spawner.threads) - 1]).thread.join()

@@ -22,6 +22,7 @@ cdef double LOG_SECONDS = 60.0          # minimum time between two log messages 
 cdef class ThreadSpawner:
     def __cinit__(self, CallQueue queue not None):
         self.queue = queue
+        # One more than calls: it polls while all others are in the application.
         self.thread_limit = queue.max_calls + 1
         self.threads = []
 
@@ -30,6 +31,7 @@ cdef class ThreadSpawner:
         # With calls + 2 threads, one that makes no call and does not lead is about to park, or to start.
         if len(self.threads) >= min(self.thread_limit, self.queue.running + 2):
             return False
+        # Owned by `threads` and by its own frame, until it has exited.
         member = PoolThread()
         member.thread = threading.Thread(
             target=pool.run, args=(member, <int>reason), name=f"ianus-wsgi-{self.spawned}", daemon=True
@@ -39,12 +41,14 @@ cdef class ThreadSpawner:
         except RuntimeError as error:
             self.lower_limit(error, monotonic())
             return False
+        # For names alone; it never decreases.
         self.spawned += 1
         self.threads.append(member)
         return True
 
     cdef int lower_limit(self, object error, double now) except -1:
         """Lowers the limit of calls to the threads that exist, after the system has refused another one."""
+        # No further attempt before `retry_at`: each one would cost time with the mutex held.
         self.thread_limit = len(self.threads)
         # One of the threads has to poll.
         self.queue.current_limit = max(self.thread_limit - 1, 1)

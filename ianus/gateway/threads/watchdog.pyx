@@ -32,6 +32,7 @@ cdef double MAX_COMPUTING_SECONDS = 0.005    # time in one call after which a co
 
 cdef int start_watchdog(Watchdog* watchdog) except -1:
     atomic_store(&watchdog.stopping, 0)
+    # Before the thread starts, so that stop_watchdog() waits for it in any case.
     atomic_store(&watchdog.running, 1)
     if PyThread_start_new_thread(run_watchdog, watchdog) == <unsigned long>-1:
         atomic_store(&watchdog.running, 0)
@@ -42,19 +43,23 @@ cdef int start_watchdog(Watchdog* watchdog) except -1:
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil:
     if atomic_load(&watchdog.running):
         atomic_store(&watchdog.stopping, 1)
+        # Only one thread may release the alarm for one sleep.
         if compare_and_swap(&watchdog.sleeping, 1, 0):
             PyThread_release_lock(watchdog.alarm)
+        # After this the thread does not touch the struct, which its owner may free.
         PyThread_acquire_lock(watchdog.ended, WAIT_LOCK)
         atomic_store(&watchdog.running, 0)
 
 
 cdef void run_watchdog(void* argument) noexcept nogil:
+    # Borrowed from the pool, which waits in stop_watchdog() before it is freed.
     cdef Watchdog* watchdog = <Watchdog*>argument
     cdef WatchedCall call
     cdef uint64_t word
     cdef int idle_ticks = 0
     call.word = 0
     while not atomic_load(&watchdog.stopping):
+        # One read for all decisions of this tick: the leader may change the word at any time.
         word = atomic_load(&watchdog.word)
         if word & 3 != IN_CALL:
             idle_ticks += 1
@@ -78,6 +83,7 @@ cdef void run_watchdog(void* argument) noexcept nogil:
 
 
 cdef void watch_call(Watchdog* watchdog, WatchedCall* call, uint64_t word, double now, double cpu) noexcept nogil:
+    # Another call, or the first look at this one: its time counts from here.
     if word != call.word:
         call.word = word
         call.since = now
@@ -93,9 +99,11 @@ cdef void depose(Watchdog* watchdog, uint64_t word) noexcept nogil:
     cdef IdleThread* successor = NULL
     # With the lock, a successor cannot disappear between the check and the exchange of the word.
     PyThread_acquire_lock(idle_stack.lock, WAIT_LOCK)
+    # The exchange fails if the call has returned meanwhile. Then the leader keeps the lead.
     if idle_stack.top != NULL and compare_and_swap(&watchdog.word, word, word - IN_CALL + DEPOSED):
         pause_nogil()
         successor = pop_top(idle_stack, LEAD)
     PyThread_release_lock(idle_stack.lock)
     if successor != NULL:
+        # After the lock, which the woken thread takes at once. It cannot exit before: it has a reason.
         PyThread_release_lock(successor.wake_semaphore)

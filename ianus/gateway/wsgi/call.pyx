@@ -33,10 +33,12 @@ cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
 cdef WsgiCall new_call(WsgiExchange exchange):
     cdef WsgiCall call = WsgiCall.__new__(WsgiCall)
     cdef WsgiGateway gateway = <WsgiGateway>exchange.gateway
+    # A cycle until the call has returned, or is abandoned.
     call.exchange = exchange
     call.gateway = gateway
     call.executor = gateway.executor
     call.limit = gateway.response_buffer
+    # Borrowed from the predictor's table, which lives as long as the gateway.
     call.evidence = gateway.predictor.evidence_of(exchange.request)
     return call
 
@@ -49,6 +51,7 @@ cdef class WsgiCall(Outbox):
     # ---------------------------------------------------------------- from the thread pool
 
     cdef int run(self) except -1:
+        # So that a context variable of one request is not seen by the next one in this thread.
         context = PyContext_Copy(self.gateway.context)
         PyContext_Enter(context)
         try:
@@ -59,6 +62,7 @@ cdef class WsgiCall(Outbox):
             # The unfinished line must not mix with that of the next request in this thread.
             self.gateway.errors.flush()
         if self.exchange.spool is not None:
+            # The application has returned, so it reads the body no more.
             self.exchange.spool.close()
         return 0
 
@@ -93,17 +97,21 @@ cdef class WsgiCall(Outbox):
             self.send_result(result)
         except BaseException as error:
             self.on_application_raised(error)
+        # In a child that the application has forked: it exits here, and sends nothing.
         if self.exchange.service.forked:
             end_child(None)
+        # The usual result, which has no close().
         if type(result) is list:
             return 0
         try:
+            # PEP 3333: it is called on completion, and also after an exception or a disconnect.
             close = getattr(result, "close", None)
             if close is not None:
                 # The client does not have to wait for close().
                 self.end_body()
                 close()
         except BaseException as error:
+            # close() may have forked, too.
             if self.exchange.service.forked:
                 end_child(error)
             self.report_raised("close() of the application's response failed", error)
@@ -114,8 +122,10 @@ cdef class WsgiCall(Outbox):
     cdef dict environ(self):
         cdef object body, hints = None
         if self.exchange.spool is not None:
+            # The connection's side has written it, and does not write to it any more.
             body = self.exchange.spool.rewind()
         else:
+            # Complete: wsgi.input never blocks.
             body = BytesIO(self.exchange.take_body())
         # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
         if self.gateway.early_hints and self.exchange.request.http_version is HTTP_1_1:
@@ -130,21 +140,26 @@ cdef class WsgiCall(Outbox):
             if not isinstance(exc_info, tuple) or len(exc_info) != 3:
                 raise TypeError("exc_info must be a tuple as sys.exc_info() returns it")
             try:
+                # PEP 3333: with exc_info, headers that were sent already raise the exception.
                 if self.head_taken:
                     # The head was sent and cannot be replaced.
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
+                # Ends the cycle of the traceback and this frame, as PEP 3333 asks.
                 exc_info = None
         elif self.start_called:
             # Also after a call that raised an error.
             raise RuntimeError("start_response() was called again without exc_info")
+        # Before the checks: after an invalid call only one with exc_info is valid.
         self.start_called = True
         if not isinstance(status, str):
             raise TypeError(f"response status is a str such as '200 OK', not {type(status).__name__}")
         if not isinstance(headers, list):
             raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
         code, reason = self.gateway.parse_status(<str>status)
+        # PEP 3333 has no interim responses; early hints have their own call.
         check_final(code)
+        # In this thread: a head that cannot be sent raises here, in the application.
         head = prepare_response(
             self.exchange, self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
         )
@@ -158,6 +173,7 @@ cdef class WsgiCall(Outbox):
         """
         if self.disconnected:
             raise ClientDisconnected
+        # Waits while the client does not read.
         self.send_block(data)
 
     def early_hints(self, headers):
@@ -165,6 +181,7 @@ cdef class WsgiCall(Outbox):
 
         Raises TypeError or ValueError for pairs that cannot be sent, RuntimeError after the head of the response.
         """
+        # RFC 9110 section 15.2: interim responses precede the final one.
         if self.head_taken:
             raise RuntimeError("early hints must be sent before the response head, which was sent already")
         pairs = []
@@ -178,17 +195,22 @@ cdef class WsgiCall(Outbox):
 
     cdef int send_result(self, object result) except -1:
         cdef object part
+        # All blocks are there, so that the length is known.
         if type(result) is list or type(result) is tuple:
             return self.send_sequence(result)
         if isinstance(result, FileWrapper):
+            # Checks that start_response() was called, before the file is opened for sending.
             self.clip_block(b"")
+            # None for an object that is not a file; then it is read like any iterable.
             part = file_part(result) if self.gateway.sendfile else None
             if part is not None:
                 return self.keep_last_file(file_range(part[0], part[1], part[2]))
+        # Iterating str or bytes would send single characters, which is never intended.
         elif result is None or isinstance(result, (str, bytes, bytearray, memoryview)):
             raise TypeError(f"the application returned {type(result).__name__}, not an iterable of bytes")
         for block in result:
             self.send_block(block)
+            # Otherwise the iteration continues: an application may have code after its last block.
             if self.body_over and (self.disconnected or self.excess_reported or self.no_body):
                 break
         # An application may call start_response() as late as in the last step of its iterable. This checks that it has.
@@ -204,13 +226,16 @@ cdef class WsgiCall(Outbox):
                 check_block(block)
                 size += PyBytes_GET_SIZE(block)
             if size <= MAX_JOINED_BYTES:
+                # One piece, which the connection sends together with the head.
                 blocks = (b"".join(blocks),)
         else:
             block = blocks[0]
             check_block(block)
             size = PyBytes_GET_SIZE(block)
+        # So that the response has a Content-Length.
         self.declare_length(size)
         if size <= self.limit and len(blocks) == 1:
+            # Put when the call returns, so that the connection's side is notified once.
             self.keep_last_block(blocks[0])
         else:
             for block in blocks:

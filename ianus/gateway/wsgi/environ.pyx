@@ -92,6 +92,7 @@ cdef class Environs:
     cdef int learn_server(self, object server) except -1:
         """Puts the first server address into the template. It is usually the only one."""
         if self.server is None:
+            # Requests to other addresses set their own names.
             self.server = server
             set_server(self.template, server)
         return 0
@@ -99,6 +100,7 @@ cdef class Environs:
     cdef dict make(self, Exchange exchange, object body, long long body_size, object early_hints):
         """Builds the environ of one request, in one pass over the headers."""
         cdef Request request = exchange.request
+        # The application owns the copy, and may change it.
         cdef dict environ = PyDict_Copy(self.template)
         cdef object key, value, client
         cdef str target
@@ -116,6 +118,7 @@ cdef class Environs:
             target = request.path
         else:
             target = latin1(request.target)
+        # The target as it was received, by the names that gunicorn and uWSGI have for it.
         environ[RAW_URI] = target
         environ[REQUEST_URI] = target
         if request.http_version is not HTTP_1_1:
@@ -131,18 +134,21 @@ cdef class Environs:
             environ[REMOTE_ADDR] = client[0]
             environ[REMOTE_PORT] = str(client[1])
         else:
+            # A Unix socket has no port, and REMOTE_ADDR stays empty.
             del environ[REMOTE_PORT]
         environ[WSGI_INPUT] = body
         if request.content_length < 0:
             # The body was chunked and is complete. Django reads nothing without this.
             environ[CONTENT_LENGTH] = str(body_size)
         for field in request.headers:
+            # Borrowed from the dictionary, whose entries are never removed.
             found = PyDict_GetItemWithError(self.key_by_field, <object>field[0])
             key = <object>found if found != NULL else self.key_for_field(<bytes>field[0])
             if key is None:
                 continue
             value = latin1(<bytes>field[1])
             keys = PyDict_Size(environ)
+            # One search for both cases: a new key, and a field that is there twice.
             present = PyDict_SetDefault(environ, key, value)
             if PyDict_Size(environ) == keys:
                 # RFC 9110 section 5.3; of cookies section 4.2.3 of RFC 6265bis.
@@ -164,6 +170,7 @@ cdef class Environs:
         cdef str path = request.path
         if not path.isascii():
             from urllib.parse import unquote_to_bytes  # Rarely needed, and expensive to import.
+            # PEP 3333, "Unicode Issues": the bytes of the path as Latin-1, in any encoding.
             path = unquote_to_bytes(request.raw_path).decode("latin-1")
         elif path == "*":
             # OPTIONS * (RFC 9112 section 3.2.4) is about the whole server; RAW_URI distinguishes it from OPTIONS /.

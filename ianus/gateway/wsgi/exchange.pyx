@@ -32,7 +32,9 @@ cdef class WsgiExchange(Exchange):
 
     cdef bint start(self) except -1:
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
+        # Kept apart: the application's side encodes the head when the session may be gone.
         self.encoder = self.session.encoder
+        # Before the call is made, in which other threads read the template.
         gateway.environs.learn_server(self.connection.server)
         self.add_in_flight()
         # No thread is used before the body is complete.
@@ -46,9 +48,11 @@ cdef class WsgiExchange(Exchange):
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         self.body_size += size
         if self.spool is None:
+            # Decided by the declared length, so that a large body is not held in memory first.
             if max(self.request.content_length, self.body_size) <= gateway.request_buffer:
                 return Exchange.body_arrived(self, data, size)
             if self.spool_error is None and not self.response_complete:
+                # Owned by this exchange until remove_from_flight().
                 self.spool = gateway.spool.create()
         self.body_last = monotonic()
         self.body_received += size
@@ -56,6 +60,7 @@ cdef class WsgiExchange(Exchange):
         if self.spool_error is None and not self.response_complete:
             try:
                 if self.buffered:
+                    # The bytes that arrived before the limit was passed
                     self.spool.write(bytes(self.body))
                     self.body = None
                     self.buffered = 0
@@ -67,16 +72,20 @@ cdef class WsgiExchange(Exchange):
         return 0
 
     cdef bint awaits_body(self) noexcept:
+        # The application is called after the whole body alone.
         return not self.submitted
 
     cdef bint accepts_body(self) noexcept:
+        # Not bounded by memory: a large body goes into the file.
         return not self.request_complete and self.spool_error is None
 
     cdef bint notify_readable(self) except -1:
         if self.submitted:
+            # Once submitted, the input of the connection no longer matters to the call.
             return self.cancel_queued() if self.disconnected and not self.service.forked else 0
         if self.disconnected or self.response_complete:
             return self.remove_from_flight()
+        # start() was not called yet, or the request was rejected.
         if self.in_flight.kind == NOT_COUNTED:
             return 0
         if self.spool_error is not None:
@@ -92,9 +101,11 @@ cdef class WsgiExchange(Exchange):
         cdef bint dequeued
         if self.outbox is None:
             return 0
+        # A pool thread may take the call from the queue at this moment.
         executor.lock_shared()
         dequeued = self.outbox.dequeued
         executor.unlock_shared()
+        # A call that runs is counted until it has returned.
         return 0 if dequeued else self.remove_from_flight()
 
     cdef int reject_unstored_body(self) except -1:
@@ -106,12 +117,15 @@ cdef class WsgiExchange(Exchange):
     cdef int submit(self) except -1:
         """Queues the call of a complete request."""
         cdef WsgiCall call = new_call(self)
+        # Before submit(), which may make the call at once and end this exchange.
         self.submitted = True
         self.outbox = call
+        # The queue owns the call from here on, until a thread takes it.
         return call.executor.submit(call)
 
     cdef int end_call(self) except -1:
         """Unties the exchange from its call, which has returned or is not made."""
+        # Ends the cycle of the call and this exchange.
         self.outbox = None
         return self.remove_from_flight()
 
@@ -121,6 +135,7 @@ cdef class WsgiExchange(Exchange):
         if self.spool is not None:
             if not self.service.forked:
                 # In a forked child a thread of the parent may have held its lock.
+                # Deletes the file.
                 self.spool.close()
             self.spool = None
         return 0
@@ -135,16 +150,19 @@ cdef class WsgiExchange(Exchange):
         # A connection's next request waits until this call has returned: k connections never have more than k calls.
         self.response.defer_completion = not returned
         try:
+            # After a disconnect, or the end of the response, the output is dropped.
             if self.session is not None and not self.response.completion_deferred:
                 if head is not None:
                     self.response.computed_length = length
                 self.send_parts(outbox, hints, head, pieces, end, failed)
+            # The response was queued before. Now the call has returned, too.
             if returned and self.response.completion_deferred and self.session is not None:
                 self.complete()
         finally:
             if returned:
                 self.end_call()
             else:
+                # The outbox learns how much is unsent, and may let the thread continue.
                 self.notify_writable()
         return 0
 
@@ -154,9 +172,11 @@ cdef class WsgiExchange(Exchange):
         if hints is not None:
             for hint in hints:
                 self.response.send_hints(self, hint)
+                # Each step may show that the client has disconnected.
                 if self.session is None:
                     return 0
         if head is not None:
+            # The application's side has checked the head, and does not change these any more.
             self.response.start(self, outbox.status, head, &outbox.facts)
             if self.service.ends_streams:
                 self.drain()
@@ -166,12 +186,14 @@ cdef class WsgiExchange(Exchange):
             left = len(<list>pieces)
             for piece in <list>pieces:
                 left -= 1
+                # `end` belongs to the last piece of the list.
                 self.send_part(piece, not end or left > 0)
                 if self.session is None:
                     return 0
         elif pieces is not None:
             self.send_part(pieces, not end)
         elif end:
+            # A response without a body, or whose last piece was taken before.
             self.response.send_body(self, b"", False)
         return self.fail_with_500() if failed and self.session is not None else 0
 
@@ -185,6 +207,7 @@ cdef class WsgiExchange(Exchange):
         cdef Py_ssize_t unsent = 0
         if self.outbox is None:
             return 0
+        # A plain store: the thread reads it between two blocks, also without the mutex.
         self.outbox.disconnected = self.disconnected
         if self.service.forked:
             # In a forked child the thread that held the mutex does not exist, so it is never released.

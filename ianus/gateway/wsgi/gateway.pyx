@@ -49,6 +49,7 @@ cdef class WsgiGateway(Gateway):
         self.app = app
         self.executor = executor
         self.name = name
+        # One for each application: methods and paths of two applications mean different things.
         self.predictor = Predictor()
         # Each call runs in a copy of the context in which the application was loaded.
         self.context = contextvars.copy_context()
@@ -70,6 +71,7 @@ cdef class WsgiGateway(Gateway):
         cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
         exchange.gateway = self
         exchange.response = new_response()
+        # PEP 3333, "Buffering and Streaming": a block is sent before the next one is requested.
         exchange.response.flush_each_piece = True
         return exchange
 
@@ -78,17 +80,21 @@ cdef class WsgiGateway(Gateway):
         cdef PyObject* found = PyDict_GetItemWithError(self.parsed_statuses, status)
         cdef str code
         cdef bytes reason
+        # Applications use few statuses, so nearly all are parsed once in the life of the worker.
         if found != NULL:
             return <tuple>found
         code = status[:3]
         if len(code) != 3 or not code.isascii() or not code.isdigit() or status[3:4] not in ("", " "):
             raise ValueError(f"response status {status!r} is not three digits, a space and a reason phrase")
+        # PEP 3333, "Unicode Issues": a native string. Others raise UnicodeEncodeError, a ValueError.
         reason = status[4:].encode("latin-1")
         if not is_field_value(PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason)):
             raise ValueError(f"response status {status!r} has a control character")
+        # The encoder has the registered phrases already.
         if not reason or REASONS.get(int(code)) == status[4:]:
             reason = None
         parsed = (int(code), reason)
+        # An application may make statuses from data, so the number needs a limit.
         if len(self.parsed_statuses) < MAX_STATUSES:
             self.parsed_statuses[status] = parsed
         return parsed
