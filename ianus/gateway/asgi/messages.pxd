@@ -17,5 +17,5 @@ cdef bint read_message(dict message, Message* m) except -1
 cdef int search_message(dict message, Message* m) except -1
 # Returns a value that the message must have. Raises ValueError if it has not.
 cdef object required(dict message, str key)
-# Returns the error for a message that is out of order.
+# Returns the error for a message that is out of order. expected: one kind, or several with quotes between them.
 cdef object unexpected(str kind, str expected)

@@ -64,4 +64,4 @@ cdef object required(dict message, str key):
 
 
 cdef object unexpected(str kind, str expected):
-    return RuntimeError(f"unexpected ASGI message {kind!r}, expected {expected!r}")
+    return RuntimeError(f"unexpected ASGI message {kind!r}, expected '{expected}'")

@@ -1,0 +1,169 @@
+"""The objects that receive() and send() return: they step as coroutines do."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.exchange.conversation import GET, OK, post
+from tests.gateway.asgi.stepping import REQUEST_END, App, AsgiConversation, body, is_waiting, start, value_of
+
+Converse = Callable[..., AsgiConversation]
+
+
+@pytest.fixture
+def app(client: AsgiConversation) -> App:
+    return client.request(GET)
+
+
+def test_receive_and_send_are_coroutine_functions(app: App) -> None:
+    for function in (app.receive, app.send):
+        assert inspect.iscoroutinefunction(function)
+    for awaitable in (app.receive(), app.send(start())):
+        assert asyncio.iscoroutine(awaitable)
+        assert inspect.isawaitable(awaitable)
+
+
+def test_nothing_happens_before_the_first_step(client: AsgiConversation, app: App) -> None:
+    first, second = app.send(start()), app.send(body(b"ok"))
+    app.send({"type": "wrong"}).close()
+    assert value_of(first) is None
+    assert value_of(second) is None
+    client.run()
+    assert client.receives() == OK
+
+
+@pytest.mark.parametrize("name", ["receive", "send"])
+def test_a_call_is_awaited_once(app: App, name: str) -> None:
+    call = app.receive() if name == "receive" else app.send(start())
+    value_of(call)
+    with pytest.raises(RuntimeError, match=rf"^cannot reuse already awaited {name}\(\)$"):
+        call.send(None)
+    with pytest.raises(RuntimeError, match=rf"^cannot reuse already awaited {name}\(\)$"):
+        next(call.__await__())
+
+
+@pytest.mark.parametrize("name", ["receive", "send"])
+def test_a_call_that_is_being_awaited_is_not_awaited_again(client: AsgiConversation, app: App, name: str) -> None:
+    client.connection.stop_reading()
+    app.received()
+    app.sends(start())
+    call = app.receive() if name == "receive" else app.send(body(b"x" * 300000, more_body=True))
+    assert is_waiting(call)
+    with pytest.raises(RuntimeError, match=rf"^{name}\(\) is being awaited already$"):
+        call.__await__()
+
+
+def test_a_call_that_has_raised_is_over(app: App) -> None:
+    call = app.send({"type": "wrong"})
+    with pytest.raises(RuntimeError, match="unexpected ASGI message"):
+        call.send(None)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        call.send(None)
+
+
+@pytest.mark.parametrize("name", ["receive", "send"])
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ((ValueError,), ValueError),
+        ((ValueError("value"),), ValueError),
+        ((ValueError, ValueError("value")), ValueError),
+        ((ValueError, ValueError("value"), None), ValueError),
+        ((GeneratorExit,), GeneratorExit),
+    ],
+)
+def test_an_exception_can_be_thrown_into_a_call(
+    app: App, name: str, arguments: tuple[Any, ...], kind: type[BaseException]
+) -> None:
+    app.received()
+    call = app.receive() if name == "receive" else app.send(start())
+    with pytest.raises(kind):
+        call.throw(*arguments)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        call.send(None)
+
+
+@pytest.mark.parametrize("name", ["receive", "send"])
+def test_a_call_can_be_closed(app: App, name: str) -> None:
+    call = app.receive() if name == "receive" else app.send(start())
+    call.close()
+    call.close()
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        call.send(None)
+
+
+def test_calls_can_be_tasks(converse: Converse) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        received.append(await asyncio.create_task(receive()))
+        await asyncio.gather(send(start()), send(body(b"o", more_body=True)))
+        await asyncio.wait_for(send(body(b"k")), 1)
+
+    received: list[Any] = []
+    client = converse(application)
+    client.connection.receive(GET)
+    client.run()
+    assert received == [REQUEST_END]
+    assert client.receives().endswith(b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n")
+
+
+def test_a_receive_with_a_time_limit_can_be_repeated(converse: Converse) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(1):
+                    await receive()
+            except TimeoutError:
+                timeouts.append(True)
+        received.append(await receive())
+        await send(start())
+        await send(body(b"ok"))
+
+    timeouts: list[bool] = []
+    received: list[Any] = []
+    client = converse(application)
+    client.connection.receive(post(1))
+    for _ in range(3):
+        client.run()
+        client.loop.now += 2
+    client.run()
+    assert timeouts == [True] * 3
+    client.connection.receive(b"1")
+    client.run()
+    assert received == [{"type": "http.request", "body": b"1", "more_body": False}]
+    assert client.receives() == OK
+
+
+def test_several_calls_wait_for_the_same_message(client: AsgiConversation) -> None:
+    app = client.request(post(1))
+    first, second = app.receive(), app.receive()
+    assert is_waiting(first)
+    assert is_waiting(second)
+    client.connection.receive(b"1")
+    assert value_of(first) == {"type": "http.request", "body": b"1", "more_body": False}
+    assert is_waiting(second), "it waits for the disconnect"
+
+
+def test_a_cancelled_send_frees_its_place(converse: Converse) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        try:
+            async with asyncio.timeout(1):
+                await send(body(b"x" * 300000, more_body=True))
+        except TimeoutError:
+            timeouts.append(True)
+        await send(body(b"end"))
+
+    timeouts: list[bool] = []
+    client = converse(application)
+    client.connection.stop_reading()
+    client.connection.receive(GET)
+    client.run()
+    client.loop.now += 2
+    client.run()
+    assert timeouts == [True]
+    client.connection.read()
+    client.run()
+    assert client.receives().endswith(b"3\r\nend\r\n0\r\n\r\n")
