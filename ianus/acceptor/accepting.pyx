@@ -216,7 +216,7 @@ cdef class Accepting:
     # ---------------------------------------------------------------- pauses
 
     cdef int pause_for_files(self) except -1:
-        """Pauses accepting until the application, or a connection, has closed a file."""
+        """Pauses accepting for lack of files. on_connection_closed() may end the pause before its time."""
         self.pause()
         self.resume_at = monotonic() + ACCEPT_PAUSE_SECONDS
         return self.deadlines.arm_at(self.resume_at)

@@ -302,7 +302,7 @@ def literal(str text) -> bytes:
 
 
 cdef str user_name(list headers):
-    """The user of Basic credentials (RFC 7617)."""
+    """Returns the user of Basic credentials (RFC 7617), or None if there are none, or invalid ones."""
     for name, value in headers:
         if name == b"authorization" and value[:6].lower() == b"basic ":
             try:

@@ -122,5 +122,8 @@ def test_a_handler_that_fails_is_logged(start: Callable[..., Server]) -> None:
 def test_others_are_named_that_are_not_called(start: Callable[..., Server]) -> None:
     server = start("wsgi", "signal.signal(signal.SIGUSR2, leave)")
     server.stop()
-    assert "WARNING signal handler of the application is not called, as the server uses it: SIGUSR2" in server.log.text
+    assert (
+        "WARNING signal handler of the application is not called, as the server uses the signal: SIGUSR2"
+        in server.log.text
+    )
     assert "app: handler" not in server.log.text

@@ -88,4 +88,6 @@ class ApplicationSignals:
         if number == signal.SIGTERM:
             self._on_term = handler
         elif number != signal.SIGINT or handler is not self._on_term:
-            logger.warning("signal handler of the application is not called, as the server uses it: %s", number.name)
+            logger.warning(
+                "signal handler of the application is not called, as the server uses the signal: %s", number.name
+            )

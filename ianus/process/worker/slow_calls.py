@@ -41,7 +41,7 @@ class SlowCallReporter:
             self.check()
 
     def check(self) -> None:
-        """Reports the calls that have reached the limit."""
+        """Reports each call that has reached the limit, once."""
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
         frames = current_frames()
         now = monotonic()

@@ -354,7 +354,7 @@ class Worker:
             "" if self.slot is None else f"worker {self.slot + 1} (pid {os.getpid()}) is ",
             in_flight,
             f", WebSockets: {websockets}" if websockets else "",
-            f" (for up to {limit:g} s{'; INT again does not wait' if self.slot is None else ''})"
+            f" (for up to {limit:g} s{'; send SIGINT again to stop without waiting' if self.slot is None else ''})"
             if limit and (in_flight or websockets)
             else "",
         )
