@@ -159,7 +159,8 @@ cdef class Connection(Transport):
                 return self.update()
             if n == FILTER_FAILED:
                 return self.close()
-            self.eof = self.fin_seen = self.fin_seen or self.filter.ended
+            if self.filter.ended:
+                self.eof = self.fin_seen = True
         else:
             while True:
                 n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)

@@ -83,7 +83,9 @@ class Serving:
     def __init__(self, app: Any) -> None:
         self.loop = asyncio.new_event_loop()
         settings = unchecked_settings(asgi_sendfile=True)
-        gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
+        self.may_read = asyncio.Event()
+        state = {"may_read": self.may_read}
+        gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop, state)
         self.reactor = build_reactor(settings)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.reactor.listen(self.listener, build_sessions(service(gateway), settings), MaskingFilterFactory())
@@ -136,6 +138,14 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
             digest.update(message["body"])
             more = message["more_body"]
         await send({"type": "http.response.body", "body": digest.hexdigest().encode()})
+    elif path == "/late-upload":
+        await scope["state"]["may_read"].wait()
+        size = 0
+        while (message := await receive())["type"] == "http.request":
+            size += len(message["body"])
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.body", "body": b"size: %d" % size})
     elif path == "/big":
         for number in range(15):
             await send({"type": "http.response.body", "body": bytes([number]) * 100_000, "more_body": True})
@@ -187,6 +197,19 @@ def test_an_upload_in_chunks_of_odd_sizes(serving: Serving, chunk: int) -> None:
         if start % 7 == 0:
             serving.turn()
     assert hashlib.sha256(body).hexdigest().encode() in client.read_to(b"0\r\n\r\n")
+    client.socket.close()
+
+
+def test_a_half_close_after_an_upload_that_is_read_late(serving: Serving) -> None:
+    # All of it, and the FIN, is in the server's socket when the application starts to read.
+    serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    client = serving.connect(SO_SNDBUF=1 << 20)
+    client.send(encode(b"POST /late-upload HTTP/1.1\r\nHost: test\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)))
+    client.socket.shutdown(socket.SHUT_WR)
+    for _ in range(20):
+        serving.turn()
+    serving.may_read.set()
+    assert b"size: 300000\r\n" in client.read(lambda: client.closed)
     client.socket.close()
 
 
