@@ -413,6 +413,8 @@ cdef class Exchange:
         # On the stack, with borrowed references: the request and this exchange own the objects during the call.
         cdef RequestFacts facts
         cdef Request request = self.request
+        # An own reference: an observer may run Python code, in which the application's thread replaces the list.
+        cdef list response_headers = self.response_headers
         if self.service.observer is None:
             return 0
         facts.client = <PyObject*>self.connection.client
@@ -420,7 +422,7 @@ cdef class Exchange:
         facts.target = <PyObject*>request.target
         facts.http_version = <PyObject*>request.http_version
         facts.headers = <PyObject*>request.headers
-        facts.response_headers = <PyObject*>self.response_headers
+        facts.response_headers = <PyObject*>response_headers
         facts.request_id = <PyObject*>self.request_id
         facts.status = sent_status(self, unsent)
         facts.size = self.bytes_sent if unsent == 0 else body_taken(self, unsent)

@@ -1,13 +1,17 @@
 """The parts of a session that do not depend on HTTP's version: output, limits, and the reports to the observer."""
 
+import base64
 import logging
+import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ianus.exchange.recording import RecordingConnection, RecordingObserver
 from ianus.exchange.recording_exchange import RecordingExchange
-from tests.engine import service, sessions
+from ianus.telemetry.access_log import AccessLog
+from tests.engine import line_format, service, sessions
 from tests.exchange.conversation import GET, OK, Conversation, get, post
 
 Converse = Callable[..., Conversation]
@@ -255,6 +259,35 @@ def test_a_deferred_completion_is_reported_once(client: Conversation) -> None:
     assert client.exchange.request.path == "/next"
     client.answer()
     assert [target for target, _, _ in client.ends] == [b"/", b"/next"]
+
+
+def test_response_headers_that_are_replaced_while_they_are_reported(
+    converse: Converse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading credentials is Python code, in which the application's thread may call start_response() again."""
+    client = converse()
+    file = os.memfd_create("log")
+    log = AccessLog(file, line_format("%(u)s %({x}o)s"), access_log_exclude=(), interval=0.01)
+    connection = RecordingConnection(sessions(service(client.recording, observer=log)))
+    connection.receive(get("/", b"authorization: Basic YTpi"))
+    client.exchange.respond(headers=[(b"x", b"first")])
+    client.exchange.defer_completion()
+    client.exchange.send(b"ok")
+    decode = base64.b64decode
+    others: list[Any] = []
+
+    def replace(*args: Any, **how: Any) -> bytes:
+        client.exchange.respond(headers=[(b"x", b"other")])
+        others.extend([(b"x", b"waste")] for _ in range(100))
+        return decode(*args, **how)
+
+    monkeypatch.setattr(base64, "b64decode", replace)
+    connection.resume()
+    log.start()
+    log.close()
+    assert os.pread(file, 100, 0) == b"a first\n"
+    os.close(file)
+    connection.lose()
 
 
 def test_the_last_response_of_a_connection_is_not_deferred(client: Conversation) -> None:
