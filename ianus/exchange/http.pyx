@@ -257,8 +257,10 @@ cdef class Exchange:
         cdef ExchangeHost session = self.session
         if session is None:
             return 0
-        # A head that waits for its first piece is sent, so that the client gets an empty stream and no error.
-        self.flush_deferred()
+        # A head that waits for its first piece is sent, so that the client gets an empty stream and no error. Not by
+        # flush_deferred(), with which a subclass may end the exchange.
+        if self.response is not None:
+            self.response.send_head_now(self)
         # A declared length cannot be reached, so the client must see that the response is cut.
         if not self.head_sent or self.response.declared_length >= 0:
             return self.abort_response()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -553,6 +554,20 @@ def test_an_event_stream_that_does_not_receive_is_ended(client: AsgiConversation
     assert client.connection.state == "finished"
     with pytest.raises(ClientDisconnected):
         value_of(app.send(body(b"data: 2\n\n", more_body=True)))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the first step of a task is run at once")
+def test_an_event_stream_that_was_cancelled_before_its_first_step_is_ended(converse: Converse) -> None:
+    client = converse()
+    client.connection.receive(get("/", b"accept: text/event-stream"))
+    for task in client.gateway.tasks():
+        task.cancel()
+    client.loop.turn()
+    client.loop.turn()
+    stop(client)
+    expire(client.connection)
+    assert client.connection.state == "finished"
+    assert client.receives() == b""
 
 
 def test_a_second_start_after_the_end_of_a_stream_ends_it(client: AsgiConversation) -> None:
