@@ -39,6 +39,7 @@ cdef class RecordingConnection(Transport):
     cdef bint fin_seen, eof         # the client has finished; ... and all of its bytes were read
     cdef bytearray output_read      # output that the client has read
     cdef long long room             # bytes that the client reads before it is blocked; -1 = all
+    cdef bint breaks                # the next output shows that the client has gone
 
     def __init__(self, SessionFactory sessions not None, *, client=CLIENT, server=SERVER, bint https=False):
         self.pool = OutputPool()
@@ -76,6 +77,10 @@ cdef class RecordingConnection(Transport):
         """Has the client read `size` bytes; -1 for all bytes from now on."""
         self.room = size
         self.send_output()
+
+    def break_on_send(self) -> None:
+        """Has the client go without a notice: sending shows it."""
+        self.breaks = True
 
     def take_output(self) -> bytes:
         """Returns the output that the client has read since the last call."""
@@ -134,10 +139,11 @@ cdef class RecordingConnection(Transport):
         cdef Py_ssize_t size, total = 0
         if self.state in ("closed", "reset"):
             return 0
+        if out is not None and self.breaks:
+            return self.end("closed")
         while out is not None and out.size and self.room != 0:
             if out.pieces(&piece, 1) == 0:
-                if not out.load_file():
-                    raise EOFError("the file has ended early")
+                out.load_file()
                 continue
             size = piece.iov_len if self.room < 0 else min(<long long>piece.iov_len, self.room)
             self.output_read += PyBytes_FromStringAndSize(<const char*>piece.iov_base, size)
@@ -282,9 +288,19 @@ def end_streams(Service service not None, double at) -> None:
     service.streams_end_since = at
 
 
-def reset_in_child(Service service not None) -> None:
-    """Makes it the service of a forked child."""
-    service.reset_in_child()
+def drain_sessions(SessionFactory sessions not None, *, bint handover=False) -> None:
+    """Starts the stop of the server, as a reactor does."""
+    sessions.drain(handover)
+
+
+def end_streams_of(SessionFactory sessions not None) -> None:
+    """Has event streams end, as a reactor does."""
+    sessions.end_streams()
+
+
+def reset_in_child(SessionFactory sessions not None) -> None:
+    """Makes them the sessions of a forked child."""
+    sessions.reset_in_child()
 
 
 def warn_once(Service service not None, str message not None) -> None:

@@ -165,6 +165,7 @@ cdef class RecordingExchange(TunnelExchange):
     """An exchange whose application is the test. events: the calls of its session."""
     cdef readonly list events
     cdef bint runs_later            # its application is called after the loop's callbacks
+    cdef public object on_readable  # called when input has arrived, or None
 
     # ---------------------------------------------------------------- from the session
 
@@ -175,6 +176,8 @@ cdef class RecordingExchange(TunnelExchange):
 
     cdef bint notify_readable(self) except -1:
         self.events.append("readable")
+        if self.on_readable is not None:
+            self.on_readable()
         return self.runs_later
 
     cdef bint accepts_body(self) noexcept:
@@ -205,11 +208,11 @@ cdef class RecordingExchange(TunnelExchange):
         """Acts as an application that waits for the body."""
         self.want_body()
 
-    def respond(self, int status=200, headers=(), *, bint trailing=False) -> None:
-        """Starts a response. trailing: trailers follow its body."""
+    def respond(self, int status=200, headers=(), *, bint trailing=False, bint native=False) -> None:
+        """Starts a response. trailing: trailers follow its body. native: its fields are str."""
         cdef ResponseFacts facts
         cdef bint wanted = trailing and accepts_trailers(self.request)
-        head = prepare_response(self, self.session.encoder, status, None, headers, False, wanted, &facts)
+        head = prepare_response(self, self.session.encoder, status, None, headers, native, wanted, &facts)
         if self.response is None:
             self.response = new_response()
         self.response.start(self, status, head, &facts)

@@ -52,6 +52,8 @@ class Service:
     in_flight: InFlightCounter
     draining: bool
     handover: bool
+    ends_streams: bool
+    forked: bool
     def __init__(
         self,
         gateway: Gateway,

@@ -105,6 +105,7 @@ def test_a_request_that_closes_is_the_last(client: Conversation, version: str) -
     assert client.receives() == OK.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     assert client.connection.state == "finished"
     assert not wants_read(client.connection)
+    assert read_deadline(client.connection) == 0
     client.connection.receive(b"")
     assert len(client.exchanges) == 1
 
@@ -325,6 +326,15 @@ def test_an_error_in_a_body_ends_a_response_that_has_started(client: Conversatio
     assert before.endswith(b"part" if complete else b"4\r\npart\r\n")
 
 
+def test_an_error_after_the_last_response_is_not_answered(client: Conversation) -> None:
+    exchange = client.open(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n")
+    exchange.on_readable = exchange.abort
+    client.connection.receive(b"1\r\na\r\nxyz\r\n")
+    exchange.on_readable = None
+    assert client.receives() == b""
+    assert client.connection.state == "finished"
+
+
 def test_limits_reject_a_head(converse: Converse) -> None:
     client = converse(limit_request_fields=2)
     client.connection.receive(get("/", b"a: 1", b"b: 2", b"c: 3"))
@@ -496,6 +506,17 @@ def test_a_tunnel_gets_its_bytes_and_its_deadline(client: Conversation) -> None:
     assert exchange.events[-1] == "expired", "the unread bytes may close the tunnel"
     client.connection.finish_input()
     assert exchange.events[-1] == "readable"
+
+
+def test_bytes_after_the_end_of_a_tunnel_are_discarded(client: Conversation) -> None:
+    exchange = client.open(get("/", b"connection: upgrade", b"upgrade: other"))
+    exchange.open_tunnel()
+    exchange.complete_late()
+    client.connection.resume()
+    assert client.connection.state == "finished"
+    client.connection.receive(b"late")
+    assert client.connection.unread == b""
+    assert b"late" not in exchange.events
 
 
 # ---------------------------------------------------------------- the server stops

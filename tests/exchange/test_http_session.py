@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ianus.exchange.recording import RecordingConnection, RecordingObserver
+from ianus.exchange.recording import RecordingConnection, RecordingObserver, reset_in_child
 from ianus.exchange.recording_exchange import RecordingExchange
 from ianus.telemetry.access_log import AccessLog
 from tests.engine import line_format, service, sessions
@@ -307,16 +307,28 @@ def test_rejections_are_information(client: Conversation, caplog: pytest.LogCapt
     assert len(caplog.messages) == (level == logging.INFO)
 
 
-def test_response_headers_are_recorded_if_the_observer_wants_them(converse: Converse) -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_response_headers_are_recorded_if_the_observer_wants_them(converse: Converse, native: bool) -> None:
     client = converse()
     observer = RecordingObserver(response_headers=True)
-    watched = service(client.recording, observer=observer)
-    connection = RecordingConnection(sessions(watched))
+    connection = RecordingConnection(sessions(service(client.recording, observer=observer)))
     connection.receive(GET)
-    client.exchange.respond(headers=iter([[b"X-Some", b"value"]]))
+    if native:
+        client.exchange.respond(headers=[("X-Some", "\xe9")], native=True)
+    else:
+        client.exchange.respond(headers=iter([[b"X-Some", b"\xe9"]]))
     client.exchange.send(b"ok")
     client.exchange.end_call()
     connection.resume()
-    assert observer.requests[0]["response_headers"] == [(b"x-some", b"value")]
-    assert b"X-Some: value\r\n" in connection.take_output()
+    assert observer.requests[0]["response_headers"] == [(b"x-some", b"\xe9")]
+    assert b"X-Some: \xe9\r\n" in connection.take_output()
     connection.lose()
+
+
+def test_a_forked_child_reports_no_request_of_its_parent(client: Conversation) -> None:
+    client.connection.stop_reading()
+    client.open(GET)
+    client.answer()
+    reset_in_child(client.sessions)
+    client.connection.lose()
+    assert client.ends == []

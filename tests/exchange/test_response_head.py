@@ -52,6 +52,11 @@ def test_fields_keep_their_case_and_their_order() -> None:
     assert fields(given) == given
 
 
+def test_names_may_be_long() -> None:
+    given = [(b"X-" + b"a" * 1000, b"1")]
+    assert fields(given) == given
+
+
 def test_many_fields_are_sent() -> None:
     given = [(b"x-%d" % number, b"%d" % number) for number in range(100)]
     assert fields(given) == given

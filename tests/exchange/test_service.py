@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ianus.exchange import service as module
-from ianus.exchange.recording import RecordingObserver, drain_service, reset_in_child, warn_once
+from ianus.exchange.recording import RecordingObserver, drain_sessions, end_streams_of, reset_in_child, warn_once
 from ianus.exchange.recording_exchange import RecordingGateway, make_head
 from tests import engine
 
@@ -17,11 +17,21 @@ def service(**values: Any) -> module.Service:
 
 def test_a_stop_without_a_successor_follows_one_with_it() -> None:
     shared = service()
+    sessions = engine.sessions(shared)
     assert (shared.draining, shared.handover) == (False, False)
-    drain_service(shared, 1000.0, handover=True)
+    drain_sessions(sessions, handover=True)
     assert (shared.draining, shared.handover) == (True, True)
-    drain_service(shared, 1001.0)
+    drain_sessions(sessions)
     assert (shared.draining, shared.handover) == (True, False)
+
+
+def test_streams_end_later_than_a_drain_begins() -> None:
+    shared = service()
+    sessions = engine.sessions(shared)
+    drain_sessions(sessions)
+    assert not shared.ends_streams
+    end_streams_of(sessions)
+    assert shared.ends_streams
 
 
 def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -34,9 +44,11 @@ def test_a_warning_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_forked_child_reports_nothing() -> None:
     observer = RecordingObserver()
     shared = service(observer=observer)
-    reset_in_child(shared)
-    reset_in_child(shared)
+    sessions = engine.sessions(shared)
+    reset_in_child(sessions)
+    reset_in_child(sessions)
     assert observer.is_child
+    assert shared.forked
     assert shared.observer is None
 
 

@@ -72,6 +72,15 @@ def test_the_queue_is_bounded_in_bytes() -> None:
     assert peer.socket.accepts
 
 
+def test_a_queue_that_is_still_full_stays_stopped() -> None:
+    peer = Peer(ws_max_queue=2)
+    peer.socket.receive(feeding.text("small") + feeding.frame(BINARY, b"x" * 70000))
+    assert peer.socket.take_message() == "small"
+    assert not peer.socket.accepts
+    peer.socket.take_message()
+    assert peer.socket.accepts
+
+
 def test_a_client_that_does_not_read_is_not_read_either() -> None:
     peer = Peer(ws_max_queue=1)
     peer.socket.receive(feeding.text("x"))

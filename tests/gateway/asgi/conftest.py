@@ -32,7 +32,7 @@ def converse(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., AsgiCon
         record.exc_info = None  # Its traceback has the frames of the call.
     if _exchanges() != before:
         gc.collect()
-    assert _exchanges() == before, "exchanges are left"
+    assert _exchanges() <= before, "exchanges are left"
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -24,6 +25,16 @@ def test_receive_and_send_are_coroutine_functions(app: App) -> None:
     for awaitable in (app.receive(), app.send(start())):
         assert asyncio.iscoroutine(awaitable)
         assert inspect.isawaitable(awaitable)
+
+
+def test_calls_work_in_generators(app: App) -> None:
+    @types.coroutine
+    def generator() -> Generator[Any, Any, Any]:
+        message = yield from app.receive()
+        yield from app.send(start())
+        return message
+
+    assert value_of(generator()) == REQUEST_END
 
 
 def test_nothing_happens_before_the_first_step(client: AsgiConversation, app: App) -> None:

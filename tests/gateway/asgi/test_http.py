@@ -263,6 +263,33 @@ def test_a_sender_continues_before_another_task_is_notified(client: AsgiConversa
     assert value_of(receiving) == DISCONNECT
 
 
+def test_a_client_that_send_finds_lost_is_a_disconnect(client: AsgiConversation, path: Path) -> None:
+    app = client.request(GET)
+    app.sends(start())
+    with path.open("r+b") as file:
+        file.truncate(300000)
+        client.connection.break_on_send()
+        app.sends({"type": "http.response.zerocopysend", "file": file})
+    assert client.connection.state == "closed"
+    assert app.received() == DISCONNECT
+
+
+def test_a_client_that_receive_finds_lost_is_a_disconnect(client: AsgiConversation) -> None:
+    app = client.request(post(1, b"expect: 100-continue"))
+    client.connection.break_on_send()
+    assert app.received() == DISCONNECT
+
+
+def test_a_message_that_is_read_while_the_client_is_lost_raises(client: AsgiConversation) -> None:
+    def items() -> Iterator[tuple[str, Any]]:
+        client.connection.lose()
+        yield from start().items()
+
+    app = client.request(GET)
+    with pytest.raises(ClientDisconnected):
+        value_of(app.send(items()))  # type: ignore[arg-type]
+
+
 # ---------------------------------------------------------------- the end of the call
 
 
@@ -626,6 +653,16 @@ def test_a_request_that_only_waits_after_the_stop_ends_with_503(converse: Conver
     client.loop.now += 2
     client.run()
     assert client.receives().startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_stalled_body_is_given_up_only_while_the_application_waits_for_it(converse: Converse, waits: bool) -> None:
+    client = converse(timeout_request_body=0, limit_body_rate=0)
+    app = client.request(post(5))
+    if waits:
+        assert is_waiting(app.receive())
+    drain_service(client.service, 1.0)
+    assert (read_deadline(client.connection) > 0) is waits
 
 
 def test_a_receive_of_another_task_keeps_waiting(client: AsgiConversation) -> None:

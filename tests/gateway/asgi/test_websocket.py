@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ianus.exchange.recording import (
     RecordingConnection,
     drain,
     drain_service,
+    end_streams,
     expects_input,
     expire,
     is_busy,
@@ -117,6 +119,25 @@ def test_a_refused_accept_can_be_repeated(
     with pytest.raises(error, match=words):
         value_of(app.send({**ACCEPT, **message}))
     app.sends(ACCEPT)
+    client.run()
+    assert client.receives() == ACCEPTED % b""
+
+
+def test_fields_that_accept_while_they_are_read(client: AsgiConversation, app: App) -> None:
+    def fields() -> Iterator[tuple[bytes, bytes]]:
+        app.sends(ACCEPT)
+        yield b"x-some", b"1"
+
+    with pytest.raises(
+        RuntimeError, match=r"^unexpected ASGI message 'websocket.accept', expected 'websocket.send' or"
+    ):
+        value_of(app.send({**ACCEPT, "headers": fields()}))
+    client.run()
+    assert client.receives() == ACCEPTED % b""
+
+
+def test_a_message_may_be_any_mapping(client: AsgiConversation, app: App) -> None:
+    app.sends(MappingProxyType(ACCEPT))  # type: ignore[arg-type]
     client.run()
     assert client.receives() == ACCEPTED % b""
 
@@ -456,6 +477,14 @@ def test_a_lost_connection_is_a_disconnect(client: AsgiConversation, opened: App
         value_of(opened.send(text("late")))
 
 
+def test_a_close_after_the_loss_is_ignored(client: AsgiConversation, opened: App) -> None:
+    client.connection.lose()
+    opened.sends(CLOSE)
+    opened.returns()
+    client.run()
+    assert client.ends == [(b"/chat?room=1", 101, 0)]
+
+
 def test_a_return_closes_normally(client: AsgiConversation, opened: App) -> None:
     opened.returns()
     client.run()
@@ -498,6 +527,15 @@ def test_a_stop_closes_with_going_away(client: AsgiConversation, opened: App) ->
     assert client.receives() == close_frame(1001, "")
     assert value_of(waiting) == end(1001)
     assert not is_busy(client.connection)
+
+
+def test_a_receive_waits_for_the_close_of_a_stop(client: AsgiConversation, opened: App) -> None:
+    drain_service(client.service, 1000.0, handover=True)
+    end_streams(client.service, 1000.0)
+    waiting = opened.receive()
+    assert is_waiting(waiting)
+    client.connection.receive(feeding.text("last"))
+    assert value_of(waiting)["text"] == "last"
 
 
 def test_a_handover_closes_later_with_service_restart(converse: Converse) -> None:
