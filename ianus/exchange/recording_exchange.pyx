@@ -32,6 +32,7 @@ cdef dict FRAMINGS = {
 cdef class RecordingHeadEncoder(HeadEncoder):
     """Encodes a head as a tuple of status, reason and list of fields."""
     cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
+        # A copy: the fields point into objects that live during the call only.
         return status, reason, field_list(fields, count)
 
 
@@ -48,6 +49,7 @@ def make_head(
     """Builds the head of a response. Returns status, reason, fields and a dictionary of its facts."""
     cdef ResponseFacts facts
     head = build_head(
+        # "application" is the name in messages about its fields.
         service, RecordingHeadEncoder(), status, reason, headers, native, request_id, trailers, "application", &facts
     )
     return *head, {
@@ -66,6 +68,7 @@ def send_error_page(
 ) -> int:
     """Sends an error response. Returns the size of its body."""
     return send_error_response(
+        # Stream 0, as all of HTTP/1.
         service, host, 0, status, detail, list(fields), request_id, no_body, close
     )
 
@@ -79,6 +82,7 @@ cdef class RecordingHost(ExchangeHost):
 
     is_blocked, is_congested, serial: the values of the methods with these names.
     """
+    # The exchange refers to its host and not the other way, so there is no cycle.
     cdef list calls
     cdef public bint is_blocked
     cdef public bint is_congested
@@ -86,6 +90,7 @@ cdef class RecordingHost(ExchangeHost):
 
     def __init__(self):
         self.calls = []
+        # Heads stay tuples, so that a test compares fields and no bytes.
         self.encoder = RecordingHeadEncoder()
 
     def take_calls(self) -> list:
@@ -99,6 +104,7 @@ cdef class RecordingHost(ExchangeHost):
         return 0
 
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1:
+        # The status alone: make_head() is for the fields.
         self.calls.append(("head", head[0], FRAMINGS[framing], length, "close" if close else "keep"))
         return 0
 
@@ -107,10 +113,12 @@ cdef class RecordingHost(ExchangeHost):
         return 0
 
     cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
+        # Copied: the bytes belong to the caller, and may be on its stack.
         self.calls.append(("data", PyBytes_FromStringAndSize(data, size)))
         return 0
 
     cdef int send_file(self, int stream, FileRange file) except -1:
+        # Not the range itself, which would keep the descriptor open.
         self.calls.append(("file", file.left))
         return 0
 
@@ -123,6 +131,7 @@ cdef class RecordingHost(ExchangeHost):
         return 0
 
     cdef int output_queued(self, int stream, bint at_once) except -1:
+        # Nothing is sent: a test sees at which moments a session would send.
         self.calls.append("send at once" if at_once else "send soon")
         return 0
 
@@ -134,6 +143,7 @@ cdef class RecordingHost(ExchangeHost):
         self.calls.append("reconsider")
         return 0
 
+    # The test decides how fast the client reads.
     cdef bint blocked(self, int stream) noexcept:
         return self.is_blocked
 
@@ -152,6 +162,7 @@ cdef class RecordingHost(ExchangeHost):
         return 0
 
     cdef int response_complete(self, int stream) except -1:
+        # Unlike a session, it keeps no exchange that it would have to forget here.
         self.calls.append("response complete")
         return 0
 
@@ -171,7 +182,9 @@ cdef class RecordingExchange(TunnelExchange):
 
     cdef bint start(self) except -1:
         self.events.append("start")
+        # As each gateway does before the call; end_call() is the other half.
         self.add_in_flight()
+        # The session then waits with the output, as for a task of an event loop.
         return self.runs_later
 
     cdef bint notify_readable(self) except -1:
@@ -181,6 +194,7 @@ cdef class RecordingExchange(TunnelExchange):
         return self.runs_later
 
     cdef bint accepts_body(self) noexcept:
+        # A tunnel has no body; its conversation would bound the input.
         return self.tunnel or TunnelExchange.accepts_body(self)
 
     cdef int notify_writable(self) except -1:
@@ -189,9 +203,11 @@ cdef class RecordingExchange(TunnelExchange):
 
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1:
         self.events.append(PyBytes_FromStringAndSize(data, size))
+        # All of it, so the connection keeps no leftover.
         return size
 
     cdef double tunnel_deadline(self) noexcept:
+        # A value that no other deadline has
         return 4711
 
     cdef int tunnel_expired(self) except -1:
@@ -212,12 +228,14 @@ cdef class RecordingExchange(TunnelExchange):
         """Starts a response. trailing: trailers follow its body. native: its fields are str."""
         cdef ResponseFacts facts
         cdef bint wanted = trailing and accepts_trailers(self.request)
+        # In the order of the gateways: all checks first, so that an error changes nothing.
         head = prepare_response(self, self.session.encoder, status, None, headers, native, wanted, &facts)
         if self.response is None:
             self.response = new_response()
         self.response.start(self, status, head, &facts)
         self.response.trailers_follow = trailing
         if wanted:
+            # None would mean that the client gets none.
             self.response.trailers = []
 
     def compute_length(self, long long size) -> None:
@@ -242,6 +260,7 @@ cdef class RecordingExchange(TunnelExchange):
 
     def send_file(self, int fd, long long size, *, bint more=False, bint waits=False) -> None:
         """Sends the first `size` bytes of a file, and takes the descriptor."""
+        # The range owns the descriptor, and closes it.
         self.response.send_file(self, file_range(fd, 0, size), more, waits)
 
     def send_trailers(self, headers, *, bint more=False) -> None:
@@ -276,6 +295,7 @@ cdef class RecordingExchange(TunnelExchange):
 
     def end_call(self) -> None:
         """Acts as after the application has returned."""
+        # A second call does nothing, by the mark of the exchange.
         self.remove_in_flight()
 
     def open_tunnel(self) -> None:
@@ -284,6 +304,7 @@ cdef class RecordingExchange(TunnelExchange):
         self.session.send_head(
             self.stream, self.session.encoder.encode(101, None, NULL, 0), FRAMING_TUNNEL, 0, False
         )
+        # From here on the session passes input to tunnel_received().
         self.head_sent = self.tunnel = True
         self.session.resume_soon(self.stream)
 
@@ -293,6 +314,7 @@ cdef class RecordingExchange(TunnelExchange):
 
 def arrive(RecordingExchange exchange not None, bytes data not None) -> None:
     """Adds a piece of the request's body."""
+    # `data` is kept by the caller during the call; the exchange copies it.
     exchange.body_arrived(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
 
@@ -365,6 +387,7 @@ def open_exchange(
     exchange.connection = connection_info(("192.0.2.1", 4711), ("192.0.2.80", 8000), HTTP)
     exchange.started = monotonic()
     exchange.awaits_continue = expect_continue
+    # A codec would have called request_ended().
     exchange.request_complete = content_length == 0
     return exchange
 
@@ -373,6 +396,7 @@ cdef Request make_request(
     str method, bytes target, str http_version, list headers, long long content_length, bint expect_continue
 ):
     cdef Request request = Request.__new__(Request)
+    # Interned, as the codec makes them: methods are compared by identity.
     request.method = sys.intern(method)
     request.target = request.raw_path = target
     request.path = target.decode()
@@ -394,6 +418,7 @@ cdef class RecordingWebSocket:
 
     def __init__(self, RecordingExchange exchange not None, WebSocketRules rules not None):
         self.exchange = exchange
+        # A cycle with the exchange, until lose() or the end of the conversation.
         self.socket = open_conversation(exchange, rules, None)
 
     @property

@@ -238,7 +238,7 @@ cdef class WebSocket(WebSocketSink):
         cdef double now = monotonic_coarse()
         if self.close_deadline:
             # The peer's close frame has not arrived in time: the wait ends (RFC 6455 section 7.1.1).
-            # The exchange closes the connection. It asks in notify_readable().
+            # The caller then calls notify_readable(), which ends the tunnel.
             self.over = True
         elif self.codec.paused or self.exchange.session.blocked(self.exchange.stream):
             # While reading is paused a pong cannot be seen, and a ping waits after unsent output.

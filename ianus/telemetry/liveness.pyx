@@ -214,7 +214,7 @@ cdef class LivenessThread:
         """Drops the state after fork(), in the child, which has no such thread."""
         if self.state != NULL:
             # The thread may have held the mutex at the fork, so it can be neither locked nor destroyed here.
-            # The child's copy. The struct is leaked, since its mutex may be locked for ever.
+            # Only the child's copy of the descriptor is closed, and the struct is leaked.
             c_close(self.state.control)
             self.state = NULL
             self.running = False

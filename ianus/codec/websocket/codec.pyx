@@ -169,7 +169,7 @@ cdef class WebSocketCodec:
                 # RFC 7692 section 6: the bit of the first frame is valid for the whole message.
                 self.compressed = header[0] & RSV1
             # The size of a compressed message is checked when it is inflated.
-            # Before the payload is received, so that no memory is reserved for a message that is too big.
+            # That of others is checked before the payload is received, so that no memory is reserved for it.
             gathered = 0 if self.message is None else self.message.size
             if not self.compressed and length > <unsigned long long>(self.ws_max_size - gathered):
                 return self.fail(TOO_BIG, "message too big")
