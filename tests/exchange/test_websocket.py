@@ -176,7 +176,7 @@ def test_a_close_reads_the_input_that_the_full_queue_has_stopped() -> None:
     assert peer.socket.accepts
 
 
-def test_a_close_of_the_client_has_no_deadline_without_a_timeout() -> None:
+def test_without_a_timeout_the_close_of_the_client_is_not_waited_for() -> None:
     peer = Peer(ws_close_timeout=0.0)
     peer.socket.close(1000)
     assert peer.socket.deadline() <= monotonic()
