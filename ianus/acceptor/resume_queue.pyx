@@ -70,13 +70,18 @@ cdef class ResumeQueue:
         self.resume(connections)
 
     cdef int resume(self, list connections) except -1:
-        cdef Connection connection
+        cdef Connection connection = None
+        cdef Py_ssize_t index = 0
         # A resumed connection may start the application of a pipelined request, so this is a turn too.
         self.start_turn()
         try:
-            for connection in connections:
+            # One `try` for many connections: entering it costs as much as a tenth of resume().
+            while index < len(connections):
                 try:
-                    connection.resume()
+                    while index < len(connections):
+                        connection = <Connection>connections[index]
+                        index += 1
+                        connection.resume()
                 except Exception:
                     # The other connections of the list are resumed nevertheless.
                     self.table.drop(connection)

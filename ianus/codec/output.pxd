@@ -59,3 +59,8 @@ cdef class Output:
     cdef int file_sent(self, Py_ssize_t size) except -1
     cdef bint load_file(self) except -1
     cdef int drop_sent(self) except -1
+
+
+cdef inline Output output_of(OutputOwner owner):
+    """`owner.output()`, inlined for the usual case that there is one."""
+    return owner.out if owner.out is not None else owner.output()

@@ -40,6 +40,7 @@ cdef class Http1Session(HttpSession):
     cdef int on_request(self, int stream, Request request) except -1:
         # The clock is read for an observer only.
         cdef double started = self.request_start() if self.service.observer is not None else 0
+        self.head_begun = False
         self.exchange = self.open_exchange(stream, request, started)
         # run() calls the application: the codec is on the stack now.
         self.unstarted = True
@@ -67,12 +68,9 @@ cdef class Http1Session(HttpSession):
     # ---------------------------------------------------------------- from the connection
 
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
-        cdef SerialCodec codec = <SerialCodec>self.codec
-        # A head may arrive in pieces. Its time counts from the first one, and later ones do not extend it.
-        cdef bint began = codec.in_message()
-        cdef Py_ssize_t used = codec.feed(data, size)
-        if not began and self.exchange is None and codec.in_message():
-            # The head is not complete: its deadline counts from here, its first byte.
+        cdef Py_ssize_t used = self.codec.feed(data, size)
+        if self.exchange is None and not self.head_begun and (<SerialCodec>self.codec).in_message():
+            # The head is not complete: its deadline counts from here, its first byte. Later pieces do not extend it.
             self.since = monotonic_coarse()
             self.head_begun = True
         return used
@@ -81,7 +79,6 @@ cdef class Http1Session(HttpSession):
         """The moment of the first byte of the request whose head has just been read."""
         if not self.head_begun:
             return monotonic()
-        self.head_begun = False
         # The coarse time is precise enough for a log.
         return self.since
 
@@ -135,7 +132,7 @@ cdef class Http1Session(HttpSession):
     cdef bint wants_read(self) noexcept:
         if self.exchange is None:
             # The next request is waited for, unless the client does not read its responses.
-            return not self.ending and not self.output_is_full()
+            return not self.ending and (self.transport.out is None or not self.output_is_full())
         return self.exchange.response_complete or self.exchange.accepts_body()
 
     cdef bint defers(self) noexcept:

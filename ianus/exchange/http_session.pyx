@@ -59,14 +59,15 @@ cdef class HttpSession(Session):
         return 0
 
     cdef bint start_exchange(self, Exchange exchange) except -1:
-        cdef str limit
+        cdef str limit = None
         if self.service.draining and asks_for_events(exchange.request):
             # A response would delay the stop as long as it lasts. An EventSource reconnects by itself, and browsers
             # repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
             # No bytes at all: browsers treat an answer as a failure of the stream.
             exchange.abort_response()
             return False
-        limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
+        if self.service.in_flight.has_limits:
+            limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
         if limit is not None:
             # Before the application is called, so a flood costs no thread and no task.
             self.reject_over_limit(exchange, limit)

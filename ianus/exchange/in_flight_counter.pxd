@@ -17,6 +17,7 @@ cdef struct InFlightMark:
 cdef class InFlightCounter:
     cdef readonly Py_ssize_t requests       # application calls that have not returned, and bodies that wait for theirs
     cdef readonly Py_ssize_t websockets     # application calls for WebSockets that have not returned
+    cdef bint has_limits
     cdef int limit_concurrency              # --limit-concurrency, 0 = none
     cdef Py_ssize_t limit_websockets        # --limit-websockets, 0 = none
     cdef InFlight listed                    # memory that the supervisor reads, or None

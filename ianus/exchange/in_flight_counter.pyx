@@ -16,6 +16,7 @@ cdef class InFlightCounter:
     def __init__(self, *, int limit_concurrency, Py_ssize_t limit_websockets):
         self.limit_concurrency = limit_concurrency
         self.limit_websockets = limit_websockets
+        self.has_limits = limit_concurrency != 0 or limit_websockets != 0
 
     def publish(self, InFlight listed not None) -> None:
         """Lists requests in `listed`. Must be called before the first one arrives."""

@@ -26,7 +26,7 @@ from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.request_line cimport parse_truncated, parse_request_line
 from ianus.codec.http1.response cimport Http1HeadEncoder, encode_fields, write_chunk_size, write_length
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport Output, OutputOwner
+from ianus.codec.output cimport Output, OutputOwner, output_of
 
 
 cdef long long UNLIMITED = 0x7FFFFFFFFFFFFFFF
@@ -336,7 +336,7 @@ cdef class Http1Codec(SerialCodec):
         return out.write(b"\r\n", 2)
 
     cdef int send_body(self, int stream, bytes data) except -1:
-        cdef Output out = self.connection.output()
+        cdef Output out = output_of(self.connection)
         if not self.chunking:
             return out.write_bytes(data)
         # The caller sends no empty piece: a chunk of size 0 would end the body.
@@ -346,10 +346,10 @@ cdef class Http1Codec(SerialCodec):
         return out.write(b"\r\n", 2)
 
     cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
-        return self.connection.output().write(data, size)
+        return output_of(self.connection).write(data, size)
 
     cdef int send_file(self, int stream, FileRange file) except -1:
-        cdef Output out = self.connection.output()
+        cdef Output out = output_of(self.connection)
         if not self.chunking:
             return out.write_file(file)
         # The size is declared here. If the file is shorter when it is sent, the connection resets the response.
@@ -361,7 +361,7 @@ cdef class Http1Codec(SerialCodec):
         if self.chunking:
             # Cleared for the next response of the connection.
             self.chunking = False
-            self.connection.output().write(b"0\r\n\r\n", 5)
+            output_of(self.connection).write(b"0\r\n\r\n", 5)
         return 0
 
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
@@ -372,7 +372,7 @@ cdef class Http1Codec(SerialCodec):
             self.chunking = False
             # The last chunk and the trailers in one object
             lines = encode_fields(b"0\r\n", fields, count)
-            out = self.connection.output()
+            out = output_of(self.connection)
             out.write(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
             out.write(b"\r\n", 2)
         return 0

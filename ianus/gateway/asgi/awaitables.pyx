@@ -137,7 +137,9 @@ cdef class Send:
                     exchange.on_client_lost()
                     raise StopIteration
             # Back-pressure: the application waits as long as much of its output is unsent.
-            if not exchange.needs_file() and not exchange.congested():
+            if not exchange.needs_file() and not (
+                exchange.session is not None and exchange.session.congested(exchange.stream)
+            ):
                 if exchange.produced_bytes - exchange.yielded_at_bytes >= YIELD_BYTES and exchange.session is not None:
                     # A client that reads fast must not keep the loop from serving others.
                     exchange.yielded_at_bytes = exchange.produced_bytes
