@@ -96,7 +96,7 @@ cdef class Connection(Transport):
         if events & PEER_FINISHED and not self.fin_seen:
             self.fin_seen = True
             if not self.closing:
-                self.session.peer_finished(True)
+                self.session.on_peer_finished(True)
         if self.fd >= 0 and not self.in_process_input:
             self.update()
         return 0
@@ -130,7 +130,7 @@ cdef class Connection(Transport):
                 if self.fd >= 0 and not self.closing:
                     deadline = self.session.read_deadline()
                     if deadline and now >= deadline:
-                        self.session.expired()
+                        self.session.on_expired()
         if self.fd >= 0:
             self.update()
         return 0
@@ -246,7 +246,7 @@ cdef class Connection(Transport):
         if self.fin_seen and not self.closing:
             # Each exchange is notified; the last one also that a remaining incomplete request stays incomplete.
             # (While a resume() is scheduled, the leftovers are not parsed yet.)
-            self.session.peer_finished(
+            self.session.on_peer_finished(
                 not self.eof
                 or self.left_start < self.left_end and (self.resume_scheduled or not self.session.wants_input())
             )
@@ -352,14 +352,14 @@ cdef class Connection(Transport):
         if out.size == 0:
             return self.on_output_drained()
         if total:
-            self.session.output_taken()
+            self.session.on_output_taken()
         if total or not self.blocked:
             self.write_deadline = self.session.write_timeout()
             if self.write_deadline:
                 self.write_deadline += monotonic()
         self.blocked = True
         if out.size <= LOW_WATERMARK_BYTES:
-            self.session.writable()
+            self.session.on_writable()
         return self.update()
 
     cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2:
@@ -393,7 +393,7 @@ cdef class Connection(Transport):
         self.blocked = False
         self.write_deadline = 0
         # A waiting application may have queued new output during this call.
-        self.session.writable()
+        self.session.on_writable()
         if self.closing:
             return 0 if self.in_process_input else self.linger()
         self.pipelined = False
@@ -512,7 +512,7 @@ cdef class Connection(Transport):
     cdef int release(self) except -1:
         """Notifies the session of the loss, and returns unsent output to the pool. The session object itself stays."""
         try:
-            self.session.lost()
+            self.session.on_connection_lost()
         finally:
             self.release_output()
             if self.filter is not None:

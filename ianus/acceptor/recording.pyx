@@ -170,10 +170,10 @@ cdef class GreetedSession(Session):
     cdef bint wants_read(self) noexcept:
         return not self.ended
 
-    cdef int peer_finished(self, bint behind_unread) except -1:
+    cdef int on_peer_finished(self, bint behind_unread) except -1:
         return self.transport.finish()
 
-    cdef int lost(self) except -1:
+    cdef int on_connection_lost(self) except -1:
         self.transport = None
         return 0
 

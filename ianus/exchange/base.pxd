@@ -79,14 +79,14 @@ cdef class Session(ExchangeHost):
     cdef bint wants_input(self) noexcept        # may received() be called?
     cdef bint wants_read(self) noexcept         # should the socket be read?
     cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
-    cdef int peer_finished(self, bint behind_unread) except -1  # FIN was seen; perhaps after bytes not read yet
-    cdef int output_taken(self) except -1       # the kernel has taken some of the output, not all of it
-    cdef int writable(self) except -1           # the output has drained below the low watermark, or wholly
-    cdef int lost(self) except -1               # the connection is gone; its unsent output is still there
+    cdef int on_peer_finished(self, bint behind_unread) except -1   # FIN was seen; perhaps after bytes not read yet
+    cdef int on_output_taken(self) except -1    # the kernel has taken some of the output, not all of it
+    cdef int on_writable(self) except -1        # the output has drained below the low watermark, or wholly
+    cdef int on_connection_lost(self) except -1     # the connection is gone; its unsent output is still there
     cdef int drain(self) except -1              # the server stops, as its factory knows
     cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
-    cdef int expired(self) except -1            # it has passed, and the socket was drained first
+    cdef int on_expired(self) except -1         # it has passed, and the socket was drained first
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
     # Whether the peer may still send something, which would reset a closed connection and destroy the answer.
     cdef bint expects_input(self) noexcept

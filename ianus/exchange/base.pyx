@@ -119,17 +119,17 @@ cdef class Session(ExchangeHost):
     cdef bint defers(self) noexcept:
         return False
 
-    cdef int peer_finished(self, bint behind_unread) except -1:
+    cdef int on_peer_finished(self, bint behind_unread) except -1:
         raise NotImplementedError
 
     # For sessions without an observer.
-    cdef int output_taken(self) except -1:
+    cdef int on_output_taken(self) except -1:
         return 0
 
-    cdef int writable(self) except -1:
+    cdef int on_writable(self) except -1:
         return 0
 
-    cdef int lost(self) except -1:
+    cdef int on_connection_lost(self) except -1:
         raise NotImplementedError
 
     cdef int drain(self) except -1:
@@ -143,7 +143,7 @@ cdef class Session(ExchangeHost):
     cdef double read_deadline(self) except -1:
         return 0
 
-    cdef int expired(self) except -1:
+    cdef int on_expired(self) except -1:
         raise NotImplementedError
 
     # 0: the time is not limited.

@@ -138,7 +138,7 @@ cdef class Http1Session(HttpSession):
     cdef bint defers(self) noexcept:
         return self.scheduled
 
-    cdef int peer_finished(self, bint behind_unread) except -1:
+    cdef int on_peer_finished(self, bint behind_unread) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None or exchange.response_complete:
             # Between two requests: nothing is owed to the client.
@@ -160,11 +160,11 @@ cdef class Http1Session(HttpSession):
             exchange.notify_readable()
         return 0
 
-    cdef int writable(self) except -1:
+    cdef int on_writable(self) except -1:
         cdef Exchange exchange = self.exchange
         if self.first_unreported is not None:
             # A drained output has been taken by the kernel, so responses may be reported.
-            self.output_taken()
+            self.on_output_taken()
         if exchange is not None:
             if exchange.response_complete:
                 # Only now its client can have the whole answer.
@@ -173,7 +173,7 @@ cdef class Http1Session(HttpSession):
             exchange.notify_writable()
         return 0
 
-    cdef int lost(self) except -1:
+    cdef int on_connection_lost(self) except -1:
         cdef Exchange exchange = self.exchange
         cdef long long taken = self.transport.taken
         if exchange is not None:
@@ -264,7 +264,7 @@ cdef class Http1Session(HttpSession):
                 deadline = stalled
         return deadline
 
-    cdef int expired(self) except -1:
+    cdef int on_expired(self) except -1:
         cdef Exchange exchange = self.exchange
         if exchange is None:
             if self.is_stopping():
@@ -333,7 +333,7 @@ cdef class Http1Session(HttpSession):
         """Both sides of the exchange are complete, or the connection ends."""
         cdef SerialCodec codec = <SerialCodec>self.codec
         cdef bint whole = self.exchange.request_complete
-        # First: finish() may close the connection, and lost() would take the exchange for unfinished.
+        # First: finish() may close the connection, and on_connection_lost() would take the exchange for unfinished.
         self.exchange = None
         self.used = True
         if not whole or not codec.persists():
@@ -411,7 +411,7 @@ cdef class Http1SessionFactory(SessionFactory):
     cdef Session create(self, Transport transport):
         cdef Http1Session session = Http1Session.__new__(Http1Session)
         session.service = self.service
-        # A cycle, since the connection owns its session. lost() ends it.
+        # A cycle, since the connection owns its session. on_connection_lost() ends it.
         session.transport = transport
         session.codec = self.codecs.create(transport)
         session.codec.sink = session

@@ -23,8 +23,8 @@ from ianus.telemetry.logger import logger
 cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
 
 
-# No garbage collector for sessions, codecs and connections: lost() and release() untie them, and a collection
-# would visit thousands of idle ones.
+# No garbage collector for sessions, codecs and connections: on_connection_lost() and release() untie them, and a
+# collection would visit thousands of idle ones.
 @cython.no_gc
 cdef class HttpSession(Session):
     cdef bint is_stopping(self) noexcept:
@@ -170,7 +170,7 @@ cdef class HttpSession(Session):
     cdef int report_when_taken(self, Exchange exchange) except -1:
         """Reports a response without further output once the kernel has taken all of it, or never will."""
         self.note_end(exchange)
-        return 0 if self.transport.out is not None else self.output_taken()
+        return 0 if self.transport.out is not None else self.on_output_taken()
 
     cdef int note_end(self, Exchange exchange) except -1:
         cdef Exchange last = self.first_unreported
@@ -188,7 +188,7 @@ cdef class HttpSession(Session):
         last.next_unreported = exchange
         return 0
 
-    cdef int output_taken(self) except -1:
+    cdef int on_output_taken(self) except -1:
         while self.first_unreported is not None and self.first_unreported.end_position <= self.transport.taken:
             self.report_first(self.first_unreported.end_position)
         return 0

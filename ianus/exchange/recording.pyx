@@ -64,7 +64,7 @@ cdef class RecordingConnection(Transport):
         """Shows the session that the client sends nothing more, perhaps after bytes that were not read."""
         self.fin_seen = True
         if behind_unread:
-            self.session.peer_finished(True)
+            self.session.on_peer_finished(True)
         else:
             self.eof = True
             self.process_input()
@@ -128,7 +128,7 @@ cdef class RecordingConnection(Transport):
         elif not self.blocked:
             self.send_output()
         if self.fin_seen and self.state == "open":
-            self.session.peer_finished(
+            self.session.on_peer_finished(
                 not self.eof or self.unread and (self.resume_scheduled or not self.session.wants_input())
             )
         return 0
@@ -155,12 +155,12 @@ cdef class RecordingConnection(Transport):
         if out is not None and out.size:
             self.blocked = True
             if total:
-                self.session.output_taken()
-            return self.session.writable() if out.size <= LOW_WATERMARK_BYTES else 0
+                self.session.on_output_taken()
+            return self.session.on_writable() if out.size <= LOW_WATERMARK_BYTES else 0
         if out is not None:
             self.release_output()
             self.blocked = False
-            self.session.writable()
+            self.session.on_writable()
         if self.state == "finishing" and self.out is None:
             self.state = "finished"
         return 0
@@ -204,7 +204,7 @@ cdef class RecordingConnection(Transport):
     cdef int end(self, str state) except -1:
         if self.state not in ("closed", "reset"):
             self.state = state
-            self.session.lost()
+            self.session.on_connection_lost()
             self.release_output()
         return 0
 
@@ -248,7 +248,7 @@ def discard_deadline(
 
 def expire(RecordingConnection connection not None) -> None:
     """Acts as after the deadline for reading."""
-    connection.session.expired()
+    connection.session.on_expired()
     if not connection.blocked:
         connection.send_output()
 

@@ -387,7 +387,8 @@ cdef class Http1Factory(SerialCodecFactory):
 
     cdef SerialCodec create(self, OutputOwner connection):
         cdef Http1Codec codec = Http1Codec.__new__(Http1Codec)
-        # A cycle, since the connection owns the session, which owns the codec. The session's lost() ends it.
+        # A cycle, since the connection owns the session, which owns the codec. on_connection_lost() of the session ends
+        # it.
         codec.connection = connection
         codec.encoder = self.encoder
         codec.limits = self.limits

@@ -38,7 +38,7 @@ from ianus.gateway.threads.pool_thread cimport PoolThread
 from ianus.gateway.threads.predictor cimport learn, likely_blocks, should_measure
 from ianus.gateway.threads.thread_spawner cimport ThreadSpawner
 from ianus.gateway.threads.watchdog cimport (
-    CALL_INCREMENT, IN_CALL, begin_call, end_call, start_watchdog, still_leads, stop_watchdog,
+    CALL_INCREMENT, IN_CALL, start_call, end_call, start_watchdog, still_leads, stop_watchdog,
 )
 from ianus.runtime.clock cimport monotonic
 
@@ -356,7 +356,7 @@ cdef class ThreadPool(Executor):
                     put_back(self.queue, call)
                     continue
             # From here to end_call() the watchdog may give the lead away.
-            call_word = begin_call(&self.watchdog)
+            call_word = start_call(&self.watchdog)
             me.epoch = call_word - IN_CALL
             self.make_call(me, call)
             # Deposed: no state of the leader may be touched any more.

@@ -21,7 +21,7 @@ from ianus.gateway.threads.thread_api cimport (
 )
 from ianus.gateway.threads.thread_spawner cimport ThreadSpawner
 from ianus.gateway.threads.watchdog cimport (
-    DEPOSED, IN_CALL, POLLING, WatchedCall, Watchdog, begin_call, end_call, watch_call,
+    DEPOSED, IN_CALL, POLLING, WatchedCall, Watchdog, start_call, end_call, watch_call,
 )
 
 
@@ -251,7 +251,7 @@ cdef class RecordingWatchdog:
 
     def __cinit__(self, *, bint successor):
         self.idle_stack.lock = new_lock()
-        # begin_call() releases it if the watchdog sleeps.
+        # start_call() releases it if the watchdog sleeps.
         self.watchdog.alarm = new_semaphore()
         # Both are parts of this object, so the pointer stays valid.
         self.watchdog.idle_stack = &self.idle_stack
@@ -275,8 +275,8 @@ cdef class RecordingWatchdog:
         """Returns whether the alarm was released, and takes it."""
         return PyThread_acquire_lock(self.watchdog.alarm, NOWAIT_LOCK)
 
-    def begin_call(self) -> int:
-        return begin_call(&self.watchdog)
+    def start_call(self) -> int:
+        return start_call(&self.watchdog)
 
     def end_call(self, uint64_t call) -> bool:
         return end_call(&self.watchdog, call)

@@ -45,7 +45,7 @@ cdef int start_watchdog(Watchdog* watchdog) except -1
 cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil
 
 
-cdef inline uint64_t begin_call(Watchdog* watchdog) noexcept nogil:
+cdef inline uint64_t start_call(Watchdog* watchdog) noexcept nogil:
     """Marks the start of a call. Returns the word as written; the watchdog may change it at any time from now on."""
     cdef uint64_t call = (watchdog.word & ~<uint64_t>3) + CALL_INCREMENT + IN_CALL
     atomic_store(&watchdog.word, call)
@@ -60,5 +60,5 @@ cdef inline bint still_leads(Watchdog* watchdog, uint64_t epoch) noexcept nogil:
 
 
 cdef inline bint end_call(Watchdog* watchdog, uint64_t call) noexcept nogil:
-    """Marks the end of a call. call: the result of begin_call(). Returns whether the caller still leads."""
+    """Marks the end of a call. call: the result of start_call(). Returns whether the caller still leads."""
     return compare_and_swap(&watchdog.word, call, call - IN_CALL + POLLING)
