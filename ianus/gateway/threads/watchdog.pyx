@@ -54,10 +54,9 @@ cdef void stop_watchdog(Watchdog* watchdog) noexcept nogil:
 cdef void run_watchdog(void* argument) noexcept nogil:
     # Borrowed from the pool, which waits in stop_watchdog() before it is freed.
     cdef Watchdog* watchdog = <Watchdog*>argument
-    cdef WatchedCall call
+    cdef WatchedCall call = WatchedCall(word=0, since=0, cpu=0)
     cdef uint64_t word
     cdef int idle_ticks = 0
-    call.word = 0
     while not atomic_load(&watchdog.stopping):
         # One read for all decisions of this tick: the leader may change the word at any time.
         word = atomic_load(&watchdog.word)
