@@ -85,6 +85,8 @@ $(VENV)/.built: $(MODULES) $(DECLARATIONS) build/.generator build/.sources | $(V
 # $(call copy,DIRECTORY): builds a copy of the package. Python files are copied again, so that none is stale.
 copy = if test -d $(1); then find $(1) -type f ! -name '*.so' -delete; fi
 copy += && $(BIN)/python setup.py --quiet build --build-lib $(1) --build-temp $(1)/objects
+# The tests start many servers; each would compile the Python files again if the environment switches bytecode off.
+copy += && $(BIN)/python -m compileall -q $(1)/ianus
 
 $(BUILD)/debug/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.installed
 	export IANUS_DEBUG=1; $(call copy,$(@D))
