@@ -57,7 +57,7 @@ class ServingLimits:
         for process in self._slots.serving():
             settings = process.generation.settings
             times.append(process.retire_at)
-            if settings.timeout and process.last_heartbeat and not process.is_aborted:
+            if settings.timeout and not process.is_aborted:
                 times.append(process.last_seen_at + settings.timeout * HEARTBEAT_TIMEOUT_FACTOR)
             if process.memory_limit:
                 times.append(self._next_memory_check)
@@ -69,13 +69,12 @@ class ServingLimits:
         beat = process.scoreboard.last_heartbeat()
         if beat != process.last_heartbeat:
             process.last_heartbeat, process.last_seen_at = beat, now
-        elif (
-            beat
-            and timeout
-            and now - process.last_seen_at >= timeout * HEARTBEAT_TIMEOUT_FACTOR
-            and not process.is_aborted
-        ):
-            process.abort(f"it has given no sign of life for {now - process.last_seen_at:.0f} s", now)
+        elif timeout and now - process.last_seen_at >= timeout * HEARTBEAT_TIMEOUT_FACTOR and not process.is_aborted:
+            if beat:
+                process.abort(f"it has given no sign of life for {now - process.last_seen_at:.0f} s", now)
+            else:
+                # Its first heartbeat follows soon after the report that it is ready. The next check sees it.
+                process.last_seen_at = now
 
 
 def resident_bytes(pid: int) -> int:

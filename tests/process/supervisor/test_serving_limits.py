@@ -76,6 +76,15 @@ def test_a_worker_without_a_heartbeat_is_killed(caplog: pytest.LogCaptureFixture
     assert harness.starting() == [(0, 1)], "without a pause, though it has not served for long"
 
 
+def test_a_worker_whose_first_heartbeat_follows_its_readiness_is_watched() -> None:
+    harness = served(1, timeout=30.0)
+    process = harness.last()
+    harness.step()  # The supervisor looks before the first heartbeat. No event wakes it after that.
+    process.memory.heartbeat = harness.now
+    harness.step(2 * 30 * HEARTBEAT_TIMEOUT_FACTOR)
+    assert process.take_signals()[0] == ABRT
+
+
 def test_the_time_of_a_suspended_machine_does_not_count_as_a_missing_heartbeat() -> None:
     """The machine has slept: the heartbeat of the worker and the supervisor are late."""
     harness = served(1, timeout=30.0)
