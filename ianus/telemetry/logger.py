@@ -10,6 +10,7 @@ Rules:
   the reason why logging failed.
 """
 
+import functools
 import logging
 import sys
 import time
@@ -152,6 +153,8 @@ class SafeLogger:
         # logging.config disables all loggers that exist by default, whenever the application calls it. That a server is
         # silent about its errors is never meant by it.
         logger.disabled = False
+        if "makeRecord" not in vars(logger):
+            logger.makeRecord = functools.partial(_make_record, logger)  # type: ignore[method-assign]
         return logger
 
 
@@ -176,6 +179,17 @@ def _handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
         at = at.parent if at.propagate else None
     if not found and logging.lastResort is not None:
         yield logging.lastResort
+
+
+def _make_record(logger: logging.Logger, *args: Any, **options: Any) -> logging.LogRecord:
+    """Makes a record by the application's factory. Raises TypeError for another object.
+
+    Since Python 3.12 a logger drops an object that is false, as if a filter had refused it.
+    """
+    record: object = type(logger).makeRecord(logger, *args, **options)
+    if not isinstance(record, logging.LogRecord):
+        raise TypeError(f"the record factory returned {type(record).__name__}")
+    return record
 
 
 def _record(name: str, level: int, message: str, args: tuple[object, ...], exc_info: Any) -> logging.LogRecord:
