@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 
 from ianus.acceptor.masking_filter import MaskingFilterFactory
-from ianus.gateway.loading.loader import Application
-from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_sessions
-from ianus.runtime.live_objects import live_objects
-from tests.engine import service, unchecked_settings
+from tests.acceptor.serving import Serving, nothing_left
 
 MASK = bytes(byte ^ 0x5A for byte in range(256))
 MAX_RECORD_BYTES = 1000
@@ -31,7 +28,7 @@ def encode(data: bytes, size: int = MAX_RECORD_BYTES) -> bytes:
 class Client:
     """The other end of a connection, which decodes the bytes that it receives."""
 
-    def __init__(self, serving: "Serving", sock: socket.socket) -> None:
+    def __init__(self, serving: Serving, sock: socket.socket) -> None:
         self.serving = serving
         self.socket = sock
         self.received = bytearray()  # not decoded yet
@@ -77,54 +74,28 @@ class Client:
         return self.read(lambda: self.data.endswith(end))
 
 
-class Serving:
-    """A reactor with one listener, whose connections have the filter. It is turned by hand."""
+def connect(serving: Serving, **options: int) -> Client:
+    client = socket.socket()
+    for name, value in options.items():
+        client.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
+    client.connect(serving.listener.getsockname())
+    client.setblocking(False)
+    return Client(serving, client)
 
-    def __init__(self, app: Any) -> None:
-        self.loop = asyncio.new_event_loop()
-        settings = unchecked_settings(asgi_sendfile=True)
-        self.may_read = asyncio.Event()
-        state = {"may_read": self.may_read}
-        gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop, state)
-        self.reactor = build_reactor(settings)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.reactor.listen(self.listener, build_sessions(service(gateway), settings), MaskingFilterFactory())
 
-    def turn(self) -> None:
-        self.reactor.dispatch(0.001)
-        self.loop.run_until_complete(asyncio.sleep(0))
-
-    def until(self, condition: Callable[[], Any]) -> None:
-        for _ in range(20000):
-            if condition():
-                return
-            self.turn()
-        raise AssertionError("the condition has not become true")
-
-    def connect(self, **options: int) -> Client:
-        client = socket.socket()
-        for name, value in options.items():
-            client.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
-        client.connect(self.listener.getsockname())
-        client.setblocking(False)
-        return Client(self, client)
-
-    def close(self) -> None:
-        self.reactor.close()
-        self.listener.close()
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+def new() -> Serving:
+    serving = Serving(asgi_sendfile=True)
+    serving.state["may_read"] = asyncio.Event()
+    serving.reactor.listen(serving.listener, serving.sessions(app), MaskingFilterFactory())
+    return serving
 
 
 @pytest.fixture
 def serving() -> Iterator[Serving]:
-    before = live_objects()
-    running = Serving(app)
-    yield running
-    running.close()
-    after = live_objects()
-    if before is not None and after is not None:
-        assert (after["connections"], after["exchanges"]) == (before["connections"], before["exchanges"])
+    with nothing_left():
+        running = new()
+        yield running
+        running.close()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -157,7 +128,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def test_a_request_in_one_record(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     for name in (b"first", b"second"):
         client.send(encode(GET % name))
         assert client.read_to(b"/" + name).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -165,7 +136,7 @@ def test_a_request_in_one_record(serving: Serving) -> None:
 
 
 def test_bytes_of_records_one_by_one(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     for byte in encode(GET % b"slow"):
         client.send(bytes([byte]))
         serving.turn()
@@ -174,14 +145,14 @@ def test_bytes_of_records_one_by_one(serving: Serving) -> None:
 
 
 def test_records_of_one_byte(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(GET % b"cut", size=1))
     client.read_to(b"/cut")
     client.socket.close()
 
 
 def test_several_requests_in_one_record(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(GET % b"1" + GET % b"2" + GET % b"3"))
     assert client.read_to(b"/3").count(b"HTTP/1.1 200 OK") == 3
     client.socket.close()
@@ -190,7 +161,7 @@ def test_several_requests_in_one_record(serving: Serving) -> None:
 @pytest.mark.parametrize("chunk", [997, 4099, 65537])
 def test_an_upload_in_chunks_of_odd_sizes(serving: Serving, chunk: int) -> None:
     body = bytes(range(256)) * 3_000
-    client = serving.connect()
+    client = connect(serving)
     data = encode(b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % len(body) + body, size=999)
     for start in range(0, len(data), chunk):
         client.send(data[start : start + chunk])
@@ -203,18 +174,18 @@ def test_an_upload_in_chunks_of_odd_sizes(serving: Serving, chunk: int) -> None:
 def test_a_half_close_after_an_upload_that_is_read_late(serving: Serving) -> None:
     # All of it, and the FIN, is in the server's socket when the application starts to read.
     serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    client = serving.connect(SO_SNDBUF=1 << 20)
+    client = connect(serving, SO_SNDBUF=1 << 20)
     client.send(encode(b"POST /late-upload HTTP/1.1\r\nHost: test\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)))
     client.socket.shutdown(socket.SHUT_WR)
     for _ in range(20):
         serving.turn()
-    serving.may_read.set()
+    serving.state["may_read"].set()
     assert b"size: 300000\r\n" in client.read(lambda: client.closed)
     client.socket.close()
 
 
 def test_a_big_response_for_a_slow_client(serving: Serving) -> None:
-    client = serving.connect(SO_RCVBUF=4096)
+    client = connect(serving, SO_RCVBUF=4096)
     client.send(encode(GET % b"big"))
     for _ in range(50):
         serving.turn()
@@ -226,7 +197,7 @@ def test_a_big_response_for_a_slow_client(serving: Serving) -> None:
 
 
 def test_a_file_is_read_and_encoded(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(GET % b"file"))
     content = Path(__file__).read_bytes()
     assert client.read_to(content).endswith(b"\r\n\r\n" + content)
@@ -234,7 +205,7 @@ def test_a_file_is_read_and_encoded(serving: Serving) -> None:
 
 
 def test_the_server_ends_its_bytes_before_it_shuts_down(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(b"GET /last HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"))
     assert client.read(lambda: client.closed).endswith(b"/last")
     assert client.ended
@@ -242,7 +213,7 @@ def test_the_server_ends_its_bytes_before_it_shuts_down(serving: Serving) -> Non
 
 
 def test_an_error_response_is_encoded(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(b"GET /\r\n\r\n"))
     assert client.read(lambda: client.closed).startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert client.ended
@@ -250,14 +221,14 @@ def test_an_error_response_is_encoded(serving: Serving) -> None:
 
 
 def test_the_end_of_the_peers_bytes_is_as_a_half_close(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(encode(GET % b"end") + END)
     assert b"/end" in client.read(lambda: client.closed)
     client.socket.close()
 
 
 def test_a_violation_of_the_filters_protocol_closes_the_connection(serving: Serving) -> None:
-    client = serving.connect()
+    client = connect(serving)
     client.send(GET % b"plain")
     with contextlib.suppress(ConnectionResetError):
         assert client.read(lambda: client.closed) == b""
@@ -266,7 +237,7 @@ def test_a_violation_of_the_filters_protocol_closes_the_connection(serving: Serv
 
 
 def test_a_client_that_does_not_read_is_not_encoded_for(serving: Serving) -> None:
-    client = serving.connect(SO_RCVBUF=4096)
+    client = connect(serving, SO_RCVBUF=4096)
     client.send(encode(GET % b"big"))
     for _ in range(20):
         serving.turn()

@@ -1,17 +1,12 @@
 """The reactor by itself: no event loop watches it here, dispatch() is called."""
 
-import asyncio
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ianus.gateway.loading.loader import Application
-from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_sessions
-from ianus.runtime.live_objects import live_objects
-from tests.engine import service, unchecked_settings
+from tests.acceptor.serving import Serving, nothing_left
 
 REQUEST = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -21,63 +16,18 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": scope["raw_path"]})
 
 
-class Serving:
-    """A reactor with one listener, turned by hand."""
-
-    def __init__(self, listener: socket.socket | None = None, **options: Any) -> None:
-        self.loop = asyncio.new_event_loop()
-        settings = unchecked_settings(**options)
-        self.gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
-        self.reactor = build_reactor(settings)
-        self.listener = listener or socket.create_server(("127.0.0.1", 0))
-        self.reactor.listen(self.listener, build_sessions(service(self.gateway), settings))
-
-    def turn(self) -> None:
-        self.reactor.dispatch(0.01)
-        # Not the loop's part to watch the reactor, but tasks need one to run in.
-        self.loop.run_until_complete(asyncio.sleep(0))
-
-    def until(self, condition: Callable[[], Any]) -> Any:
-        for _ in range(2000):
-            if result := condition():
-                return result
-            self.turn()
-        raise AssertionError("waited in vain")
-
-    def connect(self) -> socket.socket:
-        client = socket.create_connection(self.listener.getsockname())
-        client.setblocking(False)
-        return client
-
-    def read(self, client: socket.socket, end: bytes) -> bytes:
-        """Returns the bytes that the client receives, up to and including `end`."""
-        data = b""
-
-        def more() -> bool:
-            nonlocal data
-            with contextlib.suppress(BlockingIOError):
-                data += client.recv(65536)
-            return data.endswith(end)
-
-        self.until(more)
-        return data
-
-    def close(self) -> None:
-        self.reactor.close()
-        self.listener.close()
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+def new(listener: socket.socket | None = None, **options: Any) -> Serving:
+    serving = Serving(listener, **options)
+    serving.reactor.listen(serving.listener, serving.sessions(app))
+    return serving
 
 
 @pytest.fixture
 def serving() -> Iterator[Serving]:
-    before = live_objects()
-    running = Serving()
-    yield running
-    running.close()
-    after = live_objects()
-    if before is not None and after is not None:
-        assert (after["connections"], after["exchanges"]) == (before["connections"], before["exchanges"])
+    with nothing_left():
+        running = new()
+        yield running
+        running.close()
 
 
 def test_serves_without_an_event_loop(serving: Serving) -> None:
@@ -131,7 +81,7 @@ def test_drain_keeps_queued_connections_for_a_successor(serving: Serving) -> Non
         client.sendall(REQUEST % 1)
         serving.reactor.drain(lambda: drained.append(True), handover=True)
         assert drained == [True]
-        successor = Serving(serving.listener)
+        successor = new(serving.listener)
         assert b"connection: close\r\n" not in successor.read(client, b"/1")
     successor.close()
 
@@ -154,7 +104,7 @@ def test_closed_reactor_stays_closed(serving: Serving) -> None:
 
 
 def test_listener_that_is_paused_at_the_limit() -> None:
-    serving = Serving(limit_connections=2)
+    serving = new(limit_connections=2)
     first, second, third = (serving.connect() for _ in range(3))
     third.sendall(REQUEST % 3)
     serving.until(lambda: serving.reactor.connections == 2)
