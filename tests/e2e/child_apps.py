@@ -100,7 +100,7 @@ def signalled(name: str) -> int:
             signal.alarm(20)  # a child that ignores the signal must not outlive the test
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             os.write(tells, b"!")
-            # Python notices a signal that comes right before a system call only after it: so the naps are short.
+            # Python notices a signal that arrives right before a system call only after it: so the naps are short.
             for _ in range(3000):
                 time.sleep(0.01)
         except KeyboardInterrupt:
