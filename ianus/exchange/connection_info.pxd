@@ -10,6 +10,14 @@ cdef class ConnectionInfo:
     cdef readonly str scheme            # HTTP or HTTPS (below)
 
     cdef str websocket_scheme(self)     # the scheme of a WebSocket over this connection
+    # The VPC endpoint of AWS of the client, as a proxy has reported it; None for all other connections
+    cdef str vpc_endpoint_id(self)
+
+
+@cython.no_gc
+cdef class EndpointConnectionInfo(ConnectionInfo):
+    """The facts of a connection from a VPC endpoint. A class of its own, so that others have no space for the id."""
+    cdef str endpoint_id
 
 
 # The objects of `scheme`, so that identity is enough to compare them.
@@ -17,3 +25,5 @@ cdef str HTTP, HTTPS
 
 
 cdef ConnectionInfo connection_info(object client, object server, str scheme)
+# vpc_endpoint_id: None if there is none
+cdef ConnectionInfo proxied_connection_info(object client, object server, str scheme, str vpc_endpoint_id)

@@ -14,6 +14,15 @@ cdef class ConnectionInfo:
         # RFC 6455 section 3
         return "ws" if self.scheme is HTTP else "wss"
 
+    cdef str vpc_endpoint_id(self):
+        return None
+
+
+@cython.no_gc
+cdef class EndpointConnectionInfo(ConnectionInfo):
+    cdef str vpc_endpoint_id(self):
+        return self.endpoint_id
+
 
 cdef ConnectionInfo connection_info(object client, object server, str scheme):
     """Makes one. scheme: HTTP or HTTPS."""
@@ -21,4 +30,17 @@ cdef ConnectionInfo connection_info(object client, object server, str scheme):
     info.client = client
     info.server = server
     info.scheme = scheme
+    return info
+
+
+cdef ConnectionInfo proxied_connection_info(object client, object server, str scheme, str vpc_endpoint_id):
+    """Makes one of the facts that a proxy has reported."""
+    cdef EndpointConnectionInfo info
+    if vpc_endpoint_id is None:
+        return connection_info(client, server, scheme)
+    info = EndpointConnectionInfo.__new__(EndpointConnectionInfo)
+    info.client = client
+    info.server = server
+    info.scheme = scheme
+    info.endpoint_id = vpc_endpoint_id
     return info

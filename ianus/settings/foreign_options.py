@@ -89,7 +89,6 @@ REJECTED = {
     "--no-respawn-failed-workers": "Crashed workers are always replaced.",
     "--harakiri": _HARAKIRI,
     "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
-    "--proxy-protocol --proxy-allow-from": _PROXY,
     "--no-ws": "Write --ws none.",
     "--ssl --certfile --keyfile --ca-certs --cert-reqs --ciphers --verify-mode --insecure-bind": _TLS,
     "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-certificate --ssl-ca --ssl-ca-certs": _TLS,

@@ -137,6 +137,25 @@ class Settings:
         metavar="PATH",
     )
 
+    proxy_protocol: Literal["off", "v1", "v2", "auto"] = choice(
+        "off",
+        APPLICATION,
+        "Expect the PROXY protocol, by which a proxy sends the client's address.",
+        "auto accepts both versions. A connection that does not start with a header is closed.",
+        names="off v1 v2 auto",
+        parse=values.proxy_protocol,
+    )
+    proxy_allow_ips: tuple[str, ...] = field(
+        values.LOCAL_PEERS,
+        values.peers,
+        APPLICATION,
+        "Peers that may send a PROXY header: addresses, networks, unix or *.",
+        "unix stands for all clients of Unix sockets, and * for every peer. Connections of other peers are closed.",
+        metavar="LIST",
+        to_text=",".join,
+        aliases="proxy_allow_from",
+    )
+
     workers: int | Literal["auto"] = field(
         1,
         values.workers,

@@ -8,7 +8,7 @@ The functions at the end write values as text which the parsers read back.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,6 +105,13 @@ def choice(*names: str) -> Callable[[object], str]:
         return value.lower()
 
     return check
+
+
+def proxy_protocol(value: object) -> str:
+    """Parses the versions of the PROXY protocol; true and false, as in older servers, are auto and off."""
+    if isinstance(value, bool):
+        return "auto" if value else "off"
+    return choice("off", "v1", "v2", "auto")(value)
 
 
 def interface(value: object) -> str:
@@ -363,6 +370,49 @@ def port(value: object) -> int:
         hint = f" For a process id file write --pid-file {value}." if "/" in str(value) else ""
         raise ValueError(f"{format_value(value)} is not a port; ports are 0 to 65535.{hint}")
     return _port(str(value), str(value))
+
+
+# --- Peers that are trusted ---
+
+LOCAL_PEERS = ("127.0.0.1", "::1", "unix")
+
+
+def peers(value: object) -> tuple[str, ...]:
+    """Parses a list of addresses, networks, `unix` and `*`, as text with commas or as a list; empty is no peer."""
+    if isinstance(value, str):
+        parts: Iterable[object] = re.split(r"[\s,]+", value.strip(", \t\n"))
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    else:
+        raise ValueError(f"{format_value(value)} is not a list of addresses{_in_quotes(value)}")
+    return tuple(_peer(part) for part in parts if part != "")
+
+
+def _peer(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{format_value(value)} is not an address{_in_quotes(value)}")
+    if value.lower() in ("unix", "unix:"):
+        return "unix"
+    if value == "*" or value in LOCAL_PEERS:
+        return value
+    import ipaddress  # Late: it takes 3 ms.
+
+    if value == "localhost":
+        raise ValueError("'localhost' is not an address; write 127.0.0.1,::1.")
+    bare = re.sub(r"^\[([^\[\]]*)\]", r"\1", value)
+    try:
+        network = ipaddress.ip_network(bare, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{format_value(value)} is not an address, a network such as 10.0.0.0/8, unix or *; names of hosts cannot"
+            " be trusted."
+        ) from None
+    if "%" in bare:
+        raise ValueError(f"{format_value(value)} has a zone; leave it out.")
+    address, _, bits = bare.partition("/")
+    if bits and network.network_address != ipaddress.ip_address(address):
+        raise ValueError(f"{format_value(value)} is an address in a network; write {network} for the network.")
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 # --- Applications beside the one at / ---

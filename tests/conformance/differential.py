@@ -34,7 +34,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "bare LF in trailer": ((H11,), "2.2, as above"),
     "chunk size too large": (BOTH, "7.1: large numerals MUST be anticipated; zeros before one end some day"),
     "control character in field value": ((H11,), "RFC 9110 5.5: invalid"),
-    "empty lines before the request line": ((LLHTTP,), "2.2: SHOULD ignore at least one; we ignore one"),
+    "empty lines before the request line, as of a PROXY header; see --proxy-protocol": (
+        (LLHTTP,),
+        "2.2: SHOULD ignore at least one; we ignore one",
+    ),
     "expectation cannot be met": (BOTH, "RFC 9110 10.1.1: MAY answer 417"),
     "forbidden trailer": (BOTH, "RFC 9110 6.5.1: framing and routing fields MUST NOT be trailers"),
     "invalid Content-Length": ((H11,), "6.3: a list of equal values MAY be rejected"),
@@ -53,6 +56,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more than one Content-Type": (BOTH, "RFC 9110 8.3: recipients differ in which they believe"),
     "more than one Host": ((LLHTTP,), "3.2: MUST answer 400"),
     "not an HTTP request": ((LLHTTP,), "2.2: no more than CRLF is ignored before a request line"),
+    "unexpected PROXY header; see --proxy-protocol": ((LLHTTP,), "3, as a malformed request line"),
     "unknown transfer coding": ((LLHTTP,), "6.1: SHOULD answer 501"),
 }
 

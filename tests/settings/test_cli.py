@@ -173,6 +173,7 @@ def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
         (["--gid", "33"], "group", "33"),
         (["--name", "shop"], "process_name", "shop"),
         (["--proc-name", "shop"], "process_name", "shop"),
+        (["--proxy-protocol", "v2", "--proxy-allow-from", "10.0.0.1,unix"], "proxy_allow_ips", ("10.0.0.1", "unix")),
         (["--graceful-timeout", "5"], "timeout_graceful_shutdown", 5.0),
         (["--workers-kill-timeout", "5s"], "timeout_graceful_shutdown", 5.0),
         (["--http1-header-read-timeout", "500"], "timeout_request_header", 0.5),

@@ -476,3 +476,17 @@ def test_times_as_text(value: float, shown: str) -> None:
 def test_sizes_as_text(value: int, shown: str) -> None:
     assert values.size_to_text(value) == shown
     assert values.size(0, 1 << 40)(shown) == value
+
+
+def test_versions_of_the_proxy_protocol() -> None:
+    assert [values.proxy_protocol(value) for value in ("off", "V1", "v2", "auto")] == ["off", "v1", "v2", "auto"]
+    # A switch in older servers.
+    assert [values.proxy_protocol(value) for value in (True, False)] == ["auto", "off"]
+    assert refusal(values.proxy_protocol, "v3") == "'v3' is not one of off, v1, v2, auto."
+
+
+def test_versions_of_the_proxy_protocol() -> None:
+    assert [values.proxy_protocol(value) for value in ("off", "V1", "v2", "auto")] == ["off", "v1", "v2", "auto"]
+    # A switch in older servers.
+    assert [values.proxy_protocol(value) for value in (True, False)] == ["auto", "off"]
+    assert refusal(values.proxy_protocol, "v3") == "'v3' is not one of off, v1, v2, auto."

@@ -13,7 +13,7 @@ Compiled because every request passes here: 876 instructions for ASGI hello.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 from ianus.codec.base cimport (
     FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, Framing, Request, SerialCodec, SerialCodecFactory,
@@ -134,7 +134,8 @@ cdef class Http1Codec(SerialCodec):
         if line == 1:
             # RFC 9112 section 2.2: one empty line is left over by some old clients.
             if self.skipped_line:
-                return self.fail(400, "empty lines before the request line")
+                # Version 2 of the PROXY protocol starts with them. The rest of its signature may not be here yet.
+                return self.fail(400, "empty lines before the request line, as of a PROXY header; see --proxy-protocol")
             self.skipped_line = True
             return 2
         self.request = Http1Request.__new__(Http1Request)
@@ -142,6 +143,9 @@ cdef class Http1Codec(SerialCodec):
         self.request.headers = []
         status = parse_request_line(data, line - 1, self.request, &reason)
         if status:
+            # Of version 1 no line has the form of a request line.
+            if line > 6 and memcmp(data, b"PROXY ", 6) == 0:
+                return self.fail(status, "unexpected PROXY header; see --proxy-protocol")
             # `reason` points to a static text, which is not freed.
             return self.fail(status, reason.decode("ascii"))
         self.state = FIELDS

@@ -64,6 +64,7 @@ cdef class Scopes:
         cdef Request request = exchange.request
         cdef dict scope
         cdef object server = exchange.connection.server
+        cdef str endpoint_id
         # By identity: a reactor has one object for each address (acceptor/addresses).
         if server is not self.last_server:
             # Nearly always the same as for the last request, so it is part of the template.
@@ -95,4 +96,7 @@ cdef class Scopes:
         scope["client"] = exchange.connection.client
         if exchange.connection.scheme is not HTTP:
             scope["scheme"] = exchange.connection.scheme
+        endpoint_id = exchange.connection.vpc_endpoint_id()
+        if endpoint_id is not None:
+            scope["extensions"]["ianus.proxy_protocol"] = {"aws_vpc_endpoint_id": endpoint_id}
         return scope

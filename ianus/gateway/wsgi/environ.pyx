@@ -103,7 +103,7 @@ cdef class Environs:
         # The application owns the copy, and may change it.
         cdef dict environ = PyDict_Copy(self.template)
         cdef object key, value, client
-        cdef str target
+        cdef str target, endpoint_id
         cdef PyObject* found
         cdef PyObject* present
         cdef Py_ssize_t keys
@@ -136,6 +136,9 @@ cdef class Environs:
         else:
             # A Unix socket has no port, and REMOTE_ADDR stays empty.
             del environ[REMOTE_PORT]
+        endpoint_id = exchange.connection.vpc_endpoint_id()
+        if endpoint_id is not None:
+            environ["ianus.aws_vpc_endpoint_id"] = endpoint_id
         environ[WSGI_INPUT] = body
         if request.content_length < 0:
             # The body was chunked and is complete. Django reads nothing without this.

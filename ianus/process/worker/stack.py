@@ -106,7 +106,18 @@ def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
     from ianus.codec.http1.codec import Http1Factory
     from ianus.exchange.http1_session import Http1SessionFactory
 
-    return Http1SessionFactory(service, Http1Factory(build_limits(settings)))
+    sessions = Http1SessionFactory(service, Http1Factory(build_limits(settings)))
+    if settings.proxy_protocol == "off":
+        return sessions
+    from ianus.acceptor.proxied_session import ProxiedSessionFactory
+    from ianus.exchange.trusted_peers import TrustedPeers
+
+    return ProxiedSessionFactory(
+        sessions,
+        proxy_protocol=settings.proxy_protocol,
+        is_allowed=TrustedPeers(settings.proxy_allow_ips).has,
+        timeout_request_header=settings.timeout_request_header,
+    )
 
 
 def build_service(

@@ -1,0 +1,29 @@
+"""A session that reads the header of the PROXY protocol, and then lets another session take over."""
+cimport cython
+from ianus.exchange.base cimport Session, SessionFactory, flag
+
+
+@cython.no_gc
+cdef class ProxiedSession(Session):
+    cdef ProxiedSessionFactory factory
+    cdef Session next               # takes over after the header; until then it answers for an idle connection
+    cdef object addresses           # ProxiedAddresses of a complete header, or None
+    cdef str refusal                # the reason to close, or None
+    cdef flag complete              # the header has been read
+    cdef double since               # CLOCK_MONOTONIC seconds of the first byte of an incomplete header, 0 = none
+
+    cdef int take_over(self) except -1
+    cdef int refuse(self, str reason) except -1
+
+
+cdef class ProxiedSessionFactory(SessionFactory):
+    cdef SessionFactory sessions    # makes the sessions that follow the headers
+    cdef str versions               # of the protocol that are accepted: --proxy-protocol
+    cdef object is_allowed          # called with the address of a peer: whether it may send a header
+    cdef double timeout_request_header
+    cdef object last_server         # that a header has reported
+    cdef double refusal_logged_at   # CLOCK_MONOTONIC seconds
+    cdef long long refusals         # that were not logged since
+
+    cdef object share_server(self, object server)
+    cdef int log_refusal(self, object client, str reason) except -1
