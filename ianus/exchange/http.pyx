@@ -298,6 +298,10 @@ cdef class Exchange:
         return COUNTED_REQUEST
 
     cdef int add_in_flight(self) except -1:
+        # It passes 0 once. From then on it is negative, and nothing happens.
+        self.service.requests_left -= 1
+        if self.service.requests_left == 0:
+            self.service.on_max_requests()
         return self.service.in_flight.add(
             &self.in_flight, self.in_flight_kind(), self.request.method, self.request.target
         )

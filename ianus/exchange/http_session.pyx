@@ -74,10 +74,6 @@ cdef class HttpSession(Session):
             return False
         # The application reads from the start, so it needs no notice of this.
         exchange.has_unread_input = False
-        # It passes 0 once. From then on it is negative, and nothing happens.
-        self.service.requests_left -= 1
-        if self.service.requests_left == 0:
-            self.service.on_max_requests()
         return exchange.start()
 
     cdef int reject_over_limit(self, Exchange exchange, str limit) except -1:

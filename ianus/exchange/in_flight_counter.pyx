@@ -28,7 +28,7 @@ cdef class InFlightCounter:
             # Separate limits: WebSockets stay open for hours, and must not use up the limit of requests.
             if self.limit_websockets and self.websockets >= self.limit_websockets:
                 return f"limit-websockets ({self.limit_websockets})"
-        elif self.limit_concurrency and self.requests >= self.limit_concurrency:
+        elif kind == COUNTED_REQUEST and self.limit_concurrency and self.requests >= self.limit_concurrency:
             return f"limit-concurrency ({self.limit_concurrency})"
         return None
 

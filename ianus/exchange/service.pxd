@@ -30,7 +30,15 @@ cdef class WebSocketRules:
     cdef readonly int ws_deflate_level          # ... with this level, 1 to 9
 
 
+# The answer of the server to health checks.
+cdef enum HealthState:
+    HEALTH_STARTING     # the applications have not started
+    HEALTH_SERVING
+    HEALTH_DRAINING     # the server stops soon; connections may still be accepted
+
+
 cdef class Service:
+    cdef readonly HealthState health
     cdef readonly object gateway            # a Gateway (exchange/gateway.pxd)
     cdef readonly Deadlines deadlines
     cdef readonly Observer observer         # of requests that have ended, or None

@@ -45,6 +45,7 @@ class WebSocketRules:
     ) -> None: ...
 
 class Service:
+    health: int
     gateway: Gateway
     deadlines: Deadlines
     websocket_rules: WebSocketRules
@@ -70,3 +71,5 @@ class Service:
         max_requests: int,
         on_max_requests: Callable[[], None] | None = None,
     ) -> None: ...
+    def note_serving(self) -> None: ...
+    def note_draining(self) -> None: ...

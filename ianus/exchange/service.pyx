@@ -124,11 +124,21 @@ cdef class Service:
         self.on_max_requests = on_max_requests
         self.warned = set()
 
+    def note_serving(self) -> None:
+        """Records that the applications have started; from now on health checks succeed."""
+        self.health = HEALTH_SERVING
+
+    def note_draining(self) -> None:
+        """Records that the server is about to stop; from now on health checks fail, and requests are still served."""
+        self.health = HEALTH_DRAINING
+
     cdef int drain(self, bint handover) except -1:
         """Starts the stop. Called a second time if the server has no successor any more."""
         # Responses whose head is sent have promised keep-alive. Their connections have the time of read_deadline().
         self.draining = True
         self.handover = handover
+        if not handover:
+            self.health = HEALTH_DRAINING
         # Deadlines of connections count from the stop, if they are older.
         self.drain_started_at = monotonic()
         return 0

@@ -28,6 +28,7 @@ LIMITS = "Limits"
 RESPONSES = "Responses"
 WEBSOCKET = "WebSocket"
 LOGGING = "Logging"
+HEALTH = "Health"
 PROCESS = "Process"
 DEVELOPMENT = "Development"
 CONFIGURATION = "Configuration"
@@ -506,6 +507,16 @@ class Settings:
         unit="milliseconds",
         zero_means="never",
         metavar="MS",
+    )
+
+    health_path: str = field(
+        "",
+        values.request_path,
+        HEALTH,
+        "Path of health checks that the server answers itself, such as /up.",
+        "GET and HEAD are answered with 200 while the server serves, and with 503 while it starts or stops. The"
+        " application does not see them, and they are neither logged nor counted.",
+        metavar="PATH",
     )
 
     pid_file: str = path("", PROCESS, "Write the process id to this file.", metavar="FILE", aliases="pid pidfile")

@@ -222,6 +222,15 @@ def root_path(value: object) -> str:
     return value
 
 
+def request_path(value: object) -> str:
+    """Parses a path as it is in a request line, without a query; "" is none."""
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]*", value) or re.search(r"[?#]|://", value):
+        raise ValueError(f"{format_value(value)} is not a path such as /up; encode other characters with %.")
+    if value and not value.startswith("/"):
+        raise ValueError(f"{format_value(value)} does not start with a slash; write /{value}.")
+    return value
+
+
 def field_name(value: object) -> str:
     """Parses the name of a header field, and returns it in lower case; "" is none."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):

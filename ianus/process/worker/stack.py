@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.exchange import AsgiExchange
     from ianus.gateway.asgi.gateway import AsgiGateway
+    from ianus.gateway.health import HealthGateway
     from ianus.gateway.threads.executor import Executor
     from ianus.gateway.threads.pool import ThreadPool
     from ianus.gateway.wsgi.gateway import WsgiGateway
@@ -81,6 +82,8 @@ def build_stack(
     }
     wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
     router = _router({**asgi, **wsgi}, settings.root_path_kept)
+    if settings.health_path:
+        router = build_health_gateway(router, settings)
     service = build_service(router, settings, access_log, on_max_requests)
     sessions = build_sessions(service, settings)
     return ServingStack(build_reactor(settings), sessions, service, access_log, tuple(asgi.values()), pool)
@@ -290,6 +293,12 @@ def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":
 
     # A prefix that a proxy has kept in the path precedes the path of the mount.
     return Mounts([(root_path_kept + prefix if prefix else "", gateway) for prefix, gateway in gateways.items()])
+
+
+def build_health_gateway(applications: "Gateway", settings: Settings) -> "HealthGateway":
+    from ianus.gateway.health import HealthGateway
+
+    return HealthGateway(applications, health_path=settings.health_path)
 
 
 def choose_max_requests(settings: Settings) -> int:

@@ -258,6 +258,7 @@ class Worker:
         if stack.access_log is not None:
             stack.access_log.start()
         self.on_built(stack)
+        stack.service.note_serving()
         for listener in self.listeners:
             stack.reactor.listen(listener.sock, stack.sessions)
         if stack.asgi:

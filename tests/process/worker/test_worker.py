@@ -52,6 +52,7 @@ class StandIn:
         self.threads: list[threading.Thread] = []
         self.on_gone: Callable[[], None] | None = None
         self.exclusive = False
+        self.is_serving = False
 
     def build_stack(
         self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_max_requests: Any
@@ -73,6 +74,7 @@ class StandIn:
 
     def listen(self, sock: socket.socket, sessions: Any) -> None:
         assert sessions is self
+        assert self.is_serving, "a health check may follow at once"
         self.sockets.append(sock)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -91,6 +93,11 @@ class StandIn:
         self.connections = 0
         if self.on_drained is not None:
             self.on_drained()
+
+    # as a service
+
+    def note_serving(self) -> None:
+        self.is_serving = True
 
     # as a gateway
 
