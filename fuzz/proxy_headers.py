@@ -1,7 +1,7 @@
 """Contract: for any bytes in any pieces, a header of the PROXY protocol has one meaning, or is rejected in words.
 
 A header ends within its limit, its addresses are in the form of the server's own, and bytes after it change nothing.
-Behind a connection's session, in which a part of a header is kept and passed again, the same header is found.
+The result does not depend on the pieces in which the bytes arrive.
 """
 
 import ipaddress

@@ -387,7 +387,7 @@ LOCAL_PEERS = ("127.0.0.1", "::1", "unix")
 
 
 def peers(value: object) -> tuple[str, ...]:
-    """Parses a list of addresses, networks, `unix` and `*`, as text with commas or as a list; empty is no peer."""
+    """Parses a list of addresses, networks, `unix` and `*`, as text with commas or as a list."""
     if isinstance(value, str):
         parts: Iterable[object] = re.split(r"[\s,]+", value.strip(", \t\n"))
     elif isinstance(value, (list, tuple)):
@@ -417,7 +417,7 @@ def _peer(value: object) -> str:
             " be trusted."
         ) from None
     if "%" in bare:
-        raise ValueError(f"{format_value(value)} has a zone; leave it out.")
+        raise ValueError(f"{format_value(value)} has a zone; remove it.")
     address, _, bits = bare.partition("/")
     if bits and network.network_address != ipaddress.ip_address(address):
         raise ValueError(f"{format_value(value)} is an address in a network; write {network} for the network.")

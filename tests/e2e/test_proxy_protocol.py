@@ -16,6 +16,7 @@ HEADER = v2(INET + tlv(0x20, b"\1\0\0\0\0") + tlv(0xEA, b"\1vpce-1"))
 
 def test_an_asgi_application_and_the_access_log_have_the_clients_address(shared: Callable[..., Server]) -> None:
     server = shared("--proxy-protocol", "auto")
+    assert server.output is not None
     mark = server.output.mark()
     with server.connect() as client:
         client.send(V1)
@@ -49,7 +50,9 @@ def test_a_header_that_is_not_expected_is_named_in_the_log(shared: Callable[...,
 def test_curl_as_the_proxy(shared: Callable[..., Server]) -> None:
     if (curl := shutil.which("curl")) is None:
         pytest.skip("curl is not installed")
-    host, port = shared("--proxy-protocol", "auto").address
+    address = shared("--proxy-protocol", "auto").address
+    assert isinstance(address, tuple)
+    host, port = address
     command = [curl, "--silent", "--show-error", "--haproxy-protocol", f"http://{host}:{port}/scope"]
     output = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
     scope = json.loads(output)

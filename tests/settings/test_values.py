@@ -483,10 +483,3 @@ def test_versions_of_the_proxy_protocol() -> None:
     # A switch in older servers.
     assert [values.proxy_protocol(value) for value in (True, False)] == ["auto", "off"]
     assert refusal(values.proxy_protocol, "v3") == "'v3' is not one of off, v1, v2, auto."
-
-
-def test_versions_of_the_proxy_protocol() -> None:
-    assert [values.proxy_protocol(value) for value in ("off", "V1", "v2", "auto")] == ["off", "v1", "v2", "auto"]
-    # A switch in older servers.
-    assert [values.proxy_protocol(value) for value in (True, False)] == ["auto", "off"]
-    assert refusal(values.proxy_protocol, "v3") == "'v3' is not one of off, v1, v2, auto."
