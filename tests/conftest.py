@@ -16,6 +16,9 @@ import pytest
 
 from tests.helpers import Server, check_no_leaks, stop_all
 
+# A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
+MAX_SHARED_SERVERS = 12
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -35,20 +38,28 @@ def _enough_files() -> None:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """shared(*options, app=...): the one server with these options, started when it is first asked for."""
+    """shared(*options, app=...): the one server with these options, started when it is first asked for.
+
+    The one that was asked for the longest ago is stopped when there are too many.
+    """
     servers: dict[tuple[str, ...], Server] = {}
-    started: list[Server] = []
+    ended: list[Server] = []
 
     def get(*options: str, app: str = "apps:app") -> Server:
-        running = servers.get((app, *options))
-        if running is None or running.process.poll() is not None:
+        running = servers.pop((app, *options), None)
+        if running is not None and running.process.poll() is not None:
             # One that has crashed failed its test and fails the run; the other tests get another.
-            running = servers[app, *options] = Server(app, *options, cwd=tmp_path_factory.mktemp("server"))
-            started.append(running)
+            ended.append(running)
+            running = None
+        if running is None:
+            if len(servers) == MAX_SHARED_SERVERS:
+                stop_all([servers.pop(next(iter(servers)))], check_no_leaks)
+            running = Server(app, *options, cwd=tmp_path_factory.mktemp("server"))
+        servers[app, *options] = running  # At the end of the order.
         return running
 
     yield get
-    stop_all(started, check_no_leaks)
+    stop_all([*ended, *servers.values()], check_no_leaks)
 
 
 @pytest.fixture
