@@ -222,6 +222,42 @@ def test_invalid_root_paths(value: object, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("10.0.0.0/8, ::1,unix", ("10.0.0.0/8", "::1", "unix")),
+        ("10.0.0.0/8 192.0.2.1/32", ("10.0.0.0/8", "192.0.2.1")),
+        (["10.0.0.0/8", "*"], ("10.0.0.0/8", "*")),
+        ("[2001:DB8::]/32,[::1],unix:", ("2001:db8::/32", "::1", "unix")),
+        ("*", ("*",)),
+        ("", ()),
+        ([], ()),
+    ],
+)
+def test_peers(value: object, result: tuple[str, ...]) -> None:
+    assert values.peers(value) == result
+    assert values.peers(",".join(result)) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("nginx", "'nginx' is not an address, a network such as 10.0.0.0/8, unix or *; names of hosts cannot be"),
+        ("localhost", "'localhost' is not an address; write 127.0.0.1,::1."),
+        ("10.0.0.5/8", "'10.0.0.5/8' is an address in a network; write 10.0.0.0/8 for the network."),
+        ("10.0.0.0/33", "'10.0.0.0/33' is not an address"),
+        ("10.0.0.01", "'10.0.0.01' is not an address"),
+        ("fe80::1%eth0", "'fe80::1%eth0' has a zone; remove it."),
+        ("\u0661.0.0.1", "is not an address"),
+        (127, "127 is not a list of addresses"),
+        ([127], "127 is not an address"),
+    ],
+)
+def test_invalid_peers(value: object, expected: str) -> None:
+    assert expected in refusal(values.peers, value)
+
+
+@pytest.mark.parametrize(
     ("value", "mount"),
     [
         ("/api=api:app", Mount("/api", "api:app")),

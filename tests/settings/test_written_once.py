@@ -103,7 +103,6 @@ OTHER_NAMES = {
     ("move", "path"): "It is a method of PidFile.",
     ("new_loop", "name"): "A loop is the event loop itself.",
     ("load_loop", "name"): "A loop is the event loop itself.",
-    ("TrustedPeers", "peers"): "It holds the peers of any setting.",
 }
 
 

@@ -113,12 +113,12 @@ def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
     if settings.proxy_protocol == "off":
         return sessions
     from ianus.acceptor.proxied_session import ProxiedSessionFactory
-    from ianus.exchange.trusted_peers import TrustedPeers
+    from ianus.runtime.trusted_peers import TrustedPeers
 
     return ProxiedSessionFactory(
         sessions,
         proxy_protocol=settings.proxy_protocol,
-        is_allowed=TrustedPeers(settings.proxy_allow_ips).has,
+        is_allowed=TrustedPeers(settings.proxy_allow_ips).__contains__,
         timeout_request_header=settings.timeout_request_header,
     )
 

@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+
+class TrustedPeers:
+    has_all: bool
+    def __init__(self, peers: Iterable[str]) -> None: ...
+    def __contains__(self, client: tuple[str, int] | None, /) -> bool: ...
