@@ -3,6 +3,7 @@
 #   make serve       the example applications on http://127.0.0.1:8000     ARGS='--bind [::1]:8080'
 #   make test        the test suite, on a build with debug counters        ARGS='-k name'
 #   make quick       its unit tests alone, in a few seconds                ARGS='-k name'
+#   make extended    further cells of its matrices, and the distributions     ARGS='-k wheel'
 #   make test-all    the same on every CPython from 3.11 up on this machine, and on the newest one of Debian sid
 #   make coverage    the same with lines counted: a table of folders, pages in build/coverage/html
 #   make debug       a server under gdb, with Cython source lines            GDB='-ex run' ARGS='main:app'
@@ -35,7 +36,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
+.PHONY: serve test extended quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -125,14 +126,14 @@ suite = IANUS_BUILD=$(abspath $(1)) PYTHONPATH=$(abspath $(1)):$(CURDIR) PYTHONS
 test: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) $(ARGS)
 
+extended: $(BUILD)/debug/.built
+	$(call suite,$(BUILD)/debug) -m extended $(ARGS)
+
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
 	$(addprefix tests/test_,build.py errors.py fuzzing.py instructions.py layers.py naming.py safe_paths.py sizes.py)
 
-# The bytecode of the tests is kept in build/, even if the environment switches that off: it saves a third of the time.
-quick: export PYTHONDONTWRITEBYTECODE :=
-quick: export PYTHONPYCACHEPREFIX := $(abspath build/bytecode)
 quick: WORKERS = 2
 quick: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) --quiet -m 'not slow' --durations=5 --durations-min=1 $(ARGS) $(UNITS)
@@ -153,7 +154,7 @@ test-all:
 coverage: build/coverage/.built
 	@rm -f build/coverage/data*
 	-$(subst $(BIN)/pytest,$(BIN)/coverage run -m pytest,$(call suite,build/coverage)) \
-		-p tests.saved_coverage -m 'not packaging' $(ARGS)
+		-p tests.saved_coverage $(ARGS)
 	$(BIN)/python tools/coverage_report.py
 
 debug: $(BUILD)/debug/.built
@@ -173,7 +174,7 @@ asan: $(BUILD)/asan/.built
 	@rm -f $(REPORTS).*
 	LD_PRELOAD="$(SANITIZERS)" PYTHONMALLOC=malloc \
 	ASAN_OPTIONS=detect_leaks=0:handle_sigill=1:quarantine_size_mb=32:log_path=$(REPORTS) \
-	$(call suite,$(BUILD)/asan) -m 'not packaging and not greenlets' $(ARGS); \
+	$(call suite,$(BUILD)/asan) -m 'not greenlets' $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
 
 # Under the same sanitizers, whose build sleeps at each hand-off between threads, as SEED has it.

@@ -9,6 +9,7 @@ and no exchange. Nor may wsgiref.validate have complained of an application that
 """
 
 import resource
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from tests.helpers import Server, check_no_leaks, stop_all
 
 # A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
 MAX_SHARED_SERVERS = 12
+
+# The bytecode of test modules is kept, even if the environment switches that off: compiling them takes half of the
+# collection. Servers keep to the environment, since tests edit applications faster than times of files change.
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.markexpr != "extended":
+        extended = [item for item in items if item.get_closest_marker("extended")]
+        config.hook.pytest_deselected(items=extended)
+        items[:] = [item for item in items if item not in extended]
 
 
 @pytest.hookimpl(wrapper=True)

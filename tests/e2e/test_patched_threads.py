@@ -102,8 +102,15 @@ def test_an_asgi_application_that_patches_threads_is_served_with_a_warning(
 
 
 @pytest.mark.parametrize("library", HARMLESS)
-@pytest.mark.parametrize("options", [(), ("--preload",)])
-@pytest.mark.parametrize("app", ["main:wsgi", "main:asgi"])
+@pytest.mark.parametrize(
+    ("app", "options"),
+    [
+        ("main:wsgi", ()),
+        ("main:asgi", ()),
+        ("main:wsgi", ("--preload",)),
+        pytest.param("main:asgi", ("--preload",), marks=pytest.mark.extended),
+    ],
+)
 def test_patches_that_do_not_replace_threads_are_allowed(
     start_server: Callable[..., Server], tmp_path: Path, library: str, app: str, options: tuple[str, ...]
 ) -> None:

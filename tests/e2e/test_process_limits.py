@@ -83,7 +83,7 @@ async def lifespan(app):
 
 
 @pytest.mark.parametrize("options", [("--preload",), ()])
-@pytest.mark.parametrize("limit", [8, 9, 10, 12])
+@pytest.mark.parametrize("limit", [8, *(pytest.param(limit, marks=pytest.mark.extended) for limit in (9, 10)), 12])
 def test_workers_that_cannot_start_for_a_limit_do_not_repeat_it(
     tmp_path: Path, limit: int, options: tuple[str, ...]
 ) -> None:

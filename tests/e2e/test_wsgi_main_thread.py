@@ -1,5 +1,6 @@
 """`--threads 1` loads and calls a WSGI application in the main thread, as gunicorn's sync worker does."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -318,8 +319,16 @@ def test_a_signal_handler_of_the_application_is_called_while_idle(start: Start, 
         server.log.wait_for(f"app: handler {int(signal.SIGWINCH)} in MainThread", mark)
 
 
-@pytest.mark.parametrize("path", ["/thread", "/nap"], ids=["polling", "parked"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        *itertools.product(["/thread", "/nap"], [signal.SIGTERM]),
+        ("/thread", signal.SIGINT),
+        ("/nap", signal.SIGQUIT),
+        pytest.param("/nap", signal.SIGINT, marks=pytest.mark.extended),
+        pytest.param("/thread", signal.SIGQUIT, marks=pytest.mark.extended),
+    ],
+)
 def test_stop_while_idle(start: Start, options: tuple[str, ...], path: str, number: signal.Signals) -> None:
     server = start(*options)
     assert text(server, path) == "True True"

@@ -71,7 +71,7 @@ def test_call_that_never_blocked_before(wsgi: Server, gate: Gate) -> None:
         assert client.response().status == 200
 
 
-@pytest.mark.parametrize("connections", [1, 4, 16])
+@pytest.mark.parametrize("connections", [1, pytest.param(4, marks=pytest.mark.extended), 16])
 def test_few_threads_ever_run_the_application(start_wsgi: Callable[..., Server], connections: int) -> None:
     """At k requests at once, at most k + 2: each may have a database connection of its own."""
     server = start_wsgi("--no-access-log")
@@ -301,27 +301,28 @@ def test_slow_reader_of_a_large_answer_holds_only_its_own_thread(wsgi: Server, p
 
 
 @pytest.mark.parametrize("path", ["/pieces?200", "/write-pieces?200", "/large?20000000"])
-def test_reader_that_stops_has_an_end(start_wsgi: Callable[..., Server], path: str) -> None:
+def test_reader_that_stops_has_an_end(shared_wsgi: Callable[..., Server], path: str) -> None:
     """The write-stall limit frees the thread, and the answer is closed."""
-    server = start_wsgi("--threads", "1", "--timeout-write", "0.3")
+    server = shared_wsgi("--threads", "1", "--timeout-write", "0.3")
+    mark = server.log.mark()
     with Client(server.address, buffer=4096) as reader:
         reader.request(path)
         reader.exactly(100)
         assert server.get().status == 200
         assert reader.gone()
     if path.startswith("/pieces"):
-        server.app_log("closed")
+        server.app_log("closed", mark)
     if path.startswith("/write-pieces"):
-        assert server.app_log("write raised") == "True"
+        assert server.app_log("write raised", mark) == "True"
 
 
 @pytest.mark.parametrize("path", ["/pieces?200", "/write-pieces?200", "/large?20000000"])
 @pytest.mark.parametrize("leave", ["reset", "close"])
 def test_client_disconnects_while_its_thread_waits_for_output_space(
-    start_wsgi: Callable[..., Server], path: str, leave: str
+    shared_wsgi: Callable[..., Server], path: str, leave: str
 ) -> None:
     """No other event could wake the thread: it is notified at once."""
-    server = start_wsgi("--threads", "1", "--timeout-write", "0")
+    server = shared_wsgi("--threads", "1", "--timeout-write", "0")
     for _ in range(3):
         mark = server.log.mark()
         with Client(server.address, buffer=4096) as reader:

@@ -4,4 +4,4 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("packaging") is None)
+    items.sort(key=lambda item: item.get_closest_marker("extended") is None)

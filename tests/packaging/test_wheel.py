@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.packaging, pytest.mark.slow]
+pytestmark = [pytest.mark.extended, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "ianus").rglob("*.pyx")}
