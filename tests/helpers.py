@@ -151,12 +151,14 @@ class Server:
         bind: Sequence[str] = ("127.0.0.1:0",),
         files: int = 0,
         pass_fds: Sequence[int] = (),
+        launcher: Sequence[str] = (),
         stdout: int = subprocess.PIPE,
     ) -> None:
-        """files: limit of open files (RLIMIT_NOFILE), 0 for that of the tests."""
+        """files: limit of open files (RLIMIT_NOFILE), 0 for that of the tests. launcher: a command that executes the
+        one after it."""
         arguments = [part for address in bind for part in ("--bind", address)]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ianus", "--app-dir", str(app_dir), *arguments, *options, app],
+            [*launcher, sys.executable, "-P", "-m", "ianus", "--app-dir", str(app_dir), *arguments, *options, app],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,

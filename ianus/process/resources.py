@@ -6,7 +6,7 @@ import os
 from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
 from ianus.errors import StartupError
 from ianus.settings.schema import Settings
-from ianus.settings.values import Bind, FdBind, TcpBind, UnixBind
+from ianus.settings.values import Bind, FdBind, NamedFdBind, TcpBind, UnixBind
 from ianus.telemetry.logs import ErrorLog
 
 
@@ -29,6 +29,9 @@ def listen_on(bind: Bind, settings: Settings, *, shared: bool = False) -> list[L
         return [listen_unix(bind.path, backlog=settings.backlog, permissions=_permissions(settings))]
     if isinstance(bind, FdBind):
         return [listen_fd(bind.fd)]
+    if isinstance(bind, NamedFdBind):
+        # process/activation has replaced those that it can.
+        raise StartupError(f"{bind}: an init system has not passed a socket to this process. Write fd://N.")
     # [::] would take the place of an IPv4 address with the same port.
     dual_stack = not any(
         isinstance(each, TcpBind) and each.port == bind.port and _is_ipv4(each) for each in settings.bind

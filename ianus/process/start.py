@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from ianus.errors import StartupError
+from ianus.process.activation import Activation
 from ianus.process.streams import open_standard_streams
 from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import PROCESS, WORKERS, Settings, table
@@ -30,6 +31,7 @@ def start(app: Any, settings: Settings) -> int:
     Raises StartupError if it cannot start.
     """
     open_standard_streams()
+    settings = Activation().apply(settings)
     needing = [
         name for name, setting, default in table() if setting.group in SUPERVISED and getattr(settings, name) != default
     ]

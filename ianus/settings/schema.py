@@ -48,9 +48,9 @@ class Settings:
         (TcpBind(values.DEFAULT_HOST, values.DEFAULT_PORT),),
         values.bind,
         APPLICATION,
-        "Listen on HOST:PORT, [IPv6]:PORT, unix:PATH or fd://N.",
+        "Listen on HOST:PORT, [IPv6]:PORT, unix:PATH, fd://N or fd://NAME.",
         "PORT alone is 127.0.0.1:PORT, an empty HOST is every interface, port 0 is any free port. [::] accepts IPv4"
-        " connections too.",
+        " connections too. Sockets of an init system (LISTEN_FDS) are served without --bind; NAME is one of theirs.",
         common=True,
         metavar="ADDRESS",
         short="-b",

@@ -295,22 +295,35 @@ class FdBind:
         return f"fd://{self.fd}"
 
 
-Bind = TcpBind | UnixBind | FdBind
+@dataclass(frozen=True, slots=True)
+class NamedFdBind:
+    """The name of a listening socket that an init system passes."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"fd://{self.name}"
+
+
+Bind = TcpBind | UnixBind | FdBind | NamedFdBind
 
 
 def bind(value: object) -> Bind:
-    """Parses `HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH` or `fd://N`; an empty HOST or `*` is every interface."""
-    if isinstance(value, (TcpBind, UnixBind, FdBind)):
+    """Parses `HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH`, `fd://N` or `fd://NAME`; an empty HOST or `*` is every
+    interface."""
+    if isinstance(value, (TcpBind, UnixBind, FdBind, NamedFdBind)):
         return value
     if not isinstance(value, str):
         raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000{_in_quotes(value)}")
     if value.startswith("unix:"):
         return _unix_bind(value)
     if value.startswith("fd://"):
-        number = value.removeprefix("fd://")
-        if not re.fullmatch(r"[0-9]{1,7}", number):
-            raise ValueError(f"{format_value(value)} does not name a descriptor; write fd://3.")
-        return FdBind(int(number))
+        name = value.removeprefix("fd://")
+        if re.fullmatch(r"[0-9]{1,7}", name):
+            return FdBind(int(name))
+        if re.fullmatch(r"[A-Za-z_][\w.@-]*", name, re.ASCII):
+            return NamedFdBind(name)
+        raise ValueError(f"{format_value(value)} does not name a descriptor; write fd://3.")
     return _tcp_bind(value)
 
 

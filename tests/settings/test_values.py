@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ianus.settings import values
-from ianus.settings.values import FdBind, Mount, Parser, TcpBind, UnixBind
+from ianus.settings.values import FdBind, Mount, NamedFdBind, Parser, TcpBind, UnixBind
 from tests.engine import line_format
 
 
@@ -370,6 +370,7 @@ def test_a_format_is_one_line_of_text() -> None:
         ("unix:///run/app.sock", UnixBind("/run/app.sock"), "unix:/run/app.sock"),
         ("unix:app.sock", UnixBind("app.sock"), "unix:app.sock"),
         ("fd://3", FdBind(3), "fd://3"),
+        ("fd://shop.socket", NamedFdBind("shop.socket"), "fd://shop.socket"),
     ],
 )
 def test_addresses(value: str, result: Any, shown: str) -> None:
@@ -404,7 +405,8 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
         ("unix:", "write unix:/run/app.sock"),
         ("unix:@name", "abstract sockets are not supported"),
         ("fd://", "write fd://3"),
-        ("fd://x", "write fd://3"),
+        ("fd://3x", "write fd://3"),
+        ("fd://a:b", "write fd://3"),
         (8000, 'is not an address such as 127.0.0.1:8000; write it in quotes: "8000".'),
     ],
 )

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_over
 from ianus.errors import AddressInUseError, StartupError
 from ianus.process.resources import listen_on
+from ianus.process.supervisor.fd_store import format_stored_name
 from ianus.settings.schema import Settings
-from ianus.settings.values import Bind, FdBind, UnixBind
+from ianus.settings.values import Bind, FdBind, TcpBind, UnixBind
 from ianus.telemetry.logger import logger
 
 # By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
@@ -76,12 +77,13 @@ class ListenerGroup:
 
 
 class Sockets:
-    """All listening sockets. inherited: descriptors from the previous server.
+    """All listening sockets. inherited: descriptors from the previous server. is_shared: workers share each of them.
 
     Raises StartupError for an address that cannot be used.
     """
 
-    def __init__(self, settings: Settings, inherited: InheritedFds | None = None) -> None:
+    def __init__(self, settings: Settings, inherited: InheritedFds | None = None, *, is_shared: bool = False) -> None:
+        self._is_shared = is_shared
         self._inherited = dict(inherited or {})
         self._groups: dict[BindKey, list[ListenerGroup]] = {}
         try:
@@ -157,6 +159,15 @@ class Sockets:
             for key, groups in self._groups.items()
         }
 
+    def fds_to_store(self) -> dict[str, int]:
+        """Returns the descriptors that systemd can keep, by their names there: each address must stay the same."""
+        return {
+            format_stored_name(_name(key), number): group.listeners[0].sock.fileno()
+            for key, groups in self._groups.items()
+            if not isinstance(key[0], FdBind) and not (isinstance(key[0], TcpBind) and key[0].port == 0)
+            for number, group in enumerate(groups)
+        }
+
     def close(self, *, keep_files: bool = False) -> None:
         """keep_files: another server has the socket files now."""
         for listener in self.listeners():
@@ -171,12 +182,12 @@ class Sockets:
 
     def _listen(self, key: BindKey, settings: Settings) -> list[ListenerGroup]:
         bind, _ = key
-        per_slot = not isinstance(bind, (UnixBind, FdBind))
+        per_slot = not self._is_shared and not isinstance(bind, (UnixBind, FdBind))
         if inherited := self._inherited.pop(_name(key), None):
             # The file of a socket that a process manager has opened is never ours.
             take = listen_fd if isinstance(bind, FdBind) else take_over
             return [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot) for fds in inherited]
-        return [ListenerGroup([listener], per_slot=per_slot) for listener in listen_on(bind, settings, shared=True)]
+        return [ListenerGroup([listener], per_slot=per_slot) for listener in listen_on(bind, settings, shared=per_slot)]
 
 
 # --- Which of the sockets of an address gets a connection ---

@@ -18,17 +18,20 @@ from functools import partial
 from ianus._version import __version__
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
+from ianus.process.activation import Activation
 from ianus.process.after_fork import close_in_children
 from ianus.process.fork import HANDLED, Forked
 from ianus.process.open_files import raise_limit
 from ianus.process.stop_level import StopLevel
+from ianus.process.stop_limits import total_stop_budget
+from ianus.process.supervisor.fd_store import FdStore, group_stored
 from ianus.process.supervisor.file_owners import set_file_owners
 from ianus.process.supervisor.generation import Generation, build_generation
 from ianus.process.supervisor.pid_file import PidFile
 from ianus.process.supervisor.server_log import ServerLog
 from ianus.process.supervisor.sockets import Sockets
 from ianus.process.supervisor.spawner import Spawner
-from ianus.process.supervisor.systemd import notify
+from ianus.process.supervisor.systemd import Watchdog, format_extension, notify
 from ianus.process.supervisor.template import become_subreaper
 from ianus.process.supervisor.templates import Templates
 from ianus.process.supervisor.upgrade import Upgrade
@@ -63,6 +66,8 @@ class Supervisor:
         self.stop_level = StopLevel.NONE
         self.exit_code = 0
         self.is_ready = False
+        self.is_reloading = False
+        self.start_deadline = 0.0  # of which systemd was notified
         self.directory = _logical_directory()
         self.terminal = os.isatty(0)
         self.wakeups = Wakeups()
@@ -75,11 +80,16 @@ class Supervisor:
             settings = with_short_shutdown(settings)
         if settings.preload:
             become_subreaper()
+        self.upgrade = Upgrade()
+        self.activation = Activation(inherited=self.upgrade.activated)
+        settings = self.activation.apply(settings)
         generation = build_generation(app, settings)
         if settings.umask is not None:
             os.umask(settings.umask)
-        self.upgrade = Upgrade()
-        self.sockets = Sockets(settings, self.upgrade.inherited_fds)
+        inherited = self.upgrade.inherited_fds or group_stored(self.activation.stored) or None
+        self.fd_store = FdStore(inherited)
+        self.sockets = Sockets(settings, inherited, is_shared=self.fd_store.is_enabled())
+        self.watchdog = Watchdog()
         self.addresses = tuple(self.sockets.addresses(settings))
         self.spawner = Spawner(entry, self._close_all_in_child, self.info)
         self.workers = Workers(generation, self.sockets, self._spawn_worker, self.info)
@@ -87,6 +97,8 @@ class Supervisor:
         try:
             set_file_owners(generation, self.sockets.listeners())
             self.log = ServerLog(settings)
+            if self.activation.ignored:
+                logger.warning("sockets of the init system ignored: %s", self.activation.ignored)
             generation.hooks.call("on_starting", self.info())
             if settings.pid_file:
                 self.pid_file = PidFile(settings.pid_file + (".2" if self.upgrade.has_predecessor() else ""))
@@ -132,6 +144,7 @@ class Supervisor:
             if self.stop_level and not any(self.workers):
                 break
             self._prune_templates()
+            self._notify_systemd(now)
             self._wait(now)
         if not self.exit_code:
             logger.info("stopped")
@@ -147,7 +160,9 @@ class Supervisor:
 
     def _wait(self, now: float) -> None:
         """Waits for an event, or until work is due."""
-        due = min((each for each in (self.workers.due(now), self.templates.due()) if each), default=0.0)
+        due = min(
+            (each for each in (self.workers.due(now), self.templates.due(), self.watchdog.due()) if each), default=0.0
+        )
         self.wakeups.wait(due - now if due else None)
 
     def _read_worker(self, process: WorkerProcess) -> None:
@@ -191,6 +206,21 @@ class Supervisor:
         log_restrictions(self.sockets.listeners())
         self._notify_ready()
         self.workers.generations.active.hooks.call("when_ready", self.info())
+
+    def _notify_systemd(self, now: float) -> None:
+        """Reports the end of a reload, the sockets to keep, and that the workers make progress."""
+        if self.is_reloading and (self.stop_level or self.workers.is_settled()):
+            self.is_reloading = False
+            if not self.stop_level:
+                notify("READY=1")
+        if self.fd_store.is_enabled() and not self.stop_level:
+            self.fd_store.update(self.sockets.fds_to_store())
+        if not self.is_ready:
+            deadline = max((process.start_deadline for process in self.workers), default=0.0)
+            if deadline > self.start_deadline:
+                self.start_deadline = deadline
+                notify(format_extension(deadline - now))
+        self.watchdog.step(now, is_alive=bool(self.stop_level) or self.workers.has_progress())
 
     def _notify_ready(self) -> None:
         notify(f"READY=1\nMAINPID={os.getpid()}")
@@ -265,9 +295,10 @@ class Supervisor:
             if self.upgrade.has_predecessor():
                 notify(f"MAINPID={os.getppid()}")  # The previous server is the main one again.
             elif not self.upgrade.successor:
-                notify("STOPPING=1")
+                extension = format_extension(total_stop_budget(self.workers.generations.active.settings))
+                notify(f"STOPPING=1\n{extension}".rstrip())
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
-            self.sockets.close(keep_files=self.upgrade.shares_sockets())
+            self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         if level == StopLevel.GRACEFUL:
             self.workers.stop(now, successor=self.upgrade.shares_sockets())
         else:
@@ -279,9 +310,10 @@ class Supervisor:
             logger.info("the terminal was closed")
             self._stop(StopLevel.GRACEFUL, now)
             return
+        # READY=1 follows when the workers have been replaced, or when the new configuration has failed.
+        self.is_reloading = True
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         self._reload()
-        notify("READY=1")
 
     def _reload(self) -> None:
         try:
@@ -290,7 +322,7 @@ class Supervisor:
             app, settings = before.app, before.settings
             if self.reader is not None:
                 app, settings = self.reader.read()[:2]
-            settings = resolve_paths(settings)
+            settings = self.activation.apply(resolve_paths(settings))
             settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
                 settings = with_short_shutdown(settings)
@@ -330,7 +362,7 @@ class Supervisor:
         self.workers.generations.active.hooks.call("pre_exec", self.info())
         try:
             os.chdir(self.directory)
-            self.upgrade.start(self.sockets, self.reader.environment())
+            self.upgrade.start(self.sockets, self.activation.sockets, self.reader.environment())
         except OSError as error:
             logger.error("cannot start the new server: %s", error)
             return
@@ -386,7 +418,7 @@ class Supervisor:
         self._prune_templates()
         if self.watcher is not None:
             self.watcher.close()
-        self.sockets.close(keep_files=self.upgrade.shares_sockets())
+        self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         if self.pid_file is not None:
             self.pid_file.remove()
         if self.log is not None:

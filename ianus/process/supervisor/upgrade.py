@@ -6,8 +6,10 @@ update has failed. The new one inherits the sockets, and a pipe that ends with t
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 
+from ianus.process.activation import ActivatedSocket
 from ianus.process.fork import fork
 from ianus.process.supervisor.sockets import InheritedFds, Sockets
 from ianus.telemetry.logger import logger
@@ -18,13 +20,15 @@ VARIABLE = "IANUS_HANDOVER"
 class Upgrade:
     """The servers before and after this one.
 
-    inherited_fds: the sockets of the previous server, None if there is none. predecessor_pipe: ends with the previous
-    server; -1 if there is none. successor: the pid of the new server, 0 if there is none.
+    inherited_fds: the sockets of the previous server, None if there is none. activated: those of them that an init
+    system has opened. predecessor_pipe: ends with the previous server; -1 if there is none. successor: the pid of the
+    new server, 0 if there is none.
     """
 
     def __init__(self) -> None:
         self.inherited_fds: InheritedFds | None = None
         self.predecessor_pipe = -1
+        self.activated: list[ActivatedSocket] = []
         self.successor = 0
         self._successor_pipe = -1  # this process holds it as long as it lives, for the successor
         if text := os.environ.pop(VARIABLE, ""):
@@ -32,6 +36,7 @@ class Upgrade:
 
             given = json.loads(text)
             self.inherited_fds, self.predecessor_pipe = given["sockets"], given["alive"]
+            self.activated = [ActivatedSocket(*each) for each in given.get("activated", ())]
             os.set_inheritable(self.predecessor_pipe, False)
 
     def has_predecessor(self) -> bool:
@@ -42,11 +47,14 @@ class Upgrade:
         """Returns whether another server runs on the same sockets."""
         return self.has_predecessor() or bool(self.successor)
 
-    def start(self, sockets: Sockets, environ: dict[str, str]) -> None:
-        """Starts a new server with this environment. Raises OSError, and Forked in the new process."""
+    def start(self, sockets: Sockets, activated: Sequence[ActivatedSocket], environ: dict[str, str]) -> None:
+        """Starts a new server with this environment. Raises OSError, and Forked in the new process.
+
+        activated: those of the sockets that an init system has opened.
+        """
         alive_pipe, successor_pipe = os.pipe()
         try:
-            self.successor = fork(partial(_exec_new_server, sockets, alive_pipe, environ))
+            self.successor = fork(partial(_exec_new_server, sockets, activated, alive_pipe, environ))
         except OSError:
             os.close(alive_pipe)
             os.close(successor_pipe)
@@ -75,14 +83,19 @@ class Upgrade:
                 os.close(fd)
 
 
-def _exec_new_server(sockets: Sockets, alive_pipe: int, environ: dict[str, str]) -> int:
+def _exec_new_server(
+    sockets: Sockets, activated: Sequence[ActivatedSocket], alive_pipe: int, environ: dict[str, str]
+) -> int:
     """Becomes another server, with this environment: does not return unless that fails.
 
     alive_pipe: the end of a pipe that the new server is to have.
     """
     import json
 
-    environ |= {VARIABLE: json.dumps({"sockets": sockets.fds_to_hand_over(), "alive": alive_pipe})}
+    given = {"sockets": sockets.fds_to_hand_over(), "activated": activated, "alive": alive_pipe}
+    environ |= {VARIABLE: json.dumps(given)}
+    if "WATCHDOG_PID" in environ:
+        environ["WATCHDOG_PID"] = str(os.getpid())
     for fd in (alive_pipe, *(listener.sock.fileno() for listener in sockets.listeners())):
         os.set_inheritable(fd, True)
     try:

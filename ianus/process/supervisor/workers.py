@@ -59,6 +59,19 @@ class Workers:
     def __iter__(self) -> Iterator[WorkerProcess]:
         return iter(self.slots.processes())
 
+    def is_settled(self) -> bool:
+        """Returns whether no configuration is being tried, and all workers have the one that is in effect."""
+        generations = self.generations
+        if generations.pending is not None or any(self.slots.starting()):
+            return False
+        return all(process.generation.number == generations.active.number for process in self.slots.serving())
+
+    def has_progress(self) -> bool:
+        """Returns whether a worker accepts connections or is starting, unless there is to be none."""
+        if self._is_scaled_to_zero or not self.restarts.has_started:
+            return True
+        return any(not process.is_aborted for process in (*self.slots.serving(), *self.slots.starting()))
+
     # --- The wanted state ---
 
     def start_generation(self, generation: Generation) -> None:

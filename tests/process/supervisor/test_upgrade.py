@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ianus.process.activation import ActivatedSocket
 from ianus.process.fork import Forked
 from ianus.process.supervisor import upgrade
 from ianus.process.supervisor.upgrade import VARIABLE, Upgrade
@@ -16,7 +17,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Upgrade:
     """An upgrade whose new server is a fake process, 4711."""
     monkeypatch.setattr(upgrade, "fork", lambda function: 4711)
     each = Upgrade()
-    each.start(None, {})  # type: ignore[arg-type]
+    each.start(None, [], {})  # type: ignore[arg-type]
     return each
 
 
@@ -31,9 +32,11 @@ def test_a_server_without_a_predecessor() -> None:
 def test_a_server_gets_sockets_and_a_pipe_from_its_predecessor(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(reader, True)
-    monkeypatch.setenv(VARIABLE, f'{{"sockets": {{"127.0.0.1:8000 0": [[5, 6]]}}, "alive": {reader}}}')
+    sockets = '{"127.0.0.1:8000 0": [[5, 6]]}'
+    monkeypatch.setenv(VARIABLE, f'{{"sockets": {sockets}, "activated": [[3, "web"]], "alive": {reader}}}')
     each = Upgrade()
     assert each.inherited_fds == {"127.0.0.1:8000 0": [[5, 6]]}
+    assert each.activated == [ActivatedSocket(3, "web")]
     assert each.predecessor_pipe == reader
     assert not os.get_inheritable(reader), "a worker would hold the pipe"
     assert VARIABLE not in os.environ
@@ -59,13 +62,13 @@ def test_the_new_server_has_a_pipe_that_ends_with_this_process(monkeypatch: pyte
 
     def fork(function: Any) -> int:
         arguments.extend(function.args)
-        arguments[1] = os.dup(arguments[1])
+        arguments[2] = os.dup(arguments[2])
         return 4711
 
     monkeypatch.setattr(upgrade, "fork", fork)
     each = Upgrade()
-    each.start(None, {})  # type: ignore[arg-type]
-    alive = arguments[1]
+    each.start(None, [], {})  # type: ignore[arg-type]
+    alive = arguments[2]
     os.set_blocking(alive, False)
     with pytest.raises(BlockingIOError):
         os.read(alive, 1)
@@ -82,5 +85,5 @@ def test_a_failed_start_has_no_successor(monkeypatch: pytest.MonkeyPatch, error:
     monkeypatch.setattr(upgrade, "fork", fork)
     each = Upgrade()
     with pytest.raises(type(error)):
-        each.start(None, {})  # type: ignore[arg-type]
+        each.start(None, [], {})  # type: ignore[arg-type]
     assert not each.shares_sockets()

@@ -81,3 +81,44 @@ def test_starting_workers_get_signals_when_they_are_ready() -> None:
     assert [each.noted_signals for each in harness.spawned] == [[REOPEN], []]
     harness.ready(harness.last())
     assert [each.noted_signals for each in harness.spawned] == [[REOPEN], [REOPEN]]
+
+
+def test_a_reload_is_settled_when_all_workers_are_replaced() -> None:
+    harness = served(2)
+    assert harness.workers.is_settled()
+    harness.change()
+    assert not harness.workers.is_settled()
+    harness.ready(harness.last())
+    assert not harness.workers.is_settled(), "the second worker has the old configuration"
+    harness.replacements()
+    assert harness.workers.is_settled()
+
+
+def test_a_reload_is_settled_when_the_new_configuration_fails() -> None:
+    harness = served(2)
+    harness.change()
+    harness.end(harness.last(), code=3)
+    assert harness.workers.is_settled()
+    assert harness.serving() == [(0, 1), (1, 1)]
+
+
+def test_workers_have_progress_while_one_serves_or_starts() -> None:
+    harness = Harness(1)
+    assert harness.workers.has_progress(), "the start has limits of its own"
+    harness = served(1)
+    harness.step(20)
+    harness.end(harness.last(), code=1)
+    assert harness.workers.has_progress(), "its replacement is starting"
+    for _ in range(3):
+        harness.end(harness.last(), code=3)
+        assert not harness.workers.has_progress(), "the next start is delayed"
+        harness.step(20)
+    assert harness.workers.has_progress()
+    harness.workers.scale_to_zero(harness.now)
+    assert harness.workers.has_progress(), "no worker is wanted"
+
+
+def test_a_worker_that_is_being_killed_has_no_progress() -> None:
+    harness = served(1)
+    harness.report(harness.last(), "stuck\tit hangs")
+    assert not harness.workers.has_progress()

@@ -1,0 +1,76 @@
+"""systemd keeps the listening sockets while the server restarts: FDSTORE of sd_notify(3).
+
+Facts and rules:
+- A unit with FileDescriptorStoreMax= gets descriptors back at its next start, in LISTEN_FDS, by their names. So
+  connections wait in the backlog during `systemctl restart`, and none is refused.
+- From version 254 on, systemd sets FDSTORE if a unit has a store. Without that variable nothing is stored.
+- A socket in the store listens, also without a server. So one that is not used any more is removed.
+- Sockets of a socket unit are not stored: systemd has them.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ianus.process.activation import STORED_PREFIX, ActivatedSocket
+from ianus.process.supervisor.systemd import notify
+from ianus.telemetry.logger import logger
+
+# A longer name is not valid for systemd (sd_pid_notify_with_fds(3)).
+MAX_NAME_BYTES = 255
+
+
+def format_stored_name(bind: str, number: int) -> str:
+    """Returns the name of the socket with this number among those of a bind. systemd allows no colon."""
+    escaped = re.sub(rb"[^A-Za-z0-9/.-]", lambda found: b"%%%02x" % found[0][0], os.fsencode(bind))
+    return f"{STORED_PREFIX}{number}.{escaped.decode('ascii')}"
+
+
+def _parse_stored_name(name: str) -> tuple[str, int]:
+    number, _, escaped = name.removeprefix(STORED_PREFIX).partition(".")
+    bind = re.sub(rb"%([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), escaped.encode("utf-8", "replace"))
+    return os.fsdecode(bind), int(number) if number.isdecimal() else 0
+
+
+def group_stored(stored: Iterable[ActivatedSocket]) -> dict[str, list[list[int]]]:
+    """Returns stored sockets by the names of their binds, as Sockets takes over those of a previous server."""
+    found: dict[str, dict[int, int]] = {}
+    for fd, name in stored:
+        bind, number = _parse_stored_name(name)
+        found.setdefault(bind, {})[number] = fd
+    return {bind: [[fds[number]] for number in sorted(fds)] for bind, fds in found.items()}
+
+
+class FdStore:
+    """The store of this service. inherited: sockets of an earlier server, as Sockets takes them over."""
+
+    def __init__(self, inherited: Mapping[str, Sequence[object]] | None) -> None:
+        limit = os.environ.get("FDSTORE", "") if os.environ.get("NOTIFY_SOCKET") else ""
+        self._limit = int(limit) if limit.isdecimal() else 0
+        self._names = {
+            format_stored_name(bind, number)
+            for bind, groups in (inherited or {}).items()
+            for number in range(len(groups))
+        }
+        self._is_reported = False  # a socket that is not stored
+
+    def is_enabled(self) -> bool:
+        """Returns whether systemd keeps descriptors of this service."""
+        return self._limit > 0
+
+    def update(self, wanted: Mapping[str, int]) -> None:
+        """Stores the wanted sockets that are not in the store yet, and removes all others. wanted: fds by name."""
+        for name in sorted(self._names - wanted.keys()):
+            notify(f"FDSTOREREMOVE=1\nFDNAME={name}")
+            self._names.remove(name)
+        for name in sorted(wanted.keys() - self._names):
+            if len(self._names) < self._limit and len(name) <= MAX_NAME_BYTES:
+                notify(f"FDSTORE=1\nFDNAME={name}", wanted[name])
+                self._names.add(name)
+            elif not self._is_reported:
+                self._is_reported = True
+                logger.warning(
+                    "systemd cannot keep all sockets during a restart: sockets: %d, FileDescriptorStoreMax: %d",
+                    len(wanted),
+                    self._limit,
+                )
