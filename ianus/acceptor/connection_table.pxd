@@ -12,6 +12,8 @@ cdef class ConnectionTable:
     cdef list closed                # connections closed in this turn: methods of theirs may be on the stack
     cdef unsigned int generation    # of the last connection
     cdef int count                  # open connections
+    cdef Py_buffer shared           # memory that another process reads; its `obj` is NULL if there is none
+    cdef uint32_t* shared_count     # in `shared`: the copy of `count` there, NULL = none
 
     cdef int add(self, Connection connection) except -1     # gives it an id and a generation
     cdef int remove(self, Connection connection) except -1
@@ -20,5 +22,7 @@ cdef class ConnectionTable:
     cdef Connection find(self, uint32_t id, uint32_t generation)
     cdef Connection find_by_id(self, uint32_t id)
     cdef list open_connections(self)
+    cdef void write_count(self) noexcept
+    cdef int reset_in_child(self) except -1         # forgets all connections, which are the parent's
     cdef int start_turn(self) except -1     # releases the connections that were closed in the turn before
     cdef int drop(self, Connection connection) except -1    # after an exception, which is logged

@@ -18,7 +18,7 @@ cdef class Reactor(ConnectionHost):
     cdef PollEvent[BATCH_EVENTS] batch
     cdef int index, ready
 
-    cdef ConnectionTable table
+    cdef readonly ConnectionTable table
     cdef DeadlineTimer deadlines
     cdef Accepting accepting
     cdef ResumeQueue resume_queue

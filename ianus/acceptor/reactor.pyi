@@ -3,12 +3,14 @@ import socket
 from collections.abc import Callable
 
 from ianus.acceptor.byte_filter import ByteFilterFactory
+from ianus.acceptor.connection_table import ConnectionTable
 from ianus.acceptor.poll.base import Poll
 from ianus.exchange.base import Poller, SessionFactory
 from ianus.runtime.waker import Waker
 
 class Reactor(Poller):
     waker: Waker
+    table: ConnectionTable
     def __init__(self, poll: Poll, *, limit_connections: int, receive_size: int) -> None: ...
     @property
     def connections(self) -> int: ...

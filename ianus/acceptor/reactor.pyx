@@ -187,10 +187,11 @@ cdef class Reactor(ConnectionHost):
         # First the driver: the child must not change the set that it shares with its parent.
         self.poll.reset_in_child()
         self.accepting.reset_in_child()
-        for connection in self.table.open_connections():
+        connections = self.table.open_connections()
+        self.table.reset_in_child()
+        # The child's copies; the parent's sockets, and their timers, are not affected.
+        for connection in connections:
             connection.close_in_child()
-        # close_in_child() has closed the child's copies; the parent's sockets, and their timers, are not affected.
-        self.table.by_id = []
         self.resume_queue.clear()
         self.lingering.clear()
 

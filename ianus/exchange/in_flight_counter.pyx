@@ -37,6 +37,8 @@ cdef class InFlightCounter:
         mark.kind = <unsigned char>kind
         if kind == COUNTED_WEBSOCKET:
             self.websockets += 1
+            if self.listed is not None:
+                self.listed.note_websockets(self.websockets)
             return 0
         self.requests += 1
         if self.listed is not None:
@@ -51,6 +53,8 @@ cdef class InFlightCounter:
         # By the mark and not by the class: an exchange is removed as it was added.
         if kind == COUNTED_WEBSOCKET:
             self.websockets -= 1
+            if self.listed is not None:
+                self.listed.note_websockets(self.websockets)
         elif kind == COUNTED_REQUEST:
             self.requests -= 1
             if self.listed is not None:

@@ -17,8 +17,11 @@ import struct
 from time import monotonic
 
 # The header: the time of the worker's last heartbeat; the number of requests in flight without an entry, as the table
-# was full.
-HEADER = struct.Struct("=dI52x")
+# was full; the numbers of open WebSockets, of all requests so far, and of open connections.
+HEADER = struct.Struct("=dIIQI36x")
+
+# The place of the number of open connections, which has four bytes.
+CONNECTIONS_OFFSET = 24
 
 # An entry: the arrival of the request (0.0: no request), in CLOCK_MONOTONIC seconds; bytes of its line; the line.
 ENTRY = struct.Struct("=dH118s")
@@ -61,6 +64,11 @@ class Scoreboard:
         """How many requests are in flight besides these."""
         count: int = HEADER.unpack(self._read(0, HEADER.size))[1]
         return count
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Returns the numbers of requests in flight, open WebSockets, all requests so far, and open connections."""
+        _, unlisted, websockets, requests, connections = HEADER.unpack(self._read(0, HEADER.size))
+        return len(self.requests()) + unlisted, websockets, requests, connections
 
     def take_stacks(self) -> str:
         """Returns the text that faulthandler has written, "" for none, and discards it."""

@@ -35,6 +35,8 @@ def start(app: Any, settings: Settings) -> int:
     needing = [
         name for name, setting, default in table() if setting.group in SUPERVISED and getattr(settings, name) != default
     ]
+    if settings.admin_bind is not None:
+        needing.append("admin_bind")
     if settings.reload:
         needing.append("reload")
     if not needing:

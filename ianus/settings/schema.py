@@ -17,7 +17,7 @@ from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
 from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
-from ianus.settings.values import Bind, Header, Mount, TcpBind
+from ianus.settings.values import AdminBind, Bind, Header, Mount, TcpBind
 
 # The headings of the help page and of docs/settings.md, in the order of both.
 APPLICATION = "Application and address"
@@ -517,6 +517,16 @@ class Settings:
         "GET and HEAD are answered with 200 while the server serves, and with 503 while it starts or stops. The"
         " application does not see them, and they are neither logged nor counted.",
         metavar="PATH",
+    )
+
+    admin_bind: AdminBind | None = field(  # noqa: RUF009  (as the others, which have types that the rule knows)
+        None,
+        values.admin_bind,
+        HEALTH,
+        "Answer health checks and show the state on unix:PATH or 127.0.0.1:PORT.",
+        "The supervisor answers /-/live, /-/ready and /-/status (JSON). A Unix socket is for the user of the server"
+        " alone; other addresses than those of this machine are refused.",
+        metavar="ADDRESS",
     )
 
     pid_file: str = path("", PROCESS, "Write the process id to this file.", metavar="FILE", aliases="pid pidfile")

@@ -372,6 +372,23 @@ def _port(digits: str, value: str) -> int:
     return int(digits)
 
 
+AdminBind = TcpBind | UnixBind
+
+
+def admin_bind(value: object) -> AdminBind | None:
+    """Parses `unix:PATH`, or `HOST:PORT` with a loopback address; "" and None are none."""
+    if value is None or value == "":
+        return None
+    address = bind(value)
+    if isinstance(address, (FdBind, NamedFdBind)):
+        raise ValueError(f"{format_value(value)} is a descriptor; write unix:PATH or 127.0.0.1:PORT.")
+    if isinstance(address, TcpBind) and not re.fullmatch(r"localhost|127(\.[0-9]{1,3}){3}|::1", address.host):
+        raise ValueError(
+            f"{format_value(value)} can be reached from other machines; write unix:PATH or 127.0.0.1:{address.port}."
+        )
+    return address
+
+
 def host(value: object) -> str:
     """Parses the HOST of an address; an IPv6 address needs no brackets."""
     if isinstance(value, str):

@@ -2,7 +2,7 @@
 
 The layout is that of process/scoreboard.py, which reads it.
 """
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 
 cdef enum:
@@ -14,7 +14,10 @@ cdef enum:
 cdef struct ScoreboardHeader:
     double heartbeat        # CLOCK_MONOTONIC seconds; written by the liveness thread
     uint32_t unlisted
-    char reserved[52]
+    uint32_t websockets     # open ones
+    uint64_t requests       # all that applications were called for
+    uint32_t connections    # open ones; written by the reactor's table of connections
+    char reserved[36]
 
 cdef struct RequestEntry:
     double since            # CLOCK_MONOTONIC seconds; 0 = it is free. Written last, erased first
@@ -42,3 +45,4 @@ cdef class InFlight:
     # Called by one thread at a time. The number that claim() returns is passed to release() once; 0 is ignored.
     cdef unsigned char claim(self, str method, bytes target) noexcept
     cdef void release(self, unsigned char entry) noexcept
+    cdef void note_websockets(self, Py_ssize_t count) noexcept      # how many are open

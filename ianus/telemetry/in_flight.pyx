@@ -9,6 +9,7 @@ Compiled because every request passes here: 150 instructions in all.
 """
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from ianus.runtime.clock cimport monotonic_coarse
@@ -77,6 +78,7 @@ cdef class InFlight:
         cdef RequestEntry* entry
         cdef unsigned char number
         cdef Py_ssize_t size = PyUnicode_GET_LENGTH(method), more = PyBytes_GET_SIZE(target)
+        self.memory.header.requests += 1
         # Only counted: the list is an aid, and a request must not wait for it.
         if self.free_count == 0:
             self.memory.header.unlisted += 1
@@ -108,3 +110,6 @@ cdef class InFlight:
         publish(&self.memory.entries[entry - 1].since, 0)
         self.free[self.free_count] = entry
         self.free_count += 1
+
+    cdef void note_websockets(self, Py_ssize_t count) noexcept:
+        self.memory.header.websockets = <uint32_t>count

@@ -86,7 +86,13 @@ def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
 
 @pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
 def test_every_setting_is_read_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
-    others = {"uds_permissions": "640", "umask": "027", "mount": "/x=y:z", "header": "X: y"}
+    others = {
+        "uds_permissions": "640",
+        "admin_bind": "127.0.0.1:9000",
+        "umask": "027",
+        "mount": "/x=y:z",
+        "header": "X: y",
+    }
     texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.repeatable else texts[0])
     by_line = read({name: texts if setting.repeatable else texts[0]})

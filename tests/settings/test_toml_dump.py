@@ -13,6 +13,7 @@ UNUSUAL = Settings.from_values(
     {
         "bind": ["0.0.0.0:80", "[::1]:8000", "unix:/run/a b.sock", "fd://3", ":0"],
         "uds_permissions": "640",
+        "admin_bind": "unix:/run/admin.sock",
         "umask": "007",
         "workers": "auto",
         "backlog": 7,

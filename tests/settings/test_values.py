@@ -507,6 +507,36 @@ def test_times_as_text(value: float, shown: str) -> None:
     assert values.seconds(shown) == value
 
 
+@pytest.mark.parametrize("value", ["unix:/run/a.sock", "127.0.0.1:9000", "127.3.2.1:1", "[::1]:9000", "localhost:9"])
+def test_addresses_of_the_admin_socket(value: str) -> None:
+    assert str(values.admin_bind(value)) == value
+    assert values.admin_bind("9000") == values.TcpBind("127.0.0.1", 9000)
+    assert values.admin_bind("") is None
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:9000", ":9000", "[::]:9000", "10.1.2.3:9000", "name:9000", "127.1:9000"])
+def test_the_admin_socket_is_for_this_machine_alone(value: str) -> None:
+    problem = "can be reached from other machines; write unix:PATH or 127.0.0.1:9000."
+    assert refusal(values.admin_bind, value) == f"{value!r} {problem}"
+    assert refusal(values.admin_bind, "fd://3") == "'fd://3' is a descriptor; write unix:PATH or 127.0.0.1:PORT."
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [("", ""), ("/up", "/up"), ("/", "/"), ("/a/b-c_d.e~f%20g;h=i", "/a/b-c_d.e~f%20g;h=i")]
+)
+def test_request_paths(value: str, path: str) -> None:
+    assert values.request_path(value) == path
+
+
+@pytest.mark.parametrize("value", ["/a b", "/ä", "/a?b", "/a#b", "http://h/up", 3])
+def test_request_paths_are_written_as_in_a_request_line(value: object) -> None:
+    assert "is not a path such as /up; encode other characters with %." in refusal(values.request_path, value)
+
+
+def test_a_request_path_starts_with_a_slash() -> None:
+    assert refusal(values.request_path, "up") == "'up' does not start with a slash; write /up."
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0, "0"), (240, "240"), (1000, "1000"), (1024, "1K"), (1025, "1025"), (1 << 20, "1M"), (3 << 29, "1536M")],

@@ -24,6 +24,8 @@ from ianus.process.fork import HANDLED, Forked
 from ianus.process.open_files import raise_limit
 from ianus.process.stop_level import StopLevel
 from ianus.process.stop_limits import total_stop_budget
+from ianus.process.supervisor.admin import AdminSocket
+from ianus.process.supervisor.admin_status import ServerState
 from ianus.process.supervisor.fd_store import FdStore, group_stored
 from ianus.process.supervisor.file_owners import set_file_owners
 from ianus.process.supervisor.generation import Generation, build_generation
@@ -71,6 +73,8 @@ class Supervisor:
         self.directory = _logical_directory()
         self.terminal = os.isatty(0)
         self.wakeups = Wakeups()
+        self.admin = AdminSocket(self.wakeups, self._state)
+        self.started_at, self.started_unix = time.monotonic(), time.time()
         self.log: ServerLog | None = None
         self.pid_file: PidFile | None = None
         self.watcher: Watcher | None = None
@@ -100,6 +104,10 @@ class Supervisor:
             if self.activation.ignored:
                 logger.warning("sockets of the init system ignored: %s", self.activation.ignored)
             generation.hooks.call("on_starting", self.info())
+            if self.upgrade.has_predecessor():
+                self.admin.open_later(settings.admin_bind, self.started_at)
+            else:
+                self.admin.change(settings.admin_bind)
             if settings.pid_file:
                 self.pid_file = PidFile(settings.pid_file + (".2" if self.upgrade.has_predecessor() else ""))
             name_process(settings, "supervisor")
@@ -135,6 +143,7 @@ class Supervisor:
                 self._on_signal(signal.Signals(self.wakeups.signals.popleft()), now)
             self._reap(now)
             self.templates.step(now)
+            self.admin.step(now, has_predecessor=self.upgrade.has_predecessor())
             self.workers.step(now)
             if self.workers.restarts.failed and not self.workers.generations.active.settings.reload:
                 self.exit_code = StartupError.exit_code
@@ -156,13 +165,15 @@ class Supervisor:
         """Returns the information for hooks."""
         return ServerInfo(pid=os.getpid(), workers=self.workers.slots.count, addresses=self.addresses)
 
+    def _state(self) -> ServerState:
+        return ServerState(self.workers, self.started_at, self.started_unix, bool(self.stop_level))
+
     # --- Events ---
 
     def _wait(self, now: float) -> None:
         """Waits for an event, or until work is due."""
-        due = min(
-            (each for each in (self.workers.due(now), self.templates.due(), self.watchdog.due()) if each), default=0.0
-        )
+        times = (self.workers.due(now), self.templates.due(), self.watchdog.due(), *self.admin.due())
+        due = min((each for each in times if each), default=0.0)
         self.wakeups.wait(due - now if due else None)
 
     def _read_worker(self, process: WorkerProcess) -> None:
@@ -297,6 +308,8 @@ class Supervisor:
             elif not self.upgrade.successor:
                 extension = format_extension(total_stop_budget(self.workers.generations.active.settings))
                 notify(f"STOPPING=1\n{extension}".rstrip())
+            if self.upgrade.successor:
+                self.admin.close()  # The new server opens it.
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         if level == StopLevel.GRACEFUL:
@@ -330,6 +343,7 @@ class Supervisor:
                 become_subreaper()
             generation = build_generation(app, settings)
             self.sockets.open_missing(settings)
+            self.admin.change(settings.admin_bind)
             set_file_owners(generation, self.sockets.listeners())
             assert self.log is not None
             self.log.replace(settings, before.settings)
@@ -407,6 +421,7 @@ class Supervisor:
         for each in self.workers:
             each.close()
         self.wakeups.close_in_child()
+        self.admin.close_in_child()
         self.templates.close_in_child()
         if self.watcher is not None:
             self.watcher.close_in_child()
@@ -419,6 +434,7 @@ class Supervisor:
         if self.watcher is not None:
             self.watcher.close()
         self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
+        self.admin.close()
         if self.pid_file is not None:
             self.pid_file.remove()
         if self.log is not None:

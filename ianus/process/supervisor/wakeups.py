@@ -22,10 +22,13 @@ class Wakeups:
         self._poll = select.poll()
         self._signal_pipe: tuple[int, ...] = ()  # Python writes to its second end when a signal arrives
 
-    def watch(self, fd: int, act: Callable[[], object]) -> None:
-        """Has `act` called whenever the descriptor is readable."""
+    def watch(self, fd: int, act: Callable[[], object], *, output: bool = False) -> None:
+        """Has `act` called whenever the descriptor is readable, or with `output` whenever it is writable.
+
+        A second call for a descriptor replaces the first one.
+        """
         self._callbacks[fd] = act
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, select.POLLOUT if output else select.POLLIN)
 
     def unwatch(self, fd: int) -> None:
         """Undoes watch(). Does nothing for a descriptor that is not watched."""

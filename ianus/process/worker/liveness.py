@@ -12,14 +12,13 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from ianus.process.scoreboard import SIZE
+from ianus.process.scoreboard import CONNECTIONS_OFFSET, SIZE
 from ianus.process.start_reports import LOOK_SIGNAL, record_stacks
 from ianus.process.stop_limits import total_stop_budget
 from ianus.process.worker_spec import SupervisorLink
 from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from ianus.exchange.service import Service
     from ianus.process.worker.loop_blocks import LoopBlockReporter
     from ianus.process.worker.stack import ServingStack
     from ianus.telemetry.in_flight import ScoreboardMemory
@@ -60,7 +59,7 @@ class WorkerLiveness:
         if self._link is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
             faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
         milliseconds = self._settings.watch_loop if stack.asgi else 0
-        shared = self._show_in_flight(stack.service)
+        shared = self._share_counts(stack)
         if milliseconds and self._liveness_thread is None:
             self._run()
         if self._liveness_thread is None:
@@ -97,16 +96,19 @@ class WorkerLiveness:
         self._liveness_thread = LivenessThread(lifeline, grace=total_stop_budget(self._settings))
         self._liveness_thread.start()
 
-    def _show_in_flight(self, service: Service) -> ScoreboardMemory | None:
-        """Shares the requests in flight with the supervisor. Returns the shared memory."""
+    def _share_counts(self, stack: ServingStack) -> ScoreboardMemory | None:
+        """Shares the requests in flight, and the number of connections, with the supervisor. Returns the shared
+        memory."""
         if self._link is None:
             return None
         import mmap
 
         from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
 
-        shared = ScoreboardMemory(mmap.mmap(self._link.scoreboard.fd, SIZE))
-        service.in_flight.publish(InFlight(shared))
+        mapped = mmap.mmap(self._link.scoreboard.fd, SIZE)
+        shared = ScoreboardMemory(mapped)
+        stack.service.in_flight.publish(InFlight(shared))
+        stack.reactor.table.publish_count(memoryview(mapped)[CONNECTIONS_OFFSET : CONNECTIONS_OFFSET + 4])
         return shared
 
     def _forget_in_child(self) -> None:
