@@ -19,7 +19,7 @@ from ianus.acceptor.proxy_protocol import (
     parse_proxy_header,
 )
 
-VERSIONS = ("auto", "v1", "v2")
+MAX_CUTS = 6
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -36,21 +36,26 @@ def seeds() -> Iterable[bytes]:
 
 
 def check(data: bytes) -> None:
-    for versions in VERSIONS:
-        _check_versions(data, versions)
-        _check_versions(SIGNATURE + data, versions)
+    _check_pieces(data)
+    _check_pieces(SIGNATURE + data)
 
 
-def _check_versions(data: bytes, versions: str) -> None:
-    whole = _parse(data, versions)
+def _check_pieces(data: bytes) -> None:
+    whole = _parse(data, "auto")
     if isinstance(whole, ProxyHeader):
         _check_header(whole, data)
-        assert _parse(data[: whole.size], versions) == whole, "without the bytes after it"
-        assert _parse(data + b"\r\n\xff", versions) == whole, "with more bytes after it"
+        assert _parse(data[: whole.size], "auto") == whole, "without the bytes after it"
+        assert _parse(data + b"\r\n\xff", "auto") == whole, "with more bytes after it"
+    results = [_parse(data, version) for version in ("v1", "v2")]
+    if isinstance(whole, str):
+        assert all(isinstance(each, str) for each in results), results
+    elif data:
+        # One of the versions has the same meaning. The other one rejects.
+        assert whole in results, results
+        assert any(isinstance(each, str) for each in results), results
     rng = random.Random(data)
-    cuts = sorted(rng.sample(range(len(data) + 1), min(len(data) + 1, 40)))
-    for end in cuts:
-        part = _parse(data[:end], versions)
+    for end in rng.sample(range(len(data) + 1), min(len(data) + 1, MAX_CUTS)):
+        part = _parse(data[:end], "auto")
         if isinstance(whole, ProxyHeader):
             assert part == (whole if end >= whole.size else None), f"after {end} bytes"
         elif whole is None:

@@ -76,31 +76,40 @@ def test_health_checks_of_haproxy(upstream: Callable[..., Server], tmp_path: Pat
     assert "WARNING" not in server.log.text
 
 
-def test_tls_of_haproxy_is_the_scheme(upstream: Callable[..., Server], tmp_path: Path) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a key and its own certificate."""
     pem = tmp_path / "both.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-subj",
-        "/CN=test",
-        "-keyout",
-        "-",
-        "-out",
-        "-",
-    ]
+    options = "-newkey rsa:2048 -nodes -subj /CN=test -keyout - -out -"
+    command = ["openssl", "req", "-x509", *options.split()]
     pem.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
-    server = upstream()
-    context = ssl.create_default_context(cafile=str(pem))
+    return pem
+
+
+def with_tls(client: Client, certificate: Path) -> Client:
+    context = ssl.create_default_context(cafile=str(certificate))
     context.check_hostname = False
-    proxy = haproxy(server.address, tmp_path, "send-proxy-v2-ssl", bind=f"ssl crt {pem}")
+    client.sock = context.wrap_socket(client.sock)
+    return client
+
+
+def test_tls_of_haproxy_is_the_scheme(upstream: Callable[..., Server], tmp_path: Path, certificate: Path) -> None:
+    server = upstream()
+    proxy = haproxy(server.address, tmp_path, "send-proxy-v2-ssl", bind=f"ssl crt {certificate}")
     with proxy as address, connected(address) as (client, own):
-        client.sock = context.wrap_socket(client.sock)
-        scope = json.loads(client.get("/scope").body)
+        scope = json.loads(with_tls(client, certificate).get("/scope").body)
     assert (scope["client"], scope["scheme"]) == (repr(own), "'https'")
+
+
+@pytest.mark.parametrize("name", ["flask_app", "django_app", "fastapi_app"])
+def test_frameworks_have_the_clients_address_and_url(
+    start_server: Callable[..., Server], tmp_path: Path, certificate: Path, name: str
+) -> None:
+    server = start_server("--proxy-protocol", "v2", app=f"framework_apps:{name}", app_dir=Path(__file__).parent)
+    proxy = haproxy(server.address, tmp_path, "send-proxy-v2-ssl", bind=f"ssl crt {certificate}")
+    with proxy as address, connected(address, "127.0.0.9") as (client, _):
+        facts = json.loads(with_tls(client, certificate).get("/facts", b"X-Forwarded-For: 192.0.2.1").body)
+    assert facts == {"client": "127.0.0.9", "scheme": "https", "url": "https://test/facts"}
 
 
 def test_a_proxy_that_is_not_allowed(start_server: Callable[..., Server], tmp_path: Path) -> None:
