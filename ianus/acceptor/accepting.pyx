@@ -73,6 +73,21 @@ cdef class Accepting:
             self.factories.append(sessions)
         return self.watch(listener, True)
 
+    def add_connection(self, ConnectionHost host not None, sock, SessionFactory sessions not None, server) -> None:
+        """Serves a connection that was made by this process, and not accepted.
+
+        sock: one end of a socket pair, whose descriptor becomes the connection's. server: (host, port) of the server
+        for the application.
+        """
+        cdef WatchedListener listener = WatchedListener()
+        cdef sockaddr_storage address
+        # The client has no address, as that of a Unix socket.
+        address.ss_family = socket.AF_UNIX
+        listener.sessions = sessions
+        listener.server = server
+        sock.setblocking(False)
+        self.open_accepted(host, listener, sock.detach(), &address)
+
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1:
         # After drain() the list is empty, but the batch may still have events of its listeners.
         if index < <unsigned int>len(self.listeners):

@@ -20,7 +20,7 @@ cdef class Reactor(ConnectionHost):
 
     cdef readonly ConnectionTable table
     cdef DeadlineTimer deadlines
-    cdef Accepting accepting
+    cdef readonly Accepting accepting
     cdef ResumeQueue resume_queue
     cdef object loop
     cdef object call_soon           # in the context that attach() was called in, never a request's

@@ -2,6 +2,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from ianus.acceptor.accepting import Accepting
 from ianus.acceptor.byte_filter import ByteFilterFactory
 from ianus.acceptor.connection_table import ConnectionTable
 from ianus.acceptor.poll.base import Poll
@@ -11,6 +12,7 @@ from ianus.runtime.waker import Waker
 class Reactor(Poller):
     waker: Waker
     table: ConnectionTable
+    accepting: Accepting
     def __init__(self, poll: Poll, *, limit_connections: int, receive_size: int) -> None: ...
     @property
     def connections(self) -> int: ...

@@ -529,6 +529,25 @@ class Settings:
         metavar="ADDRESS",
     )
 
+    warmup: tuple[str, ...] = field(
+        (),
+        values.request_target,
+        HEALTH,
+        "Request this path of the application before connections are accepted.",
+        "The start fails if the response has a status of 500 or more, or is not complete within"
+        " --timeout-lifespan-startup. These requests are not logged.",
+        metavar="PATH",
+        repeatable=True,
+    )
+    warmup_host: str = field(
+        "localhost",
+        values.host,
+        HEALTH,
+        "Host of the requests of --warmup.",
+        "An application that checks the host needs one of its own.",
+        metavar="HOST",
+    )
+
     pid_file: str = path("", PROCESS, "Write the process id to this file.", metavar="FILE", aliases="pid pidfile")
     user: str = field(
         "",

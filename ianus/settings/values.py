@@ -231,6 +231,14 @@ def request_path(value: object) -> str:
     return value
 
 
+def request_target(value: object) -> str:
+    """Parses a path as it is in a request line, with or without a query."""
+    path, mark, query = value.partition("?") if isinstance(value, str) else (value, "", "")
+    if not request_path(path) or not re.fullmatch(r"[!-\"$-~]*", query):
+        raise ValueError(f"{format_value(value)} is not a path such as /shop?page=1; encode other characters with %.")
+    return f"{path}{mark}{query}"
+
+
 def field_name(value: object) -> str:
     """Parses the name of a header field, and returns it in lower case; "" is none."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*", value):

@@ -533,6 +533,13 @@ def test_request_paths_are_written_as_in_a_request_line(value: object) -> None:
     assert "is not a path such as /up; encode other characters with %." in refusal(values.request_path, value)
 
 
+def test_request_targets_may_have_a_query() -> None:
+    for value in ("/", "/shop", "/shop?page=1&x=%20?/"):
+        assert values.request_target(value) == value
+    for wrong in ("", "/a?b c", "/a?b#c", "shop", "?x", None):
+        assert refusal(values.request_target, wrong)
+
+
 def test_a_request_path_starts_with_a_slash() -> None:
     assert refusal(values.request_path, "up") == "'up' does not start with a slash; write /up."
 

@@ -35,7 +35,8 @@ class StartLimits:
         """
         if not self._restarts.has_started or not settings.timeout or not settings.timeout_lifespan_startup:
             return 0.0
-        return max(settings.timeout + settings.timeout_lifespan_startup, START_FACTOR * self._longest_start)
+        startup = settings.timeout_lifespan_startup * (1 + len(settings.warmup))
+        return max(settings.timeout + startup, START_FACTOR * self._longest_start)
 
     def step(self, now: float) -> None:
         """Reports long starts, aborts those over their limit, and stops those that are overtaken."""

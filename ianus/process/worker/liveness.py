@@ -56,8 +56,9 @@ class WorkerLiveness:
 
         Raises ThreadLimitError and OSError as above, and RuntimeError if no signal is free for --watch-loop.
         """
-        if self._link is not None and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
-            faulthandler.unregister(LOOK_SIGNAL)  # The start is complete. A handler of the application stays.
+        is_complete = not self._settings.warmup  # Otherwise the supervisor may still look at the start.
+        if self._link is not None and is_complete and signal.getsignal(LOOK_SIGNAL) is signal.SIG_DFL:
+            faulthandler.unregister(LOOK_SIGNAL)  # A handler of the application stays.
         milliseconds = self._settings.watch_loop if stack.asgi else 0
         shared = self._share_counts(stack)
         if milliseconds and self._liveness_thread is None:

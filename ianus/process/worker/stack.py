@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loading.loader import Application
@@ -121,6 +122,17 @@ def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
         is_allowed=TrustedPeers(settings.proxy_allow_ips).__contains__,
         timeout_request_header=settings.timeout_request_header,
     )
+
+
+def build_uncounted_sessions(service: "Service", settings: Settings) -> "SessionFactory":
+    """Returns sessions with the gateway of this service, whose requests are neither logged nor counted, nor limited."""
+    from ianus.codec.http1.codec import Http1Factory
+    from ianus.exchange.http1_session import Http1SessionFactory
+
+    unlimited = replace(settings, limit_concurrency=0, limit_websockets=0, max_requests=0)
+    uncounted = build_service(service.gateway, unlimited, None, None)
+    uncounted.note_serving()
+    return Http1SessionFactory(uncounted, Http1Factory(build_limits(settings)))
 
 
 def build_service(

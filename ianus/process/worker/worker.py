@@ -166,6 +166,9 @@ class Worker:
             if await self._start_applications():
                 try:
                     self._open_or_explain(loop)
+                    if self.settings.warmup and await self._warm_up():
+                        self.thread_pool.exclusively(self._listen)
+                        self._announce(loop)
                     await self.stop.wait(StopLevel.HANDOVER)
                     await self._drain(loop)
                 except asyncio.CancelledError:
@@ -215,8 +218,9 @@ class Worker:
 
     async def _start_applications(self) -> bool:
         """Starts the lifespans. Returns False if a stop was requested meanwhile."""
-        if self.settings.lifespan != "off":
-            self.notify("starting", f"{self.settings.timeout_lifespan_startup * len(self.lifespans):g}")
+        steps = len(self.settings.warmup) + (len(self.lifespans) if self.settings.lifespan != "off" else 0)
+        if self.settings.lifespan != "off" or steps:
+            self.notify("starting", f"{self.settings.timeout_lifespan_startup * steps:g}")
         starting = asyncio.create_task(self._startup())
         try:
             if await self.until(starting, StopLevel.HANDOVER):
@@ -246,7 +250,7 @@ class Worker:
             raise
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Starts to accept connections."""
+        """Starts the serving stack, and accepts connections unless --warmup precedes that."""
         # Checked again: a hook, or the lifespan, may have patched them.
         patched = check_threads(needed=serves_wsgi(self.apps) or self.settings.preload)
         if patched and not self.slot:
@@ -258,9 +262,8 @@ class Worker:
         if stack.access_log is not None:
             stack.access_log.start()
         self.on_built(stack)
-        stack.service.note_serving()
-        for listener in self.listeners:
-            stack.reactor.listen(listener.sock, stack.sessions)
+        if not self.settings.warmup:
+            self._listen()
         if stack.asgi:
             stack.reactor.attach(loop)
         if stack.pool is not None:
@@ -274,6 +277,35 @@ class Worker:
                 on_stuck=functools.partial(self.notify, "stuck"),
                 call_in_main=self.call_in_main,
             )
+        if not self.settings.warmup:
+            self._announce(loop)
+
+    def _listen(self) -> None:
+        """Accepts connections from now on."""
+        assert self.stack is not None
+        self.stack.service.note_serving()
+        for listener in self.listeners:
+            self.stack.reactor.listen(listener.sock, self.stack.sessions)
+
+    async def _warm_up(self) -> bool:
+        """Makes the requests of --warmup. Returns False if a stop was requested meanwhile. Raises StartupError."""
+        from ianus.process.worker.warm_up import WarmUp
+
+        assert self.stack is not None
+        warming = asyncio.create_task(WarmUp(self.stack, self.thread_pool, self.settings).run())
+        try:
+            if await self.until(warming, StopLevel.HANDOVER):
+                warming.result()
+                return True
+            logger.info("stop requested while the application was starting")
+        finally:
+            await cancel([warming] if not warming.done() else [])
+        return False
+
+    def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reports that connections are accepted."""
+        stack = self.stack
+        assert stack is not None
         # Logged by the first worker alone.
         if not self.slot and (ignored := explain_ignored(self.settings, wsgi=stack.pool is not None)):
             logger.warning("settings without effect: %s", ignored)
