@@ -80,6 +80,8 @@ class ConflictError(SettingError):
     template: the message, with {} in place of either of the `settings`.
     """
 
+    exit_code = StartupError.exit_code  # each of them is understood, but no server can have both
+
     def __init__(self, settings: tuple[str, str], template: str) -> None:
         super().__init__(settings[0], "")
         self.settings, self.template = settings, template

@@ -64,7 +64,7 @@ RULES = (
          ("_version", "acceptor.listener", "errors", "hooks", "safe_paths", "process.activation", "process.after_fork",
           "process.failures",
           "process.fork", "process.hooks", "process.open_files", "process.privileges", "process.resources",
-          "process.scoreboard", "process.start_reports", "process.stop_level", "process.stop_limits", "process.title",
+          "process.scoreboard", "process.start_reports", "process.stop_level", "process.title",
           "process.unix_access", "process.worker_spec", "settings", "telemetry.formatters", "telemetry.logger",
           "telemetry.logs", "telemetry.system"),
          "The supervisor outlives every crash of a worker: it imports no module of the worker and nothing compiled."),

@@ -24,5 +24,6 @@ cdef class ConnectionTable:
     cdef list open_connections(self)
     cdef void write_count(self) noexcept
     cdef int reset_in_child(self) except -1         # forgets all connections, which are the parent's
+    cdef int drain_sessions(self) except -1     # lets each session know of the next step of a stop
     cdef int start_turn(self) except -1     # releases the connections that were closed in the turn before
     cdef int drop(self, Connection connection) except -1    # after an exception, which is logged

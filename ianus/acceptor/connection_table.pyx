@@ -88,6 +88,14 @@ cdef class ConnectionTable:
     cdef list open_connections(self):
         return [connection for connection in self.by_id if connection is not None]
 
+    cdef int drain_sessions(self) except -1:
+        cdef Connection connection
+        for connection in self.open_connections():
+            # The drain of an earlier one may have closed it, since the number of lingering connections is limited.
+            if connection.fd >= 0:
+                connection.session.drain()
+        return 0
+
     cdef int start_turn(self) except -1:
         if self.closed:
             self.closed.clear()

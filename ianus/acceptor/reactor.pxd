@@ -3,6 +3,7 @@ from ianus.acceptor.accepting cimport Accepting
 from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.draining cimport Draining
 from ianus.acceptor.poll.base cimport BATCH_EVENTS, Poll, PollEvent
 from ianus.acceptor.resume_queue cimport ResumeQueue
 from ianus.runtime.waker cimport Waker
@@ -21,6 +22,7 @@ cdef class Reactor(ConnectionHost):
     cdef readonly ConnectionTable table
     cdef DeadlineTimer deadlines
     cdef readonly Accepting accepting
+    cdef readonly Draining draining
     cdef ResumeQueue resume_queue
     cdef object loop
     cdef object call_soon           # in the context that attach() was called in, never a request's

@@ -27,6 +27,7 @@ from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
+from ianus.acceptor.draining cimport Draining
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.poll.base cimport BATCH_EVENTS, TIMER_ID, WAKER_ID, Poll, PollEvent
 from ianus.acceptor.resume_queue cimport ResumeQueue
@@ -53,6 +54,7 @@ cdef class Reactor(ConnectionHost):
         self.table = ConnectionTable()
         self.deadlines = DeadlineTimer(poll, monotonic())
         self.accepting = Accepting(poll, self.table, self.deadlines, limit_connections)
+        self.draining = Draining(self.accepting, self.table)
         self.resume_queue = ResumeQueue(self.table)
         self.lingering = Lingering(limit_connections)
         self.pool = OutputPool()
@@ -116,26 +118,14 @@ cdef class Reactor(ConnectionHost):
         handover: other reactors keep the same sockets and their backlogs. Otherwise the backlog is accepted first. A
         second call with handover=False is allowed: then the other reactors stop, too.
         """
-        cdef Connection connection
         self.accepting.drain(self, handover)
         # Set before the connections are closed: the last one to close calls it.
         self.drained = on_drained
-        for connection in self.table.open_connections():
-            # The drain of an earlier one may have closed it, since the number of lingering connections is limited.
-            if connection.fd >= 0:
-                connection.session.drain()
+        self.table.drain_sessions()
         if self.table.count == 0:
             # Called once, here or in remove().
             self.drained = None
             on_drained()
-
-    def end_streams(self) -> None:
-        """Ends event streams and requests that only wait, after drain()."""
-        cdef Connection connection
-        self.accepting.end_streams()
-        for connection in self.table.open_connections():
-            if connection.fd >= 0:
-                connection.session.drain()
 
     def busy(self) -> bool:
         """Whether a stop has to wait for a connection. All others wait only for their clients to close."""

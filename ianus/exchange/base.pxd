@@ -84,6 +84,9 @@ cdef class Session(ExchangeHost):
     cdef int on_writable(self) except -1        # the output has drained below the low watermark, or wholly
     cdef int on_connection_lost(self) except -1     # the connection is gone; its unsent output is still there
     cdef int drain(self) except -1              # the server stops, as its factory knows
+    # Whether a WebSocket or an event stream is open whose end has not started. ends: start it, for a stop with
+    # ws_drain_spread.
+    cdef bint end_conversation(self, bint ends) except -1
     cdef bint is_busy(self) noexcept            # the stop has to wait for it
     cdef double read_deadline(self) except -1   # CLOCK_MONOTONIC seconds, 0 = none
     cdef int on_expired(self) except -1         # it has passed, and the socket was drained first

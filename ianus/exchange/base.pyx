@@ -135,6 +135,10 @@ cdef class Session(ExchangeHost):
     cdef int drain(self) except -1:
         raise NotImplementedError
 
+    # A protocol without WebSockets and event streams.
+    cdef bint end_conversation(self, bint ends) except -1:
+        return False
+
     # A stop does not wait for it.
     cdef bint is_busy(self) noexcept:
         return False

@@ -96,6 +96,7 @@ cdef class Exchange:
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
     cdef int drain(self) except -1                  # the server stops
+    cdef bint is_conversation(self) noexcept        # an open WebSocket or event stream, whose end has not started
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
     cdef int end_events(self) except -1             # ends an event stream before its application does
     cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was notified

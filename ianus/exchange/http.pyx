@@ -244,8 +244,12 @@ cdef class Exchange:
         # The first phase of a stop waits for all responses.
         if not self.service.ends_streams:
             return 0
-        is_event_stream = self.response is not None and self.response.is_event_stream
+        # With a spread, those that are open end one after the other, by end_conversation().
+        is_event_stream = self.is_conversation() and not self.service.spreads_ends
         return self.stop_stream() if is_event_stream or not self.status and asks_for_events(self.request) else 0
+
+    cdef bint is_conversation(self) noexcept:
+        return self.response is not None and self.response.is_event_stream and not self.stopped
 
     cdef int stop_stream(self) except -1:
         # The response then ends early without an error.
@@ -489,7 +493,7 @@ cdef bint asks_for_events(Request request) except -1:
 cdef bint must_close(Exchange exchange, bint whole) noexcept:
     """Whether this response is to be the last of its connection; whole: it ends right now."""
     # RFC 9112 section 9.6: a server that will close announces it in the last response.
-    if exchange.response is not None and exchange.response.close or exchange.service.draining:
+    if exchange.response is not None and exchange.response.close or exchange.service.closes_connections:
         return True
     if exchange.awaits_continue:
         # The client may send the body or not, which cannot be distinguished from a next request.

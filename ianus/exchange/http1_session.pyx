@@ -200,6 +200,18 @@ cdef class Http1Session(HttpSession):
         # The stop has changed its deadline. The exchange may have ended the connection.
         return self.transport.reconsider() if self.transport is not None else 0
 
+    cdef bint end_conversation(self, bint ends) except -1:
+        # As in drain(): it may end with its own method.
+        cdef Exchange exchange = self.exchange
+        if exchange is None or not exchange.is_conversation():
+            return False
+        if ends:
+            exchange.stop_stream()
+            if self.transport is not None:
+                # Its application has a limited time to end it.
+                self.transport.reconsider()
+        return True
+
     cdef bint is_busy(self) noexcept:
         # Between two requests: until the deadline that read_deadline() gives to an idle connection.
         return self.exchange.is_busy() if self.exchange is not None else not self.ending

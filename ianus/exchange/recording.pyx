@@ -282,10 +282,19 @@ def drain_service(Service service not None, double at, *, bint handover=False) -
     service.drain_started_at = at
 
 
-def end_streams(Service service not None, double at) -> None:
-    """Has event streams end, since the time `at`."""
+def end_streams(Service service not None) -> None:
+    """Has event streams end."""
     service.end_streams()
-    service.streams_end_since = at
+
+
+def has_conversation(RecordingConnection connection not None) -> bool:
+    """Whether a WebSocket or an event stream is open, and its end has not started."""
+    return connection.session.end_conversation(False)
+
+
+def end_conversation(RecordingConnection connection not None) -> None:
+    """Ends it, as a reactor does."""
+    connection.session.end_conversation(True)
 
 
 def drain_sessions(SessionFactory sessions not None, *, bint handover=False) -> None:

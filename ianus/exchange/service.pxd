@@ -44,11 +44,13 @@ cdef class Service:
     cdef readonly Observer observer         # of requests that have ended, or None
     cdef readonly WebSocketRules websocket_rules
     cdef readonly InFlightCounter in_flight
-    cdef readonly bint draining             # every response is the last of its connection
+    cdef readonly bint closes_connections   # every response is the last of its connection: a stop was announced, or ...
+    cdef readonly bint draining             # ... has started
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drain_started_at            # CLOCK_MONOTONIC seconds
     cdef readonly bint ends_streams         # event streams and requests that only wait are notified of the stop
-    cdef double streams_end_since           # ... since then
+    # WebSockets and event streams do not end at the stop, but when end_conversation() of their sessions is called
+    cdef readonly bint spreads_ends
     cdef readonly bint forked               # this is a child that an application has forked
     cdef long long requests_left            # until on_max_requests() is called; at and below 0 it never is
     cdef object on_max_requests

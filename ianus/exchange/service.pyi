@@ -51,9 +51,11 @@ class Service:
     websocket_rules: WebSocketRules
     observer: Observer | None
     in_flight: InFlightCounter
+    closes_connections: bool
     draining: bool
     handover: bool
     ends_streams: bool
+    spreads_ends: bool
     forked: bool
     def __init__(
         self,
@@ -69,7 +71,9 @@ class Service:
         limit_websockets: int,
         request_id_header: str,
         max_requests: int,
+        ws_drain_spread: float,
         on_max_requests: Callable[[], None] | None = None,
     ) -> None: ...
     def note_serving(self) -> None: ...
     def note_draining(self) -> None: ...
+    def end_spread(self) -> None: ...

@@ -87,7 +87,8 @@ cdef class Service:
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
     for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
     field that carries the id of a request, in lower case, "" for none. on_max_requests: called once, when the last of
-    max_requests starts (0: never), in the thread that serves the reactor.
+    max_requests starts (0: never), in the thread that serves the reactor. ws_drain_spread: not 0 if the stop ends
+    WebSockets and event streams one after the other, by end_conversation() of their sessions.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ cdef class Service:
         Py_ssize_t limit_websockets,
         str request_id_header not None,
         long long max_requests,
+        double ws_drain_spread,
         on_max_requests=None,
     ):
         self.gateway = gateway
@@ -122,6 +124,7 @@ cdef class Service:
         # 0 becomes negative with the first request, and never 0 again.
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
+        self.spreads_ends = ws_drain_spread > 0
         self.warned = set()
 
     def note_serving(self) -> None:
@@ -129,13 +132,17 @@ cdef class Service:
         self.health = HEALTH_SERVING
 
     def note_draining(self) -> None:
-        """Records that the server is about to stop; from now on health checks fail, and requests are still served."""
+        """Records that the server is about to stop; from now on health checks fail, and requests are still served.
+
+        Each response ends its connection, so that clients connect to another server.
+        """
         self.health = HEALTH_DRAINING
+        self.closes_connections = True
 
     cdef int drain(self, bint handover) except -1:
         """Starts the stop. Called a second time if the server has no successor any more."""
         # Responses whose head is sent have promised keep-alive. Their connections have the time of read_deadline().
-        self.draining = True
+        self.draining = self.closes_connections = True
         self.handover = handover
         if not handover:
             self.health = HEALTH_DRAINING
@@ -145,8 +152,11 @@ cdef class Service:
 
     cdef int end_streams(self) except -1:
         self.ends_streams = True
-        self.streams_end_since = monotonic()
         return 0
+
+    def end_spread(self) -> None:
+        """Has WebSockets and event streams end at once from here on, as without --ws-drain-spread."""
+        self.spreads_ends = False
 
     cdef bytes date_value(self):
         """The Date of a response sent now (RFC 9110 section 6.6.1)."""

@@ -7,6 +7,7 @@ are loaded before an event loop exists. worker.py does the rest.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ from ianus.process.worker.exit import HANDLED_SIGNALS, Ending
 from ianus.process.worker.liveness import WorkerLiveness
 from ianus.process.worker.main_thread import MainThread
 from ianus.process.worker.signals import (
+    Escalation,
     SignalHandler,
     StopRequest,
     handle_signals,
@@ -32,10 +34,10 @@ from ianus.process.worker.signals import (
     wake_by_signals,
 )
 from ianus.process.worker.stack import ServingStack
+from ianus.process.worker.stop_clock import StopClock
 from ianus.process.worker.worker import (
     CANCEL_SECONDS,
     Worker,
-    cancel,
     load_applications,
     serves_asgi,
     serves_wsgi,
@@ -90,15 +92,18 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         stack.callback(loop.close)
         stack.callback(liveness.stop)
 
-        notify = link.notify if link is not None else None
+        clock = StopClock(settings.stop_budget())
+        notify = link.notify if link is not None else clock.on_event
         slot = link.slot if link is not None else None
         signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
         stop = StopRequest()
         main = MainThread() if _calls_in_main_thread(apps, settings) else None
-        handler = SignalHandler(loop, stop)
+        escalation = Escalation(delays=settings.drain_delay > 0, is_supervised=spec is not None)
+        on_signaled = clock.start if spec is None else _nothing
+        handler = SignalHandler(loop, stop, escalation=escalation, on_signaled=on_signaled)
         if main is not None:
-            handler = SignalHandler(loop, stop, on_stop=signals.call_on_term, may_interrupt=main.has_call)
+            handler.on_stop, handler.may_interrupt = signals.call_on_term, main.has_call
 
         def on_built(built: ServingStack) -> None:
             if main is None:  # without a loop no lifespan has run that could have replaced them
@@ -119,6 +124,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             notify=notify,
             slot=slot,
             call_in_main=main.call_in_main if main is not None else None,
+            # The signal handler has to know it, too.
+            on_delay_end=lambda: os.kill(os.getpid(), signal.SIGUSR2),
         )
         stack.callback(worker.close)
         if main is None:
@@ -131,18 +138,22 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             # A worker process keeps the handlers to its end: another signal must not change its exit code.
             stack.callback(restore_signals)
             stack.callback(restore_usr1)
+            stack.callback(clock.end)
         signals.remember_handlers()
         if main is None:
             signals.protect_handlers(loop)
-            code = _run_to_end(loop, worker, signals.call_at_stop(stop))
+            _run_to_end(loop, worker, signals.call_at_stop(stop))
         else:
             main.run(loop, lambda: _run_beside(loop, worker), handler)
-            code = INTERRUPTED if handler.has_interrupted else 0
-        ending = Ending(code, worker.time_left(), worker.early_threads, bool(worker.calls()))
+        ending = worker.ending(INTERRUPTED if handler.has_interrupted else 0)
         worker.close()  # Its last log lines precede ours.
         if spec is None:
             logger.info("stopped")
     return ending
+
+
+def _nothing() -> None:
+    pass
 
 
 def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bool:
@@ -199,19 +210,17 @@ def _run_beside(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
         worker.close()
 
 
-def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, at_stop: Coroutine[Any, Any, None]) -> int:
+def _run_to_end(loop: asyncio.AbstractEventLoop, worker: Worker, at_stop: Coroutine[Any, Any, None]) -> None:
     serving = loop.create_task(_serve(worker, at_stop))
-    code = 0
     while True:
         try:
             loop.run_until_complete(serving)
-            return code
+            return
         except KeyboardInterrupt:
             # Raised by signals.py as the last resort: it has interrupted the code that blocked the loop, so the pending
             # quick shutdown can proceed.
-            code = INTERRUPTED
             if serving.done():
-                return code
+                return
 
 
 async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = None) -> None:
@@ -221,11 +230,10 @@ async def _serve(worker: Worker, at_stop: Coroutine[Any, Any, None] | None = Non
         await worker.serve()
     finally:
         loop, own = asyncio.get_running_loop(), asyncio.current_task()
-        seconds = worker.time_left()
-        worker.notify("exiting", f"{seconds:g}")
         if calling is not None:
             calling.cancel()
-        await cancel([spec for spec in asyncio.all_tasks() if spec is not own])
-        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=CANCEL_SECONDS)
+        limit = min(CANCEL_SECONDS, worker.time_left())
+        await worker.cancel([task for task in asyncio.all_tasks() if task is not own], limit)
+        await asyncio.wait({asyncio.create_task(loop.shutdown_asyncgens())}, timeout=limit)
         threads = asyncio.create_task(loop.shutdown_default_executor())
-        await worker.until(threads, StopLevel.QUICK, seconds)
+        await worker.until(threads, StopLevel.QUICK, worker.time_left())

@@ -7,7 +7,8 @@ class StopLevel(IntEnum):
     """How quickly a process is to stop. Each level includes those before it."""
 
     NONE = 0
-    HANDOVER = 1  # requests in flight may finish; other workers accept connections on the same sockets
-    GRACEFUL = 2  # requests in flight may finish; new connections are refused
-    QUICK = 3  # requests in flight are aborted
-    FORCED = 4  # the application's shutdown is skipped too; the supervisor sends SIGKILL
+    ANNOUNCED = 1  # connections are accepted for --drain-delay; the health path answers 503
+    HANDOVER = 2  # requests in flight may finish; other workers accept connections on the same sockets
+    GRACEFUL = 3  # requests in flight may finish; new connections are refused
+    QUICK = 4  # requests in flight are aborted
+    FORCED = 5  # the application's shutdown is skipped too; the supervisor sends SIGKILL

@@ -3,8 +3,8 @@
 A worker writes lines to its supervisor, words separated by tabs: `refused REASON` when the system gives it no threads;
 `starting SECONDS` before the applications start, with the limit for that; `ready FACT ...` once connections are
 accepted; `recycle REASON` to ask for a replacement; `draining` when it stops accepting connections; `closing` when all
-requests are done and the application shuts down; `exiting SECONDS` after that, with the limit for the threads; `stuck
-REASON` from a native thread when nothing else in the worker runs any more.
+requests are done and the application shuts down; `stuck REASON` from a native thread when nothing else in the worker
+runs any more.
 """
 
 from collections.abc import Callable

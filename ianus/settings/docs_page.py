@@ -54,7 +54,7 @@ It is the file of `--config`, or else `ianus.toml` in the current directory, or 
 app = "main:app"                         # `ianus` alone serves it
 bind = ["0.0.0.0:8000", "unix:/run/app.sock"]
 max-request-body-size = "10M"
-timeout-graceful-shutdown = "1m"
+timeout-stop = "1m"
 header = ["X-Frame-Options: DENY"]
 mount = ["/api=api:app", "/ws=realtime.asgi:create_app()"]
 ```

@@ -17,6 +17,7 @@ from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
 from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
+from ianus.settings.stop_budget import StopBudget, smallest_total, stop_budget
 from ianus.settings.values import AdminBind, Bind, Header, Mount, TcpBind
 
 # The headings of the help page and of docs/settings.md, in the order of both.
@@ -296,13 +297,26 @@ class Settings:
     )
     timeout_write: float = seconds(60.0, TIMEOUTS, "Maximum time in which a client reads nothing of a response.")
     timeout_lifespan_startup: float = seconds(60.0, TIMEOUTS, "Maximum time for the startup of an ASGI application.")
-    timeout_lifespan_shutdown: float = seconds(30.0, TIMEOUTS, "Maximum time for the shutdown of an ASGI application.")
-    timeout_graceful_shutdown: float = seconds(
-        30.0,
+    timeout_stop: float = seconds(
+        25.0,
         TIMEOUTS,
-        "Maximum time for requests in flight to finish when the server stops.",
+        "Maximum time of a stop, from its signal to the exit of the last process.",
+        "Each part of the stop has a share of it, as docs/operations.md describes.",
         common=True,
-        aliases="graceful_timeout workers_kill_timeout",
+        aliases="graceful_timeout timeout_graceful_shutdown workers_kill_timeout",
+    )
+    timeout_lifespan_shutdown: float = seconds(
+        0.0,
+        TIMEOUTS,
+        "Part of --timeout-stop that is kept for the shutdown of ASGI applications.",
+        zero_means="a fifth of it, at most 5s",
+    )
+    drain_delay: float = seconds(
+        0.0,
+        TIMEOUTS,
+        "Time from SIGTERM until new connections are refused.",
+        "The health path is answered with 503 in this time, which is a part of --timeout-stop.",
+        zero_means="none",
     )
     timeout_drain_idle: float = seconds(
         2.0,
@@ -445,6 +459,13 @@ class Settings:
         "9 takes several times the CPU time of 1, and its messages are only a little smaller.",
         minimum=1,
         maximum=9,
+    )
+    ws_drain_spread: float = seconds(
+        0.0,
+        WEBSOCKET,
+        "Time over which a stop closes WebSockets and event streams, one by one.",
+        "It is a part of --timeout-stop.",
+        zero_means="all at once",
     )
     limit_websockets: int = count(
         0,
@@ -624,6 +645,7 @@ class Settings:
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
         _check_mounts(self.mount)
+        _check_stop(self)
         if self.root_path and self.root_path_kept:
             raise ConflictError(
                 ("root_path", "root_path_kept"),
@@ -633,6 +655,10 @@ class Settings:
             raise ConflictError(
                 ("access_log_format", "log_format"), "{} has no effect with {} json; remove one of them."
             )
+
+    def stop_budget(self) -> StopBudget:
+        """Returns the times of a stop."""
+        return stop_budget(self.timeout_stop, self.timeout_lifespan_shutdown)
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":
@@ -717,6 +743,28 @@ def inputs() -> Iterator[tuple[str, Setting]]:
 
 # Every name that an input can be given by.
 NAMES = index_names(inputs())
+
+
+def _check_stop(settings: Settings) -> None:
+    """Checks that the parts of a stop fit into its total."""
+    total, lifespan, delay = settings.timeout_stop, settings.timeout_lifespan_shutdown, settings.drain_delay
+    if not total:
+        if lifespan:
+            raise ConflictError(
+                ("timeout_lifespan_shutdown", "timeout_stop"), "{} is a part of {}, which has no limit; remove one."
+            )
+        return
+    free = settings.stop_budget().cancel_after
+    parts = {"timeout_lifespan_shutdown": lifespan, "drain_delay": delay, "ws_drain_spread": settings.ws_drain_spread}
+    needed = delay + settings.ws_drain_spread
+    if free <= 0 or 0 < free <= needed:
+        name = max(parts, key=lambda name: parts[name])
+        raise ConflictError(
+            (name, "timeout_stop"),
+            f"{{}} does not fit into {{}} ({total:g} s), which has {max(free, 0):.3g} s for --drain-delay,"
+            f" --ws-drain-spread and requests; raise --timeout-stop to {smallest_total(lifespan, needed)}s, or lower"
+            " the other.",
+        )
 
 
 def _check_binds(binds: tuple[Bind, ...]) -> None:

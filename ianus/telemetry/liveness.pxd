@@ -34,7 +34,8 @@ cdef struct LivenessState:
 
     # Whether the supervisor is alive
     int lifeline            # the read end of its pipe, borrowed; -1 = there is none, or it has ended
-    double grace            # seconds between TERM and QUIT, 0 = QUIT is never sent
+    double quit_after       # seconds from TERM to QUIT, infinite = QUIT is never sent
+    double kill_after       # seconds from TERM to KILL
     int next_signal         # the signal to send next, 0 = none ...
     double next_signal_at   # ... and when
 

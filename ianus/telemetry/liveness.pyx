@@ -62,7 +62,6 @@ cdef extern from * nogil:
     double INFINITY
 
 
-cdef double KILL_DELAY_SECONDS = 10.0  # seconds from SIGQUIT to SIGKILL
 cdef int HEARTBEATS_PER_TIMEOUT = 3  # heartbeats, and pings, in each `timeout` seconds
 cdef double MIN_PING_SECONDS = 0.005  # seconds between two pings
 cdef double MAX_LATE_SECONDS = 0.25  # a tick that is later than this restarts the count of a ping
@@ -72,8 +71,8 @@ cdef class LivenessThread:
     """Watches over this process, from run() to close().
 
     lifeline: the read end of a pipe whose write end the supervisor holds while it lives, -1 for none. When the pipe
-    ends, this process gets SIGTERM, `grace` seconds later SIGQUIT (0: never), and KILL_DELAY_SECONDS after that
-    SIGKILL. The caller closes `lifeline` after close().
+    ends, this process gets SIGTERM, and SIGQUIT and SIGKILL the given seconds after it (infinite: never). The caller
+    closes `lifeline` after close().
 
     Raises OSError if the kernel provides no eventfd.
     """
@@ -88,13 +87,14 @@ cdef class LivenessThread:
         self.state.lifeline = self.state.control = -1
         self.state.next_tick_at = INFINITY
 
-    def __init__(self, int lifeline=-1, *, double grace=0):
+    def __init__(self, int lifeline=-1, *, double quit_after=0, double kill_after=0):
         self.state.control = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
         if self.state.control < 0:
             raise OSError(errno, os.strerror(errno))
         # Borrowed: the caller closes it after close().
         self.state.lifeline = lifeline
-        self.state.grace = grace
+        self.state.quit_after = quit_after
+        self.state.kill_after = kill_after
         # fork() in an application is normal (multiprocessing); the child has no such thread.
         # Handlers of register_at_fork() are never removed.
         reference = weakref.ref(self)
@@ -269,12 +269,12 @@ cdef double check_supervisor(LivenessState* state, double now) noexcept nogil:
         # To the process: signals are blocked in this thread, and the main thread handles them.
         kill(getpid(), state.next_signal)
         # As a supervisor would escalate, which is not there to do it.
-        if state.next_signal == SIGTERM and state.grace:
+        if state.next_signal == SIGTERM:
             state.next_signal = SIGQUIT
-            state.next_signal_at = now + state.grace
+            state.next_signal_at = now + state.quit_after
         elif state.next_signal == SIGQUIT:
             state.next_signal = SIGKILL
-            state.next_signal_at = now + KILL_DELAY_SECONDS
+            state.next_signal_at = now + max(state.kill_after - state.quit_after, 0)
         else:
             state.next_signal = 0
             return INFINITY

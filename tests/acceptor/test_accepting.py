@@ -124,7 +124,7 @@ def test_each_factory_is_drained_once(stack: contextlib.ExitStack) -> None:
     drained: list[int] = []
     driven.reactor.drain(lambda: drained.append(1), handover=True)
     driven.reactor.drain(lambda: drained.append(2))
-    driven.reactor.end_streams()
+    driven.reactor.draining.end_streams()
     assert first.calls == second.calls == ["drain for handover", "drain", "end_streams"]
     assert drained == [1, 2]
     assert driven.poll.watched == {}

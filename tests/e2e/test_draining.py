@@ -12,7 +12,7 @@ from tests.e2e.websocket_client import WebSocket, close, open_websocket
 from tests.helpers import Server, is_running, until
 
 # Longer than any test waits: nothing in it ends because this has passed.
-FOREVER = ("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "0")
+FOREVER = ("--timeout-drain-idle", "600", "--timeout-stop", "0")
 
 WEBSOCKETS = "websocket_apps:app"
 
@@ -193,7 +193,7 @@ def test_websockets_are_closed_at_once_by_a_final_stop_after_draining(start_serv
 
 def test_websockets_have_time_for_their_farewell(start_server: Callable[..., Server]) -> None:
     """The wait never takes all of the time that a stop may last."""
-    server = start_server("--timeout-drain-idle", "600", "--timeout-graceful-shutdown", "2", app=WEBSOCKETS)
+    server = start_server("--timeout-drain-idle", "600", "--timeout-stop", "4", app=WEBSOCKETS)
     with open_websocket(server) as client:
         worker = hand_over(server)
         assert client.closed() == (1012, "")

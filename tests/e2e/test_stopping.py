@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.helpers import Client, Server, many, until
+from tests.helpers import SHORT_STOP, Client, Server, many, until
 
 
 def refuses(server: Server) -> bool:
@@ -136,7 +136,7 @@ def test_connections_in_the_backlog_are_served(start_server: Callable[..., Serve
 
 
 def test_graceful_stop_has_an_end(start_server: Callable[..., Server]) -> None:
-    server = start_server("--timeout-graceful-shutdown", "0.3")
+    server = start_server(*SHORT_STOP)
     with busy_client(server, "/wait?for-ever") as client:
         stopping(server)
         assert client.gone()
@@ -147,7 +147,7 @@ def test_graceful_stop_has_an_end(start_server: Callable[..., Server]) -> None:
 
 def test_event_stream_does_not_hold_the_server_up(start_server: Callable[..., Server]) -> None:
     """Kludex/uvicorn#2943 and many others: it hangs for ever with one client that listens. It has no limit here."""
-    server = start_server("--timeout-graceful-shutdown", "0")
+    server = start_server("--timeout-stop", "0")
     with server.connect() as client:
         client.request("/events")
         client.head()
@@ -160,7 +160,7 @@ def test_event_stream_does_not_hold_the_server_up(start_server: Callable[..., Se
 
 def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
     """The application gets http.disconnect, and returns without a response."""
-    server = start_server("--timeout-graceful-shutdown", "0")
+    server = start_server("--timeout-stop", "0")
     with server.connect() as client:
         mark = server.log.mark()
         client.request("/poll")
@@ -174,7 +174,7 @@ def test_long_poll_is_answered_503(start_server: Callable[..., Server]) -> None:
 
 def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_server: Callable[..., Server]) -> None:
     """Half a head, half a body, and no client closes its side."""
-    server = start_server("--timeout-graceful-shutdown", "0")
+    server = start_server("--timeout-stop", "0")
     with server.connect() as head, server.connect() as body, server.connect() as unused:
         head.send(b"GET / HT")
         body.request("/size", b"Content-Length: 10", method="POST")
@@ -190,7 +190,7 @@ def test_clients_that_send_half_and_never_close_do_not_hold_the_server_up(start_
 
 def test_event_source_that_reconnects_is_not_answered(start_server: Callable[..., Server]) -> None:
     """It would hold the stop up for as long as its stream lasts; it reacts to the close by a new connection."""
-    server = start_server("--timeout-graceful-shutdown", "0")
+    server = start_server("--timeout-stop", "0")
     with server.connect() as client:
         assert client.get("/stream").status == 200
         stopping(server)
@@ -241,7 +241,7 @@ def test_stop_of_an_idle_server(start_server: Callable[..., Server]) -> None:
 
 def test_stop_while_clients_are_slow(start_server: Callable[..., Server]) -> None:
     """Half a head, half a body, an unread response: none of them delays the stop beyond the limit."""
-    server = start_server("--timeout-graceful-shutdown", "0.3")
+    server = start_server(*SHORT_STOP)
     with server.connect() as head, server.connect() as body, Client(server.address, buffer=4096) as reader:
         head.send(b"GET / HT")
         body.request("/size", b"Content-Length: 10", method="POST")

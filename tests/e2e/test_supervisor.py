@@ -481,7 +481,7 @@ def test_all_workers_stop_and_start_again(start: Callable[..., Site]) -> None:
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGQUIT,)], ids=["INT INT", "QUIT"])
 def test_a_stop_that_waits_for_nothing(numbers: tuple[signal.Signals, ...], start: Callable[..., Site]) -> None:
-    site = start(workers=2, timeout_graceful_shutdown=0)
+    site = start(workers=2, timeout_stop=0)
     with site.server.connect() as client:
         client.request("/wait", b"Transfer-Encoding: chunked")
         client.head()

@@ -109,7 +109,7 @@ def test_finished_response_does_not_wait_for_the_stop(start_led: Callable[..., S
 def test_finished_response_is_not_lost_with_a_call_that_is_abandoned(
     start_led: Callable[..., Server], gate: Gate
 ) -> None:
-    server = start_led("--timeout-graceful-shutdown", "1")
+    server = start_led("--timeout-stop", "6", "--timeout-lifespan-shutdown", "3.3")
     with many(CROWD, server.connect) as fast, server.connect() as slow:
         assert {client.get().status for client in (*fast, slow)} == {200}
         with at_once(server):

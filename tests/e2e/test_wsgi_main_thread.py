@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Output, Server, parse_address, until
+from tests.helpers import SHORT_STOP, Output, Server, parse_address, until
 
 APPLICATION = """
 import asyncio, ctypes, os, signal, sqlite3, sys, threading, time, warnings
@@ -154,8 +154,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["thread"]:
         threading.Thread(target=ianus.run, args=("main:app",), kwargs=settings, daemon=True).start()
         time.sleep(60)
-    graceful = float(sys.argv[1]) if sys.argv[1:] else 30
-    ianus.run("main:app", **settings, timeout_graceful_shutdown=graceful)
+    ianus.run("main:app", **settings, timeout_stop=float(sys.argv[1]) if sys.argv[1:] else 25)
     print("app: run() has returned", file=sys.stderr)
 """
 
@@ -383,7 +382,7 @@ def test_a_call_that_does_not_return_is_interrupted_at_the_end(
     start: Start, options: tuple[str, ...], number: signal.Signals
 ) -> None:
     """Its `finally` runs, and the process ends as any other."""
-    server = start(*options, "--timeout-graceful-shutdown", "0.5")
+    server = start(*options, *SHORT_STOP)
     with server.connect() as client:
         client.request("/block")
         server.log.wait_for("app: blocked")
@@ -398,7 +397,7 @@ def test_a_call_that_cannot_be_interrupted_does_not_hold_the_end_up(
     start: Start, options: tuple[str, ...], path: str
 ) -> None:
     """One catches every exception, the other one waits in C code, during which Python's signal handlers do not run."""
-    server = start(*options, "--timeout-graceful-shutdown", "0.5")
+    server = start(*options, *SHORT_STOP)
     with server.connect() as client:
         client.request(path)
         server.log.wait_for("app: blocked")

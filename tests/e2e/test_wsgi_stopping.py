@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_stopping import stopping
-from tests.helpers import Client, Gate, Server, many
+from tests.helpers import SHORT_STOP, Client, Gate, Server, many
 
 
 def hold(server: Server, gate: Gate) -> Client:
@@ -80,7 +80,7 @@ def test_body_in_flight_is_finished(start_wsgi: Callable[..., Server]) -> None:
 @pytest.mark.parametrize("path", ["/hold", "/burn?1000"])
 def test_stop_has_an_end(start_wsgi: Callable[..., Server], gate: Gate, path: str) -> None:
     """A thread cannot be cancelled: the process exits without waiting for it."""
-    server = start_wsgi("--timeout-graceful-shutdown", "0.3")
+    server = start_wsgi(*SHORT_STOP)
     with server.connect() as client:
         client.request(gate.target if path == "/hold" else path)
         server.log.wait_for("app: (holding|burning)")
@@ -141,7 +141,7 @@ def test_stop_of_a_server_that_was_never_asked(start_wsgi: Callable[..., Server]
 
 
 def test_stop_while_a_thread_waits_for_output_space(start_wsgi: Callable[..., Server]) -> None:
-    server = start_wsgi("--timeout-graceful-shutdown", "0.3")
+    server = start_wsgi(*SHORT_STOP)
     with many(3, lambda: Client(server.address, buffer=4096)) as readers:
         for reader in readers:
             reader.request("/pieces?200")

@@ -91,7 +91,7 @@ def test_an_error_in_the_with_statement_stops_the_server() -> None:
 
 def test_clients_that_stay_connected_are_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with httpx.Client() as client, ianus.testing.serve(app, timeout_graceful_shutdown=0) as url:
+    with httpx.Client() as client, ianus.testing.serve(app, timeout_stop=0) as url:
         client.get(url)
     assert "requests abandoned: 0, connections closed: 1" in caplog.text
     assert all(record.levelno < logging.WARNING for record in caplog.records)

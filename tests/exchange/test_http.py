@@ -523,7 +523,7 @@ def test_an_event_stream_ends_when_the_server_stops(
     host.take_calls()
     drain_exchange(exchange)
     assert host.take_calls() == [], "streams may continue during a handover"
-    end_streams(service, 1000.0)
+    end_streams(service)
     drain_exchange(exchange)
     assert host.take_calls() == ["end", "aborted"]
     drain_exchange(exchange)
@@ -533,7 +533,7 @@ def test_an_event_stream_ends_when_the_server_stops(
 def test_the_head_of_an_event_stream_is_sent_before_its_end(
     service: Service, exchange: RecordingExchange, host: RecordingHost
 ) -> None:
-    end_streams(service, 1000.0)
+    end_streams(service)
     exchange.respond(headers=STREAM)
     drain_exchange(exchange)
     assert host.take_calls() == [("head", 200, "stream", 0, "keep"), "end", "aborted"]
@@ -541,7 +541,7 @@ def test_the_head_of_an_event_stream_is_sent_before_its_end(
 
 def test_a_request_for_events_without_a_response_is_aborted(service: Service, host: RecordingHost) -> None:
     exchange = open_exchange(service, host, headers=EVENTS)
-    end_streams(service, 1000.0)
+    end_streams(service)
     drain_exchange(exchange)
     assert host.take_calls() == ["aborted: partial"]
 
@@ -552,7 +552,7 @@ def test_an_event_stream_of_a_declared_length_is_aborted(
     exchange.respond(headers=[*STREAM, *length(100)])
     exchange.send(b"data: 1\n\n", more=True)
     host.take_calls()
-    end_streams(service, 1000.0)
+    end_streams(service)
     drain_exchange(exchange)
     assert host.take_calls() == ["aborted: partial"]
 
@@ -560,7 +560,7 @@ def test_an_event_stream_of_a_declared_length_is_aborted(
 @pytest.mark.parametrize("method", ["POST", "HEAD"])
 def test_other_methods_have_no_event_streams(service: Service, host: RecordingHost, method: str) -> None:
     exchange = open_exchange(service, host, method=method, headers=EVENTS)
-    end_streams(service, 1000.0)
+    end_streams(service)
     drain_exchange(exchange)
     exchange.respond(headers=STREAM)
     exchange.send(b"data", more=True)
@@ -575,7 +575,7 @@ def test_other_responses_continue_while_the_server_stops(
     exchange.respond()
     exchange.send(b"part", more=True)
     host.take_calls()
-    end_streams(service, 1000.0)
+    end_streams(service)
     drain_exchange(exchange)
     assert host.take_calls() == []
 

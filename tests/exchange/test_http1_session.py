@@ -12,9 +12,11 @@ from ianus.exchange.recording import (
     discard_deadline,
     drain,
     drain_service,
+    end_conversation,
     end_streams,
     expects_input,
     expire,
+    has_conversation,
     is_busy,
     read_deadline,
     set_since,
@@ -550,7 +552,7 @@ def test_an_idle_connection_is_closed_soon(client: Conversation, used: bool, sec
 
 
 def test_a_successor_leaves_idle_connections_more_time(converse: Converse) -> None:
-    client = converse(timeout_drain_idle=10, timeout_keep_alive=60)
+    client = converse(timeout_drain_idle=10, timeout_stop=0.0, timeout_keep_alive=60)
     drain_service(client.service, 1000.0, handover=True)
     set_since(client.connection, 990.0)
     assert read_deadline(client.connection) == 1010.0
@@ -606,10 +608,55 @@ def test_an_event_stream_ends_with_its_end(client: Conversation) -> None:
     drain_service(client.service, 1000.0)
     drain(client.connection)
     assert not exchange.disconnected
-    end_streams(client.service, 1000.0)
+    end_streams(client.service)
     drain(client.connection)
     assert exchange.disconnected
     assert client.receives().endswith(b"data: 1\n\n\r\n0\r\n\r\n")
+    assert client.connection.state == "finished"
+
+
+def test_with_a_spread_an_event_stream_continues_until_its_turn(converse: Converse) -> None:
+    client = converse(ws_drain_spread=10.0)
+    exchange = client.open(get("/events", EVENTS))
+    assert not has_conversation(client.connection)
+    exchange.respond(headers=[(b"content-type", b"text/event-stream")])
+    exchange.send(b"data: 1\n\n", more=True)
+    drain_service(client.service, 1000.0)
+    end_streams(client.service)
+    drain(client.connection)
+    assert not exchange.disconnected
+    assert has_conversation(client.connection)
+    exchange.send(b"data: 2\n\n", more=True)
+    end_conversation(client.connection)
+    assert exchange.disconnected
+    assert not has_conversation(client.connection)
+    assert client.receives().endswith(b"data: 2\n\n\r\n0\r\n\r\n")
+    assert client.connection.state == "finished"
+
+
+def test_at_the_end_of_a_spread_each_event_stream_ends(converse: Converse) -> None:
+    client = converse(ws_drain_spread=10.0)
+    exchange = client.open(get("/events", EVENTS))
+    exchange.respond(headers=[(b"content-type", b"text/event-stream")])
+    drain_service(client.service, 1000.0)
+    end_streams(client.service)
+    client.service.end_spread()
+    drain(client.connection)
+    assert exchange.disconnected
+
+
+def test_other_requests_are_not_ended_one_by_one(client: Conversation) -> None:
+    exchange = client.open(get("/"))
+    exchange.respond(headers=[(b"content-type", b"text/html")])
+    assert not has_conversation(client.connection)
+    end_conversation(client.connection)
+    assert not exchange.disconnected
+
+
+def test_after_the_announcement_of_a_stop_responses_end_their_connections(client: Conversation) -> None:
+    client.service.note_draining()
+    client.answer(client.open(get("/")))
+    assert b"\r\nconnection: close\r\n" in client.receives()
     assert client.connection.state == "finished"
 
 

@@ -59,6 +59,7 @@ def test_the_date_has_two_digits_and_english_names() -> None:
 
 
 def test_the_time_after_a_handover_is_within_the_graceful_shutdown() -> None:
-    assert engine.deadlines(timeout_graceful_shutdown=8.0, timeout_drain_idle=30.0).drain_idle == 4.0
-    assert engine.deadlines(timeout_graceful_shutdown=80.0, timeout_drain_idle=30.0).drain_idle == 30.0
-    assert engine.deadlines(timeout_graceful_shutdown=0.0, timeout_drain_idle=30.0).drain_idle == 30.0
+    assert engine.deadlines(timeout_stop=25.0, timeout_drain_idle=30.0).drain_idle == 15.5 / 2
+    assert engine.deadlines(timeout_stop=25.0, timeout_drain_idle=30.0, ws_drain_spread=10.0).drain_idle == 5.5 / 2
+    assert engine.deadlines(timeout_stop=80.0, timeout_drain_idle=30.0).drain_idle == 30.0
+    assert engine.deadlines(timeout_stop=0.0, timeout_drain_idle=30.0).drain_idle == 30.0

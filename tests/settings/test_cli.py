@@ -174,8 +174,9 @@ def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
         (["--name", "shop"], "process_name", "shop"),
         (["--proc-name", "shop"], "process_name", "shop"),
         (["--proxy-protocol", "v2", "--proxy-allow-from", "10.0.0.1,unix"], "proxy_allow_ips", ("10.0.0.1", "unix")),
-        (["--graceful-timeout", "5"], "timeout_graceful_shutdown", 5.0),
-        (["--workers-kill-timeout", "5s"], "timeout_graceful_shutdown", 5.0),
+        (["--graceful-timeout", "5"], "timeout_stop", 5.0),
+        (["--timeout-graceful-shutdown", "5"], "timeout_stop", 5.0),
+        (["--workers-kill-timeout", "5s"], "timeout_stop", 5.0),
         (["--http1-header-read-timeout", "500"], "timeout_request_header", 0.5),
         (["--keep-alive", "5"], "timeout_keep_alive", 5.0),
         (["--read-timeout", "5"], "timeout_request_body", 5.0),
@@ -215,10 +216,7 @@ def test_every_other_name_is_tried_above() -> None:
 
 # --- The help pages ---
 
-COMMON = (
-    "bind factory app-dir root-path workers preload threads timeout-graceful-shutdown access-log log-level reload"
-    " config"
-)
+COMMON = "bind factory app-dir root-path workers preload threads timeout-stop access-log log-level reload config"
 
 
 def test_the_short_help_page_has_a_dozen_options(served: Served) -> None:

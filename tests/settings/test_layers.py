@@ -20,7 +20,7 @@ def values(merged: Layer) -> dict[str, Any]:
 
 def test_a_layer_has_checked_values_by_the_names_of_the_settings() -> None:
     assert values(layer("line", ("graceful_timeout", "5s"), ("backlog", "7"))) == {
-        "timeout_graceful_shutdown": 5.0,
+        "timeout_stop": 5.0,
         "backlog": 7,
     }
 

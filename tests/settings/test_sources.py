@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ianus.errors import SettingError, StartupError
+from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
 from ianus.settings.sources import Configuration, read_sources
@@ -28,7 +28,7 @@ def read(line: Mapping[str, Any] | None = None, environ: Mapping[str, str] | Non
 def refusal(line: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> str:
     with pytest.raises(SettingError, match=r"\S[.?]( \(.*\))?$") as caught:
         read(line, environ)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == (3 if isinstance(caught.value, ConflictError) else 2)
     return caught.value.message
 
 

@@ -103,6 +103,7 @@ OTHER_NAMES = {
     ("move", "path"): "It is a method of PidFile.",
     ("new_loop", "name"): "A loop is the event loop itself.",
     ("load_loop", "name"): "A loop is the event loop itself.",
+    ("format_extension", "seconds"): "Starts are extended too.",
 }
 
 

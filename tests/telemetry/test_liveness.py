@@ -264,7 +264,7 @@ from ianus.telemetry.liveness import LivenessThread
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: print(signal.Signals(number).name, end=" ", flush=True))
 lifeline, held = os.pipe()
-thread = LivenessThread(lifeline, grace=GRACE)
+thread = LivenessThread(lifeline, quit_after=QUIT_AFTER, kill_after=41.0)
 thread.tick(1000.0)
 os.close(held)
 for now in (1001.0, 1031.9, 1032.0, 1041.9):
@@ -276,13 +276,13 @@ thread.tick(1042.0)
 
 
 @pytest.mark.parametrize(
-    ("grace", "code", "output"),
+    ("quit_after", "code", "output"),
     [
         (31.0, -signal.SIGKILL, "1001.0 SIGTERM 1031.9 1032.0 SIGQUIT 1041.9 and then\n"),
-        (0.0, 0, "1001.0 SIGTERM 1031.9 1032.0 1041.9 and then\n"),
+        (math.inf, 0, "1001.0 SIGTERM 1031.9 1032.0 1041.9 and then\n"),
     ],
 )
-def test_a_process_that_does_not_stop_is_killed_in_the_end(grace: float, code: int, output: str) -> None:
-    command = [sys.executable, "-c", DISOBEDIENT.replace("GRACE", str(grace))]
+def test_a_process_that_does_not_stop_is_killed_in_the_end(quit_after: float, code: int, output: str) -> None:
+    command = [sys.executable, "-c", DISOBEDIENT.replace("QUIT_AFTER", f"float('{quit_after}')")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS)
     assert (ended.returncode, ended.stdout) == (code, output), ended.stderr

@@ -56,6 +56,15 @@ cdef class AsgiGateway(Gateway):
             exchange = exchange.next
         return tasks
 
+    def request_of(self, task) -> str:
+        """Returns the request line of a call that has not returned, by its task; "" for another task."""
+        cdef AsgiExchange exchange = self.first
+        while exchange is not None:
+            if exchange.task is task:
+                return exchange.request_line()
+            exchange = exchange.next
+        return ""
+
     def end_cancelled(self) -> None:
         """Ends exchanges whose tasks were cancelled before their first step, if no connection will do that."""
         cdef AsgiExchange exchange = self.first, following

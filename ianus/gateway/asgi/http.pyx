@@ -15,6 +15,7 @@ from ianus.exchange.response_head cimport build_hints
 from ianus.gateway.asgi.exchange cimport AsgiExchange, body_of, wake
 from ianus.gateway.asgi.gateway cimport AsgiGateway
 from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
+from ianus.runtime.clock cimport monotonic
 
 from ianus.gateway.asgi.discarding import DiscardedSends
 from ianus.gateway.files import open_whole, part_of
@@ -91,11 +92,13 @@ cdef class AsgiHttpExchange(AsgiExchange):
     cdef int stop_stream(self) except -1:
         # The application ends its stream, if it calls receive(); otherwise stop_deadline() does.
         self.stopped = True
+        # The time of the notice. The deadline of a body, for which the field is otherwise, does not count any more.
+        self.body_since = monotonic()
         wake(self.readers)
         return 0
 
     cdef double stop_deadline(self) noexcept:
-        return 0 if self.disconnect_received else self.service.streams_end_since + STOP_NOTICE_SECONDS
+        return 0 if self.disconnect_received else self.body_since + STOP_NOTICE_SECONDS
 
     cdef bint notify_readable(self) except -1:
         if self.senders_first:

@@ -12,6 +12,8 @@ without it. In both, an application that sends startup.failed stops the server, 
 """
 
 import asyncio
+import math
+from time import monotonic
 from typing import Any, Literal
 
 from ianus.errors import StartupError, ThreadLimitError, is_thread_limit, one_line, user_traceback
@@ -21,22 +23,23 @@ from ianus.telemetry.logger import logger
 
 Mode = Literal["auto", "on", "off"]
 
+# Maximum time for a cancelled lifespan to end, and its part of the time of a shutdown.
+ABANDON_SECONDS = 1.0
+ABANDON_PART = 0.2
+
 
 class Lifespan:
     """One application's life in one event loop.
 
-    timeout_lifespan_startup, timeout_lifespan_shutdown: seconds; 0 means unlimited.
+    timeout_lifespan_startup: seconds; 0 means unlimited.
     state: the application's scope["state"], to be copied into the scope of every request; None if the
         protocol is not used.
     """
 
-    def __init__(
-        self, app: Application, *, lifespan: Mode, timeout_lifespan_startup: float, timeout_lifespan_shutdown: float
-    ) -> None:
+    def __init__(self, app: Application, *, lifespan: Mode, timeout_lifespan_startup: float) -> None:
         self.app = app
         self.lifespan = lifespan
         self.timeout_lifespan_startup = timeout_lifespan_startup or None
-        self.timeout_lifespan_shutdown = timeout_lifespan_shutdown or None
         self.state: dict[str, Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self._asked_to_start = False  # The application has received lifespan.startup,
@@ -80,8 +83,8 @@ class Lifespan:
                 "protocol use --lifespan off."
             )
 
-    async def shutdown(self) -> None:
-        """Returns once the application has cleaned up. Failures are logged.
+    async def shutdown(self, seconds: float) -> None:
+        """Returns once the application has cleaned up, or its time is over. Failures are logged.
 
         Cancelling it cancels the application's clean-up.
         """
@@ -91,25 +94,28 @@ class Lifespan:
         task.remove_done_callback(self._on_end)
         self._stopping.set()
         try:
-            await self._wait_for_clean_up(task)
+            await self._wait_for_clean_up(task, seconds)
         finally:
-            await self.abandon()
+            await self.abandon(min(ABANDON_SECONDS, seconds * ABANDON_PART))
 
-    async def _wait_for_clean_up(self, task: "asyncio.Task[None]") -> None:
-        await self._wait(self._stopped, self.timeout_lifespan_shutdown)
+    async def _wait_for_clean_up(self, task: "asyncio.Task[None]", seconds: float) -> None:
+        limit = seconds * (1 - ABANDON_PART) if seconds < math.inf else None
+        started = monotonic()
+        await self._wait(self._stopped, limit)
         if self._stopped.done():
             message = self._stopped.result()
             if message is not None:
                 logger.error("lifespan shutdown failed: %s: %s", self.app.name, message or "it gives no reason")
             # The application has answered, but may have more code to run.
-            await self._wait(self._waits_forever, self.timeout_lifespan_shutdown)
+            await self._wait(self._waits_forever, limit and max(limit - (monotonic() - started), 0.0))
         elif task.done():
             self._log_end(task, "while it shut down")
         else:
             logger.error(
-                "lifespan shutdown cancelled after %g s (--timeout-lifespan-shutdown): %s",
-                self.timeout_lifespan_shutdown,
+                "lifespan shutdown cancelled after %.1f s (--timeout-lifespan-shutdown): %s; it is here:\n%s",
+                monotonic() - started,
                 self.app.name,
+                task_stack(task) or "  (in no Python code of the application)",
             )
 
     def stack(self) -> str:
@@ -164,14 +170,14 @@ class Lifespan:
         awaited: set[asyncio.Future[Any]] = {answer, self._task} if self._task is not None else {answer}
         await asyncio.wait(awaited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
-    async def abandon(self) -> None:
+    async def abandon(self, seconds: float = ABANDON_SECONDS) -> None:
         """Cancels the task if it still runs and gives it a moment to obey. Its exception is dropped."""
         task, self._task = self._task, None
         if task is None:
             return
         task.remove_done_callback(self._on_end)
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=1.0)
+        done, _ = await asyncio.wait({task}, timeout=seconds)
         if done and not task.cancelled():
             task.exception()  # Seen: asyncio shall not report it as "never retrieved".
 
@@ -189,6 +195,8 @@ class Lifespan:
         """The application ended without an answer. Raises StartupError unless that is allowed."""
         name = self.app.name
         error = _error_of(task)
+        if isinstance(error, KeyboardInterrupt):  # by a stop, as it blocked the loop
+            raise StartupError(f"{name} was interrupted in its lifespan.startup.")
         if isinstance(error, _ExitError):
             raise StartupError(f"{name} called sys.exit({error.code!r}) in its lifespan.startup.")
         if error is not None and is_thread_limit(error):

@@ -305,11 +305,18 @@ cdef class AsgiWebSocket(AsgiExchange):
 
     cdef int drain(self) except -1:
         # After a handover the new server accepts connections, so there is time for answers that are being prepared.
-        return 0 if self.service.handover else self.close_for_stop()
+        # With a spread, each has its time to end.
+        return 0 if self.service.handover or self.service.spreads_ends else self.close_for_stop()
+
+    cdef bint is_conversation(self) noexcept:
+        return self.tunnel and not self.conversation.code
+
+    cdef int stop_stream(self) except -1:
+        return self.close_for_stop()
 
     cdef double stop_close_time(self) noexcept:
         # Without a successor drain() has closed it at once.
-        if not self.service.handover or self.conversation.code:
+        if not self.service.handover or self.service.spreads_ends or self.conversation.code:
             return 0
         return self.service.drain_started_at + self.service.deadlines.drain_idle
 

@@ -60,6 +60,7 @@ class Slot:
         assert self.serving is not None
         self.externally_stopped = self.serving
         self.serving.stage = Stage.STOPPING
+        self.serving.limit_stop(now)
         self.stopping.append(self.serving)
         self.serving = None
 

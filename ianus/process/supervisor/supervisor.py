@@ -23,7 +23,6 @@ from ianus.process.after_fork import close_in_children
 from ianus.process.fork import HANDLED, Forked
 from ianus.process.open_files import raise_limit
 from ianus.process.stop_level import StopLevel
-from ianus.process.stop_limits import total_stop_budget
 from ianus.process.supervisor.admin import AdminSocket
 from ianus.process.supervisor.admin_status import ServerState
 from ianus.process.supervisor.fd_store import FdStore, group_stored
@@ -50,6 +49,10 @@ from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
 from ianus.telemetry.logger import logger
 
+# Signals within this time of the first one are the same request: timeout(1) sends SIGTERM to its child, and then to the
+# whole group.
+REPEAT_SECONDS = 0.5
+
 
 class Supervisor:
     """The supervisor of one server.
@@ -66,6 +69,8 @@ class Supervisor:
         self.reader = reader
         self.lifeline = lifeline
         self.stop_level = StopLevel.NONE
+        self.announced_at = -REPEAT_SECONDS  # when the stop was announced (--drain-delay)
+        self.drain_at = 0.0  # when the stop follows; 0: never, or it has started
         self.exit_code = 0
         self.is_ready = False
         self.is_reloading = False
@@ -141,6 +146,8 @@ class Supervisor:
             # Signals before exits: a stop signal may have been sent to all processes.
             while self.wakeups.signals:
                 self._on_signal(signal.Signals(self.wakeups.signals.popleft()), now)
+            if self.drain_at and now >= self.drain_at:
+                self._stop(StopLevel.GRACEFUL, now)
             self._reap(now)
             self.templates.step(now)
             self.admin.step(now, has_predecessor=self.upgrade.has_predecessor())
@@ -172,7 +179,7 @@ class Supervisor:
 
     def _wait(self, now: float) -> None:
         """Waits for an event, or until work is due."""
-        times = (self.workers.due(now), self.templates.due(), self.watchdog.due(), *self.admin.due())
+        times = (self.workers.due(now), self.templates.due(), self.watchdog.due(), self.drain_at, *self.admin.due())
         due = min((each for each in times if each), default=0.0)
         self.wakeups.wait(due - now if due else None)
 
@@ -275,6 +282,8 @@ class Supervisor:
     def _on_signal(self, number: signal.Signals, now: float) -> None:
         if number == signal.SIGCHLD:
             return  # It has ended the wait; _reap() follows.
+        if number in (signal.SIGTERM, signal.SIGINT) and now < self.announced_at + REPEAT_SECONDS:
+            return  # After the stop was announced, another request skips the rest of the delay.
         if number == signal.SIGTERM:
             self._stop(StopLevel.GRACEFUL, now)
         elif number == signal.SIGINT:
@@ -297,26 +306,49 @@ class Supervisor:
             self.workers.scale_to_zero(now)
 
     def _stop(self, level: StopLevel, now: float) -> None:
-        if level <= self.stop_level:
+        if level == StopLevel.GRACEFUL and not self.stop_level and self._drain_delay():
+            level = StopLevel.ANNOUNCED
+        before = self.stop_level
+        if level <= before:
             return
-        first, self.stop_level = not self.stop_level, level
-        if first:
-            if not self.exit_code:
-                logger.info("stopping")
-            if self.upgrade.has_predecessor():
-                notify(f"MAINPID={os.getppid()}")  # The previous server is the main one again.
-            elif not self.upgrade.successor:
-                extension = format_extension(total_stop_budget(self.workers.generations.active.settings))
-                notify(f"STOPPING=1\n{extension}".rstrip())
+        self.stop_level = level
+        if not before:
+            self._report_stop(now)
             if self.upgrade.successor:
                 self.admin.close()  # The new server opens it.
+        if before < StopLevel.GRACEFUL <= level:
+            self.drain_at = 0.0
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
-        if level == StopLevel.GRACEFUL:
-            self.workers.stop(now, successor=self.upgrade.shares_sockets())
-        else:
+        if level >= StopLevel.QUICK:
             # Without SIGTERM before: a worker without requests would already exit, and not handle this signal.
             self.workers.stop_now(signal.SIGQUIT if level == StopLevel.QUICK else signal.SIGKILL, now)
+        elif before == StopLevel.ANNOUNCED:
+            self.workers.end_delay()
+        else:
+            self.workers.stop(now, successor=self.upgrade.shares_sockets())
+
+    def _drain_delay(self) -> float:
+        """Returns the seconds for which a stop is announced first; 0.0 if no client can find this server."""
+        if self.exit_code or self.upgrade.shares_sockets() or not any(self.workers.slots.serving()):
+            return 0.0
+        return self.workers.generations.active.settings.drain_delay
+
+    def _report_stop(self, now: float) -> None:
+        if self.stop_level == StopLevel.ANNOUNCED:
+            delay = self._drain_delay()
+            self.announced_at, self.drain_at = now, now + delay
+            logger.info(
+                "stopping; connections are accepted for another %g s (--drain-delay); send SIGTERM again to skip that",
+                delay,
+            )
+        elif not self.exit_code:
+            logger.info("stopping")
+        if self.upgrade.has_predecessor():
+            notify(f"MAINPID={os.getppid()}")  # The previous server is the main one again.
+        elif not self.upgrade.successor:
+            extension = format_extension(self.workers.generations.active.settings.timeout_stop)
+            notify(f"STOPPING=1\n{extension}".rstrip())
 
     def _on_hangup(self, now: float) -> None:
         if self.terminal and not os.isatty(0):

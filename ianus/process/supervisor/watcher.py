@@ -22,8 +22,8 @@ from ianus.settings.schema import Settings
 from ianus.telemetry.formatters import escape
 from ianus.telemetry.logger import logger
 
-# Seconds that requests in flight get: a developer waits for the next start.
-MAX_SHUTDOWN_SECONDS = 1.0
+# Maximum time of a stop: a developer waits for the next start.
+MAX_STOP_SECONDS = 5.0
 
 # Seconds between two checks for changes; and if each check reads all files.
 STEP_SECONDS = 0.05
@@ -44,8 +44,16 @@ def prepare(settings: Settings) -> "Watched":
 
 def with_short_shutdown(settings: Settings) -> Settings:
     """Returns settings for workers that are replaced after each change of a file, and may be in a debugger."""
-    grace = min(settings.timeout_graceful_shutdown or MAX_SHUTDOWN_SECONDS, MAX_SHUTDOWN_SECONDS)
-    return replace(settings, timeout_graceful_shutdown=grace, timeout=0.0)
+    total = min(settings.timeout_stop or MAX_STOP_SECONDS, MAX_STOP_SECONDS)
+    # The lifespan shutdown has half of it; requests about a second.
+    return replace(
+        settings,
+        timeout_stop=total,
+        timeout_lifespan_shutdown=total / 2,
+        drain_delay=0.0,
+        ws_drain_spread=0.0,
+        timeout=0.0,
+    )
 
 
 # --- The supervisor's side ---

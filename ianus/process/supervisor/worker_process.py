@@ -1,5 +1,6 @@
 """A worker as its supervisor sees it: its stage, its reports, and the signals that stop it."""
 
+import math
 import os
 import signal
 import time
@@ -9,26 +10,20 @@ from ianus.errors import StartupError
 from ianus.hooks import WorkerInfo
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import STARTING, StartReport
-from ianus.process.stop_limits import drain_budget, exit_budget, lifespan_budget
 from ianus.process.supervisor.generation import Generation
 from ianus.telemetry.logger import logger
 
-# Seconds to obey QUIT before ABRT is sent, and ABRT before KILL. ABRT has the worker write down its stacks.
+# Seconds to obey SIGQUIT before SIGABRT is sent, and SIGABRT before SIGKILL. After SIGABRT a worker writes its stacks.
 QUIT_SECONDS = 10.0
 ABORT_SECONDS = 2.0
 
-# Seconds after which ABRT is sent if QUIT, sent because TERM had no effect, has none either.
-QUIT_AFTER_TERM_SECONDS = 5.0
-
-# Seconds to obey TERM for a worker that is starting, which has no request to finish.
-TERM_WHILE_STARTING_SECONDS = 3.0
+# Seconds after which SIGQUIT is sent again to a worker whose requests are not done: by then its loop has noticed the
+# first one, unless the application blocks it (worker/signals.py).
+QUIT_AGAIN_SECONDS = 0.25
+QUICK_QUIT_AGAIN_SECONDS = 3.0
 
 # Seconds that a start may last beside --timeout-lifespan-startup.
 START_MARGIN_SECONDS = 3.0
-
-# The signals that end a worker, each more urgent than the one before it.
-NEXT_SIGNAL = {signal.SIGQUIT: signal.SIGABRT, signal.SIGABRT: signal.SIGKILL}
-FORCED_SIGNALS = (signal.SIGABRT, signal.SIGKILL)
 
 
 class Stage(Enum):
@@ -68,7 +63,7 @@ class WorkerProcess:
         self.last_heartbeat = 0.0  # the last value that was read from the scoreboard
         self.last_seen_at = now  # when that value was new
         self._stopped_while_starting = False  # whether it was STARTING when it was stopped
-        self._next_signal: tuple[signal.Signals, float] | None = None  # the next signal, and its time
+        self._pending: list[tuple[float, signal.Signals]] = []  # the signals that follow, by their times
         self._partial_line = b""
 
     def info(self) -> WorkerInfo:
@@ -103,16 +98,6 @@ class WorkerProcess:
 
     # --- Its stop ---
 
-    def send_stop_signal(self, number: signal.Signals, now: float, limit: float = 0.0) -> None:
-        """Sends a signal. limit: seconds after which a more urgent one follows; 0 for never."""
-        self.send_signal(number)
-        if number == signal.SIGKILL:
-            self._next_signal = None
-        elif self._next_signal is None or self._next_signal[0] not in FORCED_SIGNALS or number == signal.SIGABRT:
-            # A forced signal that is due is never postponed.
-            urgent = NEXT_SIGNAL.get(number, signal.SIGQUIT)
-            self._next_signal = (urgent, now + limit) if limit else None
-
     def send_signal(self, number: signal.Signals) -> None:
         """Sends a signal and expects nothing."""
         try:
@@ -129,8 +114,48 @@ class WorkerProcess:
             self.expected_exit_codes |= {-first, StartupError.exit_code}
             self._stopped_while_starting = True
         self.stage = Stage.STOPPING
-        limit = drain_budget(self.generation.settings)
-        self.send_stop_signal(first, now, TERM_WHILE_STARTING_SECONDS if self._stopped_while_starting else limit)
+        self.send_signal(first)
+        self.limit_stop(now)
+
+    def end_delay(self) -> None:
+        """Starts the stop that stop() has announced (--drain-delay)."""
+        if not self._stopped_while_starting:
+            self.send_signal(signal.SIGUSR2)
+
+    def limit_stop(self, now: float) -> None:
+        """Limits a graceful stop, from its signal on. An earlier limit stays."""
+        if self._pending:
+            return
+        budget = self.generation.settings.stop_budget()
+        interrupt_at = now + budget.interrupt_after(is_starting=self._stopped_while_starting)
+        abort_at, kill_at = now + budget.abort_after, now + budget.kill_after
+        if self._stopped_while_starting:
+            abort_at = min(abort_at, interrupt_at + ABORT_SECONDS)
+            kill_at = min(kill_at, abort_at + ABORT_SECONDS)
+        again_at = min(interrupt_at + QUIT_AGAIN_SECONDS, (interrupt_at + abort_at) / 2)
+        self._schedule(
+            (interrupt_at, signal.SIGQUIT),
+            (again_at, signal.SIGQUIT),
+            (abort_at, signal.SIGABRT),
+            (kill_at, signal.SIGKILL),
+        )
+
+    def stop_now(self, number: signal.Signals, now: float) -> None:
+        """Stops the worker without waiting for requests, by SIGQUIT or SIGKILL."""
+        if self.stage is Stage.STARTING:
+            self.expected_exit_codes.add(-number)
+        self.stage = Stage.STOPPING
+        self.send_signal(number)
+        if number == signal.SIGKILL:
+            self._pending.clear()
+        else:
+            abort_at = now + QUIT_SECONDS
+            self._remove_quit()
+            self._schedule(
+                (now + QUICK_QUIT_AGAIN_SECONDS, signal.SIGQUIT),
+                (abort_at, signal.SIGABRT),
+                (abort_at + ABORT_SECONDS, signal.SIGKILL),
+            )
 
     def abort(self, because: str, now: float) -> None:
         """Kills the worker, after it has written its stacks."""
@@ -138,15 +163,25 @@ class WorkerProcess:
             self.is_aborted = True
             logger.critical("worker is stuck and will be killed: %s: %s", self, because)
             self.generation.hooks.call("worker_abort", self.info())
-            self.send_stop_signal(signal.SIGABRT, now, ABORT_SECONDS)
+            self.send_signal(signal.SIGABRT)
+            self._schedule((now + ABORT_SECONDS, signal.SIGKILL))
+            self._pending = [each for each in self._pending if each[1] == signal.SIGKILL]
 
     def escalate(self, now: float) -> None:
-        """Sends the next signal if it is due."""
-        if self._next_signal is not None and now >= self._next_signal[1]:
-            number = self._next_signal[0]
+        """Sends the signals that are due."""
+        while self._pending and now >= self._pending[0][0]:
+            number = self._pending.pop(0)[1]
             logger.warning("worker does not stop in time, sending %s: %s", number.name, self)
-            is_short = self._stopped_while_starting or number == signal.SIGABRT
-            self.send_stop_signal(number, now, ABORT_SECONDS if is_short else QUIT_AFTER_TERM_SECONDS)
+            self.send_signal(number)
+
+    def _schedule(self, *signals: tuple[float, signal.Signals]) -> None:
+        """Has signals sent at their times. SIGABRT and SIGKILL that are to be sent earlier stay as they are."""
+        forced: dict[signal.Signals, float] = {number: at for at, number in self._pending if number != signal.SIGQUIT}
+        times = [(min(at, forced.pop(number, at)), number) for at, number in signals if at < math.inf]
+        self._pending = sorted([*times, *((at, number) for number, at in forced.items())])
+
+    def _remove_quit(self) -> None:
+        self._pending = [each for each in self._pending if each[1] != signal.SIGQUIT]
 
     def limit_start(self, seconds: float, now: float) -> None:
         """Limits the start of the application, 0 for no limit. The worker keeps the limit itself, unless the
@@ -158,23 +193,11 @@ class WorkerProcess:
     def on_closing(self, now: float) -> None:
         """Notes that the worker is stopping, and that its application cleans up."""
         self.start_deadline = 0.0
-        if self._next_signal is not None:
-            number = self._next_signal[0]
-            if number in FORCED_SIGNALS:
-                self._next_signal = (number, now + QUIT_SECONDS)
-            else:
-                limit = lifespan_budget(self.generation.settings)
-                self._next_signal = (number, now + limit) if limit else None
-
-    def on_exiting(self, now: float, seconds: float) -> None:
-        """Notes that the application has cleaned up. seconds: maximum time for its threads, 0 for no limit."""
-        if self._next_signal is not None:
-            limit = exit_budget(seconds)
-            self._next_signal = (self._next_signal[0], now + limit) if limit else None
+        self._remove_quit()
 
     def due(self) -> float:
         """Returns the time of the next signal, 0 for none."""
-        return self._next_signal[1] if self._next_signal is not None else 0.0
+        return self._pending[0][0] if self._pending else 0.0
 
     def close(self) -> None:
         """Closes the descriptors of the worker. May be called twice."""

@@ -22,7 +22,7 @@ from ianus.process.supervisor.slot import Slot
 from ianus.process.supervisor.slots import Slots
 from ianus.process.supervisor.sockets import Sockets
 from ianus.process.supervisor.start_limits import StartLimits
-from ianus.process.supervisor.worker_process import QUIT_SECONDS, Stage, WorkerProcess
+from ianus.process.supervisor.worker_process import Stage, WorkerProcess
 from ianus.telemetry.logger import logger
 
 # Maximum delay of a step, in seconds, after which heartbeats are still checked.
@@ -119,10 +119,12 @@ class Workers:
         """Stops all workers without waiting for requests: SIGQUIT, and then SIGKILL."""
         self._is_stopping = True
         for process in self:
-            if process.stage is Stage.STARTING:
-                process.expected_exit_codes.add(-number)
-            process.stage = Stage.STOPPING
-            process.send_stop_signal(number, now, QUIT_SECONDS)
+            process.stop_now(number, now)
+
+    def end_delay(self) -> None:
+        """Has the workers drain whose stop was announced, after --drain-delay."""
+        for process in self:
+            process.end_delay()
 
     def send_signal(self, number: signal.Signals) -> None:
         """Sends all workers a signal that does not stop them."""
@@ -151,8 +153,6 @@ class Workers:
             self.restarts.log_refusal(process, more, now)
         elif event == "closing":
             process.on_closing(now)
-        elif event == "exiting":
-            process.on_exiting(now, _parse_seconds(more))
         elif event == "stuck" and process.stage is not Stage.STARTING:
             process.abort(more, now)
 

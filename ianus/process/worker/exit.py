@@ -31,9 +31,11 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from ianus.process.after_fork import set_handler
-from ianus.process.stop_limits import ATEXIT_SECONDS
 from ianus.process.worker.stacks import application_stack, current_frames, stacks_of
 from ianus.telemetry.logger import logger
+
+# Maximum time for each function of atexit.
+ATEXIT_SECONDS = 5.0
 
 # Maximum time for threads that were started before the first connection was accepted. A thread that serves the
 # application all the time has no natural end, so nothing is gained by a longer wait.
@@ -48,6 +50,9 @@ HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR
 # Time from one check of the clock to the next.
 TICK_SECONDS = 0.05
 
+# The part of the time for functions of atexit after which one of them is interrupted.
+ATEXIT_PART = 0.5
+
 # Time in which the main thread has to run the signal handler, and each function of atexit has to return after one did
 # not within ATEXIT_SECONDS.
 REACTION_SECONDS = 1.0
@@ -57,15 +62,17 @@ class Ending(NamedTuple):
     """The exit code of a worker, and the parts of the application that may still run.
 
     code: the exit code.
-    seconds: maximum time for threads of the application, 0 for no limit.
+    seconds: maximum time for threads of the application.
     early_threads: the threads that were started before the first connection was accepted.
     has_abandoned_calls: a call of a WSGI application has not returned.
+    total: maximum time until the process has ended.
     """
 
     code: int
     seconds: float
     early_threads: Collection[threading.Thread] = ()
     has_abandoned_calls: bool = False
+    total: float = math.inf
 
 
 class _AtexitInterrupt(BaseException):
@@ -79,6 +86,7 @@ class Exit:
         self._ending = ending
         self._main = threading.get_ident()
         self._started = monotonic()
+        self._ends_at = self._started + ending.total
         self._atexit_started = 0.0
         self._atexit_until = 0.0  # when the function that runs then is interrupted
         self._gives_up_at = 0.0  # ... and the process ended
@@ -115,9 +123,10 @@ class Exit:
         self._atexit_until = now + ATEXIT_SECONDS
         if _child_processes() and not self._interrupts:
             # multiprocessing waits for them there. They have the same time as threads.
-            limit = self._ending.seconds
-            self._atexit_until = max(self._atexit_until, self._started + limit) if limit else math.inf
-        self._gives_up_at = self._atexit_until + 2 * REACTION_SECONDS
+            self._atexit_until = max(self._atexit_until, self._started + self._ending.seconds)
+        self._gives_up_at = min(self._atexit_until + 2 * REACTION_SECONDS, self._ends_at)
+        # An interrupted function, and those after it, need time too.
+        self._atexit_until = min(self._atexit_until, now + ATEXIT_PART * max(self._ends_at - now, 0.0))
         atexit._run_exitfuncs()
         # As a function of atexit, so that the clock watches it too.
         atexit.register(_flush_files)
@@ -132,7 +141,7 @@ class Exit:
             self._call_atexit()
             self._exit_process()
         now = monotonic()
-        self._atexit_until = now + REACTION_SECONDS
+        self._atexit_until = now + min(REACTION_SECONDS, ATEXIT_PART * max(self._ends_at - now, 0.0))
         children = ", ".join(f"{child.name} (pid {child.pid})" for child in _child_processes())
         logger.warning(
             "atexit function interrupted after %.1f s%s:\n%s",
@@ -176,16 +185,15 @@ class Exit:
             if now >= self._gives_up_at:
                 self._abandon_main_thread()
             return now >= self._atexit_until
-        limit = self._limit()
-        return bool(limit) and now - self._started >= limit
+        return now - self._started >= self._limit()
 
     def _limit(self) -> float:
-        """Seconds for the threads that run now, 0 for no limit."""
+        """Returns the seconds for the threads that run now."""
         limit = self._ending.seconds
         executors = _executor_threads()
         if any(each in executors or each not in self._ending.early_threads for each in application_threads()):
             return limit
-        return min(limit or EARLY_THREADS_SECONDS, EARLY_THREADS_SECONDS)
+        return min(limit, EARLY_THREADS_SECONDS)
 
     def _announce(self, now: float) -> None:
         self._is_announced = True
@@ -194,13 +202,13 @@ class Exit:
             limit = self._limit()
             logger.info(
                 "waiting for threads%s: %s",
-                f" for up to {max(limit - (now - self._started), 0):.0f} s" if limit else "",
+                f" for up to {max(limit - (now - self._started), 0):.0f} s" if limit < math.inf else "",
                 ", ".join(thread.name for thread in threads),
             )
 
     def _interrupt(self) -> None:
         before = self._interrupts
-        until = monotonic() + REACTION_SECONDS
+        until = min(monotonic() + REACTION_SECONDS, max(self._ends_at, monotonic() + TICK_SECONDS))
         while self._interrupts == before and not self._is_done.is_set():
             if monotonic() >= until:
                 self._abandon_main_thread()

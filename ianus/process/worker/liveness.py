@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from ianus.process.scoreboard import CONNECTIONS_OFFSET, SIZE
 from ianus.process.start_reports import LOOK_SIGNAL, record_stacks
-from ianus.process.stop_limits import total_stop_budget
 from ianus.process.worker_spec import SupervisorLink
 from ianus.settings.schema import Settings
 
@@ -34,8 +33,8 @@ class WorkerLiveness:
 
     link: None without a supervisor.
 
-    When the supervisor has exited, the worker is stopped by TERM, by QUIT after the limits of a graceful shutdown, and
-    by KILL. Raises ThreadLimitError if the system gives no thread, and OSError if it gives no file.
+    When the supervisor has exited, the worker is stopped by TERM, by QUIT if it still runs at the end of its lifespan
+    shutdown, and by KILL. Raises ThreadLimitError if the system gives no thread, and OSError if it gives no file.
     """
 
     def __init__(self, link: SupervisorLink | None, settings: Settings) -> None:
@@ -94,7 +93,8 @@ class WorkerLiveness:
     def _run(self, lifeline: int = -1) -> None:
         from ianus.telemetry.liveness import LivenessThread  # Compiled; the supervisor must not load it.
 
-        self._liveness_thread = LivenessThread(lifeline, grace=total_stop_budget(self._settings))
+        budget = self._settings.stop_budget()
+        self._liveness_thread = LivenessThread(lifeline, quit_after=budget.end_after, kill_after=budget.kill_after)
         self._liveness_thread.start()
 
     def _share_counts(self, stack: ServingStack) -> ScoreboardMemory | None:

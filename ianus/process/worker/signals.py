@@ -2,8 +2,13 @@
 
 TERM and the first INT start a graceful shutdown, QUIT a quick one. USR2 is TERM for a process whose replacement has the
 same sockets and takes the connections in their backlog. INT during a shutdown makes it quick, and another INT
-interrupts the running Python code (KeyboardInterrupt), in case the application blocks the event loop. A repeated TERM
-has no effect, since process managers often repeat it. USR1 reopens the log files.
+interrupts the running Python code (KeyboardInterrupt), in case the application blocks the event loop. So does another
+QUIT if the loop has not noticed the one before it. A repeated TERM has no effect, since process managers often repeat
+it. USR1 reopens the log files.
+
+With --drain-delay, TERM and INT only announce the stop. It starts after the delay, with the next TERM or INT, or in a
+worker with the supervisor's USR2. A worker ignores a repeated TERM here too: one that is sent to all processes of the
+group reaches it twice.
 
 Handlers are Python's own (signal.signal) and not the loop's: they run while application code blocks the loop,
 and they are the same on every loop. A signal that arrives when Python has just looked for signals and the loop is
@@ -19,11 +24,20 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from types import FrameType
+from typing import NamedTuple
 
 from ianus.process.after_fork import set_handler
 from ianus.process.stop_level import StopLevel
+from ianus.process.worker.stacks import application_stack
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
+
+# The minimum of seconds that a part of the stop gets, even if its time is over already: tasks have to run once.
+MIN_SECONDS = 0.02
+
+# Signals within this time of the first one are the same request: timeout(1) sends SIGTERM to its child, and then to the
+# whole group.
+REPEAT_SECONDS = 0.5
 
 # The signals that stop the process.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
@@ -32,12 +46,16 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
 class StopRequest:
     """The highest level of stop requested so far, and a way to wait for it.
 
-    since: the time of the first request, in CLOCK_MONOTONIC seconds; 0.0 before it.
+    since: the time of the first request, in CLOCK_MONOTONIC seconds; 0.0 before it. A signal handler sets it, since the
+    loop may be blocked.
+    hides_exit: should_exit (SignalHandler) is false although the stop has started, since the server itself ends the
+    event streams, one after the other.
     """
 
     def __init__(self) -> None:
         self.level = StopLevel.NONE
         self.since = 0.0
+        self.hides_exit = False
         self.looked_at = -math.inf  # last read of should_exit (SignalHandler), by time.monotonic()
         self._events = {level: asyncio.Event() for level in StopLevel if level > StopLevel.NONE}
 
@@ -49,6 +67,10 @@ class StopRequest:
             if each <= self.level:
                 event.set()
 
+    def left(self, after: float) -> float:
+        """Returns the seconds until `after` seconds have passed since the first request; always more than 0."""
+        return max(self.since + after - monotonic(), MIN_SECONDS) if self.since else math.inf
+
     async def wait(self, level: StopLevel) -> None:
         """Waits until a stop of at least this level is requested."""
         await self._events[level].wait()
@@ -58,11 +80,29 @@ class CallInterrupted(BaseException):
     """Raised in a WSGI application whose call in the main thread has not returned when the worker ends."""
 
 
-def _after_signal(level: StopLevel, number: int) -> StopLevel:
-    """Returns the level after this signal."""
-    if number == signal.SIGQUIT or (number == signal.SIGINT and level >= StopLevel.GRACEFUL):
-        return StopLevel.QUICK
-    return max(level, StopLevel.HANDOVER if number == signal.SIGUSR2 else StopLevel.GRACEFUL)
+class Escalation(NamedTuple):
+    """The effect of signals on the level of the stop.
+
+    delays: the stop is announced first, for --drain-delay. is_supervised: a supervisor ends that delay.
+    """
+
+    delays: bool = False
+    is_supervised: bool = False
+
+    def after(self, level: StopLevel, number: int, age: float) -> StopLevel:
+        """Returns the level after a signal. age: seconds since the first one."""
+        if number == signal.SIGQUIT or (number == signal.SIGINT and level >= StopLevel.GRACEFUL):
+            return StopLevel.QUICK
+        if number == signal.SIGUSR2:
+            return max(level, StopLevel.GRACEFUL if level == StopLevel.ANNOUNCED else StopLevel.HANDOVER)
+        if level == StopLevel.NONE and self.delays:
+            return StopLevel.ANNOUNCED
+        if level == StopLevel.ANNOUNCED and (self.is_supervised or age < REPEAT_SECONDS):
+            return level
+        return max(level, StopLevel.GRACEFUL)
+
+
+IMMEDIATE = Escalation()
 
 
 class SignalHandler:
@@ -71,8 +111,9 @@ class SignalHandler:
     should_exit: whether a stop was requested. sse-starlette looks for an attribute of this name on the object of
     SIGTERM's handler, to end its event streams.
 
-    on_stop: called in the main thread with the first one. may_interrupt: returns whether KeyboardInterrupt may be
-    raised now, and CallInterrupted if `interrupts_calls` is set. has_interrupted: KeyboardInterrupt was raised.
+    on_signaled: called in the main thread with the first one, and on_stop with the first one that starts a shutdown.
+    may_interrupt: returns whether KeyboardInterrupt may be raised now, and CallInterrupted if `interrupts_calls` is
+    set. has_interrupted: SIGINT has raised KeyboardInterrupt.
     handled: the signals that handle_signals() has set it for.
     """
 
@@ -81,13 +122,15 @@ class SignalHandler:
         loop: asyncio.AbstractEventLoop,
         stop: StopRequest,
         *,
-        on_stop: Callable[[], None] = lambda: None,
-        may_interrupt: Callable[[], bool] = lambda: True,
+        escalation: Escalation = IMMEDIATE,
+        on_signaled: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._stop = stop
-        self._on_stop = on_stop
-        self._may_interrupt = may_interrupt
+        self._escalation = escalation
+        self._on_signaled = on_signaled
+        self.on_stop: Callable[[], None] = lambda: None
+        self.may_interrupt: Callable[[], bool] = lambda: True
         self.handled: Sequence[int] = ()
         self.interrupts_calls = False
         self.has_interrupted = False
@@ -97,26 +140,40 @@ class SignalHandler:
     @property
     def should_exit(self) -> bool:
         self._stop.looked_at = monotonic()
-        return self._seen > StopLevel.NONE
+        return max(self._seen, self._stop.level) > StopLevel.ANNOUNCED and not self._stop.hides_exit
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Passes the request to the loop."""
         if self._loop.is_closed():
             return  # There is nothing left to stop.
         if self.interrupts_calls and number == signal.SIGQUIT:
-            if self._may_interrupt():
+            if self.may_interrupt():
                 raise CallInterrupted
             return
-        if number == signal.SIGINT and self._seen == StopLevel.QUICK:
-            if self._may_interrupt():
-                self.has_interrupted = True
+        if self._seen == StopLevel.QUICK and (number == signal.SIGINT or self._ignores_quit(number)):
+            if self.may_interrupt():
+                self.has_interrupted = self.has_interrupted or number == signal.SIGINT
+                logger.warning(
+                    "application interrupted, it blocked the stop here:\n%s",
+                    application_stack(frame) or "  (no Python code)",
+                )
                 raise KeyboardInterrupt
             return
-        is_first = self._seen == StopLevel.NONE
-        self._seen = _after_signal(self._seen, number)
+        before, self._seen = self._seen, self._level_after(self._seen, number)
         self._loop.call_soon_threadsafe(self._stop.raise_level, self._seen)
-        if is_first:
-            self._on_stop()
+        if before == StopLevel.NONE:
+            self._on_signaled()
+        if before <= StopLevel.ANNOUNCED < self._seen:
+            self.on_stop()
+
+    def _ignores_quit(self, number: int) -> bool:
+        """Returns whether the signal is a SIGQUIT after another one that the loop has not noticed: it is blocked."""
+        return number == signal.SIGQUIT and self._stop.level < StopLevel.QUICK and self._loop.is_running()
+
+    def _level_after(self, level: StopLevel, number: int) -> StopLevel:
+        now = monotonic()
+        self._stop.since = self._stop.since or now
+        return self._escalation.after(level, number, now - self._stop.since)
 
     def on_numbers(self, numbers: bytes) -> None:
         """Passes on the stop of these signals, if there is one. For the loop's thread.
@@ -126,7 +183,7 @@ class SignalHandler:
         """
         for number in numbers:
             if number in self.handled:
-                self._read = _after_signal(self._read, number)
+                self._read = self._level_after(self._read, number)
         if self._read:
             self._stop.raise_level(self._read)
 

@@ -155,6 +155,7 @@ def build_service(
         limit_websockets=settings.limit_websockets,
         request_id_header=settings.request_id_header,
         max_requests=choose_max_requests(settings),
+        ws_drain_spread=settings.ws_drain_spread,
         on_max_requests=on_max_requests,
     )
 
@@ -175,7 +176,8 @@ def build_deadlines(settings: Settings) -> "Deadlines":
     from ianus.exchange.service import Deadlines
 
     # After it WebSockets are closed, which also needs time.
-    max_idle = settings.timeout_graceful_shutdown / 2 or settings.timeout_drain_idle
+    budget = settings.stop_budget()
+    max_idle = max(budget.cancel_after - settings.ws_drain_spread, 0.0) / 2
     return Deadlines(
         timeout_request_header=settings.timeout_request_header,
         timeout_keep_alive=settings.timeout_keep_alive,

@@ -11,6 +11,7 @@ from types import FrameType
 from ianus.errors import PACKAGE_DIR, is_own
 
 PROCESS_DIR = PACKAGE_DIR + "process/"
+ASYNCIO_DIR = threading.__file__.removesuffix("threading.py") + "asyncio/"
 
 
 def application_stack(frame: FrameType | None) -> str:
@@ -42,4 +43,4 @@ def stacks_of(threads: Iterable[threading.Thread]) -> str:
 
 
 def _is_start(frame: FrameSummary) -> bool:
-    return frame.filename == threading.__file__
+    return frame.filename == threading.__file__ or frame.filename.startswith(ASYNCIO_DIR)

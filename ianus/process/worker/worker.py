@@ -6,18 +6,20 @@ lifespans, and no others.
 
 ASGI applications are started (lifespan), one after the other, before the first connection is accepted, and the first
 log line appears when all this is done. A graceful shutdown is the reverse: no new connections; requests in flight, and
-application calls that outlive their response, may finish within --timeout-graceful-shutdown; the others are cancelled;
-the lifespan shutdown runs, the last application first; logs are flushed. A quick shutdown does not wait for requests,
-and limits the lifespan shutdown to a few seconds. A WSGI call cannot be cancelled: its client is disconnected, and its
-thread is abandoned if the call does not return.
+application calls that outlive their response, may finish; the others are cancelled; the lifespan shutdown runs, the
+last application first; logs are flushed. Each part has its share of --timeout-stop (settings/stop_budget). A quick
+shutdown does not wait for requests, and limits the lifespan shutdown to a few seconds. A WSGI call cannot be
+cancelled: its client is disconnected, and its thread is abandoned if the call does not return.
 
 The loop drives the reactor if there is an ASGI application. Otherwise the thread pool does (gateway/threads/pool), and
 the loop only handles signals, the stop and reports: it uses the reactor only while no thread of the pool does.
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -27,14 +29,17 @@ from typing import TYPE_CHECKING, Any
 from ianus._version import __version__
 from ianus.acceptor.listener import Listener
 from ianus.errors import ThreadLimitError, is_thread_limit
-from ianus.gateway.asgi.lifespan import Lifespan
+from ianus.gateway.asgi.lifespan import ABANDON_SECONDS, Lifespan
+from ianus.gateway.asgi.suspended import task_stack
 from ianus.gateway.loading.loader import Application, load, load_mounted
 from ianus.process.resources import check_spool
 from ianus.process.start_reports import FIRST_REPORT_SECONDS, REPORT_FACTOR
 from ianus.process.stop_level import StopLevel
 from ianus.process.unix_access import log_restrictions
+from ianus.process.worker.drain_pace import DrainPace
+from ianus.process.worker.exit import Ending
 from ianus.process.worker.patched_threads import check_threads
-from ianus.process.worker.signals import StopRequest
+from ianus.process.worker.signals import MIN_SECONDS, StopRequest
 from ianus.process.worker.slow_calls import format_calls
 from ianus.process.worker.stack import ServingStack, build_stack
 from ianus.process.worker.thread_pool import ThreadPoolController, in_loop
@@ -45,8 +50,11 @@ from ianus.telemetry.logs import LogFile
 if TYPE_CHECKING:
     from ianus.gateway.threads.pool import ThreadPool
 
-# Maximum time for cancelled tasks and busy threads to end, and for the lifespan shutdown in a quick shutdown.
+# Maximum time for cancelled tasks and busy threads to end, unless their share of --timeout-stop is shorter.
 CANCEL_SECONDS = 2.0
+
+# Seconds beyond --drain-delay after which a worker drains although its supervisor has sent no signal for that.
+SUPERVISOR_SECONDS = 1.0
 
 # Seconds after the last request in flight: until lingering connections are closed, and until WebSockets are whose
 # clients have not answered the close.
@@ -58,6 +66,8 @@ LOOK_SECONDS = 0.05
 # may send a last event. The others are notified of the stop after LAST_EVENT_SECONDS then.
 LOOKS_SECONDS = 2.0
 LAST_EVENT_SECONDS = 1.0
+
+# Maximum time for the lifespan shutdown in a quick shutdown.
 QUICK_SHUTDOWN_SECONDS = 5.0
 
 
@@ -110,6 +120,7 @@ class Worker:
         it stops accepting connections; "closing" when all requests are done and the lifespan shutdown starts.
     slot: the number of the worker, from 0; None without a supervisor.
     on_built: called before the first connection is accepted, with the serving objects.
+    on_delay_end: called when --drain-delay has ended by itself.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
         in the thread that calls run_pinned_thread().
     early_threads: those that there were before the first connection was accepted.
@@ -128,6 +139,7 @@ class Worker:
         slot: int | None = None,
         on_built: Callable[[ServingStack], None] = lambda stack: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
+        on_delay_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.apps = apps
         self.settings = settings
@@ -137,13 +149,13 @@ class Worker:
         self.slot = slot
         self.on_built = on_built
         self.call_in_main = call_in_main
+        self.on_delay_end = on_delay_end
+        self.budget = settings.stop_budget()
+        self.stop.hides_exit = settings.ws_drain_spread > 0
         self.early_threads: frozenset[threading.Thread] = frozenset()
         self.lifespans = {
             app.prefix: Lifespan(
-                app,
-                lifespan=settings.lifespan,
-                timeout_lifespan_startup=settings.timeout_lifespan_startup,
-                timeout_lifespan_shutdown=settings.timeout_lifespan_shutdown,
+                app, lifespan=settings.lifespan, timeout_lifespan_startup=settings.timeout_lifespan_startup
             )
             for app in apps
             if app.interface != "wsgi"
@@ -151,6 +163,7 @@ class Worker:
         self.stack: ServingStack | None = None
         self.access_file: LogFile | None = None
         self.thread_pool = ThreadPoolController()
+        self.stubborn_tasks: set[asyncio.Task[Any]] = set()
         if serves_wsgi(apps):
             check_spool(settings)
         if settings.access_log:
@@ -169,7 +182,8 @@ class Worker:
                     if self.settings.warmup and await self._warm_up():
                         self.thread_pool.exclusively(self._listen)
                         self._announce(loop)
-                    await self.stop.wait(StopLevel.HANDOVER)
+                    await self.stop.wait(StopLevel.ANNOUNCED)
+                    await self._delay_drain()
                     await self._drain(loop)
                 except asyncio.CancelledError:
                     self.stop.raise_level(StopLevel.QUICK)
@@ -201,12 +215,32 @@ class Worker:
         return self.thread_pool.calls()
 
     def time_left(self) -> float:
-        """Returns the seconds that remain for threads of the application; 0: unlimited."""
-        limit = self.settings.timeout_graceful_shutdown
-        if self.stop.level >= StopLevel.QUICK:
-            return CANCEL_SECONDS
-        passed = monotonic() - self.stop.since if self.stop.since else 0.0
-        return max(limit - passed, min(limit, CANCEL_SECONDS))
+        """Returns the seconds that remain for threads of the application; infinite without a limit."""
+        left = self.stop.left(self.budget.threads_after)
+        return min(left, CANCEL_SECONDS) if self.stop.level >= StopLevel.QUICK else left
+
+    def ending(self, code: int) -> Ending:
+        """Returns the facts about the end of this process."""
+        total = self.stop.left(self.budget.abort_after)
+        return Ending(code, self.time_left(), self.early_threads, bool(self.calls()), total)
+
+    async def cancel(self, tasks: "list[asyncio.Task[Any]]", seconds: float) -> None:
+        """Cancels `tasks` and waits for them. Logs those that still run, and keeps them in `stubborn_tasks`."""
+        tasks = [task for task in tasks if task not in self.stubborn_tasks]
+        for task in tasks:
+            task.cancel()
+        stubborn = (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
+        if stubborn:
+            self.stubborn_tasks |= stubborn
+            logger.warning(
+                "application tasks that ignore cancellation: %d\n%s",
+                len(stubborn),
+                "\n".join(f"{self._name_of(task)}:\n{task_stack(task) or '  (no Python code)'}" for task in stubborn),
+            )
+
+    def _name_of(self, task: "asyncio.Task[Any]") -> str:
+        gateways = self.stack.asgi if self.stack is not None else ()
+        return next(filter(None, (gateway.request_of(task) for gateway in gateways)), task.get_name())
 
     async def wait_calls(self) -> None:
         """Waits until all current calls have returned."""
@@ -223,15 +257,16 @@ class Worker:
             self.notify("starting", f"{self.settings.timeout_lifespan_startup * steps:g}")
         starting = asyncio.create_task(self._startup())
         try:
-            if await self.until(starting, StopLevel.HANDOVER):
-                starting.result()
-                return True
-            logger.info("stop requested while the application was starting")
+            await self.until(starting, StopLevel.ANNOUNCED)
+            if not starting.done() or (self.stop.level and starting.exception() is not None):
+                logger.info("stop requested while the application was starting")
+                return False
+            starting.result()
+            return True
         finally:
             if not starting.done():
                 starting.cancel()
-                await asyncio.wait({starting}, timeout=CANCEL_SECONDS)
-        return False
+                await asyncio.wait({starting}, timeout=min(CANCEL_SECONDS, self.stop.left(self.budget.lifespan_after)))
 
     async def _startup(self) -> None:
         for lifespan in self.lifespans.values():
@@ -294,12 +329,14 @@ class Worker:
         assert self.stack is not None
         warming = asyncio.create_task(WarmUp(self.stack, self.thread_pool, self.settings).run())
         try:
-            if await self.until(warming, StopLevel.HANDOVER):
+            if await self.until(warming, StopLevel.ANNOUNCED):
                 warming.result()
                 return True
             logger.info("stop requested while the application was starting")
+            self.stop.raise_level(StopLevel.GRACEFUL)  # Without a delay: no client is served yet.
         finally:
-            await cancel([warming] if not warming.done() else [])
+            limit = min(CANCEL_SECONDS, self.stop.left(self.budget.lifespan_after))
+            await self.cancel([warming] if not warming.done() else [], limit)
         return False
 
     def _announce(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -328,11 +365,29 @@ class Worker:
 
     # --- Stopping ---
 
+    async def _delay_drain(self) -> None:
+        """Accepts connections for --drain-delay after an announced stop, so that a balancer can notice the stop."""
+        if self.stop.level >= StopLevel.HANDOVER:
+            return
+        stack = self.stack
+        assert stack is not None
+        self.thread_pool.exclusively(stack.service.note_draining)
+        delay = self.settings.drain_delay
+        if self.slot is None:
+            logger.info("stopping; connections are accepted for another %g s (--drain-delay)", delay)
+        else:
+            delay += SUPERVISOR_SECONDS
+        try:
+            async with asyncio.timeout(self.stop.left(delay)):
+                await self.stop.wait(StopLevel.HANDOVER)
+        except TimeoutError:
+            self.stop.raise_level(StopLevel.GRACEFUL)
+            self.on_delay_end()
+
     async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends the connections: gracefully within the limit, then all at once."""
         stack = self.stack
         assert stack is not None
-        limit = self.settings.timeout_graceful_shutdown
         self.notify("draining")
         if self.stop.level < StopLevel.QUICK:
             self._log_stop(stack)
@@ -351,7 +406,7 @@ class Worker:
                 if handover
                 else None
             )
-            if not await self.until(finishing, StopLevel.QUICK, limit):
+            if not await self.until(finishing, StopLevel.QUICK, self.stop.left(self.budget.cancel_after)):
                 finishing.cancel()
             ending.cancel()
             if hastening is not None:
@@ -359,35 +414,41 @@ class Worker:
         connections, requests, calls = stack.reactor.connections, self.requests(), self.calls()
         # Some requests wait for a thread, and some calls outlive their request.
         abandoned = max(stack.service.in_flight.requests, len(requests) + len(calls))
+        until = monotonic() + min(CANCEL_SECONDS, self.stop.left(self.budget.lifespan_after))
         self.thread_pool.stop_calls()
-        await self.thread_pool.wait_idle(CANCEL_SECONDS)
+        await self.thread_pool.wait_idle(max(until - monotonic(), MIN_SECONDS))
         self.thread_pool.exclusively(stack.reactor.close)
         if connections or abandoned:
-            why = "by a quick stop" if self.stop.level >= StopLevel.QUICK else f"after {limit:g} s"
-            logger.log(
-                logging.WARNING if abandoned else logging.INFO,
-                "requests abandoned: %d, connections closed: %d, %s",
-                abandoned,
-                connections,
-                why,
-            )
-        await cancel(requests)
+            self._log_abandoned(connections, abandoned)
+        await self.cancel(requests, max(until - monotonic(), MIN_SECONDS))
         for gateway in stack.asgi:
             gateway.end_cancelled()
-        await self._wait_for_crew()
+        await self._wait_for_calls(max(until - monotonic(), MIN_SECONDS))
         self.thread_pool.close()
+
+    def _log_abandoned(self, connections: int, requests: int) -> None:
+        total = self.settings.timeout_stop
+        logger.log(
+            logging.WARNING if requests else logging.INFO,
+            "requests abandoned: %d, connections closed: %d, %s",
+            requests,
+            connections,
+            "by a quick stop"
+            if self.stop.level >= StopLevel.QUICK
+            else f"after {self.budget.cancel_after:.3g} s of --timeout-stop ({total:g} s)",
+        )
 
     def _log_stop(self, stack: ServingStack) -> None:
         in_flight, websockets = stack.service.in_flight.requests, stack.service.in_flight.websockets
         if self.slot is not None and not in_flight and not websockets:
             return  # The supervisor has logged the reason.
-        limit = self.settings.timeout_graceful_shutdown
+        limit = self.stop.left(self.budget.cancel_after) if self.settings.timeout_stop else 0.0
         logger.info(
             "%sstopping; requests in flight: %d%s%s",
             "" if self.slot is None else f"worker {self.slot + 1} (pid {os.getpid()}) is ",
             in_flight,
             f", WebSockets: {websockets}" if websockets else "",
-            f" (for up to {limit:g} s{'; send SIGINT again to stop without waiting' if self.slot is None else ''})"
+            f" (for up to {limit:.3g} s{'; send SIGINT again to stop without waiting' if self.slot is None else ''})"
             if limit and (in_flight or websockets)
             else "",
         )
@@ -399,9 +460,41 @@ class Worker:
 
     async def _end_streams(self, stack: ServingStack) -> None:
         """Notifies event streams and requests that only wait, at once unless the application watches for the stop."""
+        if self.settings.ws_drain_spread:
+            self.thread_pool.exclusively(stack.reactor.draining.end_streams)
+            await self._spread_ends(stack)
+            return
         if monotonic() - self.stop.looked_at < LOOKS_SECONDS:
             await asyncio.sleep(LAST_EVENT_SECONDS)
-        self.thread_pool.exclusively(stack.reactor.end_streams)
+        self.thread_pool.exclusively(stack.reactor.draining.end_streams)
+
+    async def _spread_ends(self, stack: ServingStack) -> None:
+        """Ends WebSockets and event streams one after the other, within --ws-drain-spread."""
+        if self.stop.level == StopLevel.HANDOVER:
+            # As without a spread, the time for messages that are on their way.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(stack.service.deadlines.drain_idle):
+                    await self.stop.wait(StopLevel.GRACEFUL)
+        count = 0
+
+        def end_some() -> None:
+            nonlocal count
+            count = stack.reactor.draining.count_conversations()
+            taken = pace.take(count, monotonic())
+            stack.reactor.draining.end_conversations(taken)
+            count -= taken
+
+        pace = DrainPace(self.settings.ws_drain_spread, monotonic())
+        while not pace.is_over():
+            self.thread_pool.exclusively(end_some)
+            await asyncio.sleep(pace.pause(count))
+        self.stop.hides_exit = False
+
+        def end_rest() -> None:
+            stack.service.end_spread()
+            stack.reactor.draining.end_rest()
+
+        self.thread_pool.exclusively(end_rest)
 
     async def _close_remaining(self, stack: ServingStack) -> None:
         """Closes connections on which nothing is in flight any more, when their clients do not close them."""
@@ -434,40 +527,45 @@ class Worker:
             await asyncio.wait(tasks)
         await self.thread_pool.stop_calls().wait()
 
-    async def _wait_for_crew(self) -> None:
-        """Waits for the tasks of calls whose connections are closed."""
+    async def _wait_for_calls(self, seconds: float) -> None:
+        """Waits for the calls of threads whose connections are closed."""
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self.thread_pool.stop_calls().wait()
         except TimeoutError:
             calls = self.calls()
             logger.warning("WSGI calls still running: %d\n%s", len(calls), format_calls(calls))
 
     async def _end_applications(self) -> None:
-        """Runs the lifespan shutdown: each within its own limit, all within QUICK_SHUTDOWN_SECONDS seconds in a quick
+        """Runs the lifespan shutdown, all within their share, and within QUICK_SHUTDOWN_SECONDS in a quick
         shutdown."""
         self.notify("closing")
+        self.stop.since = self.stop.since or monotonic()  # The start has failed, or the application has ended the loop.
         cleaning = asyncio.create_task(self._shutdown())
         if await self.until(cleaning, StopLevel.QUICK):
             return
-        await asyncio.wait({cleaning}, timeout=QUICK_SHUTDOWN_SECONDS)
+        limit = min(QUICK_SHUTDOWN_SECONDS, self.stop.left(self.budget.end_after))
+        await asyncio.wait({cleaning}, timeout=limit)
         if not cleaning.done():
-            logger.warning("lifespan shutdown interrupted after %g s", QUICK_SHUTDOWN_SECONDS)
-            await cancel([cleaning])
+            logger.warning("lifespan shutdown interrupted after %.3g s", limit)
+            limit = min(CANCEL_SECONDS, self.time_left())
+            await self.cancel([cleaning], limit)
             for lifespan in self.lifespans.values():
-                await lifespan.abandon()
+                await lifespan.abandon(min(ABANDON_SECONDS, self.time_left()))
 
     async def _shutdown(self) -> None:
         """Stops the lifespans in reverse, because an application may use resources of those before it."""
-        for lifespan in reversed(self.lifespans.values()):
-            await lifespan.shutdown()
+        for left, lifespan in reversed(list(enumerate(self.lifespans.values(), 1))):
+            # None may take the time of those after it.
+            await lifespan.shutdown(self.stop.left(self.budget.end_after) / left)
 
-    async def until(self, task: "asyncio.Task[None]", level: StopLevel, limit: float = 0.0) -> bool:
-        """Waits for `task` for `limit` seconds (0: unlimited) or until a stop of this level. Returns whether it is
-        done."""
+    async def until(self, task: "asyncio.Task[None]", level: StopLevel, limit: float = math.inf) -> bool:
+        """Waits for `task` for `limit` seconds or until a stop of this level. Returns whether it is done."""
         asked = asyncio.create_task(self.stop.wait(level))
         try:
-            await asyncio.wait({task, asked}, timeout=limit or None, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {task, asked}, timeout=limit if limit < math.inf else None, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             asked.cancel()
         return task.done()
@@ -487,14 +585,3 @@ async def _report_startup(lifespan: Lifespan) -> None:
             lifespan.app.name,
             lifespan.stack() or "  (in no Python code of the application)",
         )
-
-
-async def cancel(tasks: "list[asyncio.Task[Any]]") -> None:
-    """Cancels `tasks` and waits for them for CANCEL_SECONDS seconds."""
-    if not tasks:
-        return
-    for task in tasks:
-        task.cancel()
-    _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
-    if stubborn:
-        logger.warning("application tasks that ignore cancellation: %d", len(stubborn))

@@ -13,9 +13,11 @@ from ianus.exchange.recording import (
     RecordingConnection,
     drain,
     drain_service,
+    end_conversation,
     end_streams,
     expects_input,
     expire,
+    has_conversation,
     is_busy,
     read_deadline,
     wants_read,
@@ -531,7 +533,7 @@ def test_a_stop_closes_with_going_away(client: AsgiConversation, opened: App) ->
 
 def test_a_receive_waits_for_the_close_of_a_stop(client: AsgiConversation, opened: App) -> None:
     drain_service(client.service, 1000.0, handover=True)
-    end_streams(client.service, 1000.0)
+    end_streams(client.service)
     waiting = opened.receive()
     assert is_waiting(waiting)
     client.connection.receive(feeding.text("last"))
@@ -539,7 +541,7 @@ def test_a_receive_waits_for_the_close_of_a_stop(client: AsgiConversation, opene
 
 
 def test_a_handover_closes_later_with_service_restart(converse: Converse) -> None:
-    client = converse(timeout_drain_idle=10.0, ws_ping_interval=0.0)
+    client = converse(timeout_drain_idle=10.0, timeout_stop=0.0, ws_ping_interval=0.0)
     app = client.request(handshake())
     app.received()
     app.sends(ACCEPT)
@@ -553,6 +555,46 @@ def test_a_handover_closes_later_with_service_restart(converse: Converse) -> Non
     expire(client.connection)
     assert client.receives() == close_frame(1012, "")
     assert app.received() == end(1012)
+
+
+@pytest.mark.parametrize(("handover", "code"), [(False, 1001), (True, 1012)])
+def test_with_a_spread_a_websocket_is_open_until_its_turn(converse: Converse, handover: bool, code: int) -> None:
+    client = converse(ws_drain_spread=10.0, ws_ping_interval=0.0)
+    app = client.request(handshake())
+    app.received()
+    app.sends(ACCEPT)
+    client.run()
+    client.receives()
+    drain_service(client.service, 1.0, handover=handover)
+    end_streams(client.service)
+    drain(client.connection)
+    client.run()
+    assert client.receives() == b""
+    assert read_deadline(client.connection) == 0
+    assert has_conversation(client.connection)
+    end_conversation(client.connection)
+    client.run()
+    assert client.receives() == close_frame(code, "")
+    assert not has_conversation(client.connection)
+    assert app.received() == end(code)
+
+
+@pytest.mark.parametrize(("handover", "code"), [(False, 1001), (True, 1012)])
+def test_at_the_end_of_a_spread_each_websocket_closes(converse: Converse, handover: bool, code: int) -> None:
+    client = converse(ws_drain_spread=10.0, ws_ping_interval=0.0)
+    app = client.request(handshake())
+    app.received()
+    app.sends(ACCEPT)
+    client.run()
+    client.receives()
+    drain_service(client.service, 1.0, handover=handover)
+    client.service.end_spread()
+    drain(client.connection)
+    if handover:
+        assert read_deadline(client.connection) > 0
+        expire(client.connection)
+    client.run()
+    assert client.receives() == close_frame(code, "")
 
 
 def test_a_handshake_that_is_accepted_during_a_stop_is_closed(client: AsgiConversation, app: App) -> None:

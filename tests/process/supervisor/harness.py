@@ -11,7 +11,6 @@ from typing import Any
 from ianus.hooks import ServerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.start_reports import LOOK_SIGNAL
-from ianus.process.stop_limits import MARGIN_SECONDS
 from ianus.process.supervisor.generation import Generation
 from ianus.process.supervisor.worker_process import Stage, WorkerProcess
 from ianus.process.supervisor.workers import Workers
@@ -19,7 +18,6 @@ from ianus.settings.schema import Settings
 
 TERM, QUIT, KILL, ABRT = signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL, signal.SIGABRT
 REPLACED, REOPEN = signal.SIGUSR2, signal.SIGUSR1
-GRACE = 30 + MARGIN_SECONDS
 
 # The addresses of workers by default.
 BOUND = {str(bind) for bind in Settings().bind}

@@ -15,6 +15,7 @@ from ianus.errors import StartupError
 from ianus.process.supervisor.watched import Watched
 from ianus.process.supervisor.watcher import debounced, describe, prepare, with_short_shutdown
 from ianus.settings.schema import Settings
+from ianus.settings.stop_budget import stop_budget
 from tests.helpers import WAIT_SECONDS, Output, is_running, until
 
 pytestmark = pytest.mark.slow
@@ -282,6 +283,8 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
         prepare(settings(reload_dir=str(tmp_path / "none")))
 
 
-@pytest.mark.parametrize(("given", "got"), [(30.0, 1.0), (0.5, 0.5), (0.0, 1.0)])
-def test_a_developer_waits_a_second_at_most(given: float, got: float) -> None:
-    assert with_short_shutdown(settings(timeout_graceful_shutdown=given)).timeout_graceful_shutdown == got
+@pytest.mark.parametrize(("given", "got"), [(30.0, 5.0), (0.5, 0.5), (0.0, 5.0)])
+def test_a_developer_waits_five_seconds_at_most(given: float, got: float) -> None:
+    short = with_short_shutdown(settings(timeout_stop=given))
+    assert short.timeout_stop == got
+    assert stop_budget(got, short.timeout_lifespan_shutdown).cancel_after == pytest.approx(got * 0.22, rel=0.1)

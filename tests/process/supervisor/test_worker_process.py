@@ -2,33 +2,37 @@
 
 import pytest
 
-from ianus.process.stop_limits import ATEXIT_SECONDS, MARGIN_SECONDS
 from ianus.process.supervisor.worker_process import (
     ABORT_SECONDS,
-    QUIT_AFTER_TERM_SECONDS,
+    QUICK_QUIT_AGAIN_SECONDS,
+    QUIT_AGAIN_SECONDS,
     QUIT_SECONDS,
-    TERM_WHILE_STARTING_SECONDS,
 )
-from ianus.settings.values import Mount
-from tests.process.supervisor.harness import ABRT, GRACE, KILL, QUIT, REPLACED, TERM, Harness, served
+from ianus.settings.stop_budget import STARTING_SECONDS, stop_budget
+from tests.process.supervisor.harness import ABRT, KILL, QUIT, REPLACED, TERM, Harness, served
+
+BUDGET = stop_budget(25.0)
+INTERRUPT_AFTER = BUDGET.interrupt_after(is_starting=False)
 
 
 @pytest.mark.parametrize("has_successor", [False, True])
-def test_a_stop_escalates(has_successor: bool, caplog: pytest.LogCaptureFixture) -> None:
-    harness = served(1, timeout_graceful_shutdown=30.0)
+def test_a_stop_escalates_within_its_total(has_successor: bool, caplog: pytest.LogCaptureFixture) -> None:
+    harness = served(1, timeout_stop=25.0)
     process = harness.last()
     harness.workers.stop(harness.now, successor=has_successor)
     harness.step()
     assert process.take_signals() == [REPLACED if has_successor else TERM]
-    harness.step(GRACE - 0.1)
+    harness.step(INTERRUPT_AFTER - 0.1)
     assert process.noted_signals == []
     harness.step(0.1)
     assert process.take_signals() == [QUIT]
-    harness.step(QUIT_AFTER_TERM_SECONDS - 0.1)
+    harness.step(QUIT_AGAIN_SECONDS)
+    assert process.take_signals() == [QUIT]
+    harness.step(BUDGET.abort_after - INTERRUPT_AFTER - QUIT_AGAIN_SECONDS - 0.1)
     assert process.noted_signals == []
     harness.step(0.1)
     assert process.take_signals() == [ABRT]
-    harness.step(ABORT_SECONDS - 0.1)
+    harness.step(BUDGET.kill_after - BUDGET.abort_after - 0.1)
     assert process.noted_signals == []
     harness.step(0.1)
     assert process.take_signals() == [KILL]
@@ -39,77 +43,93 @@ def test_a_stop_escalates(has_successor: bool, caplog: pytest.LogCaptureFixture)
     assert list(harness.workers) == []
     assert len(harness.spawned) == 1
     messages = [record.getMessage() for record in caplog.records]
-    assert messages[:3] == [
+    assert messages[:4] == [
         f"worker does not stop in time, sending {name}: worker 1 (pid 100)"
-        for name in ("SIGQUIT", "SIGABRT", "SIGKILL")
+        for name in ("SIGQUIT", "SIGQUIT", "SIGABRT", "SIGKILL")
     ]
     assert messages[-1] == "Python stacks of worker 1 (pid 100):\nFile main.py"
 
 
 def test_a_stop_without_a_limit() -> None:
-    harness = served(1, timeout_graceful_shutdown=0.0)
+    harness = served(1, timeout_stop=0.0)
     harness.workers.stop(harness.now, successor=False)
     harness.step(10000)
     assert harness.last().noted_signals == [TERM]
 
 
-def test_the_lifespan_shutdown_has_its_own_limit() -> None:
-    harness = served(1, timeout_graceful_shutdown=30.0, timeout_lifespan_shutdown=20.0)
+def test_the_lifespan_shutdown_is_not_interrupted_before_the_end() -> None:
+    harness = served(1, timeout_stop=25.0)
     process = harness.last()
     harness.workers.stop(harness.now, successor=False)
-    harness.step(GRACE - 1)
+    harness.step(BUDGET.lifespan_after - 1)
     harness.report(process, "closing")
-    harness.step(20 + MARGIN_SECONDS - 0.1)
+    harness.step(BUDGET.abort_after - BUDGET.lifespan_after + 0.9)
     assert process.take_signals() == [TERM]
-    harness.step(0.1)
-    assert process.take_signals() == [QUIT]
-
-
-def test_the_limit_of_the_lifespan_shutdown_counts_each_application() -> None:
-    mounts = {"mount": (Mount("/api", "api:app"), Mount("/live", "live:app"))}
-    harness = served(1, timeout_lifespan_shutdown=20.0, **mounts)
-    harness.workers.stop(harness.now, successor=False)
-    harness.report(harness.last(), "closing")
-    harness.step(3 * 20 + MARGIN_SECONDS - 0.1)
-    assert harness.last().noted_signals == [TERM]
-    harness.step(0.1)
-    assert harness.last().noted_signals == [TERM, QUIT]
-
-
-def test_the_lifespan_shutdown_of_a_quick_shutdown_is_short() -> None:
-    harness = served(1)
-    process = harness.last()
-    harness.workers.stop_now(QUIT, harness.now)
-    harness.step(5)
-    harness.report(process, "closing")
-    assert process.take_signals() == [QUIT]
-    harness.step(QUIT_SECONDS - 1)
-    harness.report(process, "exiting\t2")
-    harness.step(2 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
-    assert process.noted_signals == []
     harness.step(0.1)
     assert process.take_signals() == [ABRT]
 
 
-def test_threads_have_the_time_that_the_worker_reports() -> None:
-    harness = served(1, timeout_graceful_shutdown=30.0, timeout_lifespan_shutdown=20.0)
+def test_a_second_stop_does_not_postpone_the_end() -> None:
+    harness = served(1, timeout_stop=25.0)
     process = harness.last()
+    harness.workers.stop(harness.now, successor=True)
+    harness.step(10)
     harness.workers.stop(harness.now, successor=False)
-    harness.report(process, "closing")
-    harness.report(process, "exiting\t12.5")
-    assert process.take_signals() == [TERM]
-    harness.step(12.5 + ATEXIT_SECONDS + MARGIN_SECONDS - 0.1)
-    assert process.noted_signals == []
-    harness.step(0.1)
-    assert process.take_signals() == [QUIT]
+    harness.step(BUDGET.kill_after - 10)
+    assert process.take_signals() == [REPLACED, TERM, QUIT, QUIT, ABRT, KILL]
 
 
-def test_threads_may_have_no_limit() -> None:
-    harness = served(1, timeout_graceful_shutdown=0.0)
-    harness.workers.stop(harness.now, successor=False)
+def test_a_worker_that_another_process_stops_has_the_same_limit() -> None:
+    harness = served(1, timeout_stop=25.0)
+    process = harness.last()
+    harness.report(process, "draining")
+    harness.step(BUDGET.kill_after)
+    assert process.noted_signals == [QUIT, QUIT, ABRT, KILL]
+
+
+def test_a_quick_shutdown_is_short() -> None:
+    harness = served(1)
+    process = harness.last()
+    harness.workers.stop_now(QUIT, harness.now)
+    harness.step(QUICK_QUIT_AGAIN_SECONDS)
+    assert process.take_signals() == [QUIT, QUIT]
+    harness.step(QUIT_SECONDS - QUICK_QUIT_AGAIN_SECONDS)
+    assert process.take_signals() == [ABRT]
+
+
+def test_the_lifespan_shutdown_of_a_quick_shutdown_is_not_interrupted() -> None:
+    harness = served(1)
+    harness.workers.stop_now(QUIT, harness.now)
     harness.report(harness.last(), "closing")
-    harness.report(harness.last(), "exiting\t0")
-    harness.step(10000)
+    harness.step(QUIT_SECONDS - 0.1)
+    assert harness.last().take_signals() == [QUIT]
+
+
+def test_a_quick_shutdown_that_comes_late_does_not_postpone_the_end() -> None:
+    harness = served(1, timeout_stop=25.0)
+    harness.workers.stop(harness.now, successor=False)
+    harness.step(16)
+    harness.workers.stop_now(QUIT, harness.now)
+    harness.step(BUDGET.kill_after - 16)
+    assert harness.last().noted_signals == [TERM, QUIT, QUIT, ABRT, KILL]
+
+
+def test_the_delay_of_an_announced_stop_is_a_part_of_the_total() -> None:
+    harness = served(2, timeout_stop=25.0, drain_delay=5.0)
+    harness.workers.stop(harness.now, successor=False)
+    harness.step(5)
+    harness.workers.end_delay()
+    assert [each.take_signals() for each in harness.spawned] == [[TERM, REPLACED]] * 2
+    harness.step(BUDGET.kill_after - 5)
+    assert [each.take_signals() for each in harness.spawned] == [[QUIT, QUIT, ABRT, KILL]] * 2
+
+
+def test_the_end_of_the_delay_is_not_sent_to_a_worker_that_was_starting() -> None:
+    """It may have no handler yet."""
+    harness = Harness(1)
+    harness.step()
+    harness.workers.stop(harness.now, successor=False)
+    harness.workers.end_delay()
     assert harness.last().noted_signals == [TERM]
 
 
@@ -119,10 +139,10 @@ def test_a_starting_worker_that_does_not_stop_is_killed_soon(caplog: pytest.LogC
     harness.step()
     process = harness.last()
     harness.workers.stop(harness.now, successor=False)
-    harness.step(TERM_WHILE_STARTING_SECONDS)
+    harness.step(STARTING_SECONDS)
     assert process.take_signals() == [TERM, QUIT]
     harness.step(2 * ABORT_SECONDS)
-    assert process.take_signals() == [ABRT, KILL]
+    assert process.take_signals() == [QUIT, ABRT, KILL]
     harness.end(process, code=-9)
     assert list(harness.workers) == []
 
@@ -144,7 +164,7 @@ def test_a_stop_can_be_made_more_urgent() -> None:
     harness.workers.stop(harness.now, successor=False)
     harness.workers.stop_now(QUIT, harness.now)
     harness.step(QUIT_SECONDS)
-    assert [each.take_signals() for each in harness.spawned] == [[TERM, QUIT, ABRT]] * 2
+    assert [each.take_signals() for each in harness.spawned] == [[TERM, QUIT, QUIT, ABRT]] * 2
     harness.workers.stop_now(KILL, harness.now)
     harness.step(100)
     assert [each.take_signals() for each in harness.spawned] == [[KILL]] * 2

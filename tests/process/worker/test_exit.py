@@ -1,5 +1,6 @@
 """The end of a worker's process, in processes that have nothing else to do."""
 
+import math
 import re
 import subprocess
 import sys
@@ -43,7 +44,7 @@ atexit.register(print, "atexit")
 early = []
 {code}
 print("ends", end=" ")
-sys.exit(Exit(Ending(7, {seconds}, early, {abandons})).run())
+sys.exit(Exit(Ending(7, float("{seconds}"), early, {abandons})).run())
 """
 
 
@@ -137,7 +138,7 @@ def test_threads_that_end_are_waited_for(code: str, end: Callable[..., str]) -> 
 
 
 def test_there_may_be_no_limit(end: Callable[..., str]) -> None:
-    assert end("start(finish)", seconds=0).endswith("finished\natexit\n")
+    assert end("start(finish)", seconds=math.inf).endswith("finished\natexit\n")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,10 @@ pytestmark = pytest.mark.slow
 WORKER = """
 import os, signal, sys, time
 from ianus.process.scoreboard import Scoreboard
-from ianus.process import stop_limits
 from ianus.process.worker_spec import SupervisorLink
 from ianus.process.worker.liveness import WorkerLiveness
 from ianus.settings.schema import Settings
 
-stop_limits.MARGIN_SECONDS = stop_limits.ATEXIT_SECONDS = 0.005
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, lambda number, frame: os.write(1, signal.Signals(number).name.encode() + b"\\n"))
 scoreboard, lifeline, channel = map(int, sys.argv[1:])
@@ -86,7 +84,7 @@ def test_the_supervisors_end_is_a_request_to_stop(start: Callable[..., Worker]) 
 
 
 def test_a_worker_that_does_not_stop_in_time_gets_another_signal(start: Callable[..., Worker]) -> None:
-    worker = start("", timeout_graceful_shutdown=0.005, timeout_lifespan_shutdown=0.005)
+    worker = start("", timeout_stop=0.05)
     os.close(worker.lifeline)
     assert worker.line() == b"SIGTERM"
     assert worker.line() == b"SIGQUIT"

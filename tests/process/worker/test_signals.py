@@ -1,6 +1,7 @@
 """Signals and their effects, on every loop."""
 
 import asyncio
+import math
 import os
 import signal
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from ianus.process.stop_level import StopLevel
-from ianus.process.worker.signals import StopRequest, handle_signals, wake_by_signals
+from ianus.process.worker.signals import MIN_SECONDS, Escalation, StopRequest, handle_signals, wake_by_signals
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
 
@@ -90,6 +91,63 @@ def test_another_int_interrupts_code_that_blocks_the_loop(
 
     loop.run_until_complete(blocks())
     loop.run_until_complete(asyncio.wait_for(stop.wait(StopLevel.QUICK), 5))
+
+
+def test_another_quit_interrupts_code_that_blocks_the_loop(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+    """The supervisor sends both when the time of the requests is over."""
+
+    async def blocks() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGQUIT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGQUIT)
+
+    async def does_not_block() -> None:
+        await stop.wait(StopLevel.QUICK)
+        signal.raise_signal(signal.SIGQUIT)
+
+    loop.run_until_complete(blocks())
+    loop.run_until_complete(asyncio.wait_for(does_not_block(), 5))
+
+
+@pytest.mark.parametrize("is_supervised", [False, True])
+@pytest.mark.parametrize(
+    ("level", "number", "age", "after"),
+    [
+        (StopLevel.NONE, signal.SIGTERM, 0.0, StopLevel.ANNOUNCED),
+        (StopLevel.NONE, signal.SIGINT, 0.0, StopLevel.ANNOUNCED),
+        (StopLevel.NONE, signal.SIGQUIT, 0.0, StopLevel.QUICK),
+        (StopLevel.NONE, signal.SIGUSR2, 0.0, StopLevel.HANDOVER),
+        (StopLevel.ANNOUNCED, signal.SIGUSR2, 0.0, StopLevel.GRACEFUL),
+        (StopLevel.ANNOUNCED, signal.SIGQUIT, 0.0, StopLevel.QUICK),
+        (StopLevel.ANNOUNCED, signal.SIGTERM, 0.4, StopLevel.ANNOUNCED),
+        (StopLevel.HANDOVER, signal.SIGTERM, 5.0, StopLevel.GRACEFUL),
+        (StopLevel.GRACEFUL, signal.SIGTERM, 5.0, StopLevel.GRACEFUL),
+        (StopLevel.GRACEFUL, signal.SIGINT, 5.0, StopLevel.QUICK),
+    ],
+)
+def test_a_stop_with_a_delay_is_announced_first(
+    level: StopLevel, number: signal.Signals, age: float, after: StopLevel, is_supervised: bool
+) -> None:
+    assert Escalation(delays=True, is_supervised=is_supervised).after(level, number, age) == after
+
+
+def test_another_signal_skips_the_delay_but_in_a_worker_only_the_supervisors() -> None:
+    """One that is sent to the whole group reaches a worker twice."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert Escalation(delays=True).after(StopLevel.ANNOUNCED, number, 0.6) == StopLevel.GRACEFUL
+    supervised = Escalation(delays=True, is_supervised=True)
+    assert supervised.after(StopLevel.ANNOUNCED, signal.SIGTERM, 0.6) == StopLevel.ANNOUNCED
+
+
+def test_the_time_of_a_stop_counts_from_its_signal(loop: asyncio.AbstractEventLoop, stop: StopRequest) -> None:
+    """And not from the moment at which a loop that was blocked notices it."""
+    assert stop.left(1.0) == math.inf
+    signal.raise_signal(signal.SIGTERM)
+    assert (stop.level, 99.0 < stop.left(100.0) <= 100.0) == (StopLevel.NONE, True)
+    stop.since -= 99.0
+    assert stop.left(100.0) <= 1.0
+    assert stop.left(10.0) == MIN_SECONDS
 
 
 def test_the_previous_handlers_are_restored(loop: asyncio.AbstractEventLoop) -> None:
