@@ -14,10 +14,11 @@ PRINTABLE = re.compile(r"[ -~]+")
 # Values from clients have no quote, so a quoted text ends at the next quote.
 TEXT = r'"[^"]*"'
 COMBINED = re.compile(rf'[^ ]+ - [^"]+ \[[^]"]+\] {TEXT} [0-9]{{3}} [0-9]+ {TEXT} {TEXT} [0-9]+\.[0-9]{{6}}')
-ATOMS = [*"hlurmUqHstBbfaTDMLp", "{x-echo}i", "{x-echo}o", "{absent}i"]
+ATOMS = [*"hlurmUqHstBbfaTDMLQp", "{x-echo}i", "{x-echo}o", "{absent}i"]
 EVERY_ATOM = re.compile(" ".join([TEXT] * len(ATOMS)))
 KEYS = [
-    *("time", "client", "method", "target", "protocol", "status", "size", "duration", "referer", "user_agent"),
+    *("time", "client", "method", "target", "protocol", "status", "size", "duration", "queue_time"),
+    *("referer", "user_agent"),
     "request_id",  # if it has one
 ]
 

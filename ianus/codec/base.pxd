@@ -4,7 +4,7 @@ Rule of this file: a sink call may queue output on the codec; it never feeds the
 application code. `stream` numbers the requests of a multiplexed connection; HTTP/1 has only stream 0.
 """
 cimport cython
-from ianus.codec.fields cimport Field
+from ianus.codec.fields cimport Field, ForwardingFields
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport OutputOwner
 
@@ -24,6 +24,7 @@ cdef class Request:
     cdef readonly bint upgrade              # it asks for another protocol (RFC 9110 section 7.8)
     cdef readonly bint websocket_key        # it has Sec-WebSocket-Key, as a handshake has whose upgrade a proxy removed
     cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
+    cdef ForwardingFields forwarding        # reports of proxies among the headers
 
 
 @cython.no_gc

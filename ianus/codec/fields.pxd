@@ -46,6 +46,16 @@ cdef enum FieldId:
     DATE
     SERVER
     HOP_BY_HOP          # keep-alive, proxy-connection, te, trailer: fields for one hop, removed from responses
+    # Forwarding fields, in which proxies report facts of the requests that they forward: from here to the end
+    FORWARDED
+    X_FORWARDED_FOR
+    X_FORWARDED_PROTO
+    X_FORWARDED_HOST
+    X_FORWARDED_PORT
+    X_FORWARDED_PREFIX
+    X_REQUEST_START
+    OTHER_FORWARDING    # X-Real-IP and the like, and all other names that start with X-Forwarded-
+    FORWARDING_ALIAS    # the name of another one with `_` for `-`, which is the same name in CGI and WSGI
 
 
 # One field. The caller owns its bytes, which are valid only during the call that passes it.
@@ -58,11 +68,23 @@ cdef struct Field:
 
 cdef enum:
     MAX_KNOWN_NAME_BYTES = 48  # no known name is longer
+    MAX_FORWARDING_FIELDS = 14  # those of a request whose positions are recorded
+
+
+# The forwarding fields of a request. Behind a proxy each request has some, which are not searched a second time.
+cdef struct ForwardingFields:
+    unsigned short count            # more than MAX_FORWARDING_FIELDS: all fields have to be searched
+    unsigned short[MAX_FORWARDING_FIELDS] positions     # in the list of all fields
 
 
 # The entry of a well-known lower-case name: its id, and the shared bytes object (borrowed from the
 # module, which keeps it for ever) or NULL for a name that is not known.
 cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept
+# The id of a lower-case name that find_name() does not know, of at most MAX_KNOWN_NAME_BYTES: OTHER_FORWARDING,
+# FORWARDING_ALIAS or OTHER.
+cdef FieldId find_unknown_forwarding(const char* name, Py_ssize_t size) noexcept
+# The id of any lower-case name if it is a forwarding field, else OTHER.
+cdef FieldId find_forwarding(const char* name, Py_ssize_t size) noexcept
 cdef bint is_host(const char* value, Py_ssize_t size) noexcept
 # One element of a comma-separated list (RFC 9110 section 5.6.1): from the position `start` it finds the element without
 # the white space around it, and returns the position of the comma after it, or size.

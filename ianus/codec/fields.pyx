@@ -53,6 +53,37 @@ cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noe
         bucket = (bucket + 1) & (BUCKETS - 1)
 
 
+cdef FieldId find_unknown_forwarding(const char* name, Py_ssize_t size) noexcept:
+    cdef char dashed[MAX_KNOWN_NAME_BYTES]
+    cdef PyObject* shared
+    cdef bint has_underscore = False
+    cdef Py_ssize_t i
+    # The first letters of all forwarding fields
+    if name[0] not in (c'x', c'f', c't', c'c'):
+        return OTHER
+    for i in range(size):
+        dashed[i] = name[i]
+        if name[i] == c'_':
+            dashed[i] = c'-'
+            has_underscore = True
+    if has_underscore and find_name(dashed, size, &shared) >= FORWARDED:
+        return FORWARDING_ALIAS
+    if size > 12 and memcmp(dashed, b"x-forwarded-", 12) == 0:
+        return FORWARDING_ALIAS if has_underscore else OTHER_FORWARDING
+    return OTHER
+
+
+cdef FieldId find_forwarding(const char* name, Py_ssize_t size) noexcept:
+    cdef PyObject* shared
+    cdef FieldId field_id
+    if size == 0 or size > MAX_KNOWN_NAME_BYTES:
+        return OTHER
+    field_id = find_name(name, size, &shared)
+    if shared == NULL:
+        return find_unknown_forwarding(name, size)
+    return field_id if field_id >= FORWARDED else OTHER
+
+
 cdef int add_name(bytes name, FieldId field_id) except -1:
     cdef unsigned int bucket = bucket_of(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
     # sec-websocket-key is added twice. The entry with the id is found first, since it was added first.
@@ -172,6 +203,28 @@ for _name, _id in (
     (b"proxy-connection", HOP_BY_HOP),
     (b"te", HOP_BY_HOP),
     (b"trailer", HOP_BY_HOP),
+    (b"forwarded", FORWARDED),
+    (b"x-forwarded-for", X_FORWARDED_FOR),
+    (b"x-forwarded-proto", X_FORWARDED_PROTO),
+    (b"x-forwarded-host", X_FORWARDED_HOST),
+    (b"x-forwarded-port", X_FORWARDED_PORT),
+    (b"x-forwarded-prefix", X_FORWARDED_PREFIX),
+    (b"x-request-start", X_REQUEST_START),
+    (b"x-queue-start", OTHER_FORWARDING),
+    # Addresses of clients
+    (b"cf-connecting-ip", OTHER_FORWARDING),
+    (b"fastly-client-ip", OTHER_FORWARDING),
+    (b"true-client-ip", OTHER_FORWARDING),
+    (b"x-client-ip", OTHER_FORWARDING),
+    (b"x-cluster-client-ip", OTHER_FORWARDING),
+    (b"x-forwarded", OTHER_FORWARDING),
+    (b"x-real-ip", OTHER_FORWARDING),
+    # Schemes, and paths of applications
+    (b"front-end-https", OTHER_FORWARDING),
+    (b"x-https", OTHER_FORWARDING),
+    (b"x-scheme", OTHER_FORWARDING),
+    (b"x-script-name", OTHER_FORWARDING),
+    (b"x-url-scheme", OTHER_FORWARDING),
 ):
     add_name(_name, _id)
 
@@ -179,22 +232,20 @@ for _name, _id in (
 for _name in (
     b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"accept-ranges",
     b"access-control-request-headers", b"access-control-request-method", b"age", b"allow", b"alt-used",
-    b"authorization", b"cache-control", b"cdn-loop", b"cf-connecting-ip", b"cf-ipcountry", b"cf-ray", b"cf-visitor",
+    b"authorization", b"cache-control", b"cdn-loop", b"cf-ipcountry", b"cf-ray", b"cf-visitor",
     b"content-disposition", b"content-encoding", b"content-language", b"content-location", b"content-range",
     b"cookie", b"device-memory", b"dnt", b"downlink", b"dpr", b"early-data", b"ect", b"etag",
-    b"forwarded", b"from", b"idempotency-key", b"if-match", b"if-modified-since", b"if-none-match", b"if-range",
+    b"from", b"idempotency-key", b"if-match", b"if-modified-since", b"if-none-match", b"if-range",
     b"if-unmodified-since", b"last-event-id", b"link", b"location", b"max-forwards", b"origin", b"pragma",
     b"priority", b"proxy-authorization", b"purpose", b"range", b"referer", b"rtt", b"save-data", b"sec-ch-ua",
     b"sec-ch-ua-arch", b"sec-ch-ua-full-version-list", b"sec-ch-ua-mobile", b"sec-ch-ua-model",
     b"sec-ch-ua-platform", b"sec-ch-ua-platform-version", b"sec-ch-prefers-color-scheme", b"sec-fetch-dest",
     b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-gpc", b"sec-purpose", b"sec-websocket-extensions",
     b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version", b"traceparent", b"tracestate",
-    b"true-client-ip", b"upgrade-insecure-requests", b"user-agent", b"vary", b"via", b"viewport-width", b"warning",
-    b"width", b"x-amzn-trace-id", b"x-api-key", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid", b"x-client-ip",
-    b"x-correlation-id", b"x-csrf-token", b"x-csrftoken", b"x-forwarded-for", b"x-forwarded-host",
-    b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-proto", b"x-forwarded-server", b"x-http-method-override",
-    b"x-original-uri", b"x-real-ip", b"x-request-id", b"x-request-start", b"x-requested-with", b"x-scheme",
-    b"x-xsrf-token",
+    b"upgrade-insecure-requests", b"user-agent", b"vary", b"via", b"viewport-width", b"warning",
+    b"width", b"x-amzn-trace-id", b"x-api-key", b"x-b3-sampled", b"x-b3-spanid", b"x-b3-traceid",
+    b"x-correlation-id", b"x-csrf-token", b"x-csrftoken", b"x-http-method-override", b"x-original-uri",
+    b"x-request-id", b"x-requested-with", b"x-xsrf-token",
 ):
     add_name(_name, OTHER)
 del _name, _id

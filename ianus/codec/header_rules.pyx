@@ -6,8 +6,8 @@ trailer that had to precede the body.
 Compiled because every request passes here: 39 instructions for ASGI hello.
 """
 from ianus.codec.fields cimport (
-    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING, WEBSOCKET_KEY, FieldId, has_token, is_host,
-    next_element,
+    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, MAX_FORWARDING_FIELDS, TRANSFER_ENCODING, WEBSOCKET_KEY, FieldId,
+    ForwardingFields, has_token, is_host, next_element,
 )
 
 
@@ -77,6 +77,16 @@ cdef int note_expectations(const char* value, Py_ssize_t size, FieldFacts* facts
             # Judged by the codec of the version: a client of HTTP/1.0 may send any expectation.
             facts.expect_other = True
         start = end + 1
+    return 0
+
+
+cdef int note_forwarding(ForwardingFields* forwarding, Py_ssize_t position) noexcept:
+    # The limits of fields are far below 65536 (settings/schema.py), so a position has space.
+    if forwarding.count < MAX_FORWARDING_FIELDS:
+        forwarding.positions[forwarding.count] = <unsigned short>position
+    # One more than the maximum stands for any larger number.
+    if forwarding.count <= MAX_FORWARDING_FIELDS:
+        forwarding.count += 1
     return 0
 
 

@@ -90,6 +90,11 @@ cdef class Exchange:
     cdef Exchange next_unreported   # the next response of the connection that has ended and not left
     cdef bytes request_id           # None unless there is a field for it
     cdef list response_headers      # (lower-case name, value), if the observer wants them
+    # Reports of proxies, besides `connection`
+    cdef readonly str prefix        # part of the path that a proxy has removed from the target, or None
+    cdef readonly double queued_since   # CLOCK_MONOTONIC seconds at which it was received first; 0 = not of interest
+    cdef readonly double queue_time  # seconds from then until the application was called; 0 = not known
+    cdef flag shares_queue_time     # the application gets it
 
     # From the session
     cdef int body_arrived(self, const char* data, Py_ssize_t size) except -1
@@ -123,6 +128,7 @@ cdef class Exchange:
     cdef int fail_with_500(self) except -1          # the application ended without a whole response
     cdef int report(self, str event, object error) except -1
     cdef str request_line(self)                     # for the log
+    cdef int note_call(self) noexcept               # the application is called: the queue time ends
     # Inside
     cdef int complete(self) except -1
 

@@ -31,6 +31,7 @@ from ianus.exchange.disconnect import ClientDisconnected
 from ianus.telemetry.logger import logger
 
 
+cdef double MIN_QUEUE_SECONDS = 1e-6
 cdef str HEAD = sys.intern("HEAD")  # the object of codec/http1/request_line
 
 
@@ -313,6 +314,11 @@ cdef class Exchange:
     cdef int remove_in_flight(self) except -1:
         return self.service.in_flight.remove(&self.in_flight)
 
+    cdef int note_call(self) noexcept:
+        # 0 stands for a time that is not known.
+        self.queue_time = max(monotonic() - self.queued_since, MIN_QUEUE_SECONDS)
+        return 0
+
     cdef bytes take_body(self):
         cdef bytes body
         if self.body is None:
@@ -438,6 +444,7 @@ cdef class Exchange:
         facts.size = self.bytes_sent if unsent == 0 else body_taken(self, unsent)
         facts.started = self.started
         facts.duration = monotonic() - self.started
+        facts.queue_time = self.queue_time
         return self.service.observer.on_request_end(&facts)
 
 

@@ -2,6 +2,7 @@
 cimport cython
 from ianus.codec.base cimport Request, SerialCodecFactory
 from ianus.exchange.base cimport SessionFactory, flag
+from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Service
@@ -25,7 +26,9 @@ cdef class Http1Session(HttpSession):
     cdef double request_start(self) noexcept
     cdef int end_exchange(self) except -1
     cdef int answer_and_close(self, int status, str reason) except -1
-    cdef int answer_unread_request(self, Request request, int status, str reason) except -1
+    cdef int answer_unread_request(
+        self, Request request, ConnectionInfo connection, int status, str reason
+    ) except -1
 
 
 cdef class Http1SessionFactory(SessionFactory):

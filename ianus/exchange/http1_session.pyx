@@ -11,6 +11,7 @@ from ianus.codec.base cimport Request, SerialCodec, SerialCodecFactory
 from ianus.codec.output cimport Output
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session, SessionFactory, Transport
+from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.http cimport HIGH_WATER, Exchange
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Deadlines, Service
@@ -38,8 +39,10 @@ cdef class Http1Session(HttpSession):
     # ---------------------------------------------------------------- sink: the codec is on the stack
 
     cdef int on_request(self, int stream, Request request) except -1:
-        # The clock is read for an observer only.
-        cdef double started = self.request_start() if self.service.observer is not None else 0
+        cdef double started = 0
+        # The clock is read only if the time is of interest.
+        if self.service.observer is not None or self.service.measures_queue_time:
+            started = self.request_start()
         self.head_begun = False
         self.exchange = self.open_exchange(stream, request, started)
         # run() calls the application: the codec is on the stack now.
@@ -374,15 +377,16 @@ cdef class Http1Session(HttpSession):
         """Answers, if that is still possible, and closes."""
         cdef Exchange exchange = self.exchange
         cdef Request request = exchange.request if exchange is not None else (<SerialCodec>self.codec).unfinished()
+        cdef ConnectionInfo connection = exchange.connection if exchange is not None else self.reported(request)
         # Before the answer, since that may end the connection and its facts.
-        self.log_rejection(status, reason, request)
+        self.log_rejection(status, reason, request, connection)
         self.input_cut = True
         if self.ending and exchange is None:
             # The last answer is out already.
             return self.transport.finish()
         self.ending = True
         if exchange is None:
-            self.answer_unread_request(request, status, reason)
+            self.answer_unread_request(request, connection, status, reason)
         elif exchange.head_sent:
             # A response has started, so its status cannot be replaced.
             return exchange.abort_response() if not exchange.response_complete else self.transport.finish()
@@ -391,13 +395,15 @@ cdef class Http1Session(HttpSession):
             return exchange.send_error(status, reason, [], True)
         return self.transport.finish()
 
-    cdef int answer_unread_request(self, Request request, int status, str reason) except -1:
+    cdef int answer_unread_request(
+        self, Request request, ConnectionInfo connection, int status, str reason
+    ) except -1:
         """Answers a request that was not read to its end, so that no application has it."""
         # Only for the observer: it has no gateway, and is never started.
         cdef Exchange exchange = Exchange.__new__(Exchange)
         exchange.service = self.service
         exchange.request = request if request is not None else no_request()
-        exchange.connection = self.transport.info
+        exchange.connection = connection
         exchange.started = self.request_start()
         exchange.status = status
         # No request id: the field that might have it is perhaps among those not read.

@@ -2,6 +2,7 @@
 cimport cython
 from ianus.codec.base cimport Codec, Request
 from ianus.exchange.base cimport Session, flag
+from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.service cimport Service
 
@@ -18,11 +19,15 @@ cdef class HttpSession(Session):
     # Opens the exchange of a request whose head was read; the codec is on the stack. started: the time of its first
     # byte in CLOCK_MONOTONIC seconds, which only an observer needs.
     cdef Exchange open_exchange(self, int stream, Request request, double started)
+    # The connection of the client of a request that no application gets; request: may be None
+    cdef ConnectionInfo reported(self, Request request)
+    # Replaces the facts of the connection by those that proxies report in fields.
+    cdef int read_forwarded(self, Exchange exchange) except -1
     # Has the application called, or answers instead of it. Returns whether the application runs only after the loop's
     # callbacks.
     cdef bint start_exchange(self, Exchange exchange) except -1
     cdef int reject_over_limit(self, Exchange exchange, str limit) except -1
-    cdef int log_rejection(self, int status, str reason, Request request) except -1
+    cdef int log_rejection(self, int status, str reason, Request request, ConnectionInfo connection) except -1
     cdef int report_when_taken(self, Exchange exchange) except -1
     cdef int note_end(self, Exchange exchange) except -1
     cdef int report_first(self, long long taken) except -1

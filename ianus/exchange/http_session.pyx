@@ -12,9 +12,11 @@ from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
 from ianus.exchange.base cimport Session
+from ianus.exchange.connection_info cimport ConnectionInfo
+from ianus.exchange.forwarded cimport ForwardedFacts
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events
-from ianus.runtime.clock cimport monotonic
+from ianus.runtime.clock cimport monotonic, unix_time
 
 from ianus.exchange.request_id import request_id
 from ianus.telemetry.logger import logger
@@ -45,6 +47,11 @@ cdef class HttpSession(Session):
         exchange.connection = self.transport.info
         exchange.stream = stream
         exchange.started = started
+        if request.forwarding.count:
+            self.read_forwarded(exchange)
+        if self.service.measures_queue_time and not exchange.queued_since:
+            exchange.queued_since = started
+            exchange.shares_queue_time = self.service.queue_time
         if self.service.request_id_header is not None:
             # Before the application is called, whose scope or environ has the same value.
             exchange.request_id = request_id(request.headers, self.service.request_id_header)
@@ -53,6 +60,28 @@ cdef class HttpSession(Session):
             # The body's time counts from its head.
             exchange.body_since = exchange.body_last = monotonic()
         return exchange
+
+    cdef ConnectionInfo reported(self, Request request):
+        cdef ForwardedFacts facts = None
+        # The head was read to its end if forwarding fields are known.
+        if request is not None and request.forwarding.count and self.service.forwarded is not None:
+            facts = self.service.forwarded.read(request, self.transport.info)
+        return self.transport.info if facts is None else facts.connection
+
+    cdef int read_forwarded(self, Exchange exchange) except -1:
+        cdef ForwardedFacts facts
+        if self.service.forwarded is None:
+            return 0
+        facts = self.service.forwarded.read(exchange.request, exchange.connection)
+        if facts is None:
+            return 0
+        exchange.connection = facts.connection
+        exchange.prefix = facts.prefix
+        if facts.request_start:
+            # From here on by a clock that does not jump.
+            exchange.queued_since = monotonic() - (unix_time() - facts.request_start)
+            exchange.shares_queue_time = True
+        return 0
 
     cdef int on_trailers(self, int stream, list fields) except -1:
         # ASGI and WSGI have no place for them; they are validated and dropped.
@@ -90,8 +119,8 @@ cdef class HttpSession(Session):
         # After a refused upgrade a proxy may still take the connection for a tunnel.
         return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
-    cdef int log_rejection(self, int status, str reason, Request request) except -1:
-        client = self.transport.info.client
+    cdef int log_rejection(self, int status, str reason, Request request, ConnectionInfo connection) except -1:
+        client = connection.client
         name = f"{client[0]}:{client[1]}" if client else "unix socket"
         if request is None:
             logger.info("rejected request: status %d, client %s: %s", status, name, reason)

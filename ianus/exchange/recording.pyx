@@ -332,6 +332,7 @@ cdef class RecordingObserver(Observer):
             "http_version": <object>facts.http_version, "headers": list(<object>facts.headers),
             "response_headers": <object>facts.response_headers, "request_id": <object>facts.request_id,
             "status": facts.status, "size": facts.size, "started": facts.started, "duration": facts.duration,
+            "queue_time": facts.queue_time,
         })
         return 0
 

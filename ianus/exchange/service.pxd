@@ -1,4 +1,5 @@
 """The state that all connections of a worker share: limits, deadlines, gateway, observer, fields of all responses."""
+from ianus.exchange.forwarded cimport ForwardedRules
 from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.telemetry.observer cimport Observer
 
@@ -43,6 +44,9 @@ cdef class Service:
     cdef readonly Deadlines deadlines
     cdef readonly Observer observer         # of requests that have ended, or None
     cdef readonly WebSocketRules websocket_rules
+    cdef readonly ForwardedRules forwarded  # None: fields of proxies are not read
+    cdef bint queue_time                    # applications get the queue time of each request
+    cdef bint measures_queue_time           # ... or the observer
     cdef readonly InFlightCounter in_flight
     cdef readonly bint closes_connections   # every response is the last of its connection: a stop was announced, or ...
     cdef readonly bint draining             # ... has started

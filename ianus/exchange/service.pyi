@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable
 
+from ianus.exchange.forwarded import ForwardedRules
 from ianus.exchange.gateway import Gateway
 from ianus.exchange.in_flight_counter import InFlightCounter
 from ianus.telemetry.observer import Observer
@@ -49,6 +50,7 @@ class Service:
     gateway: Gateway
     deadlines: Deadlines
     websocket_rules: WebSocketRules
+    forwarded: ForwardedRules | None
     observer: Observer | None
     in_flight: InFlightCounter
     closes_connections: bool
@@ -63,6 +65,8 @@ class Service:
         *,
         deadlines: Deadlines,
         websocket_rules: WebSocketRules,
+        forwarded: ForwardedRules | None,
+        queue_time: bool,
         observer: Observer | None,
         date_header: bool,
         server_header: bool,

@@ -3,6 +3,7 @@ from time import gmtime
 
 from posix.time cimport time_t
 
+from ianus.exchange.forwarded cimport ForwardedRules
 from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.observer cimport Observer
@@ -83,7 +84,8 @@ cdef class WebSocketRules:
 cdef class Service:
     """Binds a gateway to its limits and logs.
 
-    gateway: gets the requests. observer: of requests that have ended, None for none.
+    gateway: gets the requests. observer: of requests that have ended, None for none. forwarded: None if the fields of
+    proxies are not read. queue_time: applications get the time that each request has waited.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
     for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
     field that carries the id of a request, in lower case, "" for none. on_max_requests: called once, when the last of
@@ -97,6 +99,8 @@ cdef class Service:
         *,
         Deadlines deadlines not None,
         WebSocketRules websocket_rules not None,
+        ForwardedRules forwarded,
+        bint queue_time,
         Observer observer,
         bint date_header,
         bint server_header,
@@ -111,7 +115,10 @@ cdef class Service:
         self.gateway = gateway
         self.deadlines = deadlines
         self.websocket_rules = websocket_rules
+        self.forwarded = forwarded
         self.observer = observer
+        self.queue_time = queue_time
+        self.measures_queue_time = queue_time or observer is not None and observer.wants_queue_time
         # Copies: pointers into them are passed to the encoder for each response.
         self.header = [(bytes(name), bytes(value)) for name, value in header]
         # A field that the operator sets replaces the server's own.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from ianus.settings.foreign_options import IGNORED_OPTIONS, REJECTED
 from ianus.settings.schema import EXTRA_INPUTS, inputs, table
 from ianus.settings.setting import Setting
+from ianus.settings.values import boolean_to_text
 
 HEAD = """\
 # Settings
@@ -103,7 +104,7 @@ def _groups() -> Iterator[str]:
 def _row(name: str, setting: Setting, default: object) -> list[str]:
     option = f"--{name.replace('_', '-')}"
     flags = {"app": "`APP`"}.get(name, f"`{option}`" if not setting.short else f"`{setting.short}` `{option}`")
-    if isinstance(default, bool):
+    if setting.to_text is boolean_to_text:
         flags += f" `--no-{option[2:]}`"
     variable = f"`IANUS_{name.upper()}`" + (f", `{setting.variable}`" if setting.variable else "")
     shown = ", ".join(f"`{text}`" for text in setting.texts(default) if text)

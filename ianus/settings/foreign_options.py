@@ -48,7 +48,6 @@ IGNORED_OPTIONS = (
         ((r".*:[0-9]+", "write --bind {} to listen there"),),
     ),
     IgnoredOption("--http-protocols", ("h1",), "Ianus supports HTTP/1.1"),
-    IgnoredOption("--no-proxy-headers", None, "proxy fields such as X-Forwarded-For are not read yet"),
     IgnoredOption("--master", None, "a supervisor is always started"),
     IgnoredOption("--respawn-failed-workers", None, "crashed workers are always replaced"),
     IgnoredOption("--respawn-interval", (), "a worker that crashes repeatedly is replaced after increasing pauses"),
@@ -75,11 +74,6 @@ _HARAKIRI = (
 _APP = "Name the application without an option, as in `ianus main:app`."
 _ADDRESS = "Use --bind, as in --bind 0.0.0.0:8000 or --bind unix:/run/app.sock."
 _TLS = "TLS is not supported yet; put a proxy in front."
-_PROXY = (
-    "Proxy fields such as X-Forwarded-For are not read yet: applications see the address of the proxy and the scheme"
-    " http. A middleware can read the fields, such as werkzeug.middleware.proxy_fix.ProxyFix (WSGI) or"
-    " uvicorn.middleware.proxy_headers.ProxyHeadersMiddleware (ASGI)."
-)
 _STATIC = "Static files are not supported yet; serve them with a proxy or the application."
 _METRICS = "Metrics are not supported yet; --log-format json writes lines that a program can count."
 _HTTP2 = "HTTP/2 is not supported yet; put a proxy in front."
@@ -88,7 +82,6 @@ _SYSLOG = "Syslog is not supported yet; --log-config can set up Python's handler
 REJECTED = {
     "--no-respawn-failed-workers": "Crashed workers are always replaced.",
     "--harakiri": _HARAKIRI,
-    "--proxy-headers --forwarded-allow-ips --trusted-proxy": _PROXY,
     "--no-ws": "Write --ws none.",
     "--ssl --certfile --keyfile --ca-certs --cert-reqs --ciphers --verify-mode --insecure-bind": _TLS,
     "--ssl-certfile --ssl-keyfile --ssl-keyfile-password --ssl-certificate --ssl-ca --ssl-ca-certs": _TLS,

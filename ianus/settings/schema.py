@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ianus.errors import ConflictError, SettingError
-from ianus.settings import values
+from ianus.settings import proxy_values, values
 from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
 from ianus.settings.stop_budget import StopBudget, smallest_total, stop_budget
@@ -22,6 +22,7 @@ from ianus.settings.values import AdminBind, Bind, Header, Mount, TcpBind
 
 # The headings of the help page and of docs/settings.md, in the order of both.
 APPLICATION = "Application and address"
+PROXIES = "Proxies"
 WORKERS = "Workers"
 WSGI = "WSGI and threads"
 TIMEOUTS = "Timeouts"
@@ -148,14 +149,62 @@ class Settings:
         parse=values.proxy_protocol,
     )
     proxy_allow_ips: tuple[str, ...] = field(
-        values.LOCAL_PEERS,
-        values.peers,
+        proxy_values.LOCAL_PEERS,
+        proxy_values.peers,
         APPLICATION,
         "Peers that may send a PROXY header: addresses, networks, unix or *.",
         "unix stands for all clients of Unix sockets, and * for every peer. Connections of other peers are closed.",
         metavar="LIST",
         to_text=",".join,
         aliases="proxy_allow_from",
+    )
+
+    proxy_headers: bool | None = field(
+        None,
+        values.optional(values.boolean),
+        PROXIES,
+        "Believe fields such as X-Forwarded-For of the proxies that are trusted.",
+        "The default is on. Trusted are the peers in --forwarded-allow-ips.",
+        to_text=values.boolean_to_text,
+    )
+    forwarded_allow_ips: tuple[str, ...] | None = field(
+        None,
+        values.optional(proxy_values.peers),
+        PROXIES,
+        "Trust these proxies: addresses, networks, unix or *.",
+        "The default is 127.0.0.1,::1,unix: proxies on this machine. unix stands for all clients of Unix sockets, and *"
+        " for every peer.",
+        metavar="LIST",
+        to_text=",".join,
+        variable="FORWARDED_ALLOW_IPS",
+        aliases="trusted_proxy",
+    )
+    forwarded_headers: Literal["x-forwarded", "forwarded"] | None = choice(
+        None,
+        PROXIES,
+        "Family of fields that trusted proxies send; the other one is not believed.",
+        "The default is x-forwarded: X-Forwarded-For, X-Forwarded-Proto and so on. forwarded is the field Forwarded of"
+        " RFC 7239.",
+        names="x-forwarded forwarded",
+        parse=values.optional(values.choice("x-forwarded", "forwarded")),
+    )
+    forwarded_fields: tuple[str, ...] | None = field(
+        None,
+        values.optional(proxy_values.forwarded_fields),
+        PROXIES,
+        "Fields of the family that are believed: for, proto, host, port, prefix.",
+        "The default is for,proto. Add a field only if the proxy sets or removes it in each request: a client could"
+        " forge it otherwise. port and prefix are fields of x-forwarded alone.",
+        metavar="LIST",
+        to_text=",".join,
+        aliases="trusted_proxy_headers",
+    )
+    queue_time: bool = flag(
+        False,
+        PROXIES,
+        "Give applications the time that each request has waited for its call.",
+        "It counts from the X-Request-Start of a trusted proxy, or else from the first byte. Requests with"
+        " X-Request-Start always have it.",
     )
 
     workers: int | Literal["auto"] = field(
@@ -650,6 +699,12 @@ class Settings:
             raise ConflictError(
                 ("root_path", "root_path_kept"),
                 "{} is given together with {}; give one, since a proxy strips the prefix or keeps it.",
+            )
+        wrong = {"port", "prefix"} & set(self.forwarded_fields or ())
+        if wrong and self.forwarded_headers == "forwarded":
+            raise ConflictError(
+                ("forwarded_fields", "forwarded_headers"),
+                f"{{}} with {{}} forwarded has {min(wrong)}, which the field Forwarded cannot have; remove it.",
             )
         if self.access_log_format and self.log_format == "json":
             raise ConflictError(

@@ -102,7 +102,7 @@ def flag(default: bool, group: str, *sentences: str, **more: Any) -> Any:
     return field(default, values.boolean, group, *sentences, to_text=values.boolean_to_text, **more)
 
 
-def choice(default: str, group: str, *sentences: str, names: str, **more: Any) -> Any:
+def choice(default: str | None, group: str, *sentences: str, names: str, **more: Any) -> Any:
     choices = tuple(names.split())
     parse = more.pop("parse", values.choice(*choices))
     return field(default, parse, group, *sentences, choices=choices, metavar="|".join(choices), **more)

@@ -8,7 +8,7 @@ The functions at the end write values as text which the parsers read back.
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ def format_value(value: object) -> str:
     return str(value) if hasattr(value, "isoformat") else repr(value)  # TOML has dates.
 
 
-def _in_quotes(value: object) -> str:
+def in_quotes(value: object) -> str:
     """Returns the end of a message that shows how to write a number as text."""
     return f'; write it in quotes: "{format_value(value)}".' if isinstance(value, (int, float)) else "."
 
@@ -82,6 +82,15 @@ def milliseconds(value: object) -> str:
     if not re.fullmatch(r"[0-9]{1,9}", str(value)):
         raise ValueError(f"{format_value(value)} is not a whole number of milliseconds.")
     return f"{value}ms"
+
+
+def optional(parse: Parser) -> Parser:
+    """Makes a parser that also accepts None: the server then chooses the value."""
+
+    def check(value: object) -> object:
+        return None if value is None else parse(value)
+
+    return check
 
 
 def boolean(value: object) -> bool:
@@ -161,7 +170,7 @@ workers = number_or_auto("processes", 10000)
 def text(value: object) -> str:
     """Parses text without a NUL, which no path can contain."""
     if not isinstance(value, str) or "\0" in value:
-        raise ValueError(f"{format_value(value)} is not a text{_in_quotes(value)}")
+        raise ValueError(f"{format_value(value)} is not a text{in_quotes(value)}")
     return value
 
 
@@ -265,7 +274,7 @@ def check_access_log_format(text: str) -> None:
         )
 
 
-_ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLp]|\{[^{}()]+\}[ioe])\)s"
+_ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLQp]|\{[^{}()]+\}[ioe])\)s"
 
 
 # --- Addresses to listen on ---
@@ -322,7 +331,7 @@ def bind(value: object) -> Bind:
     if isinstance(value, (TcpBind, UnixBind, FdBind, NamedFdBind)):
         return value
     if not isinstance(value, str):
-        raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000{_in_quotes(value)}")
+        raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000{in_quotes(value)}")
     if value.startswith("unix:"):
         return _unix_bind(value)
     if value.startswith("fd://"):
@@ -417,49 +426,6 @@ def port(value: object) -> int:
         hint = f" For a process id file write --pid-file {value}." if "/" in str(value) else ""
         raise ValueError(f"{format_value(value)} is not a port; ports are 0 to 65535.{hint}")
     return _port(str(value), str(value))
-
-
-# --- Peers that are trusted ---
-
-LOCAL_PEERS = ("127.0.0.1", "::1", "unix")
-
-
-def peers(value: object) -> tuple[str, ...]:
-    """Parses a list of addresses, networks, `unix` and `*`, as text with commas or as a list."""
-    if isinstance(value, str):
-        parts: Iterable[object] = re.split(r"[\s,]+", value.strip(", \t\n"))
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    else:
-        raise ValueError(f"{format_value(value)} is not a list of addresses{_in_quotes(value)}")
-    return tuple(_peer(part) for part in parts if part != "")
-
-
-def _peer(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{format_value(value)} is not an address{_in_quotes(value)}")
-    if value.lower() in ("unix", "unix:"):
-        return "unix"
-    if value == "*" or value in LOCAL_PEERS:
-        return value
-    import ipaddress  # Late: it takes 3 ms.
-
-    if value == "localhost":
-        raise ValueError("'localhost' is not an address; write 127.0.0.1,::1.")
-    bare = re.sub(r"^\[([^\[\]]*)\]", r"\1", value)
-    try:
-        network = ipaddress.ip_network(bare, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{format_value(value)} is not an address, a network such as 10.0.0.0/8, unix or *; names of hosts cannot"
-            " be trusted."
-        ) from None
-    if "%" in bare:
-        raise ValueError(f"{format_value(value)} has a zone; remove it.")
-    address, _, bits = bare.partition("/")
-    if bits and network.network_address != ipaddress.ip_address(address):
-        raise ValueError(f"{format_value(value)} is an address in a network; write {network} for the network.")
-    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 # --- Applications beside the one at / ---

@@ -49,6 +49,7 @@ cdef class AccessLog(Observer):
         self.format = line_format
         # Only then exchanges keep the fields of their response.
         self.wants_response_headers = self.format.shows_response
+        self.wants_queue_time = self.format.shows_queue_time
         if access_log_exclude:
             paths = [path.encode() for path in access_log_exclude]
             # Bytes, as the targets are, so that a request needs no conversion.

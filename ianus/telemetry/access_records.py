@@ -15,7 +15,7 @@ from ianus.telemetry.line_format import DEFAULT, LineFormat
 from ianus.telemetry.logger import SafeLogger
 
 # Gunicorn's names, and those of the JSON access log.
-_ATOMS = "hlutrmUqHsBbfaTDMLp"
+_ATOMS = "hlutrmUqHsBbfaTDMLQp"
 _PREFIX = "".join(f"%({atom})s\t" for atom in _ATOMS)
 
 # Seconds between two writes: records have the time at which they are made.
@@ -61,6 +61,7 @@ class AccessRecords:
             "status": int(atoms["s"]),
             "size": int(atoms["B"]),
             "duration": float(atoms["L"]),
+            "queue_time": None if atoms["Q"] == "-" else float(atoms["Q"]),
         }
         # The message is the line, with any arguments.
         message = text.replace("%", "%%")
@@ -99,4 +100,5 @@ def _atoms_of(line: Mapping[str, object]) -> dict[str, str]:
         "M": str(int(duration * 1e3)),
         "D": str(int(duration * 1e6)),
         "L": shown("duration"),
+        "Q": shown("queue_time"),
     }

@@ -23,6 +23,7 @@ cdef enum Atom:
     MILLISECONDS
     MICROSECONDS
     DECIMAL_SECONDS
+    QUEUE_SECONDS       # before the application was called
     PROCESS
     REQUEST_FIELD       # `text` is its lower-case name
     RESPONSE_FIELD
@@ -39,6 +40,7 @@ cdef struct Part:
 cdef class LineFormat:
     cdef readonly Py_ssize_t max_line_size  # bytes that a line can have
     cdef readonly bint shows_response       # response_headers are of interest
+    cdef readonly bint shows_queue_time     # so is queue_time
     cdef bint json                          # texts are JSON strings, and null for none
     cdef Part* parts                        # malloc'ed, owned by this object
     cdef Py_ssize_t count

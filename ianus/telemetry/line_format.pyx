@@ -34,14 +34,14 @@ DEFAULT = '%(h)s - %(u)s %(t)s "%(r)s" %(s)s %(B)s "%(f)s" "%(a)s" %(L)s'
 # (key, atom); duration is in seconds. With a request id, that follows.
 JSON = (
     ("time", TIME), ("client", CLIENT), ("method", METHOD), ("target", TARGET), ("protocol", PROTOCOL),
-    ("status", STATUS), ("size", SIZE), ("duration", DECIMAL_SECONDS), ("referer", b"referer"),
-    ("user_agent", b"user-agent"),
+    ("status", STATUS), ("size", SIZE), ("duration", DECIMAL_SECONDS),
+    ("queue_time", QUEUE_SECONDS), ("referer", b"referer"), ("user_agent", b"user-agent"),
 )
 
 cdef dict ATOMS = {
     "h": CLIENT, "u": USER, "t": TIME, "r": REQUEST_LINE, "m": METHOD, "U": PATH, "q": QUERY, "H": PROTOCOL,
     "s": STATUS, "B": SIZE, "b": SIZE_OR_DASH, "T": SECONDS, "M": MILLISECONDS, "D": MICROSECONDS,
-    "L": DECIMAL_SECONDS, "p": PROCESS,
+    "L": DECIMAL_SECONDS, "Q": QUEUE_SECONDS, "p": PROCESS,
 }
 cdef dict FIELDS = {"f": "referer", "a": "user-agent"}
 
@@ -74,6 +74,7 @@ cdef class LineFormat:
             self.parts[i].text = NULL if part is None else PyBytes_AS_STRING(part)
             self.parts[i].size = 0 if part is None else PyBytes_GET_SIZE(part)
             self.shows_response |= atom == RESPONSE_FIELD
+            self.shows_queue_time |= atom == QUEUE_SECONDS
             self.max_line_size += len(part) if atom == LITERAL else max_part_size(atom)
 
     def __dealloc__(self):
@@ -103,10 +104,9 @@ cdef class LineFormat:
         elif atom == SIZE_OR_DASH:
             return put_number(at, facts.size, 1) if facts.size else self.write_none(at)
         elif atom == DECIMAL_SECONDS:
-            # Rounded down, so that both numbers belong together.
-            at = put_number(at, <long long>facts.duration, 1)
-            at = put(at, b".", 1)
-            return put_number(at, <long long>(facts.duration * 1e6) % 1000000, 6)
+            return put_seconds(at, facts.duration)
+        elif atom == QUEUE_SECONDS:
+            return put_seconds(at, facts.queue_time) if facts.queue_time else self.write_none(at)
         elif atom == SECONDS:
             return put_number(at, <long long>facts.duration, 1)
         elif atom == MILLISECONDS:
@@ -290,7 +290,9 @@ def text_part(match) -> tuple:
 cdef Py_ssize_t max_part_size(Atom atom) noexcept:
     if atom == REQUEST_LINE:
         return 3 * MAX_ESCAPED_BYTES  # method, target, version
-    if atom in (TIME, STATUS, SIZE, SIZE_OR_DASH, SECONDS, MILLISECONDS, MICROSECONDS, DECIMAL_SECONDS, PROCESS):
+    if atom in (
+        TIME, STATUS, SIZE, SIZE_OR_DASH, SECONDS, MILLISECONDS, MICROSECONDS, DECIMAL_SECONDS, QUEUE_SECONDS, PROCESS
+    ):
         # All are shorter than this.
         return MAX_NUMBER_BYTES
     return MAX_ESCAPED_BYTES
@@ -318,6 +320,13 @@ cdef inline char* put(char* at, const char* text, Py_ssize_t size) noexcept:
     # The caller has reserved space for the longest line.
     memcpy(at, text, size)
     return at + size
+
+
+cdef char* put_seconds(char* at, double seconds) noexcept:
+    # Rounded down, so that both numbers belong together.
+    at = put_number(at, <long long>seconds, 1)
+    at = put(at, b".", 1)
+    return put_number(at, <long long>(seconds * 1e6) % 1000000, 6)
 
 
 cdef char* put_number(char* at, long long number, int width) noexcept:

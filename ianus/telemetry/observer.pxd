@@ -14,11 +14,13 @@ cdef struct RequestFacts:
     int status
     long long size              # bytes of the response's body that the kernel has taken
     double started              # the first byte of the request, in CLOCK_MONOTONIC seconds
+    double queue_time           # seconds until the application was called; 0 = not known
     double duration             # seconds from then until the kernel had taken the last byte of the response
 
 
 cdef class Observer:
     cdef readonly bint wants_response_headers   # the facts are to have response_headers
+    cdef readonly bint wants_queue_time         # ... and queue_time, also without X-Request-Start
 
     # Called once a request, after its end, in the thread that serves the reactor. It may not keep the facts.
     cdef int on_request_end(self, const RequestFacts* facts) except -1

@@ -160,6 +160,7 @@ ATOMS = {
     "%(M)s": r"\d+",
     "%(D)s": r"\d+",
     "%(L)s": r"\d+\.\d{6}",
+    "%(Q)s": r"0\.\d{6}",
     "%(p)s": r"<\d+>",
     "%(f)s": "http://from/",
     "%(a)s": r"\\x22agent\\x22",
@@ -222,10 +223,11 @@ def test_json(shared: Callable[..., Server]) -> None:
     entry = json.loads(line)
     assert line.isascii()
     assert list(entry) == [
-        "time", "client", "method", "target", "protocol", "status", "size", "duration", "referer", "user_agent",
+        "time", "client", "method", "target", "protocol", "status", "size", "duration", "queue_time",
+        "referer", "user_agent",
     ]  # fmt: skip
     assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
-    assert 0 < entry.pop("duration") < 10
+    assert 0 < entry.pop("queue_time") <= entry.pop("duration") < 10
     assert entry == {
         "client": "127.0.0.1",
         "method": "GET",

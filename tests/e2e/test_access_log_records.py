@@ -97,7 +97,7 @@ def test_the_formatter_of_uvicorn(caplog: pytest.LogCaptureFixture) -> None:
     """It takes these five from args."""
     records = AccessRecords("uvicorn.access", access_log_format="", log_format="text")
     fields = ["1.2.3.4", "-", "-", "[t]", "GET /a?b HTTP/1.1", "GET", "/a", "b", "HTTP/1.1", "200", "5", "5"]
-    fields += ["-", "-", "0", "1", "1000", "0.001000", "<1>", "the line: 5 %"]
+    fields += ["-", "-", "0", "1", "1000", "0.001000", "-", "<1>", "the line: 5 %"]
     with caplog.at_level(logging.INFO, "uvicorn.access"):
         assert records("\t".join(fields).encode() + b"\n") == b"the line: 5 %\n"
     (record,) = caplog.records

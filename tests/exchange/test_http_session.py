@@ -154,6 +154,7 @@ def test_the_facts_of_a_request(client: Conversation) -> None:
         "request_id": None,
         "status": 200,
         "size": 2,
+        "queue_time": 0.0,
     }
     assert exchange.response_complete
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ianus.runtime.trusted_peers import TrustedPeers
-from ianus.settings.values import LOCAL_PEERS, peers
+from ianus.settings.proxy_values import LOCAL_PEERS, peers
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,12 @@ def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
         (["--worker-connections", "5"], "limit_concurrency", 5),
         (["--connection-limit", "5"], "limit_concurrency", 5),
         (["--headers", "A: b"], "header", ((b"a", b"b"),)),
+        (["--trusted-proxy", "10.0.0.1"], "forwarded_allow_ips", ("10.0.0.1",)),
+        (
+            ["--trusted-proxy-headers", "x-forwarded-proto x-forwarded-for x-forwarded-host"],
+            "forwarded_fields",
+            ("for", "proto", "host"),
+        ),
         (["--access-logformat", "%(h)s"], "access_log_format", "%(h)s"),
         (["--access-log-fmt", "%(h)s"], "access_log_format", "%(h)s"),
         (["--log-file", "x"], "error_logfile", "x"),

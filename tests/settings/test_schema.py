@@ -9,6 +9,7 @@ import pytest
 
 import ianus
 from ianus.errors import SettingError
+from ianus.settings import values
 from ianus.settings.foreign_options import HINTS
 from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.setting import MAX_SUMMARY
@@ -24,7 +25,7 @@ def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: 
     assert setting.summary[0].isupper()
     assert setting.group
     assert setting.check(default) == default
-    assert isinstance(default, bool) or setting.metavar
+    assert setting.to_text is values.boolean_to_text or setting.metavar
     for alias in setting.aliases:
         assert alias.name.isidentifier()
         assert alias.name.islower()
@@ -235,3 +236,11 @@ def test_run_warns_of_settings_without_effect(monkeypatch: pytest.MonkeyPatch) -
     assert warned[0].filename == __file__
     with pytest.warns(UserWarning, match="^sendfile is for WSGI applications"):
         ianus.run("main:app", sendfile=True)
+
+
+@pytest.mark.parametrize("name", ["port", "prefix"])
+def test_the_field_forwarded_has_neither_port_nor_prefix(name: str) -> None:
+    with pytest.raises(SettingError, match=f"has {name}, which the field Forwarded cannot have; remove it"):
+        Settings(forwarded_headers="forwarded", forwarded_fields=("for", name))
+    Settings(forwarded_headers="forwarded", forwarded_fields=("for", "proto", "host"))
+    Settings(forwarded_headers="x-forwarded", forwarded_fields=(name,))

@@ -92,6 +92,10 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
         "umask": "027",
         "mount": "/x=y:z",
         "header": "X: y",
+        "proxy_headers": "true",
+        "forwarded_allow_ips": "10.0.0.0/8,unix",
+        "forwarded_headers": "forwarded",
+        "forwarded_fields": "for,host",
     }
     texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.repeatable else texts[0])

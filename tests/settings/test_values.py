@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ianus.settings import values
+from ianus.settings import proxy_values, values
 from ianus.settings.values import FdBind, Mount, NamedFdBind, Parser, TcpBind, UnixBind
 from tests.engine import line_format
 
@@ -235,8 +235,8 @@ def test_invalid_root_paths(value: object, expected: str) -> None:
     ],
 )
 def test_peers(value: object, result: tuple[str, ...]) -> None:
-    assert values.peers(value) == result
-    assert values.peers(",".join(result)) == result
+    assert proxy_values.peers(value) == result
+    assert proxy_values.peers(",".join(result)) == result
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,35 @@ def test_peers(value: object, result: tuple[str, ...]) -> None:
     ],
 )
 def test_invalid_peers(value: object, expected: str) -> None:
-    assert expected in refusal(values.peers, value)
+    assert expected in refusal(proxy_values.peers, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("for", ("for",)),
+        ("prefix,proto, for", ("for", "proto", "prefix")),
+        ("x-forwarded-for X-Forwarded-Proto x-forwarded-host x-forwarded-port", ("for", "proto", "host", "port")),
+        (["host", "for"], ("for", "host")),
+        ([], ()),
+    ],
+)
+def test_forwarded_fields(value: object, result: tuple[str, ...]) -> None:
+    assert proxy_values.forwarded_fields(value) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", "'' is not one of for, proto, host, port, prefix."),
+        ("by", "'by' is not one of for, proto, host, port, prefix."),
+        ("forwarded", "'forwarded' is a family of fields; write --forwarded-headers forwarded."),
+        (1, "1 is not a list of fields, such as for,proto,host."),
+        ([1], "1 is not one of for, proto, host, port, prefix."),
+    ],
+)
+def test_invalid_forwarded_fields(value: object, expected: str) -> None:
+    assert refusal(proxy_values.forwarded_fields, value) == expected
 
 
 @pytest.mark.parametrize(

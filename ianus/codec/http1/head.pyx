@@ -7,16 +7,18 @@ all versions of HTTP share are in codec/header_rules.
 Compiled because every field of every request passes here: 746 instructions for the three of ASGI hello.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.list cimport PyList_Append
+from cpython.list cimport PyList_Append, PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 
 from ianus.codec.fields cimport (
-    CONNECTION, MAX_KNOWN_NAME_BYTES, OTHER, TOKEN, TRANSFER_ENCODING, FieldId, find_name, has_token, is_field_value,
-    is_token, next_element,
+    CONNECTION, FORWARDED, MAX_FORWARDING_FIELDS, MAX_KNOWN_NAME_BYTES, OTHER, TOKEN, TRANSFER_ENCODING, FieldId,
+    find_name, find_unknown_forwarding, has_token, is_field_value, is_token, next_element,
 )
-from ianus.codec.header_rules cimport check_common_fields, is_forbidden_request_trailer, note_common_field
+from ianus.codec.header_rules cimport (
+    check_common_fields, is_forbidden_request_trailer, note_common_field, note_forwarding,
+)
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 
@@ -65,6 +67,7 @@ cdef int parse_field_line(
             name = <bytes>shared
         else:
             name = PyBytes_FromStringAndSize(lowered, colon)
+            field_id = find_unknown_forwarding(lowered, colon)
     else:
         # Longer than any known name, so not looked up, and lowered a second time.
         name = PyBytes_FromStringAndSize(NULL, colon)
@@ -87,6 +90,8 @@ cdef int parse_field_line(
         return 0
     # In a head; trailers have none
     if facts != NULL:
+        if field_id >= FORWARDED:
+            return note_forwarding(&facts.common.forwarding, PyList_GET_SIZE(headers) - 1)
         return note_field(field_id, line + start, end - start, facts, reason)
     if is_forbidden_request_trailer(field_id):
         reason[0] = "forbidden trailer"
@@ -142,6 +147,9 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
     # After the check of the Host field: an absolute-form does not excuse an invalid one.
     if request.authority is not None:
         replace_host(request.headers, request.authority)
+        if facts.common.hosts == 0 and facts.common.forwarding.count:
+            # The field was inserted before the others, so the positions are wrong.
+            facts.common.forwarding.count = MAX_FORWARDING_FIELDS + 1
 
     if facts.transfer_fields:
         # RFC 9112 section 6.3: perhaps an attempt at request smuggling. It may be rejected (section 6.1), and is.
@@ -167,6 +175,8 @@ cdef int finish_head(Http1Request request, const char** reason) except -1:
         request.content_length = facts.common.content_length
 
     request.websocket_key = facts.common.websocket_key
+    if facts.common.forwarding.count:
+        request.forwarding = facts.common.forwarding
 
     # RFC 9112 section 9.3; `close` wins over `keep-alive`.
     request.keep_alive = not facts.close and (request.minor == 1 or facts.keep_alive)

@@ -23,6 +23,7 @@ cdef str HTTP_1_1 = sys.intern("1.1")
 cdef str GET = sys.intern("GET")
 cdef str POST = sys.intern("POST")
 cdef bytes NO_QUERY = b""
+cdef str QUEUE_TIME = "ianus.queue_time"
 
 
 cdef class Scopes:
@@ -34,6 +35,7 @@ cdef class Scopes:
         self.state = state
         # ASGI HTTP: `path` includes root_path, which the proxy has removed from received paths.
         self.stripped_prefix = root_path
+        self.inner_path = root_path_kept + mount_prefix
         self.asgi = {"version": "3.0", "spec_version": SPEC_VERSION}
         # None stands for entries that each scope gets. They are here so that a copy has the space for them.
         self.template = {
@@ -46,7 +48,7 @@ cdef class Scopes:
             "raw_path": None,
             "query_string": NO_QUERY,
             # In the order in which a client sees the parts of its path.
-            "root_path": root_path + root_path_kept + mount_prefix,
+            "root_path": root_path + self.inner_path,
             "headers": None,
             "client": None,
             "server": None,
@@ -83,11 +85,20 @@ cdef class Scopes:
         if request.method is not GET:
             # ASGI requires upper case. The response is framed by the method as it was received.
             scope["method"] = request.method if request.method is POST else request.method.upper()
+        if exchange.queued_since:
+            exchange.note_call()
+            if exchange.shares_queue_time:
+                scope["extensions"][QUEUE_TIME] = {"seconds": exchange.queue_time}
         # "*" is not a path, but the target of OPTIONS for the whole server.
         if self.stripped_prefix and request.path != "*":
             scope["path"] = self.stripped_prefix + request.path
         else:
             scope["path"] = request.path
+        if exchange.prefix is not None:
+            # In place of the prefix in the settings.
+            scope["root_path"] = exchange.prefix + self.inner_path
+            if request.path != "*":
+                scope["path"] = exchange.prefix + request.path
         scope["raw_path"] = request.raw_path
         if request.query_string is not NO_QUERY:
             scope["query_string"] = request.query_string

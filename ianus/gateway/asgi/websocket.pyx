@@ -21,6 +21,7 @@ from ianus.exchange.websocket cimport open_conversation
 from ianus.gateway.asgi.exchange cimport AsgiExchange, body_of, wake
 from ianus.gateway.asgi.gateway cimport AsgiGateway
 from ianus.gateway.asgi.messages cimport required, unexpected
+from ianus.gateway.asgi.scope cimport QUEUE_TIME
 from ianus.runtime.clock cimport monotonic
 
 from ianus.codec.websocket.handshake import (
@@ -74,7 +75,10 @@ cdef class AsgiWebSocket(AsgiExchange):
         scope["scheme"] = self.connection.websocket_scheme()
         scope["asgi"]["spec_version"] = SPEC_VERSION
         scope["subprotocols"] = self.offered
-        scope["extensions"] = {"websocket.http.response": {}}
+        extensions = {"websocket.http.response": {}}
+        if QUEUE_TIME in scope["extensions"]:
+            extensions[QUEUE_TIME] = scope["extensions"][QUEUE_TIME]
+        scope["extensions"] = extensions
         # ASGI WebSocket, "Connection scope", has none.
         del scope["method"]
         return scope

@@ -24,6 +24,7 @@ cdef enum:
 
 # Interned, as literals in the applications are, and hashed once.
 cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
+cdef str SCRIPT_NAME = sys.intern("SCRIPT_NAME")
 cdef str PATH_INFO = sys.intern("PATH_INFO")
 cdef str QUERY_STRING = sys.intern("QUERY_STRING")
 cdef str RAW_URI = sys.intern("RAW_URI")
@@ -37,6 +38,7 @@ cdef str CONTENT_TYPE = sys.intern("CONTENT_TYPE")
 cdef str HTTP_COOKIE = sys.intern("HTTP_COOKIE")
 cdef str WSGI_INPUT = sys.intern("wsgi.input")
 cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
+cdef str QUEUE_TIME = sys.intern("ianus.queue_time")
 
 cdef str GET = sys.intern("GET")        # the objects of the codecs (codec/base), compared by identity
 cdef str HTTP_1_1 = sys.intern("1.1")
@@ -63,7 +65,7 @@ cdef class Environs:
         }
         self.template = {
             REQUEST_METHOD: GET,
-            "SCRIPT_NAME": native(script_name),
+            SCRIPT_NAME: native(script_name),
             PATH_INFO: "/",
             QUERY_STRING: "",
             RAW_URI: "/",
@@ -123,16 +125,31 @@ cdef class Environs:
         environ[REQUEST_URI] = target
         if request.http_version is not HTTP_1_1:
             environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
+        if exchange.prefix is not None:
+            # In place of the one in the settings. path_info() has emptied SCRIPT_NAME if the path has no prefix.
+            environ[SCRIPT_NAME] = exchange.prefix + (self.prefix if environ[SCRIPT_NAME] else "")
+        if exchange.queued_since:
+            exchange.note_call()
+            if exchange.shares_queue_time:
+                environ[QUEUE_TIME] = exchange.queue_time
         if early_hints is not None:
             environ[EARLY_HINTS] = early_hints
         if exchange.connection.server is not self.server:
             set_server(environ, exchange.connection.server)
         if exchange.connection.scheme is not HTTP:
             environ[URL_SCHEME] = exchange.connection.scheme
+            # RFC 3875 has no variable for it. This is that of Apache, which PEP 3333 mentions ("URL Reconstruction").
+            environ["HTTPS"] = "on"
+            if exchange.connection.server is None or exchange.connection.server[1] is None:
+                environ["SERVER_PORT"] = "443"
         client = exchange.connection.client
         if client is not None:
             environ[REMOTE_ADDR] = client[0]
-            environ[REMOTE_PORT] = str(client[1])
+            if client[1]:
+                environ[REMOTE_PORT] = str(client[1])
+            else:
+                # A proxy has not reported it.
+                del environ[REMOTE_PORT]
         else:
             # A Unix socket has no port, and REMOTE_ADDR stays empty.
             del environ[REMOTE_PORT]
@@ -182,7 +199,7 @@ cdef class Environs:
             if path == self.prefix or path.startswith(self.prefix + "/"):
                 return path[len(self.prefix):]
             # The proxy has forwarded a path without the prefix.
-            environ["SCRIPT_NAME"] = ""
+            environ[SCRIPT_NAME] = ""
         return path
 
 

@@ -41,4 +41,6 @@ def make_environ(
     body: object = None,
     body_size: int = 0,
     hints: object = None,
+    https: bool = False,
+    prefix: str | None = None,
 ) -> dict[str, Any]: ...

@@ -3,7 +3,7 @@ import sys
 
 from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
-from ianus.exchange.connection_info cimport HTTP, connection_info
+from ianus.exchange.connection_info cimport HTTP, HTTPS, connection_info
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.gateway.threads.executor cimport Executor
@@ -122,9 +122,9 @@ cdef class RecordingOutbox(Outbox):
 def make_environ(
     Environs environs not None, *, str method, str path, bytes raw_path, bytes query=b"", list headers,
     str http_version, long long content_length=0, client=("192.0.2.1", 4711), server=("192.0.2.80", 8000), body=None,
-    long long body_size=0, hints=None
+    long long body_size=0, hints=None, bint https=False, str prefix=None
 ) -> dict:
-    """Makes the environ of a request on a plain connection."""
+    """Makes the environ of a request. https, prefix: as a proxy has reported them."""
     cdef Exchange exchange = Exchange.__new__(Exchange)
     cdef Request request = Request.__new__(Request)
     request.method = sys.intern(method)
@@ -136,6 +136,7 @@ def make_environ(
     request.http_version = sys.intern(http_version)
     request.content_length = content_length
     exchange.request = request
-    exchange.connection = connection_info(client, server, HTTP)
+    exchange.connection = connection_info(client, server, HTTPS if https else HTTP)
+    exchange.prefix = prefix
     environs.learn_server(server)
     return environs.make(exchange, body, body_size, hints)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loading.loader import Application
+from ianus.settings.proxy_values import FORWARDED_FIELDS, LOCAL_PEERS
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, access_logger
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ianus.codec.base import Request
     from ianus.codec.limits import Limits
     from ianus.exchange.base import SessionFactory
+    from ianus.exchange.forwarded import ForwardedRules
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.exchange import AsgiExchange
@@ -147,6 +149,8 @@ def build_service(
         gateway,
         deadlines=build_deadlines(settings),
         websocket_rules=build_websocket_rules(settings),
+        forwarded=build_forwarded(settings),
+        queue_time=settings.queue_time,
         observer=observer,
         date_header=settings.date_header,
         server_header=settings.server_header,
@@ -186,6 +190,27 @@ def build_deadlines(settings: Settings) -> "Deadlines":
         limit_body_rate_grace=settings.limit_body_rate_grace,
         timeout_write=settings.timeout_write,
         drain_idle=min(settings.timeout_drain_idle, max_idle),
+    )
+
+
+def build_forwarded(settings: Settings) -> "ForwardedRules | None":
+    """Returns the rules for fields of proxies, or None if they are not read."""
+    if settings.proxy_headers is False:
+        return None
+    from ianus.exchange.forwarded import ForwardedRules
+
+    given = (
+        settings.proxy_headers,
+        settings.forwarded_headers,
+        settings.forwarded_fields,
+        settings.forwarded_allow_ips,
+    )
+    return ForwardedRules(
+        forwarded_headers=settings.forwarded_headers or "x-forwarded",
+        forwarded_fields=FORWARDED_FIELDS if settings.forwarded_fields is None else settings.forwarded_fields,
+        forwarded_allow_ips=LOCAL_PEERS if settings.forwarded_allow_ips is None else settings.forwarded_allow_ips,
+        # Without such a setting, a middleware of the application may read them.
+        strips=any(value is not None for value in given),
     )
 
 

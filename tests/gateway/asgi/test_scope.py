@@ -1,5 +1,6 @@
 """Each entry of the scope of a request and of a WebSocket."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from ianus.exchange.recording import RecordingConnection
 from tests.exchange.conversation import get
-from tests.gateway.asgi.stepping import AsgiConversation
+from tests.gateway.asgi.stepping import AsgiConversation, body, start
 from tests.gateway.asgi.test_websocket import handshake
 
 Converse = Callable[..., AsgiConversation]
@@ -161,3 +162,120 @@ def test_connections_with_other_addresses_share_a_gateway(converse: Converse) ->
     client.run()
     assert client.request(get("/")).scope["server"] == ("192.0.2.80", 8000)
     other.lose()
+
+
+# ---------------------------------------------------------------- reports of proxies
+
+REPORTED = {
+    "client": ("10.0.0.1", 1),
+    "forwarded_allow_ips": ("10.0.0.1",),
+    "forwarded_fields": ("for", "proto", "host", "port", "prefix"),
+}
+REPORTS = (
+    b"X-Forwarded-For: 192.0.2.9:5",
+    b"X-Forwarded-Proto: https",
+    b"X-Forwarded-Host: example.org",
+    b"X-Forwarded-Prefix: /api",
+)
+
+
+def test_reports_of_a_proxy(scope_of: ScopeOf) -> None:
+    scope = scope_of(get("/x", *REPORTS), **REPORTED)
+    assert (scope["client"], scope["server"], scope["scheme"]) == (("192.0.2.9", 5), ("example.org", 443), "https")
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/x", b"/x")
+    assert scope["headers"][0] == (b"host", b"example.org")
+
+
+def test_reports_of_a_proxy_about_a_websocket(scope_of: ScopeOf) -> None:
+    scope = scope_of(handshake(*REPORTS, b"X-Request-Start: 1"), **REPORTED)
+    assert (scope["client"], scope["server"], scope["scheme"]) == (("192.0.2.9", 5), ("example.org", 443), "wss")
+    assert (scope["root_path"], scope["path"]) == ("/api", "/api/chat")
+    assert scope["extensions"] == {"websocket.http.response": {}}
+
+
+@pytest.mark.parametrize("how", [{"root_path": "/old"}, {"root_path_kept": "/kept"}])
+def test_a_reported_prefix_replaces_that_of_the_settings(scope_of: ScopeOf, how: dict[str, str]) -> None:
+    path = how.get("root_path_kept", "") + "/x"
+    scope = scope_of(get(path, b"X-Forwarded-Prefix: /api"), **REPORTED, gateway=how)
+    assert (scope["root_path"], scope["path"]) == ("/api" + how.get("root_path_kept", ""), "/api" + path)
+
+
+def test_a_reported_prefix_and_the_server_itself(scope_of: ScopeOf) -> None:
+    scope = scope_of(b"OPTIONS * HTTP/1.1\r\nhost: h\r\nX-Forwarded-Prefix: /api\r\n\r\n", **REPORTED)
+    assert (scope["root_path"], scope["path"]) == ("/api", "*")
+
+
+# ---------------------------------------------------------------- queue time
+
+
+def queue_time(scope: dict[str, Any]) -> float | None:
+    value = scope["extensions"].get("ianus.queue_time")
+    return None if value is None else value["seconds"]
+
+
+@pytest.mark.parametrize("form", ["t={:.3f}", "{:.6f}", "t={:.0f}", "{ms:.0f}", "t={ms:.3f}", "{us:.0f}", "t={us:.0f}"])
+def test_the_queue_time_since_the_proxy(scope_of: ScopeOf, form: str) -> None:
+    since = time.time() - 90
+    text = form.format(since, ms=since * 1e3, us=since * 1e6)
+    for request in (get("/", b"X-Request-Start: " + text.encode()), handshake(b"X-Request-Start: " + text.encode())):
+        found = queue_time(scope_of(request, **REPORTED))
+        assert found is not None
+        assert 89 < found < 120
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "t=",
+        "t",
+        "-1",
+        "0",
+        "1e9",
+        "t=1 2",
+        "t=1,t=2",
+        "t=t=1",
+        ".5",
+        "nan",
+        "9" * 16,
+        "9" * 40,
+        "{0:.0f}",
+        "{1:.0f}",
+        "t={2:.0f}",
+    ],
+)
+def test_an_implausible_start_is_dropped(scope_of: ScopeOf, text: str) -> None:
+    text = text.format(*(time.time() + seconds for seconds in (3600, -4000, -86400 * 365)))
+    assert queue_time(scope_of(get("/", b"X-Request-Start: " + text.encode()), **REPORTED)) is None
+    found = queue_time(scope_of(get("/", b"X-Request-Start: " + text.encode()), **REPORTED, queue_time=True))
+    assert found is not None
+    assert 0 < found < 30
+
+
+def test_the_start_of_the_nearest_proxy(scope_of: ScopeOf) -> None:
+    fields = [f"X-Request-Start: t={time.time() - ago:.3f}".encode() for ago in (900, 90)]
+    found = queue_time(scope_of(get("/", *fields), **REPORTED))
+    assert found is not None
+    assert found < 120
+
+
+def test_the_start_of_a_peer_that_is_not_trusted(scope_of: ScopeOf) -> None:
+    field = f"X-Request-Start: t={time.time() - 90:.3f}".encode()
+    assert queue_time(scope_of(get("/", field))) is None
+    found = queue_time(scope_of(get("/", field), queue_time=True))
+    assert found is not None
+    assert found < 30
+
+
+def test_the_queue_time_of_the_access_log(converse: Converse) -> None:
+    conversation = converse(**REPORTED)
+    for ago in (90, 0):
+        fields = [f"X-Request-Start: {time.time() - ago:.3f}".encode()] if ago else []
+        app = conversation.request(get("/", *fields))
+        app.sends(start(), body())
+        app.returns()
+        conversation.run()
+    assert conversation.observer is not None
+    first, second = [request["queue_time"] for request in conversation.observer.requests]
+    assert first > 89
+    assert second == 0  # neither the format of the log nor the application wants it

@@ -53,6 +53,34 @@ def test_a_plain_request() -> None:
     }
 
 
+def test_reports_of_a_proxy() -> None:
+    made = environ(client=("192.0.2.9", 0), server=("example.org", 443), https=True, prefix="/api")
+    assert made["REMOTE_ADDR"] == "192.0.2.9"
+    assert "REMOTE_PORT" not in made  # not reported
+    assert (made["wsgi.url_scheme"], made["HTTPS"]) == ("https", "on")
+    assert (made["SERVER_NAME"], made["SERVER_PORT"]) == ("example.org", "443")
+    assert (made["SCRIPT_NAME"], made["PATH_INFO"]) == ("/api", "/")
+    assert "HTTPS" not in environ()
+    # A Unix socket has no port of its own.
+    made = environ(server=("/run/app.sock", None), https=True)
+    assert (made["SERVER_NAME"], made["SERVER_PORT"]) == ("localhost", "443")
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "expected"),
+    [
+        ({"root": "/old"}, "/x", ("/api", "/x")),
+        ({"kept": "/kept"}, "/kept/x", ("/api/kept", "/x")),
+        ({"kept": "/kept"}, "/x", ("/api", "/x")),
+    ],
+)
+def test_a_reported_prefix_replaces_that_of_the_settings(
+    how: dict[str, str], path: str, expected: tuple[str, str]
+) -> None:
+    made = environ(environs(**how), path=path, prefix="/api")
+    assert (made["SCRIPT_NAME"], made["PATH_INFO"]) == expected
+
+
 def test_environs_are_independent() -> None:
     shared = environs()
     first = environ(shared, method="POST", path="/first", query=b"a=1", headers=[(b"x", b"1")], http_version="1.0")
