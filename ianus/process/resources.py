@@ -62,10 +62,23 @@ def open_log(settings: Settings) -> ErrorLog:
 
 
 def check_spool(settings: Settings) -> None:
-    """Raises StartupError if no temporary files can be created."""
+    """Raises StartupError if no temporary files can be created in --spool-dir."""
     directory = settings.spool_dir
-    if directory and not (os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)):
+    if directory and not _is_writable(directory):
         raise StartupError(
             f"No temporary files can be made in {directory}. Make that directory writable, or name another one with "
             "--spool-dir."
         )
+
+
+def has_spool_directory(settings: Settings) -> bool:
+    """Returns whether temporary files can be created, in --spool-dir or in a directory of the system."""
+    if settings.spool_dir:
+        return True  # check_spool() has been called.
+    named = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    # Those of Python's tempfile, which would also take the current directory.
+    return any(_is_writable(each) for each in (*named, "/tmp", "/var/tmp", "/usr/tmp", "."))
+
+
+def _is_writable(directory: str) -> bool:
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)

@@ -212,7 +212,7 @@ class Settings:
         values.workers,
         WORKERS,
         "Number of worker processes.",
-        "auto is one for each CPU that the server may use.",
+        "auto is one for each CPU that the server may use, or fewer if the container has little memory.",
         common=True,
         metavar="auto|N",
         short="-w",

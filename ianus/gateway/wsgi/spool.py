@@ -3,6 +3,7 @@
 Facts and rules:
 - Clients decide how much is written, so all files together have a limit. A full disk fails one request, never the
   worker: every failure is a SpoolError.
+- Without a writable directory, a file is in memory (memfd), within a small limit. The start logs that.
 - A file has no name in any directory, so it disappears with the process, even after a crash.
 - Writing is unbuffered: the write that does not fit fails at once, not a later one or close().
 - The receiving thread writes, and an application's thread reads and closes. The counter and each file have their own
@@ -15,6 +16,9 @@ import os
 import threading
 from typing import BinaryIO
 
+# Maximum bytes of all bodies of a worker if they have to be in memory.
+MEMORY_SPOOL_BYTES = 64 << 20
+
 
 class SpoolError(Exception):
     """A body cannot be stored. The text is a sentence for the log that names the setting to change."""
@@ -25,10 +29,14 @@ class Spool:
 
     spool_dir: directory of the files; "" is the system's directory for temporary files.
     limit_spool: maximum bytes of all files together; 0 means unlimited.
+    in_memory: the files are in memory, since no directory can be written (as in a container whose root is read-only).
     """
 
-    def __init__(self, spool_dir: str, limit_spool: int) -> None:
+    def __init__(self, spool_dir: str, limit_spool: int, *, in_memory: bool) -> None:
         self.spool_dir = spool_dir
+        self.in_memory = in_memory
+        if in_memory:
+            limit_spool = min(limit_spool or MEMORY_SPOOL_BYTES, MEMORY_SPOOL_BYTES)
         self.limit_spool = limit_spool
         self._used = 0
         self._lock = threading.Lock()
@@ -46,6 +54,11 @@ class Spool:
         """Counts bytes before they are written. Raises SpoolError if they exceed the limit."""
         with self._lock:
             if self.limit_spool and self._used + size > self.limit_spool:
+                if self.in_memory:
+                    raise SpoolError(
+                        f"The request bodies in memory have reached {self.limit_spool} bytes, since no directory for "
+                        "temporary files can be written. Name a writable one with --spool-dir."
+                    )
                 raise SpoolError(
                     f"The request bodies in temporary files have reached --limit-spool ({self.limit_spool} bytes)."
                 )
@@ -76,7 +89,7 @@ class SpoolFile:
             self._size += len(data)
             try:
                 if self._file is None:
-                    self._file = _open(self._spool.spool_dir)
+                    self._file = _open(self._spool.spool_dir) if not self._spool.in_memory else _open_in_memory()
                 rest = memoryview(data)
                 while rest:  # The last write that fits on a disk is a short one.
                     rest = rest[self._file.write(rest) :]
@@ -121,3 +134,7 @@ def _open(directory: str) -> io.FileIO:
     import tempfile  # Imported with the first big body, to keep start-up fast.
 
     return tempfile.TemporaryFile(buffering=0, dir=directory or None, prefix="ianus-")
+
+
+def _open_in_memory() -> io.FileIO:
+    return io.FileIO(os.memfd_create("ianus-body"), "w+b")

@@ -8,7 +8,10 @@ Facts and rules:
 - A failed start with a new configuration is not repeated. The present workers continue to serve.
 """
 
+import signal
+
 from ianus.errors import StartupError
+from ianus.process.supervisor.control_groups import MemoryKills
 from ianus.process.supervisor.exit_codes import EXTERNAL_STOP_CODES, describe_exit
 from ianus.process.supervisor.generations import Generations
 from ianus.process.supervisor.slot import Slot
@@ -35,6 +38,7 @@ class Restarts:
         self.failed = False
         self._slots = slots
         self._generations = generations
+        self._memory_kills = MemoryKills()
         self._refusal_logged_at = -REFUSAL_LOG_SECONDS  # when workers that lack threads were logged last
 
     def on_exit(self, process: WorkerProcess, slot: Slot, code: int, now: float, *, is_expected: bool) -> None:
@@ -42,9 +46,9 @@ class Restarts:
 
         code: as of os.waitstatus_to_exitcode(). is_expected: all workers are to stop.
         """
-        reason = describe_exit(code)
+        reason = self._explain(code)
         if process.stage is Stage.STARTING and not is_expected:
-            self._on_failed_start(process, slot, code, now)
+            self._on_failed_start(process, slot, code, reason, now)
         elif process.stage is Stage.SERVING and not is_expected:
             if process.is_aborted:
                 logger.error("worker killed, starting a replacement: %s", process)
@@ -65,7 +69,7 @@ class Restarts:
         """Handles the exit of the template of the generation with this number."""
         generations = self._generations
         if generations.pending is not None and generations.pending.number == number:
-            self._drop_pending_generation(code)
+            self._drop_pending_generation(describe_exit(code))
         elif generations.active.number == number:
             for slot in self._slots:
                 slot.delay_next_start(now)
@@ -95,10 +99,16 @@ class Restarts:
             self._refusal_logged_at = now
             logger.critical("worker failed to start: %s: %s", process, reason)
 
-    def _on_failed_start(self, process: WorkerProcess, slot: Slot, code: int, now: float) -> None:
-        reason = describe_exit(code)
+    def _explain(self, code: int) -> str:
+        """Returns a description of an exit code of a worker."""
+        # A worker that this process has killed is not one more of the kernel's count.
+        if code == -signal.SIGKILL and self._memory_kills.take_one():
+            return "killed by the kernel for want of memory"
+        return describe_exit(code)
+
+    def _on_failed_start(self, process: WorkerProcess, slot: Slot, code: int, reason: str, now: float) -> None:
         if process.generation == self._generations.pending:
-            self._drop_pending_generation(code)
+            self._drop_pending_generation(reason)
             return
         if process.generation.number < self._generations.active.number:
             logger.warning("worker failed to start (%s), trying the newer configuration: %s", reason, process)
@@ -120,7 +130,6 @@ class Restarts:
         if self._generations.active.settings.reload:
             logger.info("waiting for a file change to start again")
 
-    def _drop_pending_generation(self, code: int) -> None:
-        reason = describe_exit(code)
+    def _drop_pending_generation(self, reason: str) -> None:
         logger.error("worker failed to start with the new configuration (%s); keeping the current workers", reason)
         self._generations.drop_pending()

@@ -54,6 +54,7 @@ class Workers:
         self._server = server
         self._is_scaled_to_zero = False
         self._is_stopping = False
+        self._bounded_generation = 0  # the last one whose number of workers was bounded by memory
         self._next_step_at = 0.0  # when the next step was due
 
     def __iter__(self) -> Iterator[WorkerProcess]:
@@ -165,6 +166,9 @@ class Workers:
             process.send_signal(number)
         if process.generation.number > self.generations.active.number:
             self._activate(process.generation)
+        if process.generation.number > self._bounded_generation:
+            self._bounded_generation = process.generation.number
+            self._bound_by_memory(process)
         if self.restarts.has_started:
             logger.info("worker started: %s%s", process, f", replaces pid {before.pid}" if before is not None else "")
         if before is not None:
@@ -190,6 +194,15 @@ class Workers:
         self.generations.activate(generation)
         if generation.workers != self.slots.count:
             self._set_count(generation.workers, self.slots.count)
+
+    def _bound_by_memory(self, process: WorkerProcess) -> None:
+        """Reduces the number of workers to those for which there is memory. process: the first of its generation."""
+        if process.generation.settings.workers == "auto":
+            from ianus.process.supervisor.memory_bound import bound_by_memory  # Imported only if needed.
+
+            count = bound_by_memory(process.generation.workers, process.pid)
+            if count != self.slots.count:
+                self._set_count(count, self.slots.count)
 
     def _set_count(self, count: int, before: int) -> None:
         self.slots.count = count

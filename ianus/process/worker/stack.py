@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loading.loader import Application
+from ianus.process.resources import has_spool_directory
 from ianus.settings.proxy_values import FORWARDED_FIELDS, LOCAL_PEERS
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, access_logger
@@ -293,7 +294,7 @@ def _wsgi_gateways(
     from ianus.gateway.wsgi.spool import Spool
 
     pool = build_thread_pool(settings)
-    spool = Spool(settings.spool_dir, settings.limit_spool)
+    spool = Spool(settings.spool_dir, settings.limit_spool, in_memory=not has_spool_directory(settings))
     return {app.prefix: build_wsgi_gateway(app, settings, pool, spool) for app in apps}, pool
 
 

@@ -32,7 +32,8 @@ from ianus.errors import ThreadLimitError, is_thread_limit
 from ianus.gateway.asgi.lifespan import ABANDON_SECONDS, Lifespan
 from ianus.gateway.asgi.suspended import task_stack
 from ianus.gateway.loading.loader import Application, load, load_mounted
-from ianus.process.resources import check_spool
+from ianus.gateway.wsgi.spool import MEMORY_SPOOL_BYTES
+from ianus.process.resources import check_spool, has_spool_directory
 from ianus.process.start_reports import FIRST_REPORT_SECONDS, REPORT_FACTOR
 from ianus.process.stop_level import StopLevel
 from ianus.process.unix_access import log_restrictions
@@ -166,6 +167,12 @@ class Worker:
         self.stubborn_tasks: set[asyncio.Task[Any]] = set()
         if serves_wsgi(apps):
             check_spool(settings)
+            if not slot and not has_spool_directory(settings):  # Logged by the first worker alone.
+                logger.warning(
+                    "no directory for temporary files can be written: request bodies over --request-buffer are kept in"
+                    " memory, at most %d MiB in a worker; name a writable one with --spool-dir",
+                    MEMORY_SPOOL_BYTES >> 20,
+                )
         if settings.access_log:
             self.access_file = LogFile(settings.access_logfile, "--access-logfile", 1)
 

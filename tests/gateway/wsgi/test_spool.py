@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ianus.gateway.wsgi.spool import Spool, SpoolError
+from ianus.gateway.wsgi.spool import MEMORY_SPOOL_BYTES, Spool, SpoolError
 from ianus.settings.schema import Settings
 
 BODY = b"first line\nsecond line\nrest"
@@ -17,7 +17,7 @@ BODY = b"first line\nsecond line\nrest"
 
 def new_spool(spool_dir: Path | str = "", **values: Any) -> Spool:
     settings = Settings(spool_dir=str(spool_dir), **values)
-    return Spool(settings.spool_dir, settings.limit_spool)
+    return Spool(settings.spool_dir, settings.limit_spool, in_memory=False)
 
 
 def descriptors() -> int:
@@ -222,3 +222,19 @@ def test_the_error_of_a_missing_descriptor_states_the_limit(monkeypatch: pytest.
         "A request body cannot be written to the directory for temporary files (Too many open files). "
         "Raise the limit of open files (ulimit -n), or set --limit-connections."
     )
+
+
+def test_bodies_are_in_memory_within_a_limit_if_no_directory_can_be_written() -> None:
+    spool = Spool("", 0, in_memory=True)
+    assert spool.limit_spool == MEMORY_SPOOL_BYTES
+    assert Spool("", 2 * MEMORY_SPOOL_BYTES, in_memory=True).limit_spool == MEMORY_SPOOL_BYTES
+    spool = Spool("/missing", len(BODY), in_memory=True)
+    file = spool.create()
+    file.write(BODY)
+    assert file.rewind().readlines() == [b"first line\n", b"second line\n", b"rest"]
+    with pytest.raises(
+        SpoolError, match=r"^The request bodies in memory have reached 27 bytes, .* with --spool-dir\.$"
+    ):
+        spool.create().write(b"x")
+    file.close()
+    assert spool.used == 0

@@ -6,10 +6,11 @@ import signal
 import pytest
 
 from ianus.errors import StartupError
+from ianus.process.supervisor import control_groups
 from ianus.process.supervisor.restarts import EARLY_EXIT_SECONDS
 from ianus.process.supervisor.slot import EXTERNAL_STOP_PAUSE_SECONDS, FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 from ianus.process.supervisor.worker_process import Stage
-from tests.process.supervisor.harness import Harness, served
+from tests.process.supervisor.harness import KILL, Harness, served
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -109,6 +110,20 @@ def test_a_crashed_worker_is_replaced_at_once(caplog: pytest.LogCaptureFixture) 
     assert "requests in flight in worker 1 (pid 100):\nGET /slow (7.2 s)\nand 2 more" in caplog.text
     assert "stacks of worker 1 (pid 100):\nThread 1: somewhere" in caplog.text
     assert [(name, info.pid) for name, _, info in harness.calls] == [("child_exit", 100)]
+
+
+def test_a_worker_that_the_kernel_has_killed_for_want_of_memory_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kills = 7
+    monkeypatch.setattr(control_groups, "count_memory_kills", lambda *paths: kills)
+    harness = served(2)
+    kills = 8
+    harness.end(harness.spawned[0], code=-KILL)
+    harness.end(harness.spawned[1], code=-KILL)
+    memory = "killed by the kernel for want of memory"
+    assert f"worker exited unexpectedly ({memory}), starting a replacement: worker 1 (pid 100)" in caplog.text
+    assert "worker exited unexpectedly (killed by SIGKILL), starting a replacement: worker 2 (pid 101)" in caplog.text
 
 
 def test_the_pause_between_restarts_grows_and_is_reset() -> None:
