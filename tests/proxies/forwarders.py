@@ -56,6 +56,8 @@ def haproxy(
         )
     )
     with _running([_program("haproxy"), "-db", "-f", str(file)], port):
+        # Opened after the TCP sockets.
+        until((folder / "stats.sock").exists, "the socket of HAProxy's statistics")
         yield "127.0.0.1", port
 
 
