@@ -58,3 +58,16 @@ def test_curl_as_the_proxy(shared: Callable[..., Server]) -> None:
     scope = json.loads(output)
     assert scope["client"].startswith(f"('{host}', ")
     assert scope["server"] == repr((host, port))
+
+
+def test_the_client_of_the_header_is_the_peer_for_forwarded_data(shared: Callable[..., Server]) -> None:
+    server = shared("--proxy-protocol", "auto", "--forwarded-allow-ips", "192.0.2.1")
+    hosts = {}
+    for header in (HEADER, V1):
+        with server.connect() as client:
+            client.send(header)
+            scope = json.loads(client.get("/scope", b"X-Forwarded-For: 203.0.113.7").body)
+            hosts[header] = scope["client"]
+            if header is HEADER:
+                assert "'aws_vpc_endpoint_id': 'vpce-1'" in scope["extensions"]
+    assert hosts == {HEADER: "('203.0.113.7', 0)", V1: "('2001:db8::1', 4711)"}
