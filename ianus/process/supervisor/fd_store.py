@@ -16,6 +16,9 @@ from ianus.process.activation import STORED_PREFIX, ActivatedSocket
 from ianus.process.supervisor.systemd import notify
 from ianus.telemetry.logger import logger
 
+# By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
+InheritedFds = Mapping[str, Sequence[Sequence[int]]]
+
 # A longer name is not valid for systemd (sd_pid_notify_with_fds(3)).
 MAX_NAME_BYTES = 255
 
@@ -44,15 +47,15 @@ def group_stored(stored: Iterable[ActivatedSocket]) -> dict[str, list[list[int]]
 class FdStore:
     """The store of this service. inherited: sockets of an earlier server, as Sockets takes them over."""
 
-    def __init__(self, inherited: Mapping[str, Sequence[object]] | None) -> None:
+    def __init__(self, inherited: InheritedFds | None) -> None:
         limit = os.environ.get("FDSTORE", "") if os.environ.get("NOTIFY_SOCKET") else ""
         self._limit = int(limit) if limit.isdecimal() else 0
-        self._names = {
-            format_stored_name(bind, number)
-            for bind, groups in (inherited or {}).items()
-            for number in range(len(groups))
-        }
+        # The inode of the socket with each name: a socket file that was removed is another socket later.
+        self._stored: dict[str, int] = {}
         self._is_reported = False  # a socket that is not stored
+        for bind, groups in (inherited or {}).items() if self._limit else ():
+            for number, fds in enumerate(groups):
+                self._stored[format_stored_name(bind, number)] = os.fstat(fds[0]).st_ino
 
     def is_enabled(self) -> bool:
         """Returns whether systemd keeps descriptors of this service."""
@@ -60,13 +63,15 @@ class FdStore:
 
     def update(self, wanted: Mapping[str, int]) -> None:
         """Stores the wanted sockets that are not in the store yet, and removes all others. wanted: fds by name."""
-        for name in sorted(self._names - wanted.keys()):
-            notify(f"FDSTOREREMOVE=1\nFDNAME={name}")
-            self._names.remove(name)
-        for name in sorted(wanted.keys() - self._names):
-            if len(self._names) < self._limit and len(name) <= MAX_NAME_BYTES:
+        inodes = {name: os.fstat(fd).st_ino for name, fd in wanted.items()}
+        for name in sorted(self._stored):
+            if inodes.get(name) != self._stored[name]:
+                notify(f"FDSTOREREMOVE=1\nFDNAME={name}")
+                del self._stored[name]
+        for name in sorted(inodes.keys() - self._stored.keys()):
+            if len(self._stored) < self._limit and len(name) <= MAX_NAME_BYTES:
                 notify(f"FDSTORE=1\nFDNAME={name}", wanted[name])
-                self._names.add(name)
+                self._stored[name] = inodes[name]
             elif not self._is_reported:
                 self._is_reported = True
                 logger.warning(

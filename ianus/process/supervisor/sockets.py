@@ -9,22 +9,20 @@ Facts and rules:
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
+# ruff: noqa: PTH110  (pathlib takes 5 ms to import)
+
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_over
 from ianus.errors import AddressInUseError, StartupError
 from ianus.process.resources import listen_on
-from ianus.process.supervisor.fd_store import format_stored_name
+from ianus.process.supervisor.fd_store import InheritedFds, format_stored_name
 from ianus.settings.schema import Settings
 from ianus.settings.values import Bind, FdBind, TcpBind, UnixBind
 from ianus.telemetry.logger import logger
-
-# By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
-InheritedFds = Mapping[str, Sequence[Sequence[int]]]
-
 
 # A bind, and how many there are before it that are the same: each of several with port 0 is another address.
 BindKey = tuple[Bind, int]
@@ -186,7 +184,12 @@ class Sockets:
         if inherited := self._inherited.pop(_name(key), None):
             # The file of a socket that a process manager has opened is never ours.
             take = listen_fd if isinstance(bind, FdBind) else take_over
-            return [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot) for fds in inherited]
+            taken = [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot) for fds in inherited]
+            if not isinstance(bind, UnixBind) or os.path.exists(bind.path):
+                return taken
+            # systemd removes RuntimeDirectory= at a restart. No client can connect to the socket any more.
+            for group in taken:
+                group.listeners[0].close()
         return [ListenerGroup([listener], per_slot=per_slot) for listener in listen_on(bind, settings, shared=per_slot)]
 
 

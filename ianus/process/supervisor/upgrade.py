@@ -11,7 +11,8 @@ from functools import partial
 
 from ianus.process.activation import ActivatedSocket
 from ianus.process.fork import fork
-from ianus.process.supervisor.sockets import InheritedFds, Sockets
+from ianus.process.supervisor.fd_store import InheritedFds
+from ianus.process.supervisor.sockets import Sockets
 from ianus.telemetry.logger import logger
 
 VARIABLE = "IANUS_HANDOVER"

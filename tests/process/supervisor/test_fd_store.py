@@ -51,11 +51,19 @@ def test_new_sockets_are_stored_and_others_removed(systemd: socket.socket) -> No
 
 
 def test_sockets_that_were_kept_are_not_stored_again(systemd: socket.socket) -> None:
-    store = FdStore({"a 0": [[5]], "b 0": [[6]]})
-    store.update({format_stored_name("a 0", 0): 5})
-    assert received(systemd) == ("FDSTOREREMOVE=1\nFDNAME=ianus.0.b%200", [])
-    with pytest.raises(BlockingIOError):
-        systemd.recv(1)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        store = FdStore({"a 0": [[one.fileno()]], "b 0": [[other.fileno()]]})
+        name = format_stored_name("a 0", 0)
+        store.update({name: one.fileno()})
+        assert received(systemd) == ("FDSTOREREMOVE=1\nFDNAME=ianus.0.b%200", [])
+        with pytest.raises(BlockingIOError):
+            systemd.recv(1)
+        # Another socket at the same address, after its file was removed.
+        store.update({name: other.fileno()})
+        assert received(systemd) == (f"FDSTOREREMOVE=1\nFDNAME={name}", [])
+        text, (fd,) = received(systemd)
+        assert text == f"FDSTORE=1\nFDNAME={name}"
+        os.close(fd)
 
 
 def test_a_store_that_is_too_small_is_logged_once(systemd: socket.socket, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
-from ianus.process.supervisor.sockets import InheritedFds, Sockets
+from ianus.process.supervisor.fd_store import InheritedFds
+from ianus.process.supervisor.sockets import Sockets
 from ianus.settings.schema import Settings
 from tests.helpers import WAIT_SECONDS
 
@@ -359,3 +360,18 @@ def test_an_address_that_the_server_has_taken_itself_is_not_called_that_of_anoth
     with pytest.raises(StartupError, match=f"in use by this server itself, which listens on {address}. .*restart"):
         sockets.open_missing(settings(before.format(number), added.format(number)))
     assert len(list(sockets.listeners())) == 1
+
+
+def test_an_inherited_unix_socket_without_its_file_is_opened_again(
+    listen: Callable[..., Sockets], tmp_path: Path
+) -> None:
+    """systemd removes RuntimeDirectory= at a restart, and keeps the socket."""
+    path = tmp_path / "app.sock"
+    bind = f"unix:{path}"
+    before = listen(bind)
+    inherited = copies(before)
+    path.unlink()
+    (again,) = listen(bind, inherited=inherited).listeners()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        again.sock.accept()[0].close()
