@@ -5,6 +5,4 @@ from ianus.exchange.base import Poller, SessionFactory
 
 @final
 class Accepting:
-    def add_connection(
-        self, host: Poller, sock: socket.socket, sessions: SessionFactory, server: tuple[str, int]
-    ) -> None: ...
+    def add_connection(self, host: Poller, sock: socket.socket, sessions: SessionFactory) -> None: ...

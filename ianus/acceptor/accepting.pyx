@@ -73,18 +73,15 @@ cdef class Accepting:
             self.factories.append(sessions)
         return self.watch(listener, True)
 
-    def add_connection(self, ConnectionHost host not None, sock, SessionFactory sessions not None, server) -> None:
+    def add_connection(self, ConnectionHost host not None, sock, SessionFactory sessions not None) -> None:
         """Serves a connection that was made by this process, and not accepted.
 
-        sock: one end of a socket pair, whose descriptor becomes the connection's. server: (host, port) of the server
-        for the application.
+        sock: one end of a socket pair, whose descriptor becomes the connection's. Neither end has an address.
         """
         cdef WatchedListener listener = WatchedListener()
         cdef sockaddr_storage address
-        # The client has no address, as that of a Unix socket.
         address.ss_family = socket.AF_UNIX
         listener.sessions = sessions
-        listener.server = server
         sock.setblocking(False)
         self.open_accepted(host, listener, sock.detach(), &address)
 

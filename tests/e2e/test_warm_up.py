@@ -39,6 +39,7 @@ def wsgi(environ, start_response):
     if path == "/hangs":
         time.sleep(1)
     report("request", path, environ["HTTP_HOST"], environ["REMOTE_ADDR"] or None)
+    report("port", environ["SERVER_PORT"])
     start_response(f"{status(path)} X", [])
     return [b"x" * 100000, b"."]
 """
@@ -77,6 +78,8 @@ def test_paths_are_requested_before_the_first_client(
     ]
     assert "warm-up request was answered with 404: GET /none (host shop.example)\n" in before
     assert server.get("/").status == 200
+    if app == "wsgi":
+        server.log.wait_for(rf"^app: port {server.address[1]}$")
     assert "will be replaced" not in server.log.text, "the requests before are not counted"
     assert server.output is not None
     server.output.wait_for(r'"GET / HTTP/1\.1" 200')

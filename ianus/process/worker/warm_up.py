@@ -72,9 +72,7 @@ class WarmUp:
             client.setblocking(False)
             reactor, sessions = self._stack.reactor, build_uncounted_sessions(self._stack.service, self._settings)
             host = self._settings.warmup_host or "localhost"
-            self._thread_pool.exclusively(
-                lambda: reactor.accepting.add_connection(reactor, server, sessions, (host, 80))
-            )
+            self._thread_pool.exclusively(lambda: reactor.accepting.add_connection(reactor, server, sessions))
             shown = f"[{host}]" if ":" in host else host
             head = f"GET {path} HTTP/1.1\r\nHost: {shown}\r\nUser-Agent: ianus-warmup\r\nConnection: close\r\n\r\n"
             await loop.sock_sendall(client, head.encode("ascii"))
