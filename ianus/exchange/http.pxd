@@ -101,7 +101,6 @@ cdef class Exchange:
     cdef int request_ended(self) except -1
     cdef int disconnect(self) except -1
     cdef int drain(self) except -1                  # the server stops
-    cdef bint is_conversation(self) noexcept        # an open WebSocket or event stream, whose end has not started
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
     cdef int end_events(self) except -1             # ends an event stream before its application does
     cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was notified
@@ -134,6 +133,8 @@ cdef class Exchange:
 
 
 cdef Response new_response()
+# Whether the response is an event stream whose end has not started.
+cdef bint is_open_stream(Exchange exchange) noexcept
 # Checks the start of the application's response and returns its head, for Response.start(). Any thread may call it.
 cdef object prepare_response(
     Exchange exchange, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,

@@ -182,6 +182,10 @@ cdef class Response:
         raise ValueError(f"response body has {size} bytes, its content-length is {declared}")
 
 
+cdef bint is_open_stream(Exchange exchange) noexcept:
+    return exchange.response is not None and exchange.response.is_event_stream and not exchange.stopped
+
+
 cdef Response new_response():
     cdef Response response = <Response>Response.__new__(Response)
     # 0 would be a length, so __new__() alone does not suffice.
@@ -246,11 +250,8 @@ cdef class Exchange:
         if not self.service.ends_streams:
             return 0
         # With a spread, those that are open end one after the other, by end_conversation().
-        is_event_stream = self.is_conversation() and not self.service.spreads_ends
+        is_event_stream = is_open_stream(self) and not self.service.spreads_ends
         return self.stop_stream() if is_event_stream or not self.status and asks_for_events(self.request) else 0
-
-    cdef bint is_conversation(self) noexcept:
-        return self.response is not None and self.response.is_event_stream and not self.stopped
 
     cdef int stop_stream(self) except -1:
         # The response then ends early without an error.

@@ -12,7 +12,7 @@ from ianus.codec.output cimport Output
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport ConnectionInfo
-from ianus.exchange.http cimport HIGH_WATER, Exchange
+from ianus.exchange.http cimport HIGH_WATER, Exchange, is_open_stream
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.exchange.tunnel cimport TunnelExchange
@@ -206,7 +206,9 @@ cdef class Http1Session(HttpSession):
     cdef bint end_conversation(self, bint ends) except -1:
         # As in drain(): it may end with its own method.
         cdef Exchange exchange = self.exchange
-        if exchange is None or not exchange.is_conversation():
+        if exchange is None:
+            return False
+        if not ((<TunnelExchange>exchange).tunnel_is_open() if exchange.tunnel else is_open_stream(exchange)):
             return False
         if ends:
             exchange.stop_stream()

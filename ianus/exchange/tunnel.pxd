@@ -9,3 +9,4 @@ cdef class TunnelExchange(Exchange):
     cdef Py_ssize_t tunnel_received(self, const char* data, Py_ssize_t size) except -1  # bytes taken
     cdef double tunnel_deadline(self) noexcept      # CLOCK_MONOTONIC seconds, 0 = none
     cdef int tunnel_expired(self) except -1
+    cdef bint tunnel_is_open(self) noexcept         # its end has not started; stop_stream() starts it

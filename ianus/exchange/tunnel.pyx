@@ -19,3 +19,7 @@ cdef class TunnelExchange(Exchange):
 
     cdef int tunnel_expired(self) except -1:
         raise NotImplementedError
+
+    # A tunnel that a stop does not end by itself.
+    cdef bint tunnel_is_open(self) noexcept:
+        return False

@@ -312,8 +312,8 @@ cdef class AsgiWebSocket(AsgiExchange):
         # With a spread, each has its time to end.
         return 0 if self.service.handover or self.service.spreads_ends else self.close_for_stop()
 
-    cdef bint is_conversation(self) noexcept:
-        return self.tunnel and not self.conversation.code
+    cdef bint tunnel_is_open(self) noexcept:
+        return not self.conversation.code
 
     cdef int stop_stream(self) except -1:
         return self.close_for_stop()
