@@ -25,11 +25,15 @@ MAX_SHARED_SERVERS = 12
 sys.dont_write_bytecode = False
 
 
+# Tests with these markers run only on request, each by a target of the Makefile.
+REQUESTED = ("browser", "conformance", "extended")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.markexpr != "extended":
-        extended = [item for item in items if item.get_closest_marker("extended")]
-        config.hook.pytest_deselected(items=extended)
-        items[:] = [item for item in items if item not in extended]
+    others = [marker for marker in REQUESTED if marker != config.option.markexpr]
+    omitted = {item for item in items if any(map(item.get_closest_marker, others))}
+    config.hook.pytest_deselected(items=list(omitted))
+    items[:] = [item for item in items if item not in omitted]
 
 
 @pytest.hookimpl(wrapper=True)
