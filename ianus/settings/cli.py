@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ianus.errors import SettingError, StartupError
+from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_NAME, IgnoredOption
 from ianus.settings.layers import Given
 from ianus.settings.schema import CONFIGURATION, EXTRA_INPUTS, Settings, inputs, table
@@ -113,7 +113,8 @@ def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
 
 def _refuse(error: StartupError) -> NoReturn:
     """Prints the error, with the usage if the error is on the command line, and exits."""
-    if isinstance(error, SettingError) and error.setting.startswith("--"):
+    # A conflict of settings has a message of its own: each of them is understood.
+    if isinstance(error, SettingError) and error.setting.startswith("--") and not isinstance(error, ConflictError):
         raise click.UsageError(error.message) from None
     click.echo(error.report(), err=True, nl=False)
     click.get_current_context().exit(error.exit_code)

@@ -732,8 +732,11 @@ class Settings:
         try:
             return cls(**{name: given.value for name, given in merged.items() if name in names})
         except ConflictError as error:
-            one, other = error.settings
-            raise ConflictError((as_written(merged[one]), as_written(merged[other])), error.template) from None
+            # One of them may have its default value, which no source has given.
+            one, other = (
+                as_written(merged[name]) if name in merged else f"--{name.replace('_', '-')}" for name in error.settings
+            )
+            raise ConflictError((one, other), error.template) from None
         except SettingError as error:  # Several values that do not go together, for example a repeated address.
             raise SettingError(merged[error.setting].label, error.problem) from None
 

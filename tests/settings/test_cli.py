@@ -220,6 +220,30 @@ def test_every_other_name_is_tried_above() -> None:
     assert {name for name in names if f"--{name} " not in f"{tried} "} == set()
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["--ws-drain-spread", "20"], "--ws-drain-spread does not fit into --timeout-stop (25 s)"),
+        (
+            ["--root-path", "/a", "--root-path-kept", "/b"],
+            "--root-path is given together with --root-path-kept; give one",
+        ),
+        (
+            ["--access-log-format", "%(h)s", "--log-format", "json"],
+            "--access-log-format has no effect with --log-format json; remove one of them.",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_one_message_and_exit_code_3(
+    line: list[str], expected: str, served: Served
+) -> None:
+    result = invoke(served, "main:app", *line)
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"Error: {expected}")
+    assert len(result.stderr.splitlines()) == 1
+    assert served == []
+
+
 # --- The help pages ---
 
 COMMON = "bind factory app-dir root-path workers preload threads timeout-stop access-log log-level reload config"
@@ -347,14 +371,6 @@ def test_the_version(served: Served) -> None:
         (
             ["main:app", "--keep-alive", "5", "--timeout-keep-alive", "5"],
             "sets the same value as --keep-alive; give one of",
-        ),
-        (
-            ["main:app", "--root-path", "/a", "--root-path-kept", "/b"],
-            "give one, since a proxy strips the prefix or keeps it.",
-        ),
-        (
-            ["main:app", "--access-log-format", "%(h)s", "--log-format", "json"],
-            "Error: --access-log-format has no effect with --log-format json; remove one of them.",
         ),
         (["main:app", "--config", "x.toml"], "Error: --config: x.toml cannot be read: No such file or directory."),
         (["main:app", "--config", "gunicorn.conf.py"], "Error: --config: gunicorn.conf.py is not a TOML file; "),
