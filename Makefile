@@ -194,6 +194,7 @@ conformance: build
 	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
 	$(call debian,command -v haproxy && test -e /usr/lib/nginx/modules/ngx_stream_module.so,haproxy libnginx-mod-stream)
+	$(call debian,command -v caddy,caddy)
 	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
 

@@ -7,7 +7,15 @@ inputs of failures that were fixed. `make test` tries all of them again.
 
 from pathlib import Path
 
-TARGETS = ("http1_requests", "http1_responses", "websocket_frames", "access_log", "proxy_headers", "settings")
+TARGETS = (
+    "http1_requests",
+    "http1_responses",
+    "websocket_frames",
+    "access_log",
+    "proxy_headers",
+    "forwarded_fields",
+    "settings",
+)
 
 CORPUS = Path(__file__).parent / "corpus"
 FINDINGS = Path(__file__).parent / "findings"

@@ -127,7 +127,6 @@ cdef class Exchange:
     cdef int fail_with_500(self) except -1          # the application ended without a whole response
     cdef int report(self, str event, object error) except -1
     cdef str request_line(self)                     # for the log
-    cdef int note_call(self) noexcept               # the application is called: the queue time ends
     # Inside
     cdef int complete(self) except -1
 
@@ -135,6 +134,8 @@ cdef class Exchange:
 cdef Response new_response()
 # Whether the response is an event stream whose end has not started.
 cdef bint is_open_stream(Exchange exchange) noexcept
+# The application is called: the queue time of the request ends.
+cdef int note_call(Exchange exchange) noexcept
 # Checks the start of the application's response and returns its head, for Response.start(). Any thread may call it.
 cdef object prepare_response(
     Exchange exchange, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bint trailers,

@@ -315,11 +315,6 @@ cdef class Exchange:
     cdef int remove_in_flight(self) except -1:
         return self.service.in_flight.remove(&self.in_flight)
 
-    cdef int note_call(self) noexcept:
-        # 0 stands for a time that is not known.
-        self.queue_time = max(monotonic() - self.queued_since, MIN_QUEUE_SECONDS)
-        return 0
-
     cdef bytes take_body(self):
         cdef bytes body
         if self.body is None:
@@ -447,6 +442,12 @@ cdef class Exchange:
         facts.duration = monotonic() - self.started
         facts.queue_time = self.queue_time
         return self.service.observer.on_request_end(&facts)
+
+
+cdef int note_call(Exchange exchange) noexcept:
+    # 0 stands for a time that is not known.
+    exchange.queue_time = max(monotonic() - exchange.queued_since, MIN_QUEUE_SECONDS)
+    return 0
 
 
 cdef object prepare_response(

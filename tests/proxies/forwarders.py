@@ -1,4 +1,4 @@
-"""HAProxy and nginx as proxies that forward bytes and send PROXY headers."""
+"""HAProxy and nginx as proxies that forward bytes and send PROXY headers; HAProxy and Caddy as proxies of HTTP."""
 
 import contextlib
 import shutil
@@ -23,6 +23,7 @@ defaults
     timeout server 60s
 frontend clients
     bind 127.0.0.1:{port}{bind}
+    {frontend}
     default_backend servers
 backend servers
     {backend}
@@ -41,18 +42,40 @@ stream {{
 }}
 """
 
+CADDY = """
+{{
+    admin off
+    auto_https off
+    storage file_system {folder}
+}}
+http://:{port} {{
+    bind 127.0.0.1
+    reverse_proxy {upstream} {{
+        {options}
+    }}
+}}
+"""
+
 
 @contextlib.contextmanager
 def haproxy(
-    upstream: Address, folder: Path, server: str, *, mode: str = "tcp", bind: str = "", backend: str = ""
-) -> Iterator[tuple[str, int]]:
-    """Runs HAProxy before `upstream`; server, bind, backend: options of these lines. Yields its address."""
+    upstream: Address, folder: Path, server: str, *, mode: str = "tcp", bind: str = "", frontend: str = "",
+    backend: str = "",
+) -> Iterator[tuple[str, int]]:  # fmt: skip
+    """Runs HAProxy before `upstream`; server, bind, frontend, backend: its options. Yields its address."""
     name = f"unix@{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
     port = _free_port()
     file = folder / "haproxy.cfg"
     file.write_text(
         HAPROXY.format(
-            folder=folder, port=port, upstream=name, server=server, mode=mode, bind=bind and f" {bind}", backend=backend
+            folder=folder,
+            port=port,
+            upstream=name,
+            server=server,
+            mode=mode,
+            bind=bind and f" {bind}",
+            frontend=frontend,
+            backend=backend,
         )
     )
     with _running([_program("haproxy"), "-db", "-f", str(file)], port):
@@ -83,6 +106,17 @@ def nginx_stream(upstream: Address, folder: Path) -> Iterator[tuple[str, int]]:
     file = folder / "nginx.conf"
     file.write_text(NGINX.format(folder=folder, port=port, upstream=name))
     with _running([program, "-p", "/usr/share/nginx", "-e", str(folder / "error.log"), "-c", str(file)], port):
+        yield "127.0.0.1", port
+
+
+@contextlib.contextmanager
+def caddy(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[str, int]]:
+    """Runs Caddy before `upstream`, with `options` of its reverse_proxy. Yields its address."""
+    name = f"unix/{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
+    port = _free_port()
+    file = folder / "Caddyfile"
+    file.write_text(CADDY.format(folder=folder, port=port, upstream=name, options=options))
+    with _running([_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(file)], port):
         yield "127.0.0.1", port
 
 

@@ -11,7 +11,7 @@ from cpython.dict cimport PyDict_Copy
 
 from ianus.codec.base cimport Request
 from ianus.exchange.connection_info cimport HTTP
-from ianus.exchange.http cimport Exchange
+from ianus.exchange.http cimport Exchange, note_call
 
 
 # HTTP spec version 2.3, deliberately: with 2.4 Starlette stops listening for http.disconnect and waits until send()
@@ -86,7 +86,7 @@ cdef class Scopes:
             # ASGI requires upper case. The response is framed by the method as it was received.
             scope["method"] = request.method if request.method is POST else request.method.upper()
         if exchange.queued_since:
-            exchange.note_call()
+            note_call(exchange)
             if exchange.shares_queue_time:
                 scope["extensions"][QUEUE_TIME] = {"seconds": exchange.queue_time}
         # "*" is not a path, but the target of OPTIONS for the whole server.

@@ -14,7 +14,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 
 from ianus.codec.base cimport Request
 from ianus.exchange.connection_info cimport HTTP
-from ianus.exchange.http cimport Exchange
+from ianus.exchange.http cimport Exchange, note_call
 
 from ianus.gateway.wsgi.file_wrapper import FileWrapper
 
@@ -129,7 +129,7 @@ cdef class Environs:
             # In place of the one in the settings. path_info() has emptied SCRIPT_NAME if the path has no prefix.
             environ[SCRIPT_NAME] = exchange.prefix + (self.prefix if environ[SCRIPT_NAME] else "")
         if exchange.queued_since:
-            exchange.note_call()
+            note_call(exchange)
             if exchange.shares_queue_time:
                 environ[QUEUE_TIME] = exchange.queue_time
         if early_hints is not None:
