@@ -1,7 +1,9 @@
 """Accepting connections: the listeners of a reactor, and the limits that pause them."""
 cimport cython
+from libc.stdint cimport uint64_t
 
 from ianus.acceptor.addresses cimport Addresses
+from ianus.acceptor.backlog_watch cimport BacklogWatch
 from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
@@ -9,12 +11,15 @@ from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.poll.base cimport Poll
 from ianus.acceptor.socket_api cimport sockaddr_storage
+from ianus.acceptor.transfers cimport Transfers
 from ianus.exchange.base cimport SessionFactory
 
 
 cdef enum:
     # In the place of a connection's id; the index of the listener is in the place of the generation.
     LISTENER_ID = 0xFFFFFFFD
+    # The index of the transfer queue, which is watched as a listener is.
+    QUEUE_INDEX = 0xFFFFFFFF
 
 
 cdef class WatchedListener:
@@ -25,6 +30,7 @@ cdef class WatchedListener:
     cdef ByteFilterFactory filters  # makes the filters of its connections, or None
     cdef object server              # its address, or None when it must be asked of each connection
     cdef bint watched
+    cdef sockaddr_storage name      # the address that it is bound to
 
 
 @cython.final
@@ -39,6 +45,13 @@ cdef class Accepting:
     cdef list factories             # the SessionFactory of each listener, each of them once
     cdef double resume_at           # accepting is paused until then for lack of files, 0 = it is not
     cdef bint failure_logged        # once for each shortage
+    cdef uint64_t accepted          # connections so far; read by the thread of `backlog_watch`
+
+    cdef Transfers transfers        # connections of other workers, or None
+    cdef BacklogWatch backlog_watch     # passes on those of this worker while it is blocked, or None
+    cdef bint paused                # by one of the limits, or closed
+    cdef bint queue_watched         # for connections in `transfers`
+    cdef bint queue_paused          # ... not while the application cannot be called
 
     cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1   # a listener has a backlog
@@ -51,9 +64,14 @@ cdef class Accepting:
     cdef int reset_in_child(self) except -1
 
     cdef int accept(self, ConnectionHost host, WatchedListener listener) except -1
-    cdef int open_accepted(
+    cdef bint may_accept(self, int any_fd) except -1    # asks the limits, which pause it
+    cdef int take_transferred(self, ConnectionHost host) except -1
+    cdef int empty_queue(self, ConnectionHost host) except -1
+    cdef Connection open_transferred(self, ConnectionHost host, int fd)
+    cdef WatchedListener find_listener(self, int fd)
+    cdef Connection open_accepted(
         self, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
-    ) except -1
+    )
     cdef int set_up_connection(
         self, Connection connection, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
     ) except -1
@@ -61,3 +79,6 @@ cdef class Accepting:
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef int watch(self, WatchedListener listener, bint watched) except -1
+    cdef int watch_queue(self) except -1
+    cdef int resume_queue(self) except -1
+    cdef int stop_backlog_watch(self, ConnectionHost host) except -1

@@ -4,6 +4,9 @@ Facts: a process has a limited number of files, and the operator may limit the c
 the kernel's backlog at no cost. Strategy: at a limit no listener is watched. Accepting resumes after a connection has
 been closed; for lack of files it is also tried every second, since the application may have closed one.
 
+With a transfer queue, the reactor also takes connections that other workers have passed on. It takes one in a turn, so
+that several idle workers share them, and none while this worker can make no further call.
+
 Compiled because it makes connections, whose type is compiled.
 """
 import os
@@ -11,8 +14,10 @@ import socket
 
 cimport cython
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
+from libc.string cimport memset
 
-from ianus.acceptor.addresses cimport Addresses, server_address
+from ianus.acceptor.addresses cimport EXACT, NO_MATCH, Addresses, match_addresses, server_address
+from ianus.acceptor.backlog_watch cimport watch_backlog
 from ianus.acceptor.byte_filter cimport ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost, open_connection
 from ianus.acceptor.connection_table cimport ConnectionTable
@@ -20,12 +25,15 @@ from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.poll.base cimport READABLE, Poll
 from ianus.acceptor.socket_api cimport (
-    SOCK_CLOEXEC, SOCK_NONBLOCK, accept4, c_close, sockaddr, sockaddr_storage, socklen_t,
+    SOCK_CLOEXEC, SOCK_NONBLOCK, accept4, c_close, getpeername, getsockname, sockaddr, sockaddr_storage, socklen_t,
 )
+from ianus.acceptor.transfers cimport Transfers, has_peers
 from ianus.exchange.base cimport SessionFactory
 from ianus.exchange.connection_info cimport HTTP, connection_info
 from ianus.runtime.clock cimport monotonic
+from ianus.runtime.waker cimport Waker
 
+from ianus.acceptor.listener import set_connection_options
 from ianus.telemetry.logger import logger
 
 
@@ -54,12 +62,9 @@ cdef class Accepting:
 
     cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1:
         cdef WatchedListener listener = WatchedListener()
+        cdef socklen_t size = sizeof(listener.name)
         sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Accepted sockets inherit these: small responses do not wait for the acknowledgement of earlier ones, and
-            # dead peers are detected eventually (TCP keepalive).
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        set_connection_options(sock)
         # The object keeps the descriptor open as long as the listener is here. Its owner outside of the reactor closes
         # it.
         listener.sock = sock
@@ -67,6 +72,8 @@ cdef class Accepting:
         listener.sessions = sessions
         listener.filters = filters
         listener.server = server_address(sock)
+        memset(&listener.name, 0, sizeof(listener.name))
+        getsockname(listener.fd, <sockaddr*>&listener.name, &size)
         self.listeners.append(listener)
         # Listeners may share a factory, whose drain() must be called once.
         if sessions not in self.factories:
@@ -85,7 +92,29 @@ cdef class Accepting:
         sock.setblocking(False)
         self.open_accepted(host, listener, sock.detach(), &address)
 
+    def join_transfers(self, Transfers transfers not None, Waker waker not None) -> None:
+        """Takes connections from a transfer queue, and passes on those of the listeners while this worker is blocked.
+
+        waker: of the reactor. To be called after the last listen(). Raises ThreadLimitError if the system gives no
+        thread, and OSError if it gives no eventfd.
+        """
+        cdef WatchedListener listener
+        cdef list own = []
+        self.transfers = transfers
+        self.watch_queue()
+        for listener in self.listeners:
+            # Other sockets are those of all workers, which accept from them.
+            if listener.sock.family != socket.AF_UNIX and listener.sock.getsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEPORT
+            ):
+                own.append(listener.fd)
+        if own:
+            self.backlog_watch = watch_backlog(transfers, waker, self, &self.accepted, own)
+            self.backlog_watch.start_thread()
+
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1:
+        if index == QUEUE_INDEX:
+            return self.take_transferred(host)
         # After drain() the list is empty, but the batch may still have events of its listeners.
         if index < <unsigned int>len(self.listeners):
             self.accept(host, <WatchedListener>self.listeners[index])
@@ -112,11 +141,16 @@ cdef class Accepting:
     cdef int drain(self, ConnectionHost host, bint handover) except -1:
         cdef WatchedListener listener
         cdef SessionFactory sessions
+        cdef bint last = not handover or self.transfers is not None and not has_peers(self.transfers.serving)
         for sessions in self.factories:
             # Before the backlog is accepted: its sessions must know that each response is the last one.
             sessions.drain(handover)
         self.reserve.first = 0  # The connections in the backlog would be reset.
         self.reserve.is_short = False
+        self.stop_backlog_watch(host)
+        if last and self.transfers is not None:
+            # Perhaps no other worker takes them any more.
+            self.empty_queue(host)
         for listener in self.listeners:
             # Closing a listener that no other process has would reset the connections in its backlog.
             while not handover and self.accept(host, listener) == MAX_ACCEPTS:
@@ -130,9 +164,11 @@ cdef class Accepting:
         return 0
 
     cdef int close(self) except -1:
+        self.stop_backlog_watch(None)
         self.pause()
         # Not closed: other processes may serve the same sockets, and their owner here decides that.
         self.listeners = []
+        self.transfers = None
         return 0
 
     cdef int reset_in_child(self) except -1:
@@ -144,6 +180,10 @@ cdef class Accepting:
             # Only the child's copy: the parent's listener still accepts.
             listener.sock.close()
         self.listeners = []
+        if self.backlog_watch is not None:
+            self.backlog_watch.reset_in_child()
+        # Its sockets are closed by their owner.
+        self.transfers = None
         return 0
 
     # ---------------------------------------------------------------- one turn
@@ -157,19 +197,13 @@ cdef class Accepting:
         # the listener readable again in the next turn.
         cdef unsigned int accepted = 0
         while accepted < MAX_ACCEPTS:
-            if self.limit_connections and self.table.count >= self.limit_connections:
-                # Further clients wait in the kernel's backlog.
-                self.pause()
-                break
-            # Asked before accept4(), which would take the descriptor that the application may need.
-            if not self.reserve.admits(listener.fd, self.table.count):
-                self.reserve.report_shortage(self.table.count, monotonic())
-                self.pause_for_files()
+            if not self.may_accept(listener.fd):
                 break
             size = sizeof(address)
             fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd >= 0:
                 accepted += 1
+                self.accepted += 1
                 self.failure_logged = False
                 self.open_accepted(host, listener, fd, &address)
                 continue
@@ -189,10 +223,88 @@ cdef class Accepting:
             break
         return accepted
 
-    cdef int open_accepted(
+    cdef bint may_accept(self, int any_fd) except -1:
+        if self.limit_connections and self.table.count >= self.limit_connections:
+            # Further clients wait in the kernel's backlog, or in the transfer queue.
+            self.pause()
+            return False
+        # Asked before accept4(), which would take the descriptor that the application may need.
+        if not self.reserve.admits(any_fd, self.table.count):
+            self.reserve.report_shortage(self.table.count, monotonic())
+            self.pause_for_files()
+            return False
+        return True
+
+    cdef int take_transferred(self, ConnectionHost host) except -1:
+        """Takes a connection from the transfer queue, and reads it."""
+        cdef Connection connection
+        cdef int fd
+        if self.transfers is None:
+            return 0
+        if host.full:
+            # Only now: usually no connection arrives during a call, and both changes of the watch cost a system call.
+            self.queue_paused = True
+            return self.watch_queue()
+        if not self.may_accept(self.transfers.reader):
+            return 0
+        fd = self.transfers.take()
+        # Another worker may have taken it.
+        if fd != -1:
+            connection = self.open_transferred(host, fd)
+            if connection is not None and connection.fd >= 0:
+                try:
+                    # At once, so that its request is called before a further connection is taken.
+                    connection.on_events(READABLE)
+                except Exception:
+                    self.table.drop(connection)
+        return 0
+
+    cdef int empty_queue(self, ConnectionHost host) except -1:
+        """Takes all connections from the transfer queue. They are read in the next turn."""
+        cdef int fd = self.transfers.take()
+        while fd != -1:
+            self.open_transferred(host, fd)
+            fd = self.transfers.take()
+        return 0
+
+    cdef Connection open_transferred(self, ConnectionHost host, int fd):
+        """Makes a connection of fd, taken from the transfer queue; None if that fails."""
+        cdef sockaddr_storage address
+        cdef socklen_t size = sizeof(address)
+        if fd < 0:
+            # The kernel closes a descriptor for which this process has no number left.
+            logger.error(
+                "a connection from another worker was lost, since too many files are open; raise the limit of open "
+                "files, or set --limit-connections"
+            )
+            return None
+        if getpeername(fd, <sockaddr*>&address, &size) < 0:
+            # Its client has reset it meanwhile.
+            c_close(fd)
+            return None
+        return self.open_accepted(host, self.find_listener(fd), fd, &address)
+
+    cdef WatchedListener find_listener(self, int fd):
+        """Returns the listener that an accepted socket belongs to, by its local address."""
+        cdef WatchedListener listener, found = None
+        cdef sockaddr_storage address
+        cdef socklen_t size = sizeof(address)
+        cdef int match
+        memset(&address, 0, sizeof(address))
+        getsockname(fd, <sockaddr*>&address, &size)
+        for listener in self.listeners:
+            match = match_addresses(&listener.name, &address)
+            if match == EXACT:
+                return listener
+            if match != NO_MATCH:
+                found = listener
+        # Without one, the worker that has accepted it had another configuration. All listeners serve the same.
+        return found if found is not None else <WatchedListener>self.listeners[0]
+
+    cdef Connection open_accepted(
         self, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
-    ) except -1:
-        """Makes a connection of fd, or closes it."""
+    ):
+        """Makes a connection of fd, or closes it and returns None."""
         # Its fd is -1 until open_connection(), which makes it the owner of `fd`.
         cdef Connection connection = Connection.__new__(Connection)
         try:
@@ -204,7 +316,8 @@ cdef class Accepting:
                 connection.close()
             else:
                 c_close(fd)
-        return 0
+            return None
+        return connection
 
     cdef int set_up_connection(
         self, Connection connection, ConnectionHost host, WatchedListener listener, int fd, sockaddr_storage* address
@@ -237,12 +350,43 @@ cdef class Accepting:
         cdef WatchedListener listener
         for listener in self.listeners:
             self.watch(listener, False)
-        return 0
+        self.paused = True
+        return self.watch_queue()
 
     cdef int resume(self) except -1:
         cdef WatchedListener listener
         for listener in self.listeners:
             self.watch(listener, True)
+        self.paused = False
+        return self.watch_queue()
+
+    cdef int watch_queue(self) except -1:
+        """Watches the transfer queue while connections may be taken from it."""
+        cdef bint watched = self.transfers is not None and not self.queue_paused and not self.paused
+        if watched != self.queue_watched:
+            if watched:
+                self.poll.watch(self.transfers.reader, READABLE, LISTENER_ID, QUEUE_INDEX)
+            else:
+                self.poll.unwatch(self.transfers.reader)
+            self.queue_watched = watched
+        return 0
+
+    cdef int resume_queue(self) except -1:
+        """Takes connections from the transfer queue again, after a call of the application."""
+        self.queue_paused = False
+        return self.watch_queue()
+
+    cdef int stop_backlog_watch(self, ConnectionHost host) except -1:
+        """host: serves a connection that the thread could not pass on; None closes it."""
+        cdef int held = -1
+        if self.backlog_watch is not None:
+            held = self.backlog_watch.stop_thread()
+            self.backlog_watch = None
+        if held >= 0:
+            if host is None:
+                c_close(held)
+            else:
+                self.open_transferred(host, held)
         return 0
 
     cdef int watch(self, WatchedListener listener, bint watched) except -1:

@@ -2,6 +2,13 @@
 from ianus.acceptor.socket_api cimport sockaddr_storage
 
 
+# How the address of a listener fits to the local address of a connection
+cdef enum:
+    NO_MATCH = 0
+    WILDCARD = 1            # the listener is bound to all addresses of the port
+    EXACT = 2
+
+
 cdef class Addresses:
     cdef dict shared                # hosts and local addresses that connections have in common
 
@@ -10,5 +17,7 @@ cdef class Addresses:
     cdef object share(self, object address)
 
 
+# Whether a listener may have accepted a connection. Both structs are filled with zeros after the address.
+cdef int match_addresses(const sockaddr_storage* listener, const sockaddr_storage* local) noexcept
 # The scope's "server" for a listener, None if it listens on all addresses.
 cdef object server_address(object sock)

@@ -15,6 +15,10 @@ cdef enum:
 cdef const char* V4_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 
+# The address of a listener on all interfaces, `::`
+cdef const char* ANY_ADDRESS = b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
+
 cdef class Addresses:
     """The addresses of one reactor's connections. Equal ones are one object: many connections have the same host."""
 
@@ -70,3 +74,24 @@ cdef object server_address(object sock):
     if name[0] in ("0.0.0.0", "::"):
         return None
     return (name[0], name[1])
+
+
+cdef int match_addresses(const sockaddr_storage* listener, const sockaddr_storage* local) noexcept:
+    cdef const sockaddr_in* ipv4 = <const sockaddr_in*>listener
+    cdef const sockaddr_in6* ipv6 = <const sockaddr_in6*>listener
+    if listener.ss_family != local.ss_family:
+        return NO_MATCH
+    if listener.ss_family == AF_INET:
+        if ipv4.sin_port != (<const sockaddr_in*>local).sin_port:
+            return NO_MATCH
+        if ipv4.sin_addr.s_addr == (<const sockaddr_in*>local).sin_addr.s_addr:
+            return EXACT
+        return WILDCARD if ipv4.sin_addr.s_addr == 0 else NO_MATCH
+    if listener.ss_family == AF_INET6:
+        if ipv6.sin6_port != (<const sockaddr_in6*>local).sin6_port:
+            return NO_MATCH
+        if memcmp(ipv6.sin6_addr.s6_addr, (<const sockaddr_in6*>local).sin6_addr.s6_addr, 16) == 0:
+            return EXACT
+        return WILDCARD if memcmp(ipv6.sin6_addr.s6_addr, ANY_ADDRESS, 16) == 0 else NO_MATCH
+    # A Unix socket: the path, or the abstract name.
+    return EXACT if memcmp(listener, local, sizeof(sockaddr_storage)) == 0 else NO_MATCH

@@ -2,6 +2,7 @@
 cimport cython
 from ianus.acceptor.byte_filter cimport ByteFilter
 from ianus.acceptor.lingering cimport Lingering
+from ianus.acceptor.transfers cimport Transfers
 from ianus.codec.output cimport Output, OutputPool
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
@@ -50,15 +51,17 @@ cdef class Connection(Transport):
     cdef flag unread                    # bytes wait in the socket that the session cannot take now
     # The response to a request that was received together with the one before it is not sent yet.
     cdef flag pipelined
+    cdef flag session_switched          # bytes that an earlier session has read count for all requests
     cdef flag closing                   # to be closed after the queued output is sent; input is discarded
     cdef flag throttled                 # input waits to be discarded when there is a share of it again
-    cdef flag resetting                 # to be closed with RST
+    cdef flag resetting                 # to be closed with RST, or without an effect on the peer
     cdef flag lingering                 # our side is shut down, input is discarded until the peer closes
 
     # From the reactor
     cdef int on_events(self, unsigned int events) except -1
     cdef int on_timer(self, double now) except -1
     cdef int resume(self) except -1             # after the loop's callbacks, as schedule_resume() asked
+    cdef bint pass_on(self, Transfers transfers) except -1  # to another worker; returns whether it was
     cdef int close_in_child(self) except -1     # in the child of a fork: the peer does not notice
     # Reading
     cdef bint may_read(self) noexcept

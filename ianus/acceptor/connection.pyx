@@ -27,6 +27,7 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
+from ianus.acceptor.transfers cimport Transfers, has_peers
 from ianus.codec.output cimport Output, iovec
 from ianus.exchange.base cimport Poller, Session, Transport
 from ianus.runtime.clock cimport monotonic
@@ -38,6 +39,7 @@ cdef enum:
     MAX_IOVECS = 16         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
+    PEEK_BYTES = 256        # of a request, by which the session decides whether another worker may serve it
     LOW_WATERMARK_BYTES = 16384  # bytes of output below which a waiting application may continue
 
 cdef double THROTTLE_SECONDS = 0.1
@@ -425,6 +427,7 @@ cdef class Connection(Transport):
 
     cdef int switch_session(self, Session session) except -1:
         # read() and process_input() keep the one before while it is on the stack.
+        self.session_switched = True
         self.session = session
         return 0
 
@@ -500,6 +503,25 @@ cdef class Connection(Transport):
                 shutdown(fd, SHUT_RDWR)
             c_close(fd)
         return self.release()
+
+    cdef bint pass_on(self, Transfers transfers) except -1:
+        """Passes the connection to another worker with its next request, of which no byte was read."""
+        cdef char[PEEK_BYTES] head
+        cdef ssize_t size
+        # Neither the state of a byte filter nor the header of a proxy is known to the other worker.
+        if (
+            transfers is None or not has_peers(transfers.serving) or self.closing or self.in_process_input
+            or self.resume_scheduled or self.filter is not None or self.out is not None or self.fin_seen
+            or self.session_switched or self.left_start < self.left_end
+        ):
+            return False
+        size = recv(self.fd, head, PEEK_BYTES, MSG_PEEK)
+        if size <= 0 or not self.session.may_pass_on(head, size) or not transfers.put(self.fd):
+            return False
+        # Close then omits shutdown(), which would end the connection of the other worker, too.
+        self.resetting = True
+        self.close()
+        return True
 
     cdef int close_in_child(self) except -1:
         """Closes the descriptor in a forked child: the socket and its place in the poll set stay the parent's."""

@@ -197,6 +197,15 @@ def _explain_tcp(error: OSError, family: int, host: str, port: str | int) -> str
     return f"Cannot listen on {shown}: {error.strerror or error}. Choose another address with --bind."
 
 
+def set_connection_options(sock: socket.socket) -> None:
+    """Sets the options that the connections of a listening socket inherit, if it is a TCP socket."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        # Small responses do not wait for the acknowledgement of earlier ones, and dead peers are detected eventually
+        # (TCP keepalive).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 # --- Unix sockets ---
 
 

@@ -70,6 +70,10 @@ cdef class ProxiedSession(Session):
         self.factory.log_refusal(transport.info.client, reason)
         return transport.close()
 
+    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
+        # The other worker reads the header then.
+        return not self.complete and self.since == 0 and self.next.may_pass_on(head, size)
+
     cdef bint wants_input(self) noexcept:
         return not self.complete
 

@@ -29,7 +29,7 @@ from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.draining cimport Draining
 from ianus.acceptor.lingering cimport Lingering
-from ianus.acceptor.poll.base cimport BATCH_EVENTS, TIMER_ID, WAKER_ID, Poll, PollEvent
+from ianus.acceptor.poll.base cimport BATCH_EVENTS, READABLE, TIMER_ID, WAKER_ID, Poll, PollEvent
 from ianus.acceptor.resume_queue cimport ResumeQueue
 from ianus.codec.output cimport OutputPool
 from ianus.exchange.base cimport SessionFactory
@@ -238,6 +238,8 @@ cdef class Reactor(ConnectionHost):
         return self.ready - self.index + self.deadlines.is_due
 
     cdef int resume_waiting(self) except -1:
+        if self.accepting.queue_paused and not self.full:
+            self.accepting.resume_queue()
         return self.resume_queue.resume_waiting()
 
     cdef int sleep(self) noexcept nogil:
@@ -316,7 +318,9 @@ cdef class Reactor(ConnectionHost):
             connection = self.table.find(event.id, event.generation)
             if connection is not None:
                 try:
-                    connection.on_events(event.flags)
+                    # A request that would wait here is served by another worker, if that can read it.
+                    if not self.full or event.flags != READABLE or not connection.pass_on(self.accepting.transfers):
+                        connection.on_events(event.flags)
                 except Exception:
                     # An error is the connection's alone; the others of the batch are served.
                     self.table.drop(connection)

@@ -2,8 +2,9 @@
 import enum
 
 cimport cython
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
+from ianus.acceptor.backlog_watch cimport BacklogWatch, look, watch_backlog
 from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.file_reserve cimport FileReserve
 from ianus.acceptor.lingering cimport Lingering
@@ -11,6 +12,7 @@ from ianus.acceptor.poll.base cimport (
     BATCH_EVENTS, BROKEN, HANGUP, PEER_FINISHED, READABLE, TIMER_ID, WAKER_ID, WRITABLE, Poll, PollEvent,
 )
 from ianus.acceptor.reactor cimport Reactor
+from ianus.acceptor.transfers cimport Transfers
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.runtime.waker cimport Waker
 
@@ -334,3 +336,30 @@ def admits(FileReserve reserve not None, int any_fd, int connections) -> bool:
 def report_shortage(FileReserve reserve not None, int connections, double now) -> None:
     """Reports that connections have all descriptors below the reserve."""
     reserve.report_shortage(connections, now)
+
+
+cdef class DrivenBacklogWatch:
+    """The watch of a backlog, without its thread: each look is one that the test has chosen."""
+    cdef BacklogWatch watch
+    cdef uint64_t accepted
+
+    def __init__(self, Transfers transfers not None, Waker waker not None, list fds not None):
+        self.watch = watch_backlog(transfers, waker, None, &self.accepted, fds)
+
+    def look(self) -> int:
+        """Returns the milliseconds until the next look, -1 for the next connection."""
+        return look(self.watch.state)
+
+    def note_accept(self) -> None:
+        """Counts a connection as accepted by the reactor."""
+        self.accepted += 1
+
+
+def set_full(Reactor reactor not None, bint full) -> None:
+    """Notes whether a further call of the application can be made."""
+    reactor.full = full
+
+
+def take(Transfers transfers not None) -> int:
+    """Takes a connection from the queue; -1 if it is empty."""
+    return transfers.take()

@@ -22,6 +22,7 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
     int getsockname(int fd, sockaddr* address, socklen_t* size)
+    int getpeername(int fd, sockaddr* address, socklen_t* size)
     int setsockopt(int fd, int level, int option, const void* value, socklen_t size)
     int shutdown(int fd, int how)
     enum:

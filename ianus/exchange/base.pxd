@@ -93,6 +93,8 @@ cdef class Session(ExchangeHost):
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
     # Whether the peer may still send something, which would reset a closed connection and destroy the answer.
     cdef bint expects_input(self) noexcept
+    # Whether another process may serve the next request, of which no byte was read. head: its first bytes.
+    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept
     # Until when input is discarded: its start, its last byte, the bytes so far. CLOCK_MONOTONIC seconds.
     cdef double discard_deadline(self, double since, double last, long long received) noexcept
 
@@ -100,6 +102,8 @@ cdef class Session(ExchangeHost):
 cdef class Poller:
     """A reactor as seen by threads that serve it in turns; one at a time, but for sleep() and wake()."""
     cdef object on_wake                     # called in the turn after wake(), or None
+    # No further call of the application can be made now, so requests are left to other workers. Set by the threads.
+    cdef bint full
 
     cdef bint dispatch_next(self) except -1  # serves one event that is ready; whether there was one
     cdef int pending(self) noexcept nogil   # events that dispatch_next() would find without asking the system

@@ -158,6 +158,9 @@ cdef class Session(ExchangeHost):
     cdef bint expects_input(self) noexcept:
         return self.input_cut
 
+    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
+        return False
+
     # No input is discarded: the connection closes at once.
     cdef double discard_deadline(self, double since, double last, long long received) noexcept:
         return since

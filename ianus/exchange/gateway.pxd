@@ -9,3 +9,5 @@ cdef class Gateway:
     # Returns the Exchange (exchange/http.pxd) of a request whose head was read. It is declared as an object, since
     # exchange/http declares exchanges with their gateway; the caller casts it.
     cdef object open(self, Request request)
+    # Whether the server answers this request itself, even if its applications are busy. head: the start of the request.
+    cdef bint answers_itself(self, const char* head, Py_ssize_t size) noexcept

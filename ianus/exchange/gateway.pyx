@@ -9,3 +9,6 @@ cdef class Gateway:
     # `object`, since the type Exchange would import exchange/http, which imports this module.
     cdef object open(self, Request request):
         raise NotImplementedError
+
+    cdef bint answers_itself(self, const char* head, Py_ssize_t size) noexcept:
+        return False

@@ -23,7 +23,6 @@ cdef class Http1Session(HttpSession):
     cdef double since               # the first byte of a head, or the end of the last exchange
 
     cdef bint output_is_full(self) noexcept
-    cdef double request_start(self) noexcept
     cdef int end_exchange(self) except -1
     cdef int answer_and_close(self, int status, str reason) except -1
     cdef int answer_unread_request(

@@ -12,6 +12,7 @@ from ianus.codec.output cimport Output
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport ConnectionInfo
+from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport HIGH_WATER, Exchange, is_open_stream
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Deadlines, Service
@@ -42,7 +43,7 @@ cdef class Http1Session(HttpSession):
         cdef double started = 0
         # The clock is read only if the time is of interest.
         if self.service.observer is not None or self.service.measures_queue_time:
-            started = self.request_start()
+            started = request_start(self)
         self.head_begun = False
         self.exchange = self.open_exchange(stream, request, started)
         # run() calls the application: the codec is on the stack now.
@@ -77,13 +78,6 @@ cdef class Http1Session(HttpSession):
             self.since = monotonic_coarse()
             self.head_begun = True
         return used
-
-    cdef double request_start(self) noexcept:
-        """The moment of the first byte of the request whose head has just been read."""
-        if not self.head_begun:
-            return monotonic()
-        # The coarse time is precise enough for a log.
-        return self.since
 
     cdef int run(self) except -1:
         cdef Exchange exchange = self.exchange
@@ -321,6 +315,14 @@ cdef class Http1Session(HttpSession):
         # A reload resets no connection, so a next request that is on its way must not cause a reset either.
         return self.input_cut or self.service.handover
 
+    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
+        # With a limit of requests in flight, this worker rejects further requests at once.
+        return (
+            self.exchange is None and not self.ending and not (<SerialCodec>self.codec).in_message()
+            and not self.service.draining and not self.service.in_flight.limit_concurrency
+            and not (<Gateway>self.service.gateway).answers_itself(head, size)
+        )
+
     # ---------------------------------------------------------------- ends
 
     cdef bint is_serial(self, int stream) noexcept:
@@ -406,12 +408,20 @@ cdef class Http1Session(HttpSession):
         exchange.service = self.service
         exchange.request = request if request is not None else no_request()
         exchange.connection = connection
-        exchange.started = self.request_start()
+        exchange.started = request_start(self)
         exchange.status = status
         # No request id: the field that might have it is perhaps among those not read.
         exchange.bytes_sent = send_error_response(self.service, self, 0, status, reason, [], None, False, True)
         exchange.head_sent = exchange.response_complete = True
         return self.report_when_taken(exchange)
+
+
+cdef double request_start(Http1Session session) noexcept:
+    """The moment of the first byte of the request whose head has just been read."""
+    if not session.head_begun:
+        return monotonic()
+    # The coarse time is precise enough for a log.
+    return session.since
 
 
 cdef Request no_request():

@@ -74,10 +74,11 @@ def serve(spec: WorkerSpec) -> Ending:
 
 def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: WorkerSpec | None) -> Ending:
     link = spec.link if spec is not None else None
+    transfers = link.transfers if link is not None else None
     with contextlib.ExitStack() as stack:
-        for listener in listeners:
-            stack.callback(listener.close)
-            stack.callback(close_in_children(listener.close))
+        for close in [*(each.close for each in listeners), *([transfers.close] if transfers is not None else [])]:
+            stack.callback(close)
+            stack.callback(close_in_children(close))
         liveness = WorkerLiveness(link, settings)
         apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
         if spec is not None:
@@ -94,7 +95,6 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
 
         clock = StopClock(settings.stop_budget())
         notify = link.notify if link is not None else clock.on_event
-        slot = link.slot if link is not None else None
         signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
         stop = StopRequest()
@@ -122,7 +122,8 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             stop,
             on_built=on_built,
             notify=notify,
-            slot=slot,
+            slot=link.slot if link is not None else None,
+            transfers=transfers,
             call_in_main=main.call_in_main if main is not None else None,
             # The signal handler has to know it, too.
             on_delay_end=lambda: os.kill(os.getpid(), signal.SIGUSR2),

@@ -15,6 +15,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.process.scoreboard import Scoreboard
+from ianus.process.transfer_queue import TransferQueue
 from ianus.settings.schema import Settings
 from ianus.telemetry.system import write
 
@@ -26,13 +27,14 @@ class SupervisorLink(NamedTuple):
     """The connections of a worker to its supervisor.
 
     slot: its number, from 0. scoreboard: memory that the supervisor reads. lifeline: ends when the supervisor ends.
-    channel: the supervisor reads the other end.
+    channel: the supervisor reads the other end. transfers: connections that workers pass on, closed by the worker.
     """
 
     slot: int
     scoreboard: Scoreboard
     lifeline: int
     channel: int
+    transfers: TransferQueue | None = None
 
     def notify(self, *words: str) -> None:
         """Writes one line to the supervisor. Does nothing if the supervisor has exited."""

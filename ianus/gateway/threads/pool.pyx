@@ -354,6 +354,7 @@ cdef class ThreadPool(Executor):
                 if self.queue.running > self.queue.current_limit:
                     # No thread could be started, so this one has to keep polling.
                     put_back(self.queue, call)
+                    self.poller.full = False
                     continue
             # From here to end_call() the watchdog may give the lead away.
             call_word = start_call(&self.watchdog)
@@ -428,6 +429,7 @@ cdef class ThreadPool(Executor):
                 blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
         learn(call.evidence, duration, blocked)
         me.call = None
+        self.poller.full = False  # notify_outbox() has it look for connections of other workers.
         self.queue.running -= 1  # Before the rest, as a signal handler of the application can raise in any Python code.
         # Puts the last piece, if run() has kept it.
         call.finish()
@@ -451,6 +453,9 @@ cdef class ThreadPool(Executor):
             # Counted when it is taken, so that two threads cannot pass the limit.
             queue.running += 1
             call.dequeued = True
+            if queue.running >= queue.current_limit:
+                # With an event loop, applications beside this pool may be called.
+                self.poller.full = not self.shared
             return call
         return None
 

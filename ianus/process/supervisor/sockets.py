@@ -5,16 +5,17 @@ Facts and rules:
   of that slot, and are never reset.
 - The system spreads new connections among the sockets of an address (SO_REUSEPORT). A socket that is
   about to be closed is excluded first (steer()), since connections in its backlog would be reset. So is a socket
-  without a worker.
+  without a worker that serves, unless no worker does.
 - A server that replaces this one (upgrade.py) gets all of them, under the names that --bind gives the addresses.
 """
 
 # ruff: noqa: PTH110  (pathlib takes 5 ms to import)
 
+import array
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ianus.acceptor.listener import Listener, listen_beside, listen_fd, take_over
 from ianus.errors import AddressInUseError, StartupError
@@ -61,6 +62,10 @@ class ListenerGroup:
         if self._per_slot and chosen != self._steered:
             self._steered = chosen
             _steer(self.listeners[0].sock, chosen)
+
+    def listeners_without(self, slots: Collection[int]) -> list[Listener]:
+        """Returns the sockets of all slots but these; none if the slots share one."""
+        return [each for slot, each in enumerate(self.listeners) if self._per_slot and slot not in slots]
 
     def reset_steering(self) -> None:
         """Forgets the last steering, after which another server may have steered."""
@@ -131,6 +136,10 @@ class Sockets:
         """Sends new connections to these slots only, if the system supports it. No slots: to all."""
         for group in self._all_groups():
             group.steer(slots)
+
+    def listeners_without(self, slots: Collection[int]) -> list[Listener]:
+        """Returns the sockets of all slots but these, without those that the slots share."""
+        return [each for group in self._all_groups() for each in group.listeners_without(slots)]
 
     def reset_steering(self) -> None:
         """Makes the next steer() set all sockets again, since another server may have steered them."""
@@ -209,8 +218,6 @@ def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
     No chosen sockets: to all, as by default. Without effect on systems other than Linux.
     """
     try:
-        import ctypes  # For this alone, and 5 ms.
-
         if not chosen:
             sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
             return
@@ -220,9 +227,10 @@ def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
             steps += [(_JUMP_IF, 0, 1, number), (_RETURN, 0, 0, index)]
         steps.append((_RETURN, 0, 0, chosen[0]))  # The kernel wants to see an end.
         program = b"".join(struct.pack("=HBBI", *step) for step in steps)
-        buffer = ctypes.create_string_buffer(program, len(program))
+        memory = array.array("B", program)
+        # The kernel copies the program from this address.
         sock.setsockopt(
-            socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+            socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", len(program) // 8, memory.buffer_info()[0])
         )
-    except (OSError, ImportError):
+    except OSError:
         pass

@@ -12,6 +12,7 @@ from ianus.process.scoreboard import Scoreboard
 from ianus.process.supervisor.generation import Generation
 from ianus.process.supervisor.template import Template
 from ianus.process.supervisor.worker_process import WorkerProcess
+from ianus.process.transfer_queue import TransferQueue
 from ianus.process.worker_spec import SupervisorLink, WorkerEntry, WorkerSpec
 from ianus.settings.schema import Settings
 
@@ -20,7 +21,8 @@ class Spawner:
     """Starts workers.
 
     entry: the functions that run in worker processes. close_files: called in a new process, closes the supervisor's
-    files except for these listeners. server: returns the information for hooks.
+    files except for these listeners and the transfer queue. server: returns the information for hooks. transfers: for
+    all workers.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class Spawner:
         entry: WorkerEntry,
         close_files: Callable[[Container[object]], None],
         server: Callable[[], ServerInfo],
+        transfers: TransferQueue,
     ) -> None:
         self._entry = entry
+        self._transfers = transfers
         self._close_files = close_files
         self._server = server
 
@@ -58,7 +62,7 @@ class Spawner:
             generation.app,
             settings,
             listeners,
-            SupervisorLink(slot, scoreboard, lifeline_reader, status_writer),
+            SupervisorLink(slot, scoreboard, lifeline_reader, status_writer, self._transfers),
             generation.identity,
             generation.hooks,
             self._server(),
@@ -67,9 +71,8 @@ class Spawner:
         generation.hooks.call("pre_fork", self._server(), process.info())
         try:
             if template is not None:
-                process.pid = template.fork(
-                    slot, [scoreboard.fd, lifeline_reader, status_writer, *(each.sock.fileno() for each in listeners)]
-                )
+                own = [scoreboard.fd, lifeline_reader, status_writer, *self._transfers.fds()]
+                process.pid = template.fork(slot, [*own, *(each.sock.fileno() for each in listeners)])
             else:
                 process.pid = fork(partial(self._entry.serve, spec), partial(self._become_worker, process, listeners))
         except OSError:
@@ -82,12 +85,12 @@ class Spawner:
                 os.close(lifeline_reader)
                 os.close(status_writer)
 
-    def _become_worker(self, process: WorkerProcess, listeners: Container[object]) -> None:
+    def _become_worker(self, process: WorkerProcess, listeners: list[Listener]) -> None:
         """Closes the supervisor's files, in the process of a worker."""
         process.pid = os.getpid()
         for fd in (process.lifeline, process.channel):
             os.close(fd)
-        self._close_files(listeners)
+        self._close_files([*listeners, self._transfers])
 
 
 def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:

@@ -35,6 +35,7 @@ from ianus.process.supervisor.spawner import Spawner
 from ianus.process.supervisor.systemd import Watchdog, format_extension, notify
 from ianus.process.supervisor.template import become_subreaper
 from ianus.process.supervisor.templates import Templates
+from ianus.process.supervisor.unserved import UnservedSlots
 from ianus.process.supervisor.upgrade import Upgrade
 from ianus.process.supervisor.wakeups import Wakeups
 from ianus.process.supervisor.watched import Watched
@@ -42,6 +43,7 @@ from ianus.process.supervisor.watcher import Watcher, prepare, with_short_shutdo
 from ianus.process.supervisor.worker_process import WorkerProcess
 from ianus.process.supervisor.workers import Workers
 from ianus.process.title import name_process
+from ianus.process.transfer_queue import TransferQueue
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker_spec import WorkerEntry
 from ianus.settings.paths import resolve_paths
@@ -100,7 +102,9 @@ class Supervisor:
         self.sockets = Sockets(settings, inherited, is_shared=self.fd_store.is_enabled())
         self.watchdog = Watchdog()
         self.addresses = tuple(self.sockets.addresses(settings))
-        self.spawner = Spawner(entry, self._close_all_in_child, self.info)
+        self.transfers = _create_transfer_queue()
+        self.unserved = UnservedSlots(self.sockets, self.transfers, self.wakeups)
+        self.spawner = Spawner(entry, self._close_all_in_child, self.info, self.transfers)
         self.workers = Workers(generation, self.sockets, self._spawn_worker, self.info)
         self.templates = Templates(self.workers, entry, self._close_all_in_child, self.wakeups)
         try:
@@ -161,6 +165,7 @@ class Supervisor:
                 break
             self._prune_templates()
             self._notify_systemd(now)
+            self.unserved.step(self.workers.serving_slots(), now)
             self._wait(now)
         if not self.exit_code:
             logger.info("stopped")
@@ -179,7 +184,14 @@ class Supervisor:
 
     def _wait(self, now: float) -> None:
         """Waits for an event, or until work is due."""
-        times = (self.workers.due(now), self.templates.due(), self.watchdog.due(), self.drain_at, *self.admin.due())
+        times = (
+            self.workers.due(now),
+            self.templates.due(),
+            self.unserved.due(),
+            self.watchdog.due(),
+            self.drain_at,
+            *self.admin.due(),
+        )
         due = min((each for each in times if each), default=0.0)
         self.wakeups.wait(due - now if due else None)
 
@@ -303,6 +315,7 @@ class Supervisor:
         elif number == signal.SIGWINCH and not self.terminal:
             # A terminal sends it whenever its window changes.
             logger.info("stopping all workers; send SIGHUP to start new ones")
+            self.unserved.step((), now)  # Workers that stop empty the queue then.
             self.workers.scale_to_zero(now)
 
     def _stop(self, level: StopLevel, now: float) -> None:
@@ -318,6 +331,7 @@ class Supervisor:
                 self.admin.close()  # The new server opens it.
         if before < StopLevel.GRACEFUL <= level:
             self.drain_at = 0.0
+            self.unserved.step((), now)
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         if level >= StopLevel.QUICK:
@@ -450,6 +464,9 @@ class Supervisor:
         for listener in self.sockets.listeners():
             if listener not in except_for:
                 listener.close()
+        if self.transfers not in except_for:
+            self.transfers.close()
+        self.unserved.close_in_child()
         for each in self.workers:
             each.close()
         self.wakeups.close_in_child()
@@ -467,10 +484,21 @@ class Supervisor:
             self.watcher.close()
         self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         self.admin.close()
+        self.transfers.close()
         if self.pid_file is not None:
             self.pid_file.remove()
         if self.log is not None:
             self.log.close()
+
+
+def _create_transfer_queue() -> TransferQueue:
+    try:
+        return TransferQueue()
+    except OSError as error:
+        raise StartupError(
+            f"The system gives no socket pair or no memory for the workers: {error.strerror}. Raise its limits of "
+            "open files and of memory."
+        ) from None
 
 
 def _logical_directory() -> str:

@@ -127,6 +127,10 @@ class Workers:
         for process in self:
             process.end_delay()
 
+    def serving_slots(self) -> set[int]:
+        """Returns the slots with a worker that serves; none during the stop."""
+        return {slot.number for slot in self.slots if slot.serving is not None} if not self._is_stopping else set()
+
     def send_signal(self, number: signal.Signals) -> None:
         """Sends all workers a signal that does not stop them."""
         for process in self:
@@ -280,9 +284,10 @@ class Workers:
             self.restarts.on_spawn_error(slot, error, now)
 
     def _steer_connections(self) -> None:
-        """Sends no new connections to slots that are being removed, nor to slots whose workers failed to start."""
+        """Sends new connections only to slots with a worker that serves, and to none that is being removed."""
         slots = self.slots.wanted()
-        self._sockets.steer([slot.number for slot in slots if slot.serving is not None or not slot.failures])
+        serving = [slot.number for slot in slots if slot.serving is not None]
+        self._sockets.steer(serving or [slot.number for slot in slots])
 
 
 def _parse_seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from ianus.process.privileges import Identity, assume
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import record_stacks
 from ianus.process.title import name_process
+from ianus.process.transfer_queue import TransferQueue
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
@@ -63,12 +64,13 @@ def serve_preloaded(
 ) -> int:
     """Runs a worker that was forked from the template process, after preload(). Returns its exit code.
 
-    template: the scoreboard of the template. fds: scoreboard, lifeline, channel, listeners.
+    template: the scoreboard of the template. fds: scoreboard, lifeline, channel, the three of the
+    transfer queue, listeners.
     """
-    scoreboard, lifeline, channel, *listening = fds
+    scoreboard, lifeline, channel, writer, reader, memory, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
     info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
-    link = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel)
+    link = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel, TransferQueue((writer, reader, memory)))
     record_stacks(link.scoreboard)
     template.close()
     return serve(WorkerSpec(app, settings, listeners, link, None, hooks, server, lambda: info, apps))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ianus.gateway.loading.loader import Application
 from ianus.process.resources import has_spool_directory
+from ianus.process.transfer_queue import SIZE, TransferQueue
 from ianus.settings.proxy_values import FORWARDED_FIELDS, LOCAL_PEERS
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, access_logger
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
+    from ianus.acceptor.transfers import Transfers
     from ianus.codec.base import Request
     from ianus.codec.limits import Limits
     from ianus.exchange.base import SessionFactory
@@ -37,6 +39,7 @@ def import_compiled_modules(apps: Sequence[Application]) -> None:
     """Imports the modules that build_stack() needs, for processes that are forked later."""
     import ianus.acceptor.poll.epoll
     import ianus.acceptor.reactor
+    import ianus.acceptor.transfers
     import ianus.codec.http1.codec
     import ianus.exchange.http1_session
     import ianus.telemetry.access_log
@@ -107,6 +110,14 @@ def build_reactor(settings: Settings) -> "Reactor":
         limit_connections=settings.limit_connections,
         receive_size=max(RECEIVE_BYTES, 2 * longest_line),
     )
+
+
+def map_transfers(queue: TransferQueue) -> "Transfers":
+    import mmap
+
+    from ianus.acceptor.transfers import Transfers
+
+    return Transfers(queue, mmap.mmap(queue.memory_fd, SIZE, prot=mmap.PROT_READ))
 
 
 def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":

@@ -36,13 +36,14 @@ from ianus.gateway.wsgi.spool import MEMORY_SPOOL_BYTES
 from ianus.process.resources import check_spool, has_spool_directory
 from ianus.process.start_reports import FIRST_REPORT_SECONDS, REPORT_FACTOR
 from ianus.process.stop_level import StopLevel
+from ianus.process.transfer_queue import TransferQueue
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker.drain_pace import DrainPace
 from ianus.process.worker.exit import Ending
 from ianus.process.worker.patched_threads import check_threads
 from ianus.process.worker.signals import MIN_SECONDS, StopRequest
 from ianus.process.worker.slow_calls import format_calls
-from ianus.process.worker.stack import ServingStack, build_stack
+from ianus.process.worker.stack import ServingStack, build_stack, map_transfers
 from ianus.process.worker.thread_pool import ThreadPoolController, in_loop
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
@@ -120,6 +121,7 @@ class Worker:
         "recycle" with the reason, once, to ask for a replacement, while this worker continues to serve; "draining" when
         it stops accepting connections; "closing" when all requests are done and the lifespan shutdown starts.
     slot: the number of the worker, from 0; None without a supervisor.
+    transfers: connections that the workers of a supervisor pass on, None without one.
     on_built: called before the first connection is accepted, with the serving objects.
     on_delay_end: called when --drain-delay has ended by itself.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
@@ -138,6 +140,7 @@ class Worker:
         *,
         notify: Callable[..., None] | None = None,
         slot: int | None = None,
+        transfers: TransferQueue | None = None,
         on_built: Callable[[ServingStack], None] = lambda stack: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
         on_delay_end: Callable[[], None] = lambda: None,
@@ -148,6 +151,7 @@ class Worker:
         self.stop = stop
         self.notify = notify or (lambda *words: None)
         self.slot = slot
+        self.transfers = transfers
         self.on_built = on_built
         self.call_in_main = call_in_main
         self.on_delay_end = on_delay_end
@@ -328,6 +332,8 @@ class Worker:
         self.stack.service.note_serving()
         for listener in self.listeners:
             self.stack.reactor.listen(listener.sock, self.stack.sessions)
+        if self.transfers is not None:
+            self.stack.reactor.accepting.join_transfers(map_transfers(self.transfers), self.stack.reactor.waker)
 
     async def _warm_up(self) -> bool:
         """Makes the requests of --warmup. Returns False if a stop was requested meanwhile. Raises StartupError."""
@@ -402,10 +408,9 @@ class Worker:
             on_drained = in_loop(loop, drained.set)
             handover = self.stop.level == StopLevel.HANDOVER
             self.thread_pool.exclusively(lambda: stack.reactor.drain(on_drained, handover=handover))
-            for (
-                listener
-            ) in self.listeners:  # From here on clients are refused instead of waiting, unless other processes serve.
-                listener.close()
+            # From here on clients are refused instead of waiting, unless other processes serve.
+            for each in (*self.listeners, *((self.transfers,) if self.transfers is not None else ())):
+                each.close()
             ending = asyncio.create_task(self._end_streams(stack))
             finishing = asyncio.create_task(self._finish(drained, stack))
             hastening = (

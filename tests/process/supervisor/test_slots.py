@@ -128,17 +128,30 @@ def test_a_slot_without_a_worker_gets_no_connections() -> None:
     assert harness.sockets.steered == [0, 1, 2]
 
 
-def test_a_slot_with_a_prompt_replacement_keeps_its_connections() -> None:
+def test_no_connection_waits_for_a_replacement_while_another_worker_serves() -> None:
     harness = served(2)
     harness.step(EARLY_EXIT_SECONDS)
     harness.end(harness.spawned[1], code=-11)
+    assert harness.starting() == [(1, 1)]
+    assert harness.sockets.steered == [0]
+    harness.ready(harness.last())
     assert harness.sockets.steered == [0, 1]
+
+
+def test_no_connection_waits_for_a_worker_that_is_added() -> None:
+    harness = served(2)
+    harness.workers.resize(1)
+    harness.step()
+    assert harness.starting() == [(2, 1)]
+    assert harness.sockets.steered == [0, 1]
+    assert harness.workers.serving_slots() == {0, 1}
 
 
 def test_connections_wait_in_all_slots_if_no_worker_serves() -> None:
     harness = served(2)
     harness.end(*harness.spawned, code=1)
-    assert harness.sockets.steered == []
+    assert harness.sockets.steered == [0, 1]
+    assert harness.workers.serving_slots() == set()
 
 
 def test_sigwinch_stops_all_workers_and_the_sockets_stay_open() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import ianus
+from ianus.acceptor.transfers import Transfers
 from ianus.errors import StartupError
 from ianus.gateway.loading.loader import Application
 from ianus.hooks import ServerInfo, WorkerInfo
@@ -25,6 +26,7 @@ from ianus.process.hooks import Hooks
 from ianus.process.resources import open_listeners
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.stop_level import StopLevel
+from ianus.process.transfer_queue import TransferQueue
 from ianus.process.worker import worker
 from ianus.process.worker.exit import Ending
 from ianus.process.worker.stack import ServingStack
@@ -77,6 +79,15 @@ class StandIn:
         assert sessions is self
         assert self.is_serving, "a health check may follow at once"
         self.sockets.append(sock)
+
+    @property
+    def accepting(self) -> "StandIn":
+        return self
+
+    waker = None
+
+    def join_transfers(self, transfers: Transfers, waker: None) -> None:
+        assert self.sockets, "to be called after the last listen()"
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self.notes.append("open")
@@ -584,7 +595,7 @@ def run_supervised(app: Any, settings: Settings) -> Ending:
     """As a worker that a supervisor has made."""
     (lifeline, held), (heard, channel) = os.pipe(), os.pipe()
     scoreboard = Scoreboard()
-    link = SupervisorLink(0, scoreboard, lifeline, channel)
+    link = SupervisorLink(0, scoreboard, lifeline, channel, TransferQueue())
     server = ServerInfo(pid=os.getpid(), workers=1, addresses=())
     info = WorkerInfo(pid=os.getpid(), slot=0, started=0.0)
     try:
