@@ -3,11 +3,23 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.test_access_log import lines_of
-from tests.helpers import Client, Server
+from tests.helpers import WAIT_SECONDS, Client, Output, Server, until
+
+SLOW = """
+import pathlib, sys, time
+print("loading", file=sys.stderr, flush=True)
+while not pathlib.Path("gate").exists():
+    time.sleep(0.01)
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+"""
 
 
 def test_health_checks_are_answered_and_not_logged(shared_wsgi: Callable[..., Server]) -> None:
@@ -41,3 +53,46 @@ def test_the_admin_socket_shows_workers_that_answer_nothing(
     assert worker["rss"] > 1 << 20
     server.stop()
     assert not path.exists()
+
+
+def test_checks_fail_and_other_requests_wait_while_no_worker_serves(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    gate, path = tmp_path / "gate", tmp_path / "app.sock"
+    command = [
+        sys.executable,
+        "-m",
+        "ianus",
+        "--bind",
+        f"unix:{path}",
+        "--health-path",
+        "/up",
+        "--app-dir",
+        str(tmp_path),
+    ]
+    server = subprocess.Popen([*command, "slow:app"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=tmp_path)
+    assert server.stderr is not None
+    log = Output(server.stderr)
+
+    def status() -> int:
+        with Client(str(path)) as client:
+            return client.get("/up").status
+
+    try:
+        for _ in range(2):
+            until(path.exists, "the socket")
+            until(lambda: status() == 503, "a health check to be answered by the supervisor")
+            with Client(str(path)) as client, Client(str(path)) as late:
+                client.request("/")
+                gate.touch()
+                assert client.response().body == b"hello"
+                assert late.get("/").body == b"hello"
+                assert status() == 200
+                gate.unlink()
+                (worker,) = map(int, Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split())
+                os.kill(worker, signal.SIGKILL)
+            until(lambda: status() == 503, "a health check after the crash")
+        gate.touch()
+    finally:
+        server.terminate()
+        server.wait(WAIT_SECONDS)
+        log.join()

@@ -37,6 +37,7 @@ from ianus.process.supervisor.template import become_subreaper
 from ianus.process.supervisor.templates import Templates
 from ianus.process.supervisor.unserved import UnservedSlots
 from ianus.process.supervisor.upgrade import Upgrade
+from ianus.process.supervisor.waiting_connections import WaitingConnections
 from ianus.process.supervisor.wakeups import Wakeups
 from ianus.process.supervisor.watched import Watched
 from ianus.process.supervisor.watcher import Watcher, prepare, with_short_shutdown
@@ -104,6 +105,7 @@ class Supervisor:
         self.addresses = tuple(self.sockets.addresses(settings))
         self.transfers = _create_transfer_queue()
         self.unserved = UnservedSlots(self.sockets, self.transfers, self.wakeups)
+        self.waiting = WaitingConnections(self.sockets, self.transfers, self.wakeups)
         self.spawner = Spawner(entry, self._close_all_in_child, self.info, self.transfers)
         self.workers = Workers(generation, self.sockets, self._spawn_worker, self.info)
         self.templates = Templates(self.workers, entry, self._close_all_in_child, self.wakeups)
@@ -165,7 +167,7 @@ class Supervisor:
                 break
             self._prune_templates()
             self._notify_systemd(now)
-            self.unserved.step(self.workers.serving_slots(), now)
+            self._watch_unserved(now)
             self._wait(now)
         if not self.exit_code:
             logger.info("stopped")
@@ -188,12 +190,22 @@ class Supervisor:
             self.workers.due(now),
             self.templates.due(),
             self.unserved.due(),
+            *self.waiting.due(),
             self.watchdog.due(),
             self.drain_at,
             *self.admin.due(),
         )
         due = min((each for each in times if each), default=0.0)
         self.wakeups.wait(due - now if due else None)
+
+    def _watch_unserved(self, now: float) -> None:
+        """Accepts connections in place of workers that do not serve."""
+        serving = self.workers.serving_slots()
+        self.unserved.step(serving, now)
+        # Another server on the same sockets may serve.
+        is_unserved = not serving and not self.stop_level and not self.upgrade.shares_sockets()
+        settings = self.workers.generations.active.settings
+        self.waiting.step(settings.health_path, is_unserved=is_unserved, now=now)
 
     def _read_worker(self, process: WorkerProcess) -> None:
         lines = process.read()
@@ -332,6 +344,7 @@ class Supervisor:
         if before < StopLevel.GRACEFUL <= level:
             self.drain_at = 0.0
             self.unserved.step((), now)
+            self.waiting.step("", is_unserved=False, now=now)
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         if level >= StopLevel.QUICK:
@@ -467,6 +480,7 @@ class Supervisor:
         if self.transfers not in except_for:
             self.transfers.close()
         self.unserved.close_in_child()
+        self.waiting.close_in_child()
         for each in self.workers:
             each.close()
         self.wakeups.close_in_child()
