@@ -80,8 +80,8 @@ cdef struct ForwardingFields:
 # The entry of a well-known lower-case name: its id, and the shared bytes object (borrowed from the
 # module, which keeps it for ever) or NULL for a name that is not known.
 cdef FieldId find_name(const char* name, Py_ssize_t size, PyObject** shared) noexcept
-# The id of a lower-case name that find_name() does not know, of at most MAX_KNOWN_NAME_BYTES: OTHER_FORWARDING,
-# FORWARDING_ALIAS or OTHER.
+# The id of a lower-case name of at least one byte that find_name() does not know: OTHER_FORWARDING, FORWARDING_ALIAS
+# or OTHER.
 cdef FieldId find_unknown_forwarding(const char* name, Py_ssize_t size) noexcept
 # The id of any lower-case name if it is a forwarding field, else OTHER.
 cdef FieldId find_forwarding(const char* name, Py_ssize_t size) noexcept

@@ -62,13 +62,13 @@ cdef FieldId find_unknown_forwarding(const char* name, Py_ssize_t size) noexcept
     if name[0] not in (c'x', c'f', c't', c'c'):
         return OTHER
     for i in range(size):
-        dashed[i] = name[i]
-        if name[i] == c'_':
-            dashed[i] = c'-'
-            has_underscore = True
-    if has_underscore and find_name(dashed, size, &shared) >= FORWARDED:
+        has_underscore |= name[i] == c'_'
+        if i < MAX_KNOWN_NAME_BYTES:
+            dashed[i] = c'-' if name[i] == c'_' else name[i]
+    if has_underscore and size <= MAX_KNOWN_NAME_BYTES and find_name(dashed, size, &shared) >= FORWARDED:
         return FORWARDING_ALIAS
-    if size > 12 and memcmp(dashed, b"x-forwarded-", 12) == 0:
+    # A name that is longer than all known ones can only be one of these.
+    if size >= 12 and memcmp(dashed, b"x-forwarded-", 12) == 0:
         return FORWARDING_ALIAS if has_underscore else OTHER_FORWARDING
     return OTHER
 
@@ -76,8 +76,10 @@ cdef FieldId find_unknown_forwarding(const char* name, Py_ssize_t size) noexcept
 cdef FieldId find_forwarding(const char* name, Py_ssize_t size) noexcept:
     cdef PyObject* shared
     cdef FieldId field_id
-    if size == 0 or size > MAX_KNOWN_NAME_BYTES:
+    if size == 0:
         return OTHER
+    if size > MAX_KNOWN_NAME_BYTES:
+        return find_unknown_forwarding(name, size)
     field_id = find_name(name, size, &shared)
     if shared == NULL:
         return find_unknown_forwarding(name, size)

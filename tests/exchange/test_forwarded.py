@@ -206,6 +206,8 @@ FORGED = [
     "X-Forwarded-Prefix: /evil",
     "X-Forwarded-User: root",
     "X-Forwarded-Ssl: on",
+    "X-Forwarded-: on",
+    "X-Forwarded-Client-Certificate-" + "X" * 40 + ": a",
     "Forwarded: for=1.1.1.1",
     "X-Real-IP: 1.1.1.1",
     "True-Client-IP: 1.1.1.1",
@@ -216,6 +218,7 @@ FORGED = [
     "X-Forwarded_Proto: https",
     "X_Real_IP: 1.1.1.1",
     "X_Forwarded_User: root",
+    "X_Forwarded-Client-Certificate-" + "X" * 40 + ": a",
 ]
 KEPT = ["X-Forwardedx: a", "X-Some: b", "X_Some: c", "Cookie: d", "F_x: e", "X" * 60 + ": f"]
 EXPLICIT: list[dict[str, Any]] = [

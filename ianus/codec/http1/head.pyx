@@ -69,11 +69,12 @@ cdef int parse_field_line(
             name = PyBytes_FromStringAndSize(lowered, colon)
             field_id = find_unknown_forwarding(lowered, colon)
     else:
-        # Longer than any known name, so not looked up, and lowered a second time.
+        # Longer than any known name, so not in the table, and lowered a second time.
         name = PyBytes_FromStringAndSize(NULL, colon)
         long_name = PyBytes_AS_STRING(name)
         for i in range(colon):
             long_name[i] = <char>TOKEN[<unsigned char>line[i]]
+        field_id = find_unknown_forwarding(long_name, colon)
     value = PyBytes_FromStringAndSize(line + start, end - start)
 
     # (name, value) without the detour over a generic tuple constructor; the tuple takes the references.
