@@ -1,8 +1,8 @@
 """Contract: text of a client in forwarding fields changes nothing that its proxy reports, in both families.
 
-Whatever a client sends, the client is the address that the trusted proxy has appended after it. Alone, the text is an
-address in its one form or nothing, and scheme, Host and prefix stay plain. Of a peer that is not trusted nothing is
-believed, and no field reaches the application.
+The text of a client may be of any kind: the client is the address that the trusted proxy has appended after it. Alone,
+the text is an address in its one form or nothing, and scheme, Host and prefix stay plain. Of a peer that is not trusted
+nothing is believed, and no field reaches the application.
 """
 
 import re
