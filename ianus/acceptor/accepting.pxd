@@ -49,7 +49,7 @@ cdef class Accepting:
 
     cdef Transfers transfers        # connections of other workers, or None
     cdef BacklogWatch backlog_watch     # passes on those of this worker while it is blocked, or None
-    cdef bint paused                # by one of the limits, or closed
+    cdef uint64_t paused            # 1: by one of the limits, or closed; read by the same thread
     cdef bint queue_watched         # for connections in `transfers`
     cdef bint queue_paused          # ... not while the application cannot be called
 

@@ -109,7 +109,7 @@ cdef class Accepting:
             ):
                 own.append(listener.fd)
         if own:
-            self.backlog_watch = watch_backlog(transfers, waker, self, &self.accepted, own)
+            self.backlog_watch = watch_backlog(transfers, waker, self, &self.accepted, &self.paused, own)
             self.backlog_watch.start_thread()
 
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1:
@@ -350,14 +350,14 @@ cdef class Accepting:
         cdef WatchedListener listener
         for listener in self.listeners:
             self.watch(listener, False)
-        self.paused = True
+        self.paused = 1
         return self.watch_queue()
 
     cdef int resume(self) except -1:
         cdef WatchedListener listener
         for listener in self.listeners:
             self.watch(listener, True)
-        self.paused = False
+        self.paused = 0
         return self.watch_queue()
 
     cdef int watch_queue(self) except -1:

@@ -36,6 +36,7 @@ cdef struct BacklogState:
     const uint64_t* serving     # in the Transfers
     const uint64_t* served      # in the Waker: events that the reactor has dispatched
     const uint64_t* accepted    # in the Accepting: connections that it has accepted
+    const uint64_t* paused      # in the Accepting: 1 while it accepts none, at one of its limits
     pollfd[MAX_WATCHED + 1] fds     # control, and then the listeners, all borrowed
     int count               # number of listeners in it
     int held                # a connection that the full queue did not take, owned; -1 = none
@@ -61,7 +62,9 @@ cdef class BacklogWatch:
     cdef int reset_in_child(self) noexcept
 
 
-cdef BacklogWatch watch_backlog(Transfers transfers, Waker waker, object accepting, const uint64_t* accepted, list fds)
+cdef BacklogWatch watch_backlog(
+    Transfers transfers, Waker waker, object accepting, const uint64_t* accepted, const uint64_t* paused, list fds
+)
 # Looks at the backlog, and passes its connections on if the reactor does not react. Returns the milliseconds until the
 # next look, -1 for the next connection.
 cdef int look(BacklogState* state) noexcept nogil

@@ -10,6 +10,7 @@ Rules:
   of them. So an idle worker is not woken, and many connections cause no more looks than a few.
 - The worker is blocked if a connection is in the backlog at two looks, and the reactor has dispatched no event
   between them. While it remains blocked, the interval is shorter.
+- At a limit of connections or files, a worker accepts none although it dispatches events. Then they do not count.
 - It passes on none while the queue is not empty, as other workers do not take them.
 
 Compiled because it runs without the interpreter.
@@ -53,11 +54,11 @@ cdef enum:
 
 
 cdef BacklogWatch watch_backlog(
-    Transfers transfers, Waker waker, object accepting, const uint64_t* accepted, list fds
+    Transfers transfers, Waker waker, object accepting, const uint64_t* accepted, const uint64_t* paused, list fds
 ):
     """Returns a watch of these listeners, whose thread is not started. Raises OSError.
 
-    accepted: a number in the object `accepting`.
+    accepted, paused: numbers in the object `accepting`.
     """
     cdef BacklogWatch watch = BacklogWatch.__new__(BacklogWatch)
     cdef BacklogState* state = watch.state
@@ -73,6 +74,7 @@ cdef BacklogWatch watch_backlog(
     state.serving = transfers.serving
     state.served = &waker.served
     state.accepted = accepted
+    state.paused = paused
     state.fds[0].fd = state.control
     state.fds[0].events = POLLIN
     for fd in fds[:MAX_WATCHED]:
@@ -152,7 +154,8 @@ cdef void* run_thread(void* argument) noexcept nogil:
 cdef int look(BacklogState* state) noexcept nogil:
     cdef uint64_t served = load_acquire(state.served), accepted = load_acquire(state.accepted)
     cdef bint readable = has_backlog(state)
-    cdef bint reacts = not state.was_readable or served != state.served_before
+    # At a limit it dispatches the events of its connections, but does not read the backlog.
+    cdef bint reacts = not state.was_readable or served != state.served_before and not load_acquire(state.paused)
     cdef bint passed = False
     if state.asleep:
         if not readable:

@@ -341,10 +341,10 @@ def report_shortage(FileReserve reserve not None, int connections, double now) -
 cdef class DrivenBacklogWatch:
     """The watch of a backlog, without its thread: each look is one that the test has chosen."""
     cdef BacklogWatch watch
-    cdef uint64_t accepted
+    cdef uint64_t accepted, paused
 
     def __init__(self, Transfers transfers not None, Waker waker not None, list fds not None):
-        self.watch = watch_backlog(transfers, waker, None, &self.accepted, fds)
+        self.watch = watch_backlog(transfers, waker, None, &self.accepted, &self.paused, fds)
 
     def look(self) -> int:
         """Returns the milliseconds until the next look, -1 for the next connection."""
@@ -353,6 +353,10 @@ cdef class DrivenBacklogWatch:
     def note_accept(self) -> None:
         """Counts a connection as accepted by the reactor."""
         self.accepted += 1
+
+    def set_paused(self, bint paused) -> None:
+        """Notes whether the reactor accepts no connection, at one of its limits."""
+        self.paused = paused
 
 
 def set_full(Reactor reactor not None, bint full) -> None:

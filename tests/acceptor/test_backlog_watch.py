@@ -100,6 +100,21 @@ def test_connections_of_a_worker_that_remains_blocked_are_passed_on_sooner(backl
     assert backlog.take() is None
 
 
+def test_connections_of_a_worker_at_a_limit_are_passed_on_though_it_serves_others(backlog: Backlog) -> None:
+    backlog.watch.set_paused(True)
+    backlog.connect()
+    assert backlog.watch.look() > 0
+    backlog.waker.acknowledge_wake()
+    backlog.watch.look()
+    assert backlog.take() is not None
+    backlog.watch.set_paused(False)
+    backlog.connect()
+    for _ in range(3):
+        assert backlog.watch.look() > 0
+        backlog.waker.acknowledge_wake()
+    assert backlog.take() is None
+
+
 def test_no_connection_is_passed_on_if_no_other_worker_serves(backlog: Backlog) -> None:
     backlog.queue.set_serving(1)
     backlog.connect()
