@@ -264,6 +264,24 @@ def test_a_server_accepts_connections_until_the_delay_is_over(
     assert "WARNING" not in server.log.text
 
 
+def test_another_worker_serves_the_connections_of_one_that_crashes_in_the_delay(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start_server("--drain-delay", "10", "--workers", "2", app="main:app", app_dir=tmp_path)
+    server.log.wait_for("2 workers")
+    server.signal(signal.SIGTERM)
+    server.log.wait_for(r"stopping; connections are accepted for another 10 s \(--drain-delay\)")
+    server.may_lose_workers = True
+    os.kill(server.children()[0], signal.SIGKILL)
+    server.log.wait_for(r"worker exited while stopping \(killed by SIGKILL\)")
+    # Two for each slot, with all but certainty.
+    for _ in range(16):
+        assert server.get("/").status == 200
+    time.sleep(0.5)  # Signals until then are the same request.
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
 @pytest.mark.extended
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_connection_is_refused_or_reset_in_the_delay(

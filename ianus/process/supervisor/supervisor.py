@@ -200,7 +200,8 @@ class Supervisor:
 
     def _watch_unserved(self, now: float) -> None:
         """Accepts connections in place of workers that do not serve."""
-        serving = self.workers.serving_slots()
+        # During --drain-delay, workers serve as before, and one that exits is not replaced.
+        serving = self.workers.serving_slots() if self.stop_level < StopLevel.GRACEFUL else set()
         self.unserved.step(serving, now)
         # Another server on the same sockets may serve.
         is_unserved = not serving and not self.stop_level and not self.upgrade.shares_sockets()

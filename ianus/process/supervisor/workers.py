@@ -128,8 +128,8 @@ class Workers:
             process.end_delay()
 
     def serving_slots(self) -> set[int]:
-        """Returns the slots with a worker that serves; none during the stop."""
-        return {slot.number for slot in self.slots if slot.serving is not None} if not self._is_stopping else set()
+        """Returns the slots with a worker that serves, or whose stop was only announced."""
+        return {slot.number for slot in self.slots if slot.serving is not None}
 
     def send_signal(self, number: signal.Signals) -> None:
         """Sends all workers a signal that does not stop them."""
