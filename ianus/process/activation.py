@@ -24,6 +24,8 @@ from ianus.settings.values import Bind, FdBind, NamedFdBind, TcpBind, UnixBind
 FIRST_FD = 3
 # The names that this server gives to its own sockets start with this.
 STORED_PREFIX = "ianus."
+# A larger number of sockets is an error of its own: a list of them would fill the memory.
+MAX_COUNT_DIGITS = 5
 
 
 class ActivatedSocket(NamedTuple):
@@ -70,8 +72,9 @@ class Activation:
         number, pid, names = texts[:3]
         if not number or number == "0":
             return []
-        if not number.isdecimal() or not number.isascii():
-            raise StartupError(f"LISTEN_FDS is {number!r}, which is not a number. Check the init system.")
+        if not number.isdecimal() or not number.isascii() or len(number) > MAX_COUNT_DIGITS:
+            reason = "is not a number" if len(number) <= MAX_COUNT_DIGITS else "is too large"
+            raise StartupError(f"LISTEN_FDS is {number[:20]!r}, which {reason}. Check the init system.")
         if pid and pid != str(os.getpid()):
             self.ignored = f"LISTEN_FDS is for the process {pid}, and this one is {os.getpid()}"
             return []

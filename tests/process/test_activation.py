@@ -153,6 +153,8 @@ def test_a_descriptor_that_is_not_open(give: Give) -> None:
         Activation(environ)
     with pytest.raises(StartupError, match="'x', which is not a number"):
         Activation({"LISTEN_FDS": "x"})
+    with pytest.raises(StartupError, match="'9{20}', which is too large"):
+        Activation({"LISTEN_FDS": "9" * 5000})
 
 
 def test_a_new_server_has_the_sockets_of_the_previous_one(give: Give, tcp: socket.socket) -> None:

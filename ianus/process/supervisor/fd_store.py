@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ianus.process.activation import STORED_PREFIX, ActivatedSocket
-from ianus.process.supervisor.systemd import notify
+from ianus.process.supervisor.systemd import notify, parse_number
 from ianus.telemetry.logger import logger
 
 # By the name of a bind, for each address that it stands for the sockets of the slots, as descriptors.
@@ -49,7 +49,7 @@ class FdStore:
 
     def __init__(self, inherited: InheritedFds | None) -> None:
         limit = os.environ.get("FDSTORE", "") if os.environ.get("NOTIFY_SOCKET") else ""
-        self._limit = int(limit) if limit.isdecimal() else 0
+        self._limit = parse_number(limit)
         # The inode of the socket with each name: a socket file that was removed is another socket later.
         self._stored: dict[str, int] = {}
         self._is_reported = False  # a socket that is not stored

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ianus.process.supervisor import systemd as module
 from ianus.process.supervisor.systemd import Watchdog, format_extension, notify
 
 
@@ -78,12 +79,31 @@ def test_without_progress_the_watchdog_is_not_notified(systemd: socket.socket) -
 
 
 @pytest.mark.usefixtures("systemd")
-@pytest.mark.parametrize(("name", "value"), [("WATCHDOG_USEC", ""), ("WATCHDOG_USEC", "x"), ("WATCHDOG_PID", "1")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("WATCHDOG_USEC", ""), ("WATCHDOG_USEC", "x"), ("WATCHDOG_USEC", "9" * 5000), ("WATCHDOG_PID", "1")],
+)
 def test_no_watchdog_no_wake_up(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     watchdog = Watchdog()
     watchdog.step(100.0, is_alive=True)
     assert watchdog.due() == 0.0
+
+
+def test_a_manager_that_does_not_read_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "NOTIFY_SECONDS", 0.01)
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unread:
+        unread.bind(address)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        # The kernel's queue has space for net.unix.max_dgram_qlen datagrams, at most 512 by default.
+        for _ in range(10_000):
+            notify("WATCHDOG=1")
+            if caplog.records:
+                break
+    assert "cannot notify systemd of WATCHDOG=1: timed out" in caplog.text
 
 
 def test_the_time_that_systemd_waits_longer() -> None:
