@@ -153,7 +153,7 @@ def test_a_descriptor_that_is_not_open(give: Give) -> None:
         Activation(environ)
     with pytest.raises(StartupError, match="'x', which is not a number"):
         Activation({"LISTEN_FDS": "x"})
-    with pytest.raises(StartupError, match="'9{20}', which is too large"):
+    with pytest.raises(StartupError, match=r"'9{20}', which is too large"):
         Activation({"LISTEN_FDS": "9" * 5000})
 
 
