@@ -693,6 +693,10 @@ class Settings:
                 raise SettingError(name, str(error)) from None
             object.__setattr__(self, name, value)
         _check_binds(self.bind)
+        if self.admin_bind in self.bind and not (isinstance(self.admin_bind, TcpBind) and self.admin_bind.port == 0):
+            raise ConflictError(
+                ("admin_bind", "bind"), f"{{}} and {{}} are both {self.admin_bind}; give each its own port or path."
+            )
         _check_mounts(self.mount)
         _check_stop(self)
         if self.root_path and self.root_path_kept:

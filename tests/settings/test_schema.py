@@ -238,6 +238,13 @@ def test_run_warns_of_settings_without_effect(monkeypatch: pytest.MonkeyPatch) -
         ianus.run("main:app", sendfile=True)
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9000", "unix:/run/a.sock"])
+def test_the_admin_socket_has_an_address_of_its_own(address: str) -> None:
+    with pytest.raises(SettingError, match=f"are both {address}; give each its own port or path"):
+        Settings.from_values({"bind": address, "admin_bind": address})
+    Settings.from_values({"bind": "127.0.0.1:0", "admin_bind": "127.0.0.1:0"})
+
+
 @pytest.mark.parametrize("name", ["port", "prefix"])
 def test_the_field_forwarded_has_neither_port_nor_prefix(name: str) -> None:
     with pytest.raises(SettingError, match=f"has {name}, which the field Forwarded cannot have; remove it"):
