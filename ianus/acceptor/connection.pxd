@@ -78,7 +78,6 @@ cdef class Connection(Transport):
     cdef bint is_busy(self) noexcept            # a graceful stop has to wait for it
     cdef int update(self) except -1
     cdef int linger(self) except -1
-    cdef bint has_input(self) noexcept
     cdef double linger_deadline(self) noexcept
     cdef int release(self) except -1
 

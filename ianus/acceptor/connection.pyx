@@ -22,8 +22,9 @@ from posix.types cimport off_t
 from ianus.acceptor.byte_filter cimport FILTER_FAILED, NOTHING_RECEIVED
 from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
-    MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
-    msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
+    IPPROTO_TCP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, TCP_INFO,
+    c_close, getsockopt, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown, socklen_t,
+    tcp_info,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
@@ -40,6 +41,7 @@ cdef enum:
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
     PEEK_BYTES = 256        # of a request, by which the session decides whether another worker may serve it
+    TICK_MILLISECONDS = 10  # maximum tick of the kernel's clock for TCP_INFO (HZ = 100)
     LOW_WATERMARK_BYTES = 16384  # bytes of output below which a waiting application may continue
 
 cdef double THROTTLE_SECONDS = 0.1
@@ -420,6 +422,20 @@ cdef class Connection(Transport):
             return self.process_input()
         return self.end_process_input()
 
+    cdef double input_received_at(self) noexcept:
+        cdef tcp_info info
+        cdef socklen_t size = sizeof(info)
+        cdef double now = monotonic()
+        # A system without this member does not set it.
+        info.tcpi_last_data_recv = 0
+        # A Unix socket has no such option.
+        if getsockopt(self.fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0:
+            return now
+        # Within a tick of the kernel's clock, the first byte may have been received at any time.
+        if info.tcpi_last_data_recv < TICK_MILLISECONDS:
+            return now
+        return now - info.tcpi_last_data_recv * 1e-3
+
     cdef int reconsider(self) except -1:
         return self.update() if self.fd >= 0 and not self.in_process_input else 0
 
@@ -465,7 +481,7 @@ cdef class Connection(Transport):
         self.left_start = self.left_end = self.left_room = 0
         if self.filter is not None:
             self.filter.finish(self.fd)
-        if self.eof or not (expected or self.session.expects_input() or self.has_input()):
+        if self.eof or not (expected or self.session.expects_input() or has_input(self.fd)):
             return self.close()
         self.lingering = True
         self.linger_bytes = 0
@@ -473,11 +489,6 @@ cdef class Connection(Transport):
         shutdown(self.fd, SHUT_WR)
         self.host.lingering.add(self.id, self)
         return self.update()
-
-    cdef bint has_input(self) noexcept:
-        """Whether bytes wait in the socket: closing it would send RST in place of FIN."""
-        cdef char byte
-        return recv(self.fd, &byte, 1, MSG_PEEK) > 0
 
     cdef double linger_deadline(self) noexcept:
         return self.session.discard_deadline(self.linger_since, self.linger_last, self.linger_bytes)
@@ -578,3 +589,9 @@ cdef class Connection(Transport):
             self.deadline = deadline
             self.host.schedule(self, deadline)
         return 0
+
+
+cdef bint has_input(int fd) noexcept:
+    """Whether bytes wait in the socket: closing it would send RST in place of FIN."""
+    cdef char byte
+    return recv(fd, &byte, 1, MSG_PEEK) > 0

@@ -24,6 +24,9 @@ cdef class Transport(OutputOwner):
     cdef int flush(self) except -1      # send queued output, as far as the peer takes it
     cdef int resume_soon(self) except -1     # the same, and continue with the input, after the other connections
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
+    # CLOCK_MONOTONIC seconds at which the system received the last input, as far as it is known; else now. A call of
+    # the system, so only for the measurement of the queue time.
+    cdef double input_received_at(self) noexcept
     cdef int finish(self) except -1     # close once the output is sent, lingering (RFC 9112 section 9.6)
     cdef int close(self) except -1      # close at once, with unsent and unread bytes
     # Closes at once if no output is queued, since nothing can be lost then; else finish().

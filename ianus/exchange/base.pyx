@@ -4,9 +4,10 @@ from ianus.codec.base cimport Framing, Sink
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport OutputOwner
+from ianus.runtime.clock cimport monotonic
 
 
-# A session must not run on a transport without one of these, so all raise.
+# A session must not run on a transport without one of these, so all but one raise.
 @cython.no_gc
 cdef class Transport(OutputOwner):
     cdef int flush(self) except -1:
@@ -17,6 +18,10 @@ cdef class Transport(OutputOwner):
 
     cdef int reconsider(self) except -1:
         raise NotImplementedError
+
+    # Of a transport without a system, input is received when it is read.
+    cdef double input_received_at(self) noexcept:
+        return monotonic()
 
     cdef int finish(self) except -1:
         raise NotImplementedError

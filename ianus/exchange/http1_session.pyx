@@ -45,7 +45,8 @@ cdef class Http1Session(HttpSession):
         if self.service.observer is not None or self.service.measures_queue_time:
             started = request_start(self)
         self.head_begun = False
-        self.exchange = self.open_exchange(stream, request, started)
+        # A pipelined request waits for the response before it (RFC 9112 section 9.3.2), and not for this server.
+        self.exchange = self.open_exchange(stream, request, started, self.since if self.used else 0)
         # run() calls the application: the codec is on the stack now.
         self.unstarted = True
         return 0

@@ -17,8 +17,8 @@ cdef class HttpSession(Session):
 
     cdef bint is_stopping(self) noexcept        # the server stops, and has no successor
     # Opens the exchange of a request whose head was read; the codec is on the stack. started: the time of its first
-    # byte in CLOCK_MONOTONIC seconds, which only an observer needs.
-    cdef Exchange open_exchange(self, int stream, Request request, double started)
+    # byte in CLOCK_MONOTONIC seconds, which only an observer needs. earliest: time since which it can have waited.
+    cdef Exchange open_exchange(self, int stream, Request request, double started, double earliest)
     # The connection of the client of a request that no application gets; request: may be None
     cdef ConnectionInfo reported(self, Request request)
     # Replaces the facts of the connection by those that proxies report in fields.

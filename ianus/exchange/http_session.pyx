@@ -38,7 +38,7 @@ cdef class HttpSession(Session):
 
     # ---------------------------------------------------------------- requests
 
-    cdef Exchange open_exchange(self, int stream, Request request, double started):
+    cdef Exchange open_exchange(self, int stream, Request request, double started, double earliest):
         # Its class is the gateway's. It was made by __new__(), so all links are set here.
         cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
         exchange.session = self
@@ -50,7 +50,9 @@ cdef class HttpSession(Session):
         if request.forwarding.count:
             self.read_forwarded(exchange)
         if self.service.measures_queue_time and not exchange.queued_since:
-            exchange.queued_since = started
+            # Also the time in the socket while this process was blocked. Bytes after the first ones may have arrived
+            # later, so the time is never too long.
+            exchange.queued_since = max(earliest, min(started, self.transport.input_received_at()))
             exchange.shares_queue_time = self.service.queue_time
         if self.service.request_id_header is not None:
             # Before the application is called, whose scope or environ has the same value.

@@ -14,6 +14,7 @@ class RecordingConnection:
     calls: list[str]
     state: str
     resume_scheduled: bool
+    received_at: float
     def __init__(
         self,
         sessions: SessionFactory,

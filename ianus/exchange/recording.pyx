@@ -10,6 +10,7 @@ from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, connection_info
 from ianus.exchange.http1_session cimport Http1Session
 from ianus.exchange.service cimport Service
+from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.observer cimport Observer, RequestFacts
 
 
@@ -40,6 +41,7 @@ cdef class RecordingConnection(Transport):
     cdef bytearray output_read      # output that the client has read
     cdef long long room             # bytes that the client reads before it is blocked; -1 = all
     cdef bint breaks                # the next output shows that the client has gone
+    cdef public double received_at  # CLOCK_MONOTONIC seconds at which the system received the input; 0 = now
 
     def __init__(self, SessionFactory sessions not None, *, client=CLIENT, server=SERVER, bint https=False):
         self.pool = OutputPool()
@@ -180,6 +182,10 @@ cdef class RecordingConnection(Transport):
     cdef int reconsider(self) except -1:
         self.calls.append("reconsider")
         return 0
+
+    cdef double input_received_at(self) noexcept:
+        self.calls.append("input_received_at")
+        return self.received_at or monotonic()
 
     cdef int finish(self) except -1:
         self.calls.append("finish")

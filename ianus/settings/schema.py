@@ -203,8 +203,8 @@ class Settings:
         False,
         PROXIES,
         "Give applications the time that each request has waited for its call.",
-        "It counts from the X-Request-Start of a trusted proxy, or else from the first byte. Requests with"
-        " X-Request-Start always have it.",
+        "It counts from the X-Request-Start of a trusted proxy, or else from its arrival in the kernel."
+        " Requests with X-Request-Start always have it.",
     )
 
     workers: int | Literal["auto"] = field(

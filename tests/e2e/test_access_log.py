@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import time
 from ast import literal_eval
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +13,7 @@ from datetime import datetime
 import pytest
 
 from tests.e2e.test_responses import body, played, start
-from tests.helpers import Server
+from tests.helpers import Gate, Server
 
 LINE = re.compile(
     r'(?P<host>\S+) - - \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "(?P<line>[^"]*)" '
@@ -356,3 +357,25 @@ def test_fields_that_can_be_read_once(shared: Callable[..., Server]) -> None:
         client.head()
         client.exactly(6)
         assert client.gone()
+
+
+def test_the_queue_time_includes_the_time_in_the_socket_of_a_blocked_worker(
+    start_server: Callable[..., Server], gate: Gate
+) -> None:
+    server = start_server("--access-log-format", "%(U)s %(Q)s", app="balance_apps:app")
+    assert server.output is not None
+    with server.connect() as blocking, server.connect() as waiting:
+        mark = server.log.mark()
+        blocking.request(gate.target)
+        server.log.wait_for("app: waiting", mark)
+        sent_at = time.monotonic()
+        waiting.request("/waiting")
+        # Longer than the application needs, and than a tick of the kernel's clock
+        time.sleep(0.2)
+        gate.open()
+        blocking.response()
+        waiting.response()
+        elapsed = time.monotonic() - sent_at
+    queue_time = float(server.output.wait_for(r"/waiting (\S+)\n")[1])
+    # The kernel's clock has ticks of at most 10 ms.
+    assert 0.19 <= queue_time <= elapsed + 0.01

@@ -678,3 +678,40 @@ def test_an_application_is_notified_of_the_loss(client: Conversation) -> None:
     assert exchange.disconnected
     assert exchange.events == ["start", "writable", "readable"]
     assert not is_busy(client.connection)
+
+
+# ---------------------------------------------------------------- queue time
+
+
+def test_a_request_waits_since_the_system_received_it(converse: Callable[..., Conversation]) -> None:
+    client = converse(observed=False, queue_time=True)
+    received_at = client.connection.received_at = time.monotonic() - 5
+    assert client.open(GET).queued_since == received_at
+
+
+def test_the_last_bytes_of_a_head_may_be_received_later_than_the_first(converse: Callable[..., Conversation]) -> None:
+    client = converse(observed=False, queue_time=True)
+    client.connection.receive(GET[:-2])
+    first_at = time.monotonic()
+    client.connection.received_at = first_at + 5
+    assert first_at - 1 < client.open(GET[-2:]).queued_since <= first_at
+
+
+def test_a_pipelined_request_waits_since_the_response_before_it(converse: Callable[..., Conversation]) -> None:
+    client = converse(observed=False, queue_time=True)
+    client.connection.received_at = time.monotonic() - 5
+    first = client.open(GET + GET)
+    answered_at = time.monotonic()
+    client.answer(first)
+    # The session has the time of the end in a few milliseconds.
+    assert answered_at - 0.1 < client.exchange.queued_since <= time.monotonic()
+    assert first.queued_since == client.connection.received_at
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_system_is_not_asked_if_the_queue_time_is_not_measured(
+    converse: Callable[..., Conversation], observed: bool
+) -> None:
+    client = converse(observed=observed)
+    client.open(GET)
+    assert "input_received_at" not in client.connection.calls
