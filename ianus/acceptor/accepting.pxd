@@ -64,6 +64,7 @@ cdef class Accepting:
     cdef int reset_in_child(self) except -1
 
     cdef int accept(self, ConnectionHost host, WatchedListener listener) except -1
+    cdef int on_accept_failure(self, int error) except -1   # logs it once, and pauses
     cdef bint may_accept(self, int any_fd) except -1    # asks the limits, which pause it
     cdef int take_transferred(self, ConnectionHost host) except -1
     cdef int empty_queue(self, ConnectionHost host) except -1

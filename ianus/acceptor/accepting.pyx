@@ -212,16 +212,19 @@ cdef class Accepting:
             # The client of that connection has gone (accept(2)); the backlog may have further ones.
             if errno in (EINTR, ECONNABORTED, EPROTO):
                 continue
-            # Usually EMFILE. Open connections are not affected.
-            if not self.failure_logged:
-                self.failure_logged = True
-                logger.error(
-                    "cannot accept connections: %s; trying again every second%s", os.strerror(errno),
-                    " (raise the limit of open files, or set --limit-connections)" if errno == EMFILE else "",
-                )
-            self.pause_for_files()
+            self.on_accept_failure(errno)
             break
         return accepted
+
+    cdef int on_accept_failure(self, int error) except -1:
+        # Usually EMFILE. Open connections are not affected.
+        if not self.failure_logged:
+            self.failure_logged = True
+            logger.error(
+                "cannot accept connections: %s; trying again every second%s", os.strerror(error),
+                " (raise the limit of open files, or set --limit-connections)" if error == EMFILE else "",
+            )
+        return self.pause_for_files()
 
     cdef bint may_accept(self, int any_fd) except -1:
         if self.limit_connections and self.table.count >= self.limit_connections:
@@ -247,9 +250,13 @@ cdef class Accepting:
             return self.watch_queue()
         if not self.may_accept(self.transfers.reader):
             return 0
+        # Asked before, since the kernel closes a connection that it cannot give a number. It remains in the queue then.
+        if not self.reserve.has_free(self.transfers.reader):
+            return self.on_accept_failure(errno)
         fd = self.transfers.take()
         # Another worker may have taken it.
         if fd != -1:
+            self.failure_logged = False
             connection = self.open_transferred(host, fd)
             if connection is not None and connection.fd >= 0:
                 try:
@@ -261,10 +268,14 @@ cdef class Accepting:
 
     cdef int empty_queue(self, ConnectionHost host) except -1:
         """Takes all connections from the transfer queue. They are read in the next turn."""
-        cdef int fd = self.transfers.take()
-        while fd != -1:
-            self.open_transferred(host, fd)
+        cdef int fd
+        # In a restart, the next worker takes those that remain.
+        while self.reserve.has_free(self.transfers.reader):
             fd = self.transfers.take()
+            if fd == -1:
+                return 0
+            self.open_transferred(host, fd)
+        logger.error("connections from other workers remain in the transfer queue: %s", os.strerror(errno))
         return 0
 
     cdef Connection open_transferred(self, ConnectionHost host, int fd):
@@ -272,7 +283,7 @@ cdef class Accepting:
         cdef sockaddr_storage address
         cdef socklen_t size = sizeof(address)
         if fd < 0:
-            # The kernel closes a descriptor for which this process has no number left.
+            # Another thread has taken the last number since it was asked for.
             logger.error(
                 "a connection from another worker was lost, since too many files are open; raise the limit of open "
                 "files, or set --limit-connections"

@@ -12,4 +12,6 @@ cdef class FileReserve:
     cdef int note(self, int fd, int connections) noexcept
     # Whether another connection may be accepted; `any_fd` is an open descriptor.
     cdef bint admits(self, int any_fd, int connections) noexcept
+    # Whether the process has a descriptor left, the reserve included; else errno has the reason.
+    cdef bint has_free(self, int any_fd) noexcept
     cdef int report_shortage(self, int connections, double now) except -1   # once a minute

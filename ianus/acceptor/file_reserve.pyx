@@ -54,6 +54,12 @@ cdef class FileReserve:
                 return True
         return False
 
+    cdef bint has_free(self, int any_fd) noexcept:
+        cdef int fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0)
+        if fd >= 0:
+            c_close(fd)
+        return fd >= 0
+
     cdef int report_shortage(self, int connections, double now) except -1:
         if self.reported == 0 or now - self.reported > REPORT_SECONDS:
             self.reported = now

@@ -358,6 +358,14 @@ cdef class DrivenBacklogWatch:
         """Notes whether the reactor accepts no connection, at one of its limits."""
         self.paused = paused
 
+    def replace_writer(self, int fd) -> None:
+        """Has the watch write into another descriptor than that of the queue."""
+        self.watch.state.writer = fd
+
+    def stop(self) -> int:
+        """Stops the watch; returns the held connection, which is the caller's then, or -1."""
+        return self.watch.stop_thread()
+
 
 def set_full(Reactor reactor not None, bint full) -> None:
     """Notes whether a further call of the application can be made."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+import os
 import socket
 from collections.abc import Iterator
 
@@ -137,3 +138,43 @@ def test_no_more_connections_are_passed_on_than_other_workers_take(backlog: Back
     assert backlog.take() is None
     backlog.watch.look()
     assert backlog.take() is not None
+
+
+@pytest.fixture
+def holding(backlog: Backlog) -> Iterator[tuple[Backlog, socket.socket]]:
+    """A watch that holds the connection of a client: the queue was writable, but did not take it."""
+    reader, writer = os.pipe()
+    # A pipe is writable, and takes no descriptors.
+    backlog.watch.replace_writer(writer)
+    client = backlog.connect()
+    backlog.watch.look()
+    backlog.watch.look()
+    yield backlog, client
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_connection_that_the_queue_does_not_take_is_held(holding: tuple[Backlog, socket.socket]) -> None:
+    backlog, first = holding
+    second = backlog.connect()
+    # It does not sleep, or the connection would wait for the next one. It accepts no further one.
+    for _ in range(5):
+        assert backlog.watch.look() > 0
+    assert backlog.take() is None
+    backlog.watch.replace_writer(backlog.queue.writer.fileno())
+    backlog.watch.look()
+    for client in first, second:
+        taken = backlog.take()
+        assert taken is not None
+        assert taken.getpeername() == client.getsockname()
+        backlog.watch.look()
+    assert backlog.take() is None
+
+
+def test_a_held_connection_outlives_the_watch(holding: tuple[Backlog, socket.socket]) -> None:
+    backlog, client = holding
+    with socket.socket(fileno=backlog.watch.stop()) as held:
+        assert held.getpeername() == client.getsockname()
+        held.sendall(b"served")
+        assert client.recv(6) == b"served"
+    assert backlog.watch.stop() == -1
