@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.e2e.test_stopping import refuses
 from tests.helpers import Client, Gate, Server, many, until
 
 ASGI = "balance_apps:app"
@@ -94,3 +95,40 @@ def test_no_connection_waits_for_a_worker_that_loads(
     assert answers(server) == workers
     gate.open(2)
     until(lambda: len(answers(server)) == 3, "all workers")
+
+
+def test_the_delay_of_a_stop_ends_when_no_worker_serves(start_server: Callable[..., Server], gate: Gate) -> None:
+    server = start_server("--drain-delay", "15", "--health-path", "/up", app=WSGI)
+    with server.connect() as client:
+        busy = hold_worker(server, client, gate)
+        server.signal(signal.SIGTERM)
+        until(lambda: server.get("/up").status == 503)
+        os.kill(busy, signal.SIGUSR2)  # It drains, and would let new connections wait for the rest of the delay.
+        until(lambda: refuses(server), timeout=10)
+        gate.open()
+        assert int(client.response().body) == busy
+    assert server.wait() == 0
+
+
+def test_no_connection_waits_for_a_crashed_or_loading_worker_in_the_delay_of_a_stop(
+    start_server: Callable[..., Server], gate: Gate, tmp_path: Path
+) -> None:
+    server = start_server("--workers", "2", "--drain-delay", "15", "--health-path", "/up", app=ASGI)
+    server.may_lose_workers = True
+    crashed, other = answers(server)
+    (tmp_path / "slow").write_text(gate.path)
+    server.signal(signal.SIGTTIN)
+    until(lambda: len(server.children()) == 3, "one more worker")
+    os.kill(crashed, signal.SIGSTOP)
+    with many(CONNECTIONS, server.connect) as waiting:
+        for client in waiting:
+            client.request("/")
+        server.signal(signal.SIGTERM)
+        server.log.wait_for("stopping; connections are accepted")
+        until(lambda: len(server.children()) == 2, "the start to be abandoned")
+        os.kill(crashed, signal.SIGKILL)
+        assert {int(client.response().body) for client in waiting} == {other}
+    assert answers(server) == {other}
+    assert server.get("/up").status == 503
+    os.kill(other, signal.SIGKILL)
+    assert server.wait() == 0

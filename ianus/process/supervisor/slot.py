@@ -64,6 +64,12 @@ class Slot:
         self.stopping.append(self.serving)
         self.serving = None
 
+    def on_early_drain(self) -> None:
+        """Notes that the worker that serves drains before the end of --drain-delay."""
+        assert self.serving is not None
+        self.stopping.append(self.serving)
+        self.serving = None
+
     def abandon_start(self, now: float) -> None:
         """Stops the process that is starting, for a newer configuration."""
         assert self.starting is not None

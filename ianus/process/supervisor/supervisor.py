@@ -152,7 +152,8 @@ class Supervisor:
             # Signals before exits: a stop signal may have been sent to all processes.
             while self.wakeups.signals:
                 self._on_signal(signal.Signals(self.wakeups.signals.popleft()), now)
-            if self.drain_at and now >= self.drain_at:
+            # Without a worker that serves, connections would wait for the rest of the delay.
+            if self.drain_at and (now >= self.drain_at or not self.workers.serving_slots()):
                 self._stop(StopLevel.GRACEFUL, now)
             self._reap(now)
             self.templates.step(now)
@@ -200,8 +201,7 @@ class Supervisor:
 
     def _watch_unserved(self, now: float) -> None:
         """Accepts connections in place of workers that do not serve."""
-        # During --drain-delay, workers serve as before, and one that exits is not replaced.
-        serving = self.workers.serving_slots() if self.stop_level < StopLevel.GRACEFUL else set()
+        serving = self.workers.serving_slots()
         self.unserved.step(serving, now)
         # Another server on the same sockets may serve.
         is_unserved = not serving and not self.stop_level and not self.upgrade.shares_sockets()
@@ -344,7 +344,8 @@ class Supervisor:
                 self.admin.close()  # The new server opens it.
         if before < StopLevel.GRACEFUL <= level:
             self.drain_at = 0.0
-            self.unserved.step((), now)
+            # If another server has the sockets, it serves these connections.
+            self.unserved.finish(() if self.upgrade.shares_sockets() else self.workers.serving_slots(), now)
             self.waiting.step("", is_unserved=False, now=now)
             # Before the workers, which accept the backlog and close their copies: then clients are refused.
             self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
@@ -354,7 +355,8 @@ class Supervisor:
         elif before == StopLevel.ANNOUNCED:
             self.workers.end_delay()
         else:
-            self.workers.stop(now, successor=self.upgrade.shares_sockets())
+            is_delayed = level == StopLevel.ANNOUNCED
+            self.workers.stop(now, successor=self.upgrade.shares_sockets(), is_delayed=is_delayed)
 
     def _drain_delay(self) -> float:
         """Returns the seconds for which a stop is announced first; 0.0 if no client can find this server."""

@@ -55,6 +55,17 @@ class UnservedSlots:
             if listener not in self._watched:
                 self._watch(listener)
 
+    def finish(self, serving: Collection[int], now: float) -> None:
+        """Passes on the connections of all slots but these, before the sockets are closed, and watches none any more.
+
+        Those for which the queue has no space are closed with the sockets.
+        """
+        self.step(serving, now)
+        for listener in self._sockets.listeners_without(serving) if serving else ():
+            while self._held is None and self._pass_on(listener.sock):
+                pass
+        self.step((), now)
+
     def due(self) -> float:
         """Returns the time of the next step, 0 for the next change."""
         return self._retry_at
@@ -82,20 +93,22 @@ class UnservedSlots:
         self._wakeups.unwatch(sock.fileno())
         sock.close()
 
-    def _pass_on(self, sock: socket.socket) -> None:
+    def _pass_on(self, sock: socket.socket) -> bool:
+        """Passes on connections of a listening socket. Returns whether there may be further ones."""
         for _ in range(MAX_PASSED):
             try:
                 # Asked first: a connection that was accepted cannot go back.
                 connection = sock.accept()[0] if self._transfers.has_space() else None
             except (BlockingIOError, InterruptedError, ConnectionError):
-                return
+                return False
             except OSError:
                 connection = None
             if connection is None:
                 self._retry_at = monotonic() + RETRY_SECONDS
-                return
+                return False
             if not self._transfers.put(connection):
                 self._held = connection
                 self._retry_at = monotonic() + RETRY_SECONDS
-                return
+                return False
             connection.close()
+        return True

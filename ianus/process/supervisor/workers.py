@@ -54,6 +54,7 @@ class Workers:
         self._server = server
         self._is_scaled_to_zero = False
         self._is_stopping = False
+        self._is_delayed = False  # whether the stop was only announced (--drain-delay)
         self._bounded_generation = 0  # the last one whose number of workers was bounded by memory
         self._next_step_at = 0.0  # when the next step was due
 
@@ -109,9 +110,11 @@ class Workers:
             for process in slot.retire():
                 process.stop(now, successor=True)
 
-    def stop(self, now: float, *, successor: bool) -> None:
-        """Stops all workers gracefully. successor: another server has the sockets."""
+    def stop(self, now: float, *, successor: bool, is_delayed: bool = False) -> None:
+        """Stops all workers gracefully. successor: another server has the sockets. is_delayed: those that serve
+        continue until end_delay()."""
         self._is_stopping = True
+        self._is_delayed = is_delayed
         for process in self:
             if process.stage is not Stage.STOPPING or not successor:
                 process.stop(now, successor=successor)
@@ -119,16 +122,20 @@ class Workers:
     def stop_now(self, number: signal.Signals, now: float) -> None:
         """Stops all workers without waiting for requests: SIGQUIT, and then SIGKILL."""
         self._is_stopping = True
+        self._is_delayed = False
         for process in self:
             process.stop_now(number, now)
 
     def end_delay(self) -> None:
         """Has the workers drain whose stop was announced, after --drain-delay."""
+        self._is_delayed = False
         for process in self:
             process.end_delay()
 
     def serving_slots(self) -> set[int]:
-        """Returns the slots with a worker that serves, or whose stop was only announced."""
+        """Returns the slots with a worker that serves; none during the stop, after --drain-delay."""
+        if self._is_stopping and not self._is_delayed:
+            return set()
         return {slot.number for slot in self.slots if slot.serving is not None}
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -152,6 +159,9 @@ class Workers:
             # It was asked by another process, which may have signalled all processes of the group. Then the signal to
             # this one is on its way, and no worker is started (_fill_slots).
             self.slots[process.slot].on_external_stop(now)
+        elif event == "draining" and self._is_delayed and process is self.slots[process.slot].serving:
+            # It was asked by another process, or has ended the delay by itself.
+            self.slots[process.slot].on_early_drain()
         elif event == "starting" and process.stage is Stage.STARTING:
             process.limit_start(_parse_seconds(more), now)
         elif event == "refused":
@@ -229,6 +239,8 @@ class Workers:
         self._next_step_at = 0.0
         for process in self:
             process.escalate(now)
+        if self._is_delayed:
+            self._steer_connections()
         if self._is_stopping or self._is_scaled_to_zero:
             return
         if not self.restarts.has_started and self.slots.are_all_served():

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from ianus.process.supervisor.sockets import Sockets
-from ianus.process.supervisor.unserved import UnservedSlots
+from ianus.process.supervisor.unserved import MAX_PASSED, UnservedSlots
 from ianus.process.supervisor.wakeups import Wakeups
 from ianus.process.transfer_queue import SERVING, TransferQueue
 from ianus.settings.schema import Settings
@@ -106,6 +106,21 @@ def test_connections_wait_while_the_queue_is_full(supervised: Supervised) -> Non
     assert supervised.passed_on() == [], "not before that time"
     supervised.unserved.step((0,), due)
     assert supervised.passed_on() == [client.getsockname()]
+
+
+def test_the_last_connections_are_passed_on_before_the_sockets_are_closed(supervised: Supervised) -> None:
+    clients = [supervised.connect(1) for _ in range(MAX_PASSED + 1)]
+    supervised.unserved.finish((0,), monotonic())
+    assert supervised.passed_on() == [each.getsockname() for each in clients]
+    assert supervised.serving() == 0
+    supervised.connect(1)
+    assert supervised.passed_on() == [], "the socket is not watched any more"
+
+
+def test_no_connection_is_taken_at_the_end_if_no_worker_can_serve_it(supervised: Supervised) -> None:
+    supervised.connect(1)
+    supervised.unserved.finish((), monotonic())
+    assert supervised.passed_on() == []
 
 
 def test_a_closed_socket_is_not_watched_any_more(supervised: Supervised) -> None:

@@ -1,8 +1,10 @@
 """The steps of workers: starts, reports and stops."""
 
+import signal
+
 import pytest
 
-from tests.process.supervisor.harness import REOPEN, REPLACED, TERM, Harness, served
+from tests.process.supervisor.harness import KILL, QUIT, REOPEN, REPLACED, TERM, Harness, served
 
 
 def test_the_first_worker_starts_alone_and_then_all_others() -> None:
@@ -122,3 +124,54 @@ def test_a_worker_that_is_being_killed_has_no_progress() -> None:
     harness = served(1)
     harness.report(harness.last(), "stuck\tit hangs")
     assert not harness.workers.has_progress()
+
+
+# --- The delay before a stop ---
+
+
+def delayed(count: int = 3) -> Harness:
+    """Returns workers whose stop is announced, of which the last one starts."""
+    harness = served(count - 1)
+    harness.workers.resize(1)
+    harness.step()
+    harness.workers.stop(harness.now, successor=False, is_delayed=True)
+    harness.step()
+    return harness
+
+
+def test_workers_that_serve_continue_in_the_delay_of_a_stop() -> None:
+    harness = delayed()
+    assert harness.workers.serving_slots() == {0, 1}
+    assert harness.last().take_signals() == [TERM], "the start is abandoned"
+    harness.end(harness.last(), code=-TERM)
+    harness.step(5)
+    assert harness.workers.serving_slots() == {0, 1}
+    assert len(harness.spawned) == 3, "no other one starts"
+    harness.workers.end_delay()
+    assert harness.workers.serving_slots() == set()
+
+
+def test_connections_are_steered_to_the_others_after_a_crash_in_the_delay() -> None:
+    harness = delayed()
+    assert harness.sockets.steered == [0, 1]
+    harness.end(harness.spawned[0], code=-KILL)
+    assert harness.workers.serving_slots() == {1}
+    assert harness.sockets.steered == [1]
+
+
+def test_a_worker_that_drains_before_the_end_of_the_delay_does_not_serve() -> None:
+    harness = delayed()
+    harness.report(harness.spawned[1], "draining")
+    assert harness.workers.serving_slots() == {0}
+    assert harness.sockets.steered == [0]
+    harness.report(harness.spawned[1], "draining")
+    harness.report(harness.last(), "draining")
+    assert harness.workers.serving_slots() == {0}
+    harness.end(harness.spawned[1])
+
+
+@pytest.mark.parametrize("number", [QUIT, KILL])
+def test_an_urgent_stop_ends_the_delay(number: signal.Signals) -> None:
+    harness = delayed()
+    harness.workers.stop_now(number, harness.now)
+    assert harness.workers.serving_slots() == set()
