@@ -236,6 +236,29 @@ def test_so_does_that_of_a_start_that_blocks_the_loop(options: tuple[str, ...] |
     assert "SIGABRT" not in text
 
 
+@pytest.mark.parametrize("options", [(), ("--health-path", "/up"), ("--health-path", "/up", "--preload")])
+def test_clients_that_wait_for_a_start_are_disconnected_by_a_stop(options: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(f"{APPLICATION}\nsay('loads')\nblock()\n")
+    path = tmp_path / "socket"
+    line = [sys.executable, "-m", "ianus", "--bind", f"unix:{path}", "--workers", "2", "--drain-delay", "15"]
+    process = subprocess.Popen([*line, *options, "main:app"], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    log = Output(process.stderr)
+    log.wait_for("app: loads")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(str(path))) for _ in range(3)]
+        clients[0].request("/")
+        clients[1].send(b"GET / HTTP/1.1\r\n")
+        if "/up" in options:
+            with Client(str(path)) as check:
+                assert check.get("/up").status == 503
+        stops_in_time(process, log)  # Without the delay, since no client was served.
+        for client in clients:
+            assert client.gone()
+    assert "serves" not in log.text
+    assert "WARNING" not in log.text
+
+
 # --- The delay before a stop ---
 
 
