@@ -163,17 +163,17 @@ class Settings:
         None,
         values.optional(values.boolean),
         PROXIES,
-        "Believe fields such as X-Forwarded-For of the proxies that are trusted.",
-        "The default is on. Trusted are the peers in --forwarded-allow-ips.",
+        "Believe fields such as X-Forwarded-For of trusted proxies, by default on.",
+        "Trusted are the peers in --forwarded-allow-ips.",
         to_text=values.boolean_to_text,
     )
     forwarded_allow_ips: tuple[str, ...] | None = field(
         None,
         values.optional(proxy_values.peers),
         PROXIES,
-        "Trust these proxies: addresses, networks, unix or *.",
-        "The default is 127.0.0.1,::1,unix: proxies on this machine. unix stands for all clients of Unix sockets, and *"
-        " for every peer.",
+        "Trust these proxies, by default 127.0.0.1,::1,unix.",
+        "Addresses, networks, unix for all clients of Unix sockets, and * for every peer. The default is for proxies on"
+        " this machine.",
         metavar="LIST",
         to_text=",".join,
         variable="FORWARDED_ALLOW_IPS",
@@ -182,9 +182,9 @@ class Settings:
     forwarded_headers: Literal["x-forwarded", "forwarded"] | None = choice(
         None,
         PROXIES,
-        "Family of fields that trusted proxies send; the other one is not believed.",
-        "The default is x-forwarded: X-Forwarded-For, X-Forwarded-Proto and so on. forwarded is the field Forwarded of"
-        " RFC 7239.",
+        "Family of fields that trusted proxies send, by default x-forwarded.",
+        "x-forwarded stands for X-Forwarded-For, X-Forwarded-Proto and so on, forwarded for the field Forwarded of RFC"
+        " 7239. The other family is not believed.",
         names="x-forwarded forwarded",
         parse=values.optional(values.choice("x-forwarded", "forwarded")),
     )
@@ -192,9 +192,9 @@ class Settings:
         None,
         values.optional(proxy_values.forwarded_fields),
         PROXIES,
-        "Fields of the family that are believed: for, proto, host, port, prefix.",
-        "The default is for,proto. Add a field only if the proxy sets or removes it in each request: a client could"
-        " forge it otherwise. port and prefix are fields of x-forwarded alone.",
+        "Fields of the family that are believed, by default for,proto.",
+        "All are for, proto, host, port and prefix. Add a field only if the proxy sets or removes it in each request: a"
+        " client could forge it otherwise. port and prefix are fields of x-forwarded alone.",
         metavar="LIST",
         to_text=",".join,
         aliases="trusted_proxy_headers",
@@ -823,9 +823,8 @@ def _check_stop(settings: Settings) -> None:
         name = max(parts, key=lambda name: parts[name])
         raise ConflictError(
             (name, "timeout_stop"),
-            f"{{}} does not fit into {{}} ({total:g} s), which has {max(free, 0):.3g} s for --drain-delay,"
-            f" --ws-drain-spread and requests; raise --timeout-stop to {smallest_total(lifespan, needed)}s, or lower"
-            " the other.",
+            f"{{0}} does not fit into {{1}} ({total:g} s), which has {max(free, 0):.3g} s for --drain-delay,"
+            f" --ws-drain-spread and requests; raise {{1}} to {smallest_total(lifespan, needed)}s, or lower {{0}}.",
         )
 
 

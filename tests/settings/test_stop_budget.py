@@ -67,7 +67,7 @@ def test_parts_that_do_not_fit_are_refused(values: dict[str, float], name: str, 
         Settings(**values)  # type: ignore[arg-type]
     assert caught.value.message == (
         f"{name} does not fit into timeout_stop ({free} s for --drain-delay, --ws-drain-spread and requests; raise"
-        f" --timeout-stop to {total}, or lower the other."
+        f" timeout_stop to {total}, or lower {name}."
     )
     assert caught.value.exit_code == 3
 
