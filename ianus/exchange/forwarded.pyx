@@ -22,17 +22,14 @@ from ianus.codec.fields cimport (
 )
 from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, proxied_connection_info
 from ianus.exchange.hops cimport (
-    MAX_HOPS, Hop, Node, Span, element_at, parse_forwarded, parse_node, parse_port, parse_request_start, span_of,
-    take_last_element,
+    MAX_HOPS, Hop, Node, Span, element_at, is_word, parse_forwarded, parse_node, parse_port, parse_request_start,
+    span_of, take_last_element,
 )
 from ianus.runtime.clock cimport unix_time
 from ianus.runtime.trusted_peers cimport TrustedPeers, ip_text
 
 from ianus.telemetry.logger import logger
 
-
-cdef extern from "<strings.h>" nogil:
-    int strncasecmp(const char* one, const char* other, size_t size)
 
 # A request that has waited for longer than this would have been given up. Clocks differ by less.
 cdef double MAX_QUEUE_SECONDS = 3600.0
@@ -218,10 +215,6 @@ cdef str scheme_of(Span text, str otherwise):
     return otherwise
 
 
-cdef inline bint is_word(Span text, const char* word, Py_ssize_t size) noexcept:
-    return text.size == size and strncasecmp(text.at, word, size) == 0
-
-
 cdef object forward_host(Request request, const Report* report, str scheme, object server):
     """Puts the host and the port that a proxy reports into the Host field. Returns the server's address by them."""
     cdef bytes host = None
@@ -302,5 +295,5 @@ cdef str prefix_text(Span text):
 cdef inline bint is_prefix_byte(char c) noexcept:
     """Unreserved characters of RFC 3986 section 2.3 and some that paths have: they are the same in every encoding."""
     return c'a' <= c <= c'z' or c'A' <= c <= c'Z' or c'0' <= c <= c'9' or c in (
-        c'/', c'-', c'.', c'_', c'~', c'@', c':', c'+', c'=', c'!', c'$', c',',
+        c'/', c'-', c'.', c'_', c'~', c'@', c':', c'+', c'=', c'!', c'$',
     )

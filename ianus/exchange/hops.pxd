@@ -1,4 +1,6 @@
 """The grammar of reports about hops: lists of X-Forwarded fields, Forwarded (RFC 7239), X-Request-Start."""
+from posix.strings cimport strncasecmp
+
 from ianus.runtime.trusted_peers cimport IpAddress
 
 
@@ -39,3 +41,8 @@ cdef int parse_forwarded(Span lines, Hop* hops) noexcept
 cdef int parse_port(Span text) noexcept     # 0 to 65535, -1 for anything else
 # The Unix time of an X-Request-Start in seconds, milliseconds or microseconds; 0 for anything else
 cdef double parse_request_start(Span text) noexcept
+
+
+cdef inline bint is_word(Span text, const char* word, Py_ssize_t size) noexcept:
+    """Returns whether the text is a word of this size, in either case."""
+    return text.size == size and strncasecmp(text.at, word, size) == 0

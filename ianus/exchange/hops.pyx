@@ -12,10 +12,6 @@ from ianus.codec.fields cimport TOKEN
 from ianus.runtime.trusted_peers cimport parse_ip
 
 
-cdef extern from "<strings.h>" nogil:
-    int strncasecmp(const char* one, const char* other, size_t size)
-
-
 cdef Span span_of(bytes text) noexcept:
     if text is None:
         return Span(NULL, 0)
@@ -169,11 +165,11 @@ cdef bint parse_value(Span lines, Py_ssize_t i, Span* value, Py_ssize_t* end) no
 
 cdef int note_pair(Span name, Span value, Hop* hop) noexcept:
     cdef Span* target
-    if name.size == 3 and strncasecmp(name.at, b"for", 3) == 0:
+    if is_word(name, b"for", 3):
         target = &hop.client
-    elif name.size == 5 and strncasecmp(name.at, b"proto", 5) == 0:
+    elif is_word(name, b"proto", 5):
         target = &hop.proto
-    elif name.size == 4 and strncasecmp(name.at, b"host", 4) == 0:
+    elif is_word(name, b"host", 4):
         target = &hop.host
     else:
         # "by" and extensions
@@ -206,7 +202,8 @@ cdef double parse_request_start(Span text) noexcept:
             i += 1
     if i < text.size:
         return 0
-    # Seconds to the year 5138; the same of milliseconds is 1973 in microseconds.
+    # Numbers of seconds are below 1e11 until the year 5138, and numbers of milliseconds below 1e14. The same numbers
+    # would be times before 1974 in milliseconds and microseconds.
     if number < 1e11:
         return number
     return number / 1e3 if number < 1e14 else number / 1e6

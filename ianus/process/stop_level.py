@@ -2,6 +2,10 @@
 
 from enum import IntEnum
 
+# SIGTERM and SIGINT within this time of the first one are the same request: timeout(1) sends SIGTERM to its child, and
+# then to the whole group.
+REPEAT_SECONDS = 0.5
+
 
 class StopLevel(IntEnum):
     """How quickly a process is to stop. Each level includes those before it."""

@@ -22,7 +22,7 @@ from ianus.process.activation import Activation
 from ianus.process.after_fork import close_in_children
 from ianus.process.fork import HANDLED, Forked
 from ianus.process.open_files import raise_limit
-from ianus.process.stop_level import StopLevel
+from ianus.process.stop_level import REPEAT_SECONDS, StopLevel
 from ianus.process.supervisor.admin import AdminSocket
 from ianus.process.supervisor.admin_status import ServerState
 from ianus.process.supervisor.fd_store import FdStore, group_stored
@@ -51,10 +51,6 @@ from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
 from ianus.telemetry.logger import logger
-
-# Signals within this time of the first one are the same request: timeout(1) sends SIGTERM to its child, and then to the
-# whole group.
-REPEAT_SECONDS = 0.5
 
 
 class Supervisor:

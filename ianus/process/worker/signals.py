@@ -27,17 +27,13 @@ from types import FrameType
 from typing import NamedTuple
 
 from ianus.process.after_fork import set_handler
-from ianus.process.stop_level import StopLevel
+from ianus.process.stop_level import REPEAT_SECONDS, StopLevel
 from ianus.process.worker.stacks import application_stack
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
 
 # The minimum of seconds that a part of the stop gets, even if its time is over already: tasks have to run once.
 MIN_SECONDS = 0.02
-
-# Signals within this time of the first one are the same request: timeout(1) sends SIGTERM to its child, and then to the
-# whole group.
-REPEAT_SECONDS = 0.5
 
 # The signals that stop the process.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR2, signal.SIGINT)
