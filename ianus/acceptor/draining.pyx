@@ -28,7 +28,7 @@ cdef class Draining:
         return count
 
     def end_conversations(self, int count) -> None:
-        """Ends this number of them, in the order of the connections' ids."""
+        """Ends `count` WebSockets and event streams, in the order of the connections' ids."""
         cdef Connection connection
         for connection in self.table.open_connections():
             if count == 0:
@@ -38,5 +38,5 @@ cdef class Draining:
                 count -= connection.session.end_conversation(True)
 
     def end_rest(self) -> None:
-        """Ends all of them, after Service.end_spread()."""
+        """Ends all WebSockets and event streams that are still open, after Service.end_spread()."""
         self.table.drain_sessions()

@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t
 cdef class Transfers:
     """A transfer queue, whose descriptors the reactor uses.
 
-    memory: the shared memory, mapped. Raises ValueError if it has another size.
+    memory: the shared memory, mapped. Raises ValueError if it has no space for the number of workers that serve.
     """
 
     def __cinit__(self, queue, memory):

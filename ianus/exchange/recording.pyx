@@ -299,7 +299,7 @@ def has_conversation(RecordingConnection connection not None) -> bool:
 
 
 def end_conversation(RecordingConnection connection not None) -> None:
-    """Ends it, as a reactor does."""
+    """Ends the WebSocket or event stream of the connection, as a reactor does."""
     connection.session.end_conversation(True)
 
 

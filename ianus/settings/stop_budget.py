@@ -62,7 +62,7 @@ def stop_budget(timeout_stop: float, timeout_lifespan_shutdown: float = 0.0) -> 
 
 
 def smallest_total(timeout_lifespan_shutdown: float, seconds: float) -> int:
-    """Returns a total in whole seconds that has at least `seconds` for the delay and requests."""
+    """Returns the smallest total, in whole seconds, with more than `seconds` for the delay, the spread and requests."""
     total = 1
     while stop_budget(total, timeout_lifespan_shutdown).cancel_after <= seconds:
         total += 1

@@ -51,7 +51,10 @@ class AdminSocket:
         self._is_failing = False  # the last attempt to open the address has failed, and was logged
 
     def change(self, admin_bind: AdminBind | None) -> None:
-        """Listens on this address in place of the present one; None for none. Raises StartupError."""
+        """Replaces the address; None: no address from now on.
+
+        Raises StartupError if the new one cannot be used. The present one stays then.
+        """
         lost = any(listener.has_lost_file() for listener in self._listeners)
         if admin_bind == self.bind and not lost:
             return
@@ -142,7 +145,8 @@ class AdminSocket:
     def _continue(self, connection: "AdminConnection") -> None:
         """Reads and writes, as far as the client has sent and takes."""
         try:
-            if not connection.output and not connection.is_answered and connection.read():
+            if not connection.output and not connection.is_answered:
+                connection.read()
                 connection.output = self._answer(connection)
             if connection.output:
                 connection.write()
@@ -202,13 +206,12 @@ class AdminConnection:
         self.output = b""
         self.is_answered = False
 
-    def read(self) -> bool:
+    def read(self) -> None:
         """Reads a part of the request. Raises OSError, also at the end of the connection."""
         data = self.sock.recv(4096)
         if not data:
             raise ConnectionResetError
         self.input += data
-        return True
 
     def write(self) -> None:
         """Sends a part of the response. Raises OSError."""

@@ -35,7 +35,7 @@ class AdminRequest(NamedTuple):
 
 
 class AdminRequestError(Exception):
-    """A request is not answered as it asks. status: the status of the response. The text is its body."""
+    """A request that gets an error response. status: of that response. The text of the exception is its body."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

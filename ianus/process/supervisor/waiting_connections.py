@@ -51,7 +51,7 @@ class WaitingConnections:
         self._retry_at = 0.0  # when accepting continues, 0 for now
 
     def step(self, health_path: str, *, is_unserved: bool, now: float) -> None:
-        """Accepts connections, or not. To be called after each change, before the next wait.
+        """Starts or stops accepting connections. To be called after each change, before the next wait.
 
         is_unserved: no worker serves, and this process alone may accept connections.
         """

@@ -6,7 +6,7 @@ import math
 class DrainPace:
     """The pace of a stop with --ws-drain-spread: constant, and faster if more conversations are found than expected.
 
-    ws_drain_spread: the seconds after which none is to be left. now: their start.
+    ws_drain_spread: the seconds after which none is to be left. now: the start of this time, by time.monotonic().
     """
 
     # Seconds between two steps at least: thousands of conversations share a step.
