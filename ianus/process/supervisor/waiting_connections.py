@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
+from ianus.acceptor.listener import Listener, set_connection_options
 from ianus.process.supervisor.sockets import Sockets
 from ianus.process.supervisor.wakeups import Wakeups
 from ianus.process.transfer_queue import TransferQueue
@@ -33,6 +34,9 @@ _HEAD = (
 )
 _BODY = b"503 Service Unavailable: starting\n"
 
+# The start of a header of version 2 of the PROXY protocol.
+_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+
 
 class WaitingConnections:
     """The connections of a server without a worker that serves."""
@@ -47,6 +51,7 @@ class WaitingConnections:
         self._path = b""
         # Duplicates, so that the number of a closed listener does not become that of another watched file.
         self._listeners: list[socket.socket] = []
+        self._originals: list[Listener] = []  # of which they are duplicates
         self._deadlines: dict[socket.socket, float] = {}  # of the connections, oldest first
         self._retry_at = 0.0  # when accepting continues, 0 for now
 
@@ -60,7 +65,9 @@ class WaitingConnections:
                 self._stop(now)
             return
         self._path = health_path.encode("ascii")
-        self._pass_on_overdue(now)
+        self._look_at_overdue(now)
+        if self._listeners and self._originals != list(self._sockets.listeners()):
+            self._close_listeners()  # A reload has changed the addresses.
         if now >= self._retry_at:
             self._retry_at = 0.0
             # At the maximum, a connection that ends makes the next step.
@@ -78,7 +85,10 @@ class WaitingConnections:
 
     def _start(self) -> None:
         try:
-            for listener in self._sockets.listeners():
+            self._originals = list(self._sockets.listeners())
+            for listener in self._originals:
+                # A worker sets them when it listens, and there may not have been one.
+                set_connection_options(listener.sock)
                 sock = listener.sock.dup()
                 self._listeners.append(sock)
                 self._wakeups.watch(sock.fileno(), partial(self._accept, sock))
@@ -92,9 +102,9 @@ class WaitingConnections:
     def _stop(self, now: float) -> None:
         self._close_listeners()
         self._retry_at = 0.0
-        for connection in self._deadlines:
-            self._deadlines[connection] = now
-        self._pass_on_overdue(now)
+        for connection in list(self._deadlines):
+            self._wakeups.unwatch(connection.fileno())
+            self._pass_on(connection)
 
     def _close_listeners(self) -> None:
         for sock in self._listeners:
@@ -117,34 +127,44 @@ class WaitingConnections:
             self._wakeups.watch(connection.fileno(), partial(self._look, connection))
         self._pause()
 
-    def _look(self, connection: socket.socket) -> None:
+    def _look(self, connection: socket.socket, *, is_overdue: bool = False) -> None:
         """Handles the first bytes of a connection, or its end."""
+        # Its bytes stay unread, so poll() would report them again and again.
         self._wakeups.unwatch(connection.fileno())
+        start: bytes | None = None
         try:
             start = connection.recv(PEEK_BYTES, socket.MSG_PEEK)
+        except BlockingIOError:
+            pass
         except OSError:
             start = b""
-        if not start:
+        if start == b"":
             self._remove(connection)
-        elif is_health_check(start, self._path):
-            _answer(connection, start)
+            return
+        request = skip_proxy_header(start or b"")
+        if is_health_check(request, self._path):
+            _answer(connection, request)
             self._remove(connection)
+        elif is_overdue or b"\n" in request:
+            self._pass_on(connection)
         else:
-            self._pass_on(connection)
+            self._look_later(connection)  # The rest of the first line may follow.
 
-    def _pass_on_overdue(self, now: float) -> None:
+    def _look_at_overdue(self, now: float) -> None:
         for connection in [each for each, deadline in self._deadlines.items() if now >= deadline]:
-            self._wakeups.unwatch(connection.fileno())
-            self._pass_on(connection)
+            self._look(connection, is_overdue=True)
+
+    def _look_later(self, connection: socket.socket) -> None:
+        # It stays the first one, so that due() has its time.
+        self._deadlines = {connection: self._clock() + RETRY_SECONDS} | {
+            each: deadline for each, deadline in self._deadlines.items() if each is not connection
+        }
 
     def _pass_on(self, connection: socket.socket) -> None:
         if self._transfers.put(connection):
             self._remove(connection)
         else:
-            # It stays the first one, so that due() has its time.
-            self._deadlines = {connection: self._clock() + RETRY_SECONDS} | {
-                each: deadline for each, deadline in self._deadlines.items() if each is not connection
-            }
+            self._look_later(connection)
 
     def _remove(self, connection: socket.socket) -> None:
         del self._deadlines[connection]
@@ -157,6 +177,19 @@ def is_health_check(start: bytes, path: bytes) -> bool:
         if start.startswith(method + path):
             return start[len(method) + len(path) :][:1] in (b" ", b"?")
     return False
+
+
+def skip_proxy_header(start: bytes) -> bytes:
+    """Returns the bytes after a header of the PROXY protocol, if there is one: a proxy's health checks have it, too.
+
+    Its addresses do not matter, since each client gets the same answer.
+    """
+    if start.startswith(b"PROXY "):
+        return start.partition(b"\r\n")[2]
+    if start.startswith(_SIGNATURE):
+        # The specification, 2.2: 16 bytes, of which the last two are the length of the rest.
+        return start[16 + int.from_bytes(start[14:16], "big") :] if len(start) >= 16 else b""
+    return start
 
 
 def _answer(connection: socket.socket, start: bytes) -> None:

@@ -33,7 +33,8 @@ class Unserved:
         self.listener.setblocking(False)
         self.path = str(path)
         self.wakeups = Wakeups()
-        sockets = SimpleNamespace(listeners=lambda: [SimpleNamespace(sock=self.listener)])
+        self.listeners = [SimpleNamespace(sock=self.listener)]
+        sockets = SimpleNamespace(listeners=lambda: self.listeners)
         queue = SimpleNamespace(put=self.put)
         self.waiting = WaitingConnections(sockets, queue, self.wakeups, lambda: self.now)  # type: ignore[arg-type]
         self.clients: list[socket.socket] = []
@@ -139,6 +140,77 @@ def test_the_number_of_waiting_connections_is_limited(unserved: Unserved) -> Non
     unserved.step()
     assert unserved.accept(), "the last one stays in the backlog"
     assert unserved.waiting.due()[0] == 100.0 + RETRY_SECONDS
+
+
+def test_the_first_line_may_arrive_in_parts(unserved: Unserved) -> None:
+    client = unserved.connect(CHECK[:7])
+    unserved.step()
+    client.sendall(CHECK[7:])
+    assert unserved.waiting.due() == [0.0, 100.0 + RETRY_SECONDS]
+    unserved.now += RETRY_SECONDS
+    unserved.step()
+    assert client.recv(4096).startswith(b"HTTP/1.1 503 ")
+    # For the rest of this one no further time is given.
+    unserved.connect(CHECK[:7])
+    unserved.step()
+    unserved.now += RETRY_SECONDS
+    unserved.step()
+    assert len(unserved.passed) == 1
+
+
+def test_unread_bytes_do_not_wake_the_supervisor(unserved: Unserved) -> None:
+    unserved.space = 0
+    for data in (REQUEST, b"G", CHECK[:7]):
+        unserved.connect(data)
+    unserved.step()
+    assert unserved.wakeups._poll.poll(0) == []
+    unserved.space = 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY TCP4 203.0.113.7 198.51.100.1 1 2\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00",
+        b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + b"x" * 12,
+    ],
+)
+def test_a_health_check_may_have_a_proxy_header(unserved: Unserved, header: bytes) -> None:
+    check, other = unserved.connect(header + CHECK), unserved.connect(header + REQUEST)
+    unserved.step()
+    assert check.recv(4096).startswith(b"HTTP/1.1 503 ")
+    assert [each.recv(4096) for each in unserved.passed] == [header + REQUEST]
+    for part in (header[:6], header[:-1], header):
+        other = unserved.connect(part)
+        unserved.step()
+        unserved.now += RETRY_SECONDS
+        unserved.step()
+        assert unserved.passed[-1].recv(4096) == part
+        other.close()
+
+
+def test_sockets_that_a_reload_has_closed_are_not_held_open(unserved: Unserved) -> None:
+    unserved.step()
+    unserved.listener.close()
+    unserved.listeners = []
+    unserved.step()
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(unserved.path)
+
+
+def test_connections_have_the_options_that_a_worker_sets(unserved: Unserved) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        unserved.listeners = [SimpleNamespace(sock=listener)]
+        unserved.step()
+        with socket.create_connection(listener.getsockname()) as client:
+            client.sendall(REQUEST)
+            unserved.step()
+            (passed,) = unserved.passed
+            assert passed.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        unserved.listeners = []
+        unserved.step()
 
 
 def test_without_a_health_path_connections_stay_in_the_backlog(unserved: Unserved) -> None:
