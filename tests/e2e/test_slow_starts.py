@@ -41,11 +41,35 @@ SUBPROCESS = HANGING.format(
 # Python's lock is held by a regular expression that backtracks forever.
 LOCKED = "import re\nre.match('(a+)+$', 'a' * 100 + 'b')\n"
 
+FACTORY = "import time\n\ndef create_app():\n    time.sleep(3600)\n"
+WARM = """
+import asyncio, time
+
+async def fetch():
+    await asyncio.sleep(3600)
+
+async def awaits(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise RuntimeError
+    await fetch()
+
+async def blocks(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise RuntimeError
+    time.sleep(3600)
+
+def calls(environ, start_response):
+    time.sleep(3600)
+"""
+WARMUP = ("--warmup", "/first", "--timeout-lifespan-startup", "3600")
+
 COMMAND = ("-m", "ianus", "-b", "127.0.0.1:0")
 RUN = ("-c", 'import sys; sys.path.insert(0, ""); import ianus; ianus.run("main:app", bind="127.0.0.1:0")')
 
 IN_CALL = r'main.py", line 5, in wait_for_database$'
 IN_POOL = r'main.py", line 11, in pool$'
+
+REQUEST = r"running after 1\d s: GET /first"
 
 # Source, command, and the start of the report and its last line of the application.
 CASES = {
@@ -55,6 +79,20 @@ CASES = {
     "blocked": (BLOCKED, (*COMMAND, "main:app"), r"starting after 1\d s: worker 1", IN_CALL),
     "blocked uvloop": (BLOCKED, (*COMMAND, "--loop", "uvloop", "main:app"), r"starting after 1\d s: worker 1", IN_CALL),
     "subprocess": (SUBPROCESS, (*COMMAND, "main:app"), r"starting after 1\d s: worker 1", "in communicate$"),
+    "factory": (
+        FACTORY,
+        (*COMMAND, "--factory", "main:create_app"),
+        r"loading after 1\d s: worker 1",
+        r'main.py", line 4, in create_app$',
+    ),
+    "warm-up": (WARM, (*COMMAND, *WARMUP, "main:awaits"), REQUEST, r'main.py", line 5, in fetch$'),
+    "warm-up call": (WARM, (*COMMAND, *WARMUP, "main:calls"), REQUEST, r'main.py", line 18, in calls$'),
+    "warm-up blocked": (
+        WARM,
+        (*COMMAND, *WARMUP, "main:blocks"),
+        r"starting after 1\d s: worker 1",
+        r'main.py", line 15, in blocks$',
+    ),
     "awaited": (AWAITED, (*COMMAND, "main:app"), r"starting after 1\d s \(lifespan.startup\): main:app", IN_POOL),
     "awaited run": (AWAITED, RUN, r"starting after 1\d s \(lifespan.startup\): main:app", IN_POOL),
 }
