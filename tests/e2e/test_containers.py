@@ -17,7 +17,8 @@ for directory in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $directory
 mount -o remount,bind,ro / 2>/dev/null || mount --bind / / && mount -o remount,bind,ro / || exit 77
 cd /
 exec setpriv --reuid=$0 --regid=$0 --clear-groups --bounding-set=-all --no-new-privs \
-    env -i PYTHONPATH="$PYTHONPATH" PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 "$@"
+    env -i PYTHONPATH="$PYTHONPATH" PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 \
+    LD_PRELOAD="$LD_PRELOAD" ASAN_OPTIONS="$ASAN_OPTIONS" "$@"
 """
 
 
