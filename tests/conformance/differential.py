@@ -56,7 +56,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "more than one Content-Type": (BOTH, "RFC 9110 8.3: recipients differ in which they believe"),
     "more than one Host": ((LLHTTP,), "3.2: MUST answer 400"),
     "not an HTTP request": ((LLHTTP,), "2.2: no more than CRLF is ignored before a request line"),
-    "unexpected PROXY header; see --proxy-protocol": ((LLHTTP,), "3, as a malformed request line"),
     "unknown transfer coding": ((LLHTTP,), "6.1: SHOULD answer 501"),
 }
 

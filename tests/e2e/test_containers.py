@@ -13,7 +13,9 @@ from tests.helpers import Server
 
 # The mounts are those of this process alone. The directories of the tests are below /tmp, so the server starts in /.
 SCRIPT = """
-for directory in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $directory || exit 77; done
+for directory in /tmp /var/tmp /dev/shm; do
+    mount --bind $directory $directory && mount -o remount,bind,ro $directory || exit 77
+done
 mount -o remount,bind,ro / 2>/dev/null || mount --bind / / && mount -o remount,bind,ro / || exit 77
 cd /
 exec setpriv --reuid=$0 --regid=$0 --clear-groups --bounding-set=-all --no-new-privs \
