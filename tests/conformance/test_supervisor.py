@@ -171,7 +171,7 @@ def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
         assert load_clients.waited > 0
     assert load_clients.failures == []
     until(lambda: open_files(fleet.supervisor) == files, "as many open files as before")
-    assert not zombies(fleet.supervisor)
+    until(lambda: not zombies(fleet.supervisor), "every process that exited was waited for")
 
 
 @FLEETS
@@ -182,7 +182,7 @@ def test_recycling(start_fleet: Start, how: tuple[Any, ...]) -> None:
             load_clients.progress()
             assert load_clients.failures == []
     assert load_clients.failures == []
-    assert not zombies(fleet.supervisor)
+    until(lambda: not zombies(fleet.supervisor), "every process that exited was waited for")
 
 
 @FLEETS
@@ -245,7 +245,7 @@ def test_killed_workers(start_fleet: Start, interface: str) -> None:
     check_only_of(load_clients.failures, killed, load_clients.count)
     assert load_clients.failures, "a test that has seen nobody die"
     assert not killed & fleet.workers()
-    assert not zombies(fleet.supervisor)
+    until(lambda: not zombies(fleet.supervisor), "every process that exited was waited for")
 
 
 @pytest.mark.parametrize("how", [("asgi", 3), ("asgi", 2, "--preload"), ("wsgi", 1)])
