@@ -144,6 +144,7 @@ def test_too_few_processes_of_a_container_are_reported_in_one_message(
     assert "pids limit" in lines[0]
 
 
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer reads /proc")
 def test_preload_without_proc_serves(tmp_path: Path) -> None:
     """Once, the list of the template's threads was a traceback."""
     (tmp_path / "main.py").write_text(APPS["wsgi"])
