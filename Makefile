@@ -205,7 +205,7 @@ browser: build
 
 # A finding stays in fuzz/findings, and `make test` runs it again from then on. New inputs that reach more stay in
 # build/ until `make fuzz-corpus` has the smallest set of them that reaches as much in fuzz/corpus.
-TARGET ?= $(shell sed -n 's/^TARGETS = //p' fuzz/__init__.py | tr -d '(),"')
+TARGET ?= $(shell $(BIN)/python -c 'import fuzz; print(*fuzz.TARGETS)')
 SECONDS ?= 60
 INPUT ?=
 fuzzer = PYTHONPATH=$(abspath $(BUILD))/fuzz:$(CURDIR) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
