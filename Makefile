@@ -14,15 +14,25 @@
 #   make fuzz        fuzzing under the same sanitizers                      SECONDS=600 TARGET=access_log
 #   make check       format, lint, types, Cython warnings, import layers, sizes, words
 #   make format      format the Python files, and apply the linter's fixes
-#   make bench       side by side with other servers                       ARGS='--help'
+#   make bench       side by side with other servers                       ARGS='--help' PYTHON=python3.13
+#   make bench-check  instructions of a request against the kept ones         ARGS=--renew
+#   make choices     WSGI and ASGI side by side, and whether `ianus check` recommends the right settings
 #   make instructions  how many a request takes, by callgrind               ARGS='--modules asgi'
 #   make build       compile the package in place; .venv/bin/ianus runs it
+#   make pgo         records which branches of the compiled modules a request takes, for `make dist`
 #   make dist        source distribution and wheel in dist/
 #   make clean       remove everything that was made
 #
 # Three builds live side by side. The release build is compiled into the source tree, which .venv refers to
 # (an editable install). The debug and sanitizer builds are copies of the package in build/, put in front of
 # it with PYTHONPATH; PYTHONSAFEPATH keeps the current folder from getting in front of them.
+
+# The measurements with PYTHON= have the environment and the builds of that version, as `make test-all` has.
+ifneq ($(and $(filter command,$(origin PYTHON)),$(filter bench bench-check choices instructions,$(MAKECMDGOALS))),)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV ?= build/python$(VERSION)/venv
+BUILD ?= build/python$(VERSION)
+endif
 
 PYTHON ?= $(shell tools/pythons | head -n 1)
 VENV ?= .venv
@@ -31,12 +41,12 @@ CC ?= cc
 ARGS ?=
 
 BIN := $(VENV)/bin
-SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.p[xy][xdi]' -o -name py.typed))
+SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.p[xy][xdi]' -o -name py.typed -o -name '*.json'))
 MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test extended quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench instructions build dist clean venv always
+.PHONY: serve test extended quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices instructions build pgo dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -102,6 +112,7 @@ build/coverage/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.ins
 	@mkdir -p $(@D) && cp --parents --update --preserve=timestamps $(SOURCES) $(@D)
 	@cd $(@D) && find ianus -type f ! -name '*.so' ! -name '*.c' | while read -r file; do \
 		test -e $(CURDIR)/$$file || rm -f $$file $${file%.pyx}.c; done
+	@ln -sfn $(CURDIR)/docs $(@D)/docs
 	IANUS_COVERAGE=1 $(BIN)/python setup.py --quiet build_ext --build-lib $(@D) --build-temp $(@D)/objects
 	@touch $@
 
@@ -111,7 +122,18 @@ $(BUILD)/fuzz/.built: $(SOURCES) build/.generator build/.sources | $(VENV)/.inst
 	export IANUS_FUZZ=1 CC=clang; $(call copy,$(@D))
 	@touch $@
 
-dist: $(VENV)/.installed
+# A release build that counts its branches, and a training of seconds that each wheel is optimised by.
+$(BUILD)/profile/.built: $(SOURCES) bench/training.py build/.generator build/.sources | $(VENV)/.installed
+	rm -rf build/profile/objects
+	export IANUS_PROFILE=1; $(call copy,$(@D))
+	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(@D)):$(CURDIR)/bench $(BIN)/python bench/training.py
+	@touch $@
+
+pgo: $(BUILD)/profile/.built
+
+# Compiler caches know the records of a module only at some paths.
+dist: $(BUILD)/profile/.built
+	CCACHE_DISABLE=1 IANUS_PROFILED=$(CURDIR) \
 	$(BIN)/python -m build --no-isolation --outdir dist
 
 # ---- the tests ---------------------------------------------------------------------------------------------
@@ -128,11 +150,12 @@ test: $(BUILD)/debug/.built
 
 extended: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) -m extended $(ARGS)
+	@$(BIN)/python -m tests.other_servers
 
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,build.py errors.py fuzzing.py instructions.py layers.py naming.py safe_paths.py sizes.py)
+	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py layers.py naming.py safe_paths.py sizes.py)
 
 quick: WORKERS = 2
 quick: $(BUILD)/debug/.built
@@ -195,6 +218,7 @@ conformance: build
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
 	$(call debian,command -v haproxy && test -e /usr/lib/nginx/modules/ngx_stream_module.so,haproxy libnginx-mod-stream)
 	$(call debian,command -v caddy,caddy)
+	$(call debian,command -v pebble,pebble)
 	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
 
@@ -253,11 +277,22 @@ format: $(VENV)/.installed
 bench: build
 	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1 && echo '#include <ev.h>' | $(CC) -E -,wrk libuv1 libev-dev)
 	$(BIN)/python bench/run.py $(ARGS)
+	$(if $(ARGS),,$(BIN)/python bench/choices.py)
+
+# The tables of docs/choosing.md; fails if a recommendation of `ianus check` is not right.
+choices: build
+	$(call debian,command -v wrk,wrk)
+	$(BIN)/python bench/choices.py $(ARGS)
 
 # make instructions ARGS='--tree ../other asgi' counts those of another checkout's release build.
 instructions: build
 	$(call debian,command -v valgrind,valgrind)
 	$(BIN)/python bench/instructions.py $(ARGS)
+
+# Fails if one of eight kinds of requests takes 1 % more instructions than bench/instructions.tsv has.
+bench-check: build
+	$(call debian,command -v valgrind,valgrind)
+	$(BIN)/python bench/instructions.py --check $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist bench/.venv bench/build *.egg-info .mypy_cache .pytest_cache .ruff_cache

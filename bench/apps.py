@@ -14,6 +14,7 @@ PIECE = bytes(range(256)) * 256  # 64 KiB, the unit of big bodies and the size o
 NEWS = "x" * 128  # the message to all members
 PROCESS = str(os.getpid()).encode()
 MEMBERS: list[Send] = []  # of fanout
+BLOCKS: dict[int, bytes] = {}  # of block, by their size
 FOLDER = os.getcwd()  # noqa: PTH109 - pathlib would add to the start of every server
 
 
@@ -61,6 +62,18 @@ async def download(scope: Message, receive: Receive, send: Send) -> None:
         piece = PIECE[:left]
         left -= len(piece)
         await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+async def block(scope: Message, receive: Receive, send: Send) -> None:
+    """Answers ``/N`` with N bytes in one piece, and ``/`` with hello."""
+    if scope["type"] == "lifespan" or scope["path"] == "/":
+        await hello(scope, receive, send)
+        return
+    size = int(scope["path"][1:])
+    if size not in BLOCKS:
+        BLOCKS[size] = big_body(size)
+    await send({"type": "http.response.start", "status": 200, "headers": _binary_headers(size)})
+    await send({"type": "http.response.body", "body": BLOCKS[size]})
 
 
 async def upload(scope: Message, receive: Receive, send: Send) -> None:

@@ -1,7 +1,8 @@
-"""Requirements of a run besides Ianus: the C programs, compiled, and the peers in bench/.venv. Kept between runs."""
+"""Requirements of a run besides Ianus: the C programs, compiled, and the peers in peers.VENV. Kept between runs."""
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,19 +32,21 @@ def _compile(program: Path) -> str:
     source = BENCH / f"{program.name}.c"
     if program.exists() and program.stat().st_mtime >= max(file.stat().st_mtime for file in (source, SHARED)):
         return ""
-    program.parent.mkdir(exist_ok=True)
-    return _attempt([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", str(program), str(source), "-lm"])
+    program.parent.mkdir(parents=True, exist_ok=True)
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    return _attempt([*compiler, "-O2", "-Wall", "-o", str(program), str(source), "-lm"])
 
 
 def _install_peers() -> dict[str, str]:
     wanted = {"python": sys.version, "requirements": REQUIREMENTS.read_text()}
     if STAMP.exists() and json.loads(STAMP.read_text()) == wanted:
         return {}
-    print("installing the peers into bench/.venv", file=sys.stderr)
+    print(f"installing the peers into {VENV}", file=sys.stderr)
     reason = _attempt([sys.executable, "-m", "venv", "--clear", str(VENV)])
     if reason:
         return {"peers": reason}
     if not _attempt(_pip("-r", str(REQUIREMENTS))):
+        _strip_debugging_information()
         STAMP.write_text(json.dumps(wanted))
         return {}
     # One package that cannot be installed must not prevent the others. Not stamped: the next run tries again.
@@ -52,7 +55,16 @@ def _install_peers() -> dict[str, str]:
         reason = _attempt(_pip(requirement))
         if reason:
             missing[requirement.partition("==")[0]] = reason
+    _strip_debugging_information()
     return missing
+
+
+def _strip_debugging_information() -> None:
+    """Removes the part of the installed libraries that valgrind cannot read, as in Swift's; no code is in it."""
+    for library in VENV.glob("lib/python*/site-packages/peregrine/*.so"):
+        stripped = library.with_suffix(".stripped")
+        if not _attempt(["strip", "--strip-debug", "-o", str(stripped), str(library)]):
+            stripped.replace(library)
 
 
 def _pip(*arguments: str) -> list[str]:

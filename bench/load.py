@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client import AnswerError
-from peers import BENCH
+from peers import BENCH, PROGRAMS
 from process import pinned
 
-STREAM = BENCH / "build" / "stream"
-ARRIVALS = BENCH / "build" / "arrivals"
+STREAM = PROGRAMS / "stream"
+ARRIVALS = PROGRAMS / "arrivals"
 WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take beyond its duration
 STREAM_EXTRA_SECONDS = 60.0  # the same for stream, which finishes its transfers
 ARRIVALS_EXTRA_SECONDS = 20.0  # the same for arrivals, which waits for every answer

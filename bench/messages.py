@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from client import AnswerError, Connection, Request
-from peers import BENCH
+from peers import PROGRAMS
 from process import ServerError, pinned
 
-MESSAGES = BENCH / "build" / "messages"
+MESSAGES = PROGRAMS / "messages"
 KEY = base64.b64encode(bytes(16)).decode()
 ACCEPT = base64.b64encode(
     hashlib.sha1(f"{KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
@@ -155,6 +155,21 @@ def check_message(port: int, text: bytes, expected: bytes, deflated: bool = Fals
         connection.socket.sendall(frame(text, deflated))
         if (got := _read_message(connection)) != expected:
             raise AnswerError(f"wrong message of {len(got)} bytes: {got[:80]!r}")
+
+
+def has_message(received: bytearray) -> bool:
+    """Whether the bytes of a server end with the last frame of a message."""
+    position, is_last = 0, False
+    while position + 2 <= len(received):
+        first, length = received[position : position + 2]
+        position += 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length = int.from_bytes(received[position : position + size])
+            position += size
+        position += length
+        is_last = first & (FIN | CONTROL) == FIN
+    return is_last and position == len(received)
 
 
 def _read_message(connection: Connection) -> bytes:

@@ -14,6 +14,7 @@ number with the lowest CPU time of 1, 2, 4, 8, 10 and 16, and for waitress and c
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +22,12 @@ from typing import Literal
 
 BENCH = Path(__file__).resolve().parent
 REPOSITORY = BENCH.parent
-VENV = BENCH / ".venv"
-FLOOR = BENCH / "build" / "floor"
+# Apart for each interpreter, and so for each system that `tools/sid` runs on the same checkout. Ianus is built for the
+# interpreter of this process.
+INTERPRETER = str(sys.implementation.cache_tag)
+VENV = BENCH / ".venv" / INTERPRETER
+PROGRAMS = BENCH / "build" / INTERPRETER
+FLOOR = PROGRAMS / "floor"
 
 BLOCKING_THREADS = 64  # the ceiling that Ianus has by default, and as many as a scenario has requests at once
 
@@ -52,7 +57,7 @@ class Server:
     """One row of a table.
 
     ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
-    name of a command in bench/.venv. ``logs`` has the arguments for each kind of access log that the server has,
+    name of a command in VENV. ``logs`` has the arguments for each kind of access log that the server has,
     ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``workers`` those for
     several if the command does not show their number.
     """
@@ -90,7 +95,7 @@ class Server:
         """Returns the environment of the process: small, so that a developer's settings change no result."""
         path = os.pathsep.join(str(folder) for folder in (BENCH, *self.packages))
         return {
-            "PATH": os.defpath,
+            "PATH": f"{VENV / 'bin'}{os.pathsep}{os.defpath}",  # m0serve takes the first python3 as its interpreter
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
             "PYTHONPATH": path,
@@ -105,7 +110,7 @@ WITH_JSON: Mapping[Log, str] = {
 
 
 def ianus(name: str, program: Path) -> Server:
-    """A build of Ianus. It finds uvloop and FastAPI in bench/.venv, so that all servers run the same ones."""
+    """A build of Ianus. It finds uvloop and FastAPI in VENV, so that all servers run the same ones."""
     return Server(
         name,
         f"{shlex.quote(str(program.absolute()))} --bind 127.0.0.1:{{port}} {{app}}",
@@ -130,6 +135,13 @@ ASGI_PEERS = (
         pings="--websocket-ping-interval {ping_interval}",
     ),
     Server(
+        "peregrine",
+        "peregrine {app} --protocol asgi --host 127.0.0.1 --port {port} --workers {workers} --backlog 4096"
+        " --max-connections 16384 --max-body 1000000000 --keep-alive 75000 --ws-compress",
+        logs={"text": "--access-log", "json": "--access-log-format json"},
+        pings="--ws-ping-interval {ping_interval}000",
+    ),
+    Server(
         "granian",
         "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers {workers} --loop uvloop --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384",
@@ -141,6 +153,20 @@ ASGI_PEERS = (
         "uvicorn {app} --port {port} --workers {workers} --loop uvloop --http httptools --timeout-keep-alive 75",
         logs={"off": "--no-access-log", "text": "--access-log"},
         pings="--ws-ping-interval {ping_interval}",
+    ),
+    Server(
+        "m0serve",
+        "m0serve {app} --protocol asgi --host 127.0.0.1 --port {port} --workers {workers} --blocking-threads 0"
+        " --max-body 1g --max-keepalive-requests 0 --idle-timeout 75",
+        logs={"text": "--access-log"},
+    ),
+    Server(
+        "saltare",
+        "saltare {app} --host 127.0.0.1 --port {port} --workers {workers} --listen-backlog 4096"
+        " --max-concurrent-connections 16384 --max-request-body 1000000000 --keep-alive-timeout 75"
+        " --max-keepalive-requests 1000000000",
+        logs={"text": "--access-log"},
+        pings="--ws-keepalive-timeout {ping_interval}",
     ),
     Server(
         "socketify",
@@ -164,12 +190,23 @@ ASGI_PEERS = (
 
 WSGI_PEERS = (
     FLOOR_SERVER,
+    Server(
+        "peregrine",
+        "peregrine {app} --protocol wsgi --host 127.0.0.1 --port {port} --wsgi-threads {threads} --backlog 4096"
+        " --max-connections 16384 --max-body 1000000000 --keep-alive 75000",
+    ),
     Server("bjoern", f"{LAUNCH} bjoern {{app}} {{port}}"),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-wsgi {{app}} {{port}}"),
     Server(
         "granian",
         "granian {app} --interface wsgi --host 127.0.0.1 --port {port} --workers 1 --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384 --blocking-threads {threads} --no-access-log",
+    ),
+    Server(
+        "m0serve",
+        "m0serve {app} --protocol wsgi --host 127.0.0.1 --port {port} --blocking-threads {threads} --max-body 1g"
+        " --max-keepalive-requests 0 --idle-timeout 75",
+        threads=0,  # calls on the thread of the event loop
     ),
     Server(
         # Of its three ways to speak HTTP the only one that keeps connections without a second process before it. A

@@ -4,11 +4,14 @@ import time
 from dataclasses import dataclass
 
 from apps import NEWS
+from callgrind import Dialogue, ends_with
 from client import AnswerError
-from messages import Messages, check_message, frame, handshake, messages, texts
+from messages import Messages, check_message, frame, handshake, has_message, messages, texts
 from peers import Server
-from scenario import HELLO, SETTLE_SECONDS, WARM_UP_SECONDS, Column, Scenario, require_files
-from visit import Meter, Metrics, Running, Setting, serving
+from scenario import COUNTED_REQUESTS, HELLO, SETTLE_SECONDS, WARM_UP_SECONDS, Column, Scenario, require_files
+from visit import Meter, Metrics, Running, Setting, count_instructions, serving
+
+COUNTED_BYTES = 50_000  # bytes of a message above which fewer messages are counted
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Echo(Scenario):
     bases: tuple[str, ...] = ("floor", "ianus")
     columns: tuple[Column, ...] = (
         Column("CPU µs/message", "cpu_us", 1),
+        Column("instructions", "instructions"),
         Column("messages/s", "rate"),
         Column("p50 µs", "p50_us"),
         Column("p99 µs", "p99_us"),
@@ -39,6 +43,18 @@ class Echo(Scenario):
             request = handshake(self.deflated).raw(running.port)
             with messages(running.port, self.connections, request, setting.cores.load, "echo", frames) as load:
                 return _under_load(running, load, setting)
+
+    def count(self, server: Server, setting: Setting) -> Metrics:
+        message = frame(texts(self.size)[0], self.deflated)
+        is_answer = ends_with(message) if server.fixed_answer else has_message
+        rounds = COUNTED_REQUESTS // self.connections // (1 + self.size // COUNTED_BYTES)
+        return count_instructions(
+            server,
+            self.service,
+            HELLO,
+            setting,
+            lambda port: Dialogue(message, is_answer, self.connections, rounds, handshake(self.deflated).raw(port)),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from callgrind import CountError
 from client import AnswerError
 from install import install
 from peers import BENCH, PEERS, REPOSITORY, VENV, Server, ianus
@@ -23,10 +24,11 @@ from report import Circumstances, keep, machine, markdown, today
 from results import Results, Run
 from scenario import Scenario
 from scenarios import SCENARIOS
-from visit import Setting
+from visit import Metrics, Setting
 
 ROUNDS = 3
 SECONDS = 2
+COUNTED = ("ianus", "peregrine", "bjoern", "floor")  # those near Ianus, as each count takes a quarter of a minute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     results = Results()
     interrupted = _run(options, lineups, missing, results)
+    if shutil.which("valgrind") is None:
+        print("no instructions, as valgrind is not installed: apt-get install valgrind", file=sys.stderr)
+    elif not interrupted:
+        interrupted = _count_instructions(options.instructions, builds, lineups, missing, results)
 
     circumstances = Circumstances(
         date=today(),
@@ -86,7 +92,7 @@ def _run(
                     # A server is not always measured after the same neighbour.
                     shift = number % len(servers)
                     for server in (*servers[shift:], *servers[:shift]):
-                        run = _measure(number, scenario, server, setting, missing)
+                        run = _measured(scenario.measure, number, scenario, server, setting, missing)
                         results.runs.append(run)
                         _print_run(run, scenario, options.rounds)
         except KeyboardInterrupt:
@@ -95,13 +101,45 @@ def _run(
     return False
 
 
-def _measure(number: int, scenario: Scenario, server: Server, setting: Setting, missing: dict[str, str]) -> Run:
+def _count_instructions(
+    names: Sequence[str],
+    builds: Sequence[Server],
+    lineups: Sequence[tuple[Scenario, Sequence[Server]]],
+    missing: dict[str, str],
+    results: Results,
+) -> bool:
+    """Counts instructions into results, once for each scenario and server; whether it was interrupted."""
+    cores = choose_cores()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        setting = Setting(cores, 1, Path(scratch))
+        try:
+            for scenario, servers in lineups:
+                for server in servers:
+                    if server.name in names or ("ianus" in names and server in builds):
+                        run = _measured(scenario.count, 0, scenario, server, setting, missing)
+                        results.runs.append(run)
+                        if count := run.metrics.get("instructions"):
+                            print(f"{run.scenario:<20}  {run.server:<10}  {count:,.0f} instructions", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return True
+    return False
+
+
+def _measured(
+    measure: Callable[[Server, Setting], Metrics],
+    number: int,
+    scenario: Scenario,
+    server: Server,
+    setting: Setting,
+    missing: dict[str, str],
+) -> Run:
     if server.executable() is None or server.name in missing:
         reason = missing.get(server.name) or missing.get("peers") or "not installed"
         return Run(number, scenario.name, server.name, {}, reason)
     try:
-        return Run(number, scenario.name, server.name, scenario.measure(server, setting))
-    except (AnswerError, OSError, RuntimeError, ServerError) as error:
+        return Run(number, scenario.name, server.name, measure(server, setting))
+    except (AnswerError, CountError, OSError, RuntimeError, ServerError) as error:
         return Run(number, scenario.name, server.name, {}, str(error) or type(error).__name__)
 
 
@@ -125,10 +163,11 @@ def _versions(builds: Sequence[Server]) -> dict[str, str]:
     programs["wrk"] = ["wrk", "-v"]
     folders = [str(folder) for folder in VENV.glob("lib/python*/site-packages")]
     found = {item.name.lower(): item.version for item in metadata.distributions(path=folders)}
-    asgi = ("granian", "h2corn", "uvicorn", "hypercorn", "gunicorn", "fastpysgi", "socketify")
+    asgi = ("peregrine-server", "granian", "h2corn", "m0serve", "saltare", "uvicorn", "hypercorn", "gunicorn")
+    both = ("fastpysgi", "socketify")
     wsgi = ("bjoern", "uwsgi", "waitress", "cheroot")
     shared = ("uvloop", "httptools", "websockets", "fastapi", "flask")
-    versions = {name: found[name] for name in (*asgi, *wsgi, *shared) if name in found}
+    versions = {name: found[name] for name in (*asgi, *both, *wsgi, *shared) if name in found}
     return {name: _reported_version(command) for name, command in programs.items()} | versions
 
 
@@ -157,8 +196,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--ianus",
         type=Path,
         metavar="PATH",
-        default=REPOSITORY / ".venv" / "bin" / "ianus",
-        help="the command to measure (default: .venv/bin/ianus of this repository)",
+        default=Path(sys.executable).with_name("ianus"),
+        help="the command to measure (default: the one beside this interpreter)",
     )
     parser.add_argument(
         "--also",
@@ -168,10 +207,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=[],
         help="another build of ianus beside it, for before and after; repeatable",
     )
+    parser.add_argument(
+        "--instructions",
+        nargs="*",
+        choices=names,
+        help=f"count the instructions of these, ianus for all builds (default {' '.join(COUNTED)}; --quick: none)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the results of a selection, too")
     options = parser.parse_args(arguments)
     chosen = [_matching(pattern, parser) for pattern in options.scenario]
     options.scenario = [scenario for scenario in SCENARIOS if any(scenario in found for found in chosen)]
+    if options.instructions is None:
+        options.instructions = () if options.quick else COUNTED
     options.rounds = options.rounds or (1 if options.quick else ROUNDS)
     options.seconds = options.seconds or (1 if options.quick else SECONDS)
     return options

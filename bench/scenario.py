@@ -10,17 +10,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from apps import big_body
+from callgrind import Dialogue, ends_with
 from client import AnswerError, Connection, Request, check
 from load import run_stream, run_wrk
 from peers import Server, Service
 from process import Process, ServerError
 from slow_readers import slow_readers
-from visit import Meter, Metrics, Running, Setting, serving
+from visit import Meter, Metrics, Running, Setting, count_instructions, serving
 
 HELLO = Request()
 HELLO_ANSWER = b"Hello, world!"
 HELLO_SERVICE = Service("apps:hello")
 WARM_UP_SECONDS = 1  # seconds of the same load before the measured one
+COUNTED_REQUESTS = 64 * 20  # on all connections together
 SETTLE_SECONDS = 1.0  # seconds before memory is read, for deferred work of a server
 
 
@@ -54,6 +56,10 @@ class Scenario(ABC):
     def measure(self, server: Server, setting: Setting) -> Metrics:
         """One measurement; raises an exception with the reason if there is none."""
 
+    def count(self, server: Server, setting: Setting) -> Metrics:
+        """Counts the instructions of a request; empty if the scenario is about something else."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Load(Scenario):
@@ -68,6 +74,7 @@ class Load(Scenario):
     bases: tuple[str, ...] = ("floor", "ianus")
     columns: tuple[Column, ...] = (
         Column("CPU µs/request", "cpu_us", 1),
+        Column("instructions", "instructions"),
         Column("requests/s", "rate"),
         Column("p50 µs", "p50_us"),
         Column("p99 µs", "p99_us"),
@@ -85,6 +92,19 @@ class Load(Scenario):
             check(running.port, payload, [answer] * self.pipelined)
             run_wrk(running.port, payload, self.connections, WARM_UP_SECONDS, setting.cores.load)
             return _under_load(running, payload, self.connections, setting)
+
+    def count(self, server: Server, setting: Setting) -> Metrics:
+        if self.pipelined > 1:
+            return {}
+        end = HELLO_ANSWER if server.fixed_answer else self.answer
+        rounds = COUNTED_REQUESTS // self.connections
+        return count_instructions(
+            server,
+            self.service,
+            self.request,
+            setting,
+            lambda port: Dialogue(self.request.raw(port), ends_with(end), self.connections, rounds),
+        )
 
 
 @dataclass(frozen=True)

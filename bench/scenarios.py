@@ -41,11 +41,19 @@ MB = 1_000_000
 UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
 
 # Peers that need many times as long as the rest add little information in each further scenario.
-ASGI = ("floor", "h2corn", "granian", "fastpysgi", "uvicorn")
-WSGI = ("bjoern", "fastpysgi", "granian", "uwsgi")
-WEBSOCKET = ("h2corn", "granian", "uvicorn", "socketify")
+ASGI = ("floor", "peregrine", "h2corn", "granian", "m0serve", "saltare", "fastpysgi", "uvicorn")
+WSGI = ("peregrine", "bjoern", "fastpysgi", "granian", "m0serve", "uwsgi")
+WEBSOCKET = ("peregrine", "h2corn", "granian", "m0serve", "saltare", "uvicorn", "socketify")
 PATHSEND = ("h2corn", "granian")  # those that have the extension
-POOLS = ("granian", "uwsgi", "waitress", "cheroot", "gunicorn-gthread")  # those that answer several requests at once
+POOLS = (
+    "peregrine",
+    "granian",
+    "m0serve",
+    "uwsgi",
+    "waitress",
+    "cheroot",
+    "gunicorn-gthread",
+)  # those that answer several requests at once
 
 DOWNLOAD = Service("apps:download")
 STARLETTE = Service("starlette_app:app")
@@ -71,7 +79,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "accesslogjson",
         "Hello with the access log as JSON (to /dev/null), 64 connections",
         Service("apps:hello", log="json"),
-        peers=("floor", "h2corn"),
+        peers=("floor", "peregrine", "h2corn"),
     ),
     Load("fastapi", "FastAPI JSON route, 64 connections", Service("fastapi_app:app"), request=ITEM, answer=ITEM_ANSWER),
     Load("starlette", "Starlette JSON route, 64 connections", STARLETTE, peers=ASGI, request=ITEM, answer=ITEM_ANSWER),
@@ -95,6 +103,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         "download100m",
         "100 MB response in pieces of 64 KiB, 4 connections",
         DOWNLOAD,
+        request=Request(target=f"/{100 * MB}"),
+        answer=100 * MB,
+    ),
+    Stream(
+        "block100m",
+        "100 MB response in one piece, 4 connections",
+        Service("apps:block"),
+        peers=ASGI,
         request=Request(target=f"/{100 * MB}"),
         answer=100 * MB,
     ),
@@ -144,7 +160,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "workers4",
         "4 workers: 200 keep-alive connections, and at rest",
         Service("apps:process_id", workers=4),
-        peers=("gunicorn", "uvicorn", "granian", "h2corn"),
+        peers=("peregrine", "gunicorn", "uvicorn", "granian", "h2corn"),
     ),
     Echo(
         "websocket128",
@@ -201,7 +217,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "websocketfanout",
         "WebSocket: 128 bytes to each of 5,000 connections",
         Service("apps:fanout"),
-        peers=WEBSOCKET[:3],
+        peers=("peregrine", "h2corn", "granian", "uvicorn"),
     ),
     Load("wsgihello64", "WSGI: hello, 64 connections", WSGI_HELLO),
     Load("wsgihello1", "WSGI: hello, 1 connection", WSGI_HELLO, peers=("floor", *WSGI), connections=1),
@@ -267,6 +283,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=(*WSGI, "waitress", "gunicorn-gthread"),
         request=Request(target=f"/{100 * MB}"),
         answer=100 * MB,
+    ),
+    Stream(
+        "wsgiblock100m",
+        "WSGI: 100 MB response in one piece, 4 connections",
+        Service("wsgi_apps:block", "wsgi", blocking=True),
+        peers=WSGI,
+        request=Request(target=f"/{100 * MB}"),
+        answer=100 * MB,
+    ),
+    Stream(
+        "wsgifile100m",
+        "WSGI: 100 MB file by wsgi.file_wrapper, 4 connections",
+        Service("wsgi_apps:file", "wsgi", blocking=True),
+        peers=WSGI,
+        request=Request(target=f"/{100 * MB}"),
+        answer=100 * MB,
+        in_file=True,
     ),
     Stream(
         "wsgiupload100m",

@@ -2,17 +2,21 @@
 
 import resource
 import socket
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from callgrind import CountError, Dialogue, count_dialogue, counted_environment, valgrind_command
 from client import AnswerError, Request, check
 from peers import Server, Service
 from process import START_TIMEOUT_SECONDS, Cores, Process, ServerError, core_busy_ns
 
 Metrics = dict[str, float]
+
+COUNTED_SLOWER = 8  # times that the start of a counted server may take
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,53 @@ class Meter:
 
 
 @contextmanager
-def serving(server: Server, service: Service, request: Request, setting: Setting) -> Iterator[Running]:
-    """A server that has answered the request; it is gone when the block ends."""
+def serving(
+    server: Server, service: Service, request: Request, setting: Setting, counts: Path | None = None
+) -> Iterator[Running]:
+    """A server that has answered the request; it is gone when the block ends.
+
+    counts: the folder for the files of callgrind, if it counts the server's instructions.
+    """
     port = _free_port()
-    command = server.command_line(service, port)
+    command, environment = server.command_line(service, port), server.environment()
+    if counts is not None:
+        command, environment = valgrind_command(command, counts), environment | counted_environment()
     cores = {setting.cores.server} if service.workers == 1 else {setting.cores.server, setting.cores.load}
     output = setting.scratch / f"{server.name}.log" if service.log == "off" else None
     begin = time.monotonic()
-    with Process(command, server.environment(), cores, setting.scratch, output) as process:
+    with Process(command, environment, cores, setting.scratch, output) as process:
         try:
-            _wait_for_answer(process, port, request.raw(port))
+            _wait_for_answer(
+                process, port, request.raw(port), START_TIMEOUT_SECONDS * (COUNTED_SLOWER if counts else 1)
+            )
             start_ms = 1e3 * (time.monotonic() - begin)
             yield Running(process, port, start_ms)
-        except (AnswerError, OSError, RuntimeError) as error:
+        except (AnswerError, CountError, OSError, RuntimeError) as error:
             process.require_alive()  # its exit explains more than the client's error
             raise AnswerError(f"{error} (server: {process.output_tail()})") from error
 
 
-def _wait_for_answer(process: Process, port: int, request: bytes) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+def count_instructions(
+    server: Server, service: Service, request: Request, setting: Setting, dialogue: Callable[[int], Dialogue]
+) -> Metrics:
+    """Counts the instructions of each request of a dialogue, which is made for a port."""
+    with tempfile.TemporaryDirectory(prefix="bench-counts-") as name:
+        folder = Path(name)
+        with serving(server, service, request, setting, folder) as running:
+            chosen = dialogue(running.port)
+            counts = count_dialogue(chosen, running.port, running.process.members(), folder)
+    return {"instructions": sum(counts.values()) / chosen.rounds / chosen.connections}
+
+
+def _wait_for_answer(process: Process, port: int, request: bytes, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         process.require_alive()
         try:
             return check(port, request, [None])
         except ConnectionError:
             time.sleep(0.001)
-    raise ServerError(f"no answer within {START_TIMEOUT_SECONDS:.0f} s: {process.output_tail()}")
+    raise ServerError(f"no answer within {seconds:.0f} s: {process.output_tail()}")
 
 
 def _own_cpu_ns() -> int:

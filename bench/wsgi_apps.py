@@ -1,14 +1,19 @@
 """Applications of nothing but PEP 3333, so that only the server is measured."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
+from wsgiref.util import FileWrapper
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 HELLO = [b"Hello, world!"]
 PIECE = bytes(range(256)) * 256  # 64 KiB, the unit of big bodies, as in apps.py
+BLOCKS: dict[int, bytes] = {}  # of block, by their size
+FOLDER = os.getcwd()  # noqa: PTH109 - as in apps.py
 READ_SIZE = 65536  # bytes of an upload asked for at once
 
 # The durations of the paths of `work`, in seconds.
@@ -45,6 +50,27 @@ def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
     size = environ["PATH_INFO"][1:]
     start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", size)])
     return _pieces(int(size))
+
+
+def block(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers ``/N`` with N bytes in one piece, and ``/`` with hello."""
+    if environ["PATH_INFO"] == "/":
+        return hello(environ, start_response)
+    size = int(environ["PATH_INFO"][1:])
+    if size not in BLOCKS:
+        BLOCKS[size] = (PIECE * (size // len(PIECE) + 1))[:size]
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(size))])
+    return [BLOCKS[size]]
+
+
+def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers ``/N`` with the file N of the current folder, which has N bytes, and ``/`` with hello."""
+    if environ["PATH_INFO"] == "/":
+        return hello(environ, start_response)
+    name = environ["PATH_INFO"][1:]
+    wrapper: Callable[..., Iterable[bytes]] = environ.get("wsgi.file_wrapper", FileWrapper)
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", name)])
+    return wrapper(Path(FOLDER, name).open("rb"), len(PIECE))
 
 
 def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -15,6 +15,7 @@ TARGETS = (
     "proxy_headers",
     "forwarded_fields",
     "settings",
+    "tls_records",
 )
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -65,7 +65,7 @@ class _Log:
     def __init__(self, line_format: LineFormat) -> None:
         self._file = os.memfd_create("access log")
         self._log = AccessLog(self._file, line_format, access_log_exclude=(), interval=INTERVAL_SECONDS)
-        self._served = Served(_app, access_log=self._log, request_id_header="x-request-id")
+        self._served = Served(_app, observer=self._log, request_id_header="x-request-id")
 
     def lines(self, data: bytes) -> list[str]:
         """Returns the lines of the responses to data."""

@@ -9,11 +9,12 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ianus.acceptor.byte_filter import ByteFilterFactory
 from ianus.gateway.loading.loader import Application
 from ianus.process.worker.stack import build_asgi_gateway, build_reactor, build_service, build_sessions
 from ianus.runtime.live_objects import live_objects
 from ianus.settings.schema import Settings
-from ianus.telemetry.access_log import AccessLog
+from ianus.telemetry.observer import Observer
 
 App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -24,17 +25,24 @@ TURNS = 1000
 class Served:
     """A server of one application, to be asked again and again."""
 
-    def __init__(self, app: App, *, access_log: AccessLog | None = None, request_id_header: str = "") -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        observer: Observer | None = None,
+        request_id_header: str = "",
+        filters: ByteFilterFactory | None = None,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         settings = Settings(early_hints=True, ws="none", request_id_header=request_id_header)
         self._gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self._loop)
-        self._service = build_service(self._gateway, settings, access_log, on_max_requests=None)
+        self._service = build_service(self._gateway, settings, observer, on_max_requests=None)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
         self._listener.bind("")  # Linux picks a name without a file
         self._listener.listen()
         self._reactor = build_reactor(settings)
-        self._reactor.listen(self._listener, build_sessions(self._service, settings))
+        self._reactor.listen(self._listener, build_sessions(self._service, settings), filters)
         self._reactor.attach(self._loop)
         self._alive = live_objects() or {}
 
@@ -59,7 +67,7 @@ class Served:
                     break
             else:
                 raise AssertionError(f"no end of the answer, which is so far {bytes(answer[:1000])!r}")
-        self._check_nothing_is_left()
+        self.check_nothing_is_left()
         return bytes(answer)
 
     def close(self) -> None:
@@ -67,7 +75,7 @@ class Served:
         self._listener.close()
         self._loop.close()
 
-    def _check_nothing_is_left(self) -> None:
+    def check_nothing_is_left(self) -> None:
         """No application call, no connection, no exchange outlives its request."""
         for _ in range(TURNS):
             if not self._service.in_flight.requests and not self._reactor.connections:

@@ -29,23 +29,33 @@ class StartupError(Exception):
 
     message: one or a few lines that name the cause and the fix.
     details: text to print before it, usually the application's own traceback; "" is nothing.
+    page: the page of the documents that explains it, for `ianus docs`.
     """
 
     exit_code = 3
+    page = "starting"
 
-    def __init__(self, message: str, *, details: str = "") -> None:
+    def __init__(self, message: str, *, details: str = "", page: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+        if page:
+            self.page = page
+
+    def explain(self) -> str:
+        """Returns the message with its page."""
+        return f"{self.message} (ianus docs {self.page})"
 
     def report(self) -> str:
         """The text for a terminal, ending in a newline."""
         details = self.details.rstrip("\n")
-        return (f"{details}\n\n" if details else "") + f"Error: {self.message}\n"
+        return (f"{details}\n\n" if details else "") + f"Error: {self.explain()}\n"
 
 
 class ThreadLimitError(StartupError):
     """The system gives the process no thread that it cannot serve without. error: its purpose, or Python's error."""
+
+    page = "operations"
 
     def __init__(self, error: BaseException | str, *, details: str = "") -> None:
         super().__init__(
@@ -66,6 +76,7 @@ class AddressInUseError(StartupError):
 class SettingError(StartupError, ValueError):
     """A setting has a value that it cannot have."""
 
+    page = "settings"
     exit_code = 2  # as for any command line that cannot be understood
 
     def __init__(self, setting: str, problem: str) -> None:
@@ -89,11 +100,11 @@ class ConflictError(SettingError):
         self.args = (self.message,)
 
 
-def closest_match(name: str, known: Iterable[str]) -> str:
-    """Returns the one of `known` that `name` may be a misspelling of; "" if none is similar."""
+def closest_match(name: str, known: Iterable[str], similarity: float = 0.6) -> str:
+    """Returns the one of `known` that `name` may be a misspelling of; "" if none is similar. similarity: 0 to 1."""
     import difflib  # Only on the way out: start-up pays for no module that it does not need.
 
-    return next(iter(difflib.get_close_matches(name, known, 1)), "")
+    return next(iter(difflib.get_close_matches(name, known, 1, similarity)), "")
 
 
 def one_line(error: BaseException) -> str:

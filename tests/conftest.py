@@ -8,6 +8,7 @@ A server that ends must have exited with code 0, and (in a debug build, which co
 and no exchange. Nor may wsgiref.validate have complained of an application that it wraps.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -94,3 +95,13 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
     yield start
     stop_all(servers, check_no_leaks)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    for variable in list(os.environ):
+        if variable.startswith("IANUS_") or variable in ("PORT", "WEB_CONCURRENCY"):
+            monkeypatch.delenv(variable)
+    return tmp_path

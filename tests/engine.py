@@ -4,6 +4,7 @@ Production code makes them in the same functions, so a test has no table of sett
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ from ianus.exchange.gateway import Gateway
 from ianus.exchange.service import Deadlines, Service, WebSocketRules
 from ianus.gateway.asgi.gateway import AsgiGateway
 from ianus.gateway.loading.loader import Application
+from ianus.gateway.threads.executor import Executor
+from ianus.gateway.wsgi.gateway import WsgiGateway
+from ianus.gateway.wsgi.spool import Spool
 from ianus.process.worker import stack
 from ianus.settings.schema import Settings
 from ianus.telemetry.line_format import LineFormat
@@ -65,6 +69,14 @@ def asgi_gateway(
 ) -> AsgiGateway:
     application = Application(app, "asgi3", name, mount_prefix)
     return stack.build_asgi_gateway(application, unchecked_settings(**values), loop, state)
+
+
+def wsgi_gateway(
+    app: Any, executor: Executor, add_connection: Callable[[socket.socket, SessionFactory], None], **values: Any
+) -> WsgiGateway:
+    application = Application(app, "wsgi", "application", "")
+    spool = Spool("", 0, in_memory=True)
+    return stack.build_wsgi_gateway(application, unchecked_settings(**values), executor, spool, add_connection)
 
 
 def line_format(access_log_format: str = "", log_format: str = "text") -> LineFormat:

@@ -283,7 +283,7 @@ def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None
 def parse_address(text: str) -> Address:
     if text.startswith("unix:"):
         return text.removeprefix("unix:")
-    found = re.fullmatch(r"http://(?:\[([^]]+)\]|([^:]+)):(\d+)", text)
+    found = re.fullmatch(r"https?://(?:\[([^]]+)\]|([^:]+)):(\d+)", text)
     assert found is not None, f"address in the banner: {text!r}"
     return found[1] or found[2], int(found[3])
 

@@ -119,6 +119,16 @@ def start(folder: Path) -> Iterator[Start]:
         popen.communicate()
 
 
+@pytest.mark.parametrize("app", ["my_main.py:create_app('x', status=201)", "{}/my_main.py"])
+def test_an_application_is_named_by_a_file(app: str, start: Start, folder: Path) -> None:
+    with (folder / "my_main.py").open("a") as file:
+        file.write("def create_app(name, status): return app\n")
+    process = start(app.format(folder))
+    assert "serves my_main:" in process.banner
+    assert process.get("/hello") == "/hello"
+    assert process.end(signal.SIGTERM)[0] == 0
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_an_application_is_served_until_term(loop: str, start: Start) -> None:
     if loop == "uvloop":
@@ -284,6 +294,16 @@ def test_all_applications_are_checked(run: Run) -> None:
     )
 
 
+def test_a_configuration_of_gunicorn_is_checked_in_its_directory(run: Run, folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "in_sub.py").write_text("def app(environ, start_response): ...\n")
+    (folder / "gunicorn.conf.py").write_text("chdir = 'sub'\ndef on_starting(server): ...\n")
+    result = run("in_sub:app", "--check-config")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = run("in_sub:app", "--check-config", "--chdir", "nowhere")
+    assert result.stderr.startswith("Error: The directory nowhere cannot be entered (No such file")
+
+
 @pytest.mark.parametrize(
     ("line", "code", "expected"),
     [
@@ -299,7 +319,7 @@ def test_all_applications_are_checked(run: Run) -> None:
         (["my_main:app", "--reload", "--reload-dir", "nowhere"], 3, "nowhere does not exist, and cannot be watched"),
         (["my_main:app", "--hooks", "nowhere"], 3, "There is no module 'nowhere'"),
         (["my_main:app", "--user", "no-such-user"], 3, "There is no user 'no-such-user'"),
-        (["my_main:app", "--bind", "localhost"], 2, "Error: --bind: 'localhost' has no port; write localhost:8000."),
+        (["my_main:app", "--bind", "localhost:"], 2, "Error: --bind: 'localhost:' has no port; write localhost:8000."),
         ([], 2, "No application is given"),
     ],
 )
@@ -317,7 +337,8 @@ def test_the_sub_command(run: Run) -> None:
     result = run("completion", "tcsh")
     assert result.returncode == 2
     assert "Usage: python -m ianus completion " in result.stderr
-    assert "There is no module completion in " in run("completion").stderr
+    assert "Missing argument '{bash|zsh|fish}'" in run("completion").stderr
+    assert "There is no module completion in " in run("completion:app").stderr
 
 
 def test_run_refuses_wrong_settings_with_an_exception() -> None:

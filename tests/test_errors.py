@@ -26,17 +26,19 @@ def caught(call: Callable[[], object]) -> BaseException:
 
 
 def test_a_report_is_one_line() -> None:
-    assert StartupError("no port").report() == "Error: no port\n"
+    assert StartupError("no port").report() == "Error: no port (ianus docs starting)\n"
 
 
 def test_details_precede_the_message() -> None:
-    assert StartupError("no port", details="Traceback\n").report() == "Traceback\n\nError: no port\n"
+    assert (
+        StartupError("no port", details="Traceback\n").report() == "Traceback\n\nError: no port (ianus docs starting)\n"
+    )
 
 
 def test_a_setting_error_names_the_setting_and_is_a_value_error() -> None:
     error = SettingError("backlog", "'x' is not a whole number.")
     assert isinstance(error, ValueError)
-    assert error.report() == "Error: backlog: 'x' is not a whole number.\n"
+    assert error.report() == "Error: backlog: 'x' is not a whole number. (ianus docs settings)\n"
     assert error.exit_code == 2
 
 

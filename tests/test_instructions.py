@@ -1,12 +1,15 @@
-"""The instructions of each compiled module: read from the output of callgrind, and stated in its docstring."""
+"""The instructions of a request: read from callgrind's output, compared with kept ones, stated in docstrings."""
 
 import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
-instructions_by_module = runpy.run_path(str(ROOT / "bench/instructions.py"))["instructions_by_module"]
+instructions_by_module = runpy.run_path(str(ROOT / "bench/callgrind.py"))["instructions_by_module"]
+KeptCounts = runpy.run_path(str(ROOT / "bench/kept_counts.py"))["KeptCounts"]
 
 PROFILE = """# callgrind format
 version: 1
@@ -56,6 +59,47 @@ def test_the_sum_is_the_total_of_callgrind() -> None:
 
 def test_modules_of_another_tree_are_not_distinguished() -> None:
     assert set(instructions_by_module(PROFILE.splitlines(keepends=True), "/other/ianus/")) == {"others"}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    path = tmp_path / "instructions.tsv"
+    KeptCounts.read(path, "3.11.7 GCC 12").renew({"asgi": 10_000.4, "wsgi": 20_000})
+    return path
+
+
+def test_counts_within_one_percent_of_the_kept_ones_pass(kept: Path) -> None:
+    assert KeptCounts.read(kept, "3.11.7 GCC 12").compare({"asgi": 10_099, "wsgi": 19_801}) == ([], [])
+
+
+def test_a_kind_that_takes_more_instructions_is_named_with_the_remedy(kept: Path) -> None:
+    failures, notes = KeptCounts.read(kept, "3.11.7 GCC 12").compare({"asgi": 10_101, "wsgi": 20_000})
+    assert failures[0] == "asgi: 10,101 instructions a request, kept 10,000 (+1.0%)"
+    assert "`make bench-check ARGS=--renew`" in failures[1]
+    assert "--modules asgi'" in failures[1]
+    assert notes == []
+
+
+def test_a_kind_that_takes_fewer_instructions_passes_with_a_note(kept: Path) -> None:
+    failures, (note,) = KeptCounts.read(kept, "3.11.7 GCC 12").compare({"wsgi": 19_000})
+    assert failures == []
+    assert note.startswith("wsgi: 19,000 instructions a request, kept 20,000 (-5.0%)")
+
+
+def test_another_build_of_python_has_no_kept_counts(kept: Path) -> None:
+    (failure,), notes = KeptCounts.read(kept, "3.11.7 shared GCC 12").compare({"asgi": 10_000})
+    assert failure.startswith("no kept count for CPython 3.11.7 shared GCC 12: asgi\n")
+    assert notes == []
+
+
+def test_renewing_keeps_the_rows_of_other_builds_and_kinds(kept: Path) -> None:
+    KeptCounts.read(kept, "3.13.0 GCC 12").renew({"asgi": 9_000})
+    KeptCounts.read(kept, "3.11.7 GCC 12").renew({"asgi": 11_000})
+    assert KeptCounts.read(kept, "").rows == {
+        ("3.11.7 GCC 12", "asgi"): 11_000,
+        ("3.11.7 GCC 12", "wsgi"): 20_000,
+        ("3.13.0 GCC 12", "asgi"): 9_000,
+    }
 
 
 def test_modules_that_requests_pass_state_their_instructions() -> None:

@@ -32,7 +32,7 @@ EQUAL_MODULE_NAMES = {
     "hooks": "the functions that users write, and the code that calls them",
     "liveness": "the monitoring of a worker, and its native thread",
     "recording": "the recording sinks and other fakes of a folder",
-    "websocket": "a WebSocket independent of gateways, and that of ASGI",
+    "websocket": "a WebSocket independent of gateways, and those of ASGI and WSGI",
 }
 
 TRIPLE_QUOTED = re.compile(r'("""|\'\'\')(?:\\.|[^\\])*?\1', re.DOTALL)
@@ -119,11 +119,14 @@ def ambiguous_types(files: Mapping[str, str]) -> dict[str, set[str]]:
 
 
 def equal_module_names(paths: Iterable[str]) -> dict[str, set[str]]:
-    """Returns the file names that modules in several folders have, with the folders."""
+    """Returns the file names that modules in several folders have, with the folders.
+
+    Modules of `ianus/commands` have the names of sub-commands.
+    """
     folders = defaultdict(set)
     for path in paths:
         folder, _, name = path.rpartition(".")[0].rpartition("/")
-        if name != "__init__":
+        if name != "__init__" and folder != "ianus/commands":
             folders[name].add(folder)
     return {name: several for name, several in folders.items() if len(several) > 1}
 

@@ -17,7 +17,6 @@ BUILD = Path(ianus.__file__).parents[1]
 # Patterns of names that stubtest cannot compare, with the reason.
 NOT_COMPARABLE = {
     r".*\.__init__": "compiled constructors take *args and **kwargs, and check them themselves",
-    r"ianus\.gateway\.asgi\.exchange\.AsgiExchange\.(receive|send)": "asyncio takes them for coroutine functions",
 }
 
 

@@ -30,6 +30,7 @@ cdef class WatchedListener:
     cdef ByteFilterFactory filters  # makes the filters of its connections, or None
     cdef object server              # its address, or None when it must be asked of each connection
     cdef bint watched
+    cdef bint internal              # of no listening socket: its connections are made by this process
     cdef sockaddr_storage name      # the address that it is bound to
 
 

@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from ianus.acceptor.addresses cimport EXACT, NO_MATCH, Addresses, match_addresses, server_address
 from ianus.acceptor.backlog_watch cimport watch_backlog
-from ianus.acceptor.byte_filter cimport ByteFilterFactory
+from ianus.acceptor.byte_filter cimport ByteFilter, ByteFilterFactory
 from ianus.acceptor.connection cimport Connection, ConnectionHost, open_connection
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
@@ -27,9 +27,10 @@ from ianus.acceptor.poll.base cimport READABLE, Poll
 from ianus.acceptor.socket_api cimport (
     SOCK_CLOEXEC, SOCK_NONBLOCK, accept4, c_close, getpeername, getsockname, sockaddr, sockaddr_storage, socklen_t,
 )
+from ianus.acceptor.proxied_session cimport ProxiedSessionFactory
 from ianus.acceptor.transfers cimport Transfers, has_peers
-from ianus.exchange.base cimport SessionFactory
-from ianus.exchange.connection_info cimport HTTP, connection_info
+from ianus.exchange.base cimport Session, SessionFactory
+from ianus.exchange.connection_info cimport connection_info
 from ianus.runtime.clock cimport monotonic
 from ianus.runtime.waker cimport Waker
 
@@ -87,6 +88,7 @@ cdef class Accepting:
         """
         cdef WatchedListener listener = WatchedListener()
         cdef sockaddr_storage address
+        listener.internal = True
         address.ss_family = socket.AF_UNIX
         listener.sessions = sessions
         sock.setblocking(False)
@@ -126,7 +128,7 @@ cdef class Accepting:
                 self.resume_at = 0
                 self.resume()
         # Just below the limit: at any lower count accepting has resumed already.
-        elif self.limit_connections and self.table.count == self.limit_connections - 1:
+        elif self.limit_connections and self.table.clients() == self.limit_connections - 1:
             self.resume()
         return 0
 
@@ -179,6 +181,8 @@ cdef class Accepting:
         for listener in self.listeners:
             # Only the child's copy: the parent's listener still accepts.
             listener.sock.close()
+            if listener.filters is not None:
+                listener.filters.reset_in_child()
         self.listeners = []
         if self.backlog_watch is not None:
             self.backlog_watch.reset_in_child()
@@ -198,6 +202,11 @@ cdef class Accepting:
         cdef unsigned int accepted = 0
         while accepted < MAX_ACCEPTS:
             if not self.may_accept(listener.fd):
+                break
+            if listener.filters is not None and not listener.filters.may_accept():
+                # Its clients wait in the kernel's backlog until a handshake ends.
+                listener.filters.on_capacity = self.resume_listeners
+                self.watch(listener, False)
                 break
             size = sizeof(address)
             fd = accept4(listener.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -227,7 +236,7 @@ cdef class Accepting:
         return self.pause_for_files()
 
     cdef bint may_accept(self, int any_fd) except -1:
-        if self.limit_connections and self.table.count >= self.limit_connections:
+        if self.limit_connections and self.table.clients() >= self.limit_connections:
             # Further clients wait in the kernel's backlog, or in the transfer queue.
             self.pause()
             return False
@@ -338,11 +347,13 @@ cdef class Accepting:
         connection.info = connection_info(
             self.addresses.of_client(address),
             listener.server if listener.server is not None else self.addresses.of_server(fd),
-            HTTP,
+            listener.sessions.scheme,
         )
-        if listener.filters is not None:
-            connection.filter = listener.filters.create()
-        connection.session = listener.sessions.create(connection)
+        connection.internal = listener.internal
+        if listener.filters is None:
+            connection.session = listener.sessions.create(connection)
+        else:
+            connection.session = open_filtered(connection, listener.filters, listener.sessions)
         self.table.add(connection)
         open_connection(connection, host, fd)
         # After add(), so that this connection is counted.
@@ -356,6 +367,11 @@ cdef class Accepting:
         self.pause()
         self.resume_at = monotonic() + ACCEPT_PAUSE_SECONDS
         return self.deadlines.arm_at(self.resume_at)
+
+    def resume_listeners(self) -> None:
+        """Accepts from all listeners again, unless another limit has paused them."""
+        if not self.paused:
+            self.resume()
 
     cdef int pause(self) except -1:
         cdef WatchedListener listener
@@ -410,3 +426,13 @@ cdef class Accepting:
             self.poll.unwatch(listener.fd)
         listener.watched = watched
         return 0
+
+
+cdef Session open_filtered(Connection connection, ByteFilterFactory filters, SessionFactory sessions):
+    """Gives a connection its filter. Returns its first session."""
+    cdef ByteFilter created = filters.create()
+    if isinstance(sessions, ProxiedSessionFactory):
+        # The header of the proxy precedes the bytes of the filter.
+        return (<ProxiedSessionFactory>sessions).create_filtered(connection, filters, created)
+    connection.filter = created
+    return filters.create_session(connection, created, sessions)

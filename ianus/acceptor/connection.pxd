@@ -2,7 +2,7 @@
 cimport cython
 from ianus.acceptor.byte_filter cimport ByteFilter
 from ianus.acceptor.lingering cimport Lingering
-from ianus.acceptor.transfers cimport Transfers
+from ianus.acceptor.send_queue cimport SendQueue
 from ianus.codec.output cimport Output, OutputPool
 from ianus.exchange.base cimport Poller, Session, Transport, flag
 
@@ -14,6 +14,7 @@ cdef class ConnectionHost(Poller):
     # A codec is on the stack and reads the receive buffer or a connection's leftovers: no other code may change them.
     cdef bint parsing
     cdef Lingering lingering
+    cdef SendQueue send_queue
     cdef OutputPool pool                # of the queued output
 
     cdef int watch(self, Connection connection, unsigned int events) except -1
@@ -33,6 +34,7 @@ cdef class Connection(Transport):
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
     cdef unsigned int events            # that it is watched for (acceptor/poll); errors are reported even without any
     cdef flag watched                   # it is watched at all
+    cdef flag internal                  # made by this process, and not a client's
 
     # Bytes received and not consumed: an incomplete line, or requests after the one being answered.
     cdef char* leftover                 # malloc'ed, owned by this object
@@ -61,14 +63,11 @@ cdef class Connection(Transport):
     cdef int on_events(self, unsigned int events) except -1
     cdef int on_timer(self, double now) except -1
     cdef int resume(self) except -1             # after the loop's callbacks, as schedule_resume() asked
-    cdef bint pass_on(self, Transfers transfers) except -1  # to another worker; returns whether it was
     cdef int close_in_child(self) except -1     # in the child of a fork: the peer does not notice
     # Reading
     cdef bint may_read(self) noexcept
     cdef int read(self) except -1
     cdef int discard(self) except -1
-    cdef int discard_rest(self) except -1
-    cdef int keep_leftover(self, const char* data, Py_ssize_t size) except -1
     cdef int process_input(self) except -1
     cdef int end_process_input(self) except -1
     # Writing
@@ -83,3 +82,5 @@ cdef class Connection(Transport):
 
 
 cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1
+# Copies bytes that the session has not taken. `leftover` is empty at this moment.
+cdef int keep_leftover(Connection connection, const char* data, Py_ssize_t size) except -1

@@ -10,7 +10,7 @@ Rules:
   nor the next owner of the number can get an event or a byte of it.
 - A paused connection is not watched for READABLE, or level-triggered readiness would spin. FIN is watched until seen.
 
-Compiled because every request passes here: 652 instructions for ASGI hello.
+Compiled because every request passes here: 726 instructions for ASGI hello.
 """
 cimport cython
 
@@ -19,18 +19,20 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
+from ianus.acceptor.body_socket cimport body_socket
 from ianus.acceptor.byte_filter cimport FILTER_FAILED, NOTHING_RECEIVED
+from ianus.acceptor.filtering cimport receive_filtered
+from ianus.acceptor.input_time cimport input_time
+from ianus.acceptor.last_input cimport discard_rest, read_rest
 from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
-    IPPROTO_TCP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, TCP_INFO,
-    c_close, getsockopt, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown, socklen_t,
-    tcp_info,
+    MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
+    msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
-from ianus.acceptor.transfers cimport Transfers, has_peers
 from ianus.codec.output cimport Output, iovec
-from ianus.exchange.base cimport Poller, Session, Transport
+from ianus.exchange.base cimport SEND_AFTER_BATCH, SEND_AFTER_TASKS, BodyInput, Poller, SendTime, Session, Transport
 from ianus.runtime.clock cimport monotonic
 
 from ianus.telemetry.logger import logger
@@ -40,8 +42,6 @@ cdef enum:
     MAX_IOVECS = 16         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
-    PEEK_BYTES = 256        # of a request, by which the session decides whether another worker may serve it
-    TICK_MILLISECONDS = 10  # maximum tick of the kernel's clock for TCP_INFO (HZ = 100)
     LOW_WATERMARK_BYTES = 16384  # bytes of output below which a waiting application may continue
 
 cdef double THROTTLE_SECONDS = 0.1
@@ -84,8 +84,10 @@ cdef class Connection(Transport):
 
     cdef int on_events(self, unsigned int events) except -1:
         if events & (BROKEN | HANGUP):
+            if self.session.outlives_peer() and not self.closing:
+                return read_rest(self)
             # Reset, or both sides shut down: no response can reach the client.
-            return self.close() if events & BROKEN or not self.lingering else self.discard_rest()
+            return self.close() if events & BROKEN or not self.lingering else discard_rest(self)
         if events & WRITABLE:
             self.flush()
             if self.fd < 0:
@@ -145,6 +147,8 @@ cdef class Connection(Transport):
         """Whether the session can take more bytes now."""
         if self.eof or self.closing:
             return False
+        if self.filter is not None and self.filter.is_congested():
+            return False
         if self.left_start < self.left_end:
             return self.session.wants_input()
         return self.session.wants_read()
@@ -158,13 +162,11 @@ cdef class Connection(Transport):
         if self.in_process_input or host.parsing or kept >= host.receive_size:
             return 0
         if self.filter is not None:
-            n = self.filter.receive(self.fd, buffer + kept, host.receive_size - kept)
+            n = receive_filtered(self, buffer + kept, host.receive_size - kept)
             if n == NOTHING_RECEIVED:
-                return self.update()
+                return self.update() if self.fd >= 0 else 0
             if n == FILTER_FAILED:
                 return self.close()
-            if self.filter.ended:
-                self.eof = self.fin_seen = True
         else:
             while True:
                 n = recv(self.fd, buffer + kept, host.receive_size - kept, 0)
@@ -186,8 +188,11 @@ cdef class Connection(Transport):
         finally:
             host.parsing = False
         if used < n:
-            self.keep_leftover(buffer + used, n - used)
+            keep_leftover(self, buffer + used, n - used)
         return self.process_input()
+
+    cdef int read_available(self) except -1:
+        return self.read() if self.fd >= 0 and self.may_read() else 0
 
     cdef int process_input(self) except -1:
         """Runs the session on the received input, then feeds it the leftovers, as long as it consumes any."""
@@ -232,14 +237,16 @@ cdef class Connection(Transport):
     cdef int end_process_input(self) except -1:
         cdef Output out = self.out
         cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
-        if not self.closing and self.session.defers():
+        cdef SendTime when = self.session.send_time()
+        if not self.closing and when == SEND_AFTER_TASKS:
             # Applications were scheduled on the loop: resume() follows after them. Queued output may then be sent
             # together with theirs.
             self.host.schedule_resume(self)
             if out is not None and out.size >= COALESCE_BYTES and not self.blocked:
                 self.flush()
         elif out is not None and not self.blocked:
-            self.flush()
+            if when != SEND_AFTER_BATCH or not self.host.send_queue.add(self):
+                self.flush()
         if self.fd < 0:
             return 0
         if self.closing and not self.lingering and self.out is None:
@@ -255,20 +262,6 @@ cdef class Connection(Transport):
                 or self.left_start < self.left_end and (self.resume_scheduled or not self.session.wants_input())
             )
         return self.update() if self.fd >= 0 else 0
-
-    cdef int keep_leftover(self, const char* data, Py_ssize_t size) except -1:
-        """Copies bytes that the codec did not consume; `leftover` is empty at this moment."""
-        cdef char* memory
-        if self.left_room < size:
-            memory = <char*>realloc(self.leftover, size)
-            if memory == NULL:
-                raise MemoryError
-            self.leftover = memory
-            self.left_room = <int>size
-        memcpy(self.leftover, data, size)
-        self.left_start = 0
-        self.left_end = <int>size
-        return 0
 
     cdef int discard(self) except -1:
         """Discards input of a closing connection, so that no reset destroys the response.
@@ -296,14 +289,6 @@ cdef class Connection(Transport):
         self.linger_bytes += n
         self.linger_last = now
         return 0
-
-    cdef int discard_rest(self) except -1:
-        """Discards all input and closes: the client has finished. Unread input would cause a reset."""
-        if self.host.parsing:
-            return 0
-        while recv(self.fd, self.host.receive_buffer, self.host.receive_size, MSG_TRUNC) > 0:
-            pass
-        return self.close()
 
     # ---------------------------------------------------------------- writing
 
@@ -348,7 +333,7 @@ cdef class Connection(Transport):
                     continue
                 if errno == EAGAIN:
                     break
-                return self.close()
+                return read_rest(self) if self.session.outlives_peer() and not self.closing else self.close()
             if pieces:
                 out.sent(n)
             total += n
@@ -423,18 +408,13 @@ cdef class Connection(Transport):
         return self.end_process_input()
 
     cdef double input_received_at(self) noexcept:
-        cdef tcp_info info
-        cdef socklen_t size = sizeof(info)
-        cdef double now = monotonic()
-        # A system without this member does not set it.
-        info.tcpi_last_data_recv = 0
-        # A Unix socket has no such option.
-        if getsockopt(self.fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0:
-            return now
-        # Within a tick of the kernel's clock, the first byte may have been received at any time.
-        if info.tcpi_last_data_recv < TICK_MILLISECONDS:
-            return now
-        return now - info.tcpi_last_data_recv * 1e-3
+        return input_time(self.fd)
+
+    cdef BodyInput lend_input(self):
+        # A filter decodes, which only this side may do. Leftovers precede the bytes in the socket.
+        if self.fd < 0 or self.eof or self.filter is not None or self.left_start < self.left_end:
+            return None
+        return body_socket(self.fd)
 
     cdef int reconsider(self) except -1:
         return self.update() if self.fd >= 0 and not self.in_process_input else 0
@@ -447,10 +427,24 @@ cdef class Connection(Transport):
         self.session = session
         return 0
 
+    cdef int end_output(self) except -1:
+        if self.fd < 0 or self.closing:
+            return 0
+        self.release_output()
+        self.blocked = False
+        self.write_deadline = 0
+        shutdown(self.fd, SHUT_WR)
+        return self.reconsider()
+
     cdef int finish(self) except -1:
         if self.fd < 0 or self.closing:
             return 0
         self.closing = True
+        if self.blocked and self.write_deadline == 0:
+            # A session may limit the time of its last output alone.
+            self.write_deadline = self.session.write_timeout()
+            if self.write_deadline:
+                self.write_deadline += monotonic()
         if self.in_process_input:
             return 0
         self.flush()
@@ -515,25 +509,6 @@ cdef class Connection(Transport):
             c_close(fd)
         return self.release()
 
-    cdef bint pass_on(self, Transfers transfers) except -1:
-        """Passes the connection to another worker with its next request, of which no byte was read."""
-        cdef char[PEEK_BYTES] head
-        cdef ssize_t size
-        # Neither the state of a byte filter nor the header of a proxy is known to the other worker.
-        if (
-            transfers is None or not has_peers(transfers.serving) or self.closing or self.in_process_input
-            or self.resume_scheduled or self.filter is not None or self.out is not None or self.fin_seen
-            or self.session_switched or self.left_start < self.left_end
-        ):
-            return False
-        size = recv(self.fd, head, PEEK_BYTES, MSG_PEEK)
-        if size <= 0 or not self.session.may_pass_on(head, size) or not transfers.put(self.fd):
-            return False
-        # Close then omits shutdown(), which would end the connection of the other worker, too.
-        self.resetting = True
-        self.close()
-        return True
-
     cdef int close_in_child(self) except -1:
         """Closes the descriptor in a forked child: the socket and its place in the poll set stay the parent's."""
         if self.fd < 0:
@@ -558,7 +533,7 @@ cdef class Connection(Transport):
         """Adjusts the watched events to the state, and schedules the next deadline."""
         cdef unsigned int events = 0
         cdef double deadline
-        cdef bint waits_for_socket = self.blocked or self.filter is not None and self.filter.encoded is not None
+        cdef bint waits_for_socket = self.blocked or self.filter is not None and self.filter.unsent is not None
         if self.closing:
             # Input is discarded while the response is sent, too: some clients send a whole body before they read.
             if not self.eof and not self.throttled:
@@ -589,6 +564,21 @@ cdef class Connection(Transport):
             self.deadline = deadline
             self.host.schedule(self, deadline)
         return 0
+
+
+cdef int keep_leftover(Connection connection, const char* data, Py_ssize_t size) except -1:
+    """Copies bytes that the codec did not consume; `leftover` is empty at this moment."""
+    cdef char* memory
+    if connection.left_room < size:
+        memory = <char*>realloc(connection.leftover, size)
+        if memory == NULL:
+            raise MemoryError
+        connection.leftover = memory
+        connection.left_room = <int>size
+    memcpy(connection.leftover, data, size)
+    connection.left_start = 0
+    connection.left_end = <int>size
+    return 0
 
 
 cdef bint has_input(int fd) noexcept:

@@ -3,6 +3,7 @@ cimport cython
 from libc.stdint cimport uint32_t
 
 from ianus.acceptor.connection cimport Connection
+from ianus.runtime.mapped_memory cimport MappedMemory
 
 
 @cython.final
@@ -12,7 +13,8 @@ cdef class ConnectionTable:
     cdef list closed                # connections closed in this turn: methods of theirs may be on the stack
     cdef unsigned int generation    # of the last connection
     cdef int count                  # open connections
-    cdef Py_buffer shared           # memory that another process reads; its `obj` is NULL if there is none
+    cdef int internal               # ... of them made by this process
+    cdef MappedMemory shared        # memory that another process reads
     cdef uint32_t* shared_count     # in `shared`: the copy of `count` there, NULL = none
 
     cdef int add(self, Connection connection) except -1     # gives it an id and a generation
@@ -21,6 +23,7 @@ cdef class ConnectionTable:
     # generation is stale.
     cdef Connection find(self, uint32_t id, uint32_t generation)
     cdef Connection find_by_id(self, uint32_t id)
+    cdef int clients(self) noexcept     # open connections of clients
     cdef list open_connections(self)
     cdef void write_count(self) noexcept
     cdef int reset_in_child(self) except -1         # forgets all connections, which are the parent's

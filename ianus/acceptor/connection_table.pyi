@@ -1,5 +1,7 @@
 from typing import final
 
+from ianus.runtime.mapped_memory import MappedMemory
+
 @final
 class ConnectionTable:
-    def publish_count(self, buffer: memoryview) -> None: ...
+    def publish_count(self, memory: MappedMemory) -> None: ...

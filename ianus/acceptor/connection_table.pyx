@@ -6,10 +6,10 @@ been closed, so an event also carries the generation: a number that no two conne
 Compiled because every event passes here: 55 instructions for ASGI hello.
 """
 cimport cython
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint32_t
 
 from ianus.acceptor.connection cimport Connection
+from ianus.runtime.mapped_memory cimport MappedMemory
 
 from ianus.telemetry.logger import logger
 
@@ -23,23 +23,15 @@ cdef class ConnectionTable:
         self.free_ids = []
         self.closed = []
 
-    def __dealloc__(self):
-        # The view of publish_count(), if there is one
-        PyBuffer_Release(&self.shared)
-
-    def publish_count(self, buffer) -> None:
-        """Writes the number of open connections to a buffer of four bytes, from now on."""
-        PyObject_GetBuffer(buffer, &self.shared, PyBUF_WRITABLE)
-        if self.shared.len != sizeof(uint32_t):
-            PyBuffer_Release(&self.shared)
-            raise ValueError(f"a count has {sizeof(uint32_t)} bytes")
-        # Borrowed from the view, which is released with this object
-        self.shared_count = <uint32_t*>self.shared.buf
+    def publish_count(self, MappedMemory memory not None) -> None:
+        """Writes the number of open connections to a memory of four bytes, from now on."""
+        self.shared_count = <uint32_t*>memory.writable(sizeof(uint32_t))
+        self.shared = memory
         self.write_count()
 
     cdef void write_count(self) noexcept:
         if self.shared_count != NULL:
-            self.shared_count[0] = <uint32_t>self.count
+            self.shared_count[0] = <uint32_t>self.clients()
 
     cdef int reset_in_child(self) except -1:
         # The memory is shared with the parent, whose connections it counts.
@@ -58,6 +50,7 @@ cdef class ConnectionTable:
         connection.generation = self.generation
         self.by_id[connection.id] = connection
         self.count += 1
+        self.internal += connection.internal
         self.write_count()
         return 0
 
@@ -69,6 +62,7 @@ cdef class ConnectionTable:
         self.closed.append(connection)
         self.free_ids.append(connection.id)
         self.count -= 1
+        self.internal -= connection.internal
         self.write_count()
         return 0
 
@@ -84,6 +78,9 @@ cdef class ConnectionTable:
     cdef Connection find_by_id(self, uint32_t id):
         # Without a generation: the reactor cancels the deadline of an id when its connection closes.
         return <Connection>self.by_id[id] if id < <uint32_t>len(self.by_id) else None
+
+    cdef int clients(self) noexcept:
+        return self.count - self.internal
 
     cdef list open_connections(self):
         return [connection for connection in self.by_id if connection is not None]

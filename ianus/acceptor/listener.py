@@ -19,8 +19,10 @@ import errno
 import os
 import socket
 import stat
+import struct
 from typing import Any
 
+from ianus.acceptor.port_owner import describe_port_owner, describe_process
 from ianus.errors import AddressInUseError, StartupError
 from ianus.safe_paths import Parent, UnsafePathError
 
@@ -35,18 +37,24 @@ class Listener:
     """A bound, listening, non-blocking socket and the name to show for it.
 
     sock: owned by the listener.
-    address: for messages, such as http://127.0.0.1:8000 or unix:/run/app.sock.
+    is_tls: its connections are encrypted, by the newest settings.
     path: of the socket file made for it; "" if there is none, or if another program made it.
     """
 
     def __init__(self, sock: socket.socket, address: str, unix_path: str = "", *, is_inherited: bool = False) -> None:
         """is_inherited: the socket file was made by another process."""
         self.sock = sock
-        self.address = address
+        self.is_tls = False
+        self._address = address
         self.path = os.path.abspath(unix_path) if unix_path else ""
         self._inode = _inode(self.path) if unix_path else None
         self._is_inherited = is_inherited
         self._pid = os.getpid()
+
+    @property
+    def address(self) -> str:
+        """Returns the address for messages, such as http://127.0.0.1:8000 or unix:/run/app.sock."""
+        return self._address.replace("http://", "https://", 1) if self.is_tls else self._address
 
     def leave_file(self) -> None:
         """Hands the socket file over to another process: close() does not remove it any more."""
@@ -175,6 +183,8 @@ def _open_tcp(
 def _explain_tcp(error: OSError, family: int, host: str, port: str | int) -> str:
     shown = f"[{host}]:{port}" if ":" in host else f"{host or '*'}:{port}"
     if error.errno == errno.EADDRINUSE:
+        if isinstance(port, int) and (owner := describe_port_owner(port)):
+            return f"{shown} is in use by another process: {owner}. Stop it, or choose another port with --bind."
         return (
             f"{shown} is in use by another process. Stop that one (`ss -ltnp 'sport = :{port}'` or "
             f"`lsof -iTCP:{port} -sTCP:LISTEN` shows which it is), or choose another port with --bind."
@@ -254,6 +264,7 @@ def _make_room(parent: Parent) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # A full backlog is an answer as well (EAGAIN).
         code = probe.connect_ex(path)  # OSError: the path is too long
+        owner = _describe_unix_owner(probe) if code == 0 else ""
     if code == errno.ENOENT:
         return
     if code in (errno.EACCES, errno.EPERM):
@@ -262,12 +273,19 @@ def _make_room(parent: Parent) -> None:
             "Start as the user that it belongs to, or choose another path with --bind."
         )
     if code != errno.ECONNREFUSED:
+        how = "" if owner else f" (`ss -lxp 'src = {path}'` shows which it is)"
         raise StartupError(
-            f"Another process listens on {path}. Stop it (`ss -lxp 'src = {path}'` shows which it is), "
-            "or choose another path with --bind."
+            f"Another process listens on {path}{owner}. Stop it{how}, or choose another path with --bind."
         )
     if _inode_in(parent) == (found.st_dev, found.st_ino):
         os.unlink(parent.name, dir_fd=parent.fd)
+
+
+def _describe_unix_owner(probe: socket.socket) -> str:
+    """Describes the process that a connected socket has reached; "" if it is unknown, as outside this container."""
+    pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    found = describe_process(pid) if pid > 0 else ""
+    return f": {found}" if found else ""
 
 
 def _explain_unix(error: OSError, path: str) -> str:

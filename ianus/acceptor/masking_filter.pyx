@@ -1,14 +1,19 @@
 """A filter for tests: records of a length in two bytes, followed by that number of masked bytes.
 
-A record of the length 0 is the end of the peer's bytes; one that is longer than MAX_RECORD_BYTES is an error.
+A record of the length 0 is the end of the peer's bytes. The length ANSWER_REQUEST has no bytes: the filter answers with
+a record of MAX_RECORD_BYTES. Any other that is longer is an error.
 """
-from ianus.acceptor.byte_filter cimport FILTER_FAILED, ByteFilter, ByteFilterFactory
-from ianus.codec.output cimport Output
+from ianus.acceptor.byte_filter cimport ENCODE_BYTES, FILTER_FAILED, ByteFilter, ByteFilterFactory, append_encoded
+from ianus.codec.output cimport iovec
 
 
 cdef enum:
     MAX_RECORD_BYTES = 1000
     MASK = 0x5A
+    ANSWER_REQUEST = 0xFFFF
+
+
+cdef bytes ANSWER = bytes(MAX_RECORD_BYTES)
 
 
 cdef class MaskingFilterFactory(ByteFilterFactory):
@@ -31,6 +36,10 @@ cdef class MaskingFilter(ByteFilter):
             if self.kept_size < 2:
                 continue
             length = self.kept[0] << 8 | self.kept[1]
+            if length == ANSWER_REQUEST:
+                self.kept_size = 0
+                self.encode_piece(ANSWER, MAX_RECORD_BYTES)
+                continue
             if length > MAX_RECORD_BYTES:
                 return FILTER_FAILED
             if length == 0:
@@ -43,7 +52,16 @@ cdef class MaskingFilter(ByteFilter):
                 self.kept_size = 0
         return decoded
 
-    cdef int encode(self, const char* data, Py_ssize_t size, Output encoded) except -1:
+    cdef Py_ssize_t encode(self, const iovec* pieces, int count) except -1:
+        cdef Py_ssize_t total = 0, size
+        cdef int index
+        for index in range(count):
+            size = min(<Py_ssize_t>pieces[index].iov_len, ENCODE_BYTES - total)
+            self.encode_piece(<const char*>pieces[index].iov_base, size)
+            total += size
+        return total
+
+    cdef int encode_piece(self, const char* data, Py_ssize_t size) except -1:
         cdef unsigned char record[MAX_RECORD_BYTES + 2]
         cdef Py_ssize_t part
         while size:
@@ -51,13 +69,18 @@ cdef class MaskingFilter(ByteFilter):
             record[0] = <unsigned char>(part >> 8)
             record[1] = <unsigned char>(part & 0xFF)
             self.mask(<const unsigned char*>data, record + 2, part)
-            encoded.write(<const char*>record, part + 2)
+            self.append(<const char*>record, part + 2)
             data += part
             size -= part
         return 0
 
-    cdef int encode_end(self, Output encoded) except -1:
-        return encoded.write(b"\0\0", 2)
+    cdef int encode_end(self) except -1:
+        return self.append(b"\0\0", 2)
+
+    cdef int append(self, const char* data, Py_ssize_t size) except -1:
+        if append_encoded(&self.factory.encoded, data, size) < 0:
+            raise MemoryError
+        return 0
 
     cdef int mask(self, const unsigned char* data, unsigned char* target, Py_ssize_t size) noexcept:
         cdef Py_ssize_t index

@@ -1,12 +1,15 @@
 """A session that reads the header of the PROXY protocol, and then lets another session take over."""
 cimport cython
-from ianus.exchange.base cimport Session, SessionFactory, flag
+from ianus.acceptor.byte_filter cimport ByteFilter, ByteFilterFactory
+from ianus.acceptor.connection cimport Connection
+from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
 
 
 @cython.no_gc
 cdef class ProxiedSession(Session):
     cdef ProxiedSessionFactory factory
     cdef Session next               # takes over after the header; until then it answers for an idle connection
+    cdef ByteFilter filter          # of the bytes after the header, or None
     cdef object addresses           # ProxiedAddresses of a complete header, or None
     cdef str refusal                # the reason to close, or None
     cdef flag complete              # the header has been read
@@ -25,5 +28,8 @@ cdef class ProxiedSessionFactory(SessionFactory):
     cdef double refusal_logged_at   # CLOCK_MONOTONIC seconds
     cdef long long refusals         # that were not logged since
 
+    # The first session of a connection whose filter starts after the header
+    cdef Session create_filtered(self, Connection connection, ByteFilterFactory filters, ByteFilter created)
+    cdef ProxiedSession create_before(self, Transport transport, Session after)
     cdef object share_server(self, object server)
     cdef int log_refusal(self, object client, str reason) except -1

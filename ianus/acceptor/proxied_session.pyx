@@ -5,6 +5,7 @@ Rules:
   without a response: to guess the address of a client would let clients forge it.
 - A connection without a byte is an idle one. The next session, which exists from the start, has the rules for these,
   also while the server stops. A health check may connect and close, and nothing is logged.
+- With a byte filter, such as TLS, the header precedes the bytes of the filter, which starts after it.
 - The header has its own deadline, which starts with its first byte. A Network Load Balancer of AWS sends the header
   together with the client's first bytes.
 
@@ -12,8 +13,11 @@ Compiled because it is a session. A connection passes it once.
 """
 cimport cython
 
+from ianus.acceptor.byte_filter cimport ByteFilter, ByteFilterFactory
+from ianus.acceptor.connection cimport Connection
+from ianus.acceptor.filtering cimport start_filter
 from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.connection_info cimport HTTP, HTTPS, proxied_connection_info
+from ianus.exchange.connection_info cimport HTTPS, extended_connection_info
 from ianus.runtime.clock cimport monotonic
 
 from ianus.acceptor.proxy_protocol import MAX_HEADER_BYTES, ProxyHeaderError, parse_proxy_header
@@ -55,14 +59,17 @@ cdef class ProxiedSession(Session):
         cdef Transport transport = self.transport
         addresses = self.addresses
         if addresses is not None:
-            transport.info = proxied_connection_info(
+            transport.info = extended_connection_info(
                 addresses.client, self.factory.share_server(addresses.server),
-                HTTPS if addresses.is_https else HTTP, addresses.vpc_endpoint_id,
+                HTTPS if addresses.is_https else transport.info.scheme, addresses.vpc_endpoint_id,
+                transport.info.tls_facts(),
             )
         transport.switch_session(self.next)
         # The next session has the connection now. Nothing calls this one any more.
         self.transport = None
         self.next = None
+        if self.filter is not None:
+            start_filter(<Connection>transport, self.filter)
         return 0
 
     cdef int refuse(self, str reason) except -1:
@@ -118,16 +125,26 @@ cdef class ProxiedSessionFactory(SessionFactory):
         self, SessionFactory sessions not None, *, str proxy_protocol, is_allowed, double timeout_request_header,
     ):
         self.sessions = sessions
+        self.scheme = sessions.scheme
         self.versions = proxy_protocol
         self.is_allowed = is_allowed
         self.timeout_request_header = timeout_request_header
 
     cdef Session create(self, Transport transport):
+        return self.create_before(transport, self.sessions.create(transport))
+
+    cdef ProxiedSession create_before(self, Transport transport, Session after):
         cdef ProxiedSession session = ProxiedSession.__new__(ProxiedSession)
         session.factory = self
         # Cycles, since the connection owns its session. on_connection_lost() or take_over() ends them.
         session.transport = transport
-        session.next = self.sessions.create(transport)
+        session.next = after
+        return session
+
+    cdef Session create_filtered(self, Connection connection, ByteFilterFactory filters, ByteFilter created):
+        cdef Session after = filters.create_session(connection, created, self.sessions)
+        cdef ProxiedSession session = self.create_before(connection, after)
+        session.filter = created
         return session
 
     cdef object share_server(self, object server):

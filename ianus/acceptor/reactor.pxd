@@ -18,6 +18,9 @@ cdef class Reactor(ConnectionHost):
     # The current batch; here and not on the stack, so that a nested call continues at its index
     cdef PollEvent[BATCH_EVENTS] batch
     cdef int index, ready
+    cdef double handshake_seconds   # that steps of handshakes have taken since all were last resumed
+    cdef int deferred               # events of handshakes that were skipped since then
+    cdef int first_deferred         # id of the connection of the first of them
 
     cdef readonly ConnectionTable table
     cdef DeadlineTimer deadlines
@@ -32,4 +35,5 @@ cdef class Reactor(ConnectionHost):
     cdef int dispatch_batch(self) except -1
     cdef int dispatch_event(self, PollEvent* event) except -1
     cdef int handle_event(self, PollEvent* event) except -1
+    cdef int continue_handshake(self, Connection connection, unsigned int flags) except -1
     cdef int expire_deadlines(self, double now) except -1

@@ -367,6 +367,11 @@ cdef class DrivenBacklogWatch:
         return self.watch.stop_thread()
 
 
+def set_max_wait(Reactor reactor not None, double seconds) -> None:
+    """Sets for how long a response may wait for the end of its batch."""
+    reactor.send_queue.max_wait = seconds
+
+
 def set_full(Reactor reactor not None, bint full) -> None:
     """Notes whether a further call of the application can be made."""
     reactor.full = full

@@ -75,3 +75,12 @@ cdef extern from "<fcntl.h>" nogil:
     int fcntl(int fd, int command, ...)
     enum:
         F_DUPFD_CLOEXEC
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int c_poll "poll"(pollfd* watched, unsigned long number, int milliseconds)
+    enum:
+        POLLIN

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint64_t
 
 from ianus.runtime.atomics cimport load_acquire
+from ianus.runtime.mapped_memory cimport MappedMemory
 
 
 cdef extern from * nogil:
@@ -83,7 +84,7 @@ cdef extern from * nogil:
 cdef class Transfers:
     cdef object queue               # the TransferQueue, which owns the descriptors
     cdef int writer, reader         # of the queue, borrowed
-    cdef Py_buffer buffer           # the shared memory
+    cdef MappedMemory memory        # shared by the processes
     cdef const uint64_t* serving    # in it: the number of workers that serve
 
     cdef bint put(self, int fd) noexcept nogil      # passes a connection on; the caller still owns fd

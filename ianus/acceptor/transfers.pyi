@@ -1,4 +1,6 @@
 from typing import Any
 
+from ianus.runtime.mapped_memory import MappedMemory
+
 class Transfers:
-    def __init__(self, queue: Any, memory: Any) -> None: ...
+    def __init__(self, queue: Any, memory: MappedMemory) -> None: ...

@@ -51,6 +51,7 @@ cdef enum Framing:
 
 cdef class HeadEncoder:
     """Encodes the heads of responses. It has no state that an encoding changes, so any thread may use it."""
+    cdef readonly bytes hsts        # value of Strict-Transport-Security of all responses, None without that field
     # Encodes status and validated fields for send_head(). reason: a phrase in place of the registered one, if the
     # protocol has reason phrases.
     cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count)
@@ -71,6 +72,10 @@ cdef class Codec:
     # Parses up to `size` bytes and returns the number consumed. The caller keeps the rest and passes it again,
     # followed by new bytes.
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1
+
+    # Bytes of a body that have not been fed and have no framing between them, 0 if there are none.
+    cdef long long unread_body(self, int stream) noexcept
+    cdef int skip_body(self, int stream, long long size) except -1  # these were read by another thread
 
     cdef int send_informational(self, int stream, object head) except -1
     cdef int send_head(self, int stream, object head, Framing framing, long long length, bint close) except -1

@@ -42,6 +42,13 @@ cdef class Codec:
     cdef Py_ssize_t feed(self, const char* data, Py_ssize_t size) except -1:
         raise NotImplementedError
 
+    # The safe answer: all bodies are fed.
+    cdef long long unread_body(self, int stream) noexcept:
+        return 0
+
+    cdef int skip_body(self, int stream, long long size) except -1:
+        raise NotImplementedError
+
     cdef int send_informational(self, int stream, object head) except -1:
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 Rules: one valid Host; one Content-Type; Content-Length once and in digits; the one expectation that is defined; no
 trailer that had to precede the body.
 
-Compiled because every request passes here: 39 instructions for ASGI hello.
+Compiled because every request passes here: 6 instructions for ASGI hello.
 """
 from ianus.codec.fields cimport (
     CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, MAX_FORWARDING_FIELDS, TRANSFER_ENCODING, WEBSOCKET_KEY, FieldId,

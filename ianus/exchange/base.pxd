@@ -14,6 +14,14 @@ from ianus.exchange.connection_info cimport ConnectionInfo
 ctypedef unsigned char flag
 
 
+cdef class BodyInput:
+    """The input of a connection while another thread reads the body of a request from it."""
+
+    # Receives bytes that are there: 0 at the end of the input, -1 if there are none, -2 if the connection is broken.
+    cdef Py_ssize_t receive(self, char* buffer, Py_ssize_t size) noexcept nogil
+    cdef int wait(self, double seconds) noexcept nogil  # until bytes may be there, or at most this long
+
+
 @cython.no_gc
 cdef class Transport(OutputOwner):
     """The operations of a connection that its session may use."""
@@ -24,9 +32,13 @@ cdef class Transport(OutputOwner):
     cdef int flush(self) except -1      # send queued output, as far as the peer takes it
     cdef int resume_soon(self) except -1     # the same, and continue with the input, after the other connections
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
+    cdef int read_available(self) except -1  # reads once, if the session takes it, without waiting for an event
     # CLOCK_MONOTONIC seconds at which the system received the last input, as far as it is known; else now. A call of
     # the system, so only for the measurement of the queue time.
     cdef double input_received_at(self) noexcept
+    # The input for another thread, while the session wants none; or None if it cannot be read in this way now.
+    cdef BodyInput lend_input(self)
+    cdef int end_output(self) except -1  # the peer finds the end of its input now; unsent output is discarded
     cdef int finish(self) except -1     # close once the output is sent, lingering (RFC 9112 section 9.6)
     cdef int close(self) except -1      # close at once, with unsent and unread bytes
     # Closes at once if no output is queued, since nothing can be lost then; else finish().
@@ -61,10 +73,21 @@ cdef class ExchangeHost(Sink):
     cdef long long position(self, int stream) noexcept  # of the next queued byte in all output of the connection
     cdef bint is_serial(self, int stream) noexcept      # the next request of the client waits for this response
     cdef int cut_input(self, int stream) except -1      # the exchange ends while the peer is perhaps still sending
+    # The rest of a body of declared length, for another thread; or None. The exchange accepts no body until it is over.
+    cdef BodyInput lend_body(self, int stream)
+    cdef int note_body(self, int stream, long long size) except -1  # that thread has received these bytes
+    cdef int body_expired(self, int stream) except -1   # ... or has waited for it for too long
     cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
     cdef int response_complete(self, int stream) except -1
     # A response ends early. partial: the client must not take it for a complete one.
     cdef int on_response_aborted(self, int stream, bint partial) except -1
+
+
+cdef enum SendTime:
+    SEND_NOW            # the peer may wait for it
+    # It has the end of the last response, or whole messages, and may be sent with the output of other connections
+    SEND_AFTER_BATCH
+    SEND_AFTER_TASKS    # an application was just scheduled, and its response may join the output
 
 
 @cython.no_gc
@@ -81,7 +104,7 @@ cdef class Session(ExchangeHost):
     cdef int flush_deferred(self) except -1
     cdef bint wants_input(self) noexcept        # may received() be called?
     cdef bint wants_read(self) noexcept         # should the socket be read?
-    cdef bint defers(self) noexcept             # an application was just scheduled: its answer may join the output
+    cdef SendTime send_time(self) noexcept      # of the queued output
     cdef int on_peer_finished(self, bint behind_unread) except -1   # FIN was seen; perhaps after bytes not read yet
     cdef int on_output_taken(self) except -1    # the kernel has taken some of the output, not all of it
     cdef int on_writable(self) except -1        # the output has drained below the low watermark, or wholly
@@ -96,6 +119,8 @@ cdef class Session(ExchangeHost):
     cdef double write_timeout(self) noexcept    # seconds without progress of the output, 0 = none
     # Whether the peer may still send something, which would reset a closed connection and destroy the answer.
     cdef bint expects_input(self) noexcept
+    # Whether the bytes that the peer has sent before it closed are wanted, although nothing can be sent to it any more.
+    cdef bint outlives_peer(self) noexcept
     # Whether another process may serve the next request, of which no byte was read. head: its first bytes.
     cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept
     # Until when input is discarded: its start, its last byte, the bytes so far. CLOCK_MONOTONIC seconds.
@@ -120,6 +145,8 @@ cdef class Poller:
 
 cdef class SessionFactory:
     """Makes the sessions of the connections of a listener; several listeners may share one."""
+    cdef str scheme                 # of requests in which no proxy reports one: HTTP or HTTPS (connection_info)
+
     cdef Session create(self, Transport transport)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1

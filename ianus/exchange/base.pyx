@@ -2,9 +2,18 @@
 cimport cython
 from ianus.codec.base cimport Framing, Sink
 from ianus.codec.fields cimport Field
+from ianus.exchange.connection_info cimport HTTP, HTTPS
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport OutputOwner
 from ianus.runtime.clock cimport monotonic
+
+
+cdef class BodyInput:
+    cdef Py_ssize_t receive(self, char* buffer, Py_ssize_t size) noexcept nogil:
+        return -2
+
+    cdef int wait(self, double seconds) noexcept nogil:
+        return 0
 
 
 # A session must not run on a transport without one of these, so all but one raise.
@@ -19,9 +28,19 @@ cdef class Transport(OutputOwner):
     cdef int reconsider(self) except -1:
         raise NotImplementedError
 
+    cdef int read_available(self) except -1:
+        raise NotImplementedError
+
     # Of a transport without a system, input is received when it is read.
     cdef double input_received_at(self) noexcept:
         return monotonic()
+
+    # The safe answer: the session reads all bodies itself.
+    cdef BodyInput lend_input(self):
+        return None
+
+    cdef int end_output(self) except -1:
+        raise NotImplementedError
 
     cdef int finish(self) except -1:
         raise NotImplementedError
@@ -92,6 +111,15 @@ cdef class ExchangeHost(Sink):
     cdef int cut_input(self, int stream) except -1:
         raise NotImplementedError
 
+    cdef BodyInput lend_body(self, int stream):
+        return None
+
+    cdef int note_body(self, int stream, long long size) except -1:
+        raise NotImplementedError
+
+    cdef int body_expired(self, int stream) except -1:
+        raise NotImplementedError
+
     cdef int response_queued(self, int stream) except -1:
         raise NotImplementedError
 
@@ -110,6 +138,9 @@ cdef class Session(ExchangeHost):
     cdef int run(self) except -1:
         raise NotImplementedError
 
+    cdef int body_expired(self, int stream) except -1:
+        return self.on_expired()
+
     # A session that sends everything at once has nothing to do here.
     cdef int flush_deferred(self) except -1:
         return 0
@@ -121,8 +152,9 @@ cdef class Session(ExchangeHost):
     cdef bint wants_read(self) noexcept:
         return False
 
-    cdef bint defers(self) noexcept:
-        return False
+    # The safe answer
+    cdef SendTime send_time(self) noexcept:
+        return SEND_NOW
 
     cdef int on_peer_finished(self, bint behind_unread) except -1:
         raise NotImplementedError
@@ -163,6 +195,10 @@ cdef class Session(ExchangeHost):
     cdef bint expects_input(self) noexcept:
         return self.input_cut
 
+    # No response can reach such a client.
+    cdef bint outlives_peer(self) noexcept:
+        return False
+
     cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
         return False
 
@@ -198,6 +234,13 @@ cdef class Poller:
 
 # A factory without state has nothing to stop.
 cdef class SessionFactory:
+    def __cinit__(self):
+        self.scheme = HTTP
+
+    def set_scheme(self, str scheme not None) -> None:
+        """Sets the scheme of requests in which no proxy reports one: http or https."""
+        self.scheme = HTTPS if scheme == "https" else HTTP
+
     cdef Session create(self, Transport transport):
         raise NotImplementedError
 

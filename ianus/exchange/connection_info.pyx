@@ -2,12 +2,14 @@
 cimport cython
 import sys
 
+from ianus.exchange.tls_facts cimport TlsFacts
+
 
 cdef str HTTP = sys.intern("http")
 cdef str HTTPS = sys.intern("https")
 
 
-# No garbage collector: it refers to strings and tuples only, and there is one for each idle connection.
+# No garbage collector: it refers to strings, tuples and the facts of TLS. There is one for each idle connection.
 @cython.no_gc
 cdef class ConnectionInfo:
     cdef str websocket_scheme(self):
@@ -17,11 +19,17 @@ cdef class ConnectionInfo:
     cdef str vpc_endpoint_id(self):
         return None
 
+    cdef TlsFacts tls_facts(self):
+        return None
+
 
 @cython.no_gc
-cdef class EndpointConnectionInfo(ConnectionInfo):
+cdef class ExtendedConnectionInfo(ConnectionInfo):
     cdef str vpc_endpoint_id(self):
         return self.endpoint_id
+
+    cdef TlsFacts tls_facts(self):
+        return self.tls
 
 
 cdef ConnectionInfo connection_info(object client, object server, str scheme):
@@ -33,14 +41,17 @@ cdef ConnectionInfo connection_info(object client, object server, str scheme):
     return info
 
 
-cdef ConnectionInfo proxied_connection_info(object client, object server, str scheme, str vpc_endpoint_id):
-    """Makes one of the facts that a proxy has reported."""
-    cdef EndpointConnectionInfo info
-    if vpc_endpoint_id is None:
+cdef ConnectionInfo extended_connection_info(
+    object client, object server, str scheme, str vpc_endpoint_id, TlsFacts tls
+):
+    """Makes one with facts that a proxy has reported, or with those of TLS."""
+    cdef ExtendedConnectionInfo info
+    if vpc_endpoint_id is None and tls is None:
         return connection_info(client, server, scheme)
-    info = EndpointConnectionInfo.__new__(EndpointConnectionInfo)
+    info = ExtendedConnectionInfo.__new__(ExtendedConnectionInfo)
     info.client = client
     info.server = server
     info.scheme = scheme
     info.endpoint_id = vpc_endpoint_id
+    info.tls = tls
     return info

@@ -20,7 +20,7 @@ from ianus.codec.fields cimport (
     FORWARDED, FORWARDING_ALIAS, MAX_FORWARDING_FIELDS, OTHER, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
     X_FORWARDED_PREFIX, X_FORWARDED_PROTO, X_REQUEST_START, FieldId, find_forwarding, is_host,
 )
-from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, proxied_connection_info
+from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, extended_connection_info
 from ianus.exchange.hops cimport (
     MAX_HOPS, Hop, Node, Span, element_at, is_word, parse_forwarded, parse_node, parse_port, parse_request_start,
     span_of, take_last_element,
@@ -147,7 +147,10 @@ cdef class ForwardedRules:
             server = forward_host(request, report, scheme, server)
         if client is connection.client and server is connection.server and scheme is connection.scheme:
             return connection
-        return proxied_connection_info(client, server, scheme, connection.vpc_endpoint_id())
+        # The facts of TLS are those of the proxy's own connection, also if it reports another scheme.
+        return extended_connection_info(
+            client, server, scheme, connection.vpc_endpoint_id(), connection.tls_facts()
+        )
 
     cdef int log_ignored(self, ConnectionInfo connection) except -1:
         # Once: any client can cause it. It explains to an operator why applications have the address of the proxy.

@@ -108,6 +108,8 @@ cdef class Exchange:
     cdef bint is_busy(self) noexcept                # the stop has to wait for it
     # To the gateway: call the application; no codec is on the stack. Whether it runs only after the loop's callbacks
     cdef bint start(self) except -1
+    # From the session's run(): input has arrived, and no codec is on the stack. Returns as notify_readable()
+    cdef bint on_input(self) except -1
     # To the gateway: an event that an application may wait for. Whether one continues after the callbacks
     cdef bint notify_readable(self) except -1
     cdef int notify_writable(self) except -1
@@ -132,6 +134,8 @@ cdef class Exchange:
 
 
 cdef Response new_response()
+# Too many application calls, by the name of the limit: answers 503, and the connection lives on.
+cdef int reject_over_limit(Exchange exchange, str limit) except -1
 # Whether the response is an event stream whose end has not started.
 cdef bint is_open_stream(Exchange exchange) noexcept
 # The application is called: the queue time of the request ends.

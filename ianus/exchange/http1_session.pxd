@@ -3,6 +3,7 @@ cimport cython
 from ianus.codec.base cimport Request, SerialCodecFactory
 from ianus.exchange.base cimport SessionFactory, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
+from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.http_session cimport HttpSession
 from ianus.exchange.service cimport Service
@@ -32,4 +33,5 @@ cdef class Http1Session(HttpSession):
 
 cdef class Http1SessionFactory(SessionFactory):
     cdef Service service
+    cdef Gateway gateway            # of the sessions
     cdef SerialCodecFactory codecs

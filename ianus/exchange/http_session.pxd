@@ -3,6 +3,7 @@ cimport cython
 from ianus.codec.base cimport Codec, Request
 from ianus.exchange.base cimport Session, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
+from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.service cimport Service
 
@@ -10,6 +11,7 @@ from ianus.exchange.service cimport Service
 @cython.no_gc
 cdef class HttpSession(Session):
     cdef Service service
+    cdef Gateway gateway            # that opens its exchanges
     cdef Codec codec
     # Exchanges whose response has ended, and is reported once the kernel has taken it; the first one, linked by
     # `next_unreported`
@@ -26,7 +28,6 @@ cdef class HttpSession(Session):
     # Has the application called, or answers instead of it. Returns whether the application runs only after the loop's
     # callbacks.
     cdef bint start_exchange(self, Exchange exchange) except -1
-    cdef int reject_over_limit(self, Exchange exchange, str limit) except -1
     cdef int log_rejection(self, int status, str reason, Request request, ConnectionInfo connection) except -1
     cdef int report_when_taken(self, Exchange exchange) except -1
     cdef int note_end(self, Exchange exchange) except -1

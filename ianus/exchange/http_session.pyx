@@ -11,18 +11,14 @@ from ianus.codec.base cimport Framing, Request
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
-from ianus.exchange.base cimport Session
+from ianus.exchange.base cimport BodyInput, Session
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.forwarded cimport ForwardedFacts
-from ianus.exchange.gateway cimport Gateway
-from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events
+from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events, reject_over_limit
 from ianus.runtime.clock cimport monotonic, unix_time
 
 from ianus.exchange.request_id import request_id
 from ianus.telemetry.logger import logger
-
-
-cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
 
 
 # No garbage collector for sessions, codecs and connections: on_connection_lost() and release() untie them, and a
@@ -40,7 +36,7 @@ cdef class HttpSession(Session):
 
     cdef Exchange open_exchange(self, int stream, Request request, double started, double earliest):
         # Its class is the gateway's. It was made by __new__(), so all links are set here.
-        cdef Exchange exchange = <Exchange>(<Gateway>self.service.gateway).open(request)
+        cdef Exchange exchange = <Exchange>self.gateway.open(request)
         exchange.session = self
         exchange.service = self.service
         exchange.request = request
@@ -101,25 +97,11 @@ cdef class HttpSession(Session):
             limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
         if limit is not None:
             # Before the application is called, so a flood costs no thread and no task.
-            self.reject_over_limit(exchange, limit)
+            reject_over_limit(exchange, limit)
             return False
         # The application reads from the start, so it needs no notice of this.
         exchange.has_unread_input = False
         return exchange.start()
-
-    cdef int reject_over_limit(self, Exchange exchange, str limit) except -1:
-        """Too many application calls: 503, and the connection lives on."""
-        cdef double now = monotonic()
-        # One line a second with a count: a flood must not fill the log.
-        self.service.rejected_requests += 1
-        if now - self.service.rejection_logged_at >= REJECTION_LOG_SECONDS:
-            logger.warning(
-                "rejected %d request(s) with 503: %s reached", self.service.rejected_requests, limit
-            )
-            self.service.rejected_requests = 0
-            self.service.rejection_logged_at = now
-        # After a refused upgrade a proxy may still take the connection for a tunnel.
-        return exchange.send_error(503, "the server is busy", [(b"retry-after", b"1")], exchange.request.upgrade)
 
     cdef int log_rejection(self, int status, str reason, Request request, ConnectionInfo connection) except -1:
         client = connection.client
@@ -132,6 +114,16 @@ cdef class HttpSession(Session):
                 status, name, reason, request.method, request.target.decode("ascii"),
             )
         return 0
+
+    # ---------------------------------------------------------------- a body that another thread reads
+
+    cdef BodyInput lend_body(self, int stream):
+        # A body with framing is only read by the codec.
+        return self.transport.lend_input() if self.codec.unread_body(stream) else None
+
+    cdef int note_body(self, int stream, long long size) except -1:
+        # It calls on_end() after the last byte.
+        return self.codec.skip_body(stream, size)
 
     # ---------------------------------------------------------------- output
 

@@ -6,6 +6,7 @@ cdef enum InFlightKind:
     NOT_COUNTED
     COUNTED_REQUEST
     COUNTED_WEBSOCKET
+    COUNTED_THREAD_WEBSOCKET    # its call holds a thread as long as it is open
 
 
 # Whether, and how, an exchange is counted. It is a part of the exchange; only the counter writes it.
@@ -20,6 +21,8 @@ cdef class InFlightCounter:
     cdef bint has_limits
     cdef int limit_concurrency              # --limit-concurrency, 0 = none
     cdef Py_ssize_t limit_websockets        # --limit-websockets, 0 = none
+    cdef Py_ssize_t thread_websockets       # those of `websockets` that hold a thread
+    cdef Py_ssize_t limit_thread_websockets     # their limit; 0 = none is accepted
     cdef InFlight listed                    # memory that the supervisor reads, or None
 
     # Returns the reached limit, as messages name it, or None.

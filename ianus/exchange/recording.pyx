@@ -6,10 +6,11 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from ianus.codec.output cimport Output, OutputPool, iovec
-from ianus.exchange.base cimport Session, SessionFactory, Transport
-from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, connection_info
+from ianus.exchange.base cimport SEND_AFTER_TASKS, Poller, Session, SessionFactory, Transport
+from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, extended_connection_info
 from ianus.exchange.http1_session cimport Http1Session
 from ianus.exchange.service cimport Service
+from ianus.exchange.tls_facts cimport TlsFacts
 from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.observer cimport Observer, RequestFacts
 
@@ -28,6 +29,7 @@ SERVER = ("192.0.2.80", 8000)
 cdef class RecordingConnection(Transport):
     """A connection without a socket. It treats its session as a real one does.
 
+    output_ended: end_output() was called.
     calls: of the session. state: "open"; "finishing", while output is left after finish(), then "finished"; "closed",
     or "reset". resume_scheduled: resume() is to be called after the loop's callbacks.
     """
@@ -40,12 +42,15 @@ cdef class RecordingConnection(Transport):
     cdef bint fin_seen, eof         # the client has finished; ... and all of its bytes were read
     cdef bytearray output_read      # output that the client has read
     cdef long long room             # bytes that the client reads before it is blocked; -1 = all
+    cdef readonly bint output_ended
     cdef bint breaks                # the next output shows that the client has gone
     cdef public double received_at  # CLOCK_MONOTONIC seconds at which the system received the input; 0 = now
 
-    def __init__(self, SessionFactory sessions not None, *, client=CLIENT, server=SERVER, bint https=False):
+    def __init__(
+        self, SessionFactory sessions not None, *, client=CLIENT, server=SERVER, bint https=False, TlsFacts tls=None
+    ):
         self.pool = OutputPool()
-        self.info = connection_info(client, server, HTTPS if https else HTTP)
+        self.info = extended_connection_info(client, server, HTTPS if https else HTTP, None, tls)
         self.unread = b""
         self.calls = []
         self.state = "open"
@@ -125,7 +130,7 @@ cdef class RecordingConnection(Transport):
         return self.end_process_input()
 
     cdef int end_process_input(self) except -1:
-        if self.state == "open" and self.session.defers():
+        if self.state == "open" and self.session.send_time() == SEND_AFTER_TASKS:
             self.resume_scheduled = True
         elif not self.blocked:
             self.send_output()
@@ -186,6 +191,17 @@ cdef class RecordingConnection(Transport):
     cdef double input_received_at(self) noexcept:
         self.calls.append("input_received_at")
         return self.received_at or monotonic()
+
+    cdef int end_output(self) except -1:
+        # `output_ended` stands for the end that the peer finds.
+        self.release_output()
+        self.blocked = False
+        self.output_ended = True
+        return 0
+
+    # The test passes input itself, so none waits.
+    cdef int read_available(self) except -1:
+        return 0
 
     cdef int finish(self) except -1:
         self.calls.append("finish")
@@ -274,6 +290,16 @@ def since(RecordingConnection connection not None) -> float:
     return (<Http1Session>connection.session).since
 
 
+def change_connection(RecordingConnection connection not None, TlsFacts tls) -> None:
+    """Gives the connection other facts of TLS, as if it was another one."""
+    cdef ConnectionInfo info = connection.info
+    connection.info = extended_connection_info(info.client, info.server, info.scheme, None, tls)
+
+
+def tls_facts_of(ConnectionInfo info not None) -> TlsFacts | None:
+    return info.tls_facts()
+
+
 def websocket_scheme(ConnectionInfo info not None) -> str:
     """The scheme of a WebSocket over a connection."""
     return info.websocket_scheme()
@@ -345,3 +371,14 @@ cdef class RecordingObserver(Observer):
     cdef int reset_in_child(self) except -1:
         self.is_child = True
         return 0
+
+
+cdef class RecordingBatch(Poller):
+    """A reactor that had a number of events when it last asked."""
+    cdef int events
+
+    def __init__(self, int events):
+        self.events = events
+
+    cdef int batch_size(self) noexcept nogil:
+        return self.events

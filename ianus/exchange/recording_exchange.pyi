@@ -71,7 +71,9 @@ def set_body_times(exchange: RecordingExchange, since: float, last: float, recei
 
 class RecordingGateway(Gateway):
     exchanges: list[RecordingExchange]
-    def __init__(self, *, runs_later: bool = False) -> None: ...
+    def __init__(
+        self, *, runs_later: bool = False, application: Callable[[RecordingExchange], object] | None = None
+    ) -> None: ...
 
 def open_by(gateway: Gateway, path: str) -> Exchange: ...
 def open_exchange(

@@ -36,6 +36,10 @@ cdef class RecordingHeadEncoder(HeadEncoder):
         return status, reason, field_list(fields, count)
 
 
+# One object, as all connections of a protocol have: cached heads are those of one encoder.
+cdef RecordingHeadEncoder HEAD_ENCODER = RecordingHeadEncoder()
+
+
 cdef list field_list(const Field* fields, Py_ssize_t count):
     return [
         (fields[i].name[:fields[i].name_size], fields[i].value[:fields[i].value_size]) for i in range(count)
@@ -50,7 +54,7 @@ def make_head(
     cdef ResponseFacts facts
     head = build_head(
         # "application" is the name in messages about its fields.
-        service, RecordingHeadEncoder(), status, reason, headers, native, request_id, trailers, "application", &facts
+        service, HEAD_ENCODER, status, reason, headers, native, request_id, trailers, "application", &facts
     )
     return *head, {
         "content_length": facts.content_length, "close": facts.close, "is_event_stream": facts.is_event_stream,
@@ -184,6 +188,8 @@ cdef class RecordingExchange(TunnelExchange):
         self.events.append("start")
         # As each gateway does before the call; end_call() is the other half.
         self.add_in_flight()
+        if (<RecordingGateway>self.gateway).application is not None:
+            (<RecordingGateway>self.gateway).application(self)
         # The session then waits with the output, as for a task of an event loop.
         return self.runs_later
 
@@ -351,12 +357,17 @@ def set_body_times(RecordingExchange exchange not None, double since, double las
 
 
 cdef class RecordingGateway(Gateway):
-    """Opens exchanges whose application is the test. runs_later: as with an event loop, they are started later."""
+    """Opens exchanges whose application is the test.
+
+    runs_later: as with an event loop, they are started later. application: called at the start of each exchange.
+    """
     cdef readonly list exchanges
     cdef bint runs_later
+    cdef object application
 
-    def __init__(self, *, bint runs_later=False):
+    def __init__(self, *, bint runs_later=False, application=None):
         self.name = "recording"
+        self.application = application
         self.exchanges = []
         self.runs_later = runs_later
 

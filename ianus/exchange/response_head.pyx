@@ -4,7 +4,7 @@ Rules: names are tokens and values have no CR, LF, NUL or other control characte
 (CVE-2018-1000164, CVE-2020-7695); framing and connection belong to the server, so hop-by-hop fields are dropped
 (RFC 9110 section 7.6.1).
 
-Compiled because every response passes here: 850 instructions for ASGI hello.
+Compiled because every response passes here: 80 instructions for ASGI hello, 900 for a head that does not repeat.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
@@ -24,6 +24,7 @@ from ianus.codec.fields cimport (
 )
 from ianus.codec.header_rules cimport may_be_response_trailer
 from ianus.exchange.base cimport ExchangeHost
+from ianus.exchange.head_cache cimport CachedHead, fingerprint_of
 from ianus.exchange.service cimport Service
 
 
@@ -35,14 +36,37 @@ cdef object build_head(
     Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
     bint trailers, str application, ResponseFacts* facts,
 ):
+    cdef CachedHead cached
+    cdef bytes date = service.date_value() if service.date_header else None
+    # A request id makes each head another one.
+    cdef size_t fingerprint = fingerprint_of(status, headers, native) if request_id is None else 0
+    if fingerprint:
+        cached = service.heads.find(fingerprint, encoder, status, reason, headers, native, trailers, date)
+        if cached is not None:
+            facts.content_length = cached.content_length
+            facts.close = cached.close
+            facts.is_event_stream = cached.is_event_stream
+            return cached.head
+        if not service.heads.should_put(fingerprint):
+            fingerprint = 0
+    return build_new_head(
+        service, encoder, status, reason, headers, native, request_id, trailers, application, facts, date, fingerprint
+    )
+
+
+cdef object build_new_head(
+    Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
+    bint trailers, str application, ResponseFacts* facts, bytes date, size_t fingerprint,
+):
+    """Checks and encodes a head. date: value of Date, None for none. fingerprint: it is cached if that is not 0."""
     # Pointers into objects that fill_head() keeps alive; nothing here owns bytes.
     cdef Field on_stack[STACK_FIELDS]
     cdef Field* fields = on_stack
     cdef Py_ssize_t max_fields
     # A copy: pointers into its items stay valid if application code changes the original meanwhile.
     headers = tuple(headers)
-    # 3 for the request id, Date and Server
-    max_fields = len(headers) + len(service.header) + 3
+    # 4 for Strict-Transport-Security, the request id, Date and Server
+    max_fields = len(headers) + len(service.header) + 4
     if max_fields > STACK_FIELDS:
         # Owned by this call, and freed below however it ends.
         fields = <Field*>malloc(max_fields * sizeof(Field))
@@ -50,7 +74,8 @@ cdef object build_head(
             raise MemoryError
     try:
         return fill_head(
-            service, encoder, status, reason, headers, native, request_id, trailers, application, facts, fields
+            service, encoder, status, reason, <tuple>headers, native, request_id, trailers, application, facts, date,
+            fingerprint, fields
         )
     finally:
         if fields != on_stack:
@@ -58,17 +83,17 @@ cdef object build_head(
 
 
 cdef object fill_head(
-    Service service, HeadEncoder encoder, int status, bytes reason, object headers, bint native, bytes request_id,
-    bint trailers, str application, ResponseFacts* facts, Field* fields,
+    Service service, HeadEncoder encoder, int status, bytes reason, tuple headers, bint native, bytes request_id,
+    bint trailers, str application, ResponseFacts* facts, bytes date, size_t fingerprint, Field* fields,
 ):
-    """Fills fields, whose pointers are into objects that `headers`, `kept` and `service` hold meanwhile."""
-    cdef list kept = []
+    """Fills fields, whose pointers are into objects that `headers`, `kept`, `date` and `service` hold meanwhile."""
+    # None until a pair has to be converted, which is rare.
+    cdef list kept = None
     cdef Py_ssize_t n = 0
-    cdef bint has_date = not service.date_header, has_server = not service.server_header
-    cdef object pair, name, value
+    cdef bint has_server = not service.server_header
+    cdef object pair, name, value, head
     cdef Field* field
     cdef FieldId field_id
-    cdef bytes date
     facts.content_length = -1
     facts.close = facts.is_event_stream = False
 
@@ -78,7 +103,7 @@ cdef object fill_head(
                 raise TypeError(f"response headers are tuples of name and value, not {type(pair).__name__}")
             pair = tuple(pair)
             # The copy has no other owner until the head is encoded.
-            kept.append(pair)
+            kept = keep(kept, pair)
         if len(pair) != 2:
             raise ValueError("a response header is a pair of name and value")
         name = pair[0]
@@ -90,7 +115,7 @@ cdef object fill_head(
             if not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
                 name = as_bytes(name)
                 value = as_bytes(value)
-                kept.append((name, value))
+                kept = keep(kept, (name, value))
             set_field(field, <bytes>name, <bytes>value)
         field_id = classify(field)
         check_value(field)
@@ -108,7 +133,8 @@ cdef object fill_head(
         elif field_id == CONTENT_TYPE:
             facts.is_event_stream = field.value_size >= 17 and strncasecmp(field.value, b"text/event-stream", 17) == 0
         elif field_id == DATE:
-            has_date = True
+            # The application's own replaces it.
+            date = None
         elif field_id == SERVER:
             has_server = True
         elif field_id == HOP_BY_HOP and trailers and same_name(field, b"trailer"):
@@ -118,39 +144,100 @@ cdef object fill_head(
             if request_id is not None and same_name(field, service.request_id_header):
                 request_id = None
         elif field_id in (CONNECTION, TRANSFER_ENCODING, HOP_BY_HOP, UPGRADE):
-            warn_of_dropped(service, field, application)
+            if warn_of_dropped(service, field, application):
+                # Not cached: another application may have to be warned of, too.
+                fingerprint = 0
             continue
         # Reached only by fields that are sent: `continue` reuses the entry.
         n += 1
 
+    n = add_server_fields(service, request_id, date, has_server, fields, n)
+    if encoder.hsts is not None:
+        n = add_hsts(encoder.hsts, fields, n)
+    head = encoder.encode(status, reason, fields, n)
+    # A converted pair may change: only its copy was checked.
+    if fingerprint and kept is None:
+        service.heads.put_head(
+            new_cached_head(fingerprint, encoder, status, reason, headers, native, trailers, facts, date, head)
+        )
+    return head
+
+
+cdef Py_ssize_t add_server_fields(
+    Service service, bytes request_id, bytes date, bint has_server, Field* fields, Py_ssize_t n
+) except -1:
+    """Appends the fields of the server to n fields. Returns the number of all."""
     for pair in service.header:
         set_field(fields + n, <bytes>pair[0], <bytes>pair[1])
         n += 1
     if request_id is not None:
         set_field(fields + n, service.request_id_header, request_id)
         n += 1
-    if not has_date:
-        date = service.date_value()
+    if date is not None:
         fields[n] = Field(b"date", 4, PyBytes_AS_STRING(date), PyBytes_GET_SIZE(date))
         n += 1
     if not has_server:
         fields[n] = Field(b"server", 6, b"ianus", 5)
         n += 1
-    return encoder.encode(status, reason, fields, n)
+    return n
 
 
-cdef int warn_of_dropped(Service service, Field* field, str application) except -1:
-    """Warns once for each name, except of fields that event streams usually have and that the server implies anyway."""
+cdef Py_ssize_t add_hsts(bytes value, Field* fields, Py_ssize_t n) except -1:
+    """Appends Strict-Transport-Security to n fields, unless one of them is that: RFC 6797 section 7.1 allows only one.
+
+    Returns the number of all.
+    """
+    cdef Py_ssize_t i
+    for i in range(n):
+        if same_name(fields + i, b"strict-transport-security"):
+            return n
+    fields[n] = Field(b"strict-transport-security", 25, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    return n + 1
+
+
+cdef CachedHead new_cached_head(
+    size_t fingerprint, HeadEncoder encoder, int status, bytes reason, tuple headers, bint native, bint trailers,
+    const ResponseFacts* facts, bytes date, object head,
+):
+    cdef CachedHead cached = CachedHead.__new__(CachedHead)
+    cached.fingerprint = fingerprint
+    cached.encoder = encoder
+    cached.status = status
+    cached.reason = reason
+    cached.native = native
+    cached.trailers = trailers
+    cached.fields = headers
+    cached.date = date
+    cached.head = head
+    cached.content_length = facts.content_length
+    cached.close = facts.close
+    cached.is_event_stream = facts.is_event_stream
+    return cached
+
+
+cdef list keep(list kept, object pair):
+    if kept is None:
+        return [pair]
+    kept.append(pair)
+    return kept
+
+
+cdef bint warn_of_dropped(Service service, Field* field, str application) except -1:
+    """Warns once for each name, except of fields that event streams usually have and that the server implies anyway.
+
+    Returns False for these.
+    """
     cdef str name = shown(field.name, field.name_size).lower()
     cdef str said = f"{name}: {shown(field.value, field.value_size).lower()}"
     # The server does the same by itself.
     if name == "keep-alive" or said in ("connection: keep-alive", "transfer-encoding: chunked"):
-        return 0
+        return False
     # Once, since it would be repeated with each request.
-    return service.warn_once(
+    service.warn_once(
         f"dropped hop-by-hop response header {name!r} of {application}: "
         "the server frames messages and manages connections itself"
     )
+    return True
 
 
 cdef object build_hints(HeadEncoder encoder, list pairs):
@@ -210,16 +297,21 @@ cdef inline void set_field(Field* field, bytes name, bytes value) noexcept:
 
 cdef int set_native(Field* field, object name, object value) except -1:
     """Points into the strings, whose inner form is Latin-1 when all of their characters are."""
-    for part in (name, value):
-        if not PyUnicode_Check(part):
-            raise TypeError(f"response header names and values are str, not {type(part).__name__}: {part!r}")
-        # Strings of this kind have one byte for each character, U+0000 to U+00FF.
-        if PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND:
-            raise ValueError(f"response header {name!r} has a character beyond Latin-1: {part!r}")
+    check_native(name, name)
+    check_native(name, value)
     field.name = <const char*>PyUnicode_1BYTE_DATA(name)
     field.name_size = PyUnicode_GET_LENGTH(name)
     field.value = <const char*>PyUnicode_1BYTE_DATA(value)
     field.value_size = PyUnicode_GET_LENGTH(value)
+    return 0
+
+
+cdef inline int check_native(object name, object part) except -1:
+    if not PyUnicode_Check(part):
+        raise TypeError(f"response header names and values are str, not {type(part).__name__}: {part!r}")
+    # Strings of this kind have one byte for each character, U+0000 to U+00FF.
+    if PyUnicode_KIND(part) != PyUnicode_1BYTE_KIND:
+        raise ValueError(f"response header {name!r} has a character beyond Latin-1: {part!r}")
     return 0
 
 

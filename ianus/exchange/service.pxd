@@ -1,5 +1,6 @@
 """The state that all connections of a worker share: limits, deadlines, gateway, observer, fields of all responses."""
 from ianus.exchange.forwarded cimport ForwardedRules
+from ianus.exchange.head_cache cimport HeadCache
 from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.telemetry.observer cimport Observer
 
@@ -7,7 +8,8 @@ from ianus.telemetry.observer cimport Observer
 cdef class Deadlines:
     """Seconds, 0 = none. Immutable."""
     cdef readonly double timeout_request_header     # absolute, from the first byte of a head
-    cdef readonly double timeout_keep_alive         # without any byte between two requests
+    # Without any byte between two requests; 0 = each response is the last one of its connection
+    cdef readonly double timeout_keep_alive
     cdef readonly double timeout_request_body       # without a byte of a body that we are willing to read
     cdef readonly double limit_body_rate            # bytes a second of such a body, on average ...
     cdef readonly double limit_body_rate_grace      # ... after this many seconds; 0 = from the start
@@ -48,7 +50,8 @@ cdef class Service:
     cdef bint queue_time                    # applications get the queue time of each request
     cdef bint measures_queue_time           # ... or the observer
     cdef readonly InFlightCounter in_flight
-    cdef readonly bint closes_connections   # every response is the last of its connection: a stop was announced, or ...
+    # Every response is the last of its connection: timeout_keep_alive is 0, a stop was announced, or ...
+    cdef readonly bint closes_connections
     cdef readonly bint draining             # ... has started
     cdef readonly bint handover            # ... because another server has taken over the listeners
     cdef double drain_started_at            # CLOCK_MONOTONIC seconds
@@ -61,6 +64,7 @@ cdef class Service:
     cdef bint date_header, server_header    # added unless the response brings its own
     cdef bytes request_id_header            # lower case; None = requests have no id
     cdef list header                        # (name, value) added to every response
+    cdef HeadCache heads                    # of the last responses
     cdef bytes date                         # IMF-fixdate, remade when the second changes
     cdef long date_second
     # Warnings given once
@@ -68,8 +72,14 @@ cdef class Service:
     cdef double rejection_logged_at         # when the last 503 was logged
     cdef long long rejected_requests        # 503 answers since then
 
+    # Until when a head, or a body that the application waits for, may stall at a stop; its last byte arrived at `last`.
+    cdef double stalled_deadline(self, double last) noexcept
+    # Until when the next bytes of a request body have to arrive, 0 = no limit. The client had time since `since` for
+    # the bytes so far; the last one arrived at `last`. awaited: the application cannot continue without the body.
+    cdef double body_deadline(self, double since, double last, long long received, bint awaited) noexcept
     cdef int drain(self, bint handover) except -1
     cdef int end_streams(self) except -1
     cdef bytes date_value(self)
+    cdef int note_rejection(self, str limit) except -1
     cdef int warn_once(self, str message) except -1
     cdef int reset_in_child(self) except -1

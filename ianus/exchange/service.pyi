@@ -73,6 +73,7 @@ class Service:
         header: Iterable[tuple[bytes, bytes]],
         limit_concurrency: int,
         limit_websockets: int,
+        limit_thread_websockets: int,
         request_id_header: str,
         max_requests: int,
         ws_drain_spread: float,

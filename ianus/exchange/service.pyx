@@ -4,6 +4,7 @@ from time import gmtime
 from posix.time cimport time_t
 
 from ianus.exchange.forwarded cimport ForwardedRules
+from ianus.exchange.head_cache cimport HeadCache
 from ianus.exchange.in_flight_counter cimport InFlightCounter
 from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.observer cimport Observer
@@ -15,6 +16,9 @@ cdef extern from "<time.h>" nogil:
     time_t time(time_t*)
 
 
+# A head, or a body that the application waits for, of which nothing arrives for this long during a stop is given up.
+cdef double DRAIN_STALLED_SECONDS = 0.75
+cdef double REJECTION_LOG_SECONDS = 1.0  # seconds between two log lines about refused requests
 cdef tuple DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -87,7 +91,8 @@ cdef class Service:
     gateway: gets the requests. observer: of requests that have ended, None for none. forwarded: None if the fields of
     proxies are not read. queue_time: applications get the time that each request has waited.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
-    for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503. request_id_header: the
+    for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503.
+    limit_thread_websockets: WebSockets whose calls may hold a thread. request_id_header: the
     field that carries the id of a request, in lower case, "" for none. on_max_requests: called once, when the last of
     max_requests starts (0: never), in the thread that serves the reactor. ws_drain_spread: not 0 if the stop ends
     WebSockets and event streams one after the other, by end_conversation() of their sessions.
@@ -107,6 +112,7 @@ cdef class Service:
         header,
         int limit_concurrency,
         Py_ssize_t limit_websockets,
+        Py_ssize_t limit_thread_websockets,
         str request_id_header not None,
         long long max_requests,
         double ws_drain_spread,
@@ -114,6 +120,7 @@ cdef class Service:
     ):
         self.gateway = gateway
         self.deadlines = deadlines
+        self.closes_connections = deadlines.timeout_keep_alive == 0
         self.websocket_rules = websocket_rules
         self.forwarded = forwarded
         self.observer = observer
@@ -125,13 +132,17 @@ cdef class Service:
         names = {pair[0].lower() for pair in self.header}
         self.date_header = date_header and b"date" not in names
         self.server_header = server_header and b"server" not in names
-        self.in_flight = InFlightCounter(limit_concurrency=limit_concurrency, limit_websockets=limit_websockets)
+        self.in_flight = InFlightCounter(
+            limit_concurrency=limit_concurrency, limit_websockets=limit_websockets,
+            limit_thread_websockets=limit_thread_websockets,
+        )
         # None instead of b"", which is the cheaper test for each request.
         self.request_id_header = request_id_header.encode("ascii") or None
         # 0 becomes negative with the first request, and never 0 again.
         self.requests_left = max_requests
         self.on_max_requests = on_max_requests
         self.spreads_ends = ws_drain_spread > 0
+        self.heads = HeadCache()
         self.warned = set()
 
     def note_serving(self) -> None:
@@ -145,6 +156,26 @@ cdef class Service:
         """
         self.health = HEALTH_DRAINING
         self.closes_connections = True
+
+    cdef double stalled_deadline(self, double last) noexcept:
+        return max(last, self.drain_started_at) + DRAIN_STALLED_SECONDS
+
+    cdef double body_deadline(self, double since, double last, long long received, bint awaited) noexcept:
+        cdef Deadlines deadlines = self.deadlines
+        cdef double deadline = 0, other
+        if deadlines.timeout_request_body:
+            deadline = last + deadlines.timeout_request_body
+        if deadlines.limit_body_rate:
+            # Both limits hold: a body without a pause may still be too slow.
+            other = deadlines.rate_deadline(since, received)
+            if deadline == 0 or other < deadline:
+                deadline = other
+        # With a successor the client has time.
+        if awaited and self.draining and not self.handover:
+            other = self.stalled_deadline(last)
+            if deadline == 0 or other < deadline:
+                deadline = other
+        return deadline
 
     cdef int drain(self, bint handover) except -1:
         """Starts the stop. Called a second time if the server has no successor any more."""
@@ -183,6 +214,17 @@ cdef class Service:
             self.observer.reset_in_child()
             # The child of a fork must not log a request that its parent logs.
             self.observer = None
+        return 0
+
+    cdef int note_rejection(self, str limit) except -1:
+        """Logs a request that is refused because of a limit."""
+        cdef double now = monotonic()
+        # One line a second with a count: a flood must not fill the log.
+        self.rejected_requests += 1
+        if now - self.rejection_logged_at >= REJECTION_LOG_SECONDS:
+            logger.warning("rejected %d request(s) with 503: %s reached", self.rejected_requests, limit)
+            self.rejected_requests = 0
+            self.rejection_logged_at = now
         return 0
 
     cdef int warn_once(self, str message) except -1:

@@ -11,8 +11,9 @@ cdef class WebSocket(WebSocketSink):
     cdef Exchange exchange          # whose tunnel it is; None once that is gone
     cdef WebSocketRules rules
     cdef WebSocketCodec codec
-    cdef list queue                 # messages received and not taken, oldest first; None before the first one
-    cdef Py_ssize_t queued          # bytes or characters of them
+    cdef object next_message        # the oldest message received and not taken, or None
+    cdef list queue                 # the messages after it, or None
+    cdef Py_ssize_t queued          # bytes or characters of all of them
     # How it ends
     cdef readonly int code          # 0 = it has not ended for the application
     cdef readonly str reason

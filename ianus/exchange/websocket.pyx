@@ -8,13 +8,14 @@ Rules:
 - Pings are answered here. A peer that sends bytes gets no ping; one that does not answer a ping counts as gone.
 - After a close frame nothing is sent, and all input except the peer's close frame is ignored.
 
-Compiled because every message passes here: 551 instructions for an echo of 128 bytes.
+Compiled because every message passes here: 431 instructions for an echo of 128 bytes.
 """
 cimport cython
 from libc.math cimport ceil
+from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_GET_LENGTH
 
 from ianus.codec.output cimport COPY_LIMIT_BYTES
 from ianus.codec.websocket.codec cimport (
@@ -26,6 +27,10 @@ from ianus.exchange.base cimport ExchangeHost
 from ianus.exchange.http cimport HIGH_WATER, Exchange
 from ianus.exchange.service cimport WebSocketRules
 from ianus.runtime.clock cimport monotonic_coarse
+
+
+cdef enum:
+    MAX_JOINED_BYTES = 512  # payload that is copied after its header, so that both are one call of the session
 
 
 cdef WebSocket open_conversation(Exchange exchange, WebSocketRules rules, Deflate deflate):
@@ -60,11 +65,15 @@ cdef class WebSocket(WebSocketSink):
         if self.code:
             # The application has closed; it does not listen any more.
             return 0
-        # Made for the first message, since many conversations only send.
-        if self.queue is None:
-            self.queue = []
-        self.queue.append(message)
-        self.queued += len(message)
+        if self.next_message is None:
+            # The usual case: the application waits for it, so the queue is not used.
+            self.next_message = message
+        else:
+            # Made when it is needed, since applications are usually faster than clients.
+            if self.queue is None:
+                self.queue = []
+            self.queue.append(message)
+        self.queued += size_of(message)
         if self.queue_full():
             # The rest stays in the connection's leftover, and then in the socket: the peer has to wait.
             self.codec.paused = True
@@ -107,18 +116,22 @@ cdef class WebSocket(WebSocketSink):
         return 0
 
     cdef object take_message(self):
-        cdef object message
-        if not self.queue:
+        cdef object message = self.next_message
+        if message is None:
             return None
         # The queue is short, by ws_max_queue.
-        message = self.queue.pop(0)
-        self.queued -= len(message)
-        # There is space again.
-        self.resume_reading()
+        self.next_message = self.queue.pop(0) if self.queue else None
+        self.queued -= size_of(message)
+        if self.codec.paused:
+            # There is space again.
+            self.resume_reading()
         return message
 
     cdef bint queue_full(self) noexcept:
-        return self.queue is not None and (len(self.queue) >= self.rules.ws_max_queue or self.queued >= HIGH_WATER)
+        cdef Py_ssize_t messages = 0 if self.next_message is None else 1
+        if self.queue is not None:
+            messages += len(self.queue)
+        return messages >= self.rules.ws_max_queue or self.queued >= HIGH_WATER
 
     cdef int resume_reading(self) except -1:
         """Resumes reading, if nothing prevents it any more."""
@@ -161,15 +174,20 @@ cdef class WebSocket(WebSocketSink):
 
     cdef int send_frame(self, int opcode, bint compressed, const char* data, Py_ssize_t size, bytes owner) except -1:
         """owner: the object that has the data, if it may be referenced until it has left."""
-        cdef unsigned char header[MAX_HEADER_BYTES]
+        cdef unsigned char frame[MAX_HEADER_BYTES + MAX_JOINED_BYTES]
         cdef Exchange exchange = self.exchange
         cdef ExchangeHost session = exchange.session
-        # Copied: the header is on the stack.
-        session.send_data(exchange.stream, <const char*>header, write_header(header, opcode, compressed, size))
-        if owner is not None:
-            session.send_body(exchange.stream, owner)
-        elif size:
-            session.send_data(exchange.stream, data, size)
+        cdef int header_size = write_header(frame, opcode, compressed, size)
+        # Copied by the session: the header is on the stack.
+        if size <= MAX_JOINED_BYTES:
+            memcpy(frame + header_size, data, size)
+            session.send_data(exchange.stream, <const char*>frame, header_size + size)
+        else:
+            session.send_data(exchange.stream, <const char*>frame, header_size)
+            if owner is not None:
+                session.send_body(exchange.stream, owner)
+            else:
+                session.send_data(exchange.stream, data, size)
         if opcode < CLOSE:
             return session.output_queued(exchange.stream, False)
         # Control frames are also sent while a codec is on the stack.
@@ -248,5 +266,10 @@ cdef class WebSocket(WebSocketSink):
             return self.end(INTERNAL_ERROR, "keepalive ping timeout", LOST, "keepalive ping timeout")
         else:
             self.ping_sent_at = now
-            return self.send_frame(PING, False, NULL, 0, None)
+            return self.send_frame(PING, False, b"", 0, None)
         return 0
+
+
+cdef inline Py_ssize_t size_of(object message) noexcept:
+    """The characters or bytes of a received message, which is a str or bytes."""
+    return PyUnicode_GET_LENGTH(message) if type(message) is str else PyBytes_GET_SIZE(message)

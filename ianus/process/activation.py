@@ -56,16 +56,22 @@ class Activation:
         self._addresses = {each.fd: _address_of(each) for each in self.sockets}
 
     def apply(self, settings: Settings) -> Settings:
-        """Returns the settings with these sockets in `bind`. Raises StartupError for a name that does not exist."""
-        if not self.sockets and not any(isinstance(each, NamedFdBind) for each in settings.bind):
+        """Returns the settings with these sockets in `bind` and `insecure_bind`.
+
+        Raises StartupError for a name that does not exist.
+        """
+        if not self.sockets and not any(isinstance(each, NamedFdBind) for each in settings.all_binds()):
             return settings
+        insecure = [found for each in settings.insecure_bind for found in self._find(each) or [each]]
         binds: list[Bind] = []
         if settings.bind != Settings.__dataclass_fields__["bind"].default:
             for each in settings.bind:
                 binds += self._find(each) or [each]
         if not any(isinstance(each, (FdBind, NamedFdBind)) for each in settings.bind):
-            binds += [FdBind(each.fd) for each in self.sockets]
-        return replace(settings, bind=tuple(dict.fromkeys(binds)))
+            binds += [each for each in (FdBind(each.fd) for each in self.sockets) if each not in insecure]
+        return replace(
+            settings, bind=tuple(dict.fromkeys(binds)) or settings.bind, insecure_bind=tuple(dict.fromkeys(insecure))
+        )
 
     def _take(self, environ: MutableMapping[str, str]) -> list[ActivatedSocket]:
         texts = [environ.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")]
@@ -74,7 +80,9 @@ class Activation:
             return []
         if not number.isdecimal() or not number.isascii() or len(number) > MAX_COUNT_DIGITS:
             reason = "is not a number" if len(number) <= MAX_COUNT_DIGITS else "is too large"
-            raise StartupError(f"LISTEN_FDS is {number[:20]!r}, which {reason}. Check the init system.")
+            raise StartupError(
+                f"LISTEN_FDS is {number[:20]!r}, which {reason}. Check the init system.", page="operations"
+            )
         if pid and pid != str(os.getpid()):
             self.ignored = f"LISTEN_FDS is for the process {pid}, and this one is {os.getpid()}"
             return []
@@ -92,7 +100,8 @@ class Activation:
             names = ", ".join(sorted({each.name for each in self.sockets})) or "none"
             raise StartupError(
                 f"{bind}: no socket with this name was passed by the init system (passed: {names}). "
-                "Check FileDescriptorName= of the socket unit."
+                "Check FileDescriptorName= of the socket unit.",
+                page="operations",
             )
         return [FdBind(each.fd) for each in self.sockets if _is_same(bind, *self._addresses[each.fd])]
 
@@ -103,22 +112,29 @@ def _address_of(given: ActivatedSocket) -> tuple[socket.AddressFamily, str, int]
     try:
         is_socket = stat.S_ISSOCK(os.fstat(given.fd).st_mode)
     except OSError:
-        raise StartupError(f"{text} is not open. Check the init system.") from None
+        raise StartupError(f"{text} is not open. Check the init system.", page="operations") from None
     if not is_socket:
-        raise StartupError(f"{text} is not a socket. Remove it from the socket unit, which needs ListenStream= alone.")
+        raise StartupError(
+            f"{text} is not a socket. Remove it from the socket unit, which needs ListenStream= alone.",
+            page="operations",
+        )
     os.set_inheritable(given.fd, False)
     sock = socket.socket(fileno=given.fd)
     try:
         if sock.type != socket.SOCK_STREAM:
-            raise StartupError(f"{text} is not a stream socket. Use ListenStream= in the socket unit.")
+            raise StartupError(
+                f"{text} is not a stream socket. Use ListenStream= in the socket unit.", page="operations"
+            )
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise StartupError(f"{text} is not listening. Remove Accept=yes from the socket unit.")
+            raise StartupError(f"{text} is not listening. Remove Accept=yes from the socket unit.", page="operations")
         name = sock.getsockname()
         if sock.family == socket.AF_UNIX:
             return sock.family, os.fsdecode(name), 0
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             return sock.family, name[0], name[1]
-        raise StartupError(f"{text} is a socket of a kind that carries no HTTP. Use an address or a path.")
+        raise StartupError(
+            f"{text} is a socket of a kind that carries no HTTP. Use an address or a path.", page="operations"
+        )
     finally:
         sock.detach()  # Its owner is the listener that is made of it later.
 

@@ -28,7 +28,7 @@ def write_failed_command(error: StartupError, settings: Settings) -> None:
 def write_crash(error: BaseException, settings: Settings, process: str) -> None:
     """Writes the traceback of an exception that ends a process."""
     try:
-        log = open_log(settings)
+        log = open_log(settings, warns=False)
     except StartupError as failure:
         sys.stderr.write(failure.report())
         log = None
@@ -38,17 +38,18 @@ def write_crash(error: BaseException, settings: Settings, process: str) -> None:
 
 
 def _is_plain(settings: Settings) -> bool:
-    """Whether the log is text on standard error."""
-    return settings.error_logfile == "-" and settings.log_format == "text" and not settings.log_config
+    """Whether the log is only text on standard error."""
+    has_more = settings.log_config or settings.log_syslog
+    return settings.error_logfile == "-" and settings.log_format == "text" and not has_more
 
 
 def _log(error: StartupError, settings: Settings, process: str) -> bool:
     """Logs why a process could not start. Returns whether there is a log that takes it."""
     try:
-        log = open_log(settings)
+        log = open_log(settings, warns=False)
     except StartupError:
         return False
     details = f"\n{error.details.rstrip()}" if error.details else ""
-    logger.critical("%s failed to start: %s%s", process, error.message, details)
+    logger.critical("%s failed to start: %s%s", process, error.explain(), details)
     log.close()
     return True

@@ -39,8 +39,8 @@ def raise_limit() -> None:
 def check_supervisor(settings: Settings, workers: int) -> None:
     """Raises StartupError if the limit is too low for this number of workers."""
     # A host may have two addresses: localhost has, and "every interface".
-    addresses = sum(2 if isinstance(each, TcpBind) else 1 for each in settings.bind)
-    shared = sum(2 for each in settings.bind if isinstance(each, TcpBind))
+    addresses = sum(2 if isinstance(each, TcpBind) else 1 for each in settings.all_binds())
+    shared = sum(2 for each in settings.all_binds() if isinstance(each, TcpBind))
     # One more while workers are replaced.
     needed = SUPERVISOR_FILES + addresses + (workers + 1) * (FILES_PER_WORKER + shared)
     least = WORKER_FILES + SERVING_FILES + addresses
@@ -57,13 +57,13 @@ def check_worker() -> None:
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             return  # There is no /proc.
-        raise StartupError(_too_low("The loaded application has used all open files:", "")) from None
+        raise StartupError(_too_low("The loaded application has used all open files:", ""), page="operations") from None
     _check(used + SERVING_FILES, f"With {used} files open once the application is loaded, a worker needs", "")
 
 
 def _check(needed: int, subject: str, remedy: str) -> None:
     if 0 <= _limit() < needed:
-        raise StartupError(_too_low(f"{subject} at least {needed} open files, but", remedy))
+        raise StartupError(_too_low(f"{subject} at least {needed} open files, but", remedy), page="operations")
 
 
 def _too_low(subject: str, remedy: str) -> str:

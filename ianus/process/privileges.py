@@ -44,12 +44,12 @@ def resolve(user: str, group: str) -> Identity | None:
     elif account is not None:
         gid = account.pw_gid
     else:
-        raise StartupError(f"The user {user} has no entry with a group; name one with --group.")
+        raise StartupError(f"The user {user} has no entry with a group; name one with --group.", page="operations")
     if (uid, gid) == own:
         return None
     if own[0] != 0:
         wanted = f"--user {user}" if uid != own[0] else f"--group {group}"
-        raise StartupError(f"{wanted} works for root alone; start the server as root, or remove it.")
+        raise StartupError(f"{wanted} works for root alone; start the server as root, or remove it.", page="operations")
     return Identity(uid, gid, tuple(os.getgrouplist(account.pw_name, gid)) if account is not None else (gid,))
 
 
@@ -98,7 +98,7 @@ def _user(name: str) -> "tuple[int, struct_passwd | None]":
     try:
         account = pwd.getpwnam(name)
     except KeyError:
-        raise StartupError(f"There is no user {name!r}; see --user.") from None
+        raise StartupError(f"There is no user {name!r}; see --user.", page="operations") from None
     return account.pw_uid, account
 
 
@@ -119,7 +119,7 @@ def _group(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        raise StartupError(f"There is no group {name!r}; see --group.") from None
+        raise StartupError(f"There is no group {name!r}; see --group.", page="operations") from None
 
 
 def _is_number(name: str) -> bool:

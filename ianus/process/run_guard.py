@@ -31,11 +31,15 @@ def check_call() -> None:
     where = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
     process = sys.modules.get("multiprocessing.process")
     if process is not None and getattr(process.current_process(), "_inheriting", False):
-        raise UnguardedRunError(f"{caller} calls ianus.run() in a process of multiprocessing ({where}). {GUARD}")
+        raise UnguardedRunError(
+            f"{caller} calls ianus.run() in a process of multiprocessing ({where}). {GUARD}", page="operations"
+        )
     while frame.f_back is not None:
         frame = frame.f_back
         if frame.f_code.co_filename in LOADERS:
-            raise UnguardedRunError(f"{caller} calls ianus.run() while a server loads it ({where}). {GUARD}")
+            raise UnguardedRunError(
+                f"{caller} calls ianus.run() while a server loads it ({where}). {GUARD}", page="operations"
+            )
 
 
 def check_interpreter(*, has_freeze_support: bool) -> None:
@@ -44,11 +48,14 @@ def check_interpreter(*, has_freeze_support: bool) -> None:
         if not has_freeze_support:
             raise StartupError(
                 "A frozen program starts itself again as the supervisor of its workers. Call ianus.freeze_support() "
-                "first under `if __name__ == '__main__':`, or remove workers and other settings that need a supervisor."
+                "first under `if __name__ == '__main__':`, or remove workers and other settings that need a "
+                "supervisor.",
+                page="operations",
             )
     elif VARIABLE in os.environ:
         raise StartupError(
             f"{sys.executable} is not a Python interpreter but this program, which would start itself without end. Let "
             "sys.executable be the path of an interpreter, or serve without workers and other settings that need a "
-            "supervisor."
+            "supervisor.",
+            page="operations",
         )

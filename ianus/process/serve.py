@@ -12,19 +12,23 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from ianus.acceptor.listener import Listener
 from ianus.errors import StartupError
 from ianus.gateway.loading.loader import Application
 from ianus.process.after_fork import close_in_children
+from ianus.process.issued_certificates import with_issued_certificates
 from ianus.process.open_files import check_worker, raise_limit
-from ianus.process.resources import open_listeners, open_log
+from ianus.process.resources import capture_output, open_listeners, open_log
 from ianus.process.stop_level import StopLevel
+from ianus.process.tls_files import read_tls_files
 from ianus.process.worker.application_signals import ApplicationSignals
 from ianus.process.worker.exit import HANDLED_SIGNALS, Ending
 from ianus.process.worker.liveness import WorkerLiveness
 from ianus.process.worker.main_thread import MainThread
+from ianus.process.worker.request_hooks import with_request_hooks
 from ianus.process.worker.signals import (
     Escalation,
     SignalHandler,
@@ -35,6 +39,7 @@ from ianus.process.worker.signals import (
 )
 from ianus.process.worker.stack import ServingStack
 from ianus.process.worker.stop_clock import StopClock
+from ianus.process.worker.tls import ServingTls, open_tls
 from ianus.process.worker.worker import (
     CANCEL_SECONDS,
     Worker,
@@ -57,6 +62,9 @@ def run(app: Any, settings: Settings) -> int:
     Raises StartupError if it cannot start.
     """
     raise_limit()
+    if settings.tls_auto:
+        raise StartupError("--tls-auto needs a process of its own. Name the application as MODULE:ATTRIBUTE.")
+    settings = with_issued_certificates(settings, forks=False)
     if settings.log_config:
         apply_config(settings.log_config, settings.app_dir)
     return _serve_on(open_listeners(settings), app, settings, None).code
@@ -79,35 +87,36 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
         for close in [*(each.close for each in listeners), *([transfers.close] if transfers is not None else [])]:
             stack.callback(close)
             stack.callback(close_in_children(close))
+        tls = _open_tls(settings, spec)
         liveness = WorkerLiveness(link, settings)
+        captured = capture_output(settings) if spec is not None else None
         apps = (spec.apps if spec is not None else ()) or load_applications(app, settings)
-        if spec is not None:
-            spec.hooks.call("post_worker_init", spec.worker_info())
         check_worker()
-        log = open_log(settings)
+        log = open_log(settings, warns=spec is None)
         stack.push(lambda failure, *_: log.close() if spec is None or failure is not None else None)
+        apps = _initialised(apps, spec) if spec is not None else apps
         if settings.switch_interval and serves_wsgi(apps):
             stack.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(settings.switch_interval)
         loop = new_loop(settings.loop, apps)
         stack.callback(loop.close)
         stack.callback(liveness.stop)
-
         clock = StopClock(settings.stop_budget())
         notify = link.notify if link is not None else clock.on_event
         signals = ApplicationSignals(HANDLED_SIGNALS if spec is not None else (*HANDLED_SIGNALS, signal.SIGINT))
 
         stop = StopRequest()
+        on_quick_stop = partial(spec.hooks.call, "worker_int", spec.worker_info()) if spec is not None else _nothing
         main = MainThread() if _calls_in_main_thread(apps, settings) else None
         escalation = Escalation(delays=settings.drain_delay > 0, is_supervised=spec is not None)
         on_signaled = clock.start if spec is None else _nothing
-        handler = SignalHandler(loop, stop, escalation=escalation, on_signaled=on_signaled)
+        handler = SignalHandler(loop, stop, escalation=escalation, on_signaled=on_signaled, on_quick_stop=on_quick_stop)
         if main is not None:
             handler.on_stop, handler.may_interrupt = signals.call_on_term, main.has_call
 
         def on_built(built: ServingStack) -> None:
-            if main is None:  # without a loop no lifespan has run that could have replaced them
-                signals.restore_handlers()
+            if main is None:
+                signals.restore_handlers()  # Without a loop no lifespan has run that could have replaced them.
             liveness.start(built)
 
         def on_numbers(numbers: bytes) -> None:
@@ -124,9 +133,9 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             notify=notify,
             slot=link.slot if link is not None else None,
             transfers=transfers,
+            tls=tls,
             call_in_main=main.call_in_main if main is not None else None,
-            # The signal handler has to know it, too.
-            on_delay_end=lambda: os.kill(os.getpid(), signal.SIGUSR2),
+            on_delay_end=lambda: os.kill(os.getpid(), signal.SIGUSR2),  # The signal handler has to know it, too.
         )
         stack.callback(worker.close)
         if main is None:
@@ -134,7 +143,7 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
             stack.callback(asyncio.set_event_loop, None)
         stack.callback(wake_by_signals(loop, on_numbers))
         restore_signals = handle_signals(loop, stop, interrupts=spec is None, handler=handler)
-        restore_usr1 = reopen_by_signal(loop, [file for file in (log.file, worker.access_file) if file is not None])
+        restore_usr1 = reopen_by_signal(loop, list(filter(None, (captured, log.file, worker.access_file))))
         if spec is None:
             # A worker process keeps the handlers to its end: another signal must not change its exit code.
             stack.callback(restore_signals)
@@ -155,6 +164,26 @@ def _serve_on(listeners: list[Listener], app: Any, settings: Settings, spec: Wor
 
 def _nothing() -> None:
     pass
+
+
+def _open_tls(settings: Settings, spec: WorkerSpec | None) -> ServingTls | None:
+    """Loads the certificates. Of several workers, the first one logs the warnings."""
+    if spec is None:
+        return open_tls(settings, read_tls_files(settings))
+    on_unreadable = partial(spec.link.notify, "certificates")
+    return open_tls(
+        settings,
+        spec.tls,
+        hook=spec.hooks.find("ssl_context"),
+        on_unreadable=on_unreadable,
+        is_reporting=spec.link.slot == 0,
+    )
+
+
+def _initialised(apps: tuple[Application, ...], spec: WorkerSpec) -> tuple[Application, ...]:
+    """Calls the hook post_worker_init. Returns the applications with the hooks around their requests."""
+    spec.hooks.call("post_worker_init", spec.worker_info())
+    return with_request_hooks(apps, spec.hooks, spec.worker_info())
 
 
 def _calls_in_main_thread(apps: Sequence[Application], settings: Settings) -> bool:

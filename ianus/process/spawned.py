@@ -36,7 +36,7 @@ def run(app: str, settings: Settings) -> int:
     Raises OSError if no process can be started, and StartupError if that would run the calling program again.
     """
     check_interpreter(has_freeze_support=_freezing.is_supported)
-    handed = [each.fd for each in settings.bind if isinstance(each, FdBind)]
+    handed = [each.fd for each in settings.all_binds() if isinstance(each, FdBind)]
     reading, lifeline = os.pipe()
     try:
         process = subprocess.Popen(

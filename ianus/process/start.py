@@ -19,7 +19,8 @@ def _refuse_running_loop() -> None:
     if asyncio is not None and asyncio._get_running_loop() is not None:
         raise StartupError(
             "ianus.run() was called inside a running event loop, such as that of a coroutine or a notebook. "
-            "There it is written: await ianus.Server(app).serve()"
+            "There it is written: await ianus.Server(app).serve()",
+            page="operations",
         )
 
 
@@ -45,7 +46,9 @@ def start(app: Any, settings: Settings) -> int:
 
         return serve.run(app, resolve_paths(settings))
     if not all(isinstance(each, str) for each in (app, *(mount.app for mount in settings.mount))):
-        raise StartupError(f'With {needing[0]} applications are given by name, as in ianus.run("main:app").')
+        raise StartupError(
+            f'With {needing[0]} applications are given by name, as in ianus.run("main:app").', page="operations"
+        )
     from ianus.process import spawned
 
     return spawned.run(app, settings)

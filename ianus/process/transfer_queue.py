@@ -3,7 +3,7 @@
 Facts: the kernel spreads connections among the listening sockets of the workers, also to a worker that is blocked in a
 call, loads its application, or has crashed. Strategy: connections that their worker cannot serve now are passed to any
 worker that can. The queue is a pair of sockets that all processes of a server share, and each message carries one
-descriptor. A worker that can serve a connection takes the next message.
+descriptor. A worker that can serve a connection takes the next message. During an upgrade both servers share the pair.
 
 Rules:
 - Only connections of which no byte of the next request was read are passed on.
@@ -30,20 +30,24 @@ QUEUE_BYTES = 512 * 1024
 class TransferQueue:
     """The two ends of the queue and the shared memory, in each process that has them.
 
-    fds: of both ends and the memory, in a process that has received them; without them, a new queue is created. Raises
-    OSError if the system cannot create it.
+    ends: descriptors of the writer and the reader, in a process that has received them; without them, a new pair is
+    created. memory_fd: the memory, in a process that has received it; -1 creates it. Raises OSError if the system
+    cannot create them.
     """
 
-    def __init__(self, fds: tuple[int, int, int] | None = None) -> None:
-        if fds is not None:
-            self.writer, self.reader = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
-            self.memory_fd = fds[2]
+    def __init__(self, ends: tuple[int, int] | None = None, memory_fd: int = -1) -> None:
+        self.memory_fd = memory_fd
+        if ends is not None:
+            self.writer, self.reader = (socket.socket(fileno=fd) for fd in ends)
+        else:
+            self.writer, self.reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if memory_fd >= 0:
             return
-        self.writer, self.reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            for end in (self.writer, self.reader):
-                end.setblocking(False)
-            self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
+            if ends is None:
+                for end in (self.writer, self.reader):
+                    end.setblocking(False)
+                self.writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
             self.memory_fd = os.memfd_create("ianus-transfers")
             os.ftruncate(self.memory_fd, SIZE)
         except BaseException:
@@ -77,6 +81,18 @@ class TransferQueue:
         except OSError:  # full, or the user has too many descriptors in messages (ETOOMANYREFS)
             return False
         return True
+
+    def discard(self) -> int:
+        """Closes the connections in the queue, and returns their number. For the last process that has it."""
+        count = 0
+        while True:
+            try:
+                _, fds, _, _ = socket.recv_fds(self.reader, 1, 1)
+            except OSError:  # empty
+                return count
+            count += 1
+            for fd in fds:
+                os.close(fd)
 
     def close(self) -> None:
         """Closes the descriptors of this process. May be called twice."""

@@ -3,7 +3,8 @@
 A worker writes lines to its supervisor, words separated by tabs: `refused REASON` when the system gives it no threads;
 `starting SECONDS` before the applications start, with the limit for that; `ready FACT ...` once connections are
 accepted; `recycle REASON` to ask for a replacement; `draining` when it stops accepting connections; `closing` when all
-requests are done and the application shuts down; `stuck REASON` from a native thread when nothing else in the worker
+requests are done and the application shuts down; `certificates` to ask for certificates that have changed, and that
+the worker must not read; `stuck REASON` from a native thread when nothing else in the worker
 runs any more.
 """
 
@@ -15,6 +16,7 @@ from ianus.hooks import ServerInfo, WorkerInfo
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity
 from ianus.process.scoreboard import Scoreboard
+from ianus.process.tls_files import TlsFiles
 from ianus.process.transfer_queue import TransferQueue
 from ianus.settings.schema import Settings
 from ianus.telemetry.system import write
@@ -48,7 +50,8 @@ class WorkerSpec(NamedTuple):
     """The task of a worker.
 
     app: "MODULE:ATTR". listeners: closed by the worker. link: to the supervisor. identity: the user that the worker
-    becomes. server_info, worker_info: for hooks. apps: the applications, if they are loaded already.
+    becomes. server_info, worker_info: for hooks. apps: the applications, if they are loaded already. tls: the
+    certificates, if the server has TLS.
     """
 
     app: Any
@@ -60,6 +63,7 @@ class WorkerSpec(NamedTuple):
     server_info: ServerInfo
     worker_info: Callable[[], WorkerInfo]
     apps: "tuple[Application, ...]" = ()
+    tls: TlsFiles | None = None
 
     def end(self) -> None:
         """Calls the hook worker_exit."""
@@ -75,5 +79,6 @@ class WorkerEntry(NamedTuple):
     serve: Callable[[WorkerSpec], int]
     preload: "Callable[[str, Settings, Identity | None, Scoreboard], tuple[Application, ...]]"
     serve_preloaded: (
-        "Callable[[str, Settings, Hooks, ServerInfo, Scoreboard, tuple[Application, ...], int, list[int]], int]"
+        "Callable[[str, Settings, Hooks, ServerInfo, TlsFiles | None, Scoreboard, tuple[Application, ...], int,"
+        " list[int], int], int]"
     )

@@ -4,20 +4,21 @@ It collects the given values; they are checked together with those of the other 
 in the functions that use them, so that `ianus --help` loads nothing of the server. click is used because it has help
 pages, shell completion and suggestions for mistyped options; it exits with 2 if it cannot parse the line.
 """
-# ruff: noqa: PTH113  (pathlib takes 5 ms to import)
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ianus.errors import ConflictError, SettingError, StartupError
-from ianus.settings.foreign_options import HINTS, IGNORED_BY_NAME, IgnoredOption
-from ianus.settings.layers import Given
-from ianus.settings.schema import CONFIGURATION, EXTRA_INPUTS, Settings, inputs, table
+from ianus.errors import ConflictError, SettingError, StartupError, closest_match
+from ianus.settings.foreign_options import flag_of
+from ianus.settings.layers import Given, near_name
+from ianus.settings.line_words import read_line
+from ianus.settings.paged_command import PagedCommand
+from ianus.settings.schema import CONFIGURATION, EXTRA_INPUTS, NAMES, Settings, inputs, table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import boolean_to_text
@@ -27,34 +28,53 @@ if TYPE_CHECKING:
 
 HELP = """Serve the application APP.
 
-APP is MODULE:ATTRIBUTE, as in main:app; the attribute may be a path (main:site.app) or a call
-(main:create_app()). MODULE alone means its attribute `application` or, failing that, `app`. Without APP, the
-application named in ianus.toml or in the variable IANUS_APP is served.
+APP is MODULE:ATTRIBUTE, as in main:app; the attribute may be a path (main:site.app) or a call with literal arguments
+(main:create_app("x")). MODULE may be a file (src/main.py:app). MODULE alone means its attribute `application` or,
+failing that, `app`. Without APP, the application named in ianus.toml or in the variable IANUS_APP is served.
 """
 
 EPILOG = (
     "`ianus --help-all` lists all options. Each can also be set in ianus.toml or as a variable, as in IANUS_WORKERS=4."
+    " `ianus help` lists the sub-commands."
 )
 
 EPILOG_ALL = """Every option can also be a variable (--timeout-write 5 as IANUS_TIMEOUT_WRITE=5), or an entry in
 ianus.toml or in [tool.ianus] of pyproject.toml (timeout-write = 5). Times take ms, s, m and h, sizes K, M and G.
 
-Option names of other servers (--host, --port, --keep-alive, ...) are accepted; docs/settings.md lists
-them. `ianus completion bash` (zsh, fish) prints the script for shell completion.
+Option names of other servers (--host, --port, --keep-alive, ...) are accepted; `ianus docs settings` lists
+them. `ianus help` lists the sub-commands; `ianus completion bash` (zsh, fish) prints the script for shell completion.
 """
+
+NO_APPLICATION = (
+    'No application is given; name it, as in `ianus main:app`. It can also be named in ianus.toml (app = "main:app") or'
+    " in the variable IANUS_APP. (ianus docs starting)"
+)
 
 # The columns of a line of the help pages, and of the sentence below an option.
 HELP_COLUMNS = 80
 SENTENCE_INDENT = 6
 
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": HELP_COLUMNS,
+    "token_normalize_func": lambda name: name.replace("_", "-"),  # --limit-request-field_size
+}
+
 Serve = Callable[[str, Settings, Reader], int]
 
 
-def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
+def build_command(
+    serve: Serve,
+    check: Serve,
+    version: str,
+    on_missing: Callable[[Settings], None] = lambda settings: None,
+    describe_tls: Callable[[], str] = str,
+) -> click.Command:
     """Returns the command `ianus`.
 
     It calls `serve` with APP, its settings and a reader of both, or `check` for --check-config. The returned number is
-    the exit code.
+    the exit code. If there is no APP, it calls `on_missing`, which may raise a better error than its own. It prints
+    the line of `describe_tls` for --version.
     """
 
     def run(words: tuple[str, ...], print_config: bool, check_config: bool, **given: Any) -> None:
@@ -65,7 +85,7 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             configuration = reader.read()
         except StartupError as error:
             _refuse(error)
-        for warning in configuration.warnings:
+        for warning in (*click.get_current_context().meta.get(WARNINGS, ()), *configuration.warnings):
             click.echo(f"Warning: {warning}", err=True)
         if print_config:
             from ianus.settings.toml_dump import dump_toml  # Late: only --print-config needs it.
@@ -73,7 +93,8 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
             click.echo(dump_toml(configuration), nl=False)
             return
         if not configuration.app:
-            raise click.UsageError(_explain_no_application())
+            on_missing(configuration.settings)
+            raise click.UsageError(NO_APPLICATION)
         act = check if check_config else serve
         click.get_current_context().exit(act(configuration.app, configuration.settings, reader))
 
@@ -83,39 +104,51 @@ def build_command(serve: Serve, check: Serve, version: str) -> click.Command:
         params=[
             click.Argument(["words"], metavar="[APP]", nargs=-1),
             *_options(),
-            _version_option(version),
+            _version_option(version, describe_tls),
             _help_all_option(),
         ],
         callback=run,
         help=HELP,
-        context_settings={
-            "help_option_names": ["-h", "--help"],
-            "max_content_width": HELP_COLUMNS,
-            "token_normalize_func": lambda name: name.replace("_", "-"),  # --limit-request-field_size
-        },
+        context_settings=CONTEXT,
     )
 
 
 def _collect(words: tuple[str, ...], given: Mapping[str, Any]) -> Configuration:
     """Reads the line and all other sources. Raises StartupError."""
-    ignored, line = [], [Given("app", word, "APP", "command line") for word in words]
+    line = [Given("app", word, "APP", "command line") for word in words]
     for name, value in given.items():
-        label = "--" + name.replace("_", "-")
-        if value is None or value == ():
-            continue
-        if name in IGNORED_BY_NAME:
-            ignored.append(_ignore(IGNORED_BY_NAME[name], label, value))
-        else:
+        label = flag_of(name)
+        if value is not None and value != ():
             line.append(Given(name, value, label, f"command line {label}"))
-    configuration = read_sources(line)
-    return configuration._replace(warnings=(*ignored, *configuration.warnings))
+    return read_sources(line, parse_arguments=_parse_gunicorn_arguments)
+
+
+def _parse_gunicorn_arguments(text: str) -> tuple[list[Given], list[str]]:
+    """Parses GUNICORN_CMD_ARGS, and ignores words that are not options, as gunicorn does. Raises SettingError."""
+    if not text:
+        return [], []
+    from ianus.settings.gunicorn_arguments import GUNICORN_VARIABLE, split_arguments
+
+    command = _Command("ianus", params=[click.Argument(["words"], nargs=-1), *_options()], context_settings=CONTEXT)
+    try:
+        context = command.make_context(GUNICORN_VARIABLE, split_arguments(text))
+    except click.UsageError as error:
+        raise SettingError(
+            GUNICORN_VARIABLE, error.format_message().removesuffix(f"(ianus docs {command.page})").rstrip()
+        ) from None
+    given = [
+        Given(name, value, f"{GUNICORN_VARIABLE} {flag_of(name)}", f"environment {GUNICORN_VARIABLE} {flag_of(name)}")
+        for name, value in context.params.items()
+        if name not in ("words", "print_config", "check_config") and value is not None and value != ()
+    ]
+    return given, [f"{GUNICORN_VARIABLE}: {warning}" for warning in context.meta.get(WARNINGS, ())]
 
 
 def _refuse(error: StartupError) -> NoReturn:
     """Prints the error, with the usage if the error is on the command line, and exits."""
     # A conflict of settings has a message of its own: each of them is understood.
     if isinstance(error, SettingError) and error.setting.startswith("--") and not isinstance(error, ConflictError):
-        raise click.UsageError(error.message) from None
+        raise click.UsageError(error.explain()) from None
     click.echo(error.report(), err=True, nl=False)
     click.get_current_context().exit(error.exit_code)
 
@@ -130,17 +163,37 @@ _MISPLACED = {
 }
 
 
+_OTHER_SERVERS = ("gunicorn", "uvicorn", "granian", "hypercorn", "daphne", "waitress-serve", "uwsgi")
+
+
+def _explain_file(path: str) -> str:
+    """Returns the sentence with the line that uses a file of settings."""
+    if path.endswith(".toml"):
+        return f"Write -c {path} to read it."
+    return f"`ianus migrate {path}` prints the ianus.toml for it."
+
+
 def _explain_words(words: tuple[str, ...]) -> str:
     """Returns the problem with the words that are not options; "" if there is none."""
     for word in words:
         for flag, pattern in _MISPLACED.items():
             if re.fullmatch(pattern, word):
                 return f"{word!r} does not name an application; write {flag} {word} to listen there."
-        if re.fullmatch(r"/[^=]*=.+", word):
+        # A file may be called with arguments: /srv/main.py:create_app(debug=True).
+        if re.fullmatch(r"/[^=(]*=.+", word):
             return f"{word!r} does not name an application for /; write --mount {word} to add another application."
+        if word == "-":
+            return "'-' is not an application; remove it."
         if word.lower() in ("true", "false", "on", "off", "yes", "no"):
             return f"{word!r} is not an application; switches take no value. Turn one off as in --no-access-log."
-    if len(words) > 1 and words[0] in ("run", "serve", "start", "dev"):
+        if word.endswith((".ini", ".json", ".toml")) and os.path.isfile(word):  # noqa: PTH113  (pathlib takes 5 ms to import)
+            return f"{word!r} is a file of settings. {_explain_file(word)}"
+    if len(words) > 1 and words[0] in _OTHER_SERVERS:
+        return (
+            f"{words[0]} is another server; write `ianus {words[1]}`, or `ianus migrate` before the whole line for the"
+            " equivalent ianus.toml."
+        )
+    if len(words) > 1 and words[0] in ("run", "serve", "start", "start-server"):
         return f"The sub-command {words[0]!r} does not exist; write `ianus {words[1]}`."
     if len(words) > 1:
         return (
@@ -150,68 +203,34 @@ def _explain_words(words: tuple[str, ...]) -> str:
     return ""
 
 
-def _explain_no_application() -> str:
-    message = "No application is given; name it, as in `ianus main:app`."
-    for module in ("main", "app", "wsgi", "asgi"):
-        if os.path.isfile(f"{module}.py"):
-            return f"{message} This directory has a {module}.py: `ianus {module}` serves its `application` or `app`."
-    return f'{message} It can also be named in ianus.toml (app = "main:app") or in the variable IANUS_APP.'
+# --- Help pages ---
 
 
-# --- Sub-commands ---
-
-
-def _completion() -> click.Command:
-    def run(shell: str) -> None:
-        from click.shell_completion import get_completion_class
-
-        kind = get_completion_class(shell)
-        assert kind is not None
-        click.echo(kind(click.Command("ianus"), {}, "ianus", "_IANUS_COMPLETE").source())
-
-    return click.Command(
-        "completion",
-        params=[click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]))],
-        callback=run,
-        help="Print the script that makes a shell complete the lines of `ianus`, as in"
-        ' `eval "$(ianus completion bash)"`.',
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-
-SUBCOMMANDS: dict[str, Callable[[], click.Command]] = {"completion": _completion}
-
-
-def subcommand(line: Sequence[str]) -> click.Command | None:
-    """Returns the sub-command of a line, or None.
-
-    A sub-command is its exact name as the first word, followed by an argument. Otherwise the word is an application of
-    the same name: `completion`, `completion:app`, `completion --reload`.
-    """
-    if len(line) > 1 and line[0] in SUBCOMMANDS and not line[1].startswith("-"):
-        return SUBCOMMANDS[line[0]]()
-    return None
-
-
-class _Command(click.Command):
+class _Command(PagedCommand):
     """A command with two help pages: the common options, and all options below the headings of their groups."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        flags = {flag for param in self.params for flag in param.opts if flag.startswith("--")}
-        for word in args:
-            # To click, -workers is -w with the value "orkers".
-            if f"-{word}" in flags:
-                raise click.UsageError(f"No such option: {word}. It has two dashes: -{word}.", ctx)
-        try:
+        if ctx.resilient_parsing:  # completion of a line that is not complete
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            hint = HINTS.get(error.option_name)
-            if hint is None:
-                # Only the closest match: others may be names that the help page does not show.
-                raise click.NoSuchOption(
-                    error.option_name, possibilities=list(error.possibilities or ())[:1], ctx=ctx
-                ) from None
-            raise click.UsageError(f"No such option: {error.option_name}. {hint}", ctx) from None
+        flags = {
+            flag: not param.is_flag
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option)
+            for flag in (*param.opts, *param.secondary_opts)
+        }
+        line = read_line(args, flags, lambda flag, value: _suggest(flag, value, flags))
+        if line.problems:
+            if problem := _explain_words(tuple(line.applications)):
+                line.problems.append(problem)
+            message = "".join(f"\n  {problem}" for problem in line.problems)
+            raise click.UsageError(
+                line.problems[0]
+                if len(line.problems) == 1
+                else f"This line has {len(line.problems)} problems.{message}",
+                ctx,
+            )
+        ctx.meta[WARNINGS] = line.warnings
+        return super().parse_args(ctx, line.words)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         shows_all = HELP_ALL in ctx.meta
@@ -232,8 +251,18 @@ class _Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-# The key of click's Context.meta that selects the page with all options.
+# The keys of click's Context.meta: one that selects the page with all options, and the warnings about options.
 HELP_ALL = "ianus.settings.cli.help_all"
+WARNINGS = "ianus.settings.cli.warnings"
+
+
+def _suggest(flag: str, value: str | None, flags: Mapping[str, bool]) -> str:
+    """Returns the flag of which `flag` may be a misspelling, if the value fits; "" if none is similar."""
+    if value is None:
+        switches = [each for each, takes_value in flags.items() if not takes_value]
+        return closest_match(flag, switches, 0.75) or closest_match(flag, flags, 0.85)
+    near = near_name(flag[2:].replace("-", "_"), value, NAMES)
+    return flag_of(near) if near and flags.get(flag_of(near)) else ""
 
 
 def _help_lines(option: click.Option, ctx: click.Context) -> str:
@@ -292,15 +321,10 @@ def _options() -> Iterator[click.Option]:
     for _, setting in inputs():
         for alias in setting.aliases:
             yield _option(alias.name, setting._replace(short=""), hidden=True)
-    for name, option in IGNORED_BY_NAME.items():
-        short = [flag for flag in option.flags.split() if not flag.startswith("--")]
-        yield click.Option(
-            [*short, f"--{name.replace('_', '-')}", name], is_flag=option.values is None, hidden=True, default=None
-        )
 
 
 def _option(name: str, setting: Setting, *, notes: str = "", hidden: bool = False) -> click.Option:
-    flag = "--" + name.replace("_", "-")
+    flag = flag_of(name)
     is_switch = setting.to_text is boolean_to_text
     return _Option(
         [*([setting.short] if setting.short else []), f"{flag}/--no-{flag[2:]}" if is_switch else flag, name],
@@ -337,7 +361,7 @@ def _page_option(flag: str, sentence: str, show: Callable[[click.Context], None]
             show(ctx)
             ctx.exit()
 
-    return click.Option([flag], is_flag=True, expose_value=False, is_eager=True, callback=callback, help=sentence)
+    return click.Option(flag.split(), is_flag=True, expose_value=False, is_eager=True, callback=callback, help=sentence)
 
 
 def _help_all_option() -> click.Option:
@@ -348,23 +372,16 @@ def _help_all_option() -> click.Option:
     return _page_option("--help-all", "Show all options and exit.", show)
 
 
-def _version_option(version: str) -> click.Option:
+def _version_option(version: str, describe_tls: Callable[[], str]) -> click.Option:
     def show(ctx: click.Context) -> None:
-        import platform  # Late: it is expensive to import.
+        click.echo(format_version(version, describe_tls()))
 
-        click.echo(f"ianus {version} ({platform.python_implementation()} {platform.python_version()})")
-
-    return _page_option("--version", "Show the version and exit.", show)
+    return _page_option("-v --version", "Show the version and exit.", show)
 
 
-# --- Ignored options ---
+def format_version(version: str, tls: str) -> str:
+    """Returns the lines of --version. tls: the second one, or ""."""
+    import platform  # Late: it is expensive to import.
 
-
-def _ignore(option: IgnoredOption, label: str, value: str) -> str:
-    """Returns the warning about an ignored option. Raises UsageError for a value that is not supported."""
-    if option.values is None:
-        return f"{label} has no effect: {option.reason}."
-    if option.values and value not in option.values:
-        hints = (hint.format(value) for pattern, hint in option.remedies if re.fullmatch(pattern, value))
-        raise click.UsageError(f"{label} {value} is not supported: {next(hints, option.reason)}.")
-    return f"{label} {value} has no effect: {option.reason}."
+    first = f"ianus {version} ({platform.python_implementation()} {platform.python_version()})"
+    return f"{first}\n{tls}" if tls else first

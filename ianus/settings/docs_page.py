@@ -26,7 +26,29 @@ with its origin, as a valid `ianus.toml`. `ianus --check-config` does everything
 running the lifespan: it checks all settings, loads the application and reports errors. Its exit code is 0 without
 errors, 2 for an invalid setting, and 3 for any other error that would prevent a start.
 
-Names of these settings in other servers are accepted too: [other names](#other-names).
+Names of these settings in other servers are accepted too: [other names](#other-names). A line of gunicorn, Uvicorn,
+Granian, Hypercorn, Daphne or waitress has the meaning that it has there, or is refused with the option to write. All
+options of a line that cannot be used are reported together. These options are read by their value:
+
+| option | meaning |
+| --- | --- |
+| `-p 8000`, `-p server.pid` | a port, or a file of the process id |
+| `-u www-data`, `-u /run/app.sock` | a user, or a Unix socket |
+| `-e NAME=value` | a variable; an endpoint of Twisted is refused |
+| `-v`, `-v1` | the version, or the verbosity of Daphne: 0, 1, or 2 for `--log-level debug` |
+| `-t 30` | `--timeout`; beside an option that only Daphne has, a time for requests, which is ignored |
+| `--root-path /p` | as in Uvicorn; beside an option that only Daphne has, `--root-path-kept /p` |
+| `--access-log`, `--access-log FILE` | a switch, or `--access-logfile FILE` |
+| `--ws`, `--ws websockets`, `--no-ws` | `--ws auto` or `--ws none` |
+| `--ws-per-message-deflate false` | `--no-ws-per-message-deflate` |
+| `--proxy-protocol` | `--proxy-protocol auto` |
+| `-m 022`, `-m 22` | octal digits; a number of several digits without the 0 is refused |
+| `--log-config json:FILE` | `--log-config FILE` |
+| `--interface asginl` | `--interface asgi --lifespan off` |
+| `-k uvloop`, `-k asyncio` | `--loop`, as in Hypercorn |
+| `--ident NAME`, `--no-server-name` | `--no-server-header`, and for a name `--header 'Server: NAME'` |
+| `--trusted-proxy-headers forwarded` | `--forwarded-headers forwarded` |
+| `-b HOST -p PORT` | `--bind HOST:PORT` |
 
 ## Priority of the sources
 
@@ -34,9 +56,11 @@ If several sources give a setting, the first of these wins:
 
 1. the command line
 2. variables `IANUS_...`
-3. the file
-4. `PORT` and `WEB_CONCURRENCY`, which platforms set
-5. the default
+3. `GUNICORN_CMD_ARGS`, in gunicorn's spelling: `-p` is a file there
+4. the file
+5. `gunicorn.conf.py`, if `--config` does not name a file
+6. `PORT` and `WEB_CONCURRENCY`, which platforms set
+7. the default
 
 All values of a repeatable setting are taken from one source. `PORT=5000` means `0.0.0.0:5000`, and is used if no other
 source gives an address. `--host` and `--port` form one address. If a source gives only one of them, the other is taken
@@ -49,7 +73,10 @@ environment as the command does.
 ## The file
 
 It is the file of `--config`, or else `ianus.toml` in the current directory, or else the table `[tool.ianus]` in its
-`pyproject.toml`. An unknown name in it is an error. Write octal digits in quotes: `uds-permissions = "660"`.
+`pyproject.toml`. A `gunicorn.conf.py` in the current directory is read as well; [gunicorn.md](gunicorn.md) has the
+details, and the other files in Python that `--config` takes. In TOML an unknown name is an error. Write octal digits
+in quotes: `uds-permissions = "660"`. `ianus init` writes a file to start with, and editors can check it
+([starting.md](starting.md#editors)).
 
 ```toml
 app = "main:app"                         # `ianus` alone serves it
@@ -57,8 +84,13 @@ bind = ["0.0.0.0:8000", "unix:/run/app.sock"]
 max-request-body-size = "10M"
 timeout-stop = "1m"
 header = ["X-Frame-Options: DENY"]
-mount = ["/api=api:app", "/ws=realtime.asgi:create_app()"]
+
+[mount]
+"/api" = "api:app"
+"/ws" = "realtime.asgi:create_app()"
 ```
+
+`mount` and `header` are lists, as on the command line, or tables. Tables follow all other settings.
 
 Paths are relative to the current directory, not to the file. `factory` and `interface` apply to the application at `/`;
 write a mounted application that a function creates as a call.
@@ -68,9 +100,11 @@ write a mounted application that a function creates as a call.
 An empty variable counts as not set. Switches are `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`.
 Several values are separated by commas, those of `IANUS_HEADER` by line ends. A variable `IANUS_...` that is
 not a setting causes a warning, except those that Kubernetes sets for a service with the name `ianus`.
+`UVICORN_...` and `GRANIAN_...` have no effect, and cause a warning with the names to use instead.
 
 `--env-file .env` sets the variables of a file before the environment is read, unless they are set
-(`pip install python-dotenv`). It may be repeated; the later of two files wins.
+(`pip install python-dotenv`). It may be repeated; the later of two files wins. `--env NAME=value` sets a variable, also
+if it has another value in the environment.
 
 ## Times and sizes
 
@@ -83,8 +117,9 @@ COMPLETION = """\
 ## Shell completion
 
 `eval "$(ianus completion bash)"`, also for `zsh` and `fish`, makes the shell complete options and their values.
-`completion` is a sub-command only as the first word, followed by another word; `ianus completion` alone, or
-`ianus completion:app`, serves the module of that name.
+
+A sub-command, such as `completion`, is the first word of a line. If it is the only word, a module of that name in the
+current folder is served instead. `ianus completion:app` always serves the module. `ianus help` lists the sub-commands.
 """
 
 
@@ -136,13 +171,21 @@ EXPLAINED = {
     "fd": " `fd://N`",
     "http1_header_read_timeout": ", in milliseconds",
     "reload_tick": ", in milliseconds",
+    "graceful_timeout": ", at least 1",
+    "timeout_graceful_shutdown": ", at least 1",
+    "workers_kill_timeout": ", at least 1",
+    "ssl_client_verify": " `required`",
 }
 
 
 def _ignored_and_rejected() -> Iterator[str]:
     yield "These are accepted with a warning on the command line and from Python, because they have no effect.\n"
     lines = (
-        [_flags(each.flags), ", ".join(f"`{value}`" for value in each.values or ()), each.reason]
+        [
+            _flags(each.flags),
+            ", ".join(f"`{value}`" for value in each.values or ()),
+            "; ".join(dict.fromkeys((each.reason, *(reason for _, reason in each.notes)))),
+        ]
         for each in IGNORED_OPTIONS
     )
     yield _table(["option", "values", "reason"], lines)

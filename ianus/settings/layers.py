@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ianus.errors import SettingError, closest_match
 from ianus.settings.foreign_options import hint, ignored_warning
 from ianus.settings.setting import Alias, Setting
-from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind
+from ianus.settings.values import DEFAULT_HOST, DEFAULT_PORT, TcpBind, lacks_port
 
 # PORT is set by platforms that connect from outside of this machine or container.
 HOST_OF_PORT = "0.0.0.0"
@@ -60,7 +60,7 @@ def index_names(inputs: Iterable[tuple[str, Setting]]) -> dict[str, KnownName]:
 def make_layer(given: Iterable[Given], names: Names) -> Layer:
     """Checks the values of one source; returns them by the settings' own names. Raises SettingError."""
     layer: Layer = {}
-    for each in given:
+    for each in _join_halves(list(given), names):
         name, setting, alias = names[each.name]
         try:
             value: Any = setting.check(_translated(each.value, alias))
@@ -78,6 +78,36 @@ def make_layer(given: Iterable[Given], names: Names) -> Layer:
                 layer[half].label, f"sets the address to listen on, as {layer['bind'].label} does; give one of them."
             )
     return layer
+
+
+def _join_halves(given: list[Given], names: Names) -> list[Given]:
+    """Joins a port to addresses without one, which daphne has in two options: -b HOST -p PORT."""
+    by_input = {names[each.name].input: each for each in given}
+    port = by_input.get("port")
+    if port is None or "bind" not in by_input or not isinstance(port.value, (str, int)):
+        return given
+    joined = []
+    for each in given:
+        value = each.value
+        if names[each.name].input == "bind" and names[each.name].alias.convert is str:
+            hosts = list(value) if isinstance(value, (list, tuple)) else [value]
+            if hosts and all(isinstance(host, str) and lacks_port(host) for host in hosts):
+                each = each._replace(value=[f"{host}:{port.value}" for host in hosts])
+                port = port._replace(label="")
+        joined.append(each)
+    return joined if port.label else [each for each in joined if names[each.name].input != "port"]
+
+
+def near_name(name: str, value: object, names: Names) -> str:
+    """Returns the one of `names` that `name` may be a misspelling of, if the value fits it; "" if there is none."""
+    near = closest_match(name, names)
+    if not near:
+        return ""
+    try:
+        names[near].setting.check(_translated(value, names[near].alias))
+    except ValueError:
+        return ""
+    return near
 
 
 def _translated(value: object, alias: Alias) -> object:
@@ -135,10 +165,10 @@ def values_from(given: Mapping[str, object], names: Names) -> Layer:
     """
     warnings = {name: ignored_warning(name, value) for name, value in given.items()}
     given = {name: value for name, value in given.items() if not warnings[name]}
-    known = {name for name, each in names.items() if each.input not in ("app", "config", "env_file")}
+    known = {name for name, each in names.items() if each.input not in ("app", "config", "env_file", "env")}
     for name in given:
         if name not in known:
-            raise TypeError(f"unknown setting {name!r}{_explain_name(name, known, names)}")
+            raise TypeError(f"unknown setting {name!r}{_explain_name(name, given[name], known, names)}")
     # Callers with a signature of their own pass None for arguments that were not given.
     values = (Given(name, value, name, "") for name, value in given.items() if value is not None)
     for warning in filter(None, warnings.values()):
@@ -156,11 +186,11 @@ def warn_caller(text: str) -> None:
     warnings.warn(text, stacklevel=level)
 
 
-def _explain_name(name: str, known: Iterable[str], names: Names) -> str:
+def _explain_name(name: str, value: object, known: set[str], names: Names) -> str:
     """Returns the end of the error message about a name that is not in `known`."""
-    if name in names and names[name].input in ("config", "env_file"):
+    if name in names and names[name].input in ("config", "env_file", "env"):
         return ": only the command reads it; use ianus.settings.sources.read_sources()"
     if known_elsewhere := hint(name):
         return f". {known_elsewhere}"
-    near = closest_match(name, known)
+    near = near_name(name, value, {each: names[each] for each in known})
     return f"; did you mean {near!r}?" if near else ""

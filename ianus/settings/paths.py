@@ -1,7 +1,7 @@
 """Relative paths of settings, resolved when the server starts.
 
 An application may change the current directory (os.chdir()) while it is loaded or later, and log files are opened after
-that. Relative paths mean the directory in which the server was started.
+that. Relative paths mean the directory of --chdir, which is relative to the one in which the server was started.
 """
 # ruff: noqa: PTH109, PTH117, PTH118  (pathlib takes 5 ms to import)
 
@@ -26,7 +26,10 @@ def resolve_paths(settings: Settings) -> Settings:
     for name, setting, _ in table():
         if setting.parse in _PATH_PARSERS:
             value = getattr(settings, name)
-            resolved = tuple(map(_resolve, value)) if setting.repeatable else _resolve(value)
+            if name == "log_config" and value.startswith("{"):
+                continue  # a dictionary as JSON
+            base = settings.chdir if name != "chdir" else ""
+            resolved = tuple(_resolve(each, base) for each in value) if setting.repeatable else _resolve(value, base)
             if resolved != value:
                 changes[name] = resolved
     return dataclasses.replace(settings, **changes) if changes else settings  # type: ignore[arg-type]
@@ -34,20 +37,27 @@ def resolve_paths(settings: Settings) -> Settings:
 
 def resolve_sockets(settings: Settings) -> Settings:
     """Returns the settings with absolute paths of sockets, if those are not too long."""
-    bind = tuple(
-        values.UnixBind(path)
-        if isinstance(each, values.UnixBind) and len(os.fsencode(path := _resolve(each.path))) <= MAX_SOCKET_PATH_BYTES
-        else each
-        for each in settings.bind
+    bind, insecure_bind = (
+        tuple(
+            values.UnixBind(path)
+            if isinstance(each, values.UnixBind)
+            and len(os.fsencode(path := _resolve(each.path, settings.chdir))) <= MAX_SOCKET_PATH_BYTES
+            else each
+            for each in binds
+        )
+        for binds in (settings.bind, settings.insecure_bind)
     )
-    return settings if bind == settings.bind else dataclasses.replace(settings, bind=bind)
+    if bind + insecure_bind == settings.all_binds():
+        return settings
+    return dataclasses.replace(settings, bind=bind, insecure_bind=insecure_bind)
 
 
-def _resolve(path: str) -> str:
+def _resolve(path: str, base: str) -> str:
+    """Returns the path as an absolute one. base: the directory of a relative one, relative to the current directory."""
     if path in ("", "-") or os.path.isabs(path):
         return path
     try:
-        joined = os.path.join(os.getcwd(), path)
+        joined = os.path.join(os.getcwd(), base, path)
     except OSError:
         return path  # The current directory was removed.
     # After a link, `..` is not the parent directory in the text.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ianus.errors import ConflictError, SettingError
-from ianus.settings import proxy_values, values
+from ianus.settings import foreign_values, proxy_values, statsd_values, syslog_values, tls_values, values
 from ianus.settings.layers import Layer, as_written, index_names, values_from
 from ianus.settings.setting import Alias, Setting, choice, count, field, flag, mebibytes, path, seconds, size, texts
 from ianus.settings.stop_budget import StopBudget, smallest_total, stop_budget
@@ -22,6 +22,7 @@ from ianus.settings.values import AdminBind, Bind, Header, Mount, TcpBind
 
 # The headings of the help page and of docs/settings.md, in the order of both.
 APPLICATION = "Application and address"
+TLS = "TLS"
 PROXIES = "Proxies"
 WORKERS = "Workers"
 WSGI = "WSGI and threads"
@@ -51,12 +52,14 @@ class Settings:
         values.bind,
         APPLICATION,
         "Listen on HOST:PORT, [IPv6]:PORT, unix:PATH, fd://N or fd://NAME.",
-        "PORT alone is 127.0.0.1:PORT, an empty HOST is every interface, port 0 is any free port. [::] accepts IPv4"
-        " connections too. Sockets of an init system (LISTEN_FDS) are served without --bind; NAME is one of theirs.",
+        "PORT alone is 127.0.0.1:PORT, HOST alone has the port of --port or else 8000, commas separate several."
+        " An empty HOST is every interface, port 0 is any free port. [::] accepts IPv4 connections too. Sockets of an"
+        " init system (LISTEN_FDS) are served without --bind; NAME is one of theirs.",
         common=True,
         metavar="ADDRESS",
         short="-b",
         repeatable=True,
+        split=values.split_binds,
         aliases=(
             Alias("listen"),
             Alias("uds", "unix:{}".format),
@@ -72,6 +75,7 @@ class Settings:
         "The default is 666 without the bits of --umask, so that every user can connect.",
         metavar="OCTAL",
         to_text="{:o}".format,
+        aliases="unix_socket_perms",
     )
     backlog: int = count(
         2048,
@@ -88,6 +92,7 @@ class Settings:
         "The longest matching path wins; APP serves all other paths.",
         metavar="/PATH=APP",
         repeatable=True,
+        is_table=True,
         to_text=values.mount_to_text,
     )
     factory: bool = flag(False, APPLICATION, "Call APP to create the application.", common=True, aliases="call")
@@ -97,7 +102,7 @@ class Settings:
         "Import the application from this directory first.",
         common=True,
         metavar="DIR",
-        aliases="chdir pythonpath working_dir",
+        aliases="working_dir",
     )
     interface: Literal["auto", "asgi", "asgi3", "asgi2", "wsgi"] = choice(
         "auto",
@@ -105,7 +110,7 @@ class Settings:
         "Interface of the application.",
         "auto inspects the parameters of the application; asgi is version 2 or 3.",
         names="auto asgi asgi3 asgi2 wsgi",
-        parse=values.interface,
+        parse=foreign_values.interface,
     )
     loop: Literal["auto", "asyncio", "uvloop"] = choice(
         "auto",
@@ -130,7 +135,6 @@ class Settings:
         "Path prefix that a proxy strips from requests, such as /api.",
         common=True,
         metavar="PATH",
-        aliases="url_path_prefix url_prefix",
     )
     root_path_kept: str = field(
         "",
@@ -138,6 +142,125 @@ class Settings:
         APPLICATION,
         "Path prefix that a proxy keeps in requests, such as /api.",
         metavar="PATH",
+        aliases="url_path_prefix url_prefix",
+    )
+
+    ssl_certfile: tuple[str, ...] = path(
+        (),
+        TLS,
+        "File with a certificate and its chain, in PEM form; turns TLS on.",
+        "Repeat it, each with its key, for further names or key types. Clients get the one for the name that they ask"
+        " for, and the first one for any other name. Changed files are loaded without a restart.",
+        common=True,
+        metavar="FILE",
+        repeatable=True,
+        aliases="certfile ssl_certificate",
+    )
+    ssl_keyfile: tuple[str, ...] = path(
+        (),
+        TLS,
+        "File with the private key of a certificate, in PEM form.",
+        "Without it, the file of the certificate has the key, too.",
+        common=True,
+        metavar="FILE",
+        repeatable=True,
+        aliases="keyfile",
+    )
+    ssl_cert_dir: str = path(
+        "",
+        TLS,
+        "Directory with certificates and keys; turns TLS on.",
+        "It may have NAME.crt or NAME.pem with NAME.key, fullchain.pem with privkey.pem, tls.crt with tls.key, or files"
+        " with both; so may its subdirectories.",
+        metavar="DIR",
+    )
+    ssl_keyfile_password: str = field(
+        "",
+        tls_values.password,
+        TLS,
+        "Password of encrypted keys.",
+        "Other users see it in a command line; give it in the environment or a file.",
+        metavar="PASSWORD",
+        is_secret=True,
+        aliases="keyfile_password",
+    )
+    ssl_min_version: Literal["1.2", "1.3"] = choice(
+        "1.2",
+        TLS,
+        "Lowest version of TLS.",
+        names="1.2 1.3",
+        parse=tls_values.min_version,
+        aliases="ssl_protocol_min",
+    )
+    ssl_ciphers: str = field(
+        "ECDHE+AESGCM:ECDHE+CHACHA20",
+        values.text,
+        TLS,
+        "Cipher suites for TLS 1.2, in OpenSSL's notation.",
+        "The default is those with forward secrecy and authenticated encryption.",
+        metavar="LIST",
+        aliases="ciphers",
+    )
+    ssl_ca_certs: str = path(
+        "",
+        TLS,
+        "Certificates of authorities that issue the clients' certificates.",
+        "In PEM form. Has no effect without --ssl-cert-reqs.",
+        metavar="FILE",
+        aliases="ca_certs ssl_ca",
+    )
+    ssl_cert_reqs: Literal["none", "optional", "required"] = choice(
+        "none",
+        TLS,
+        "Ask clients for certificates.",
+        "With optional, clients without one are served, too. An invalid certificate always ends the handshake."
+        " Applications get the certificate.",
+        names="none optional required",
+        parse=tls_values.cert_reqs,
+        aliases=(
+            Alias("cert_reqs"),
+            Alias("verify_mode"),
+            Alias("ssl_client_verify", tls_values.client_verify),
+        ),
+    )
+    ssl_crl: str = path(
+        "",
+        TLS,
+        "Lists of certificates of clients that were revoked, in PEM form.",
+        "Every authority that issues certificates of clients needs one then. SIGHUP loads changed ones.",
+        metavar="FILE",
+    )
+    ssl_context_factory: str = field(
+        "",
+        tls_values.context_factory,
+        TLS,
+        "Function that returns an ssl.SSLContext; turns TLS on.",
+        "It is called as FUNCTION(config, default_factory), as in Uvicorn.",
+        metavar="MODULE:FUNCTION",
+    )
+    tls_engine: Literal["auto", "openssl", "python"] = choice(
+        "auto",
+        TLS,
+        "Interface to OpenSSL.",
+        "openssl calls the library of Python's ssl module directly, and takes less CPU time. python uses the ssl"
+        " module. auto is openssl if it is available.",
+        names="auto openssl python",
+    )
+    timeout_tls_handshake: float = seconds(
+        10.0,
+        TLS,
+        "Maximum time of a handshake, counted from the start of its connection.",
+        aliases="ssl_handshake_timeout",
+    )
+    limit_handshakes: int = count(
+        1000,
+        TLS,
+        "Maximum number of handshakes in progress in a worker.",
+        "Further connections wait in the backlog.",
+        zero_means="no limit",
+    )
+    tls_handshake_log: bool = flag(
+        False, TLS, "Log each handshake: client, version, cipher and name.", "The level is info."
     )
 
     proxy_protocol: Literal["off", "v1", "v2", "auto"] = choice(
@@ -146,7 +269,7 @@ class Settings:
         "Expect the PROXY protocol, by which a proxy sends the client's address.",
         "auto accepts both versions. A connection that does not start with a header is closed.",
         names="off v1 v2 auto",
-        parse=values.proxy_protocol,
+        parse=foreign_values.proxy_protocol,
     )
     proxy_allow_ips: tuple[str, ...] = field(
         proxy_values.LOCAL_PEERS,
@@ -157,6 +280,92 @@ class Settings:
         metavar="LIST",
         to_text=",".join,
         aliases="proxy_allow_from",
+    )
+
+    tls_dev: bool = flag(
+        False,
+        TLS,
+        "Serve with a self-signed certificate for development.",
+        "It is for localhost, 127.0.0.1 and ::1, and is kept in a private folder of the user's cache. No client trusts"
+        " it.",
+    )
+    tls_auto: tuple[str, ...] = field(
+        (),
+        tls_values.automatic_name,
+        TLS,
+        "Get and renew a certificate for this name by ACME, as from Let's Encrypt.",
+        "Commas separate several. You agree to the terms of the authority. It requests a path of each name at port 80,"
+        " so --insecure-bind is needed. ianus[acme] has the libraries.",
+        metavar="NAME",
+        repeatable=True,
+        split=tls_values.split_names,
+    )
+    tls_auto_dir: str = path(
+        "",
+        TLS,
+        "Private folder of the certificates of --tls-auto, and of the account.",
+        "Several machines may share it. The default is $STATE_DIRECTORY, or else ianus in ~/.local/state.",
+        metavar="DIR",
+    )
+    tls_auto_authority: str = field(
+        "letsencrypt",
+        tls_values.authority,
+        TLS,
+        "Authority of --tls-auto: letsencrypt, letsencrypt-staging or a URL.",
+        "Try with the staging environment of Let's Encrypt first: its limits are wider, and no client trusts it. A URL"
+        " is that of an ACME directory.",
+        metavar="AUTHORITY",
+    )
+    acme_thumbprint: str = field(
+        "",
+        tls_values.thumbprint,
+        TLS,
+        "Answer challenges (http-01) for the ACME account with this thumbprint.",
+        "For another program that orders certificates, such as acme.sh in its stateless mode. They are answered at the"
+        " addresses without TLS. --tls-auto has its own account.",
+        metavar="THUMBPRINT",
+    )
+    tls_auto_email: str = field(
+        "",
+        values.text,
+        TLS,
+        "Contact of a new account of --tls-auto.",
+        metavar="ADDRESS",
+    )
+    insecure_bind: tuple[Bind, ...] = field(
+        (),
+        values.bind,
+        TLS,
+        "Listen here without TLS, beside the addresses of --bind with TLS.",
+        "As --bind, but there is no default. With --https-redirect the applications get no requests from here.",
+        metavar="ADDRESS",
+        repeatable=True,
+        split=values.split_binds,
+    )
+    https_redirect: bool = flag(
+        False,
+        TLS,
+        "Redirect requests to --insecure-bind to https.",
+        "The status is 301 for GET and HEAD, and 308 for other methods. Hosts without a certificate are answered with"
+        " 421. Requests for /.well-known/acme-challenge/ are served.",
+    )
+    https_redirect_port: int = count(
+        0,
+        TLS,
+        "Port of https in redirects.",
+        "It differs from the port of --bind if the platform or a firewall maps ports.",
+        maximum=65535,
+        zero_means="the first port of --bind",
+    )
+    hsts: str = field(
+        "",
+        tls_values.hsts,
+        TLS,
+        "Have browsers use https alone for this time, such as 31536000 (seconds).",
+        "It is the field Strict-Transport-Security of all responses over TLS, unless they have their own. The options"
+        " of the field may follow, as in '31536000; includeSubDomains; preload'. Browsers do not forget it before the"
+        " time has passed, so start with a short one.",
+        metavar="VALUE",
     )
 
     proxy_headers: bool | None = field(
@@ -198,6 +407,13 @@ class Settings:
         metavar="LIST",
         to_text=",".join,
         aliases="trusted_proxy_headers",
+    )
+    url_scheme: Literal["http", "https"] = choice(
+        "http",
+        PROXIES,
+        "Scheme of requests in which no trusted proxy reports one.",
+        "https is for a proxy that takes only https and does not report it.",
+        names="http https",
     )
     queue_time: bool = flag(
         False,
@@ -264,10 +480,10 @@ class Settings:
     )
     hooks: str = field(
         "",
-        values.module,
+        values.hooks,
         WORKERS,
         "Module whose functions are called when the server or a worker changes.",
-        "The functions are described in docs/hooks.md.",
+        "file:FILE is a file, such as file:gunicorn.conf.py. `ianus docs hooks` describes the functions.",
         metavar="MODULE",
     )
 
@@ -304,6 +520,7 @@ class Settings:
         WSGI,
         "Maximum size of queued output before the thread of a response waits.",
         "Output is queued while the client is slow.",
+        aliases="outbuf_high_watermark",
     )
     spool_dir: str = path(
         "",
@@ -326,6 +543,7 @@ class Settings:
         "In an environ they have the same key as fields with a - in that place, so a client can use them to forge"
         " such fields.",
         names="drop dangerous",
+        parse=foreign_values.header_map,
     )
 
     timeout_request_header: float = seconds(
@@ -335,7 +553,11 @@ class Settings:
         aliases=(Alias("http1_header_read_timeout", values.milliseconds),),
     )
     timeout_keep_alive: float = seconds(
-        75.0, TIMEOUTS, "Maximum time that a connection waits for its next request.", aliases="keep_alive"
+        75.0,
+        TIMEOUTS,
+        "Maximum time that a connection waits for its next request.",
+        zero_means="close after each response",
+        aliases="keep_alive channel_timeout",
     )
     timeout_request_body: float = seconds(
         30.0,
@@ -350,9 +572,12 @@ class Settings:
         25.0,
         TIMEOUTS,
         "Maximum time of a stop, from its signal to the exit of the last process.",
-        "Each part of the stop has a share of it, as docs/operations.md describes.",
+        "Each part of the stop has a share of it, as `ianus docs operations` describes.",
         common=True,
-        aliases="graceful_timeout timeout_graceful_shutdown workers_kill_timeout",
+        aliases=tuple(
+            Alias(name, foreign_values.stop_seconds)
+            for name in ("graceful_timeout", "timeout_graceful_shutdown", "workers_kill_timeout")
+        ),
     )
     timeout_lifespan_shutdown: float = seconds(
         0.0,
@@ -384,7 +609,7 @@ class Settings:
         "Maximum total size of the header fields of a request.",
         minimum=64,
         maximum=1 << 24,
-        aliases="h11_max_incomplete_event_size",
+        aliases="h11_max_incomplete_event_size max_request_header_size",
     )
     limit_request_fields: int = count(
         100, LIMITS, "Maximum number of header fields of a request.", minimum=1, maximum=10000
@@ -410,7 +635,6 @@ class Settings:
         "A request whose response is complete counts while its application still runs. Further requests are answered"
         " with 503.",
         zero_means="no limit",
-        aliases="backpressure worker_connections connection_limit",
     )
     limit_connections: int = count(
         0,
@@ -418,6 +642,7 @@ class Settings:
         "Maximum number of open connections of a worker.",
         "Further connections wait in the backlog.",
         zero_means="no limit",
+        aliases="backpressure worker_connections connection_limit",
     )
 
     date_header: bool = flag(True, RESPONSES, "Add a Date field.")
@@ -429,6 +654,7 @@ class Settings:
         "Add a field to every response.",
         metavar="'NAME: VALUE'",
         repeatable=True,
+        is_table=True,
         separator="\n",
         to_text=values.header_to_text,
         aliases="headers",
@@ -460,10 +686,10 @@ class Settings:
     ws: Literal["auto", "none"] = choice(
         "auto",
         WEBSOCKET,
-        "Accept WebSocket handshakes for ASGI applications.",
+        "Accept WebSocket handshakes.",
         "With none, a handshake is an ordinary request. Names of libraries, as in Uvicorn, mean auto.",
         names="auto none",
-        parse=values.websockets,
+        parse=foreign_values.websockets,
     )
     ws_max_size: int = size(
         16 << 20,
@@ -486,14 +712,14 @@ class Settings:
         WEBSOCKET,
         "Time without input before a ping is sent.",
         zero_means="never",
-        aliases="websocket_ping_interval",
+        aliases="websocket_ping_interval ping_interval",
     )
     ws_ping_timeout: float = seconds(
         20.0,
         WEBSOCKET,
         "Maximum time without input after a ping before the connection is closed.",
         zero_means="no limit",
-        aliases="websocket_ping_timeout",
+        aliases="websocket_ping_timeout ping_timeout",
     )
     ws_close_timeout: float = seconds(
         10.0, WEBSOCKET, "Maximum time for a client to answer a close frame.", zero_means="do not wait"
@@ -505,7 +731,8 @@ class Settings:
         1,
         WEBSOCKET,
         "Compression level of messages, from 1 (fastest) to 9 (smallest).",
-        "9 takes several times the CPU time of 1, and its messages are only a little smaller.",
+        "9 takes several times the CPU time of 1, and its messages are only a little smaller. At level 1, messages of"
+        " 4 KiB or more take a fifth of the time if the package isal is installed.",
         minimum=1,
         maximum=9,
     )
@@ -560,14 +787,76 @@ class Settings:
         "Minimum level of server log messages.",
         common=True,
         names="critical error warning info debug",
+        parse=foreign_values.log_level,
     )
     log_format: Literal["text", "json"] = choice("text", LOGGING, "Format of both logs.", names="text json")
+    use_colors: bool | None = field(
+        None,
+        values.optional(values.boolean),
+        LOGGING,
+        "Colour the levels of the server's log, by default on a terminal.",
+        "The variable NO_COLOR turns colours off as well.",
+        to_text=values.boolean_to_text,
+    )
     log_config: str = path(
         "",
         LOGGING,
         "Configure Python's logging from a .ini, .json or .yaml file.",
         metavar="FILE",
         aliases="log_config_json",
+    )
+    log_syslog: bool = flag(
+        False,
+        LOGGING,
+        "Send the server log to syslog too.",
+        "The access log is not sent.",
+        aliases="syslog",
+    )
+    log_syslog_to: str = field(
+        "udp://localhost:514",
+        syslog_values.address,
+        LOGGING,
+        "Address of syslog: udp://HOST:PORT, tcp://HOST:PORT or unix://PATH.",
+        "A path may end in #dgram or #stream. Has no effect without --log-syslog.",
+        metavar="ADDRESS",
+        aliases="syslog_addr",
+    )
+    log_syslog_prefix: str = field(
+        "",
+        syslog_values.prefix,
+        LOGGING,
+        "Name the records in syslog ianus.NAME.error.",
+        "The default is the name of --process-name.",
+        metavar="NAME",
+        aliases="syslog_prefix",
+    )
+    log_syslog_facility: str = field(
+        "user",
+        syslog_values.facility,
+        LOGGING,
+        "Facility of the records in syslog, such as daemon or local0.",
+        choices=syslog_values.FACILITIES,
+        metavar="NAME",
+        aliases="syslog_facility",
+    )
+    statsd_host: str = field(
+        "",
+        statsd_values.address,
+        LOGGING,
+        "Send metrics to statsd at HOST:PORT or unix://PATH.",
+        "They are requests, their durations, workers, and errors in the log, under Gunicorn's names.",
+        metavar="ADDRESS",
+    )
+    statsd_prefix: str = field(
+        "", statsd_values.prefix, LOGGING, "Put NAME. in front of the names of metrics.", metavar="NAME"
+    )
+    dogstatsd_tags: str = field(
+        "",
+        statsd_values.tags,
+        LOGGING,
+        "Add tags to all metrics, such as env:prod,region:eu.",
+        "Only for Datadog's server and others that read its format.",
+        metavar="TAGS",
     )
     watch_loop: int = field(
         0,
@@ -618,7 +907,30 @@ class Settings:
         metavar="HOST",
     )
 
+    chdir: str = path(
+        "",
+        PROCESS,
+        "Change to this directory before the application is loaded.",
+        "Relative paths of all other settings start there, except those of --config and --env-file.",
+        metavar="DIR",
+    )
+    pythonpath: tuple[str, ...] = field(
+        (),
+        values.path,
+        PROCESS,
+        "Search modules in this directory too.",
+        "Commas separate several. The directory of --app-dir precedes them, and all others follow.",
+        metavar="DIR",
+        repeatable=True,
+        split=values.split_paths,
+    )
     pid_file: str = path("", PROCESS, "Write the process id to this file.", metavar="FILE", aliases="pid pidfile")
+    capture_output: bool = flag(
+        False,
+        PROCESS,
+        "Write the output of workers to the file of --error-logfile.",
+        "Without a file it has no effect.",
+    )
     user: str = field(
         "",
         values.account,
@@ -674,7 +986,11 @@ class Settings:
         ("*.py",), DEVELOPMENT, "Watch files whose names match.", metavar="GLOB", aliases="reload_includes"
     )
     reload_exclude: tuple[str, ...] = texts(
-        (), DEVELOPMENT, "Do not watch files whose names match.", metavar="GLOB", aliases="reload_excludes"
+        (),
+        DEVELOPMENT,
+        "Do not watch files whose names match.",
+        metavar="GLOB",
+        aliases="reload_excludes reload_ignore_dirs",
     )
     reload_delay: float = seconds(
         0.25,
@@ -692,11 +1008,7 @@ class Settings:
             except ValueError as error:
                 raise SettingError(name, str(error)) from None
             object.__setattr__(self, name, value)
-        _check_binds(self.bind)
-        if self.admin_bind in self.bind and not (isinstance(self.admin_bind, TcpBind) and self.admin_bind.port == 0):
-            raise ConflictError(
-                ("admin_bind", "bind"), f"{{}} and {{}} are both {self.admin_bind}; give each its own port or path."
-            )
+        _check_binds(self)
         _check_mounts(self.mount)
         _check_stop(self)
         if self.root_path and self.root_path_kept:
@@ -710,14 +1022,23 @@ class Settings:
                 ("forwarded_fields", "forwarded_headers"),
                 f"{{}} with {{}} forwarded has {min(wrong)}, which the field Forwarded cannot have; remove it.",
             )
+        tls_values.check_tls(self)
         if self.access_log_format and self.log_format == "json":
             raise ConflictError(
                 ("access_log_format", "log_format"), "{} has no effect with {} json; remove one of them."
             )
 
+    def all_binds(self) -> tuple[Bind, ...]:
+        """Returns the addresses of --bind, then those of --insecure-bind."""
+        return self.bind + self.insecure_bind
+
     def stop_budget(self) -> StopBudget:
         """Returns the times of a stop."""
         return stop_budget(self.timeout_stop, self.timeout_lifespan_shutdown)
+
+    def uses_tls(self) -> bool:
+        """Returns whether the addresses of --bind have TLS."""
+        return bool(self.ssl_certfile or self.ssl_cert_dir or self.ssl_context_factory or self.tls_dev or self.tls_auto)
 
     @classmethod
     def from_values(cls, given: Mapping[str, object]) -> "Settings":
@@ -772,9 +1093,10 @@ EXTRA_INPUTS = {
     "app": Setting(values.text, "The application, as on the command line.", APPLICATION, metavar="APP"),
     "config": Setting(
         values.path,
-        "Read settings from this TOML file.",
+        "Read settings from this file: TOML, or Python as in gunicorn.",
         CONFIGURATION,
-        "The default is ianus.toml, or else [tool.ianus] in pyproject.toml.",
+        "The default is ianus.toml, or else [tool.ianus] in pyproject.toml; and gunicorn.conf.py. file:FILE and"
+        " python:MODULE are written in Python, in the names of gunicorn or hypercorn; so is hypercorn.toml.",
         common=True,
         metavar="FILE",
         short="-c",
@@ -786,6 +1108,15 @@ EXTRA_INPUTS = {
         metavar="FILE",
         repeatable=True,
         aliases=(Alias("env_files"),),
+    ),
+    "env": Setting(
+        values.variable,
+        "Set a variable of the environment, as in NAME=value.",
+        CONFIGURATION,
+        metavar="NAME=VALUE",
+        repeatable=True,
+        separator="\n",
+        aliases=(Alias("raw_env"),),
     ),
 }
 
@@ -828,12 +1159,35 @@ def _check_stop(settings: Settings) -> None:
         )
 
 
-def _check_binds(binds: tuple[Bind, ...]) -> None:
-    if not binds:
+def _check_binds(settings: Settings) -> None:
+    if not settings.bind:
         raise SettingError("bind", "no address to listen on; give at least one.")
-    for index, each in enumerate(binds):
-        if each in binds[:index] and not (isinstance(each, TcpBind) and each.port == 0):
-            raise SettingError("bind", f"{each} is given twice; remove one.")
+    groups = {
+        "admin_bind": () if settings.admin_bind is None else (settings.admin_bind,),
+        "insecure_bind": settings.insecure_bind,
+        "bind": settings.bind,
+    }
+    seen: dict[Bind, str] = {}
+    for name, binds in groups.items():
+        for each in binds:
+            first = None if isinstance(each, TcpBind) and each.port == 0 else seen.get(each)
+            if first == name:
+                raise SettingError(name, f"{each} is given twice; remove one.")
+            if first is not None:
+                raise ConflictError((first, name), f"{{}} and {{}} are both {each}; give each its own port or path.")
+            seen[each] = name
+    if not settings.uses_tls():
+        for name in ("https_redirect", "hsts"):
+            if getattr(settings, name):
+                raise ConflictError(
+                    (name, "ssl_certfile"), "{} has no effect without TLS; give {} and --ssl-keyfile, or remove it."
+                )
+    if settings.tls_auto and settings.tls_dev:
+        raise ConflictError(("tls_auto", "tls_dev"), "{} is given together with {}; remove one.")
+    if settings.https_redirect and not settings.insecure_bind:
+        raise ConflictError(
+            ("https_redirect", "insecure_bind"), "{} is for requests without TLS; name their address with {}."
+        )
 
 
 def _check_mounts(mounts: tuple[Mount, ...]) -> None:

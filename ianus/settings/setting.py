@@ -1,7 +1,7 @@
 """The description of one setting, and short ways to declare the usual kinds."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ianus.settings import values
@@ -33,10 +33,13 @@ class Setting(NamedTuple):
     short: a one-letter flag beside the long one, which is the name.
     repeatable: the value is a tuple, and the flag may be repeated.
     separator: separates several values in a variable of the environment.
+    split: splits one text of any source into several values; None if it is always one.
+    is_table: the values are pairs, which a file may have as a table, and a program as a dictionary.
     choices: the values that are offered, if there are few.
     to_text: one value as text that `parse` reads back.
     aliases: other names, accepted and not shown on the help page.
     variable: a variable of the environment that many programs read; every other source overrides it.
+    is_secret: --print-config does not show the value.
     """
 
     parse: Parser
@@ -50,16 +53,23 @@ class Setting(NamedTuple):
     short: str = ""
     repeatable: bool = False
     separator: str = ","
+    split: Callable[[str], list[str]] | None = None
+    is_table: bool = False
     choices: tuple[str, ...] = ()
     to_text: Callable[[Any], str] = str
     aliases: tuple[Alias, ...] = ()
     variable: str = ""
+    is_secret: bool = False
 
     def check(self, value: object) -> object:
         """Returns the value as the server uses it. Raises ValueError with the value and the fix."""
         if not self.repeatable:
             return self.parse(value)
+        if self.is_table and isinstance(value, Mapping):
+            value = [(name, one) for name, each in value.items() for one in (each if type(each) is list else [each])]
         values = value if isinstance(value, (list, tuple)) else [value]
+        if self.split is not None:
+            values = [part for each in values for part in (self.split(each) if isinstance(each, str) else [each])]
         return tuple(self.parse(each) for each in values)
 
     def texts(self, value: Any) -> list[str]:
@@ -90,7 +100,7 @@ def field(
     return dataclasses.field(default=default, metadata={"setting": setting})
 
 
-def path(default: str, group: str, *sentences: str, **more: Any) -> Any:
+def path(default: str | tuple[str, ...], group: str, *sentences: str, **more: Any) -> Any:
     return field(default, more.pop("parse", values.path), group, *sentences, **more)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from ianus.settings.json_schema import schema_url
 from ianus.settings.schema import table
 from ianus.settings.setting import Setting
 from ianus.settings.sources import Configuration
@@ -17,6 +18,7 @@ def dump_toml(configuration: Configuration) -> str:
 
 
 def _lines(configuration: Configuration) -> Iterator[str]:
+    yield f"#:schema {schema_url()}\n"
     app = _quoted(configuration.app) if configuration.app else ""
     yield _line("app", app, configuration.origins.get("app", "not set"))
     group = ""
@@ -25,7 +27,12 @@ def _lines(configuration: Configuration) -> Iterator[str]:
             group = setting.group
             yield f"\n# {group}"
         value = getattr(configuration.settings, name)
-        yield _line(name, _literal(setting, value), configuration.origins.get(name, "default"))
+        origin = configuration.origins.get(name, "default")
+        if setting.is_secret and value:
+            # A comment, since the text in place of the value would be a wrong one.
+            yield _line(f"# {name}", '"********"', origin)
+        else:
+            yield _line(name, format_literal(setting, value), origin)
 
 
 def _line(name: str, literal: str, origin: str) -> str:
@@ -33,7 +40,8 @@ def _line(name: str, literal: str, origin: str) -> str:
     return f"{entry:{COLUMN - 2}}  # {origin}"
 
 
-def _literal(setting: Setting, value: object) -> str:
+def format_literal(setting: Setting, value: object) -> str:
+    """Formats a checked value of a setting for TOML; "" for None, which TOML does not have."""
     texts = setting.texts(value)
     if setting.repeatable:
         return f"[{', '.join(map(_quoted, texts))}]"
@@ -45,5 +53,7 @@ def _literal(setting: Setting, value: object) -> str:
 
 
 def _quoted(text: str) -> str:
+    if '"' in text and "'" not in text and text.isprintable():
+        return f"'{text}'"
     # Strings of JSON are strings of TOML, except DEL, and characters that JSON does not need to escape.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -116,33 +116,6 @@ def choice(*names: str) -> Callable[[object], str]:
     return check
 
 
-def proxy_protocol(value: object) -> str:
-    """Parses the versions of the PROXY protocol; true and false, as in older servers, are auto and off."""
-    if isinstance(value, bool):
-        return "auto" if value else "off"
-    return choice("off", "v1", "v2", "auto")(value)
-
-
-def interface(value: object) -> str:
-    """Parses the interface of the application."""
-    if value == "asginl":
-        raise ValueError("'asginl' is asgi without a lifespan; write --interface asgi --lifespan off.")
-    return _INTERFACES(value)
-
-
-_INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
-
-
-def websockets(value: object) -> str:
-    """Parses --ws; the names of the libraries that Uvicorn offers all mean auto."""
-    if isinstance(value, str) and value.lower() in ("websockets", "websockets-sansio", "wsproto"):
-        return "auto"
-    return _WEBSOCKETS(value)
-
-
-_WEBSOCKETS = choice("auto", "none")
-
-
 def number_or_auto(counted: str, maximum: int) -> Callable[[object], int | Literal["auto"]]:
     """Makes a parser of numbers from 1 to `maximum`, or auto. counted: the noun for messages."""
     whole = integer(1, maximum)
@@ -179,10 +152,22 @@ def path(value: object) -> str:
     return text(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
+def split_paths(value: str) -> list[str]:
+    """Splits a list of paths at its commas."""
+    return [part for each in value.split(",") if (part := each.strip())]
+
+
 def log_file(value: object) -> str:
     """Parses the path of a file, or - for a standard stream."""
     if not (checked := path(value)):
         raise ValueError("a file name cannot be empty; write - for the standard stream.")
+    return checked
+
+
+def variable(value: object) -> str:
+    """Parses a variable of the environment with its value."""
+    if not re.match(r"[^=\s]+=", checked := text(value)):
+        raise ValueError(f"{format_value(value)} is not a variable; write NAME=value.")
     return checked
 
 
@@ -211,9 +196,11 @@ def account(value: object) -> str:
     return value
 
 
-def module(value: object) -> str:
-    """Parses the dotted name of a module; "" is none."""
-    checked = text(value)
+def hooks(value: object) -> str:
+    """Parses the dotted name of a module, python:MODULE or file:FILE; "" is none."""
+    checked = text(value).removeprefix("python:")
+    if re.match("file:.", checked):
+        return checked
     if checked.endswith(".py") or (checked and not all(part.isidentifier() for part in checked.split("."))):
         named = re.fullmatch(r"(?:\./)*((?:\w+/)*\w+)\.py", checked)
         hint = f"; write {named[1].replace('/', '.')}." if named else ", such as hooks or project.hooks."
@@ -326,14 +313,16 @@ Bind = TcpBind | UnixBind | FdBind | NamedFdBind
 
 
 def bind(value: object) -> Bind:
-    """Parses `HOST:PORT`, `[v6]:PORT`, `PORT`, `unix:PATH`, `fd://N` or `fd://NAME`; an empty HOST or `*` is every
-    interface."""
+    """Parses `HOST:PORT`, `[v6]:PORT`, `HOST`, `PORT`, `unix:PATH`, `fd://N` or `fd://NAME`; an empty HOST or `*` is
+    every interface."""
     if isinstance(value, (TcpBind, UnixBind, FdBind, NamedFdBind)):
         return value
     if not isinstance(value, str):
         raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000{in_quotes(value)}")
     if value.startswith("unix:"):
         return _unix_bind(value)
+    if re.fullmatch(r"fd:(?!//).*", value):
+        raise ValueError(f"{format_value(value)} is not an address; write fd://{value[3:].lstrip('/') or 3}.")
     if value.startswith("fd://"):
         name = value.removeprefix("fd://")
         if re.fullmatch(r"[0-9]{1,7}", name):
@@ -346,8 +335,12 @@ def bind(value: object) -> Bind:
 
 def _unix_bind(value: str) -> UnixBind:
     path = value.removeprefix("unix:")
+    if re.match(r"//[^/]", path):
+        raise ValueError(f"{format_value(value)} is not an address; write unix:{path[1:]} for the path {path[1:]}.")
     if path.startswith("//"):
         path = path.removeprefix("//")
+    if path.startswith("unix:"):
+        raise ValueError(f"{format_value(value)} is not an address; write {path}.")
     if not path or "\0" in path:
         raise ValueError(f"{format_value(value)} does not name a path; write unix:/run/app.sock.")
     if path.startswith("@"):
@@ -356,7 +349,9 @@ def _unix_bind(value: str) -> UnixBind:
 
 
 def _tcp_bind(value: str) -> TcpBind:
-    if url := re.fullmatch(r"(?:https?|tcp)://([^/]+:[0-9]+)/?", value):
+    if value.startswith("tcp://"):
+        value = value.removeprefix("tcp://").removesuffix("/")
+    if url := re.fullmatch(r"https?://([^/]+:[0-9]+)/?", value):
         raise ValueError(f"{format_value(value)} is not an address; write {url[1]}.")
     if re.match(r"\.{0,2}/|[^:]*\.sock$", value):
         raise ValueError(f"{format_value(value)} is not an address; write unix:{value}.")
@@ -374,12 +369,27 @@ def _tcp_bind(value: str) -> TcpBind:
             raise ValueError(f"{format_value(value)}: an IPv6 address needs brackets, as in [::1]:8000.")
         if not colon:
             host, port = value, None
+    if port is None and host:
+        port = str(DEFAULT_PORT)
     if not port:
         bracketed_host = f"[{host}]" if ":" in host else host
-        raise ValueError(f"{format_value(value)} has no port; write {bracketed_host}:8000.")
-    if re.search(r"[\s\x00-\x1f\x7f]", host):
+        raise ValueError(f"{format_value(value)} has no port; write {bracketed_host}:{DEFAULT_PORT}.")
+    # A comma separates addresses. Resolvers take names with commas, so a list of nothing would be an address.
+    if re.search(r"[\s,\x00-\x1f\x7f]", host):
         raise ValueError(f"{format_value(value)} is not an address such as 127.0.0.1:8000.")
     return TcpBind("" if host == "*" else host, _port(port, value))
+
+
+def lacks_port(value: str) -> bool:
+    """Whether an address is a host alone, so that its port may be given elsewhere."""
+    return re.fullmatch(r"\[[^\[\]]+\]|(?!unix:|fd:)(?![0-9]+$)[^:/,\s\[\]]+", value) is not None
+
+
+def split_binds(value: str) -> list[str]:
+    """Splits a list of addresses, `:1,:2`, which waitress separates by spaces. Paths may have both."""
+    if re.search(r"unix:.*[,\s](?!unix:|fd://|[^/,\s]*:[0-9]+)", value):
+        return [value]
+    return [part for part in re.split(r"[,\s]+", value) if part] or [value]
 
 
 def _port(digits: str, value: str) -> int:

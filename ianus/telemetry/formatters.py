@@ -25,11 +25,19 @@ class _Formatter(logging.Formatter):
         return whole_traceback(ei[1]).rstrip("\n") if ei[1] is not None else super().formatException(ei)
 
 
-class TextFormatter(_Formatter):
-    """2026-01-31 23:59:59 +0000 INFO message"""
+# Select graphic rendition (ECMA-48 section 8.3.117): green, yellow, red, and bold red.
+_COLORS = {"INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
-    def __init__(self) -> None:
+
+class TextFormatter(_Formatter):
+    """2026-01-31 23:59:59 +0000 INFO message
+
+    is_colored: the level has a colour, for a terminal.
+    """
+
+    def __init__(self, *, is_colored: bool = False) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S %z")
+        self._is_colored = is_colored
 
     def format(self, record: logging.LogRecord) -> str:
         """The text of a record, every line but the first indented."""
@@ -37,7 +45,23 @@ class TextFormatter(_Formatter):
         # Text with a stamp of its own gets no second one, unless that stamp looks like ours.
         if not text or _RECORD_START.match(text):
             text = super().format(record)
-        return "\n    ".join(map(escape, text.split("\n")))
+        text = "\n    ".join(map(escape, text.split("\n")))
+        stamp = _RECORD_START.match(text) if self._is_colored else None
+        color = _COLORS.get(record.levelname)
+        if stamp is None or color is None:
+            return text
+        return f"{stamp[0]}\x1b[{color}m{record.levelname}\x1b[0m{text[stamp.end() + len(record.levelname) :]}"
+
+
+class SyslogFormatter(_Formatter):
+    """[pid] message: syslog has time and level itself."""
+
+    def __init__(self) -> None:
+        super().__init__("[%(process)d] %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record, every line but the first indented."""
+        return "\n    ".join(map(escape, super().format(record).split("\n")))
 
 
 class JsonFormatter(_Formatter):

@@ -4,6 +4,8 @@ The layout is that of process/scoreboard.py, which reads it.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from ianus.runtime.mapped_memory cimport MappedMemory
+
 
 cdef enum:
     REQUEST_ENTRIES = 64
@@ -29,15 +31,13 @@ cdef struct ScoreboardLayout:
     RequestEntry[REQUEST_ENTRIES] entries
 
 
-cdef class ScoreboardMemory:
-    """The memory of the scoreboard. It stays mapped as long as this object lives."""
-    cdef Py_buffer buffer
-    cdef ScoreboardLayout* memory  # in it; NULL = there is none
+# Valid as long as the memory
+cdef ScoreboardLayout* scoreboard_in(MappedMemory memory) except NULL
 
 
 cdef class InFlight:
-    cdef ScoreboardMemory shared
-    cdef ScoreboardLayout* memory  # its own
+    cdef MappedMemory shared
+    cdef ScoreboardLayout* memory  # in `shared`
     # The entries that are free; the last one is taken first, and is in the processor's cache
     cdef unsigned char[REQUEST_ENTRIES] free
     cdef int free_count

@@ -7,7 +7,6 @@ release() is a store.
 
 Compiled because every request passes here: 150 instructions in all.
 """
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy
@@ -30,36 +29,20 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
-cdef class ScoreboardMemory:
-    """Maps a buffer as a scoreboard.
-
-    Raises ValueError if the buffer has another size than a scoreboard, BufferError if it is read-only.
-    """
-
-    def __cinit__(self, buffer):
-        # The view keeps the memory mapped until __dealloc__() releases it.
-        PyObject_GetBuffer(buffer, &self.buffer, PyBUF_WRITABLE)
-        if self.buffer.len != sizeof(ScoreboardLayout):
-            size = self.buffer.len
-            # Released here: `memory` stays NULL, so __dealloc__() does nothing.
-            PyBuffer_Release(&self.buffer)
-            raise ValueError(f"a scoreboard has {sizeof(ScoreboardLayout)} bytes, not {size}")
-        # Borrowed from the view
-        self.memory = <ScoreboardLayout*>self.buffer.buf
-
-    def __dealloc__(self):
-        if self.memory != NULL:
-            PyBuffer_Release(&self.buffer)
+cdef ScoreboardLayout* scoreboard_in(MappedMemory memory) except NULL:
+    return <ScoreboardLayout*>memory.writable(sizeof(ScoreboardLayout))
 
 
 cdef class InFlight:
-    """Writes the requests in flight to a scoreboard that is empty."""
+    """Writes the requests in flight to a scoreboard that is empty.
 
-    def __init__(self, ScoreboardMemory shared not None):
+    Raises ValueError if the memory has another size than a scoreboard, or is read-only.
+    """
+
+    def __init__(self, MappedMemory shared not None):
         cdef int index
         self.shared = shared
-        # Valid as long as `shared`, which this object owns.
-        self.memory = shared.memory
+        self.memory = scoreboard_in(shared)
         self.free_count = REQUEST_ENTRIES
         for index in range(REQUEST_ENTRIES):
             # Numbers from 1, since 0 is "not listed at all". The lowest number is the last entry, and is taken first.

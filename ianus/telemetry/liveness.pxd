@@ -1,7 +1,7 @@
 """A native thread that checks that this process makes progress, and that its supervisor is alive."""
 from libc.stdint cimport uint64_t
 
-from ianus.telemetry.in_flight cimport ScoreboardMemory
+from ianus.runtime.mapped_memory cimport MappedMemory
 from ianus.runtime.waker cimport Waker
 
 
@@ -71,7 +71,7 @@ cdef struct LivenessState:
 cdef class LivenessThread:
     cdef object __weakref__     # for the fork handler, which lives as long as the process
     cdef LivenessState* state   # owned; NULL in a forked child
-    cdef ScoreboardMemory shared  # the memory that `heartbeat` points into
+    cdef MappedMemory shared    # the memory that `heartbeat` points into
     cdef Waker waker
     cdef pthread_t thread
     cdef bint running           # there is a thread, which has to be joined

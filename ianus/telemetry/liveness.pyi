@@ -1,5 +1,5 @@
+from ianus.runtime.mapped_memory import MappedMemory
 from ianus.runtime.waker import Waker
-from ianus.telemetry.in_flight import ScoreboardMemory
 
 class LivenessThread:
     def __init__(self, lifeline: int = -1, *, quit_after: float = 0, kill_after: float = 0) -> None: ...
@@ -9,7 +9,7 @@ class LivenessThread:
         waker: Waker,
         *,
         timeout: float,
-        shared: ScoreboardMemory | None = None,
+        shared: MappedMemory | None = None,
         channel: int = -1,
         report: bytes = b"",
         limit: float = 0,

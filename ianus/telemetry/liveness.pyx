@@ -24,8 +24,9 @@ from posix.time cimport timespec
 
 from ianus.runtime.atomics cimport load_acquire
 from ianus.runtime.clock cimport monotonic
+from ianus.runtime.mapped_memory cimport MappedMemory
 from ianus.runtime.waker cimport Waker
-from ianus.telemetry.in_flight cimport ScoreboardMemory
+from ianus.telemetry.in_flight cimport scoreboard_in
 
 from ianus.errors import ThreadLimitError
 
@@ -131,7 +132,7 @@ cdef class LivenessThread:
         self.running = True
 
     def start_monitoring(
-        self, Waker waker not None, *, double timeout, ScoreboardMemory shared=None, int channel=-1, bytes report=b"",
+        self, Waker waker not None, *, double timeout, MappedMemory shared=None, int channel=-1, bytes report=b"",
         double limit=0, unsigned long thread=0, int signal=0, int alarm=-1,
     ) -> None:
         """Starts to ping the waker of the reactor, and to measure how soon the reactor takes notice. Called once.
@@ -142,13 +143,18 @@ cdef class LivenessThread:
         limit: seconds after which `thread` (threading.get_ident()) gets the signal, and the eventfd `alarm` is
         written to; 0: never. Both are done at most once for each ping. Pings end when the waker is closed.
         """
+        cdef double* heartbeat = NULL
         # First: the waker keeps its descriptor open from here on, even if it is closed.
         waker.watched = True
         # Both are owned, since the struct has pointers into them.
         self.waker = waker
         self.shared = shared
+        if shared is not None:
+            heartbeat = &scoreboard_in(shared).header.heartbeat
+            # Not left to the thread: a process that stops before its first heartbeat would never be missed.
+            heartbeat[0] = monotonic()
         pthread_mutex_lock(&self.state.lock)
-        self.state.heartbeat = NULL if shared is None else &shared.memory.header.heartbeat
+        self.state.heartbeat = heartbeat
         self.state.waker = waker.fd
         self.state.served = &waker.served
         self.state.closed = &waker.closed

@@ -95,6 +95,7 @@ def access_logger() -> str:
 def apply_config(log_config: str, app_dir: str) -> None:
     """Configures Python's logging from a file in the format of its name: .json, .yaml, .yml, or else .ini.
 
+    log_config: the path, or a dictionary as JSON.
     app_dir: the first directory for modules, such as one with a formatter; it is put in front of sys.path.
 
     Raises StartupError with the mistake in the file.
@@ -106,7 +107,14 @@ def apply_config(log_config: str, app_dir: str) -> None:
         sys.path.insert(0, directory)
     _named.clear()
     kind = os.path.splitext(log_config)[1].lower()  # noqa: PTH122  (pathlib takes 5 ms to import)
+    content = log_config
     try:
+        if log_config.startswith("{"):
+            import json
+
+            log_config = "logconfig_dict"  # for messages
+            _apply_dictionary(json.loads(content))
+            return
         with open(log_config, encoding="utf-8") as file:  # noqa: PTH123
             if kind == ".json":
                 import json
@@ -143,8 +151,11 @@ def _apply_dictionary(content: object) -> None:
     from logging import config
 
     dictionary = _dictionary(content)
+    loggers = dictionary.get("loggers")
+    if isinstance(loggers, dict) and "gunicorn.error" in loggers and not {"ianus", "ianus.error"} & loggers.keys():
+        dictionary["loggers"] = loggers | {"ianus.error": loggers["gunicorn.error"]}
     config.dictConfig(dictionary)
-    _named.update(dictionary.get("loggers") or ())
+    _named.update(loggers or ())
 
 
 def _dictionary(content: object) -> dict[str, Any]:
@@ -177,10 +188,23 @@ def _load_yaml(file: TextIO) -> Any:
     return yaml.safe_load(file)
 
 
+def add_handler(handler: logging.Handler) -> None:
+    """Has a further handler get all records of the server."""
+    for logger in _LOGGERS:
+        logger.addHandler(handler)
+
+
+def remove_handler(handler: logging.Handler) -> None:
+    """Undoes add_handler()."""
+    for logger in _LOGGERS:
+        logger.removeHandler(handler)
+
+
 class ErrorLog:
     """The server's own log while it is open, in a file ("-": standard error) or in the user's own handlers.
 
     log_level: the minimum level of records that are written, unless the loggers have levels already.
+    is_colored: levels have colours in text.
     configured: the user's own configuration was applied; its settings of our loggers are intended.
 
     To be opened when the application was loaded, which may have configured logging too. Raises StartupError if the
@@ -193,13 +217,15 @@ class ErrorLog:
         log_level: str,
         log_format: Literal["text", "json"],
         error_logfile: str,
+        is_colored: bool = False,
         configured: bool,
     ) -> None:
+        self._added: list[logging.Handler] = []
         self.file = LogFile(error_logfile, "--error-logfile", 2)
         self._before = [(logger, logger.level, logger.propagate) for logger in _LOGGERS]
         # sys.stderr, not descriptor 2: tests replace it.
         self._handler = LineHandler(self.file.fd) if error_logfile != "-" else standard_error_handler()
-        self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+        self._handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(is_colored=is_colored))
         self._fallback = fallback.formatter, fallback.handler
         fallback.formatter = self._handler.formatter or fallback.formatter
         fallback.handler = None if error_logfile == "-" else self._handler
@@ -216,6 +242,11 @@ class ErrorLog:
             if not is_handled:
                 logger.propagate = False
 
+    def add(self, handler: logging.Handler) -> None:
+        """Has a further handler get all records too, until the log is closed, and the handler with it."""
+        self._added.append(handler)
+        add_handler(handler)
+
     def close(self) -> None:
         """Restores the loggers. May be called twice."""
         for logger, level, propagate in self._before:
@@ -224,4 +255,7 @@ class ErrorLog:
             logger.propagate = propagate
         if fallback.formatter is self._handler.formatter:
             fallback.formatter, fallback.handler = self._fallback
+        for added in self._added:
+            remove_handler(added)
+            added.close()
         self.file.close()

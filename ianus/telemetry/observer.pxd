@@ -25,3 +25,7 @@ cdef class Observer:
     # Called once a request, after its end, in the thread that serves the reactor. It may not keep the facts.
     cdef int on_request_end(self, const RequestFacts* facts) except -1
     cdef int reset_in_child(self) except -1     # this is the child of a fork: the requests are the parent's
+
+
+cdef class ObserverGroup(Observer):
+    cdef tuple members

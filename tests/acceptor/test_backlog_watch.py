@@ -11,6 +11,7 @@ import pytest
 from ianus.acceptor.recording import DrivenBacklogWatch, take
 from ianus.acceptor.transfers import Transfers
 from ianus.process.transfer_queue import SIZE, TransferQueue
+from ianus.runtime.mapped_memory import MappedMemory
 from ianus.runtime.waker import Waker
 
 SLEEPS = -1
@@ -25,7 +26,8 @@ class Backlog:
         self.listener.setblocking(False)
         self.queue = stack.enter_context(contextlib.closing(TransferQueue()))
         self.queue.set_serving(2)
-        self.transfers = Transfers(self.queue, mmap.mmap(self.queue.memory_fd, SIZE, prot=mmap.PROT_READ))
+        mapped = mmap.mmap(self.queue.memory_fd, SIZE, prot=mmap.PROT_READ)
+        self.transfers = Transfers(self.queue, MappedMemory(mapped))
         self.waker = Waker()
         self.watch = DrivenBacklogWatch(self.transfers, self.waker, [self.listener.fileno()])
 

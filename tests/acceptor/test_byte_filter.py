@@ -244,3 +244,27 @@ def test_a_client_that_does_not_read_is_not_encoded_for(serving: Serving) -> Non
     # The connection is gone with the bytes that wait.
     client.socket.close()
     serving.until(lambda: serving.reactor.connections == 0)
+
+
+def test_a_client_that_does_not_take_the_answers_of_the_filter_is_not_read(serving: Serving) -> None:
+    serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client = connect(serving, SO_RCVBUF=4096, SO_SNDBUF=4096)
+    requests = b"\xff\xff" * 20_000
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while sent < len(requests):
+            sent += client.socket.send(requests[sent : sent + 1000])
+            for _ in range(5):
+                serving.turn()
+    assert sent < len(requests)
+    for start in range(sent, len(requests), 100):
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                assert client.socket.send(requests[start : start + 100]) == len(requests[start : start + 100])
+                break
+            client.receive()
+            serving.turn()
+    client.read(lambda: len(client.data) == 1000 * (len(requests) // 2))
+    client.send(encode(GET % b"alive"))
+    client.read_to(b"/alive")
+    client.socket.close()

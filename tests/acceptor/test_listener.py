@@ -113,7 +113,18 @@ def test_the_error_of_a_port_in_use_has_the_way_to_find_its_owner(opened: list[L
     opened += listen_tcp("127.0.0.1", 0, backlog=16)
     port = opened[0].sock.getsockname()[1]
     message = message_of(lambda: listen_tcp("127.0.0.1", port, backlog=16))
-    assert f"127.0.0.1:{port} is in use by another process" in message
+    name = Path("/proc/self/comm").read_text().strip()
+    assert message == (
+        f"127.0.0.1:{port} is in use by another process: {name}, pid {os.getpid()}."
+        " Stop it, or choose another port with --bind."
+    )
+
+
+def test_the_owner_of_a_port_may_be_unknown(opened: list[Listener], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened += listen_tcp("127.0.0.1", 0, backlog=16)
+    port = opened[0].sock.getsockname()[1]
+    monkeypatch.setattr(module, "describe_port_owner", lambda port: "")
+    message = message_of(lambda: listen_tcp("127.0.0.1", port, backlog=16))
     assert "ss -ltnp" in message
     assert "--bind" in message
 

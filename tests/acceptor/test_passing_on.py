@@ -11,6 +11,7 @@ import pytest
 from ianus.acceptor.recording import Condition, expire_deadlines, set_full, take
 from ianus.acceptor.transfers import Transfers
 from ianus.process.transfer_queue import SIZE, TransferQueue
+from ianus.runtime.mapped_memory import MappedMemory
 from tests.acceptor.driven import LISTENER_ID, DrivenReactor
 from tests.acceptor.test_accepting import no_descriptors
 
@@ -27,7 +28,8 @@ class Passing:
         self.reactor = self.driven.reactor
         self.queue = stack.enter_context(contextlib.closing(TransferQueue()))
         self.queue.set_serving(2)
-        self.transfers = Transfers(self.queue, mmap.mmap(self.queue.memory_fd, SIZE, prot=mmap.PROT_READ))
+        mapped = mmap.mmap(self.queue.memory_fd, SIZE, prot=mmap.PROT_READ)
+        self.transfers = Transfers(self.queue, MappedMemory(mapped))
         self.reactor.accepting.join_transfers(self.transfers, self.reactor.waker)
 
     def connect(self, data: bytes) -> socket.socket:

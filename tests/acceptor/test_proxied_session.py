@@ -127,6 +127,21 @@ def test_tls_of_the_client_and_the_endpoint_of_aws(start: Start) -> None:
         assert facts(serving, client) == expected
 
 
+@pytest.mark.parametrize("protocol", ["off", "v1"])
+def test_the_scheme_of_a_proxy_that_does_not_report_it(start: Start, protocol: str) -> None:
+    serving = start(proxy_protocol=protocol, url_scheme="https")
+    with serving.connect() as client:
+        client.sendall((V1 if protocol == "v1" else b"") + GET)
+        assert facts(serving, client).endswith(" scheme=https")
+
+
+def test_a_trusted_proxy_reports_another_scheme_than_the_set_one(start: Start) -> None:
+    serving = start(proxy_protocol="off", url_scheme="https")
+    with serving.connect() as client:
+        client.sendall(GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-Proto: http\r\n\r\n"))
+        assert facts(serving, client).endswith(" scheme=http")
+
+
 def test_a_client_of_the_proxys_unix_socket(start: Start) -> None:
     serving = start()
     with serving.connect() as client:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy import files
 from tests.deploy.running import ENVIRONMENT, free_ports, program, running, start, status, wait_until_ready
-from tests.helpers import WAIT_SECONDS, Client
+from tests.helpers import WAIT_SECONDS, Client, until
 
 pytestmark = pytest.mark.conformance
 
@@ -78,10 +78,13 @@ def test_the_procfile_serves_the_port_of_the_platform(tmp_path: Path) -> None:
     command = shlex.split(line)
     environment = {"PORT": str(port), "WEB_CONCURRENCY": "2"}
     with running(start(command[1:], cwd=tmp_path, environment=environment)) as server:
-        wait_until_ready(("127.0.0.1", port))
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        assert len(children) == 2
+        wait_until_ready(("127.0.0.1", port))  # The first worker serves.
+
+        def children() -> list[int]:
+            return [int(each) for each in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+
+        until(lambda: len(children()) == 2, "the processes of both workers")
         assert status(("127.0.0.1", port), "/") == 200
-        for pid in (server.pid, *map(int, children)):
+        for pid in (server.pid, *children()):
             os.kill(pid, 15)
         assert server.wait(WAIT_SECONDS) == 0

@@ -323,6 +323,7 @@ def test_no_access_log(start_server: Callable[..., Server]) -> None:
     assert server.output.text == ""
 
 
+@pytest.mark.extended
 def test_log_pipe_that_is_not_read(start_server: Callable[..., Server]) -> None:
     """The server continues; lines that do not fit are counted, and the count is logged when the reader is back."""
     ours, theirs = os.pipe()

@@ -18,11 +18,11 @@ Start = Callable[..., "Logging"]
 class Logging:
     """A server whose own log goes to error.log in the folder that it runs in."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, app: str = "apps:app") -> None:
         self.folder = folder
         command = [sys.executable, "-P", "-m", "ianus", "-b", "unix:app.sock", "--app-dir", str(APPS), *options]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen([*command, "apps:app"], cwd=folder, stdout=pipe, stderr=pipe, text=True)
+        self.process = subprocess.Popen([*command, app], cwd=folder, stdout=pipe, stderr=pipe, text=True)
         until(lambda: self.process.poll() is not None or self.listens())
 
     def listens(self) -> bool:
@@ -48,8 +48,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.chdir(tmp_path)  # the path of a Unix socket is short
     started: list[Logging] = []
 
-    def start(*options: str) -> Logging:
-        started.append(Logging(Path(), *options))
+    def start(*options: str, **how: str) -> Logging:
+        started.append(Logging(Path(), *options, **how))
         return started[-1]
 
     yield start
@@ -144,6 +144,29 @@ def test_usr1_reopens_the_files(start: Start) -> None:
     assert "behind" in server.read("access.log")
     assert "behind" not in server.read("access.log.1")
     assert server.read("error.log").endswith("INFO stopped\n")
+
+
+def test_output_of_the_application_is_in_the_file(start: Start) -> None:
+    """Also that of an import, and after the file was rotated. The access log is on the standard output."""
+    Path("noisy.py").write_text(
+        "import apps, os\n"
+        "os.write(1, b'imported\\n')\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http': print(scope['query_string'], flush=True)\n"
+        "    await apps.app(scope, receive, send)\n"
+    )
+    server = start("--capture-output", "--pythonpath", ".", "--error-logfile", "error.log", app="noisy:app")
+    with server.connect() as client:
+        client.get("/hello?before")
+        until(lambda: '"GET /hello?before' in server.read("error.log"))
+        (server.folder / "error.log").rename("error.log.1")
+        server.process.send_signal(signal.SIGUSR1)
+        until(lambda: (server.folder / "error.log").exists() and "log files reopened" in server.read("error.log"))
+        client.get("/hello?after")
+    assert server.end() == ("", "")
+    assert server.read("error.log.1").startswith("imported\n")
+    assert "b'before'\n" in server.read("error.log.1")
+    assert "b'after'\n" in server.read("error.log")
 
 
 def test_usr1_when_the_directory_is_gone(start: Start, tmp_path: Path) -> None:

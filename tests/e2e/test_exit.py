@@ -110,7 +110,16 @@ def test_the_application_sees_no_daemon(start: Callable[..., Server]) -> None:
     assert server.app_log("daemon") == "False"
 
 
-@pytest.mark.parametrize(("interface", "way"), SERVED)
+# Each takes as long as the threads have, so `make test` has one for each interface.
+@pytest.mark.parametrize(
+    ("interface", "way"),
+    [
+        pytest.param(
+            *case, marks=() if case in (("wsgi", "thread"), ("asgi", "loop's executor")) else pytest.mark.extended
+        )
+        for case in SERVED
+    ],
+)
 def test_threads_that_do_not_finish_are_named_and_abandoned(
     interface: str, way: str, start: Callable[..., Server]
 ) -> None:

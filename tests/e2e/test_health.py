@@ -22,6 +22,15 @@ def app(environ, start_response):
 """
 
 
+def start_slow(folder: Path, socket: Path) -> tuple[subprocess.Popen[bytes], Output]:
+    """Starts a server with slow.py of this folder, and returns it and its log."""
+    options = ["--bind", f"unix:{socket}", "--health-path", "/up", "--app-dir", str(folder)]
+    command = [sys.executable, "-m", "ianus", *options, "slow:app"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=folder)
+    assert server.stderr is not None
+    return server, Output(server.stderr)
+
+
 def test_health_checks_are_answered_and_not_logged(shared_wsgi: Callable[..., Server]) -> None:
     server = shared_wsgi("--health-path", "/up", "--mount", "/up=apps:app", "--max-requests", "1000")
     response = server.get("/up")
@@ -58,20 +67,7 @@ def test_the_admin_socket_shows_workers_that_answer_nothing(
 def test_checks_fail_and_other_requests_wait_while_no_worker_serves(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     gate, path = tmp_path / "gate", tmp_path / "app.sock"
-    command = [
-        sys.executable,
-        "-m",
-        "ianus",
-        "--bind",
-        f"unix:{path}",
-        "--health-path",
-        "/up",
-        "--app-dir",
-        str(tmp_path),
-    ]
-    server = subprocess.Popen([*command, "slow:app"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=tmp_path)
-    assert server.stderr is not None
-    log = Output(server.stderr)
+    server, log = start_slow(tmp_path, path)
 
     def status() -> int:
         with Client(str(path)) as client:
@@ -94,5 +90,51 @@ def test_checks_fail_and_other_requests_wait_while_no_worker_serves(tmp_path: Pa
         gate.touch()
     finally:
         server.terminate()
+        server.wait(WAIT_SECONDS)
+        log.join()
+
+
+def test_connections_of_a_server_that_never_served_are_those_of_the_next_one(tmp_path: Path) -> None:
+    """The supervisor has accepted them, to see whether they are health checks."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    path = tmp_path / "app.sock"
+    server, log = start_slow(tmp_path, path)
+    new = 0
+    try:
+        until(path.exists, "the socket")
+        with Client(str(path)) as client, Client(str(path)) as check:
+            client.request("/")
+            assert check.get("/up").status == 503
+            (tmp_path / "slow.py").write_text(SLOW.replace("gate", "another gate"))
+            server.send_signal(signal.SIGUSR2)
+            new = int(log.wait_for(r"started the new server \(pid (\d+)\)")[1])
+            log.wait_for(r"(?s)loading.*loading")
+            server.terminate()
+            assert server.wait(WAIT_SECONDS) == 0
+            assert "closed connections" not in log.text
+            (tmp_path / "another gate").touch()
+            assert client.response().body == b"hello"
+    finally:
+        server.kill()
+        server.wait(WAIT_SECONDS)
+        if new:
+            os.kill(new, signal.SIGTERM)
+        log.join()
+
+
+def test_connections_that_no_worker_has_served_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    path = tmp_path / "app.sock"
+    server, log = start_slow(tmp_path, path)
+    try:
+        until(path.exists, "the socket")
+        with Client(str(path)) as client, Client(str(path)) as check:
+            client.request("/")
+            assert check.get("/up").status == 503
+            server.terminate()
+            assert server.wait(WAIT_SECONDS) == 0
+            log.wait_for("WARNING closed connections that no worker has served: 1")
+    finally:
+        server.kill()
         server.wait(WAIT_SECONDS)
         log.join()

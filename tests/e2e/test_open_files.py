@@ -105,14 +105,15 @@ def test_the_soft_limit_is_raised_at_the_start(folder: Path, start_server: Calla
 def test_a_limit_that_is_too_low_is_reported_in_one_line(limit: int, folder: Path) -> None:
     assert refused(folder, limit) == (
         f"Error: The server needs at least 38 open files, but the limit is {limit}. Raise the hard limit of open files "
-        "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker).\n"
+        "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker). (ianus docs operations)\n"
     )
 
 
 def test_more_workers_than_the_limit_allows_is_reported_in_one_line(folder: Path) -> None:
     assert refused(folder, 64, "--workers", "40") == (
         "Error: --workers 40 needs at least 227 open files, but the limit is 64. Raise the hard limit of open files "
-        "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker), or have fewer workers.\n"
+        "(ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of Docker), or have fewer workers."
+        " (ianus docs operations)\n"
     )
 
 

@@ -72,6 +72,13 @@ def test_a_patch_of_threads_prevents_the_start(tmp_path: Path, options: tuple[st
     assert len(message.splitlines()) == 1
 
 
+def test_a_patch_of_threads_in_gunicorns_file_names_that(tmp_path: Path) -> None:
+    write_app(tmp_path, "")
+    (tmp_path / "gunicorn.conf.py").write_text(PATCHES["gevent"])
+    message = refusal(tmp_path, app="main:wsgi")
+    assert message.startswith("Error: The application or its gunicorn.conf.py has gevent replace Python's threads")
+
+
 def test_a_patch_of_threads_by_eventlet_prevents_the_start(tmp_path: Path) -> None:
     write_app(tmp_path, PATCHES["eventlet"])
     message = refusal(tmp_path, app="main:wsgi")

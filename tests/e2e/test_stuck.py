@@ -126,7 +126,7 @@ def test_a_worker_in_which_no_thread_serves_is_replaced(
     [
         ("wsgi", "/sleep", ()),
         ("wsgi", "/sleep", ("--threads", "1")),
-        ("asgi", "/wsgi/sleep", ("--mount", "/wsgi=stuck_apps:wsgi")),
+        pytest.param("asgi", "/wsgi/sleep", ("--mount", "/wsgi=stuck_apps:wsgi"), marks=pytest.mark.extended),
         ("asgi", "/wsgi/sleep", ("--mount", "/wsgi=stuck_apps:wsgi", "--threads", "1")),
     ],
 )

@@ -3,15 +3,17 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import WAIT_SECONDS, until
+from tests.certificates import Certificate, root
+from tests.helpers import WAIT_SECONDS, Server, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -169,3 +171,38 @@ def test_a_new_server_is_not_started_over_a_link(started: Started, folder: Path)
     assert b"200 OK" in started.get()
     assert not (folder / "planted").exists()
     assert "is a symbolic link" in started.stop()
+
+
+def test_certificates_that_the_workers_must_not_read_are_read_by_the_supervisor(
+    folder: Path, start_server: Callable[..., Server]
+) -> None:
+    (folder / "private").mkdir(mode=0o700)
+    (folder / "main.py").write_text(
+        f"import ianus.acceptor.tls.certificates as store\nstore.CHECK_SECONDS = 0.0\n{APP}"
+    )
+    first, second = root().issue("localhost"), root().issue("localhost")
+    certificate, key = first.write(folder / "private", "a")
+    pair = ["--ssl-certfile", certificate, "--ssl-keyfile", key]
+    user = ["--user", str(STRANGER), "--group", str(STRANGER)]
+    server = start_server(*user, *pair, app="main:app", app_dir=folder)
+    assert isinstance(server.address, tuple)
+    address = server.address
+    context = ssl.create_default_context(cadata=root().pem.decode())
+
+    def has(expected: Certificate) -> bool:
+        with (
+            socket.create_connection(address, timeout=WAIT_SECONDS) as sock,
+            context.wrap_socket(sock, server_hostname="localhost") as client,
+        ):
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            return client.getpeercert(binary_form=True) == expected.der
+
+    assert has(first)
+    for path in (certificate, key):
+        Path(path).unlink()
+    second.write(folder / "private", "a")
+    until(lambda: has(second), "the new certificate")
+    log = server.log.text
+    assert log.count("certificates have changed, replacing the workers, which must not read the files") == 1
+    assert "not reloaded" not in log

@@ -65,6 +65,7 @@ def send_what_fits(client: WebSocket, data: bytes) -> int:
     return done
 
 
+@pytest.mark.extended
 @measures_memory
 def test_an_application_that_does_not_listen(shared: Callable[..., Server]) -> None:
     """The client has to wait, and nothing is lost."""

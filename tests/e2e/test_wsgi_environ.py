@@ -310,7 +310,8 @@ def test_input_that_is_not_read_stays_with_its_request(wsgi: Server) -> None:
     with wsgi.connect() as client:
         assert client.post("/hello", b"GET /target?smuggled HTTP/1.1\r\n\r\n").body == b"hello\n"
         assert client.post("/echo", b"mine").body == b"mine"
-        assert client.post("/hello", b"x" * 500_000).body == b"hello\n"
+        # A larger one may be read while it arrives; see test_wsgi_arriving_bodies.py.
+        assert client.post("/hello", b"x" * 200_000).body == b"hello\n"
         assert client.post("/echo", b"").body == b""
 
 

@@ -1,5 +1,6 @@
 """`--threads 1` loads and calls a WSGI application in the main thread, as gunicorn's sync worker does."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -455,8 +456,15 @@ def test_the_third_ctrl_c_breaks_a_view_off(program: Callable[..., Program]) -> 
         server.signal(signal.SIGINT)
         server.log.wait_for("stopping; requests in flight: 1")
         server.signal(signal.SIGINT)
-        server.log.wait_for("requests abandoned: 1")
-        server.signal(signal.SIGINT)
+
+        def press_again() -> bool:
+            # Two signals that follow each other closely may be one. One that follows the third would end Python.
+            server.signal(signal.SIGINT)
+            with contextlib.suppress(AssertionError):
+                until(lambda: "app: left" in server.log.text, timeout=1.0)
+            return "app: left" in server.log.text
+
+        until(press_again)
         assert server.wait() == 130
     assert "app: left" in server.log.text
     assert "KeyboardInterrupt" in server.log.text

@@ -98,7 +98,7 @@ def test_few_threads_ever_run_the_application(start_wsgi: Callable[..., Server],
     assert counted["threads"] <= connections + 2
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_idle_threads_exit(start_server: Callable[..., Server]) -> None:
     server = start_server(app="wsgi_apps:app")
     assert server.get().status == 200

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import contextvars
 import gzip
+import hashlib
 import io
 import itertools
 import json
@@ -251,6 +252,34 @@ def files_of_spools(environ: Environ, start_response: StartResponse) -> Iterable
         with contextlib.suppress(FileNotFoundError):
             names.append(str(link.readlink()))
     return answer(start_response, json.dumps(names).encode())
+
+
+@path("/digest")
+def digest(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Reads the body in pieces, and answers with the SHA-256 of it. Reports errors of the body, and raises them."""
+    report("called", environ["PATH_INFO"])
+    total = hashlib.sha256()
+    try:
+        while piece := environ["wsgi.input"].read(65_536):
+            total.update(piece)
+    except OSError as error:
+        report("body broke off", type(error).__name__)
+        raise
+    return answer(start_response, total.hexdigest().encode())
+
+
+@path("/first-bytes")
+def first_bytes(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers with the first bytes of the body, and does not read the others."""
+    report("called", environ["PATH_INFO"])
+    return answer(start_response, environ["wsgi.input"].read(5))
+
+
+@bare("/keep-input")
+def keep_input(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    report("called", environ["PATH_INFO"])
+    kept.update(environ)
+    return answer(start_response, b"kept")
 
 
 @bare("/input")

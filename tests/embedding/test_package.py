@@ -44,4 +44,4 @@ def test_run_inside_a_running_loop_names_the_remedy_in_one_message() -> None:
     assert completed.returncode == 3
     assert completed.stderr.count("\n") == 1
     assert completed.stderr.startswith("Error: ianus.run() was called inside a running event loop")
-    assert completed.stderr.endswith("await ianus.Server(app).serve()\n")
+    assert completed.stderr.endswith("await ianus.Server(app).serve() (ianus docs operations)\n")

@@ -32,7 +32,9 @@ class Conversation:
         self, *, gateway: Gateway | None = None, observed: bool = True, runs_later: bool = False, **values: Any
     ) -> None:
         values = {"date_header": False, "server_header": False, **values}
-        how = {name: values.pop(name) for name in ("client", "server", "https", "on_max_requests") if name in values}
+        how = {
+            name: values.pop(name) for name in ("client", "server", "https", "tls", "on_max_requests") if name in values
+        }
         self.recording = RecordingGateway(runs_later=runs_later)
         self.observer = RecordingObserver() if observed else None
         self.service = service(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ianus.exchange.recording import CLIENT, SERVER
+from ianus.exchange.recording import CLIENT, SERVER, tls_facts_of
 from tests.exchange.conversation import Conversation, get
+from tests.exchange.tls import tls_facts
 
 Converse = Callable[..., Conversation]
 ALL: dict[str, Any] = {"forwarded_fields": ("for", "proto", "host", "port", "prefix")}
@@ -448,3 +449,18 @@ def test_a_request_without_such_fields_shares_the_facts_of_its_connection(conver
     assert conversation.open(get("/", b"X-Some: a")).connection is conversation.connection.info
     conversation.answer()
     assert conversation.open(get("/", b"X-Real-IP: 192.0.2.9")).connection is conversation.connection.info
+
+
+# ---------------------------------------------------------------- TLS
+
+
+def test_facts_of_tls_are_those_of_the_connection(converse: Converse) -> None:
+    facts = tls_facts()
+    fields = (b"X-Forwarded-For: 192.0.2.9", b"X-Forwarded-Proto: http")
+    connection = converse(**TRUSTED, https=True, tls=facts).open(get("/", *fields)).connection
+    assert (connection.client, connection.scheme) == (("192.0.2.9", 0), "http")
+    assert tls_facts_of(connection) is facts
+    # Without TLS there are none, even if the client's own connection has it.
+    connection = converse(**TRUSTED).open(get("/", b"X-Forwarded-Proto: https")).connection
+    assert connection.scheme == "https"
+    assert tls_facts_of(connection) is None

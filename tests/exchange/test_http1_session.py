@@ -272,13 +272,22 @@ def rejection(status: bytes, reason: bytes) -> bytes:
     )
 
 
-def test_bytes_that_are_no_request_are_rejected(client: Conversation, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x00\x03\x01", "not an HTTP request"),
+        (b"\x16\x03\x01", "TLS handshake on an address without TLS; write http:// in place of https://"),
+    ],
+)
+def test_bytes_that_are_no_request_are_rejected(
+    data: bytes, reason: str, client: Conversation, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
-        client.connection.receive(b"\x16\x03\x01")
-    assert client.receives() == rejection(b"400 Bad Request", b"not an HTTP request")
+        client.connection.receive(data)
+    assert client.receives() == rejection(b"400 Bad Request", reason.encode())
     assert client.connection.state == "finished"
-    assert caplog.messages == ["rejected request: status 400, client 192.0.2.1:4711: not an HTTP request"]
-    assert client.ends == [(None, 400, 37)]
+    assert caplog.messages == [f"rejected request: status 400, client 192.0.2.1:4711: {reason}"]
+    assert client.ends == [(None, 400, 18 + len(reason))]
     assert expects_input(client.connection)
 
 
@@ -292,7 +301,7 @@ def test_a_rejected_request_is_logged_with_its_line(converse: Converse, caplog: 
 
 
 def test_an_error_after_a_request_is_answered_after_its_response(client: Conversation) -> None:
-    client.connection.receive(GET + b"\x16\x03\x01")
+    client.connection.receive(GET + b"\x00\x03\x01")
     client.answer()
     assert client.receives() == OK + rejection(b"400 Bad Request", b"not an HTTP request")
     assert [status for _, status, _ in client.ends] == [200, 400]
@@ -355,6 +364,17 @@ def test_an_unused_connection_has_the_time_of_keep_alive(converse: Converse) -> 
     assert read_deadline(client.connection) == 1007.0
     expire(client.connection)
     assert client.receives() == b""
+    assert client.connection.state == "finished"
+
+
+def test_without_keep_alive_each_response_is_the_last(converse: Converse) -> None:
+    client = converse(timeout_keep_alive=0, timeout_request_header=7)
+    # An unused connection has the time of a request head.
+    set_since(client.connection, 1000.0)
+    assert read_deadline(client.connection) == 1007.0
+    client.open(GET)
+    client.answer()
+    assert b"\r\nconnection: close\r\n" in client.receives()
     assert client.connection.state == "finished"
 
 

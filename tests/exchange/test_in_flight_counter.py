@@ -7,12 +7,13 @@ import pytest
 
 from ianus.exchange.in_flight_counter import InFlightCounter, MarkedExchange, exceeded_limit
 from ianus.process.scoreboard import SIZE, Scoreboard
-from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
+from ianus.runtime.mapped_memory import MappedMemory
+from ianus.telemetry.in_flight import InFlight
 
 
 @pytest.fixture
 def counter() -> InFlightCounter:
-    return InFlightCounter(limit_concurrency=2, limit_websockets=1)
+    return InFlightCounter(limit_concurrency=2, limit_websockets=1, limit_thread_websockets=3)
 
 
 def test_requests_and_websockets_are_counted_separately(counter: InFlightCounter) -> None:
@@ -53,15 +54,31 @@ def test_each_kind_has_its_own_limit(counter: InFlightCounter) -> None:
 
 
 def test_zero_is_no_limit() -> None:
-    counter = InFlightCounter(limit_concurrency=0, limit_websockets=0)
+    counter = InFlightCounter(limit_concurrency=0, limit_websockets=0, limit_thread_websockets=3)
     for websocket in (False, True):
         MarkedExchange().add(counter, websocket=websocket)
         assert exceeded_limit(counter, websocket=websocket) is None
 
 
+def test_websockets_that_hold_a_thread_have_a_limit_of_their_own() -> None:
+    counter = InFlightCounter(limit_concurrency=0, limit_websockets=0, limit_thread_websockets=1)
+    MarkedExchange().add(counter, websocket=True)
+    assert exceeded_limit(counter, websocket=True, thread=True) is None
+    held = MarkedExchange()
+    held.add(counter, websocket=True, thread=True)
+    assert counter.websockets == 2
+    assert exceeded_limit(counter, websocket=True, thread=True) == (
+        "threads for WebSockets (1; raise --threads or --max-threads)"
+    )
+    assert exceeded_limit(counter, websocket=True) is None
+    held.remove(counter)
+    assert counter.websockets == 1
+    assert exceeded_limit(counter, websocket=True, thread=True) is None
+
+
 def test_the_supervisor_sees_requests_but_no_websockets(counter: InFlightCounter) -> None:
     with contextlib.closing(Scoreboard()) as scoreboard:
-        counter.publish(InFlight(ScoreboardMemory(mmap.mmap(scoreboard.fd, SIZE))))
+        counter.publish(InFlight(MappedMemory(mmap.mmap(scoreboard.fd, SIZE))))
         request = MarkedExchange()
         request.add(counter, websocket=False)
         MarkedExchange().add(counter, websocket=True)

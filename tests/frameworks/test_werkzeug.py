@@ -45,10 +45,13 @@ def test_json(werkzeug_client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("size", [0, 5])
 def test_body_that_is_not_read(werkzeug_server: Server, size: int) -> None:
-    """The connection is kept for the next request."""
+    """The connection is kept for the next request, unless much of a body is left that arrives during the call."""
     with werkzeug_server.connect() as client:
-        assert client.post(f"/rest/{size}", b"hello" + b"x" * 3_000_000).body == b"hello"[:size]
-        assert client.get("/hello").body == b"hello\n"
+        assert client.post(f"/rest/{size}", b"hello" + b"x" * 200_000).body == b"hello"[:size]
+        response = client.post(f"/rest/{size}", b"hello" + b"x" * 3_000_000)
+        assert response.body == b"hello"[:size]
+        if not response.closing:
+            assert client.get("/hello").body == b"hello\n"
 
 
 def test_conditional(werkzeug_client: httpx.Client) -> None:

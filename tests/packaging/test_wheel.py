@@ -3,6 +3,7 @@
 The wheel is built from the source distribution, as an installer that finds no wheel would do.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -101,9 +102,18 @@ def test_the_wheel_has_all_files_that_running_and_typing_need(wheel: Path) -> No
     files = zipfile.ZipFile(wheel).namelist()
     package = [name for name in files if name.startswith("ianus/")]
     assert {name.partition(".")[0] for name in package if name.endswith(".so")} == MODULES
-    assert {Path(name).suffix for name in package} == {".py", ".pyi", ".pxd", ".so", ".typed"}
+    assert {Path(name).suffix for name in package} == {".py", ".pyi", ".pxd", ".so", ".typed", ".md", ".json"}
     # Besides the package, nothing but its metadata: no tests, no examples at the top level.
     assert {name.partition("/")[0].partition("-")[0] for name in files} == {"ianus"}
+
+
+def test_the_wheel_has_its_documents(home: Path, tmp_path: Path) -> None:
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
+    shown = run(home / "bin" / "ianus", "docs", cwd=tmp_path)
+    assert pages <= {line.partition(" ")[0] for line in shown.splitlines()}
+    printed = run(home / "bin" / "ianus", "--print-config", cwd=tmp_path)
+    schema = printed.splitlines()[0].removeprefix("#:schema file://")
+    assert json.loads(Path(schema).read_text())["properties"]["bind"]
 
 
 def test_the_installed_command_serves(url: str) -> None:

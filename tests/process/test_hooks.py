@@ -13,13 +13,25 @@ from typing import Any
 import pytest
 
 from ianus.errors import StartupError
-from ianus.hooks import ServerInfo, WorkerInfo
-from ianus.process.hooks import NOT_CALLED, PARAMETERS, Hooks
+from ianus.hooks import RequestInfo, ResponseInfo, ServerInfo, WorkerInfo
+from ianus.process.hooks import PARAMETERS, Hooks
 
 SERVER = ServerInfo(pid=10, workers=2, addresses=("http://127.0.0.1:8000",))
 WORKER = WorkerInfo(pid=11, slot=2, started=1e9)
 
-ARGUMENTS: dict[str, Any] = {"server": SERVER, "worker": WORKER, "new_value": 3, "old_value": 2}
+ENVIRON = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "wsgi.url_scheme": "http"}
+
+ARGUMENTS: dict[str, Any] = {
+    "server": SERVER,
+    "worker": WORKER,
+    "config": None,
+    "default_ssl_context_factory": dict,
+    "new_value": 3,
+    "old_value": 2,
+    "req": RequestInfo(ENVIRON),
+    "environ": ENVIRON,
+    "resp": ResponseInfo(),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -149,23 +161,79 @@ def test_names_that_may_be_misspelt_are_warned_of(caplog: pytest.LogCaptureFixtu
         "def _post_fork(server, worker): ...\n"
         "def helper(): ...\n"
         "when_redy = 3\n"
-        "def worker_int(worker): ...\n"
     )
     assert [record.getMessage() for record in caplog.records] == [
         "hook not called: hooks_module.on_start: did you mean on_starting?",
-        "hook not called: hooks_module.worker_int: workers are stopped by the supervisor and no INT reaches them",
     ]
 
 
-def test_every_hook_of_gunicorn_is_called_or_explained() -> None:
+def test_every_hook_of_gunicorn_is_called() -> None:
     gunicorn = (
         "on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec"
         " pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context"
     )
-    assert set(gunicorn.split()) == PARAMETERS.keys() | NOT_CALLED.keys()
+    assert set(gunicorn.split()) == PARAMETERS.keys()
+
+
+def test_a_hook_whose_result_is_needed() -> None:
+    found = load("def ssl_context(config, default_ssl_context_factory): return default_ssl_context_factory()\n").find(
+        "ssl_context"
+    )
+    assert found is not None
+    assert found(None, lambda: 1) == 1
+    assert load("").find("ssl_context") is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_post_request_may_have_fewer_parameters(count: int) -> None:
+    names = ("worker", "req", "environ", "resp")[:count]
+    hooks = load(f"calls = []\ndef post_request({', '.join(names)}): calls.append(({', '.join(names)},))\n")
+    hooks.call("post_request", *(ARGUMENTS[each] for each in PARAMETERS["post_request"]))
+    assert sys.modules["hooks_module"].calls == [tuple(ARGUMENTS[each] for each in names)]
+    assert "post_request takes 1 parameter; " in refusal("def post_request(worker): ...\n").message
+
+
+def test_a_hook_may_be_the_name_of_a_function() -> None:
+    hooks = load("calls = []\nchild_exit = 'hooks_module.ended'\ndef ended(server, worker): calls.append(worker)\n")
+    hooks.call("child_exit", SERVER, WORKER)
+    assert sys.modules["hooks_module"].calls == [WORKER]
+    error = refusal("child_exit = 'hooks_module.nothing'\n")
+    assert error.message == (
+        "hooks_module.child_exit names 'hooks_module.nothing', which cannot be imported:"
+        " AttributeError: module 'hooks_module' has no attribute 'nothing'."
+    )
+    assert refusal("child_exit = 'nothing'\n").message.startswith("hooks_module.child_exit is not a function; ")
+
+
+def test_a_file_as_hooks(tmp_path: Path) -> None:
+    (tmp_path / "my.conf.py").write_text("def on_starting(server): raise KeyError(server.num_workers)\n")
+    hooks = Hooks.load("file:my.conf.py", ".")
+    assert hooks.has("on_starting")
+    with pytest.raises(StartupError, match=r"^The hook my\.conf\.py\.on_starting has failed: KeyError: 2\.$"):
+        hooks.call("on_starting", SERVER)
+    # A configuration that has been executed is not executed again.
+    program = type(sys)("__config__")
+    program.on_exit = print  # type: ignore[attr-defined]
+    assert Hooks.load("file:no such file", ".", program).has("on_exit")
+
+
+def test_hooks_may_add_attributes() -> None:
+    worker: Any = WorkerInfo(pid=1, slot=1, started=0.0)
+    worker.tracer = 5
+    assert worker == WorkerInfo(pid=1, slot=1, started=0.0)
+    with pytest.raises(
+        AttributeError, match=r"^WorkerInfo has no attribute 'age'; `ianus docs hooks` lists the attributes$"
+    ):
+        worker.age()
 
 
 # --- Exceptions ---
+
+
+def test_a_failure_of_pre_request_is_one_of_the_request() -> None:
+    hooks = load("def pre_request(worker, req): raise KeyError('x')\n")
+    with pytest.raises(KeyError):
+        hooks.call("pre_request", WORKER, ARGUMENTS["req"])
 
 
 @pytest.mark.parametrize("name", ["on_starting", "post_fork", "post_worker_init"])

@@ -32,7 +32,9 @@ def test_a_module_that_runs_itself_without_a_guard_is_refused(tmp_path: Path, mo
     code, message = run(tmp_path, "main.py")
     assert code == 3
     assert message.startswith(f"Error: main {UNGUARDED} (")
-    assert message.endswith("main.py, line 6). Put the call under `if __name__ == '__main__':`.\n")
+    assert message.endswith(
+        "main.py, line 6). Put the call under `if __name__ == '__main__':`. (ianus docs operations)\n"
+    )
     assert len(message.splitlines()) == 1
 
 

@@ -46,6 +46,31 @@ def test_connections_are_taken_in_their_order(queue: TransferQueue) -> None:
             take(queue)
 
 
+def test_the_ends_of_another_server_have_a_memory_of_this_one(queue: TransferQueue) -> None:
+    """During an upgrade, each server counts its own workers."""
+    ours, theirs = socket.socketpair()
+    ends = os.dup(queue.writer.fileno()), os.dup(queue.reader.fileno())
+    with ours, theirs, contextlib.closing(TransferQueue(ends)) as other:
+        queue.set_serving(1)
+        other.set_serving(2)
+        assert SERVING.unpack(os.pread(queue.memory_fd, SERVING.size, 0)) == (1,)
+        assert queue.put(theirs)
+        with take(other) as taken:
+            ours.sendall(b"request")
+            assert taken.recv(7) == b"request"
+
+
+def test_discarded_connections_are_closed_and_counted(queue: TransferQueue) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        assert queue.discard() == 0
+        for _ in range(3):
+            assert queue.put(theirs)
+        theirs.close()
+        assert queue.discard() == 3
+        assert ours.recv(1) == b""
+
+
 def test_a_full_queue_takes_no_connection(queue: TransferQueue) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -63,7 +88,7 @@ def test_a_full_queue_takes_no_connection(queue: TransferQueue) -> None:
 
 def test_another_process_uses_the_same_queue(queue: TransferQueue) -> None:
     copies = [os.dup(fd) for fd in queue.fds()]
-    with contextlib.closing(TransferQueue((copies[0], copies[1], copies[2]))) as other:
+    with contextlib.closing(TransferQueue((copies[0], copies[1]), copies[2])) as other:
         other.set_serving(3)
         assert os.pread(queue.memory_fd, SERVING.size, 0) == SERVING.pack(3)
         ours, theirs = socket.socketpair()

@@ -33,4 +33,4 @@ def test_the_example_is_a_good_file(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text(example)
     configuration = read_sources((), {})
     assert configuration.app == "main:app"
-    assert len(configuration.origins) == len(example.splitlines())
+    assert len(configuration.origins) == len(re.findall(r"^[\w-]+ =|^\[", example, re.MULTILINE))

@@ -2,7 +2,14 @@
 
 import pytest
 
-from ianus.settings.foreign_options import HINTS, IGNORED_BY_NAME, IGNORED_OPTIONS, hint, ignored_warning
+from ianus.settings.foreign_options import (
+    HINTS,
+    IGNORED_BY_FLAG,
+    IGNORED_OPTIONS,
+    REJECTED_SWITCHES,
+    hint,
+    ignored_warning,
+)
 from ianus.settings.schema import NAMES
 
 
@@ -12,7 +19,11 @@ def test_an_option_has_one_answer() -> None:
     assert set(ignored).isdisjoint(HINTS)
 
 
-@pytest.mark.parametrize("flag", [*HINTS, *(f"--{name.replace('_', '-')}" for name in IGNORED_BY_NAME)])
+def test_rejected_switches_are_rejected_options() -> None:
+    assert HINTS.keys() >= REJECTED_SWITCHES
+
+
+@pytest.mark.parametrize("flag", [*HINTS, *IGNORED_BY_FLAG])
 def test_no_option_is_a_setting(flag: str) -> None:
     assert flag.lstrip("-").replace("-", "_") not in NAMES
 
@@ -21,10 +32,19 @@ def test_no_option_is_a_setting(flag: str) -> None:
     ("name", "value", "expected"),
     [
         ("worker_class", "gthread", "worker_class='gthread' has no effect: Ianus has one kind of worker."),
-        ("worker_class", "gevent", ""),
+        (
+            "worker_class",
+            "gevent",
+            "worker_class='gevent' has no effect: calls run in threads, at most --max-threads at once",
+        ),
+        ("worker_class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "worker_class='geventwebsocket."),
+        ("worker_class", "project.workers.MyWorker", "worker_class='project.workers.MyWorker' has no effect: Ianus"),
+        ("worker_class", "trio", ""),
+        ("worker_class", "gthred", ""),
+        ("logger_class", "project.logs.Quiet", "logger_class='project.logs.Quiet' has no effect: --log-config sets"),
         ("respawn_interval", 3.5, "respawn_interval=3.5 has no effect: a worker that crashes repeatedly is replaced"),
         ("master", True, "master has no effect: a supervisor is always started."),
-        ("no_use_colors", True, "no_use_colors has no effect: the log has no colours."),
+        ("no_log", True, "no_log has no effect: --log-level critical logs only fatal errors."),
         ("backlog", 5, ""),
         ("daemon", True, ""),
     ],
@@ -40,7 +60,6 @@ def test_ignored_values(name: str, value: object, expected: str) -> None:
     [
         ("worker_class", "Remove it: Ianus has one kind of worker."),
         ("daemon", "The server runs in the foreground; start it with systemd, a container or a similar manager."),
-        ("no_ws", "Write --ws none."),
         ("backlog", ""),
         ("k", ""),
     ],

@@ -23,13 +23,26 @@ def test_each_path_becomes_absolute(name: str, nowhere: Path) -> None:
 
 def test_all_settings_that_are_files_are_known() -> None:
     assert {name for name, _ in PATHS} == {
-        *("app_dir", "spool_dir", "access_logfile", "error_logfile", "log_config", "pid_file", "reload_dir")
+        *("app_dir", "spool_dir", "access_logfile", "error_logfile", "log_config", "pid_file", "reload_dir"),
+        *("chdir", "pythonpath", "ssl_certfile", "ssl_keyfile", "ssl_cert_dir", "ssl_ca_certs", "ssl_crl"),
+        "tls_auto_dir",
     }
 
 
 def test_each_path_of_several_becomes_absolute(nowhere: Path) -> None:
     settings = resolve_paths(Settings(reload_dir=("a", "/b", "c/")))
     assert settings.reload_dir == (f"{nowhere}/a", "/b", f"{nowhere}/c")
+
+
+def test_paths_start_at_the_directory_of_chdir(nowhere: Path) -> None:
+    settings = resolve_paths(Settings(chdir="site", pid_file="server.pid", app_dir="src", reload_dir=("/a", "b")))
+    assert settings.chdir == f"{nowhere}/site"
+    assert settings.pid_file == f"{nowhere}/site/server.pid"
+    assert settings.app_dir == f"{nowhere}/site/src"
+    assert settings.reload_dir == ("/a", f"{nowhere}/site/b")
+    assert resolve_paths(settings) == settings
+    bind = (UnixBind("app.sock"),)
+    assert resolve_sockets(Settings(chdir="site", bind=bind)).bind == (UnixBind(f"{nowhere}/site/app.sock"),)
 
 
 def test_a_directory_that_the_application_enters_later_has_no_effect(nowhere: Path) -> None:
@@ -64,7 +77,7 @@ def test_a_current_directory_that_was_removed_resolves_nothing(nowhere: Path) ->
 
 
 def test_settings_without_a_relative_path_are_the_same_object() -> None:
-    settings = Settings(app_dir="/srv", pid_file="/run/server.pid")
+    settings = Settings(app_dir="/srv", pid_file="/run/server.pid", log_config='{"version": 1}')
     assert resolve_paths(settings) is settings
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ianus
-from ianus.errors import SettingError
+from ianus.errors import ConflictError, SettingError
 from ianus.settings import values
 from ianus.settings.foreign_options import HINTS
 from ianus.settings.schema import Settings, inputs, table
@@ -102,8 +103,9 @@ def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
     ("name", "expected"),
     [
         ("worker_class", "'worker_class'. Remove it: Ianus has one kind of worker."),
-        ("ssl_keyfile", "'ssl_keyfile'. TLS is not supported yet; put a proxy in front."),
+        ("ssl", "'ssl'. Write --ssl-certfile FILE --ssl-keyfile FILE."),
         ("config", "'config': only the command reads it; use ianus.settings.sources.read_sources()"),
+        ("env", "'env': only the command reads it; use ianus.settings.sources.read_sources()"),
         ("env_files", "'env_files': only the command reads it; use ianus.settings.sources.read_sources()"),
     ],
 )
@@ -114,7 +116,7 @@ def test_advice_for_a_known_name_precedes_similar_names(name: str, expected: str
 
 
 def test_none_is_not_given() -> None:
-    nothing = {name: None for name, _ in inputs() if name not in ("app", "config", "env_file")}
+    nothing = {name: None for name, _ in inputs() if name not in ("app", "config", "env", "env_file")}
     assert Settings.from_values(nothing) == Settings()
     assert Settings(log_config=None, bind=None) == Settings()  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unknown setting 'xyzzy'"):
@@ -176,10 +178,11 @@ def test_applications_may_be_mounted_themselves() -> None:
     expected = (Mount("/a", application), Mount("/b", "b:app"))
     assert Settings(mount=(Mount("/a/", application), ("/b", "b:app"))).mount == expected  # type: ignore[arg-type]
     assert Settings.from_values({"mount": [("/a", application), "/b=b:app"]}).mount == expected
+    assert Settings.from_values({"mount": {"/a": application, "/b": "b:app"}}).mount == expected
     assert Settings.from_values({"mount": Mount("/b", "b:app")}).mount == expected[1:]
 
 
-@pytest.mark.parametrize("value", [{"/a": print}, ("/a", print)])
+@pytest.mark.parametrize("value", [{"/a": None}, ("/a", print)])
 def test_the_error_of_an_invalid_mount_from_python_has_the_form(value: object) -> None:
     with pytest.raises(SettingError, match=r' or from Python \[\("/api", api\)\]\.$'):
         Settings.from_values({"mount": value})
@@ -251,3 +254,33 @@ def test_the_field_forwarded_has_neither_port_nor_prefix(name: str) -> None:
         Settings(forwarded_headers="forwarded", forwarded_fields=("for", name))
     Settings(forwarded_headers="forwarded", forwarded_fields=("for", "proto", "host"))
     Settings(forwarded_headers="x-forwarded", forwarded_fields=(name,))
+
+
+@pytest.fixture
+def tls(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Settings with TLS."""
+    monkeypatch.setattr(Settings, "uses_tls", lambda self: True)
+    return lambda **given: Settings.from_values(given)
+
+
+def test_an_address_has_tls_or_not(tls: Callable[..., Settings]) -> None:
+    assert tls(bind=":8443", insecure_bind=":8080,:8081").all_binds() == (
+        TcpBind("", 8443),
+        TcpBind("", 8080),
+        TcpBind("", 8081),
+    )
+    with pytest.raises(ConflictError, match="insecure_bind and bind are both"):
+        tls(bind=":8000", insecure_bind=":8000")
+    with pytest.raises(SettingError, match="given twice"):
+        tls(insecure_bind=":8080,:8080")
+
+
+@pytest.mark.parametrize("given", [{"insecure_bind": ":8080", "https_redirect": True}, {"hsts": "3600"}])
+def test_settings_beside_tls_need_it(given: dict[str, str]) -> None:
+    with pytest.raises(ConflictError, match="has no effect without TLS; give --ssl-certfile"):
+        Settings.from_values(given)
+
+
+def test_a_redirect_needs_an_address_without_tls(tls: Callable[..., Settings]) -> None:
+    with pytest.raises(ConflictError, match="name their address with --insecure-bind"):
+        tls(https_redirect=True)

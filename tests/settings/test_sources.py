@@ -1,6 +1,7 @@
 """The sources: their files and variables, their priority, the origin of a value, messages about mistakes."""
 
 import builtins
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
-from ianus.settings.sources import Configuration, read_sources
+from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -89,10 +90,13 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
     others = {
         "uds_permissions": "640",
         "admin_bind": "127.0.0.1:9000",
+        "insecure_bind": "127.0.0.1:8080",
+        "tls_auto": "a.example.org",
         "umask": "027",
         "mount": "/x=y:z",
         "header": "X: y",
         "proxy_headers": "true",
+        "use_colors": "true",
         "forwarded_allow_ips": "10.0.0.0/8,unix",
         "forwarded_headers": "forwarded",
         "forwarded_fields": "for,host",
@@ -188,7 +192,7 @@ def test_the_application_in_a_variable() -> None:
     [
         ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647."),
         ({"IANUS_FACTORY": "si"}, "IANUS_FACTORY: 'si' is neither true nor false."),
-        ({"IANUS_BIND": ":1,x"}, "IANUS_BIND: 'x' has no port; write x:8000."),
+        ({"IANUS_BIND": ":1,x:"}, "IANUS_BIND: 'x:' has no port; write x:8000."),
         ({"IANUS_BIND": ","}, "IANUS_BIND: no address to listen on; give at least one."),
         ({"IANUS_KEEP_ALIVE": "soon"}, "IANUS_KEEP_ALIVE: 'soon' is not a time, "),
         ({"PORT": "http"}, "PORT: 'http' is not a port; ports are 0 to 65535."),
@@ -209,7 +213,7 @@ def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
         ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG?"),
         ("IANUS_NO_ACCESS_LOG", "did you mean IANUS_ACCESS_LOG?"),
         ("IANUS_WORKER_CLASS", "not a setting. Remove it: Ianus has one kind of worker."),
-        ("IANUS_SSL_KEYFILE", "not a setting. TLS is not supported yet; put a proxy in front."),
+        ("IANUS_SSL", "not a setting. Write --ssl-certfile FILE --ssl-keyfile FILE."),
         ("IANUS_XYZZY", "IANUS_XYZZY in the environment is not a setting; see `ianus --help-all`."),
     ],
 )
@@ -307,6 +311,22 @@ def test_another_file(by: str, nowhere: Path) -> None:
     assert configuration.origins["backlog"] == "other.toml:2"
 
 
+def test_all_unknown_entries_of_a_file_are_reported_together(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text("baklog = 5\nthreads = 'x'\n[mounts]\n'/a' = 'a:app'\n")
+    assert refusal() == (
+        "ianus.toml: 2 entries cannot be used.\n"
+        "  ianus.toml:1: baklog: unknown setting; did you mean backlog?\n"
+        "  ianus.toml:3: mounts: is a table; write settings at the top of ianus.toml,"
+        " or in [tool.ianus] of pyproject.toml."
+    )
+
+
+@pytest.mark.parametrize("header", ['{A = "x"}', '{A = ["x", "y"]}'])
+def test_settings_after_a_table_have_their_lines(header: str, nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text(f"header = {header}\n\nworkers = 2\n")
+    assert read().origins["workers"] == "ianus.toml:3"
+
+
 def test_another_project_file(nowhere: Path) -> None:
     (nowhere / "x").mkdir()
     (nowhere / "x/pyproject.toml").write_text("[tool.ianus]\nbacklog = 5\n")
@@ -321,9 +341,10 @@ def test_another_project_file(nowhere: Path) -> None:
         ("baklog = 5", "ianus.toml:1: baklog: unknown setting; did you mean backlog?"),
         ("\nkeep-alife = 5", "ianus.toml:2: keep-alife: unknown setting; did you mean keep_alive?"),
         ("xyzzy = 5", "ianus.toml:1: xyzzy: unknown setting; see `ianus --help-all`."),
-        ("ssl-certfile = 'x'", "ianus.toml:1: ssl-certfile: unknown setting. TLS is not supported yet; "),
+        ("ssl = true", "ianus.toml:1: ssl: unknown setting. Write --ssl-certfile FILE"),
+        ("ssl-keyfile-password = 73", "ianus.toml:1: ssl-keyfile-password: the value is not a text; write it in quot"),
         ("http = 'h11'", "ianus.toml:1: http: unknown setting. Remove it: Ianus has one parser"),
-        ("[tool.ianus]\nbacklog = 5", "ianus.toml: tool: is a table; write settings at the top of ianus.toml, "),
+        ("[tool.ianus]\nbacklog = 5", "ianus.toml:1: tool: is a table; write settings at the top of ianus.toml, "),
         ("config = 'x.toml'", "ianus.toml:1: config: a configuration file cannot name another one."),
         ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number from 1 to 2147483647."),
         ("backlog = [1]", "ianus.toml:1: backlog: [1] is not a whole number from 1 to 2147483647."),
@@ -346,7 +367,9 @@ def test_another_project_file(nowhere: Path) -> None:
             "ianus.toml:1: mount: '/a' does not name a path and an application; write /PATH=MODULE:ATTRIBUTE, ",
         ),
         ("mount = ['/a=b:c', '/a/=d:e']", "ianus.toml:1: mount: /a is given twice; remove one."),
-        ("[mount]\n'/a' = 'b:c'", "ianus.toml: mount: {'/a': 'b:c'} does not name a path and an application; "),
+        ("[mount]\n'/a' = 3", "ianus.toml:1: mount./a: 3 is not a text"),
+        ("[header]\nX = 3", 'ianus.toml:1: header.X: 3 is not a text; write it in quotes: "3".'),
+        ("[backlog]\nx = 3", "ianus.toml:1: backlog: {'x': 3} is not a whole number from 1 to 2147483647."),
         ("bind = []", "ianus.toml:1: bind: no address to listen on; give at least one."),
         (
             "access-log = true\naccess_log = true",
@@ -362,7 +385,10 @@ def test_wrong_files(text: str, expected: str, nowhere: Path) -> None:
 def test_files_that_cannot_be_read(nowhere: Path) -> None:
     assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: No such file or directory."
     assert refusal({}, {"IANUS_CONFIG": "x.toml"}).startswith("IANUS_CONFIG: x.toml cannot be read: ")
-    assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py is not a TOML file; ")
+    assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py cannot be read: ")
+    assert refusal({"config": "file:"}).startswith("--config: file: is neither TOML nor Python; ")
+    assert refusal({"config": "x.ini"}).startswith("--config: x.ini is neither TOML nor Python; ")
+    assert refusal({"config": "x.ini"}).endswith("`ianus migrate x.ini` prints them.")
     (nowhere / "x.toml").mkdir()
     assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: Is a directory."
     (nowhere / "ianus.toml").write_bytes(b"app = '\xff'")
@@ -371,7 +397,7 @@ def test_files_that_cannot_be_read(nowhere: Path) -> None:
 
 def test_an_empty_name_of_a_file_is_a_mistake(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("workers = 2\n")
-    assert refusal({"config": ""}).startswith("--config: an empty name is not a TOML file; ")
+    assert refusal({"config": ""}).startswith("--config: an empty name is neither TOML nor Python; ")
 
 
 def test_a_project_file_without_a_table_for_tools(nowhere: Path) -> None:
@@ -487,3 +513,42 @@ def test_nothing_is_loaded_for_files_that_do_not_exist(monkeypatch: pytest.Monke
     monkeypatch.setattr(builtins, "__import__", spy)
     read({"backlog": "5"}, {"IANUS_WORKERS": "2", "PORT": "80"})
     assert loaded == []
+
+
+# --- Variables of the line, and tables ---
+
+
+def test_variables_of_the_line_precede_those_of_the_environment(nowhere: Path) -> None:
+    (nowhere / ".env").write_text("IANUS_BACKLOG=1\nOWN=file\n")
+    environ = {"IANUS_BACKLOG": "5"}
+    line = [Given("env", ("IANUS_BACKLOG=7", "OWN=a=b"), "--env", ""), Given("env_file", (".env",), "--env-file", "")]
+    assert read_sources(line, environ).settings.backlog == 7
+    assert environ == {"IANUS_BACKLOG": "7", "OWN": "a=b"}
+
+
+def test_variables_of_the_line_are_undone_before_the_sources_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN", "outside")
+    line = [[Given("env", ("OWN=line", "OTHER=1"), "--env", "")], []]
+    reader = Reader(lambda: read_sources(line[0]))
+    reader.read()
+    assert (os.environ["OWN"], os.environ["OTHER"]) == ("line", "1")
+    assert reader.environment()["OWN"] == "outside"
+    assert "OTHER" not in reader.environment()
+    line.pop(0)
+    reader.read()
+    assert os.environ["OWN"] == "outside"
+    assert "OTHER" not in os.environ
+
+
+def test_mounts_and_fields_may_be_tables(nowhere: Path) -> None:
+    (nowhere / "ianus.toml").write_text(
+        'backlog = 5\n[mount]\n"/api" = "api:app"\n"/b" = "b:make()"\n'
+        '[headers]\nX-Frame-Options = "DENY"\nLink = ["<a>", "<b>"]\n'
+    )
+    configuration = read()
+    assert configuration.settings.mount == (Mount("/api", "api:app"), Mount("/b", "b:make()"))
+    assert configuration.settings.header == ((b"x-frame-options", b"DENY"), (b"link", b"<a>"), (b"link", b"<b>"))
+    assert configuration.origins["mount"] == "ianus.toml:2"
+    (nowhere / "ianus.toml").unlink()
+    (nowhere / "pyproject.toml").write_text('[tool.ianus.mount]\n"/api" = "api:app"\n')
+    assert read().settings.mount == (Mount("/api", "api:app"),)

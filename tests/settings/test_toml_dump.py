@@ -24,6 +24,7 @@ UNUSUAL = Settings.from_values(
         "app_dir": "ä\\'\"\t\x7f",
         "root_path": "/a",
         "proxy_headers": True,
+        "use_colors": False,
         "forwarded_allow_ips": "10.0.0.0/8,unix",
         "forwarded_headers": "x-forwarded",
         "forwarded_fields": "for,proto,host",

@@ -124,13 +124,6 @@ def test_choices() -> None:
         assert refusal(kind, value) == f"{values.format_value(value)} is not one of auto, on."
 
 
-def test_interfaces() -> None:
-    assert values.interface("ASGI3") == "asgi3"
-    assert values.interface("wsgi") == "wsgi"
-    assert "write --interface asgi --lifespan off" in refusal(values.interface, "asginl")
-    assert "'rsgi' is not one of auto, asgi, asgi3, asgi2, wsgi" in refusal(values.interface, "rsgi")
-
-
 @pytest.mark.parametrize(("value", "number"), [("auto", "auto"), ("AUTO", "auto"), ("1", 1), (7, 7), ("1024", 1024)])
 def test_numbers_or_auto(value: object, number: object) -> None:
     assert values.threads(value) == values.workers(value) == number
@@ -188,9 +181,12 @@ def test_accounts() -> None:
         assert refusal(values.account, value) == expected
 
 
-def test_modules() -> None:
+def test_hooks() -> None:
+    assert values.hooks("python:a.b") == "a.b"
+    assert values.hooks("file:./a b.py") == "file:./a b.py"
+    assert refusal(values.hooks, "file:").startswith("'file:' is not the name of a module, such as")
     for value in ("", "hooks", "project.hooks", "_h2"):
-        assert values.module(value) == value
+        assert values.hooks(value) == value
     for value, hint in [
         ("hooks.py", "; write hooks."),
         ("./project/hooks.py", "; write project.hooks."),
@@ -198,7 +194,7 @@ def test_modules() -> None:
         ("project:hooks", ", such as hooks or project.hooks."),
         ("a..b", ", such as hooks or project.hooks."),
     ]:
-        assert refusal(values.module, value) == f"{value!r} is not the name of a module{hint}"
+        assert refusal(values.hooks, value) == f"{value!r} is not the name of a module{hint}"
 
 
 @pytest.mark.parametrize(
@@ -397,6 +393,9 @@ def test_a_format_is_one_line_of_text() -> None:
         ("unix:/run/app.sock", UnixBind("/run/app.sock"), "unix:/run/app.sock"),
         ("unix:///run/app.sock", UnixBind("/run/app.sock"), "unix:/run/app.sock"),
         ("unix:app.sock", UnixBind("app.sock"), "unix:app.sock"),
+        ("localhost", TcpBind("localhost", 8000), "localhost:8000"),
+        ("[::1]", TcpBind("::1", 8000), "[::1]:8000"),
+        ("tcp://[::1]:80/", TcpBind("::1", 80), "[::1]:80"),
         ("fd://3", FdBind(3), "fd://3"),
         ("fd://shop.socket", NamedFdBind("shop.socket"), "fd://shop.socket"),
     ],
@@ -411,9 +410,7 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
     ("value", "expected"),
     [
         ("", "has no port"),
-        ("localhost", "has no port; write localhost:8000"),
         ("localhost:", "has no port; write localhost:8000"),
-        ("[::1]", "has no port; write [::1]:8000"),
         ("[::1]:", "has no port; write [::1]:8000"),
         ("::1:8000", "an IPv6 address needs brackets"),
         ("::", "an IPv6 address needs brackets"),
@@ -423,7 +420,10 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
         ("127.0.0.1:-1", "'-1' is not a port"),
         ("99999", "ports are 0 to 65535"),
         ("http://127.0.0.1:80", "write 127.0.0.1:80."),
-        ("tcp://[::1]:80/", "write [::1]:80."),
+        ("fd:3", "write fd://3."),
+        ("fd:/x", "write fd://x."),
+        ("unix://run/app.sock", "write unix:/run/app.sock for the path /run/app.sock."),
+        ("unix:unix:x", "write unix:x."),
         ("http://localhost", "write HOST:PORT, unix:PATH or fd://N"),
         ("localhost:80/api", "write HOST:PORT, unix:PATH or fd://N"),
         ("/run/app.sock", "write unix:/run/app.sock."),
@@ -436,6 +436,8 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
         ("fd://3x", "write fd://3"),
         ("fd://a:b", "write fd://3"),
         (8000, 'is not an address such as 127.0.0.1:8000; write it in quotes: "8000".'),
+        (",", "',' is not an address such as 127.0.0.1:8000."),
+        ("127.0.0.1,127.0.0.2:80", "is not an address such as 127.0.0.1:8000."),
     ],
 )
 def test_invalid_addresses(value: object, expected: str) -> None:
@@ -579,10 +581,3 @@ def test_a_request_path_starts_with_a_slash() -> None:
 def test_sizes_as_text(value: int, shown: str) -> None:
     assert values.size_to_text(value) == shown
     assert values.size(0, 1 << 40)(shown) == value
-
-
-def test_versions_of_the_proxy_protocol() -> None:
-    assert [values.proxy_protocol(value) for value in ("off", "V1", "v2", "auto")] == ["off", "v1", "v2", "auto"]
-    # A switch in older servers.
-    assert [values.proxy_protocol(value) for value in (True, False)] == ["auto", "off"]
-    assert refusal(values.proxy_protocol, "v3") == "'v3' is not one of off, v1, v2, auto."

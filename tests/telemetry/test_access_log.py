@@ -26,7 +26,7 @@ class Logged:
     def __init__(self, lines: LineFormat) -> None:
         self.file = os.memfd_create("log")
         self.log = AccessLog(self.file, lines, access_log_exclude=(), interval=0.01)
-        self.server = Served(app, access_log=self.log)
+        self.server = Served(app, observer=self.log)
 
     def size(self) -> int:
         return os.lseek(self.file, 0, os.SEEK_CUR)
@@ -65,3 +65,21 @@ def test_lines_taken_while_one_is_written(monkeypatch: pytest.MonkeyPatch) -> No
     logged.log.start()
     logged.server.ask(REQUEST + b"Authorization: Basic YTpi\r\n\r\n")
     assert logged.close() == b"-\n-\na\n"
+
+
+def test_each_byte_of_a_text_is_escaped_at_each_place() -> None:
+    """Eight bytes are checked at once, so an escape depends on the bytes beside it."""
+    logged = Logged(line_format("%({x-text}i)s"))
+    texts = [
+        b"a" * place + bytes([byte]) + b"z" * (17 - place)
+        for byte in (0x09, *range(0x21, 0x7F), *range(0x80, 0x100))
+        for place in range(1, 17)
+    ]
+    for start in range(0, len(texts), 16):
+        logged.server.ask(b"".join(REQUEST + b"X-Text: %b\r\n\r\n" % text for text in texts[start : start + 16]))
+
+    def escaped(byte: int) -> str:
+        return chr(byte) if 0x20 <= byte <= 0x7E and byte not in b'"\\' else f"\\x{byte:02x}"
+
+    expected = ["".join(map(escaped, text)) for text in texts]
+    assert logged.close().decode("ascii").splitlines() == expected

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ianus.process.scoreboard import ENTRIES, ENTRY, SIZE, Scoreboard
-from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
+from ianus.runtime.mapped_memory import MappedMemory
+from ianus.telemetry.in_flight import InFlight
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def scoreboard() -> Iterator[Scoreboard]:
 
 @pytest.fixture
 def in_flight(scoreboard: Scoreboard) -> InFlight:
-    return InFlight(ScoreboardMemory(mmap.mmap(scoreboard.fd, SIZE)))
+    return InFlight(MappedMemory(mmap.mmap(scoreboard.fd, SIZE)))
 
 
 def lines(scoreboard: Scoreboard) -> list[str]:
@@ -28,8 +29,14 @@ def lines(scoreboard: Scoreboard) -> list[str]:
 
 def test_both_sides_have_the_same_layout() -> None:
     for size in (SIZE - 1, SIZE + 1, 0):
-        with pytest.raises(ValueError, match=f"a scoreboard has {SIZE} bytes, not {size}"):
-            ScoreboardMemory(bytearray(size) if size else memoryview(bytearray(1))[:0])
+        memory = MappedMemory(bytearray(size) if size else memoryview(bytearray(1))[:0])
+        with pytest.raises(ValueError, match=f"the memory has {size} bytes, not {SIZE}"):
+            InFlight(memory)
+
+
+def test_read_only_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="the memory is read-only"):
+        InFlight(MappedMemory(bytes(SIZE)))
 
 
 def test_a_request_is_listed_until_it_ends(scoreboard: Scoreboard, in_flight: InFlight) -> None:

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from ianus.process.scoreboard import SIZE, Scoreboard
+from ianus.runtime.mapped_memory import MappedMemory
 from ianus.runtime.waker import Waker
-from ianus.telemetry.in_flight import ScoreboardMemory
 from ianus.telemetry.liveness import LivenessThread
 from tests.helpers import WAIT_SECONDS, until
 
@@ -32,7 +33,7 @@ class Monitored:
         self.looks = 0
         self.thread.start_monitoring(
             self.waker,
-            shared=ScoreboardMemory(mmap.mmap(self.scoreboard.fd, SIZE)),
+            shared=MappedMemory(mmap.mmap(self.scoreboard.fd, SIZE)),
             timeout=timeout,
             channel=self.channel,
             report=b"stuck\tit sleeps",
@@ -90,6 +91,14 @@ def test_heartbeats_continue_while_the_loop_is_stuck(monitored: Monitored) -> No
     monitored.waker.close()
     monitored.pass_time(100.0, serves=False)
     assert monitored.now - monitored.scoreboard.last_heartbeat() <= 10.0
+
+
+def test_a_process_that_stops_before_the_first_look_has_had_a_heartbeat() -> None:
+    scoreboard, before = Scoreboard(), time.monotonic()
+    shared = MappedMemory(mmap.mmap(scoreboard.fd, SIZE))
+    LivenessThread().start_monitoring(Waker(), shared=shared, timeout=30.0)
+    assert before <= scoreboard.last_heartbeat() <= time.monotonic()
+    scoreboard.close()
 
 
 def test_without_a_limit_it_beats_once_and_sleeps() -> None:

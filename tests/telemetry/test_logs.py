@@ -13,7 +13,7 @@ import pytest
 from ianus.errors import StartupError
 from ianus.process import resources
 from ianus.telemetry.formatters import JsonFormatter, TextFormatter
-from ianus.telemetry.logs import ErrorLog, LogFile, apply_config
+from ianus.telemetry.logs import ErrorLog, LogFile, access_logger, apply_config
 from tests.engine import unchecked_settings
 
 logger = logging.getLogger("ianus.error")
@@ -226,6 +226,15 @@ def test_a_text_can_neither_forge_a_line_nor_drive_a_terminal(evil: str) -> None
         assert all(line.isprintable() for line in (first, *rest))
 
 
+def test_levels_have_colours_on_a_terminal() -> None:
+    formatter = TextFormatter(is_colored=True)
+    plain = TextFormatter().format(record("ERROR \x1b[0m"))
+    assert formatter.format(record("ERROR \x1b[0m")) == plain.replace(" ERROR", " \x1b[31mERROR\x1b[0m", 1)
+    debug = record("x")
+    debug.levelname, debug.ianus_already_formatted = "DEBUG", True
+    assert formatter.format(debug) == "x", "text with a stamp of its own"
+
+
 def test_a_traceback_has_lines_of_its_own() -> None:
     first, *rest = TextFormatter().format(record("it %s", "failed", error=failed("why"))).split("\n")
     assert first.endswith(" ERROR it failed")
@@ -291,6 +300,24 @@ def test_python_logging_is_configured_from_a_file(
     for handler in logging.getLogger().handlers:
         handler.close()
     assert Path("own.log").read_text() == "own hello\n"
+
+
+def test_python_logging_is_configured_by_a_dictionary_as_json(
+    open_log: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This is logconfig_dict of gunicorn, whose loggers have other names."""
+    monkeypatch.chdir(tmp_path)
+    others = {key: value for key, value in DICT.items() if key != "root"}
+    own = {"gunicorn.error": {"level": "INFO", "handlers": ["file"]}, "gunicorn.access": {}}
+    apply_config(json.dumps(others | {"loggers": own}), ".")
+    assert access_logger() == "gunicorn.access"
+    open_log(log_config="{}")
+    logger.info("hello")
+    for handler in logging.getLogger("gunicorn.error").handlers:
+        handler.close()
+    assert Path("own.log").read_text() == "own hello\n"
+    with pytest.raises(StartupError, match=r"^The logging configuration logconfig_dict cannot be used "):
+        apply_config('{"version": 2}', ".")
 
 
 @pytest.mark.parametrize(

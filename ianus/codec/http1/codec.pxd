@@ -2,6 +2,7 @@
 cimport cython
 from ianus.codec.base cimport SerialCodec, SerialCodecFactory
 from ianus.codec.http1.chunked cimport ChunkedDecoder
+from ianus.codec.http1.field_cache cimport FieldCache
 from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.response cimport Http1HeadEncoder
 from ianus.codec.limits cimport Limits
@@ -23,6 +24,7 @@ cdef enum ReadState:
 cdef class Http1Codec(SerialCodec):
     # Connection
     cdef Limits limits
+    cdef FieldCache cache                    # shared by all codecs of the factory
     cdef ReadState state
     cdef unsigned char skipped_line          # the one empty line before a request line was used up
     # Line being read: bytes of it that were searched for LF already, so that nothing is searched twice
@@ -50,4 +52,5 @@ cdef class Http1Codec(SerialCodec):
 
 cdef class Http1Factory(SerialCodecFactory):
     cdef Limits limits
+    cdef FieldCache cache
     cdef Http1HeadEncoder encoder

@@ -217,7 +217,7 @@ cdef class WebSocketCodec:
     cdef int read_piece(self, const unsigned char* data, Py_ssize_t size) except -1:
         """Reads a fragment, or the part of a frame that was received."""
         cdef Message message = self.message
-        cdef bint last = self.final and <unsigned long long>size == self.left
+        cdef bint last = self.final and <unsigned long long>size == self.left, is_ascii
         cdef Py_ssize_t limit
         cdef object whole
         # The first piece. From here on check_start() knows that a message is open.
@@ -230,8 +230,8 @@ cdef class WebSocketCodec:
         elif size:
             # Of a final frame the whole size is known, so no more than that is reserved.
             limit = message.size + <Py_ssize_t>self.left if self.final else self.ws_max_size
-            unmask(message.reserve(size, limit), data, size, self.key)
-            if not message.add(size):
+            is_ascii = unmask(message.reserve(size, limit), data, size, self.key)
+            if not message.add(size, is_ascii):
                 self.fail(INVALID_DATA, "text that is not UTF-8")
         # The sink has the error; nothing below may report a message.
         if self.state == ENDED:
@@ -267,7 +267,7 @@ cdef class WebSocketCodec:
         if inflated:
             memcpy(message.reserve(inflated, self.ws_max_size), PyBytes_AS_STRING(piece), inflated)
             # Before the limit, as if the bytes were received one by one.
-            if not message.add(inflated):
+            if not message.add(inflated, False):
                 return self.fail(INVALID_DATA, "text that is not UTF-8")
         if PyBytes_GET_SIZE(piece) > allowed:
             return self.fail(TOO_BIG, "message too big")

@@ -1,4 +1,4 @@
-"""Compression of messages (RFC 7692, permessage-deflate), by zlib."""
+"""Compression of messages (RFC 7692, permessage-deflate), by zlib, and by isal if that is installed."""
 
 
 cdef enum:
@@ -15,7 +15,10 @@ cdef class Deflate:
     cdef readonly bint server_takeover      # the window is kept from message to message
     cdef readonly bint client_takeover
     cdef readonly int ws_deflate_level      # of effort, 1 to 9
-    cdef object compressor                  # zlib's; None before the first message, and between them without takeover
+    cdef bint has_fast_library              # isal compresses long messages
+    # zlib's; None before the first message, between them without takeover, and after one that isal has compressed
+    cdef object compressor
+    cdef bytes window                       # the end of that message, for the next compressor; else None
     cdef object decompressor
     cdef int streams                        # that the current message has started
 
@@ -25,4 +28,5 @@ cdef class Deflate:
     # follow. last: `data` ends the message. Returns None for data that is not DEFLATE.
     cdef bytes inflate(self, bytes data, Py_ssize_t max_bytes, bint last)
 
+    cdef object new_compressor(self)
     cdef object new_decompressor(self)

@@ -1,3 +1,7 @@
+from types import ModuleType
+
+isal_zlib: ModuleType | None
+
 class Deflate:
     server_bits: int
     client_bits: int

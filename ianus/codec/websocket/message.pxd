@@ -18,7 +18,8 @@ cdef class Message:
     # Returns memory for `added` bytes after those received, valid until the next call. The allocation never exceeds
     # `max_size`, the maximum of the whole message.
     cdef unsigned char* reserve(self, Py_ssize_t added, Py_ssize_t max_size) except NULL
-    # Appends `size` bytes that were written to that memory. Returns False if they make the text invalid.
-    cdef bint add(self, Py_ssize_t size) noexcept
+    # Appends `size` bytes that were written to that memory. Returns False if they make the text invalid. is_ascii: all
+    # of them are known to be ASCII.
+    cdef bint add(self, Py_ssize_t size, bint is_ascii) noexcept
     # Returns the message as str or bytes; None if text ends inside a character. No other method may be called after.
     cdef object finish(self)

@@ -36,11 +36,12 @@ cdef class Message:
         # Valid until the next reserve(), which may move the object.
         return <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
 
-    cdef bint add(self, Py_ssize_t size) noexcept:
+    cdef bint add(self, Py_ssize_t size, bint is_ascii) noexcept:
         cdef unsigned char* data = <unsigned char*>PyBytes_AS_STRING(<object>self.data) + self.size
         self.size += size
         # Checked piece by piece, so that invalid text is found at its first wrong byte (RFC 6455 section 8.1).
-        return not self.text or more_utf8(&self.utf8, data, size)
+        # ASCII is valid between two characters.
+        return not self.text or is_ascii and self.utf8.left == 0 or more_utf8(&self.utf8, data, size)
 
     cdef object finish(self):
         cdef object message

@@ -10,9 +10,16 @@ from libc.string cimport memcpy
 cdef bint more_utf8(Utf8* text, const unsigned char* data, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i = 0
     cdef uint64_t word
+    cdef uint64_t words[4]
     while i < size:
         # Between two characters: ASCII is skipped a word at a time.
         if text.left == 0:
+            # Four words first, which compilers join in vectors.
+            while i + 32 <= size:
+                memcpy(words, data + i, 32)
+                if (words[0] | words[1] | words[2] | words[3]) & <uint64_t>0x8080808080808080:
+                    break
+                i += 32
             while i + 8 <= size:
                 memcpy(&word, data + i, 8)
                 # RFC 3629 section 3: bytes of a longer character have the highest bit, bytes of ASCII do not.

@@ -5,24 +5,24 @@ receive() and send() return objects of gateway/asgi/awaitables, which call back 
 Rule: the application's task is a plain asyncio.Task with its own context. Only its application, or the end of the
 server, cancels it.
 
-Compiled because every request passes here: 641 instructions for ASGI hello.
+Compiled because every request passes here: 419 instructions for ASGI hello.
 """
 cimport cython
 
 import asyncio
-import inspect
 
 from cpython.object cimport PyObject_Call
 
 from ianus.exchange.http cimport Exchange, Response, accepts_trailers, check_final, new_response, prepare_response
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.tunnel cimport TunnelExchange
-from ianus.gateway.asgi.awaitables cimport new_receive, new_send
+from ianus.gateway.asgi.application_call cimport new_call
+from ianus.gateway.asgi.awaitables cimport drop_message
+from ianus.gateway.asgi.eager_start cimport EagerStart
 from ianus.gateway.asgi.gateway cimport AsgiGateway
-from ianus.runtime.bound_method cimport bind
+from ianus.runtime.clock cimport monotonic
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
-from ianus.gateway.asgi.run import run
 from ianus.telemetry.logger import logger
 
 
@@ -38,6 +38,13 @@ cdef class AsgiExchange(TunnelExchange):
         cdef AsgiGateway gateway = <AsgiGateway>self.gateway
         # Before anything is counted, so that an exception in it changes no count.
         cdef dict scope = self.scope()
+        cdef object task
+        cdef EagerStart starts = gateway.eager_start
+        cdef bint eager = starts.is_possible and (
+            starts.measure_next() or not starts.is_slow or not starts.has_batch()
+        )
+        # Read here, as the application may lead to another start.
+        cdef double since = starts.since
         # From here on application_ended() must be called, which counts it down.
         self.add_in_flight()
         self.running = True
@@ -46,51 +53,60 @@ cdef class AsgiExchange(TunnelExchange):
         if gateway.first is not None:
             gateway.first.previous = self
         gateway.first = self
-        # The methods are bound here without a look-up of their names.
-        coroutine = run(gateway.app, scope, self, bind(RECEIVE, self), bind(SEND, self))
         try:
-            task = PyObject_Call(Task, (coroutine,), gateway.task_options)
+            task = PyObject_Call(
+                Task, (new_call(self, scope),), gateway.eager_options if eager else gateway.task_options
+            )
         except BaseException:
             # Task() has failed, so no call runs.
-            self.application_ended()
+            if self.running:
+                self.application_ended()
             raise
         # An eager task may have ended in its first step. Then nothing must keep it alive.
         if self.running:
             self.task = task
-        if gateway.eager:
+        if eager:
+            if since:
+                starts.note(monotonic() - since)
             # The eager step is over: a head without a body yet is sent now, and not in the next pass.
             Exchange.flush_deferred(self)
         # True: the application runs later, so its output is waited for.
-        return not gateway.eager
+        return not eager
 
     cdef dict scope(self):
         raise NotImplementedError
 
-    # Only functions with binding can be marked as coroutine functions; see mark_as_coroutine_function().
-    @cython.binding(True)
-    def receive(self):
-        """Returns the awaitable of the next message (ASGI HTTP, "receive events")."""
-        return new_receive(self)
-
-    @cython.binding(True)
-    def send(self, message):
-        """Returns the awaitable that sends one message.
-
-        Raises, when awaited: TypeError, ValueError or RuntimeError for a message that is invalid or out of order.
-        gateway/asgi/discarding describes send() after the client has disconnected.
-        """
-        return new_send(self, message)
-
     cdef int flush_deferred(self) except -1:
         if self.running and self.task is not None and self.task.done():
-            # Cancelled before its first step, so `run` never ran.
+            # Cancelled before its first step, so no ApplicationCall has noticed it.
             # The exchange has to end all the same, or its client would wait for ever.
             self.application_raised(CancelledError())
             return 0
         return Exchange.flush_deferred(self)
 
     cdef bint awaits_body(self) noexcept:
-        return self.readers is not None and len(self.readers) > 0
+        return self.readers is not None and self.readers.are_waiting()
+
+    cdef bint on_input(self) except -1:
+        cdef bint is_later
+        self.may_continue = True
+        try:
+            is_later = self.notify_readable()
+        finally:
+            self.may_continue = False
+        if not is_later:
+            # As after an eager step.
+            Exchange.flush_deferred(self)
+        return is_later
+
+    cdef bint wake_readers(self) except -1:
+        if self.readers is None:
+            return False
+        return self.readers.wake(<AsgiGateway>self.gateway, self.task, self.may_continue)
+
+    cdef bint wake_writers(self) except -1:
+        # Also called while output is being sent, so never at once.
+        return self.writers is not None and self.writers.wake(<AsgiGateway>self.gateway, None, False)
 
     # ---------------------------------------------------------------- messages
 
@@ -139,12 +155,10 @@ cdef class AsgiExchange(TunnelExchange):
 
     # ---------------------------------------------------------------- the end
 
-    def application_returned(self) -> bool:
-        """Ends the exchange after its call has returned; run() calls it. Returns whether this is a forked child."""
+    cdef bint application_returned(self) except -1:
         raise NotImplementedError
 
-    def application_raised(self, error) -> bool:
-        """Ends the exchange after its call has raised; run() calls it. Returns whether this is a forked child."""
+    cdef bint application_raised(self, object error) except -1:
         # First: it must also happen if the report raises.
         self.application_ended()
         # The child of a fork has no connection, and must exit.
@@ -202,13 +216,11 @@ cdef class AsgiExchange(TunnelExchange):
         self.previous = self.next = None
         # Ends the cycle of the task, its coroutine and this exchange.
         self.task = None
+        if self.readers is not None:
+            self.readers.forget_task()
+        drop_message(<AsgiGateway>self.gateway)
         self.remove_in_flight()
         return 0
-
-
-# The methods that an application is given, bound for each request.
-cdef object RECEIVE = AsgiExchange.receive
-cdef object SEND = AsgiExchange.send
 
 
 cdef bytes body_of(object body):
@@ -219,40 +231,3 @@ cdef bytes body_of(object body):
         raise TypeError(f"response body is bytes, not {type(body).__name__}")
     # A copy: the output keeps a reference until it is sent, and others may change meanwhile.
     return bytes(body)
-
-
-cdef bint wake(list futures) except -1:
-    """Wakes all waiting calls, which check their condition again. Returns whether there was one."""
-    if not futures:
-        return False
-    for future in futures:
-        # The future of a cancelled receive() is still in the list.
-        if not future.done():
-            future.set_result(None)
-    # Each future is woken once.
-    futures.clear()
-    return True
-
-
-cdef extern from *:
-    """
-    #define ianus_set_code(function, code) \\
-        Py_XSETREF(((__pyx_CyFunctionObject *)(function))->func_code, Py_NewRef(code))
-    """
-    void set_code "ianus_set_code"(object function, object code)
-
-
-cdef int mark_as_coroutine_function(object function) except -1:
-    """Lets inspect.iscoroutinefunction() answer yes. asgiref's async_to_sync(), for example, warns of other functions.
-
-    Python 3.11 has no mark; there the answer is in the flags of the code object, which nothing else reads.
-    """
-    if hasattr(inspect, "markcoroutinefunction"):
-        inspect.markcoroutinefunction(function)
-    else:
-        set_code(function, function.__code__.replace(co_flags=function.__code__.co_flags | inspect.CO_COROUTINE))
-    return 0
-
-
-mark_as_coroutine_function(AsgiExchange.receive)
-mark_as_coroutine_function(AsgiExchange.send)

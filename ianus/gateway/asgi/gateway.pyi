@@ -4,9 +4,11 @@ from typing import Any
 
 from ianus.codec.base import Request
 from ianus.exchange.gateway import Gateway
+from ianus.gateway.asgi.eager_start import EagerStart
 from ianus.gateway.asgi.exchange import AsgiExchange
 
 class AsgiGateway(Gateway):
+    eager_start: EagerStart
     def __init__(
         self,
         app: Callable[..., Awaitable[Any]],

@@ -3,9 +3,11 @@
 Compiled because every request passes here: 72 instructions for ASGI hello.
 """
 import sys
+from asyncio import Future
 
 from ianus.codec.base cimport Request
 from ianus.exchange.gateway cimport Gateway
+from ianus.gateway.asgi.eager_start cimport EagerStart
 from ianus.gateway.asgi.exchange cimport AsgiExchange
 from ianus.gateway.asgi.http cimport AsgiHttpExchange
 from ianus.gateway.asgi.scope cimport Scopes
@@ -30,15 +32,16 @@ cdef class AsgiGateway(Gateway):
         self.app = app
         self.name = name
         self.loop = loop
+        self.woken = loop.create_future()
+        self.woken.set_result(None)
+        # `_callbacks` is not documented. Loops may have futures of their own.
+        self.continues_tasks = sys.version_info < (3, 15) and type(self.woken) is Future
         self.open_websocket = open_websocket
-        self.create_future = loop.create_future
-        # Python 3.12 and newer run a task's first step at once. A call that completes in it never waits for the loop.
-        self.eager = sys.version_info >= (3, 12)
+        self.eager_start = EagerStart()
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
         # for all tasks: a call with keywords would make a new one each time.
         self.task_options = {"loop": loop, "name": "ianus-request"}
-        if self.eager:
-            self.task_options["eager_start"] = True
+        self.eager_options = {**self.task_options, "eager_start": True}
         self.scopes = Scopes(
             root_path=root_path, root_path_kept=root_path_kept, mount_prefix=mount_prefix,
             asgi_sendfile=asgi_sendfile, early_hints=early_hints, state=state,

@@ -3,10 +3,12 @@ cimport cython
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport flag
 from ianus.gateway.asgi.exchange cimport AsgiExchange
+from ianus.gateway.asgi.scope cimport ScopeParts
 
 
 @cython.no_gc
 cdef class AsgiHttpExchange(AsgiExchange):
+    cdef ScopeParts parts           # of its scope, used again after this exchange
     cdef bint end_received          # the message with more_body=False was received
     cdef flag senders_first         # the client has disconnected; `readers` are woken after `writers`
     cdef FileRange file             # sent by zerocopysend, until the kernel has taken it

@@ -12,9 +12,18 @@ cdef struct Message:
     PyObject* trailers
 
 
+# The values of a `websocket.send`. Borrowed from the message; NULL for a key that it does not have.
+cdef struct SentMessage:
+    PyObject* kind
+    PyObject* text
+    PyObject* data
+
+
 # Finds the keys by identity, in one pass. Returns False if the message has other keys: then use search_message().
 cdef bint read_message(dict message, Message* m) except -1
 cdef int search_message(dict message, Message* m) except -1
+# The same for a `websocket.send`
+cdef bint read_sent_message(dict message, SentMessage* m) except -1
 # Returns a value that the message must have. Raises ValueError if it has not.
 cdef object required(dict message, str key)
 # Returns the error for a message that is out of order. expected: one kind, or several with quotes between them.

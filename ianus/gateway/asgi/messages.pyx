@@ -15,6 +15,8 @@ cdef str HEADERS = sys.intern("headers")
 cdef str BODY = sys.intern("body")
 cdef str MORE_BODY = sys.intern("more_body")
 cdef str TRAILERS = sys.intern("trailers")
+cdef str TEXT = sys.intern("text")
+cdef str BYTES = sys.intern("bytes")
 
 
 cdef bint read_message(dict message, Message* m) except -1:
@@ -41,6 +43,24 @@ cdef bint read_message(dict message, Message* m) except -1:
         else:
             # Another key, or one of these as a string made at run time.
             # `m` is incomplete then, and the caller searches by equality.
+            return False
+    return True
+
+
+cdef bint read_sent_message(dict message, SentMessage* m) except -1:
+    cdef PyObject* key
+    cdef PyObject* value
+    cdef Py_ssize_t position = 0
+    memset(m, 0, sizeof(SentMessage))
+    # As in read_message(): borrowed references, and no code that could change the message.
+    while PyDict_Next(message, &position, &key, &value):
+        if key == <PyObject*>TYPE:
+            m.kind = value
+        elif key == <PyObject*>TEXT:
+            m.text = value
+        elif key == <PyObject*>BYTES:
+            m.data = value
+        else:
             return False
     return True
 

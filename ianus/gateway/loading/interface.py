@@ -76,7 +76,7 @@ def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may
     if may_be_wsgi and not is_named and params.accepts(1) and inspect.isfunction(app):
         raise StartupError(
             f"{name} takes ({', '.join(params.names)}), a WSGI application (environ, start_response) and an ASGI "
-            f"application (scope, receive, send). If it makes one, give its parameters defaults and {fixes.call}; "
+            f"application (scope, receive, send). If it makes one, call it with its arguments, as in {name}('x'); "
             f"if it is one, {fixes.interface}."
         )
     if may_be_wsgi and not is_named and params.accepts(2):

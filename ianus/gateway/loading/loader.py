@@ -1,31 +1,31 @@
-"""Finds the application that MODULE:ATTR names.
+"""Finds the application that a name such as MODULE:ATTR stands for.
 
 Every newcomer meets these errors once, so each case has its own message: a module that does not exist (with the
 modules that do), an import that fails inside the application (with the application's traceback alone), an attribute
 that does not exist (with similar ones), a factory without --factory.
 """
-# ruff: noqa: PTH100, PTH112, PTH113, PTH118  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH100, PTH121  (pathlib takes 5 ms to import)
 
 import inspect
 import os
-import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from ianus.errors import StartupError, closest_match, one_line, user_traceback
+from ianus.errors import StartupError, one_line, user_traceback
+from ianus.gateway.loading.advice import advise_attribute, advise_folder, advise_relative_import, explain_missing_module
 from ianus.gateway.loading.interface import (
     OF_APP,
     OF_MOUNT,
     Fixes,
     Interface,
     kind_of,
-    parameters,
     recognise,
     unwrap_partial,
 )
+from ianus.gateway.loading.target import CallArguments, Target, parse_target
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -54,8 +54,7 @@ class Application:
 def load(app: Any, *, factory: bool, app_dir: str, interface: str, fixes: Fixes = OF_APP) -> Application:
     """Loads the application that `app` names or is.
 
-    app: "MODULE:ATTR", "MODULE:ATTR.ATTR", "MODULE:FACTORY()", "MODULE", or the application or factory
-        itself.
+    app: the name, of which `target` has the forms; or the application or factory itself.
     factory: the name is that of a function that returns the application; it is called without arguments.
     app_dir: the first directory in which modules are searched; it is put in front of sys.path.
     interface: the application's interface; "asgi" is either version, "auto" any known one.
@@ -63,13 +62,15 @@ def load(app: Any, *, factory: bool, app_dir: str, interface: str, fixes: Fixes 
 
     Raises StartupError.
     """
+    call: CallArguments | None = None
     if isinstance(app, str):
-        name, found, called = _find(app, app_dir)
+        target = parse_target(app, app_dir)
+        name, found = _find(target, app_dir)
+        call = target.call
     else:
-        name = _name_of(app)
-        found, called = app, False
-    if factory or called:
-        found = _make(found, name)
+        name, found = _name_of(app), app
+    if call is not None or factory:
+        found = _make(found, name, call or CallArguments((), {}))
     speaks = recognise(found, name, interface, fixes)
     return Application(_single_callable(found) if speaks == "asgi2" else found, speaks, name)
 
@@ -91,54 +92,58 @@ def _name_of(app: object) -> str:
 # --- The module ---
 
 
-def _find(spec: str, app_dir: str) -> tuple[str, Any, bool]:
-    """Returns the full name, the object that it names, and whether the name ends in a call."""
-    module_name, colon, path = spec.partition(":")
-    called = path.endswith("()")
-    names = path.removesuffix("()").split(".") if path else []
-    directory = os.path.abspath(app_dir)
-    if not os.path.isdir(directory):
-        raise StartupError(f"The directory {app_dir} does not exist; give the application's as --app-dir.")
-    is_file = module_name.endswith(".py") and os.path.isfile(os.path.join(directory, module_name))
-    is_spec = _is_dotted_name(module_name) and (not colon or _is_dotted_name(".".join(names)))
-    if is_file or not is_spec:
-        raise StartupError(_explain_spec(spec))
-    if directory not in sys.path[:1]:
-        sys.path.insert(0, directory)
-    module = _import(module_name, directory)
-    if not names:
-        names = [_default_attribute(module)]
-        spec = f"{module_name}:{names[0]}"
-    return spec, _attribute(module, names, spec), called
+def _find(target: Target, app_dir: str) -> tuple[str, Any]:
+    """Returns the full name of the attribute, and the object that it is."""
+    for folder in (os.path.abspath(app_dir), target.folder):
+        if folder not in sys.path[:1]:
+            sys.path.insert(0, folder)
+    module = _import(target)
+    names = target.attributes or (_default_attribute(module),)
+    full_name = target.format(names)
+    return full_name, _attribute(module, names, full_name)
 
 
-def _is_dotted_name(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
-
-
-def _explain_spec(spec: str) -> str:
-    match = re.fullmatch(r"(?:\./)?([\w/]+)\.py(?::(\w+))?", spec)
-    if match:
-        right = match[1].replace("/", ".") + (f":{match[2]}" if match[2] else "")
-        return f"{spec!r} is a file and not a module; write {right}."
-    if "(" in spec:
-        return f"{spec!r}: a factory can only be called without arguments, as in main:create_app()."
-    return f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
-
-
-def _import(name: str, directory: str) -> ModuleType:
+def _import(target: Target) -> ModuleType:
+    name = target.module
     try:
+        if target.file.endswith(".wsgi"):
+            return _import_script(name, target.file)
         # The statement's own function and not importlib: Python hides the frames of its import machinery from
         # tracebacks only there.
         __import__(name)
     except ModuleNotFoundError as error:
         if _is_about(error, name):
-            raise StartupError(_explain_missing_module(name, str(error.name), directory)) from None
-        raise _import_failed(name, error) from None
+            raise StartupError(explain_missing_module(name, str(error.name), target.folder)) from None
+        raise _import_failed(target, error) from None
     except StartupError:
         raise  # by a server that the module starts
     except (Exception, SystemExit) as error:
-        raise _import_failed(name, error) from None
+        raise _import_failed(target, error) from None
+    module = sys.modules[name]
+    found = getattr(module, "__file__", None)
+    if target.file and (found is None or not os.path.samefile(found, target.file)):
+        raise StartupError(
+            f"{target.file} cannot be imported as {name}: another module has this name ({found or 'built in'})."
+            " Rename the file."
+        )
+    return module
+
+
+def _import_script(name: str, file: str) -> ModuleType:
+    """Imports a file that Python does not take for a module by its name."""
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+
+    if name not in sys.modules:
+        spec = spec_from_loader(name, SourceFileLoader(name, file))
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
     return sys.modules[name]
 
 
@@ -155,7 +160,8 @@ def _is_about(error: ModuleNotFoundError, name: str) -> bool:
     return True
 
 
-def _import_failed(name: str, error: BaseException) -> StartupError:
+def _import_failed(target: Target, error: BaseException) -> StartupError:
+    name = target.module
     if isinstance(error, SyntaxError) and error.filename:
         place = f"{error.filename}, line {error.lineno}"
         return StartupError(f"{name} cannot be imported: {error.msg} ({place}).", details=user_traceback(error))
@@ -164,40 +170,14 @@ def _import_failed(name: str, error: BaseException) -> StartupError:
         fix = "Put the code of a script under `if __name__ == '__main__':`."
     else:
         reason, fix = one_line(error), "The traceback above is the application's."
-    if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
-        fix += f" Is {error.name} installed for {sys.executable}?"
-    return StartupError(f"{name} cannot be imported: {reason}. {fix}", details=user_traceback(error))
-
-
-def _explain_missing_module(name: str, missing: str, directory: str) -> str:
-    parent, _, last = missing.rpartition(".")
-    if not parent:
-        places, shown = [directory], directory
-    else:
-        package = sys.modules[parent]
-        if not hasattr(package, "__path__"):
-            reason = f"{parent} is a file and not a package"
-            return f"There is no module {missing}: {reason}. Did you mean {parent}:{last}?"
-        places, shown = list(package.__path__), f"the package {parent}"
-    message = f"There is no module {missing} in {shown}"
-    near = closest_match(last, _modules_in(places))
-    if near:
-        right = f"{parent}.{near}" if parent else near
-        return f"{message}. Did you mean {right}{name.removeprefix(missing)}?"
-    for folder in _folders_in(directory) if not parent else ():
-        if last in _modules_in([os.path.join(directory, folder)]):
-            return f"{message}. There is one in {folder}: add --app-dir {folder}."
-    return f"{message}. Check its spelling, or set --app-dir to the directory of the application."
-
-
-def _modules_in(places: Iterable[str]) -> list[str]:
-    import pkgutil  # Only on the way out.
-
-    return [module.name for module in pkgutil.iter_modules(places)]
-
-
-def _folders_in(directory: str) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir() and entry.name.isidentifier())
+    advice = ""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        advice = advise_folder(name, error.name, target.folder)
+        if not advice and "." not in error.name:
+            advice = f"Is {error.name} installed for {sys.executable}?"
+    elif isinstance(error, ImportError) and "no known parent package" in str(error):
+        advice = advise_relative_import(name, target.folder)
+    return StartupError(f"{name} cannot be imported: {reason}. {fix} {advice}".rstrip(), details=user_traceback(error))
 
 
 # --- The attribute ---
@@ -208,13 +188,13 @@ def _default_attribute(module: ModuleType) -> str:
         if hasattr(module, name):
             return name
     wanted = " nor ".join(DEFAULT_ATTRIBUTES)
-    offer = _offer(module, DEFAULT_ATTRIBUTES[-1])
+    advice = advise_attribute(module, DEFAULT_ATTRIBUTES[-1])
     raise StartupError(
-        f"{module.__name__} has neither {wanted}.{offer or f' Name the application, as in {module.__name__}:NAME.'}"
+        f"{module.__name__} has neither {wanted}.{advice or f' Name the application, as in {module.__name__}:NAME.'}"
     )
 
 
-def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
+def _attribute(module: ModuleType, names: Sequence[str], full_name: str) -> Any:
     found: Any = module
     for index, name in enumerate(names):
         holder = found
@@ -223,49 +203,23 @@ def _attribute(module: ModuleType, names: list[str], spec: str) -> Any:
         except AttributeError:
             path = ".".join([module.__name__, *names[:index]])
             raise StartupError(
-                f"{path} has no attribute {name}.{_offer(holder, name) or f' Check the name in {spec}.'}"
+                f"{path} has no attribute {name}.{advise_attribute(holder, name) or f' Check the name in {full_name}.'}"
             ) from None
     return found
-
-
-def _offer(holder: Any, name: str) -> str:
-    """Returns a hint at similar names and at applications, or ""."""
-    public = [each for each in dir(holder) if not each.startswith("_")]
-    near = closest_match(name, public)
-    if near:
-        return f" Did you mean {near}?"
-    applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
-    if applications:
-        return f" Did you mean {' or '.join(applications)}?"
-    return ""
-
-
-def _looks_like_an_application(value: Any) -> bool:
-    if inspect.isclass(value) or not callable(value):
-        return False
-    params = parameters(value)
-    if params is None:
-        return False
-    return params.names[:3] == ("scope", "receive", "send") or params.names[1:2] == ("start_response",)
 
 
 # --- Factories and ASGI 2 ---
 
 
-def _make(factory: Any, name: str) -> Any:
+def _make(factory: Any, name: str, arguments: CallArguments) -> Any:
     if not callable(factory):
         raise StartupError(
             f"{name} is {kind_of(factory)}, not a function that makes the application. "
             "Remove --factory and () if it is the application itself."
         )
-    params = parameters(factory)
-    if params is not None and not params.accepts(0):
-        raise StartupError(
-            f"The factory {name} needs arguments ({', '.join(params.names)}), and it is called without "
-            "any. Give them defaults, or remove --factory and () if it is the application itself."
-        )
+    _check_arguments(factory, name, arguments)
     try:
-        made = factory()
+        made = factory(*arguments.positional, **arguments.named)
     except (Exception, SystemExit) as error:
         raise StartupError(
             f"The factory {name} failed: {one_line(error)}. The traceback above is the application's.",
@@ -278,6 +232,26 @@ def _make(factory: Any, name: str) -> Any:
             "(code that has to await belongs into its lifespan)."
         )
     return made
+
+
+def _check_arguments(factory: Callable[..., Any], name: str, arguments: CallArguments) -> None:
+    """Raises StartupError if the factory does not take these arguments."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return  # Compiled code may have none.
+    try:
+        signature.bind(*arguments.positional, **arguments.named)
+    except TypeError as error:
+        names = ", ".join(signature.parameters)
+        if any(arguments):
+            message = f"The factory {name} takes ({names}): {error}. Correct the arguments in the name of APP."
+        else:
+            message = (
+                f"The factory {name} needs arguments ({names}). Write them, as in {name.removesuffix('()')}('x'), or"
+                " give them defaults. Remove --factory and () if it is the application itself."
+            )
+        raise StartupError(message) from None
 
 
 def _single_callable(app: Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]) -> AsgiCallable:

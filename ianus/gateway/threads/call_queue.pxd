@@ -9,6 +9,7 @@ cdef class CallQueue:
     cdef PoolCall first, last       # the queue: complete requests that wait for a thread
     cdef int running                # calls now
     cdef int max_calls              # maximum of `running`, at least 1: --threads, or with auto --max-threads
+    cdef int arriving_bodies        # calls, queued or running, that read the body of their request while it arrives
     cdef int current_limit          # maximum now: lower than max_calls while the system cannot start threads
 
 

@@ -8,6 +8,10 @@ cdef class Executor:
     cdef PyThread_type_lock mutex   # pool.pxd lists the data that it guards
     cdef unsigned long mutex_owner  # ident of the thread that holds the mutex, 0 = none
 
+    # A thread for a call that reads the body of its request while it arrives: whether there is one. The connection's
+    # side gives it back after the call.
+    cdef bint reserve_body_thread(self) except -1
+    cdef int release_body_thread(self) except -1
     cdef int submit(self, PoolCall call) except -1  # queues a call; from the connection's side
     cdef int lock(self) except -1                   # takes the mutex; from the application's side
     cdef int unlock(self) except -1

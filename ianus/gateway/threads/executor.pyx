@@ -19,6 +19,13 @@ cdef class Executor:
     def __dealloc__(self):
         free_lock(self.mutex)
 
+    # The safe answer: bodies are complete before their calls.
+    cdef bint reserve_body_thread(self) except -1:
+        return False
+
+    cdef int release_body_thread(self) except -1:
+        raise NotImplementedError
+
     cdef int submit(self, PoolCall call) except -1:
         raise NotImplementedError
 

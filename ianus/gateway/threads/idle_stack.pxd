@@ -22,6 +22,7 @@ cdef struct IdleThread:
     bint is_idle                    # it is in the stack; guarded by IdleStack.lock
     IdleThread* below               # the next one down, borrowed; guarded by IdleStack.lock
     clockid_t clock                 # the thread's CPU time
+    unsigned long thread_id         # the kernel's
 
 
 cdef struct IdleStack:

@@ -25,8 +25,8 @@ from ianus.exchange.base cimport Poller
 from ianus.runtime.atomics cimport atomic_store
 from ianus.runtime.chaos cimport pause
 from ianus.gateway.threads.thread_api cimport (
-    PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_get_thread_ident,
-    PyThread_release_lock, free_lock, new_lock, new_semaphore, seconds_of, thread_clock, voluntary_switches,
+    PY_LOCK_INTR, WAIT_LOCK, PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock,
+    free_lock, new_lock, new_semaphore, seconds_of, voluntary_switches,
 )
 from ianus.gateway.threads.call_queue cimport CallQueue, has_ready_call, put_back, put_call, take_call
 from ianus.gateway.threads.executor cimport Executor
@@ -49,6 +49,10 @@ from ianus.telemetry.logger import logger
 cdef double GATHER_SECONDS = 0.001          # maximum time that a finished response waits for others to be sent with
 cdef int GATHER_MIN_EVENTS = 16             # number of events ready at once from which responses are gathered
 cdef double MAX_IDLE_SECONDS = 10.0         # a thread that is parked for longer exits, unless it is the bottom one
+
+
+cdef enum:
+    BODY_THREADS_DIVISOR = 4                # a quarter of the threads may wait for the bodies of requests
 
 
 cdef class ThreadPool(Executor):
@@ -182,8 +186,11 @@ cdef class ThreadPool(Executor):
         finally:
             self.unlock()
 
-    def running_calls(self) -> list:
-        """Returns (request line, age in seconds, thread ident) of each application call."""
+    def running_calls(self, *, bint conversations=True) -> list:
+        """Returns (request line, age in seconds, thread ident) of each application call.
+
+        conversations: also of those that last as long as their clients stay.
+        """
         cdef PoolThread member
         cdef double now = monotonic()
         calls = []
@@ -191,13 +198,34 @@ cdef class ThreadPool(Executor):
         try:
             for member in self.spawner.threads:
                 # `call` is changed with the mutex alone.
-                if member.call is not None:
+                if member.call is not None and (conversations or not member.call.is_conversation):
                     calls.append((member.call.description(), now - member.call_started, member.ident))
         finally:
             self.unlock()
         return calls
 
     # ---------------------------------------------------------------- the calls' side
+
+    cdef bint reserve_body_thread(self) except -1:
+        cdef CallQueue queue = self.queue
+        cdef bint free
+        self.lock_shared()
+        # Clients that stop sending hold at most these threads. A call that had to wait for a thread is better made when
+        # its body is complete.
+        free = (
+            not self.stopping and queue.running < queue.current_limit
+            and queue.arriving_bodies < queue.max_calls // BODY_THREADS_DIVISOR
+        )
+        if free:
+            queue.arriving_bodies += 1
+        self.unlock_shared()
+        return free
+
+    cdef int release_body_thread(self) except -1:
+        self.lock_shared()
+        self.queue.arriving_bodies -= 1
+        self.unlock_shared()
+        return 0
 
     cdef int submit(self, PoolCall call) except -1:
         self.lock_shared()
@@ -279,9 +307,8 @@ cdef class ThreadPool(Executor):
         # The thread was started as a daemon, so Python does not wait for it at its end. Threads inherit the property
         # from the thread that starts them. Python has to wait for the application's own threads, so it is reset here.
         threading.current_thread()._daemonic = False
-        # From here on `mutex_owner` can be compared with it.
-        me.ident = PyThread_get_thread_ident()
-        me.idle_thread.clock = thread_clock()
+        # From here on `mutex_owner` can be compared with its ident.
+        me.note_thread()
         try:
             while reason != EXIT:
                 if reason == LEAD or reason == LEAD_IDLE:
@@ -324,6 +351,7 @@ cdef class ThreadPool(Executor):
         self.flush_finished()
         self.leader_sleeps = False
         self.watchdog.clock = me.idle_thread.clock
+        self.watchdog.thread_id = me.idle_thread.thread_id
         # Another number than all before, so that a deposed leader finds the word changed.
         me.epoch = (self.watchdog.word & ~<uint64_t>3) + CALL_INCREMENT
         atomic_store(&self.watchdog.word, me.epoch)

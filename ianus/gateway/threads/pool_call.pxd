@@ -13,6 +13,7 @@ cdef class PoolCall:
     cdef PoolCall next              # in the queue
     cdef Evidence* evidence         # owned by the predictor of the gateway
     cdef IdleThread* calling_thread     # the thread that makes the call, during it; owned by its PoolThread
+    cdef bint is_conversation       # it lasts as long as its client stays; written on the connection's side
     cdef bint disconnected          # the client has disconnected; written on the connection's side
 
     # Guarded by the pool's mutex

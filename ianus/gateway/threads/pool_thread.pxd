@@ -12,3 +12,6 @@ cdef class PoolThread:
     cdef uint64_t epoch             # of the leader's word, when this thread last wrote it
     cdef PoolCall call              # the one that it makes, or None; guarded by the mutex
     cdef double call_started        # CLOCK_MONOTONIC seconds
+
+    # Notes the calling thread as the one that this object is about.
+    cdef int note_thread(self) except -1

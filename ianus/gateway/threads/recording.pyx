@@ -286,6 +286,10 @@ cdef class RecordingWatchdog:
         # The decision of the native thread, by the clocks of the test.
         watch_call(&self.watchdog, &self.call, self.watchdog.word, now, cpu)
 
+    def set_leader(self, unsigned long thread_id) -> None:
+        """Sets the kernel's id of the leader. Without it the leader counts as one that is not runnable."""
+        self.watchdog.thread_id = thread_id
+
     @property
     def state(self) -> str:
         """The state in the leader's word."""
@@ -334,6 +338,26 @@ cdef class RecordingSpawner:
     def limit(self) -> int:
         """The current limit of calls."""
         return self.queue.current_limit
+
+
+def make_call(RecordingExecutor executor not None, PoolCall call not None) -> None:
+    """Makes a call, as a thread of the pool does."""
+    try:
+        call.run()
+    except BaseException:
+        call.fail()
+        raise
+    finally:
+        executor.lock()
+        call.finish()
+        call.returned = True
+        executor.notify_outbox(call)
+        executor.unlock()
+
+
+def collect(PoolCall call not None) -> None:
+    """Takes the output of a call, on the connection's side."""
+    call.collect()
 
 
 def submit(Executor executor not None, PoolCall call not None) -> None:

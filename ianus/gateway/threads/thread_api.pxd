@@ -7,9 +7,13 @@ cdef extern from *:
     #ifndef _GNU_SOURCE
     #define _GNU_SOURCE
     #endif
+    #include <fcntl.h>
     #include <pthread.h>
+    #include <stdio.h>
+    #include <string.h>
     #include <sys/resource.h>
     #include <time.h>
+    #include <unistd.h>
 
     /* Voluntary context switches of the calling thread: how often it has had to wait. */
     static inline long ianus_voluntary_switches(void) {
@@ -20,11 +24,28 @@ cdef extern from *:
         clockid_t clock;
         return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC;
     }
+    static inline int ianus_is_runnable(unsigned long thread_id) {
+        char path[48], text[128], *end;  /* the name of a thread has at most 15 bytes */
+        ssize_t size;
+        int fd;
+        snprintf(path, sizeof(path), "/proc/self/task/%lu/stat", thread_id);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return 0;
+        size = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        text[size > 0 ? size : 0] = 0;
+        /* The name is in parentheses, and may contain some. proc_pid_stat(5) */
+        end = strrchr(text, ')');
+        return end != NULL && strncmp(end, ") R", 3) == 0;
+    }
     """
     ctypedef int clockid_t
     long voluntary_switches "ianus_voluntary_switches"() noexcept nogil
     # The clock of the calling thread's CPU time; other threads may read it.
     clockid_t thread_clock "ianus_thread_clock"() noexcept nogil
+    # Whether a thread of this process has a processor, or waits for one. False on systems without Linux's /proc.
+    bint is_runnable "ianus_is_runnable"(unsigned long thread_id) noexcept nogil
 
 cdef extern from "pythread.h" nogil:
     ctypedef void* PyThread_type_lock
@@ -40,6 +61,7 @@ cdef extern from "pythread.h" nogil:
     void PyThread_release_lock(PyThread_type_lock lock)
     unsigned long PyThread_start_new_thread(void (*function)(void*) noexcept, void* argument)
     unsigned long PyThread_get_thread_ident()
+    unsigned long PyThread_get_thread_native_id()
 
 
 cdef inline PyThread_type_lock new_lock() except NULL:

@@ -24,6 +24,7 @@ cdef struct Watchdog:
     uint64_t stopping
     uint64_t running                # the native thread exists
     clockid_t clock                 # the leader's CPU time; written before the word becomes IN_CALL
+    unsigned long thread_id         # the kernel's id of the leader; likewise
     IdleStack* idle_stack           # the threads that can take the lead; owned by the ThreadPool
     PyThread_type_lock alarm        # a binary semaphore, released when a call starts while the watchdog sleeps
     PyThread_type_lock ended        # a binary semaphore, released when the native thread has ended

@@ -3,7 +3,8 @@
 Facts: a typical call takes microseconds, so notifying another thread of each call would be expensive. Strategy: the
 leader writes one word. The watchdog reads it every millisecond while there are calls, and sleeps otherwise. A leader
 that is blocked is deposed when the watchdog finds it in the same call twice. One that computes is deposed a few
-milliseconds later, since its successor would have to share the GIL with it. Both checks need no GIL.
+milliseconds later, since its successor would have to share the GIL with it. Both checks need no GIL. On a busy machine
+a leader is often not blocked but waits for a processor. It has the GIL then, so a successor could only wait, too.
 
 Rule: it deposes a leader only if there is a successor, and wakes that one at once.
 
@@ -15,7 +16,7 @@ from ianus.runtime.atomics cimport atomic_load, atomic_store, compare_and_swap
 from ianus.runtime.chaos cimport pause_nogil
 from ianus.gateway.threads.thread_api cimport (
     PyThread_acquire_lock, PyThread_acquire_lock_timed, PyThread_release_lock, PyThread_start_new_thread,
-    WAIT_LOCK, seconds_of,
+    WAIT_LOCK, is_runnable, seconds_of,
 )
 from ianus.gateway.threads.idle_stack cimport LEAD, IdleStack, IdleThread, pop_top
 from ianus.runtime.clock cimport monotonic
@@ -82,13 +83,17 @@ cdef void run_watchdog(void* argument) noexcept nogil:
 
 
 cdef void watch_call(Watchdog* watchdog, WatchedCall* call, uint64_t word, double now, double cpu) noexcept nogil:
+    cdef double elapsed = now - call.since, computed = cpu - call.cpu
     # Another call, or the first look at this one: its time counts from here.
     if word != call.word:
         call.word = word
         call.since = now
         call.cpu = cpu
-    # If it has computed for less than half of the time, it is blocked.
-    elif cpu - call.cpu < (now - call.since) / 2 or now - call.since >= MAX_COMPUTING_SECONDS:
+    elif computed < elapsed / 2 and computed < MAX_COMPUTING_SECONDS:
+        # It is blocked, or waits for a processor. Only this case pays for the system calls that distinguish the two.
+        if not is_runnable(watchdog.thread_id):
+            depose(watchdog, word)
+    elif elapsed >= MAX_COMPUTING_SECONDS:
         depose(watchdog, word)
 
 

@@ -15,6 +15,7 @@ cdef class WsgiCall(Outbox):
     # Its request is complete and does not change any more. The exchange refers to the call until that has returned.
     cdef WsgiExchange exchange
     cdef WsgiGateway gateway
+    cdef bint ended_silently        # it has raised StopIteration, and nothing was logged
     cdef bint start_called          # start_response() was called, perhaps with an error
 
     cdef int run_application(self) except -1
@@ -22,6 +23,7 @@ cdef class WsgiCall(Outbox):
     cdef int send_result(self, object result) except -1
     cdef int send_sequence(self, object blocks) except -1
     cdef int on_application_raised(self, object error) except -1
+    cdef bint is_expected(self, object error) except -1
     cdef int report_raised(self, str phrase, object error) except -1
 
 

@@ -4,7 +4,7 @@ Rules:
 - A block is sent before the next one is requested ("Buffering and Streaming"). close() is always called.
 - The call does not touch the connection. Its output is put into the outbox, whose base class it extends.
 
-Compiled because every WSGI request passes here: 771 instructions for WSGI hello.
+Compiled because every WSGI request passes here: 724 instructions for WSGI hello.
 """
 cimport cython
 import sys
@@ -27,6 +27,8 @@ from ianus.gateway.wsgi.file_wrapper import FileWrapper, file_part
 from ianus.gateway.forked_child import end_child
 
 
+# Not also `werkzeug.socket`: libraries then end a call as the development server of Werkzeug needs it, by an error.
+cdef str SOCKET = sys.intern("gunicorn.socket")
 cdef str HTTP_1_1 = sys.intern("1.1")   # the object of codec/http1/head
 
 
@@ -61,6 +63,8 @@ cdef class WsgiCall(Outbox):
         if self.gateway.unfinished_threads:
             # The unfinished line must not mix with that of the next request in this thread.
             self.gateway.errors.flush()
+        if self.exchange.arriving_body is not None:
+            self.exchange.arriving_body.close()
         if self.exchange.spool is not None:
             # The application has returned, so it reads the body no more.
             self.exchange.spool.close()
@@ -120,17 +124,24 @@ cdef class WsgiCall(Outbox):
         return 0
 
     cdef dict environ(self):
-        cdef object body, hints = None
-        if self.exchange.spool is not None:
+        cdef dict environ
+        cdef object body = None, hints = None
+        if self.exchange.arriving_body is not None:
+            # The connection's side forgets it when this call has returned.
+            body = self.exchange.arriving_body.open()
+        elif self.exchange.spool is not None:
             # The connection's side has written it, and does not write to it any more.
             body = self.exchange.spool.rewind()
-        else:
+        elif self.exchange.body is not None:
             # Complete: wsgi.input never blocks.
             body = BytesIO(self.exchange.take_body())
         # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
         if self.gateway.early_hints and self.exchange.request.http_version is HTTP_1_1:
             hints = bind(EARLY_HINTS, self)
-        return self.gateway.environs.make(self.exchange, body, self.exchange.body_size, hints)
+        environ = self.gateway.environs.make(self.exchange, body, self.exchange.body_size, hints)
+        if self.exchange.application_socket is not None:
+            environ[SOCKET] = self.exchange.application_socket
+        return environ
 
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable". Returns write()."""
@@ -156,7 +167,7 @@ cdef class WsgiCall(Outbox):
             raise TypeError(f"response status is a str such as '200 OK', not {type(status).__name__}")
         if not isinstance(headers, list):
             raise TypeError(f"response headers are a list of (name, value), not {type(headers).__name__}")
-        code, reason = self.gateway.parse_status(<str>status)
+        code, reason, _ = self.gateway.parse_status(<str>status)
         # PEP 3333 has no interim responses; early hints have their own call.
         check_final(code)
         # In this thread: a head that cannot be sent raises here, in the application.
@@ -164,10 +175,11 @@ cdef class WsgiCall(Outbox):
             self.exchange, self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
         )
         self.set_head(code, head, &facts, has_no_body(self.exchange.request, code))
-        return bind(WRITE, self)
+        # write() is this object itself: few applications use it, and each request would pay for a bound method.
+        return self
 
-    def write(self, data):
-        """Sends a block of the body (PEP 3333, "The write() Callable").
+    def __call__(self, data):
+        """The write() of PEP 3333. Sends a block of the body ("The write() Callable").
 
         Raises TypeError if data is not bytes, ClientDisconnected (an OSError) after the client has disconnected.
         """
@@ -253,8 +265,17 @@ cdef class WsgiCall(Outbox):
         """Handles an exception of the application. Called once."""
         if self.exchange.service.forked:
             end_child(error)
-        self.report_raised("exception in application", error)
+        if self.exchange.application_socket is None or not self.is_expected(error):
+            self.report_raised("exception in application", error)
         return self.fail()
+
+    cdef bint is_expected(self, object error) except -1:
+        """Whether an exception is the usual end of an application that has used the socket of its connection."""
+        self.ended_silently = isinstance(error, StopIteration)
+        # The socket raises it after the client has disconnected, and after the server has ended the conversation.
+        return self.ended_silently or isinstance(error, ConnectionError) and (
+            self.disconnected or self.exchange.response_complete
+        )
 
     cdef int report_raised(self, str phrase, object error) except -1:
         """Logs an exception of the application, unless it only means that the client has disconnected."""
@@ -269,5 +290,4 @@ cdef class WsgiCall(Outbox):
 
 # The methods that an application is given, bound for each request.
 cdef object START_RESPONSE = WsgiCall.start_response
-cdef object WRITE = WsgiCall.write
 cdef object EARLY_HINTS = WsgiCall.early_hints

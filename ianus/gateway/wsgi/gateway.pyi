@@ -1,7 +1,11 @@
+import socket
 from collections.abc import Callable, Iterable
 
+from ianus.codec.base import Request
+from ianus.exchange.base import SessionFactory
 from ianus.exchange.gateway import Gateway
 from ianus.gateway.threads.executor import Executor
+from ianus.gateway.wsgi.exchange import WsgiExchange
 from ianus.gateway.wsgi.spool import Spool
 
 class WsgiGateway(Gateway):
@@ -22,4 +26,6 @@ class WsgiGateway(Gateway):
         sendfile: bool,
         early_hints: bool,
         header_map: str,
+        open_websocket: Callable[[Request], WsgiExchange | None] | None,
+        add_connection: Callable[[socket.socket, SessionFactory], None],
     ) -> None: ...

@@ -127,27 +127,22 @@ cdef class Outbox(PoolCall):
     cdef int send_piece(self, object piece, bint end) except -1:
         """Puts a piece of the body, then waits while too many bytes of the response are unsent."""
         cdef Executor executor = self.executor
-        cdef Py_ssize_t start = 0, size = PyBytes_GET_SIZE(piece)
+        # The thread does not wait after the end, so that of a large piece is put when at most `limit` bytes are unsent.
+        cdef bint end_waits = end and PyBytes_GET_SIZE(piece) > self.limit
         # From here to the end, except while the thread waits for the client.
         executor.lock()
         try:
-            while True:
-                if end and size - start > self.limit:
-                    # The thread does not wait after the last piece, so all but the last `limit` bytes are put before.
-                    self.put_piece(<bytes>piece[start:start + self.limit], False)
-                    start += self.limit
-                else:
-                    self.put_piece(piece if start == 0 else <bytes>piece[start:], end)
-                    start = size
+            self.put_piece(piece, end and not end_waits)
+            executor.notify_outbox(self)
+            # A loop: the thread may also be woken by a signal.
+            while self.unsent_bytes > self.limit and not self.disconnected:
+                executor.wait_until_writable(self)
+            if end_waits and not self.disconnected:
+                self.put_piece(None, True)
                 executor.notify_outbox(self)
-                # A loop: the thread may also be woken by a signal.
-                while self.unsent_bytes > self.limit and not self.disconnected:
-                    executor.wait_until_writable(self)
-                # Everything is put, or no more of it can be sent.
-                if start == size or self.disconnected:
-                    return 0
         finally:
             executor.unlock()
+        return 0
 
     cdef int put_piece(self, object piece, bint end) except -1:
         """Puts a piece of the body, after the head. The mutex is held."""

@@ -1,5 +1,8 @@
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
 
+from ianus.exchange.service import Service
+from ianus.exchange.tls_facts import TlsFacts
 from ianus.gateway.threads.executor import Executor
 from ianus.gateway.threads.pool_call import PoolCall
 from ianus.gateway.wsgi.environ import Environs
@@ -26,6 +29,29 @@ class RecordingOutbox(PoolCall):
     @property
     def accepts_more(self) -> bool: ...
 
+class ScriptedInput:
+    sizes: list[int]
+    def __init__(self, script: Iterable[bytes | OSError | None], on_wait: Callable[[], object]) -> None: ...
+
+class ScriptedBody:
+    source: ScriptedInput
+    file: BinaryIO
+    def __init__(
+        self,
+        service: Service,
+        call: RecordingOutbox,
+        first: bytes,
+        size: int,
+        script: Iterable[bytes | OSError | None],
+        on_wait: Callable[[], object],
+    ) -> None: ...
+    def close(self) -> None: ...
+    def cut(self) -> None: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def expired(self) -> bool: ...
+
 def make_environ(
     environs: Environs,
     *,
@@ -43,4 +69,5 @@ def make_environ(
     hints: object = None,
     https: bool = False,
     prefix: str | None = None,
+    tls: TlsFacts | None = None,
 ) -> dict[str, Any]: ...

@@ -1,12 +1,19 @@
-"""An outbox that records its content, and the environ of a request that no connection has received; for tests."""
+"""An outbox that records its content, a body that arrives as scripted, and the environ of a request; for tests."""
 import sys
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.string cimport memcpy
 
 from ianus.codec.base cimport Request
 from ianus.codec.file_range cimport FileRange, file_range
-from ianus.exchange.connection_info cimport HTTP, HTTPS, connection_info
+from ianus.exchange.base cimport BodyInput
+from ianus.exchange.connection_info cimport HTTP, HTTPS, extended_connection_info
 from ianus.exchange.http cimport Exchange
 from ianus.exchange.response_head cimport ResponseFacts
+from ianus.exchange.service cimport Service
+from ianus.exchange.tls_facts cimport TlsFacts
 from ianus.gateway.threads.executor cimport Executor
+from ianus.gateway.wsgi.arriving_body cimport ArrivingBody, arriving_body
 from ianus.gateway.wsgi.environ cimport Environs
 from ianus.gateway.wsgi.outbox cimport Outbox
 
@@ -119,10 +126,79 @@ cdef class RecordingOutbox(Outbox):
         return 0
 
 
+cdef class ScriptedInput(BodyInput):
+    """The input of a connection as a test has it.
+
+    script: bytes that arrive, None for a time without any (one wait), b"" for the end, an OSError for a broken
+    connection. on_wait: called in each wait. sizes: the number of bytes that were asked for in each receive().
+    """
+    cdef list script
+    cdef object on_wait
+    cdef readonly list sizes
+
+    def __init__(self, script, on_wait):
+        self.script = list(script)
+        self.on_wait = on_wait
+        self.sizes = []
+
+    cdef Py_ssize_t receive(self, char* buffer, Py_ssize_t size) noexcept nogil:
+        with gil:
+            self.sizes.append(size)
+            data = self.script[0] if self.script else None
+            if data is None:
+                return -1
+            if isinstance(data, OSError):
+                return -2
+            size = min(size, <Py_ssize_t>len(data))
+            memcpy(buffer, PyBytes_AS_STRING(data), size)
+            if size == len(data):
+                if size:
+                    del self.script[0]
+            else:
+                self.script[0] = data[size:]
+            return size
+
+    cdef int wait(self, double seconds) noexcept nogil:
+        with gil:
+            self.on_wait()
+            if self.script and self.script[0] is None:
+                del self.script[0]
+                return 1
+            return 0
+
+
+class ScriptedBody:
+    """A body that arrives as its script has it. first: the bytes before the call; size: the declared length."""
+
+    def __init__(self, Service service not None, RecordingOutbox call not None, bytes first, size, script, on_wait):
+        cdef ScriptedInput source = ScriptedInput(script, on_wait)
+        cdef ArrivingBody body = arriving_body(source, service, call, first, size - len(first), 0)
+        self.source = source
+        self.body = body
+        self.file = body.open()
+
+    def close(self) -> None:
+        """Acts as after the return of the call."""
+        (<ArrivingBody>self.body).close()
+
+    def cut(self) -> None:
+        """Acts as after the end of the response."""
+        (<ArrivingBody>self.body).cut = True
+
+    @property
+    def received(self) -> int:
+        """Bytes received after the first ones."""
+        return (<ArrivingBody>self.body).received
+
+    @property
+    def expired(self) -> bool:
+        return (<ArrivingBody>self.body).expired
+
+
 def make_environ(
     Environs environs not None, *, str method, str path, bytes raw_path, bytes query=b"", list headers,
     str http_version, long long content_length=0, client=("192.0.2.1", 4711), server=("192.0.2.80", 8000), body=None,
-    long long body_size=0, hints=None, bint https=False, str prefix=None
+    long long body_size=0, hints=None, bint https=False, str prefix=None, TlsFacts tls=None
 ) -> dict:
     """Makes the environ of a request. https, prefix: as a proxy has reported them."""
     cdef Exchange exchange = Exchange.__new__(Exchange)
@@ -136,7 +212,7 @@ def make_environ(
     request.http_version = sys.intern(http_version)
     request.content_length = content_length
     exchange.request = request
-    exchange.connection = connection_info(client, server, HTTPS if https else HTTP)
+    exchange.connection = extended_connection_info(client, server, HTTPS if https else HTTP, None, tls)
     exchange.prefix = prefix
-    environs.learn_server(server)
+    environs.learn_addresses(exchange.connection)
     return environs.make(exchange, body, body_size, hints)

@@ -38,7 +38,8 @@ class PidFile:
                 else _FIXES.get(error.errno, "Let this user write there")
             )
             raise StartupError(
-                f"The pid file {path} cannot be made ({error.strerror}). {fix}, or choose another one with --pid-file."
+                f"The pid file {path} cannot be made ({error.strerror}). {fix}, or choose another one with --pid-file.",
+                page="operations",
             ) from None
 
     def move(self, path: str) -> None:
@@ -89,11 +90,14 @@ def _check_stale(parent: Parent) -> None:
     except FileNotFoundError:
         return
     if not content.isascii() or not (content.isdigit() or not content):
-        raise StartupError(f"{path} is not a pid file: it has no number. Choose another file with --pid-file.")
+        raise StartupError(
+            f"{path} is not a pid file: it has no number. Choose another file with --pid-file.", page="operations"
+        )
     # It is empty if the server was killed before it had written the number.
     if content and int(content) != os.getpid() and _was_running(int(content), written):
         raise StartupError(
-            f"A server runs already: process {content} of {path}. Stop it, or choose another file with --pid-file."
+            f"A server runs already: process {content} of {path}. Stop it, or choose another file with --pid-file.",
+            page="operations",
         )
     os.unlink(parent.name, dir_fd=parent.fd)
 

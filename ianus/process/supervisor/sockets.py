@@ -30,7 +30,8 @@ BindKey = tuple[Bind, int]
 
 
 def _keys(settings: Settings) -> list[BindKey]:
-    return [(bind, settings.bind[:index].count(bind)) for index, bind in enumerate(settings.bind)]
+    binds = settings.all_binds()
+    return [(bind, binds[:index].count(bind)) for index, bind in enumerate(binds)]
 
 
 def _name(key: BindKey) -> str:
@@ -117,7 +118,7 @@ class Sockets:
                 if listener.sock.family != socket.AF_UNIX and listener.sock.getsockname()[1] == error.port:
                     raise StartupError(
                         f"{key[0]} is in use by this server itself, which listens on {listener.address}"
-                        f"{' for IPv4 too' if listener.address.startswith('http://[::]:') else ''}. "
+                        f"{' for IPv4 too' if '://[::]:' in listener.address else ''}. "
                         "A reload cannot change that: restart the server, or remove the new address."
                     ) from None
             raise
@@ -148,11 +149,19 @@ class Sockets:
 
     def for_slot(self, slot: int, settings: Settings) -> list[Listener]:
         """Returns the sockets of a slot. Raises StartupError if one of them cannot be opened."""
-        return [group.for_slot(slot, settings.backlog) for key in _keys(settings) for group in self._groups[key]]
+        listeners = []
+        for is_tls, group in self._groups_of(settings):
+            listener = group.for_slot(slot, settings.backlog)
+            # Of these settings: a reload may turn TLS on, and the worker is forked now.
+            listener.is_tls = is_tls
+            listeners.append(listener)
+        return listeners
 
     def addresses(self, settings: Settings) -> list[str]:
         """Returns the addresses of `settings` as text for users."""
-        return [group.listeners[0].address for key in _keys(settings) for group in self._groups[key]]
+        for is_tls, group in self._groups_of(settings):
+            group.listeners[0].is_tls = is_tls
+        return [group.listeners[0].address for _, group in self._groups_of(settings)]
 
     def listeners(self) -> Iterator[Listener]:
         """Every single one."""
@@ -182,6 +191,12 @@ class Sockets:
                 listener.leave_file()
             listener.close()
         self._groups.clear()
+
+    def _groups_of(self, settings: Settings) -> Iterator[tuple[bool, ListenerGroup]]:
+        """Yields the sockets of each address, and whether it has TLS. Those of --insecure-bind are the last ones."""
+        for index, key in enumerate(_keys(settings)):
+            for group in self._groups[key]:
+                yield settings.uses_tls() and index < len(settings.bind), group
 
     def _all_groups(self) -> Iterator[ListenerGroup]:
         for groups in self._groups.values():

@@ -67,12 +67,14 @@ class Spawner:
             generation.hooks,
             self._server(),
             process.info,
+            tls=generation.tls,
         )
         generation.hooks.call("pre_fork", self._server(), process.info())
         try:
             if template is not None:
                 own = [scoreboard.fd, lifeline_reader, status_writer, *self._transfers.fds()]
-                process.pid = template.fork(slot, [*own, *(each.sock.fileno() for each in listeners)])
+                fds = [*own, *(each.sock.fileno() for each in listeners)]
+                process.pid = template.fork(slot, fds, sum(not each.is_tls for each in listeners))
             else:
                 process.pid = fork(partial(self._entry.serve, spec), partial(self._become_worker, process, listeners))
         except OSError:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -21,10 +22,12 @@ from ianus.hooks import ServerInfo
 from ianus.process.activation import Activation
 from ianus.process.after_fork import close_in_children
 from ianus.process.fork import HANDLED, Forked
+from ianus.process.issued_certificates import with_issued_certificates
 from ianus.process.open_files import raise_limit
 from ianus.process.stop_level import REPEAT_SECONDS, StopLevel
 from ianus.process.supervisor.admin import AdminSocket
 from ianus.process.supervisor.admin_status import ServerState
+from ianus.process.supervisor.certificate_issuer import CertificateIssuer
 from ianus.process.supervisor.fd_store import FdStore, group_stored
 from ianus.process.supervisor.file_owners import set_file_owners
 from ianus.process.supervisor.generation import Generation, build_generation
@@ -43,10 +46,13 @@ from ianus.process.supervisor.watched import Watched
 from ianus.process.supervisor.watcher import Watcher, prepare, with_short_shutdown
 from ianus.process.supervisor.worker_process import WorkerProcess
 from ianus.process.supervisor.workers import Workers
+from ianus.process.supervisor.working_directory import enter
 from ianus.process.title import name_process
+from ianus.process.tls_files import make_ticket_secret
 from ianus.process.transfer_queue import TransferQueue
 from ianus.process.unix_access import log_restrictions
 from ianus.process.worker_spec import WorkerEntry
+from ianus.settings.gunicorn_view import GunicornView
 from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
@@ -75,6 +81,7 @@ class Supervisor:
         self.is_reloading = False
         self.start_deadline = 0.0  # of which systemd was notified
         self.directory = _logical_directory()
+        enter(settings)
         self.terminal = os.isatty(0)
         self.wakeups = Wakeups()
         self.admin = AdminSocket(self.wakeups, self._state)
@@ -84,14 +91,15 @@ class Supervisor:
         self.watcher: Watcher | None = None
         raise_limit()
         if settings.reload:
-            watched = prepare(settings)
+            watched = prepare(app, settings)
             settings = with_short_shutdown(settings)
         if settings.preload:
             become_subreaper()
         self.upgrade = Upgrade()
+        self.ticket_secret = self.upgrade.ticket_secret or make_ticket_secret()
         self.activation = Activation(inherited=self.upgrade.activated)
-        settings = self.activation.apply(settings)
-        generation = build_generation(app, settings)
+        settings = with_issued_certificates(self.activation.apply(settings), forks=True)
+        generation = build_generation(app, settings, reader.hooks if reader is not None else None, self.ticket_secret)
         if settings.umask is not None:
             os.umask(settings.umask)
         inherited = self.upgrade.inherited_fds or group_stored(self.activation.stored) or None
@@ -99,11 +107,12 @@ class Supervisor:
         self.sockets = Sockets(settings, inherited, is_shared=self.fd_store.is_enabled())
         self.watchdog = Watchdog()
         self.addresses = tuple(self.sockets.addresses(settings))
-        self.transfers = _create_transfer_queue()
+        self.transfers = _create_transfer_queue(self.upgrade.queue_ends)
         self.unserved = UnservedSlots(self.sockets, self.transfers, self.wakeups)
         self.waiting = WaitingConnections(self.sockets, self.transfers, self.wakeups)
         self.spawner = Spawner(entry, self._close_all_in_child, self.info, self.transfers)
         self.workers = Workers(generation, self.sockets, self._spawn_worker, self.info)
+        self.issuer = CertificateIssuer(self._close_files_in_child)
         self.templates = Templates(self.workers, entry, self._close_all_in_child, self.wakeups)
         try:
             set_file_owners(generation, self.sockets.listeners())
@@ -126,6 +135,7 @@ class Supervisor:
                 self.wakeups.watch(lifeline, self._on_caller_gone)
             if settings.reload:
                 self._start_watcher(watched, settings.reload_delay)
+            self.issuer.change(settings, self.started_at)
         except Forked:
             raise
         except BaseException:
@@ -155,6 +165,7 @@ class Supervisor:
             self.templates.step(now)
             self.admin.step(now, has_predecessor=self.upgrade.has_predecessor())
             self.workers.step(now)
+            self.issuer.step(now)
             if self.workers.restarts.failed and not self.workers.generations.active.settings.reload:
                 self.exit_code = StartupError.exit_code
                 self._stop(StopLevel.GRACEFUL, now)
@@ -172,9 +183,10 @@ class Supervisor:
         self._close()
         return self.exit_code
 
-    def info(self) -> ServerInfo:
-        """Returns the information for hooks."""
-        return ServerInfo(pid=os.getpid(), workers=self.workers.slots.count, addresses=self.addresses)
+    def info(self, settings: Settings | None = None) -> ServerInfo:
+        """Returns the information for hooks. settings: those that hooks see, by default the newest."""
+        cfg = GunicornView(settings or self.workers.generations.newest().settings)
+        return ServerInfo(pid=os.getpid(), workers=self.workers.slots.count, addresses=self.addresses, cfg=cfg)
 
     def _state(self) -> ServerState:
         return ServerState(self.workers, self.started_at, self.started_unix, bool(self.stop_level))
@@ -186,6 +198,7 @@ class Supervisor:
         times = (
             self.workers.due(now),
             self.templates.due(),
+            self.issuer.due(),
             self.unserved.due(),
             *self.waiting.due(),
             self.watchdog.due(),
@@ -199,6 +212,8 @@ class Supervisor:
         """Accepts connections in place of workers that do not serve."""
         serving = self.workers.serving_slots()
         self.unserved.step(serving, now)
+        if self.log is not None:
+            self.log.set_workers(sum(1 for _ in self.workers))
         # Another server on the same sockets may serve.
         is_unserved = not serving and not self.stop_level and not self.upgrade.shares_sockets()
         settings = self.workers.generations.active.settings
@@ -222,6 +237,7 @@ class Supervisor:
             if pid == 0:
                 return
             self.templates.on_exit(pid, status, now)
+            self.issuer.on_exit(pid, status, now)
             if self.watcher is not None and self.watcher.pid == pid:
                 self.watcher.pid = 0
             if self.upgrade.on_exit(pid):
@@ -292,7 +308,8 @@ class Supervisor:
             logger.info("changed: %s", text)
         if changes and not self.stop_level:
             try:
-                os.chdir(self.directory)  # It may have been removed and made again.
+                # It may have been removed and made again.
+                os.chdir(self.workers.generations.active.settings.chdir or self.directory)
             except OSError as error:
                 logger.error("cannot reload, the next change tries again: %s", error)
                 return
@@ -393,13 +410,16 @@ class Supervisor:
             app, settings = before.app, before.settings
             if self.reader is not None:
                 app, settings = self.reader.read()[:2]
-            settings = self.activation.apply(resolve_paths(settings))
+            settings = resolve_paths(settings)
+            enter(settings)
+            settings = with_issued_certificates(self.activation.apply(settings), forks=True)
             settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
                 settings = with_short_shutdown(settings)
             if settings.preload:
                 become_subreaper()
-            generation = build_generation(app, settings)
+            program = self.reader.hooks if self.reader is not None else None
+            generation = build_generation(app, settings, program, self.ticket_secret)
             self.sockets.open_missing(settings)
             self.admin.change(settings.admin_bind)
             set_file_owners(generation, self.sockets.listeners())
@@ -408,14 +428,21 @@ class Supervisor:
         except (StartupError, OSError) as error:
             message = error.message if isinstance(error, StartupError) else str(error)
             logger.error("reload failed, keeping the current configuration: %s", message)
+            self._return_to_directory()
             self.workers.close_unused_sockets()
             return
         if settings.umask is not None:
             os.umask(settings.umask)
         logger.info("reloading settings and application")
         self.addresses = tuple(self.sockets.addresses(settings))
-        generation.hooks.call("on_reload", self.info())
+        generation.hooks.call("on_reload", self.info(settings))
+        self.issuer.change(settings, time.monotonic())
         self.workers.start_generation(generation)
+
+    def _return_to_directory(self) -> None:
+        """Returns to the directory of the current configuration, from the one in which the server was started."""
+        with suppress(OSError):  # It was removed.
+            os.chdir(self.workers.generations.active.settings.chdir or self.directory)
 
     def _reopen_logs(self) -> None:
         assert self.log is not None
@@ -434,10 +461,13 @@ class Supervisor:
         self.workers.generations.active.hooks.call("pre_exec", self.info())
         try:
             os.chdir(self.directory)
-            self.upgrade.start(self.sockets, self.activation.sockets, self.reader.environment())
+            environ = self.reader.environment()
+            self.upgrade.start(self.sockets, self.activation.sockets, self.transfers, environ, self.ticket_secret)
         except OSError as error:
             logger.error("cannot start the new server: %s", error)
+            self._return_to_directory()
             return
+        self._return_to_directory()
         successor = self.upgrade.successor
         logger.info("started the new server (pid %d); send SIGTERM to this one to complete the upgrade", successor)
 
@@ -485,6 +515,7 @@ class Supervisor:
         self.wakeups.close_in_child()
         self.admin.close_in_child()
         self.templates.close_in_child()
+        self.issuer.close_in_child()
         if self.watcher is not None:
             self.watcher.close_in_child()
         self.upgrade.close_in_child()
@@ -493,20 +524,25 @@ class Supervisor:
 
     def _close(self) -> None:
         self._prune_templates()
+        self.issuer.close()
         if self.watcher is not None:
             self.watcher.close()
         self.sockets.close(keep_files=self.upgrade.shares_sockets() or self.fd_store.is_enabled())
         self.admin.close()
+        if not self.upgrade.shares_sockets() and (count := self.transfers.discard()):
+            logger.warning("closed connections that no worker has served: %d", count)
         self.transfers.close()
         if self.pid_file is not None:
             self.pid_file.remove()
         if self.log is not None:
+            if not self.upgrade.shares_sockets():
+                self.log.set_workers(0)
             self.log.close()
 
 
-def _create_transfer_queue() -> TransferQueue:
+def _create_transfer_queue(ends: tuple[int, int] | None) -> TransferQueue:
     try:
-        return TransferQueue()
+        return TransferQueue(ends)
     except OSError as error:
         raise StartupError(
             f"The system gives no socket pair or no memory for the workers: {error.strerror}. Raise its limits of "

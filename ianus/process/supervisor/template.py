@@ -4,8 +4,9 @@ The supervisor never loads an application, so the template is a child of its own
 children all the same, for which the template forks twice: the process between the two ends at once, and the system
 gives its orphan to the nearest ancestor that asked for orphans, which is the supervisor (become_subreaper).
 
-A request is a datagram with the number of the slot and the descriptors that the worker gets; the answer is the
-worker's pid. Only the supervisor ends the template: by closing the socket, or by its own end, even by SIGKILL.
+A request is a datagram with the number of the slot, the number of listeners without TLS, and the descriptors that the
+worker gets; the answer is the worker's pid. Only the supervisor ends the template: by closing the socket, or by its own
+end, even by SIGKILL.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from ianus.telemetry.formatters import escape
 from ianus.telemetry.logger import logger
 
 Loaded = TypeVar("Loaded")
-RunWorker = Callable[[Loaded, int, list[int]], int]
+RunWorker = Callable[[Loaded, int, list[int], int], int]
 
 
 # Seconds in which a fork is answered, unless something has stopped the template.
@@ -57,7 +58,8 @@ class Template:
 
     close_supervisor_files: called in it first; closes the supervisor's descriptors.
     load: called next, returns the data for workers. A StartupError ends the process with its code.
-    run_worker: called in each worker with that data, its slot and its descriptors; returns its exit code.
+    run_worker: called in each worker with that data, its slot, its descriptors, and the number of the last ones that
+    are listeners without TLS; returns its exit code.
     report: called with that error, to write it; without it, that goes to standard error.
     fd: readable when there is something to read(). pid: a child of this process; the code that reaps it sets it to 0.
     """
@@ -96,13 +98,15 @@ class Template:
             )
         return bool(report)
 
-    def fork(self, slot: int, fds: Sequence[int]) -> int:
+    def fork(self, slot: int, fds: Sequence[int], plain: int = 0) -> int:
         """Forks a worker, once everything is loaded. Returns its pid: it is a child of this process.
+
+        plain: the number of the last descriptors that are listeners without TLS.
 
         Raises OSError if that fails. A template that does not answer is killed.
         """
         try:
-            socket.send_fds(self._socket, [str(slot).encode()], fds)
+            socket.send_fds(self._socket, [b"%d %d" % (slot, plain)], fds)
             answer = self._socket.recv(65536).decode()
         except OSError:
             if self.pid:
@@ -148,11 +152,11 @@ def _run(
     gc.freeze()  # A worker that collects garbage would copy the pages that all share.
     _send(requests, f"loaded {_threads()}")
     while True:
-        slot, fds = _receive(requests)
+        slot, plain, fds = _receive(requests)
         answer = _fork_orphan()
         if not answer:
             requests.close()
-            return run_worker(loaded, slot, fds)
+            return run_worker(loaded, slot, fds, plain)
         for fd in fds:
             os.close(fd)
         _send(requests, answer)
@@ -174,17 +178,18 @@ def _send(requests: socket.socket, text: str) -> None:
         requests.send(text.encode())
 
 
-def _receive(requests: socket.socket) -> tuple[int, list[int]]:
-    """Slot and descriptors of the worker that is wanted next."""
+def _receive(requests: socket.socket) -> tuple[int, int, list[int]]:
+    """Returns the slot, the number of listeners without TLS, and the descriptors of the worker that is wanted next."""
     try:
-        slot, fds, _, _ = socket.recv_fds(requests, 64, MAX_DESCRIPTORS)
+        numbers, fds, _, _ = socket.recv_fds(requests, 64, MAX_DESCRIPTORS)
     except ConnectionError:
-        slot = b""
-    if not slot:
+        numbers = b""
+    if not numbers:
         _exit(0)
     for fd in fds:
         os.set_inheritable(fd, False)  # recv_fds() of CPython 3.11 does not heed MSG_CMSG_CLOEXEC.
-    return int(slot), fds
+    slot, plain = map(int, numbers.split())
+    return slot, plain, fds
 
 
 def _fork_orphan() -> str:

@@ -43,7 +43,15 @@ class _TemplateProcess:
             self.template = Template(
                 close_supervisor_files,
                 partial(entry.preload, generation.app, settings, generation.identity, self.scoreboard),
-                partial(entry.serve_preloaded, generation.app, settings, generation.hooks, server, self.scoreboard),
+                partial(
+                    entry.serve_preloaded,
+                    generation.app,
+                    settings,
+                    generation.hooks,
+                    server,
+                    generation.tls,
+                    self.scoreboard,
+                ),
                 partial(write_failed_start, settings=settings, process="template"),
             )
         except OSError:

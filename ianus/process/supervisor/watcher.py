@@ -6,6 +6,7 @@ child reports lines in a pipe: `watching`, then `changed main.py, views.py and 3
 `failed` and the reason before it exits by a failure. Only the supervisor ends the process: by closing the pipe, or by
 its own end, even by SIGKILL.
 """
+# ruff: noqa: PTH100, PTH118  (pathlib takes 5 ms to import)
 
 import os
 import signal
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from ianus.errors import StartupError, one_line
+from ianus.gateway.loading.target import search_folder
 from ianus.process.fork import fork, ignore_stop_signals
 from ianus.process.supervisor.watched import Tree, Watched, editable_directories
 from ianus.settings.schema import Settings
@@ -30,16 +32,26 @@ STEP_SECONDS = 0.05
 POLL_SECONDS = 0.3
 
 
-def prepare(settings: Settings) -> "Watched":
-    """Returns the files to watch. Raises StartupError if they cannot be watched."""
+def prepare(app: str, settings: Settings) -> "Watched":
+    """Returns the files to watch, for the application `app`. Raises StartupError if they cannot be watched."""
     import importlib.util
 
     if importlib.util.find_spec("watchfiles") is None:
         raise StartupError(
             "--reload needs watchfiles. Install it (pip install watchfiles), or restart the server yourself."
         )
-    directories = settings.reload_dir or (settings.app_dir, *editable_directories())
+    directories = settings.reload_dir or (*_folders(app, settings), *editable_directories())
     return Watched(directories, settings.reload_include, settings.reload_exclude)
+
+
+def _folders(app: str, settings: Settings) -> list[str]:
+    """Returns the folder of --app-dir, and those of applications that are named as files elsewhere."""
+    folders = [os.path.abspath(settings.app_dir)]
+    for each in (app, *(mount.app for mount in settings.mount)):
+        folder = search_folder(each, settings.app_dir)
+        if not any(os.path.join(folder, "").startswith(os.path.join(known, "")) for known in folders):
+            folders.append(folder)
+    return folders
 
 
 def with_short_shutdown(settings: Settings) -> Settings:

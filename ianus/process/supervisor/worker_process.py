@@ -11,6 +11,7 @@ from ianus.hooks import WorkerInfo
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import STARTING, StartReport
 from ianus.process.supervisor.generation import Generation
+from ianus.settings.gunicorn_view import GunicornView
 from ianus.telemetry.logger import logger
 
 # Seconds to obey SIGQUIT before SIGABRT is sent, and SIGABRT before SIGKILL. After SIGABRT a worker writes its stacks.
@@ -68,7 +69,8 @@ class WorkerProcess:
 
     def info(self) -> WorkerInfo:
         """Returns the information for hooks."""
-        return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.started_unix)
+        cfg = GunicornView(self.generation.settings)
+        return WorkerInfo(pid=self.pid, slot=self.slot + 1, started=self.started_unix, cfg=cfg)
 
     def __str__(self) -> str:
         return f"worker {self.slot + 1} (pid {self.pid})"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from ianus.errors import StartupError
 from ianus.hooks import ServerInfo
+from ianus.process.supervisor.certificate_changes import CertificateChanges
 from ianus.process.supervisor.generation import Generation
 from ianus.process.supervisor.generations import Generations
 from ianus.process.supervisor.replacements import Replacements
@@ -49,6 +50,7 @@ class Workers:
         self.ready_facts: list[str] = []
         self._replacements = Replacements(self.slots, self.generations)
         self._serving_limits = ServingLimits(self.slots, self._replacements)
+        self._certificates = CertificateChanges()
         self._sockets = sockets
         self._spawn = spawn
         self._server = server
@@ -166,10 +168,19 @@ class Workers:
             process.limit_start(_parse_seconds(more), now)
         elif event == "refused":
             self.restarts.log_refusal(process, more, now)
+        elif event == "certificates" and not self._is_stopping:
+            self._reload_certificates(now)
         elif event == "closing":
             process.on_closing(now)
         elif event == "stuck" and process.stage is not Stage.STARTING:
             process.abort(more, now)
+
+    def _reload_certificates(self, now: float) -> None:
+        """Starts a generation with certificates that have changed, and that the workers must not read."""
+        generation = self.generations.newest()
+        if generation.tls is not None and (files := self._certificates.find_changed(generation.tls, now)) is not None:
+            logger.info("certificates have changed, replacing the workers, which must not read the files")
+            self.start_generation(generation._replace(tls=files, workers=self.count_after(generation)))
 
     def _on_ready(self, process: WorkerProcess, facts: list[str], now: float) -> None:
         self.ready_facts = facts

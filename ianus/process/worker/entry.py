@@ -1,5 +1,6 @@
 """The entry points of a worker process, which the supervisor calls in a forked child."""
 
+import contextlib
 import os
 import sys
 import time
@@ -13,11 +14,14 @@ from ianus.process.failures import write_crash, write_failed_start
 from ianus.process.fork import ignore
 from ianus.process.hooks import Hooks
 from ianus.process.privileges import Identity, assume
+from ianus.process.resources import open_log
 from ianus.process.scoreboard import Scoreboard
 from ianus.process.start_reports import record_stacks
 from ianus.process.title import name_process
+from ianus.process.tls_files import TlsFiles
 from ianus.process.transfer_queue import TransferQueue
 from ianus.process.worker_spec import SupervisorLink, WorkerSpec
+from ianus.settings.gunicorn_view import GunicornView
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import apply_config
 
@@ -57,23 +61,27 @@ def serve_preloaded(
     settings: Settings,
     hooks: Hooks,
     server: ServerInfo,
+    tls: TlsFiles | None,
     template: Scoreboard,
     apps: "tuple[Application, ...]",
     slot: int,
     fds: list[int],
+    plain: int,
 ) -> int:
     """Runs a worker that was forked from the template process, after preload(). Returns its exit code.
 
     template: the scoreboard of the template. fds: scoreboard, lifeline, channel, the three of the
-    transfer queue, listeners.
+    transfer queue, listeners. plain: the number of the last listeners, which are without TLS.
     """
     scoreboard, lifeline, channel, writer, reader, memory, *listening = fds
     listeners = [listen_fd(fd) for fd in listening]
-    info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time())
-    link = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel, TransferQueue((writer, reader, memory)))
+    for listener in listeners[: len(listeners) - plain]:
+        listener.is_tls = True
+    info = WorkerInfo(pid=os.getpid(), slot=slot + 1, started=time.time(), cfg=GunicornView(settings))
+    link = SupervisorLink(slot, Scoreboard(scoreboard), lifeline, channel, TransferQueue((writer, reader), memory))
     record_stacks(link.scoreboard)
     template.close()
-    return serve(WorkerSpec(app, settings, listeners, link, None, hooks, server, lambda: info, apps))
+    return serve(WorkerSpec(app, settings, listeners, link, None, hooks, server, lambda: info, apps, tls))
 
 
 def _explain(error: ImportError, settings: Settings) -> StartupError:
@@ -88,12 +96,17 @@ def serve(spec: WorkerSpec) -> int:
     """Runs a worker. Returns its exit code; if it cannot start, the reason is logged."""
     name_process(spec.settings, f"worker {spec.link.slot + 1}")
     record_stacks(spec.link.scoreboard)
+    info = spec.worker_info()
+    spec = spec._replace(worker_info=lambda: info)  # one object, to which hooks may add attributes
     from ianus.process.worker.exit import HANDLED_SIGNALS, Ending, Exit  # The supervisor does not load it.
 
     try:
         if spec.identity is not None:
             assume(spec.identity)
-        spec.hooks.call("post_fork", spec.server_info, spec.worker_info())
+        if spec.hooks.has("post_fork"):
+            # The supervisor's log is closed here, and serve() opens another one when the application is loaded.
+            with contextlib.closing(open_log(spec.settings, warns=False)):
+                spec.hooks.call("post_fork", spec.server_info, info)
         try:
             from ianus.process import serve as serving  # The supervisor does not load it, nor the modules below.
         except ImportError as error:

@@ -20,7 +20,7 @@ from ianus.settings.schema import Settings
 if TYPE_CHECKING:
     from ianus.process.worker.loop_blocks import LoopBlockReporter
     from ianus.process.worker.stack import ServingStack
-    from ianus.telemetry.in_flight import ScoreboardMemory
+    from ianus.runtime.mapped_memory import MappedMemory
     from ianus.telemetry.liveness import LivenessThread
 
 # The messages of a stuck worker to its supervisor; the number of seconds follows.
@@ -97,19 +97,21 @@ class WorkerLiveness:
         self._liveness_thread = LivenessThread(lifeline, quit_after=budget.end_after, kill_after=budget.kill_after)
         self._liveness_thread.start()
 
-    def _share_counts(self, stack: ServingStack) -> ScoreboardMemory | None:
+    def _share_counts(self, stack: ServingStack) -> MappedMemory | None:
         """Shares the requests in flight, and the number of connections, with the supervisor. Returns the shared
         memory."""
         if self._link is None:
             return None
         import mmap
 
-        from ianus.telemetry.in_flight import InFlight, ScoreboardMemory
+        from ianus.runtime.mapped_memory import MappedMemory
+        from ianus.telemetry.in_flight import InFlight
 
         mapped = mmap.mmap(self._link.scoreboard.fd, SIZE)
-        shared = ScoreboardMemory(mapped)
+        shared = MappedMemory(mapped)
         stack.service.in_flight.publish(InFlight(shared))
-        stack.reactor.table.publish_count(memoryview(mapped)[CONNECTIONS_OFFSET : CONNECTIONS_OFFSET + 4])
+        connections = memoryview(mapped)[CONNECTIONS_OFFSET : CONNECTIONS_OFFSET + 4]
+        stack.reactor.table.publish_count(MappedMemory(connections))
         return shared
 
     def _forget_in_child(self) -> None:

@@ -68,6 +68,11 @@ def readable(text: str) -> str:
     """Formats a thread's stack as written by faulthandler like a traceback, without the server's own frames."""
     of_application = list(itertools.takewhile(lambda frame: not is_own(frame.filename), frames_of(text)))
     of_application.reverse()
+    for index, frame in enumerate(of_application):
+        # The loop calls the application from there, if it is written in Python. A loop in the application is shown.
+        if frame.filename == asyncio.events.__file__ and frame.name == "_run":
+            del of_application[: index + 1]
+            break
     # For example while C code of another thread holds Python's global lock, or the machine is overloaded.
     return "".join(format_list(StackSummary.from_list(of_application))).rstrip() or "  (in no code of the application)"
 

@@ -14,6 +14,7 @@ A patch without threads, such as monkey.patch_all(thread=False) and that of greq
 """
 
 import _thread
+import sys
 import threading
 
 from ianus.errors import StartupError
@@ -39,9 +40,12 @@ def check_threads(*, needed: bool) -> str:
                 f"{library}: asyncio.to_thread() and functions that a framework runs in threads will not return; use "
                 f"{REMEDIES[library]}"
             )
+        # A configuration of gunicorn often has this call, in place of the application (settings/python_files).
+        subject = "The application or its gunicorn.conf.py" if "__config__" in sys.modules else "The application"
         raise StartupError(
-            f"The application has {library} replace Python's threads, which the server needs. Remove the call that "
+            f"{subject} has {library} replace Python's threads, which the server needs. Remove the call that "
             f"does this, or use {REMEDIES[library]}. An application that cannot do without needs a server with "
-            f"workers of {library}, such as gunicorn."
+            f"workers of {library}, such as gunicorn.",
+            page="wsgi",
         )
     return ""

@@ -21,9 +21,12 @@ from typing import Any
 from ianus.acceptor.listener import Listener, listen_fd
 from ianus.errors import SettingError, StartupError
 from ianus.gateway.loading.loader import Application
+from ianus.process.issued_certificates import with_issued_certificates
 from ianus.process.resources import open_listeners
 from ianus.process.stop_level import StopLevel
+from ianus.process.tls_files import read_tls_files
 from ianus.process.worker.signals import StopRequest
+from ianus.process.worker.tls import open_tls
 from ianus.process.worker.worker import Worker, load_applications
 from ianus.settings.paths import resolve_paths, resolve_sockets
 from ianus.settings.schema import Settings
@@ -48,6 +51,8 @@ class Server:
             raise TypeError("give a Settings object or single settings, not both")
         if settings.reload:
             raise SettingError("reload", "works with the command and ianus.run(); a Server cannot restart its host.")
+        if settings.tls_auto:
+            raise SettingError("tls_auto", "works with the command and ianus.run(); a Server has no other process.")
         self.app = app
         self.settings = settings
         self._resolved = resolve_paths(settings)
@@ -86,6 +91,7 @@ class Server:
         self._loop = asyncio.get_running_loop()
         if self._requested_level:  # In the other order, a request of another thread in between would be missed.
             self._stop.raise_level(self._requested_level)
+        self._resolved = with_issued_certificates(self._resolved, forks=False)
         try:
             with contextlib.ExitStack() as stack:
                 listeners = self._listen(sockets)
@@ -93,7 +99,8 @@ class Server:
                     stack.callback(listener.close)
                 self._addresses = tuple(listener.address for listener in listeners)
                 apps = self.load()
-                self._worker = Worker(apps, self._resolved, listeners, self._stop, notify=self._on_event)
+                tls = open_tls(self._resolved, read_tls_files(self._resolved))
+                self._worker = Worker(apps, self._resolved, listeners, self._stop, notify=self._on_event, tls=tls)
                 stack.callback(self._worker.close)
                 await self._until_done(asyncio.create_task(self._worker.serve(), name="ianus server"))
                 self._worker.close()  # Its last log lines precede ours.
@@ -168,7 +175,10 @@ class Server:
                 sock.listen(self.settings.backlog)
             except OSError as error:
                 raise StartupError(f"{sock!r} cannot listen ({error.strerror}). {fix}") from None
-        return [listen_fd(sock.dup().detach()) for sock in sockets]
+        listeners = [listen_fd(sock.dup().detach()) for sock in sockets]
+        for listener in listeners:
+            listener.is_tls = self.settings.uses_tls()
+        return listeners
 
     def _on_event(self, what: str, *more: str) -> None:
         if what == "ready":

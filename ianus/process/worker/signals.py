@@ -107,7 +107,8 @@ class SignalHandler:
     should_exit: whether a stop was requested. sse-starlette looks for an attribute of this name on the object of
     SIGTERM's handler, to end its event streams.
 
-    on_signaled: called in the main thread with the first one, and on_stop with the first one that starts a shutdown.
+    on_signaled: called in the main thread with the first one, on_stop with the first one that starts a shutdown, and
+    on_quick_stop with the one that makes it quick.
     may_interrupt: returns whether KeyboardInterrupt may be raised now, and CallInterrupted if `interrupts_calls` is
     set. has_interrupted: SIGINT has raised KeyboardInterrupt.
     handled: the signals that handle_signals() has set it for.
@@ -120,12 +121,14 @@ class SignalHandler:
         *,
         escalation: Escalation = IMMEDIATE,
         on_signaled: Callable[[], None] = lambda: None,
+        on_quick_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._stop = stop
         self._escalation = escalation
         self._on_signaled = on_signaled
         self.on_stop: Callable[[], None] = lambda: None
+        self._on_quick_stop = on_quick_stop
         self.may_interrupt: Callable[[], bool] = lambda: True
         self.handled: Sequence[int] = ()
         self.interrupts_calls = False
@@ -161,6 +164,8 @@ class SignalHandler:
             self._on_signaled()
         if before <= StopLevel.ANNOUNCED < self._seen:
             self.on_stop()
+        if before < StopLevel.QUICK <= self._seen:
+            self._on_quick_stop()
 
     def _ignores_quit(self, number: int) -> bool:
         """Returns whether the signal is a SIGQUIT after another one that the loop has not noticed: it is blocked."""

@@ -45,9 +45,8 @@ class SlowCallReporter:
         # In this order a stack belongs to its call: one that is that old was running when the frames were taken.
         frames = current_frames()
         now = monotonic()
-        stuck = [
-            (line, age, thread) for line, age, thread in self.pool.running_calls() if age >= self.stuck_report_after
-        ]
+        calls = self.pool.running_calls(conversations=False)
+        stuck = [(line, age, thread) for line, age, thread in calls if age >= self.stuck_report_after]
         reported = self._reported
         self._reported = {thread: now - age for _, age, thread in stuck}
         for line, age, thread in stuck:

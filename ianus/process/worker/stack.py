@@ -1,18 +1,23 @@
 """Builds the objects that serve requests, from the sockets to the applications."""
 
 import asyncio
+import functools
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ianus.acceptor.listener import Listener
 from ianus.gateway.loading.loader import Application
-from ianus.process.resources import has_spool_directory
+from ianus.process.resources import build_statsd_client, has_spool_directory
 from ianus.process.transfer_queue import SIZE, TransferQueue
+from ianus.process.worker.tls import ServingTls
 from ianus.settings.proxy_values import FORWARDED_FIELDS, LOCAL_PEERS
 from ianus.settings.schema import Settings
 from ianus.telemetry.logs import LogFile, access_logger
 
 if TYPE_CHECKING:
+    from ianus.acceptor.byte_filter import ByteFilterFactory
     from ianus.acceptor.reactor import Reactor
     from ianus.acceptor.transfers import Transfers
     from ianus.codec.base import Request
@@ -20,16 +25,19 @@ if TYPE_CHECKING:
     from ianus.exchange.base import SessionFactory
     from ianus.exchange.forwarded import ForwardedRules
     from ianus.exchange.gateway import Gateway
+    from ianus.exchange.http1_session import Http1SessionFactory
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.exchange import AsgiExchange
     from ianus.gateway.asgi.gateway import AsgiGateway
     from ianus.gateway.health import HealthGateway
     from ianus.gateway.threads.executor import Executor
     from ianus.gateway.threads.pool import ThreadPool
+    from ianus.gateway.wsgi.exchange import WsgiExchange
     from ianus.gateway.wsgi.gateway import WsgiGateway
     from ianus.gateway.wsgi.spool import Spool
     from ianus.telemetry.access_log import AccessLog
     from ianus.telemetry.observer import Observer
+    from ianus.telemetry.statsd.reporter import StatsdReporter
 
 # The buffer that all connections of a worker receive into. It has to hold two of the longest lines.
 RECEIVE_BYTES = 256 * 1024
@@ -55,17 +63,40 @@ def import_compiled_modules(apps: Sequence[Application]) -> None:
 class ServingStack(NamedTuple):
     """The compiled objects of a worker.
 
-    sessions: makes the sessions of each listener's connections.
+    sessions: makes the sessions of connections to the addresses of --bind. plain_sessions: those of connections without
+    TLS, the same if there is none. filters: encrypt the connections, None without TLS.
     asgi: the gateways of ASGI applications, whose calls are tasks of the loop.
     pool: the threads that call WSGI applications, if there is one.
     """
 
     reactor: "Reactor"
     sessions: "SessionFactory"
+    plain_sessions: "SessionFactory"
+    filters: "ByteFilterFactory | None"
     service: "Service"
     access_log: "AccessLog | None"
+    statsd: "StatsdReporter | None"
     asgi: "tuple[AsgiGateway, ...]"
     pool: "ThreadPool | None"
+
+    def accept_from(self, listener: Listener) -> None:
+        """Accepts connections from a listening socket."""
+        if listener.is_tls:
+            self.reactor.listen(listener.sock, self.sessions, self.filters)
+        else:
+            self.reactor.listen(listener.sock, self.plain_sessions)
+
+    def start_observers(self) -> None:
+        """Starts their threads."""
+        for each in (self.access_log, self.statsd):
+            if each is not None:
+                each.start()
+
+    def close_observers(self) -> None:
+        """Has them write or send the rest, for at most some seconds."""
+        for each in (self.access_log, self.statsd):
+            if each is not None:
+                each.close()
 
 
 def build_stack(
@@ -75,11 +106,13 @@ def build_stack(
     states: Sequence[dict[str, Any] | None],
     access_file: LogFile | None,
     on_max_requests: Callable[[], None],
+    https_port: int,
+    tls: ServingTls | None = None,
 ) -> ServingStack:
     """Builds the objects, without starting them.
 
     states: the lifespan state of each application. on_max_requests: called once after --max-requests, in the thread
-    that serves the reactor.
+    that serves the reactor. https_port: the port of the addresses with TLS. tls: None without TLS.
     """
     access_log = None if access_file is None else build_access_log(access_file.fd, settings)
     asgi = {
@@ -87,13 +120,37 @@ def build_stack(
         for app, state in zip(apps, states, strict=True)
         if app.interface != "wsgi"
     }
-    wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings)
+    reactor = build_reactor(settings)
+    for gateway in asgi.values():
+        gateway.eager_start.poller = reactor
+    wsgi, pool = _wsgi_gateways([app for app in apps if app.interface == "wsgi"], settings, reactor)
     router = _router({**asgi, **wsgi}, settings.root_path_kept)
     if settings.health_path:
         router = build_health_gateway(router, settings)
-    service = build_service(router, settings, access_log, on_max_requests)
-    sessions = build_sessions(service, settings)
-    return ServingStack(build_reactor(settings), sessions, service, access_log, tuple(asgi.values()), pool)
+    statsd = build_statsd(settings) if settings.statsd_host else None
+    service = build_service(router, settings, _observer(access_log, statsd), on_max_requests)
+    is_known_host = tls.store.has_name if tls is not None else _is_never_known
+    plain_sessions = build_plain_sessions(service, settings, https_port, is_known_host)
+    sessions = build_tls_sessions(service, settings) if tls is not None else plain_sessions
+    filters = tls.filters if tls is not None else None
+    return ServingStack(
+        reactor, sessions, plain_sessions, filters, service, access_log, statsd, tuple(asgi.values()), pool
+    )
+
+
+def _observer(access_log: "AccessLog | None", statsd: "StatsdReporter | None") -> "Observer | None":
+    """Returns one observer for both."""
+    if access_log is None or statsd is None:
+        return access_log if statsd is None else statsd.samples
+    from ianus.telemetry.observer import ObserverGroup
+
+    return ObserverGroup(access_log, statsd.samples)
+
+
+def find_https_port(listeners: Sequence[Listener]) -> int:
+    """Returns the port of the first TCP listener with TLS, or 443 without one."""
+    ports = (each.sock.getsockname()[1] for each in listeners if each.is_tls and each.sock.family != socket.AF_UNIX)
+    return next(ports, 443)
 
 
 # Each of these functions makes one object from settings; the tests use them too. A value that is a setting has the
@@ -116,15 +173,63 @@ def map_transfers(queue: TransferQueue) -> "Transfers":
     import mmap
 
     from ianus.acceptor.transfers import Transfers
+    from ianus.runtime.mapped_memory import MappedMemory
 
-    return Transfers(queue, mmap.mmap(queue.memory_fd, SIZE, prot=mmap.PROT_READ))
+    return Transfers(queue, MappedMemory(mmap.mmap(queue.memory_fd, SIZE, prot=mmap.PROT_READ)))
 
 
 def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
+    sessions = _http1_sessions(service, settings, b"")
+    sessions.set_scheme(settings.url_scheme)
+    return _with_proxy_header(sessions, settings)
+
+
+def build_tls_sessions(service: "Service", settings: Settings) -> "SessionFactory":
+    """Returns the sessions of connections that are encrypted."""
+    sessions = _http1_sessions(service, settings, settings.hsts.encode("ascii"))
+    sessions.set_scheme("https")
+    return _with_proxy_header(sessions, settings)
+
+
+def build_plain_sessions(
+    service: "Service", settings: Settings, https_port: int, is_known_host: Callable[[str], bool]
+) -> "SessionFactory":
+    """Returns the sessions of connections without TLS, on which the server may answer requests itself."""
+    sessions = _http1_sessions(service, settings, b"")
+    sessions.set_scheme(settings.url_scheme)
+    gateway: Gateway = service.gateway
+    if settings.acme_thumbprint:
+        from ianus.gateway.challenge import ChallengeGateway
+
+        gateway = ChallengeGateway(gateway, acme_thumbprint=settings.acme_thumbprint)
+    if settings.https_redirect:
+        from ianus.gateway.redirect import RedirectGateway
+
+        port = settings.https_redirect_port or https_port
+        gateway = RedirectGateway(gateway, is_known_host=is_known_host, port=port)
+        if settings.health_path:
+            # Balancers check the port without TLS, too.
+            gateway = build_health_gateway(gateway, settings)
+    sessions.set_gateway(gateway)
+    return _with_proxy_header(sessions, settings)
+
+
+def _is_never_known(name: str) -> bool:
+    """Stands for the names of certificates of a server without TLS."""
+    return False
+
+
+def _http1_sessions(service: "Service", settings: Settings, hsts: bytes) -> "Http1SessionFactory":
     from ianus.codec.http1.codec import Http1Factory
     from ianus.exchange.http1_session import Http1SessionFactory
 
-    sessions = Http1SessionFactory(service, Http1Factory(build_limits(settings)))
+    codecs = Http1Factory(build_limits(settings))
+    if hsts:
+        codecs.set_hsts(hsts)
+    return Http1SessionFactory(service, codecs)
+
+
+def _with_proxy_header(sessions: "SessionFactory", settings: Settings) -> "SessionFactory":
     if settings.proxy_protocol == "off":
         return sessions
     from ianus.acceptor.proxied_session import ProxiedSessionFactory
@@ -169,6 +274,7 @@ def build_service(
         header=settings.header,
         limit_concurrency=settings.limit_concurrency,
         limit_websockets=settings.limit_websockets,
+        limit_thread_websockets=limit_thread_websockets(settings),
         request_id_header=settings.request_id_header,
         max_requests=choose_max_requests(settings),
         ws_drain_spread=settings.ws_drain_spread,
@@ -270,6 +376,12 @@ def build_access_log(fd: int, settings: Settings) -> "AccessLog":
     )
 
 
+def build_statsd(settings: Settings) -> "StatsdReporter":
+    from ianus.telemetry.statsd.reporter import StatsdReporter
+
+    return StatsdReporter(build_statsd_client(settings), statsd_host=settings.statsd_host)
+
+
 def build_asgi_gateway(
     app: Application, settings: Settings, loop: asyncio.AbstractEventLoop, state: dict[str, Any] | None = None
 ) -> "AsgiGateway":
@@ -297,7 +409,7 @@ def _open_websocket(request: "Request") -> "AsgiExchange | None":
 
 
 def _wsgi_gateways(
-    apps: Sequence[Application], settings: Settings
+    apps: Sequence[Application], settings: Settings, reactor: "Reactor"
 ) -> "tuple[dict[str, WsgiGateway], ThreadPool | None]":
     """Returns the gateways by prefix, and the threads that they share."""
     if not apps:
@@ -306,16 +418,37 @@ def _wsgi_gateways(
 
     pool = build_thread_pool(settings)
     spool = Spool(settings.spool_dir, settings.limit_spool, in_memory=not has_spool_directory(settings))
-    return {app.prefix: build_wsgi_gateway(app, settings, pool, spool) for app in apps}, pool
+    add_connection = functools.partial(reactor.accepting.add_connection, reactor)
+    return {app.prefix: build_wsgi_gateway(app, settings, pool, spool, add_connection) for app in apps}, pool
 
 
 def build_thread_pool(settings: Settings) -> "ThreadPool":
     from ianus.gateway.threads.pool import ThreadPool
 
-    return ThreadPool(max_calls=settings.max_threads if settings.threads == "auto" else settings.threads)
+    return ThreadPool(max_calls=max_calls(settings))
 
 
-def build_wsgi_gateway(app: Application, settings: Settings, executor: "Executor", spool: "Spool") -> "WsgiGateway":
+def max_calls(settings: Settings) -> int:
+    """Returns the maximum number of concurrent calls of WSGI applications."""
+    return settings.max_threads if settings.threads == "auto" else settings.threads
+
+
+def limit_thread_websockets(settings: Settings) -> int:
+    """Returns the number of threads that WebSockets of WSGI applications may hold.
+
+    A quarter of the threads, and at least one, remains for requests.
+    """
+    calls = max_calls(settings)
+    return calls - max(1, calls // 4)
+
+
+def build_wsgi_gateway(
+    app: Application,
+    settings: Settings,
+    executor: "Executor",
+    spool: "Spool",
+    add_connection: "Callable[[socket.socket, SessionFactory], None]",
+) -> "WsgiGateway":
     from ianus.gateway.wsgi.gateway import WsgiGateway
 
     return WsgiGateway(
@@ -333,7 +466,16 @@ def build_wsgi_gateway(app: Application, settings: Settings, executor: "Executor
         sendfile=settings.sendfile,
         early_hints=settings.early_hints,
         header_map=settings.header_map,
+        open_websocket=_open_wsgi_websocket if settings.ws == "auto" else None,
+        add_connection=add_connection,
     )
+
+
+def _open_wsgi_websocket(request: "Request") -> "WsgiExchange | None":
+    # As in _open_websocket().
+    from ianus.gateway.wsgi.websocket import open_websocket
+
+    return open_websocket(request)
 
 
 def _router(gateways: "dict[str, Gateway]", root_path_kept: str) -> "Gateway":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ianus.process.worker.queue_watch import QueueWatch
 from ianus.process.worker.slow_calls import SlowCallReporter
+from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
     from ianus.acceptor.reactor import Reactor
@@ -114,3 +115,16 @@ def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arg
             pass  # The loop is closed.
 
     return call
+
+
+def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
+    """Returns the thread settings without effect and the reason, or "".
+
+    wsgi: a WSGI application is served.
+    """
+    fixed = settings.threads != "auto"
+    bounded = settings.max_threads != Settings().max_threads
+    if wsgi:
+        return f"--max-threads (--threads is {settings.threads})" if fixed and bounded else ""
+    given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
+    return f"{', '.join(given)} (no WSGI application is served)" if given else ""

@@ -43,8 +43,9 @@ from ianus.process.worker.exit import Ending
 from ianus.process.worker.patched_threads import check_threads
 from ianus.process.worker.signals import MIN_SECONDS, StopRequest
 from ianus.process.worker.slow_calls import format_calls
-from ianus.process.worker.stack import ServingStack, build_stack, map_transfers
-from ianus.process.worker.thread_pool import ThreadPoolController, in_loop
+from ianus.process.worker.stack import ServingStack, build_stack, find_https_port, map_transfers
+from ianus.process.worker.thread_pool import ThreadPoolController, explain_ignored, in_loop
+from ianus.process.worker.tls import ServingTls
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 from ianus.telemetry.logs import LogFile
@@ -97,19 +98,6 @@ def describe(apps: Sequence[Application]) -> str:
     return ", ".join(f"{app.name} ({app.interface})" + (f" at {app.prefix}" if app.prefix else "") for app in apps)
 
 
-def explain_ignored(settings: Settings, *, wsgi: bool) -> str:
-    """Returns the thread settings without effect and the reason, or "".
-
-    wsgi: a WSGI application is served.
-    """
-    fixed = settings.threads != "auto"
-    bounded = settings.max_threads != Settings().max_threads
-    if wsgi:
-        return f"--max-threads (--threads is {settings.threads})" if fixed and bounded else ""
-    given = [flag for flag, is_given in (("--threads", fixed), ("--max-threads", bounded)) if is_given]
-    return f"{', '.join(given)} (no WSGI application is served)" if given else ""
-
-
 class Worker:
     """Applications, served on listening sockets, with the running loop at hand.
 
@@ -122,6 +110,7 @@ class Worker:
         it stops accepting connections; "closing" when all requests are done and the lifespan shutdown starts.
     slot: the number of the worker, from 0; None without a supervisor.
     transfers: connections that the workers of a supervisor pass on, None without one.
+    tls: the certificates and filters of the listeners; None without TLS.
     on_built: called before the first connection is accepted, with the serving objects.
     on_delay_end: called when --drain-delay has ended by itself.
     call_in_main: called with the threads of a WSGI application once they have started. The application is then called
@@ -141,6 +130,7 @@ class Worker:
         notify: Callable[..., None] | None = None,
         slot: int | None = None,
         transfers: TransferQueue | None = None,
+        tls: ServingTls | None = None,
         on_built: Callable[[ServingStack], None] = lambda stack: None,
         call_in_main: "Callable[[ThreadPool], None] | None" = None,
         on_delay_end: Callable[[], None] = lambda: None,
@@ -152,6 +142,7 @@ class Worker:
         self.notify = notify or (lambda *words: None)
         self.slot = slot
         self.transfers = transfers
+        self.tls = tls
         self.on_built = on_built
         self.call_in_main = call_in_main
         self.on_delay_end = on_delay_end
@@ -210,8 +201,7 @@ class Worker:
             self.thread_pool.stop_calls()
             self.thread_pool.exclusively(self.stack.reactor.close)
             self.thread_pool.close()
-            if self.stack.access_log is not None:
-                self.stack.access_log.close()
+            self.stack.close_observers()
             self.stack = None
         if self.access_file is not None:
             self.access_file.close()
@@ -304,9 +294,17 @@ class Worker:
         self.early_threads = frozenset(threading.enumerate())
         states = [self.lifespans[app.prefix].state if app.prefix in self.lifespans else None for app in self.apps]
         on_max_requests = in_loop(loop, self.notify, "recycle", "reached --max-requests")
-        self.stack = stack = build_stack(self.apps, self.settings, loop, states, self.access_file, on_max_requests)
-        if stack.access_log is not None:
-            stack.access_log.start()
+        self.stack = stack = build_stack(
+            self.apps,
+            self.settings,
+            loop,
+            states,
+            self.access_file,
+            on_max_requests,
+            find_https_port(self.listeners),
+            self.tls,
+        )
+        stack.start_observers()
         self.on_built(stack)
         if not self.settings.warmup:
             self._listen()
@@ -331,7 +329,7 @@ class Worker:
         assert self.stack is not None
         self.stack.service.note_serving()
         for listener in self.listeners:
-            self.stack.reactor.listen(listener.sock, self.stack.sessions)
+            self.stack.accept_from(listener)
         if self.transfers is not None:
             self.stack.reactor.accepting.join_transfers(map_transfers(self.transfers), self.stack.reactor.waker)
 
@@ -364,6 +362,8 @@ class Worker:
             facts.append(f"loop {type(loop).__module__.partition('.')[0]}")
         if stack.pool is not None:
             facts.append(f"threads {self.settings.threads}")
+        if self.tls is not None:
+            facts.append(self.tls.description)
         if self.slot is None:
             logger.info(
                 "Ianus %s serves %s on %s; %s, pid %d",

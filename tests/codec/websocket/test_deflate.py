@@ -1,5 +1,6 @@
 """permessage-deflate (RFC 7692): messages both ways, the inflated limit, and data that is not DEFLATE."""
 
+import random
 import tracemalloc
 import zlib
 from typing import Any
@@ -193,6 +194,76 @@ def test_a_window_is_taken_over_where_it_may_be() -> None:
     assert second < first / 4
     first, second = sizes(new_deflate(server_takeover=False))
     assert second == first
+
+
+# --- A faster library for long messages ---
+
+
+@pytest.fixture(params=["isal", "zlib"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Both, with the package installed and without it."""
+    if request.param == "isal":
+        pytest.importorskip("isal")
+    else:
+        monkeypatch.setattr("ianus.codec.websocket.deflate.isal_zlib", None)
+    return request.param
+
+
+def words(size: int, seed: int) -> bytes:
+    chance = random.Random(seed)
+    return b" ".join(b"%x" % chance.getrandbits(12) for _ in range(size))[:size]
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@pytest.mark.parametrize("takeover", [True, False])
+def test_long_and_short_messages_follow_each_other(library: str, bits: int, takeover: bool) -> None:
+    server = new_deflate(server_bits=bits, server_takeover=takeover, ws_deflate_level=1)
+    client = zlib.decompressobj(-bits)
+    for seed, size in enumerate((300, 4095, 4096, 300, 300, 50_000, 4096, 300)):
+        data = words(size, seed)
+        if not takeover:
+            client = zlib.decompressobj(-bits)
+        rest, inflated = compress(server, data) + b"\x00\x00\xff\xff", b""
+        # In small pieces, so that zlib finds each reference in its window and not in its output.
+        while rest:
+            inflated += client.decompress(rest, 16)
+            rest = client.unconsumed_tail
+        assert inflated + client.flush() == data
+
+
+def test_a_short_message_after_a_long_one_has_its_window(library: str) -> None:
+    server = new_deflate(ws_deflate_level=1)
+    long, short = words(10_000, 1), words(1000, 2)
+    first = len(compress(server, short))
+    compress(server, long + short)
+    assert len(compress(server, short)) < first / 10
+    alone = new_deflate(ws_deflate_level=1, server_takeover=False)
+    compress(alone, long + short)
+    assert len(compress(alone, short)) == first
+
+
+def test_level_1_alone_uses_the_faster_library() -> None:
+    pytest.importorskip("isal")
+    data = words(10_000, 1)
+    zlib_only = zlib.compressobj(2, zlib.DEFLATED, -12, 5)
+    expected = zlib_only.compress(data) + zlib_only.flush(zlib.Z_SYNC_FLUSH)
+    assert compress(new_deflate(ws_deflate_level=2), data) == expected[:-4]
+    zlib_only = zlib.compressobj(1, zlib.DEFLATED, -12, 5)
+    fastest = zlib_only.compress(data) + zlib_only.flush(zlib.Z_SYNC_FLUSH)
+    assert compress(new_deflate(ws_deflate_level=1), data) != fastest[:-4]
+
+
+def test_a_long_message_leaves_only_its_window(library: str) -> None:
+    """The compressor of isal takes 210 KiB, but not between two messages."""
+    data = words(10_000, 1)
+    kept = [new_deflate(ws_deflate_level=1) for _ in range(20)]
+    tracemalloc.start()
+    try:
+        for server in kept:
+            compress(server, data)
+        assert tracemalloc.get_traced_memory()[0] < 50_000 * len(kept)
+    finally:
+        tracemalloc.stop()
 
 
 def test_compression_takes_no_memory_before_the_first_message() -> None:

@@ -37,6 +37,20 @@ def test_calls_work_in_generators(app: App) -> None:
     assert value_of(generator()) == REQUEST_END
 
 
+def test_each_end_of_receive_has_its_own_value(client: AsgiConversation) -> None:
+    """On CPython 3.12 and newer an exception is used again, unless the application has it."""
+    app = client.request(post(3))
+    kept = []
+    for byte in (b"1", b"2"):
+        client.connection.receive(byte)
+        with pytest.raises(StopIteration) as ended:
+            app.receive().send(None)
+        kept.append(ended.value)
+    client.connection.receive(b"3")
+    assert app.received() == {"type": "http.request", "body": b"3", "more_body": False}
+    assert [end.value["body"] for end in kept] == [b"1", b"2"]
+
+
 def test_nothing_happens_before_the_first_step(client: AsgiConversation, app: App) -> None:
     first, second = app.send(start()), app.send(body(b"ok"))
     app.send({"type": "wrong"}).close()
@@ -178,3 +192,34 @@ def test_a_cancelled_send_frees_its_place(converse: Converse) -> None:
     client.connection.read()
     client.run()
     assert client.receives().endswith(b"3\r\nend\r\n0\r\n\r\n")
+
+
+def test_receive_and_send_are_called_with_keywords(client: AsgiConversation, app: App) -> None:
+    send: Any = app.send
+    assert value_of(app.receive(*[])) == REQUEST_END
+    value_of(send(message=start()))
+    value_of(send(*[body(b"ok")]))
+    client.run()
+    assert client.receives() == OK
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "keywords"),
+    [
+        ("receive", [1], {}),
+        ("receive", [], {"message": 1}),
+        ("send", [], {}),
+        ("send", [1, 2], {}),
+        ("send", [1], {"message": 1}),
+        ("send", [], {"event": 1}),
+    ],
+)
+def test_wrong_arguments_raise(app: App, name: str, arguments: list[Any], keywords: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=rf"{name}\(\)"):
+        getattr(app, name)(*arguments, **keywords)
+
+
+def test_receive_and_send_have_signatures(app: App) -> None:
+    assert list(inspect.signature(app.receive).parameters) == []
+    assert list(inspect.signature(app.send).parameters) == ["message"]
+    assert (app.receive.__name__, app.send.__name__) == ("receive", "send")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ianus.exchange.recording import RecordingConnection
+from ianus.exchange.recording import RecordingConnection, change_connection
+from tests import certificates
 from tests.exchange.conversation import get
+from tests.exchange.tls import tls_facts
 from tests.gateway.asgi.stepping import AsgiConversation, body, start
 from tests.gateway.asgi.test_websocket import handshake
 
@@ -279,3 +281,156 @@ def test_the_queue_time_of_the_access_log(converse: Converse) -> None:
     first, second = [request["queue_time"] for request in conversation.observer.requests]
     assert first > 89
     assert second == 0  # neither the format of the log nor the application wants it
+
+
+def answered(client: AsgiConversation) -> dict[str, Any]:
+    """Returns the scope of a request that is answered and whose application has returned."""
+    app = client.request(get("/"))
+    scope = app.scope
+    app.sends(start(200), body(b""))
+    app.returns()
+    client.run()
+    # The application has no reference to its exchange any more.
+    vars(app).clear()
+    app.calls = 0
+    client.receives()
+    return scope
+
+
+PARTS = ("asgi", "extensions", "state")
+
+
+def test_dictionaries_of_a_scope_are_used_again(converse: Converse) -> None:
+    client = converse(gateway={"state": {"pool": 1}})
+
+    def identities() -> list[int]:
+        app = client.request(get("/"))
+        found = [id(app.scope[part]) for part in PARTS]
+        # As when the frame of an application is freed: its scope ends before its exchange.
+        del app.scope
+        app.sends(start(200), body(b""))
+        app.returns()
+        client.run()
+        vars(app).clear()
+        app.calls = 0
+        return found
+
+    assert identities() == identities()
+
+
+@pytest.mark.parametrize("kept", [*PARTS, None])
+def test_dictionaries_that_an_application_keeps_are_not_used_again(converse: Converse, kept: str | None) -> None:
+    client = converse(gateway={"state": {"pool": 1}})
+    scope = answered(client)
+    # A part, or all of it.
+    mine = scope if kept is None else scope[kept]
+    del scope
+    for _ in range(3):
+        other = answered(client)
+        for part in PARTS if kept is None else [kept]:
+            assert other[part] is not (mine[part] if kept is None else mine)
+            assert other[part] == (mine[part] if kept is None else mine)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("change", ["added", "removed", "replaced"])
+def test_changes_of_an_application_stay_in_its_scope(converse: Converse, part: str, change: str) -> None:
+    client = converse(gateway={"state": {"pool": 1}})
+    before = {name: dict(answered(client)[name]) for name in PARTS}
+    app = client.request(get("/"))
+    if change == "added":
+        app.scope[part]["own"] = 1
+    elif change == "removed":
+        app.scope[part].clear()
+    else:
+        for name in app.scope[part]:
+            app.scope[part][name] = object()
+    del app.scope
+    app.sends(start(200), body(b""))
+    app.returns()
+    client.run()
+    vars(app).clear()
+    app.calls = 0
+    for _ in range(3):
+        scope = answered(client)
+        assert {name: scope[name] for name in PARTS} == before
+        del scope
+
+
+# ---------------------------------------------------------------- TLS
+
+
+def test_the_extension_of_tls(scope_of: ScopeOf) -> None:
+    facts = tls_facts(server_certificate="server", client_chain=(certificates.client().der,))
+    expected = {
+        "server_cert": "server",
+        "client_cert_chain": (certificates.client().pem.decode(),),
+        "client_cert_name": "CN=client,O=Example",
+        "client_cert_error": None,
+        "tls_version": 0x0304,
+        "cipher_suite": 0x1302,
+    }
+    scope = scope_of(get("/"), https=True, tls=facts)
+    assert scope["scheme"] == "https"
+    assert scope["extensions"] == {"http.response.trailers": {}, "tls": expected}
+    scope = scope_of(handshake(), https=True, tls=facts)
+    assert scope["scheme"] == "wss"
+    assert scope["extensions"] == {"websocket.http.response": {}, "tls": expected}
+
+
+def test_the_extension_of_tls_without_a_client_certificate(scope_of: ScopeOf) -> None:
+    tls = scope_of(get("/", version="1.0"), https=True, tls=tls_facts(cipher_suite=None))["extensions"]["tls"]
+    assert tls == {
+        "server_cert": None,
+        "client_cert_chain": (),
+        "client_cert_name": None,
+        "client_cert_error": None,
+        "tls_version": 0x0304,
+        "cipher_suite": None,
+    }
+
+
+@pytest.mark.parametrize("change", ["of an entry", "of the extension", "of the others", "kept"])
+def test_an_application_may_change_its_extension_of_tls(converse: Converse, change: str) -> None:
+    client = converse(https=True, tls=tls_facts())
+    extensions = client.request(get("/")).scope["extensions"]
+    kept = None
+    if change == "of an entry":
+        extensions["tls"]["tls_version"] = 1
+    elif change == "of the extension":
+        extensions["tls"] = {}
+    elif change == "of the others":
+        del extensions["http.response.trailers"]
+    else:
+        kept = extensions["tls"]
+    del extensions
+    client.app.sends(start(), body())
+    client.app.returns()
+    client.app.scope = {}
+    client.run()
+    second = client.request(get("/")).scope["extensions"]
+    assert second["tls"]["tls_version"] == 0x0304
+    assert second["tls"] is not kept
+    assert "http.response.trailers" in second
+
+
+def test_scopes_of_connections_that_share_an_application(converse: Converse) -> None:
+    """The parts of a scope are used again, by connections with and without TLS."""
+    seen = []
+    one, other = tls_facts(), tls_facts(client_chain=(certificates.client().der,))
+    client = converse(https=True, tls=one)
+    for facts in (one, one, other, None, one, None):
+        change_connection(client.connection, facts)
+        seen.append(client.request(get("/")).scope["extensions"].get("tls", {}).get("client_cert_name", "none"))
+        client.app.sends(start(), body())
+        client.app.returns()
+        client.app.scope = {}
+        client.run()
+    assert seen == [None, None, "CN=client,O=Example", "none", None, "none"]
+
+
+@pytest.mark.parametrize("https", [False, True])
+def test_a_plain_connection_has_no_extension_of_tls(scope_of: ScopeOf, https: bool) -> None:
+    # A proxy may report https.
+    assert "tls" not in scope_of(get("/"), https=https)["extensions"]
+    assert "tls" not in scope_of(handshake(), https=https)["extensions"]

@@ -350,6 +350,10 @@ def test_messages_with_the_handshake_are_received_after_it(client: AsgiConversat
         (binary(bytearray(b"bytes")), frame(BINARY, b"bytes")),
         (binary(memoryview(b"bytes")), frame(BINARY, b"bytes")),
         ({**binary(b"bytes"), "text": None}, frame(BINARY, b"bytes")),
+        ({**text("text"), "other": 1}, frame(TEXT, b"text")),
+        # Keys that are not the objects of the literals
+        ({b"type".decode(): "websocket.send", b"text".decode(): "é"}, frame(TEXT, b"\xc3\xa9")),
+        ({**text("text"), "type": type("Kind", (str,), {})("websocket.send")}, frame(TEXT, b"text")),
     ],
 )
 def test_messages_are_sent(client: AsgiConversation, opened: App, message: Message, sent: bytes) -> None:
@@ -364,6 +368,7 @@ def test_messages_are_sent(client: AsgiConversation, opened: App, message: Messa
     [
         ({"type": "websocket.send"}, ValueError, "'websocket.send' has either 'text' or 'bytes'"),
         ({**text("a"), **binary(b"b")}, ValueError, "'websocket.send' has either 'text' or 'bytes'"),
+        (text("\ud800"), UnicodeEncodeError, "surrogates not allowed"),
         (text(b"bytes"), TypeError, "'text' is a str, not bytes"),
         (binary("text"), TypeError, "'bytes' is bytes, not str"),
         (

@@ -122,26 +122,122 @@ def test_a_missing_application_directory_is_named() -> None:
     assert "The directory no-such-place does not exist" in failure(load, "m:app", app_dir="no-such-place").message
 
 
-@pytest.mark.parametrize("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "a/b:c"])
+@pytest.mark.parametrize("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "./a-b:c"])
 def test_an_invalid_name_of_an_application_gets_an_error_with_the_form(spec: str) -> None:
     message = failure(load, spec).message
     assert message == f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
 
 
+# --- Files ---
+
+
 @pytest.mark.parametrize(
-    ("spec", "right"),
+    "spec",
+    ["web.py", "./web.py:app", "src/my_main.py:app", "src/my_main.py", "src/my_main:app", "src/../src/my_main"],
+)
+def test_an_application_may_be_named_by_its_file(
+    spec: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("web.py", ASGI)
+    write("src/my_main.py", "import my_helper\n" + textwrap.dedent(ASGI))
+    write("src/my_helper.py", "")
+    assert load_here(spec).name in ("web:app", "my_main:app")
+
+
+def test_a_module_of_a_package_in_a_folder(write: Write, load_here: Callable[..., Application]) -> None:
+    write("src/my_site/wsgi.py", "def application(environ, start_response): ...")
+    write("src/my_site/asgi.py", ASGI)
+    assert load_here("src/my_site.wsgi").name == "my_site.wsgi:application"
+    assert load_here("src/my_site.asgi:app").name == "my_site.asgi:app"
+
+
+def test_a_module_may_have_the_name_of_a_folder(write: Write, load_here: Callable[..., Application]) -> None:
+    write("src/my_main.py", ASGI)
+    write("src/my_main/data.txt", "")
+    assert load_here("src/my_main:app").name == "my_main:app"
+
+
+def test_a_file_may_be_anywhere(write: Write, tmp_path: Path, load_here: Callable[..., Application]) -> None:
+    write("elsewhere/my_main.py", "import my_helper\n" + textwrap.dedent(ASGI))
+    write("cwd/my_helper.py", "")
+    assert load_here(f"{tmp_path}/elsewhere/my_main.py", app_dir=str(tmp_path / "cwd")).name == "my_main:app"
+    assert sys.path[:2] == [f"{tmp_path}/elsewhere", f"{tmp_path}/cwd"]
+
+
+@pytest.mark.parametrize(
+    "spec", ["my_package/inner/web.py", "my_package/inner/web:app", "my_package/inner/__init__.py"]
+)
+def test_a_file_in_a_package_may_use_relative_imports(
+    spec: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_package/__init__.py", "")
+    write("my_package/inner/__init__.py", "from .web import app")
+    write("my_package/inner/web.py", "from ..app import app")
+    write("my_package/app.py", ASGI)
+    assert load_here(spec).callable is sys.modules["my_package.app"].app
+
+
+def test_a_file_needs_no_name_of_an_identifier(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my-app.py", ASGI)
+    assert load_here("my-app.py").name == "my-app:app"
+
+
+def test_a_script_of_wsgi_servers_may_import_a_module_of_its_name(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_site.py", "def app(environ, start_response): ...")
+    write("my_site.wsgi", "from my_site import app as application")
+    assert load_here("my_site.wsgi").callable is sys.modules["my_site"].app
+    assert load_here("my_site.wsgi").name == "my_site_wsgi:application"
+
+
+def test_a_script_that_fails_is_not_half_imported(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_site.wsgi", "1 / 0")
+    for _ in range(2):
+        error = failure(load_here, "my_site.wsgi")
+        assert error.message.startswith("my_site_wsgi cannot be imported: ZeroDivisionError")
+        assert 'my_site.wsgi", line 1' in error.details
+
+
+def test_a_module_wsgi_of_a_package_is_not_a_script(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_site/wsgi.py", "def application(environ, start_response): ...")
+    write("my_site.wsgi", "1 / 0")
+    assert load_here("my_site.wsgi").name == "my_site.wsgi:application"
+
+
+def test_a_file_with_the_name_of_an_imported_module_is_refused(
+    write: Write, tmp_path: Path, load_here: Callable[..., Application]
+) -> None:
+    write("a/my_main.py", ASGI)
+    write("b/my_main.py", ASGI)
+    write("itertools.py", ASGI)
+    load_here("a/my_main.py")
+    message = failure(load_here, "b/my_main.py").message
+    assert message == (
+        f"{tmp_path}/b/my_main.py cannot be imported as my_main: another module has this name"
+        f" ({tmp_path}/a/my_main.py). Rename the file."
+    )
+    assert "another module has this name (built in). Rename" in failure(load_here, "itertools.py").message
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
     [
-        ("main.py", "main"),
-        ("./main.py", "main"),
-        ("src/web/main.py", "src.web.main"),
-        ("main.py:site", "main:site"),
+        ("mian.py", "There is no file mian.py in {here}. Did you mean main.py?"),
+        ("src/mian.py:app", "There is no file mian.py in {here}/src. Did you mean src/main.py?"),
+        ("zzz.py", "There is no file zzz.py in {here}. Check its spelling."),
+        ("no/main.py", "'no/main.py': the folder {here}/no does not exist."),
+        ("src/", "'src/' is a folder; name the file in it, as in src/main.py."),
+        ("src/a.b.py", "'src/a.b.py' cannot be imported, since its name has a dot; rename the file."),
+        ("wsgi:main:app", "'wsgi:main:app': write main:app; its interface is recognised, or set by --interface wsgi."),
     ],
 )
-def test_a_file_name_is_turned_into_a_module(
-    spec: str, right: str, write: Write, load_here: Callable[..., Application]
+def test_the_error_of_a_file_has_a_remedy(
+    spec: str, expected: str, write: Write, tmp_path: Path, load_here: Callable[..., Application]
 ) -> None:
-    write("main.py", ASGI)
-    assert failure(load_here, spec).message == f"{spec!r} is a file and not a module; write {right}."
+    for name in ("main.py", "src/main.py", "src/a.b.py"):
+        write(name, ASGI)
+    assert failure(load_here, spec).message == expected.format(here=tmp_path)
 
 
 # --- Modules that are not there ---
@@ -172,7 +268,7 @@ def test_a_module_in_a_folder_beside_suggests_the_application_directory(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     write("src/my_main.py", ASGI)
-    assert failure(load_here, "my_main:app").message.endswith("There is one in src: add --app-dir src.")
+    assert failure(load_here, "my_main:app").message.endswith("The module my_main is in src: add --app-dir src.")
 
 
 def test_the_error_of_a_missing_module_without_neighbours_has_a_remedy(
@@ -187,6 +283,40 @@ def test_a_module_is_not_searched_in_a_file(write: Write, load_here: Callable[..
     write("my_main.py", ASGI)
     message = failure(load_here, "my_main.app").message
     assert message == ("There is no module my_main.app: my_main is a file and not a package. Did you mean my_main:app?")
+
+
+DJANGO = """
+    import os
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "my_site.settings")
+    import my_site.settings
+    def application(environ, start_response): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "spec", "advice"),
+    [
+        ("", "my_site.wsgi", "The Django project is in my_site: add --app-dir my_site."),
+        (
+            "",
+            "my_site.my_site.wsgi",
+            "The Django project is in my_site: add --app-dir my_site and write my_site.wsgi.",
+        ),
+        ("my_site/my_site", "wsgi", "The Django project is in ..: add --app-dir .. and write my_site.wsgi."),
+        ("my_site/my_site", "my_site.wsgi", "The Django project is in ..: add --app-dir ..."),
+        ("my_site/my_site", "relative", "my_site is a package: add --app-dir .. and write my_site.relative."),
+    ],
+)
+def test_a_project_one_folder_too_deep_is_recognised(
+    folder: str, spec: str, advice: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "my_site.settings")
+    write("my_site/manage.py", "")
+    write("my_site/my_site/__init__.py", "")
+    write("my_site/my_site/settings.py", "")
+    write("my_site/my_site/wsgi.py", DJANGO)
+    write("my_site/my_site/relative.py", "from . import settings")
+    assert failure(load, spec, app_dir=str(tmp_path / folder)).message.endswith(f" {advice}")
 
 
 # --- Imports that fail inside the application ---
@@ -337,12 +467,79 @@ def test_a_factory_that_fails_is_the_applications_traceback(
 
 def test_a_factory_that_needs_arguments_names_them(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", "def create_app(config, *, debug): ...\n")
-    assert "needs arguments (config, debug)" in failure(load_here, "my_main:create_app()").message
+    assert failure(load_here, "my_main:create_app()").message == (
+        "The factory my_main:create_app() needs arguments (config, debug). Write them, as in my_main:create_app('x'),"
+        " or give them defaults. Remove --factory and () if it is the application itself."
+    )
+    assert "needs arguments (config, debug)" in failure(load_here, "my_main:create_app", factory=True).message
+    write("my_other.py", "def create(config): ...\n")
+    message = failure(load_here, "my_other:create").message
+    assert "If it makes one, call it with its arguments, as in my_other:create('x')" in message
 
 
-def test_a_factory_is_called_without_arguments_only(write: Write, load_here: Callable[..., Application]) -> None:
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("make('prod')", (("prod",), {})),
+        ("make( 'a(b),c:d', [1, None], debug=True, )", (("a(b),c:d", [1, None]), {"debug": True})),
+        ("make({'a': -1.5}, (b'x',))", (({"a": -1.5}, (b"x",)), {})),
+        ("make('''a\nb''' # a comment\n)", (("a\nb",), {})),
+        ("site.make(1)", ((1,), {})),
+        ("make( )", ((), {})),
+    ],
+)
+def test_a_factory_is_called_with_literal_arguments(
+    call: str, expected: Any, write: Write, load_here: Callable[..., Application]
+) -> None:
+    source = """
+        calls = []
+        def make(*args, **kwargs):
+            calls.append((args, kwargs))
+            return app
+        class site: make = make
+    """
+    write("my_main.py", textwrap.dedent(ASGI) + textwrap.dedent(source))
+    application = load_here(f"my_main:{call}")
+    assert sys.modules["my_main"].calls == [expected]
+    assert application.name == f"my_main:{call.partition('(')[0]}({'...' if any(expected) else ''})", "may be secret"
+    load_here(f"my_main:{call}", factory=True)
+    assert len(sys.modules["my_main"].calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("m:f(x)", "arguments are literals: texts in quotes, numbers, True, False, None, and lists of these"),
+        ("m:f(**{})", "arguments are literals"),
+        ("m:f(a=1, a=2)", "the arguments are not valid Python (the argument a is repeated)"),
+        ("m:f(*[1])", "arguments are literals"),
+        ("m:f(__import__('os').abort())", "arguments are literals"),
+        (f"m:f({'-' * 100_000}1)", "m:f("),
+        ("m:f('x)", "the arguments are not valid Python (unterminated string literal"),
+        ("m:f(1), f(2)", "a call ends the name"),
+        ("m:f(1)(2)", "a call ends the name"),
+        ("m:f(1) or f(2)", "a call ends the name"),
+        ("m:f().app", "a call ends the name, as in main:create_app(). Write a function that returns the application."),
+        ("m:f(", "a call ends the name"),
+        ("m:f(x='a\0')", "write them as in main:create_app("),
+    ],
+)
+def test_other_calls_are_refused_with_the_form(spec: str, expected: str) -> None:
+    assert expected in failure(load, spec).message
+
+
+def test_arguments_that_a_factory_does_not_take(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", FACTORY)
-    assert "can only be called without arguments" in failure(load_here, "my_main:create_app('x')").message
+    assert failure(load_here, "my_main:create_app('x')").message == (
+        "The factory my_main:create_app(...) takes (): too many positional arguments. Correct the arguments in the name"
+        " of APP."
+    )
+
+
+def test_a_function_that_makes_an_application_is_offered(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "def create_app(): ...\n")
+    for spec in ("my_main", "my_main:app"):
+        assert failure(load_here, spec).message.endswith("Did you mean my_main:create_app()?")
 
 
 def test_an_async_factory_is_refused(write: Write, load_here: Callable[..., Application]) -> None:
@@ -724,7 +921,7 @@ def create_app(config: Any) -> Any:
 def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
     message = failure(load, create_app).message
     assert "takes (config)" in message
-    assert "add --factory" in message
+    assert "call it with its arguments, as in tests.gateway.loading.test_loader:create_app('x')" in message
     assert "if it is one, set --interface to wsgi, asgi3 or asgi2." in message
     assert load(create_app, interface="asgi2").interface == "asgi2"
 
@@ -788,7 +985,7 @@ def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Pat
     ("attribute", "fix"),
     [
         ("undisclosed", "mount a function around it that takes (environ, start_response) or (scope, receive, send)."),
-        ("create_app", "write it as a call, with (); if it is one, mount a function around it"),
+        ("create_app", "create_app('x'); if it is one, mount a function around it"),
         ("all_defaults", "If it returns an application write it as a call, with ()."),
         ("Callable3", "If it can be made without arguments, write it as a call, with ()."),
         ("no_such_name", "no attribute no_such_name."),

@@ -263,16 +263,26 @@ def test_bytes_that_were_not_taken_count_as_unsent() -> None:
     assert outbox.unsent == 0
 
 
-def test_it_does_not_wait_after_the_last_piece() -> None:
+def test_it_does_not_wait_after_the_end() -> None:
     sides = Sides(reads=False)
     outbox = sides.outbox
-    size = 2 * LIMIT + 50
-    outbox.start(content_length=size)
-    outbox.send(bytes(size))
-    assert [len(piece) for piece in sides.pieces if isinstance(piece, bytes)] == [LIMIT, LIMIT, 50]
-    # The client has read the first piece before the second one was put. At most the limit is unsent after the end.
-    assert (sides.waits, outbox.unsent) == (1, 50)
+    outbox.start(content_length=LIMIT)
+    outbox.send(bytes(LIMIT))
+    assert (sides.waits, outbox.unsent) == (0, LIMIT)
     assert outbox.outputs[-1][4] == {"end"}
+
+
+def test_the_end_of_a_large_piece_waits_until_the_client_has_read() -> None:
+    """At most the limit is unsent after it. The piece itself is neither cut nor copied."""
+    sides = Sides(reads=False)
+    outbox = sides.outbox
+    piece = bytes(2 * LIMIT + 50)
+    sides.on_wait = lambda: outbox.note_read(LIMIT // 2)
+    outbox.start(content_length=len(piece))
+    outbox.send(piece)
+    assert [output[3:] for output in outbox.outputs] == [([piece], set()), ([], {"end"})]
+    assert sides.pieces[0] is piece
+    assert (sides.waits, outbox.unsent) == (1, LIMIT // 2)
 
 
 def test_a_disconnect_ends_the_wait_and_the_body() -> None:

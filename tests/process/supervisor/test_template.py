@@ -35,7 +35,7 @@ def load():
     {load}
     return "loaded in %d" % os.getpid()
 
-def work(loaded, slot, fds):
+def work(loaded, slot, fds, plain):
     told, code = fds
     facts = [loaded, slot, gc.get_freeze_count() > 0, os.get_inheritable(told)]
     facts += [signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, signal.getsignal(signal.SIGINT) == signal.SIG_DFL]

@@ -267,7 +267,7 @@ def settings(**given: Any) -> Settings:
 def test_watchfiles_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     with pytest.raises(StartupError, match="pip install watchfiles"):
-        prepare(settings())
+        prepare("main:app", settings())
 
 
 @pytest.mark.parametrize(("app", "mount"), [(print, ()), ("main:app", [("/a", print)])])
@@ -278,9 +278,20 @@ def test_only_a_name_can_be_loaded_again(app: Any, mount: Any, capsys: pytest.Ca
     assert 'With reload applications are given by name, as in ianus.run("main:app")' in capsys.readouterr().err
 
 
+def test_the_folders_of_applications_that_are_files_are_watched(tmp_path: Path) -> None:
+    for folder in ("cwd/src", "a/package", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "main.py").touch()
+    (tmp_path / "a/package/__init__.py").touch()
+    mount = [f"/a={tmp_path}/a/package/main.py", f"/b={tmp_path}/b/main.py:f('x')", "/c=src/main.py", "/d=other:app"]
+    watched = prepare("main:app", settings(app_dir=str(tmp_path / "cwd"), mount=mount))
+    assert watched.directories[:3] == [str(tmp_path / each) for each in ("cwd", "a", "b")]
+    assert not [each for each in watched.directories[3:] if each.startswith(str(tmp_path))]
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="does not exist"):
-        prepare(settings(reload_dir=str(tmp_path / "none")))
+        prepare("main:app", settings(reload_dir=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize(("given", "got"), [(30.0, 5.0), (0.5, 0.5), (0.0, 5.0)])

@@ -1,9 +1,14 @@
 """The steps of workers: starts, reports and stops."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
+from ianus.process.supervisor.certificate_changes import SETTLE_SECONDS
+from ianus.process.tls_files import read_tls_files
+from ianus.settings.schema import Settings
+from tests.acceptor.tls.files import write_pair
 from tests.process.supervisor.harness import KILL, QUIT, REOPEN, REPLACED, TERM, Harness, served
 
 
@@ -175,3 +180,39 @@ def test_an_urgent_stop_ends_the_delay(number: signal.Signals) -> None:
     harness = delayed()
     harness.workers.stop_now(number, harness.now)
     assert harness.workers.serving_slots() == set()
+
+
+def test_changed_certificates_that_a_worker_must_not_read_replace_all_workers(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    write_pair(certificate, key)
+    settings = Settings(ssl_certfile=(str(certificate),), ssl_keyfile=(str(key),))
+    files = read_tls_files(settings)
+    harness = Harness(2)
+    harness.workers.generations.active = harness.workers.generations.active._replace(tls=files)
+    harness.step()
+    harness.ready(*harness.spawned)
+    harness.ready(*harness.spawned[1:])
+    harness.report(harness.spawned[0], "certificates")
+    assert len(harness.spawned) == 2, "nothing has changed"
+    write_pair(certificate, key, 22)
+    harness.report(harness.spawned[0], "certificates")
+    harness.report(harness.spawned[1], "certificates")
+    assert len(harness.spawned) == 2, "the files may still change"
+    harness.step(SETTLE_SECONDS)
+    harness.report(harness.spawned[1], "certificates")
+    replaced = harness.replacements()
+    assert [each.slot for each in replaced] == [0, 1]
+    for each in replaced:
+        assert each.generation.tls is not None
+        assert files is not None
+        assert b"22" in each.generation.tls.contents[0].key_pem
+        assert each.generation.tls.ticket_secret == files.ticket_secret
+    harness.report(replaced[0], "certificates")
+    harness.report(replaced[1], "certificates")
+    assert harness.starting() == []
+
+
+def test_a_report_about_certificates_without_tls_is_ignored() -> None:
+    harness = served(1)
+    harness.report(harness.last(), "certificates")
+    assert len(harness.spawned) == 1

@@ -36,8 +36,8 @@ def test_frames_of_the_server_are_omitted() -> None:
         "Stack (most recent call first):\n"
         '  File "/srv/library.py", line 2 in deep\n'
         '  File "/srv/app with spaces.py", line 1 in app\n'
-        f'  File "{PACKAGE_DIR}gateway/asgi/run.py", line 25 in run\n'
-        '  File "/usr/lib/python3/asyncio/base_events.py", line 607 in run_forever\n'
+        f'  File "{asyncio.events.__file__}", line 80 in _run\n'
+        f'  File "{asyncio.base_events.__file__}", line 607 in run_forever\n'
         f'  File "{PACKAGE_DIR}__main__.py", line 59 in <module>\n'
     )
     assert readable(text).splitlines() == [
@@ -51,7 +51,7 @@ def test_frames_of_the_server_are_omitted() -> None:
     [
         "",
         "Stack (most recent call first):\n  <no Python frame>\n",
-        f'Stack (most recent call first):\n  File "{PACKAGE_DIR}gateway/asgi/run.py", line 25 in run\n',
+        f'Stack (most recent call first):\n  File "{PACKAGE_DIR}gateway/asgi/coroutines.py", line 21 in awaiting\n',
         "\0\xff nonsense",
     ],
 )

@@ -22,7 +22,8 @@ class StandIn:
         self.now: list[Call] = []
         self.looks = 0
 
-    def running_calls(self) -> list[Call]:
+    def running_calls(self, *, conversations: bool) -> list[Call]:
+        assert not conversations
         self.looks += 1
         return self.now
 

@@ -58,7 +58,15 @@ class StandIn:
         self.is_serving = False
 
     def build_stack(
-        self, apps: Any, settings: Settings, loop: Any, states: Any, access_file: Any, on_max_requests: Any
+        self,
+        apps: Any,
+        settings: Settings,
+        loop: Any,
+        states: Any,
+        access_file: Any,
+        on_max_requests: Any,
+        https_port: int,
+        tls: Any,
     ) -> Any:
         self.states = states
         self.on_max_requests = on_max_requests
@@ -67,8 +75,11 @@ class StandIn:
         return ServingStack(
             reactor=self,  # type: ignore[arg-type]
             sessions=self,  # type: ignore[arg-type]
+            plain_sessions=self,  # type: ignore[arg-type]
+            filters=None,
             service=self,  # type: ignore[arg-type]
             access_log=self if access_file is not None else None,  # type: ignore[arg-type]
+            statsd=None,
             asgi=() if self.led else (self,),  # type: ignore[arg-type]
             pool=StandInCrew(self) if any(app.interface == "wsgi" for app in apps) else None,  # type: ignore[arg-type]
         )

@@ -1,0 +1,1 @@
+"""TLS: the byte filters of its engines, certificates and the handshake."""

@@ -1,0 +1,35 @@
+"""`ianus help` shows the options and the sub-commands, `ianus help NAME` the help of a sub-command."""
+
+import click
+
+from ianus.commands import SUBCOMMANDS, build_subcommand
+from ianus.commands.serving import build_serving_command
+from ianus.settings.paged_command import PagedCommand
+
+
+def build_command() -> click.Command:
+    @click.pass_context
+    def run(context: click.Context, subcommand: str | None) -> None:
+        program = str(context.info_name).removesuffix(" help")
+        if subcommand is not None:
+            click.echo(_help(build_subcommand(subcommand), f"{program} {subcommand}"))
+            return
+        click.echo(_help(build_serving_command(), program))
+        formatter = click.HelpFormatter()
+        with formatter.section("\nSub-commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+        click.echo(formatter.getvalue(), nl=False)
+
+    return PagedCommand(
+        "help",
+        page="starting",
+        params=[click.Argument(["subcommand"], type=click.Choice(list(SUBCOMMANDS)), required=False)],
+        callback=run,
+        help="Show the options of `ianus`, or the help of a sub-command.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def _help(command: click.Command, program: str) -> str:
+    with click.Context(command, info_name=program, **command.context_settings) as context:
+        return command.get_help(context)

@@ -1,0 +1,112 @@
+"""The advice of errors about modules and attributes that do not exist.
+
+It is only made on the way out, so the modules that it needs are imported late.
+"""
+# ruff: noqa: PTH113, PTH118, PTH120  (pathlib takes 5 ms to import)
+
+import inspect
+import os
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from ianus.errors import closest_match
+from ianus.gateway.loading.interface import parameters
+
+FACTORIES = ("create_app", "make_app", "get_app")
+
+
+def explain_missing_module(name: str, missing: str, directory: str) -> str:
+    """Returns the message for a module that does not exist.
+
+    name: the module that was to be imported. missing: itself, or one of its packages.
+    """
+    parent, _, last = missing.rpartition(".")
+    if not parent:
+        places, shown = [directory], directory
+    else:
+        package = sys.modules[parent]
+        if not hasattr(package, "__path__"):
+            reason = f"{parent} is a file and not a package"
+            return f"There is no module {missing}: {reason}. Did you mean {parent}:{last}?"
+        places, shown = list(package.__path__), f"the package {parent}"
+    message = f"There is no module {missing} in {shown}."
+    near = closest_match(last, _modules_in(places))
+    if near:
+        right = f"{parent}.{near}" if parent else near
+        return f"{message} Did you mean {right}{name.removeprefix(missing)}?"
+    if elsewhere := advise_folder(name, missing, directory):
+        return f"{message} {elsewhere}"
+    return f"{message} Check its spelling, or set --app-dir to the directory of the application."
+
+
+def advise_folder(name: str, missing: str, directory: str) -> str:
+    """Returns the advice to import from another folder, if `missing` is in one next to `directory`; else "".
+
+    A common case is a Django project: the folder with manage.py has a package of the same name.
+    """
+    parent = os.path.dirname(directory)
+    folders = {each: os.path.join(directory, each) for each in _folders_in(directory)} | {"..": parent}
+    for folder, path in folders.items():
+        if not _has_module(path, missing):
+            continue
+        is_django = os.path.isfile(os.path.join(path, "manage.py"))
+        found = f"The Django project is in {folder}" if is_django else f"The module {missing} is in {folder}"
+        # The application's own name, from that folder: mysite.wsgi instead of wsgi or mysite.mysite.wsgi.
+        file = os.path.join(directory, *name.split("."))
+        below = os.path.relpath(file, path).split("/")
+        right = ".".join(below) if ".." not in below and _has_module(path, ".".join(below)) else name
+        write = "" if right == name else f" and write {right}"
+        return f"{found}: add --app-dir {folder}{write}."
+    return ""
+
+
+def advise_relative_import(name: str, directory: str) -> str:
+    """Returns the advice for a module that uses relative imports, and was imported without its package; or ""."""
+    folder, package = os.path.split(directory)
+    if "." in name or not os.path.isfile(os.path.join(directory, "__init__.py")) or not folder:
+        return ""
+    return f"{package} is a package: add --app-dir .. and write {package}.{name}."
+
+
+def _has_module(folder: str, name: str) -> bool:
+    path = os.path.join(folder, *name.split("."))
+    return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
+
+
+def _modules_in(places: Iterable[str]) -> list[str]:
+    import pkgutil
+
+    return [module.name for module in pkgutil.iter_modules(places)]
+
+
+def _folders_in(directory: str) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir() and entry.name.isidentifier())
+
+
+# --- Attributes ---
+
+
+def advise_attribute(holder: Any, name: str) -> str:
+    """Returns a hint at similar names, at applications and at functions that make one; or ""."""
+    public = [each for each in dir(holder) if not each.startswith("_")]
+    near = closest_match(name, public)
+    if near and not (near in FACTORIES and isinstance(holder, ModuleType)):
+        return f" Did you mean {near}?"
+    applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
+    if applications:
+        return f" Did you mean {' or '.join(applications)}?"
+    factories = [each for each in FACTORIES if each in public]
+    if factories and isinstance(holder, ModuleType):
+        return f" Did you mean {holder.__name__}:{factories[0]}()?"
+    return ""
+
+
+def _looks_like_an_application(value: Any) -> bool:
+    if inspect.isclass(value) or not callable(value):
+        return False
+    params = parameters(value)
+    if params is None:
+        return False
+    return params.names[:3] == ("scope", "receive", "send") or params.names[1:2] == ("start_response",)

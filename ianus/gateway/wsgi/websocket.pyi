@@ -1,0 +1,6 @@
+from ianus.codec.base import Request
+from ianus.gateway.wsgi.exchange import WsgiExchange
+
+class WsgiWebSocket(WsgiExchange): ...
+
+def open_websocket(request: Request) -> WsgiWebSocket | None: ...

@@ -1,0 +1,101 @@
+"""Parses the command lines of other servers by lists of their options."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+
+class Flag(NamedTuple):
+    """An option of a command line.
+
+    name: its first name in the list, with underscores; "" if the list does not have it.
+    value: None for a switch.
+    written: as on the command line.
+    """
+
+    name: str
+    value: str | None
+    written: str
+
+
+class FlagList:
+    """The options of a server.
+
+    text: the options with spaces between them. `/` separates the names of one option, and the first one counts. An
+    option that takes a value ends with `=`. One that takes two ends with `==`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._counts: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+        for word in text.split():
+            bare = word.rstrip("=")
+            names = bare.split("/")
+            for name in names:
+                self._counts[_dashed(name)] = len(word) - len(bare)
+                self._names[_dashed(name)] = names[0].lstrip("-").replace("-", "_")
+
+    def names(self) -> list[str]:
+        """Returns the names of the options, with underscores."""
+        return list(dict.fromkeys(self._names.values()))
+
+    def flags(self) -> Mapping[str, int]:
+        """Returns the numbers of values of the options, by each of their names."""
+        return self._counts
+
+    def parse(self, words: Sequence[str]) -> tuple[list[Flag], list[str]]:
+        """Returns the options of a line, and the words that are not options."""
+        others: list[str] = []
+        return list(self._flags(list(words), others)), others
+
+    def _flags(self, words: list[str], others: list[str]) -> Iterator[Flag]:
+        while words:
+            word = words.pop(0)
+            if word == "--":
+                others += words
+                return
+            if not word.startswith("-") or word == "-":
+                others.append(word)
+                continue
+            if word.startswith("--"):
+                flag, equals, value = word.partition("=")
+                flag = self._complete(flag)
+            else:
+                flag, value = word[:2], word[2:].removeprefix("=")
+                equals = value
+            count = self._counts.get(flag)
+            if count is None:
+                if not equals and words and self._may_be_value(words, others):
+                    yield Flag("", words[0], f"{word} {words.pop(0)}")
+                else:
+                    yield Flag("", value or None, word)
+            elif count == 0:
+                yield Flag(self._names[flag], None, word)
+                if equals and not word.startswith("--"):  # -DR is -D -R
+                    words.insert(0, f"-{value}")
+            elif equals:
+                yield Flag(self._names[flag], value, word)
+            else:
+                values, words[:] = words[:count], words[count:]
+                yield Flag(self._names[flag], " ".join(values), " ".join([word, *map(_quoted, values)]))
+
+    def _may_be_value(self, words: Sequence[str], others: Sequence[str]) -> bool:
+        """Whether the first of the words may be the value of an unknown option, and not the application."""
+        is_application = not others and (len(words) == 1 or re.fullmatch(r"[\w.]+:[A-Za-z_]\w*", words[0]))
+        return not words[0].startswith("-") and not is_application
+
+    def _complete(self, flag: str) -> str:
+        """Returns the option that `flag` is the start of, if there is just one, as argparse and getopt do."""
+        flag = _dashed(flag)
+        if flag in self._counts:
+            return flag
+        found = {name for name in self._counts if name.startswith(flag) and name.startswith("--")}
+        return found.pop() if len({self._names[name] for name in found}) == 1 else flag
+
+
+def _dashed(flag: str) -> str:
+    return flag.replace("_", "-")
+
+
+def _quoted(word: str) -> str:
+    return word if re.fullmatch(r"[\w@%+=:,./*${}\[\]-]+", word) else repr(word)

@@ -1,0 +1,162 @@
+"""Hypercorn: its command line, its TOML file and its configuration in Python."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+
+from ianus.migrate.flags import FlagList
+from ianus.migrate.migration import Migration, MigrationError, index_advice, sentence
+from ianus.migrate.python_file import read_configuration
+from ianus.migrate.text_file import read_text
+from ianus.settings.foreign_files import HYPERCORN, Ignored, Refused, Renamed
+
+SERVER = "Hypercorn"
+
+OPTIONS = FlagList(
+    "--access-logfile/--access-log= --access-logformat= --backlog= --bind/-b= --ca-certs= --certfile= --cert-reqs="
+    " --ciphers= --config/-c= --daemon/-D --debug --error-logfile/--log-file/--error-log= --graceful-timeout="
+    " --read-timeout= --max-requests= --max-requests-jitter= --group/-g= --worker-class/-k= --keep-alive= --keyfile="
+    " --keyfile-password= --insecure-bind= --log-config= --log-level= --pid/-p= --quic-bind= --reload --root-path="
+    " --server-name= --statsd-host= --statsd-prefix= --umask/-m= --user/-u= --verify-mode="
+    " --websocket-ping-interval= --workers/-w="
+)
+
+# Options whose names in a file differ.
+FILE_NAMES = {
+    "access_logfile": "accesslog",
+    "access_logformat": "access_log_format",
+    "error_logfile": "errorlog",
+    "log_level": "loglevel",
+    "log_config": "logconfig",
+    "keep_alive": "keep_alive_timeout",
+    "pid": "pid_path",
+    "reload": "use_reloader",
+    "server_name": "server_names",
+}
+_OPTION_NAMES = {file_name: name for name, file_name in FILE_NAMES.items()}
+
+_HTTP2 = "HTTP/2 is not supported yet; put a proxy in front."
+
+# Beside the answers of foreign_options.py and foreign_files.py.
+ADVICE = index_advice(
+    {
+        "h2_max_concurrent_streams h2_max_header_list_size h2_max_inbound_frame_size": _HTTP2,
+        "alt_svc_headers": "HTTP/3 is not supported; put a proxy in front.",
+        "logconfig_dict": "Write the dictionary to a .json file and name it in log_config.",
+    }
+)
+
+
+def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Migrates a command line, with the file that it names."""
+    flags, others = OPTIONS.parse(words)
+    for flag in flags:
+        if flag.name == "config" and flag.value:
+            migration.files.append(flag.value)
+            _migrate_named_file(migration, flag.value)
+    if any(flag.name == "bind" for flag in flags):
+        migration.settings.pop("bind", None)
+    for flag in flags:
+        if flag.name != "config":
+            name = FILE_NAMES.get(flag.name, flag.name)
+            _apply(migration, name, True if flag.value is None else flag.value, flag.written)
+    migration.set_variables(variables)
+    if others:
+        _set_app(migration, others[0])
+    for other in others[1:]:
+        migration.note(other, "One application is served at /; remove it.")
+    _finish(migration)
+
+
+def migrate_toml(migration: Migration, text: str, path: str) -> None:
+    """Migrates a hypercorn.toml. Raises MigrationError."""
+    _migrate_values(migration, _parse(text, path))
+    _finish(migration)
+
+
+def migrate_python_file(migration: Migration, path: str) -> None:
+    """Migrates a configuration in Python."""
+    _migrate_values(migration, read_configuration(f"file:{path}").values)
+    _finish(migration)
+
+
+def _parse(text: str, path: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise MigrationError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _migrate_named_file(migration: Migration, name: str) -> None:
+    if name.startswith(("python:", "file:")):
+        _migrate_values(migration, read_configuration(name).values)
+        return
+    _migrate_values(migration, _parse(read_text(name), name))
+
+
+def _migrate_values(migration: Migration, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        is_known = name in HYPERCORN or name in ADVICE or _OPTION_NAMES.get(name, name) in OPTIONS.names()
+        # Switches are off by default, except those that are settings.
+        if is_known and value not in (None, [], {}) and (value is not False or name.startswith("include_")):
+            _apply(migration, name, value, f"{name} = {value!r}")
+
+
+def _apply(migration: Migration, name: str, value: object, written: str) -> None:
+    """Applies an option by its name in a file."""
+    entry = HYPERCORN.get(name)
+    if name in ADVICE:
+        migration.note(written, ADVICE[name])
+    elif name == "worker_class":
+        _apply_worker_class(migration, str(value), written)
+    elif name == "umask":
+        # Hypercorn takes it as a decimal number: -m 007 is 7, and -m 22 is 0o26.
+        migration.set("umask", f"{int(str(value)):o}" if str(value).isdecimal() else value, written)
+    elif name == "accesslog":
+        migration.set("access_log", True)
+        migration.set("access_logfile", value, written)
+    elif name == "bind" and isinstance(value, (list, tuple)):
+        for each in value:
+            migration.set("bind", each, written)
+    elif isinstance(entry, Renamed):
+        converted = entry.convert(value)
+        if converted is None:
+            migration.note(written, sentence(entry.reason))
+        else:
+            migration.set(entry.setting, converted, written)
+    elif isinstance(entry, Refused):
+        migration.note(written, entry.hint)
+    elif isinstance(entry, Ignored):
+        migration.need_not(written, entry.reason)
+    else:
+        migration.option(_OPTION_NAMES.get(name, name), value, written)
+
+
+def _apply_worker_class(migration: Migration, value: str, written: str) -> None:
+    if value == "uvloop":
+        migration.set("loop", "uvloop", written)
+    elif value == "trio":
+        migration.note(written, "Trio is not supported; applications run on asyncio. anyio runs on both.")
+    else:
+        migration.set("loop", value, written)
+
+
+def _set_app(migration: Migration, app: str) -> None:
+    for mode in ("asgi", "wsgi"):
+        if app.startswith(f"{mode}:"):
+            migration.set("interface", mode, app)
+            app = app.removeprefix(f"{mode}:")
+    # Hypercorn's default attribute; that of Ianus is `application` first.
+    migration.app = app if ":" in app else f"{app}:app"
+
+
+def _finish(migration: Migration) -> None:
+    """Adds Hypercorn's defaults."""
+    migration.join_address("127.0.0.1", 8000)
+    # Hypercorn believes no proxy; its ProxyFixMiddleware is a part of the application.
+    migration.default("proxy_headers", False)
+    migration.default("timeout_keep_alive", 5)
+    migration.default("timeout_stop", 3)
+    migration.default("ws_ping_interval", 0)
+    migration.default("access_log", False)
+    if migration.value("access_log"):
+        migration.default("access_log_format", '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')

@@ -1,0 +1,124 @@
+"""Formats of access logs of other servers, in the atoms of Ianus, which are Gunicorn's."""
+
+import re
+
+_GRANIAN = {
+    "addr": "%(h)s",
+    "time": "%(t)s",
+    "method": "%(m)s",
+    "path": "%(U)s",
+    "query_string": "%(q)s",
+    "protocol": "%(H)s",
+    "status": "%(s)s",
+    "dt_ms": "%(M)s",
+}
+
+
+def granian_format(text: str) -> str:
+    """Converts Granian's %(name)s. Its time is in brackets of the format, and those of Ianus has them itself."""
+
+    def convert(match: re.Match[str]) -> str:
+        return _GRANIAN.get(match[1], f"%({{{match[1]}}}i)s")
+
+    return re.sub(r"%\((\w+)\)[-+ #0-9.]*[a-z]", convert, text.replace("[%(time)s]", "%(time)s"))
+
+
+_APACHE = {
+    "h": "%(h)s",
+    "a": "%(h)s",
+    "l": "%(l)s",
+    "u": "%(u)s",
+    "t": "%(t)s",
+    "r": "%(r)s",
+    "s": "%(s)s",
+    "b": "%(b)s",
+    "B": "%(B)s",
+    "O": "%(B)s",
+    "m": "%(m)s",
+    "U": "%(U)s",
+    "q": "%(q)s",
+    "H": "%(H)s",
+    "T": "%(T)s",
+    "D": "%(D)s",
+    "P": "%(p)s",
+    "%": "%%",
+}
+
+
+def apache_format(text: str) -> str:
+    """Converts Apache's %h, %{name}i."""
+
+    def convert(match: re.Match[str]) -> str:
+        name, letter = match[1], match[2]
+        if name and letter in "io":
+            return f"%({{{name.lower()}}}{letter})s"
+        return _APACHE.get(letter, "-") if not name else "-"
+
+    return re.sub(r"%[<>]?(?:\{([^}]*)\})?([A-Za-z%])", convert, text.replace('\\"', '"'))
+
+
+_UWSGI = {
+    "request": "%(r)s",
+    "addr": "%(h)s",
+    "user": "%(u)s",
+    "ltime": "%(t)s",
+    "ctime": "%(t)s",
+    "ftime": "%(t)s",
+    "time": "%(t)s",
+    "method": "%(m)s",
+    "uri": "%(U)s",
+    "proto": "%(H)s",
+    "status": "%(s)s",
+    "rsize": "%(B)s",
+    "size": "%(B)s",
+    "referer": "%(f)s",
+    "uagent": "%(a)s",
+    "host": "%({host}i)s",
+    "msecs": "%(M)s",
+    "micros": "%(D)s",
+    "secs": "%(T)s",
+    "pid": "%(p)s",
+}
+
+
+def uwsgi_format(text: str) -> str:
+    """Converts uWSGI's %(name)."""
+
+    def convert(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("var.HTTP_"):
+            return f"%({{{name.removeprefix('var.HTTP_').replace('_', '-').lower()}}}i)s"
+        return _UWSGI.get(name, "-")
+
+    # The URI of uWSGI has the query.
+    text = text.replace("[%(ltime)]", "%(ltime)").replace("%(method) %(uri) %(proto)", "%(request)")
+    return re.sub(r"%\(([\w.]+)\)", convert, text)
+
+
+_UNIT = {
+    "remote_addr": "%(h)s",
+    "time_local": "%(t)s",
+    "request_line": "%(r)s",
+    "method": "%(m)s",
+    "request_uri": "%(U)s",
+    "uri": "%(U)s",
+    "status": "%(s)s",
+    "body_bytes_sent": "%(B)s",
+    "header_referer": "%(f)s",
+    "header_user_agent": "%(a)s",
+    "host": "%({host}i)s",
+    "request_time": "%(L)s",
+    "request_id": "%({x-request-id}i)s",
+}
+
+
+def unit_format(text: str) -> str:
+    """Converts NGINX Unit's $name."""
+
+    def convert(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name in _UNIT:
+            return _UNIT[name]
+        return f"%({{{name.removeprefix('header_').replace('_', '-')}}}i)s" if name.startswith("header_") else "-"
+
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", convert, text.replace("[$time_local]", "$time_local"))

@@ -1,0 +1,215 @@
+"""The result of a migration: settings, defaults that differ, and options without an equivalent.
+
+The table of settings and the options of foreign_options.py are the truth for names that Ianus accepts. A server's
+module adds only the options whose meaning differs.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ianus.errors import StartupError
+from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
+from ianus.settings.layers import Given, make_layer
+from ianus.settings.schema import EXTRA_INPUTS, NAMES, table
+from ianus.settings.setting import Setting
+from ianus.settings.values import TcpBind, UnixBind, boolean_to_text
+
+# A variable of a shell, or a part of one that the shell computes.
+_VARIABLE = re.compile(r"\$\{?(\w+)|\$\(|`")
+
+# Variables that Ianus reads as other servers do, and the settings of them.
+_READ_VARIABLES = {"port": "PORT", "workers": "WEB_CONCURRENCY", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
+
+
+class MigrationError(StartupError):
+    """A configuration cannot be read."""
+
+    exit_code = 2
+    page = "migrating"
+
+
+class Entry(NamedTuple):
+    """A setting. value: checked. comment: a remark for the line, or ""."""
+
+    value: object
+    comment: str = ""
+
+
+class Note(NamedTuple):
+    """An option that is not a setting. written: as in the source. advice: one or a few sentences."""
+
+    written: str
+    advice: str
+
+
+class Migration:
+    """Collects the equivalent of one server's configuration.
+
+    server: its name in texts.
+    app: the application, as on the command line; "" if the source does not name it.
+    settings: by the settings' own names.
+    defaults: values of the server for settings that the source does not give.
+    notes: options without an equivalent.
+    unneeded: options whose effect Ianus has anyway.
+    environment: variables that the source sets for the application.
+    files: configuration files that a command names.
+    host: the host to listen on, if the variable PORT has the port; "" if `bind` has the address.
+    """
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.app = ""
+        self.settings: dict[str, Entry] = {}
+        self.defaults: dict[str, object] = {}
+        self.notes: list[Note] = []
+        self.unneeded: list[Note] = []
+        self.environment: dict[str, str] = {}
+        self.host = ""
+        self.files: list[str] = []
+        self._halves: dict[str, object] = {}
+        self._has_variable_port = False
+
+    def set(self, name: str, value: object, written: str = "", comment: str = "") -> None:
+        """Sets a setting, by any of its names. The last of several values wins, unless the setting takes several.
+
+        A value that the setting cannot have becomes a note.
+        """
+        written = written or f"{name} = {value!r}"
+        if isinstance(value, str) and _VARIABLE.search(value) and NAMES[name].input != "access_log_format":
+            self._note_variable(name, value, written)
+            return
+        try:
+            layer = make_layer([Given(name, value, written, written)], NAMES)
+        except StartupError as error:
+            problem = error.message.removeprefix(f"{written}: ")
+            self.note(written, sentence(problem))
+            return
+        for key, given in layer.items():
+            if key in EXTRA_INPUTS:
+                self._halves[key] = given.value
+                continue
+            known: object = given.value
+            if NAMES[key].setting.repeatable and key in self.settings:
+                before = self.settings[key].value
+                assert isinstance(before, tuple)
+                assert isinstance(known, tuple)
+                known = (*before, *(each for each in known if each not in before))
+            self.settings[key] = Entry(known, comment or self.settings.get(key, Entry(None)).comment)
+
+    def option(self, name: str, value: object, written: str) -> None:
+        """Translates an option that has the same meaning here, as the shared tables describe it.
+
+        name: with underscores. value: True for a switch.
+        """
+        if name in NAMES:
+            self.set(name, value, written)
+            return
+        positive = name.removeprefix("no_")
+        if positive != name and positive in NAMES and NAMES[positive].setting.to_text is boolean_to_text:
+            self.set(positive, False, written)
+            return
+        ignored = IGNORED_BY_FLAG.get(flag_of(name))
+        if ignored is None:
+            self.note(written, hint(name) or f"Ianus does not know this option of {self.server}.")
+        elif reason := ignored.reason_for(str(value)):
+            self.need_not(written, reason)
+        else:
+            self.note(written, sentence(ignored.remedy_for(str(value))))
+
+    def default(self, name: str, value: object) -> None:
+        """Notes a default of the server that differs from that of Ianus."""
+        self.defaults[name] = NAMES[name].setting.check(value)
+
+    def check_app(self) -> None:
+        """Makes a note of an application that a shell has to compute."""
+        if _VARIABLE.search(self.app):
+            self.note(self.app, f'A file cannot have variables of a shell; start with the line `ianus "{self.app}"`.')
+            self.app = ""
+
+    def note(self, written: str, advice: str) -> None:
+        self.notes.append(Note(written, advice))
+
+    def need_not(self, written: str, reason: str) -> None:
+        self.unneeded.append(Note(written, sentence(reason)))
+
+    def set_variables(self, variables: Mapping[str, str], read: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Adds variables of the application's environment.
+
+        read: those that the server reads itself, and the settings that they stand for.
+        """
+        for name, value in variables.items():
+            if name in read:
+                self.set(read[name], f"0.0.0.0:{value}" if name == "PORT" else value, f"{name}={value}")
+            elif _VARIABLE.search(value):
+                self.note(f"{name}={value}", "A file cannot have variables of a shell; set it in the environment.")
+            else:
+                self.environment[name.strip()] = value
+
+    def join_address(self, host: str, port: int) -> None:
+        """Joins the halves of an address. host, port: the server's own defaults."""
+        if self._has_variable_port and "bind" not in self.settings:
+            self.host = str(self._halves.get("host", host))
+        elif self._halves and "bind" not in self.settings:
+            given_host, given_port = self._halves.get("host", host), self._halves.get("port", port)
+            assert isinstance(given_host, str)
+            assert isinstance(given_port, int)
+            self.settings["bind"] = Entry((TcpBind(given_host, given_port),))
+        elif "bind" not in self.settings and not self._is_bind_noted():
+            self.default("bind", [f"{host}:{port}"])
+
+    def value(self, name: str) -> object:
+        """Returns the value of a setting that the source gives, or None."""
+        return self.settings[name].value if name in self.settings else None
+
+    def has_unix_socket(self) -> bool:
+        """Returns whether one of the addresses is a Unix socket."""
+        binds = self.value("bind")
+        return isinstance(binds, tuple) and any(isinstance(each, UnixBind) for each in binds)
+
+    def differing_defaults(self) -> Mapping[str, object]:
+        """Returns the server's defaults that no setting overrides, and that are not the defaults of Ianus."""
+        ours = {name: default for name, _, default in table()}
+        return {
+            name: value for name, value in self.defaults.items() if name not in self.settings and value != ours[name]
+        }
+
+    def _is_bind_noted(self) -> bool:
+        return any("IANUS_BIND" in note.advice for note in self.notes)
+
+    def _note_variable(self, name: str, value: str, written: str) -> None:
+        """Notes a value that a shell has to compute: a file cannot have it."""
+        setting = NAMES[name].input
+        if setting in ("bind", "port") and (match := re.fullmatch(r"(?:(.*):)?\$(?:PORT|\{PORT(?::-8000)?\})", value)):
+            self._has_variable_port = True
+            if setting == "bind":
+                self._halves["host"] = "0.0.0.0" if match[1] in ("", "*") else match[1].strip("[]")
+            self.need_not(written, "the port is that of the variable PORT")
+            return
+        variable = _READ_VARIABLES.get(setting)
+        if variable is not None and value in (f"${variable}", f"${{{variable}}}"):
+            self.note(written, f"The variable {variable} is read without a setting.")
+            return
+        if setting == "port":
+            setting = "bind"
+            value = f"0.0.0.0:{value}"
+        self.note(
+            written,
+            f'A file cannot have variables of a shell; start with the variable IANUS_{setting.upper()}="{value}".',
+        )
+
+
+def sentence(text: str) -> str:
+    """Formats the reason of a table as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def setting_of(name: str) -> Setting:
+    """Returns the description of a setting by its own name."""
+    return NAMES[name].setting
+
+
+def index_advice(advice: Mapping[str, str]) -> dict[str, str]:
+    """Maps each name to its advice. advice: by names with spaces between them."""
+    return {name: sentences for names, sentences in advice.items() for name in names.split()}

@@ -1,0 +1,60 @@
+"""Uvicorn: its command line and its variables UVICORN_*."""
+
+from collections.abc import Mapping, Sequence
+
+from ianus.migrate.flags import FlagList
+from ianus.migrate.migration import Migration
+
+SERVER = "Uvicorn"
+
+OPTIONS = FlagList(
+    "--host= --port= --uds= --fd= --reload --reload-dir= --reload-include= --reload-exclude= --reload-delay="
+    " --workers= --loop= --http= --http2 --ws= --ws-max-size= --ws-max-queue= --ws-ping-interval= --ws-ping-timeout="
+    " --ws-per-message-deflate= --lifespan= --interface= --env-file= --log-config= --log-level= --access-log"
+    " --no-access-log --use-colors --no-use-colors --proxy-headers --no-proxy-headers --server-header"
+    " --no-server-header --date-header --no-date-header --forwarded-allow-ips= --root-path= --limit-concurrency="
+    " --backlog= --limit-max-requests= --limit-max-requests-jitter= --timeout-keep-alive="
+    " --timeout-graceful-shutdown= --timeout-worker-healthcheck= --ssl-keyfile= --ssl-certfile="
+    " --ssl-keyfile-password= --ssl-version= --ssl-cert-reqs= --ssl-ca-certs= --ssl-ciphers= --header= --app-dir="
+    " --h11-max-incomplete-event-size= --reset-contextvars --factory"
+)
+
+_PREFIX = "UVICORN_"
+
+# Further variables that Uvicorn reads, and the settings.
+_READ = {"WEB_CONCURRENCY": "workers", "FORWARDED_ALLOW_IPS": "forwarded_allow_ips"}
+
+
+def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Migrates a command line."""
+    flags, others = OPTIONS.parse(words)
+    given = {flag.name for flag in flags}
+    for variable, value in variables.items():
+        name = variable.removeprefix(_PREFIX).lower()
+        if not variable.startswith(_PREFIX):
+            migration.set_variables({variable: value}, _READ)
+        elif name == "app":
+            migration.app = value
+        elif name not in given:
+            _apply(migration, name, value, f"{variable}={value}")
+    for flag in flags:
+        _apply(migration, flag.name, flag.value if flag.value is not None else True, flag.written)
+    if others:
+        migration.app = others[0]
+    for other in others[1:]:
+        migration.note(other, "One application is served at /; remove it.")
+    migration.join_address("127.0.0.1", 8000)
+    if migration.has_unix_socket():
+        # Uvicorn trusts no client of a Unix socket by itself.
+        migration.default("forwarded_allow_ips", "127.0.0.1,::1")
+    migration.default("timeout_keep_alive", 5)
+    migration.default("timeout_stop", 0)
+
+
+def _apply(migration: Migration, name: str, value: object, written: str) -> None:
+    if name == "forwarded_allow_ips" and isinstance(value, str) and "/" in value:
+        # A path stands for clients of that Unix socket.
+        peers = ["unix" if peer.startswith("/") else peer for peer in value.split(",")]
+        migration.set(name, ",".join(peers), written)
+    else:
+        migration.option(name, value, written)

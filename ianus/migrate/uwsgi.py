@@ -1,0 +1,307 @@
+"""uWSGI: its command line, and its files in the formats ini and JSON.
+
+All sources have the same options, as pairs of a name with dashes and a value. A switch has the value "true".
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ianus.migrate.log_formats import uwsgi_format
+from ianus.migrate.migration import Migration, MigrationError
+from ianus.migrate.text_file import read_text
+from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
+
+SERVER = "uWSGI"
+MAX_INCLUDES = 20  # files that a configuration may include, in all
+MAX_VALUE_CHARS = 65_536  # of a value with the values of others in it
+
+
+class Pair(NamedTuple):
+    """An option. name: its name with dashes. written: as in the source."""
+
+    name: str
+    value: str
+    written: str
+
+
+def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Migrates a command line, with the files that it names."""
+    for name, value in variables.items():
+        if name.startswith("UWSGI_"):
+            words = [*words, f"--{name.removeprefix('UWSGI_').lower().replace('_', '-')}={value}"]
+        else:
+            migration.set_variables({name: value})
+    _migrate_pairs(migration, list(_expand(_line_pairs(words))))
+
+
+def migrate_ini(migration: Migration, text: str, path: str) -> None:
+    """Migrates an .ini file. Raises MigrationError."""
+    pairs = list(_expand(_ini_pairs(text, path)))
+    if not pairs:
+        raise MigrationError(f"{path} has no section [uwsgi]. For a file of Paste, give the command of its server.")
+    _migrate_pairs(migration, pairs)
+
+
+def migrate_json(migration: Migration, content: Mapping[str, object]) -> None:
+    """Migrates the options of a .json file."""
+    pairs = []
+    for name, value in content.items():
+        for each in value if isinstance(value, list) else [value]:
+            text = str(each).lower() if isinstance(each, bool) else str(each)
+            pairs.append(Pair(name.replace("_", "-"), text, f"{name} = {text}"))
+    _migrate_pairs(migration, list(_expand(pairs)))
+
+
+# --- Sources ---
+
+
+def _line_pairs(words: Sequence[str]) -> Iterator[Pair]:
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+        elif word.startswith("-") and len(word) > 1:
+            flag, value = SHORT.get(word[:2], word[:2]), word[2:]
+            equals = value
+        elif word.endswith((".ini", ".json", ".yaml", ".yml", ".xml")):
+            flag, equals, value = "--ini", "=", word
+        else:
+            # uWSGI takes a word as an address, a module or a file.
+            flag, equals, value = ("--socket" if ":" in word and "." not in word else "--wsgi-file"), "=", word
+        name = flag.lstrip("-").replace("_", "-")
+        if not equals:
+            # A mode after a switch such as chmod-socket is its value.
+            is_mode = bool(rest) and re.fullmatch("[0-7]{3}", rest[0]) is not None
+            if (is_mode or name not in SWITCHES) and rest and not re.match(r"--\w|-[A-Za-z]$", rest[0]):
+                value = rest.pop(0)
+                word = f"{word} {value}"
+            else:
+                value = "true"
+        yield Pair(name, value, word)
+
+
+def _ini_pairs(text: str, path: str) -> Iterator[Pair]:
+    """Yields the options of the section [uwsgi]. uWSGI repeats keys, which configparser does not."""
+    section = ""
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line[0] in ";#":
+            continue
+        if found := re.fullmatch(r"\[([^\]]*)\].*", line):
+            section = found[1]
+            continue
+        if section != "uwsgi":
+            continue
+        name, equals, value = line.partition("=")
+        name, value = name.strip().replace("_", "-"), value.strip() if equals else "true"
+        value = value.replace("%d", f"{os.path.dirname(os.path.abspath(path))}/")  # noqa: PTH100, PTH120
+        yield Pair(name, value, f"{name} = {value}" if equals else name)
+
+
+def _read_ini(path: str) -> Iterator[Pair]:
+    name, _, _ = path.partition(":")  # file:section
+    return _ini_pairs(read_text(name), name)
+
+
+def _expand(pairs: Iterable[Pair], included: list[str] | None = None) -> Iterator[Pair]:
+    """Yields the options with files in place of their names, and with values in place of %(name) and $(NAME).
+
+    included: the files so far; files include each other, and some include the same one twice.
+    """
+    known: dict[str, str] = {}
+    included = [] if included is None else included
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1]:
+            return known.get(match[1].replace("_", "-"), match[0])
+        return os.environ.get(match[2], f"${{{match[2]}}}")
+
+    for pair in pairs:
+        value = (
+            re.sub(r"%\(([\w-]+)\)|\$\(([\w-]+)\)", replace, pair.value) if "format" not in pair.name else pair.value
+        )
+        if len(value) > MAX_VALUE_CHARS > len(pair.value):
+            raise MigrationError(f"{pair.name} is longer than {MAX_VALUE_CHARS} characters with its placeholders.")
+        if pair.name in ("set", "set-placeholder", "set-ph"):
+            key, _, content = value.partition("=")
+            known[key.replace("_", "-")] = content
+            continue
+        known[pair.name] = value
+        if pair.name in ("ini", "include", "inherit") and value.partition(":")[0].endswith(".ini"):
+            included.append(value)
+            if len(included) > MAX_INCLUDES:
+                raise MigrationError(f"{value}: more than {MAX_INCLUDES} files are included, perhaps by each other.")
+            yield from _expand(_read_ini(value), included)
+            continue
+        yield pair._replace(value=value)
+
+
+# --- Meaning ---
+
+
+class _Application:
+    """The options that name the application."""
+
+    def __init__(self) -> None:
+        self.module = self.file = self.callable = ""
+        self.mounts: list[tuple[str, str]] = []
+
+    def take(self, pair: Pair) -> bool:
+        """Returns whether the option is one of these."""
+        if pair.name in ("module", "wsgi"):
+            self.module = pair.value
+        elif pair.name in ("wsgi-file", "file"):
+            self.file = pair.value
+        elif pair.name == "callable":
+            self.callable = pair.value
+        elif pair.name == "mount":
+            path, _, app = pair.value.partition("=")
+            self.mounts.append((path, app))
+        else:
+            return False
+        return True
+
+    def set(self, migration: Migration) -> None:
+        main = self.module or self.file
+        if main:
+            migration.app = self._name(main)
+            for path, app in self.mounts:
+                migration.set("mount", f"{path}={self._name(app)}", f"mount = {path}={app}")
+        elif len(self.mounts) == 1 and self.mounts[0][0] != "/":
+            path, app = self.mounts[0]
+            migration.app = self._name(app)
+            migration.set("root_path_kept", path, f"mount = {path}={app}")
+        else:
+            for path, app in self.mounts:
+                if path == "/":
+                    migration.app = self._name(app)
+                else:
+                    migration.set("mount", f"{path}={self._name(app)}", f"mount = {path}={app}")
+
+    def _name(self, app: str) -> str:
+        return f"{app}:{self.callable}" if self.callable and ":" not in app else app
+
+
+def _migrate_pairs(migration: Migration, pairs: Sequence[Pair]) -> None:
+    values = {pair.name: pair.value for pair in pairs}
+    application = _Application()
+    speaks_http = values.get("protocol", values.get("socket-protocol", "")) == "http"
+    for pair in pairs:
+        is_off = pair.value.lower() in ("false", "0", "no", "off") and pair.name in SWITCHES
+        if not is_off and not application.take(pair):
+            _apply(migration, pair, speaks_http)
+    application.set(migration)
+    _finish(migration, values)
+
+
+def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
+    name, value, written = pair
+    if name in ("http-socket", "http", "http11-socket", "socket", "uwsgi-socket", "s"):
+        _apply_address(migration, pair, speaks_http)
+    elif name in ("https", "https-socket", "ssl-socket"):
+        _apply_tls_address(migration, pair)
+    elif name in ("processes", "workers"):
+        migration.set("workers", "auto" if value == "%k" else value, written)
+    elif name in ("gevent", "async", "ugreen", "asyncio", "gevent-monkey-patch"):
+        migration.note(
+            written, "A pool of threads serves requests that wait; remove the monkey-patching, and see max_threads."
+        )
+        migration.set("threads", "auto")
+    elif name in ("home", "virtualenv", "venv", "pyhome"):
+        migration.note(written, f"Start the program of that environment: {value.rstrip('/')}/bin/ianus")
+    elif name == "env":
+        variable, _, content = value.partition("=")
+        migration.set_variables({variable: content})
+    elif name in ("daemonize", "daemonize2", "logto", "logto2"):
+        _apply_log_file(migration, pair)
+    elif name in ("req-logger", "logger"):
+        _apply_logger(migration, pair)
+    elif name in ("disable-logging",):
+        migration.set("access_log", False, written)
+    elif name in ("log-format", "logformat"):
+        migration.set("access_log_format", uwsgi_format(value), written)
+    elif name in ("chmod-socket", "chmod"):
+        migration.set("uds_permissions", "666" if value == "true" else value, written)
+    elif name.endswith(("autoreload", "auto-reload")):
+        migration.set("reload", True, written)
+    elif name in RENAMED:
+        migration.set(RENAMED[name], True if value == "true" else value, written)
+    elif name in ADVICE:
+        migration.note(written, ADVICE[name])
+    elif name in UNNEEDED or name.startswith(UNNEEDED_STARTS):
+        migration.need_not(written, UNNEEDED.get(name, "Ianus needs no such setting"))
+    elif advice := advice_for(name):
+        migration.note(written, advice)
+    else:
+        migration.option(name.replace("-", "_"), True if value == "true" else value, written)
+
+
+def _apply_address(migration: Migration, pair: Pair, speaks_http: bool) -> None:
+    if pair.value in ("", "true"):
+        migration.note(pair.written, "It has no address.")
+        return
+    for value in pair.value.split(","):
+        address = f"0.0.0.0{value}" if value.startswith(":") else value
+        if "/" in address and not address.startswith("fd:"):
+            address = f"unix:{address}"
+        elif re.fullmatch(r"[0-9]+", address):
+            address = f"0.0.0.0:{address}"
+        elif ":" not in address:
+            address = f"unix:{address}"
+        migration.set("bind", address, pair.written)
+    if not pair.name.startswith("http") and not speaks_http:
+        target = (
+            f"http://{address}" if address.startswith("unix:") else f"http://{address.replace('0.0.0.0', '127.0.0.1')}"
+        )
+        migration.note(
+            pair.written,
+            f"The protocol is HTTP, not uwsgi. In nginx, replace uwsgi_pass and its include by: proxy_pass {target};"
+            " `ianus docs proxies` has the fields to send.",
+        )
+
+
+def _apply_tls_address(migration: Migration, pair: Pair) -> None:
+    """Applies an address, and its certificate, key, ciphers and authorities, separated by commas."""
+    address, *files = pair.value.split(",")
+    _apply_address(migration, Pair("http", address, pair.written), speaks_http=True)
+    for name, value in zip(("ssl_certfile", "ssl_keyfile", "ssl_ciphers", "ssl_ca_certs"), files, strict=False):
+        if value:
+            migration.set(name, value.removeprefix("!") if name == "ssl_ca_certs" else value, pair.written)
+    if len(files) > 3 and files[3]:
+        migration.set("ssl_cert_reqs", "required" if files[3].startswith("!") else "optional", pair.written)
+
+
+def _apply_log_file(migration: Migration, pair: Pair) -> None:
+    if pair.name.startswith("daemonize"):
+        migration.note(
+            pair.written, "The server runs in the foreground; start it with systemd, a container or a similar manager."
+        )
+    if re.match(r"[\w.-]+:[0-9]+$", pair.value):
+        migration.note(pair.written, "Logs are written to files and streams; forward them from there.")
+    elif pair.value != "true":
+        migration.set("error_logfile", pair.value, pair.written)
+        migration.set("access_logfile", pair.value, pair.written)
+
+
+def _apply_logger(migration: Migration, pair: Pair) -> None:
+    kind, _, place = pair.value.partition(":")
+    if kind == "file" and place:
+        migration.set("access_logfile" if pair.name == "req-logger" else "error_logfile", place, pair.written)
+    elif kind != "stdio":
+        migration.note(pair.written, "Logs are written to files and streams; --log-config sets up other handlers.")
+
+
+def _finish(migration: Migration, values: Mapping[str, str]) -> None:
+    """Adds uWSGI's defaults."""
+    migration.join_address("127.0.0.1", 8000)
+    migration.default("threads", 1)
+    # uWSGI loads the application once, and forks the workers.
+    is_lazy = any(name in values for name in ("lazy-apps", "lazy"))
+    if not is_lazy and migration.value("workers") not in (None, 1):
+        migration.default("preload", True)
+    migration.default("proxy_headers", False)
+    migration.default("timeout_stop", 60)
+    migration.default("max_request_body_size", 0)

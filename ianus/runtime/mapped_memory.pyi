@@ -1,0 +1,5 @@
+from typing import Any, final
+
+@final
+class MappedMemory:
+    def __init__(self, buffer: Any) -> None: ...

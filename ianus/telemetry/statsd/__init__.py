@@ -1,0 +1,1 @@
+"""Metrics for a statsd server, under Gunicorn's names."""

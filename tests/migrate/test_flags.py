@@ -1,0 +1,48 @@
+"""Command lines of other servers are parsed as these servers do it."""
+
+import pytest
+
+from ianus.migrate.flags import Flag, FlagList
+
+OPTIONS = FlagList("--bind/-b= --workers/-w= --worker-class= --reload --daemon/-D --capture/-R --alias== --limit_size=")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--bind :1", [("bind", ":1")]),
+        ("--bind=:1 -b :2 -b:3 -b=:4", [("bind", ":1"), ("bind", ":2"), ("bind", ":3"), ("bind", ":4")]),
+        ("--reload --daemon", [("reload", None), ("daemon", None)]),
+        ("-DR", [("daemon", None), ("capture", None)]),
+        ("--rel", [("reload", None)]),
+        ("--work 3", [("", "3")]),
+        ("--workers 3", [("workers", "3")]),
+        ("--alias /a /srv/a", [("alias", "/a /srv/a")]),
+        ("--limit-size 3", [("limit_size", "3")]),
+        ("--bind", [("bind", "")]),
+        ("--unknown 3 app", [("", "3")]),
+        ("--unknown app", [("", None)]),
+        ("app --unknown 3", [("", "3")]),
+    ],
+)
+def test_options(line: str, expected: list[tuple[str, str | None]]) -> None:
+    flags, _ = OPTIONS.parse(line.replace("--work 3", "--work 3 app").split())
+    assert [(flag.name, flag.value) for flag in flags] == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("app", ["app"]),
+        ("app -D extra", ["app", "extra"]),
+        ("-w 4 app", ["app"]),
+        ("-- --app", ["--app"]),
+        ("-", ["-"]),
+    ],
+)
+def test_other_words(line: str, expected: list[str]) -> None:
+    assert OPTIONS.parse(line.split())[1] == expected
+
+
+def test_an_option_is_shown_as_it_was_written() -> None:
+    assert OPTIONS.parse(["-b", "a b"])[0] == [Flag("bind", "a b", "-b 'a b'")]

@@ -1,0 +1,55 @@
+"""The pages of docs/migrating show results as `ianus migrate` prints them, and each server has one."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ianus.migrate.command import PROGRAMS, migrate
+from tests.migrate.pages import load_page, parse_page
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted((DOCS / "migrating").glob("*.md"))
+
+# A command of a page, and the block after it. Files are the blocks before it.
+EXAMPLE = re.compile(r"^    \$ ianus migrate (.+)\n\n```toml\n(.*?)```\n", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"this `([\w.]+)`:\n\n```\w+\n(.*?)```\n", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_an_example_is_the_result_of_its_command(page: Path, nowhere: Path) -> None:
+    text = page.read_text()
+    for name, content in FILE.findall(text):
+        (nowhere / name).write_text(content)
+    examples = EXAMPLE.findall(text)
+    assert len(examples) == 1
+    command, output = examples[0]
+    assert migrate(shlex.split(command)) == output
+    assert f"`ianus docs migrating/{page.stem}`" in output
+    assert not load_page(parse_page(output), nowhere).warnings
+
+
+def test_each_server_has_a_page_in_the_index() -> None:
+    linked = set(re.findall(r"\]\(migrating/([\w-]+\.md)\)", (DOCS / "migrating.md").read_text()))
+    assert linked == {page.name for page in PAGES}
+    assert len(PAGES) == len({server.SERVER for server in PROGRAMS.values()}) + 1  # NGINX Unit has no command
+
+
+@pytest.mark.parametrize("page", [DOCS / "migrating.md", *PAGES], ids=lambda page: page.stem)
+def test_links_lead_to_pages_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, heading = target.partition("#")
+        text = (page.parent / path).read_text()
+        headings = {
+            re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in re.findall(r"^#+ (.*)", text, re.M)
+        }
+        assert not heading or heading in headings, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_settings_in_a_page_exist(page: Path) -> None:
+    from ianus.settings.schema import NAMES
+
+    for name in re.findall(r"`([a-z]+_[a-z_]+)(?: = [^`]*)?`", page.read_text()):
+        assert name in NAMES or name in ("uwsgi_params", "uwsgi_pass", "proxy_pass", "mod_wsgi"), name

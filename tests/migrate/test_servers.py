@@ -1,0 +1,249 @@
+"""Each option of another server becomes a setting, or a note with advice."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ianus.migrate import daphne, granian, gunicorn, hypercorn, mod_wsgi, uvicorn, waitress
+from ianus.migrate.migration import Migration
+from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG, flag_of
+from ianus.settings.schema import NAMES
+from tests.migrate.pages import read_page
+
+pytestmark = pytest.mark.usefixtures("nowhere")
+
+SERVERS: dict[str, ModuleType] = {
+    "gunicorn": gunicorn,
+    "uvicorn": uvicorn,
+    "granian": granian,
+    "hypercorn": hypercorn,
+    "daphne": daphne,
+    "waitress-serve": waitress,
+    "mod_wsgi-express start-server": mod_wsgi,
+}
+
+
+@pytest.mark.parametrize("program", SERVERS)
+def test_each_option_of_a_server_has_an_answer(program: str) -> None:
+    server = SERVERS[program]
+    # Their values are files, which do not exist.
+    names = [name for name in server.OPTIONS.names() if name != "config"]
+    assert len(names) > 15
+    for name in names:
+        flag = flag_of(name)
+        page = read_page(*program.split(), flag, *["1"] * server.OPTIONS.flags()[flag], "main:app")
+        assert "does not know" not in page.text, flag
+
+
+@pytest.mark.parametrize("program", SERVERS)
+def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -> None:
+    shared = {*HINTS, *IGNORED_BY_FLAG, *map(flag_of, NAMES)}
+    # These mean something else in this server.
+    own = {"hypercorn": {"logconfig_dict"}, "mod_wsgi-express start-server": {"server_name", "graceful_timeout"}}
+    advice = set(getattr(SERVERS[program], "ADVICE", ())) - own.get(program, set())
+    assert not {name for name in advice if flag_of(name) in shared}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # Gunicorn
+        ("gunicorn project.wsgi", {"app": "project.wsgi"}),
+        ("gunicorn -w 4 -b 0.0.0.0 a:b", {"app": "a:b", "workers": 4, "bind": ["0.0.0.0:8000"]}),
+        ("gunicorn -b :80 -b unix:/run/a.sock a", {"app": "a", "bind": ["*:80", "unix:/run/a.sock"]}),
+        ("gunicorn -p /run/a.pid -u www -g web a", {
+            "app": "a", "pid_file": "/run/a.pid", "user": "www", "group": "web"}),
+        ("gunicorn -m 007 a", {"app": "a", "umask": "7"}),
+        ("gunicorn -m 18 a", {"app": "a", "umask": "22"}),
+        ("gunicorn -e A=b --env C=d a", {"app": "a", "env": ["A=b", "C=d"]}),
+        ("gunicorn --access-logfile /dev/null a", {"app": "a", "access_log": False}),
+        ("gunicorn --access-logfile - a", {"app": "a", "access_log": True, "access_logfile": "-"}),
+        ("gunicorn --graceful-timeout 0 a", {"app": "a", "timeout_stop": "1s"}),
+        ("gunicorn --keep-alive 5 -t 60 a", {"app": "a", "timeout_keep_alive": "5s", "timeout": "1m"}),
+        ("gunicorn --worker-connections 10 a", {"app": "a", "limit_connections": 10}),
+        ("gunicorn --no-sendfile a", {"app": "a", "sendfile": False}),
+        ("gunicorn --forwarded-allow-ips 10.0.0.1 a", {"app": "a", "forwarded_allow_ips": "10.0.0.1,unix"}),
+        ("gunicorn --forwarded-allow-ips * a", {"app": "a", "forwarded_allow_ips": "*"}),
+        ("gunicorn -k gevent a", {"app": "a", "threads": "auto"}),
+        ("gunicorn -k gthread --threads 8 a", {"app": "a", "threads": 8}),
+        ("gunicorn --threads 8 -k gevent a", {"app": "a", "threads": 8}),
+        ("gunicorn -k uvicorn.workers.UvicornWorker a", {"app": "a", "interface": "asgi"}),
+        ("gunicorn --chdir src --pythonpath a,b a", {"app": "a", "chdir": "src", "pythonpath": ["a", "b"]}),
+        ("gunicorn -w=1 -b=:1 a", {"app": "a", "workers": 1, "bind": ["*:1"]}),
+        ("PORT=5000 WEB_CONCURRENCY=3 A=b gunicorn a", {
+            "app": "a", "bind": ["0.0.0.0:5000"], "workers": 3, "env": ["A=b"]}),
+        ("GUNICORN_CMD_ARGS='-w 2 -b :1' gunicorn -b :2 a", {"app": "a", "workers": 2, "bind": ["*:2"]}),
+        ("gunicorn --certfile c --keyfile k --cert-reqs 2 --ca-certs a --ssl-version 5 a", {
+            "app": "a", "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_cert_reqs": "required",
+            "ssl_ca_certs": "a"}),
+        # Uvicorn
+        ("uvicorn a:b --host 0.0.0.0 --port 80", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
+        ("uvicorn a:b --port 80 --no-access-log", {"app": "a:b", "bind": ["127.0.0.1:80"], "access_log": False}),
+        ("uvicorn a:b --fd 3 --root-path /x", {"app": "a:b", "bind": ["fd://3"], "root_path": "/x"}),
+        ("uvicorn a:b --limit-concurrency 9 --header A:b", {"app": "a:b", "limit_concurrency": 9, "header": ["a: b"]}),
+        ("uvicorn a:b --no-server-header --log-level trace", {
+            "app": "a:b", "server_header": False, "log_level": "debug"}),
+        ("uvicorn a:b --forwarded-allow-ips /run/s,::1", {"app": "a:b", "forwarded_allow_ips": "unix,::1"}),
+        ("UVICORN_WORKERS=3 UVICORN_PORT=1 uvicorn a:b --port 2", {
+            "app": "a:b", "workers": 3, "bind": ["127.0.0.1:2"]}),
+        ("fastapi run app/main.py --port 80 --workers 2", {
+            "app": "app/main.py:app", "bind": ["0.0.0.0:80"], "workers": 2}),
+        ("fastapi dev -e main:api --no-proxy-headers", {"app": "main:api", "reload": True, "proxy_headers": False}),
+        # Granian
+        ("granian --interface asginl a:b", {"app": "a:b", "interface": "asgi", "lifespan": "off"}),
+        ("granian --no-ws --interface wsgi a:b", {"app": "a:b", "ws": "none", "interface": "wsgi"}),
+        ("granian --interface asgi --ws a:b --workers 2", {"app": "a:b", "interface": "asgi", "workers": 2}),
+        ("granian --interface wsgi --backpressure 4 a", {"app": "a", "interface": "wsgi", "limit_connections": 4}),
+        ("granian --interface wsgi --blocking-threads 4 a", {"app": "a", "interface": "wsgi", "threads": 4}),
+        ("granian --interface asgi --workers-lifetime 1h30m a", {
+            "app": "a", "interface": "asgi", "workers_lifetime": "90m"}),
+        ("GRANIAN_WEBSOCKETS=0 granian --interface asgi a", {"app": "a", "ws": "none", "interface": "asgi"}),
+        ("granian --interface asgi --ssl-certificate c --ssl-keyfile k --ssl-client-verify a", {
+            "app": "a", "interface": "asgi", "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_cert_reqs": "required"}),
+        # Hypercorn
+        ("hypercorn a", {"app": "a:app"}),
+        ("hypercorn wsgi:a:b -k uvloop", {"app": "a:b", "interface": "wsgi", "loop": "uvloop"}),
+        ("hypercorn -m 18 -p /run/a.pid a:b", {"app": "a:b", "umask": "22", "pid_file": "/run/a.pid"}),
+        ("hypercorn --log-level WARN --access-log - a:b", {
+            "app": "a:b", "log_level": "warning", "access_log": True, "access_logfile": "-"}),
+        # Daphne
+        ("daphne -b 0.0.0.0 -p 80 a:b", {"app": "a:b", "bind": ["0.0.0.0:80"], "interface": "asgi"}),
+        ("daphne -b 0.0.0.0 a:b", {"app": "a:b", "bind": ["0.0.0.0:8000"], "interface": "asgi"}),
+        ("daphne -p 80 --root-path /x a:b", {
+            "app": "a:b", "bind": ["127.0.0.1:80"], "interface": "asgi", "root_path_kept": "/x"}),
+        ("daphne -u /run/d.sock --fd 0 a:b", {
+            "app": "a:b", "bind": ["unix:/run/d.sock", "fd://0"], "interface": "asgi"}),
+        ("daphne -e tcp:port=80:interface=0.0.0.0 -e unix:/run/d a:b", {
+            "app": "a:b", "bind": ["0.0.0.0:80", "unix:/run/d"], "interface": "asgi"}),
+        (r"daphne -e 'tcp6:80:interface=\:\:1' a:b", {"app": "a:b", "bind": ["[::1]:80"], "interface": "asgi"}),
+        (r"daphne -e 'ssl:443:privateKey=k:certKey=c:interface=\:\:1' a:b", {
+            "app": "a:b", "bind": ["[::1]:443"], "interface": "asgi", "ssl_certfile": ["c"], "ssl_keyfile": ["k"]}),
+        ("daphne -v0 -s web a:b", {
+            "app": "a:b", "log_level": "warning", "access_log": False, "interface": "asgi", "server_header": False,
+            "header": ["server: web"]}),
+        # Waitress
+        ("waitress-serve --listen='*:80 127.0.0.1:81' --call a:b", {
+            "app": "a:b", "bind": ["*:80", "127.0.0.1:81"], "factory": True}),
+        ("waitress-serve --listen=0.0.0.0 a:b", {"app": "a:b", "bind": ["0.0.0.0:8080"]}),
+        ("waitress-serve --port=80 a:b", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
+        ("waitress-serve --trusted-proxy=10.0.0.1 --trusted-proxy-headers=forwarded a:b", {
+            "app": "a:b", "forwarded_allow_ips": "10.0.0.1", "forwarded_headers": "forwarded"}),
+        ("waitress-serve --ident= --unix-socket=/run/w --unix-socket-perms=660 a:b", {
+            "app": "a:b", "server_header": False, "bind": ["unix:/run/w"], "uds_permissions": "660"}),
+        # mod_wsgi-express
+        ("mod_wsgi-express start-server site.wsgi --port 80 --setenv A b", {
+            "app": "site.wsgi", "bind": ["0.0.0.0:80"], "env": ["A=b"]}),
+        ("mod_wsgi-express start-server site.py --callable-object app --mount-point /x", {
+            "app": "site.py:app", "root_path_kept": "/x"}),
+        ("mod_wsgi-express start-server site.py --log-directory /var/log/w --access-log", {
+            "app": "site.py", "error_logfile": "/var/log/w/error_log", "access_log": True,
+            "access_logfile": "/var/log/w/access_log"}),
+        # uWSGI
+        ("uwsgi --http-socket :80 --module a:b -p 2", {"app": "a:b", "bind": ["0.0.0.0:80"], "workers": 2}),
+        ("uwsgi --http 127.0.0.1:80 --wsgi-file app.py --callable app", {
+            "app": "app.py:app", "bind": ["127.0.0.1:80"]}),
+        ("uwsgi --https :443,c,k,HIGH,!ca -w a", {
+            "app": "a", "bind": ["0.0.0.0:443"], "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_ciphers": "HIGH",
+            "ssl_ca_certs": "ca", "ssl_cert_reqs": "required"}),
+        ("uwsgi --http-socket /run/u --chmod-socket 660 -w a", {
+            "app": "a", "bind": ["unix:/run/u"], "uds_permissions": "660"}),
+        ("uwsgi --http-socket :80 --chmod-socket --mount /x=a:b", {
+            "app": "a:b", "root_path_kept": "/x", "bind": ["0.0.0.0:80"], "uds_permissions": "666"}),
+        ("uwsgi --http-socket :80 -w a:b --mount /x=c:d --py-autoreload 1", {
+            "app": "a:b", "mount": ["/x=c:d"], "bind": ["0.0.0.0:80"], "reload": True}),
+    ],
+)  # fmt: skip
+def test_settings_of_a_command(line: str, expected: dict[str, Any]) -> None:
+    assert read_page(line).given == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gunicorn a", {"threads": 1, "forwarded_fields": "proto", "timeout_stop": "30s", "access_log": False}),
+        ("gunicorn -k uvicorn_worker.UvicornWorker a", {
+            "timeout_keep_alive": "2s", "timeout_stop": "30s", "access_log": False}),
+        ("gunicorn -k gevent --graceful-timeout 3 --access-logfile - --access-logformat '%(h)s' a", {
+            "forwarded_fields": "proto", "timeout_keep_alive": "2s"}),
+        ("uvicorn a:b", {"timeout_keep_alive": "5s", "timeout_stop": "0"}),
+        ("hypercorn a:b", {
+            "proxy_headers": False, "timeout_keep_alive": "5s", "timeout_stop": "3s", "ws_ping_interval": "0",
+            "access_log": False}),
+        ("waitress-serve a:b", {
+            "bind": ["0.0.0.0:8080"], "threads": 4, "proxy_headers": False, "timeout_keep_alive": "2m",
+            "limit_connections": 100, "access_log": False}),
+        ("uvicorn a:b --uds /run/u", {
+            "forwarded_allow_ips": "127.0.0.1,::1", "timeout_keep_alive": "5s", "timeout_stop": "0"}),
+        ("waitress-serve --unix-socket=/run/w --trusted-proxy=::1 a:b", {
+            "threads": 4, "forwarded_fields": "proto", "timeout_keep_alive": "2m", "limit_connections": 100,
+            "access_log": False, "uds_permissions": "600"}),
+        ("uwsgi --http-socket :1 -p 2 --lazy-apps -w a", {
+            "threads": 1, "proxy_headers": False, "timeout_stop": "1m", "max_request_body_size": 0}),
+    ],
+)  # fmt: skip
+def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
+    assert read_page(line).defaults == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gunicorn --enable-backlog-metric a", "Metrics for Prometheus are not supported yet"),
+        ("gunicorn -D a", "runs in the foreground"),
+        ("gunicorn -k gevent a", "max_threads"),
+        ("gunicorn -k project.Worker a", "Worker classes of your own"),
+        ("gunicorn -w many a", "'many' is neither auto nor a number"),
+        ("gunicorn -w '${N:-4}' a", 'IANUS_WORKERS="${N:-4}"'),
+        ("gunicorn -b '0.0.0.0:${PORT:-8080}' a", 'IANUS_BIND="0.0.0.0:${PORT:-8080}"'),
+        ("newrelic-admin run-program gunicorn a", "newrelic-admin run-program ianus"),
+        ("gunicorn a b", "One application"),
+        ("gunicorn '${APP:-a b}'", 'ianus "${APP:-a b}"'),
+        ("uwsgi --http-socket", "It has no address"),
+        ("granian a:b", "RSGI is not supported"),
+        ("hypercorn -k trio a:b", "Trio is not supported"),
+        ("daphne --proxy-headers a:b", "Daphne believes every client"),
+        ("daphne -e txacme:d:tcp:443 a:b", "ssl_certfile and ssl_keyfile"),
+        ("daphne -e ssl:443:privateKey=k:extraCertChain=c a:b", "Append it to the file of the certificate"),
+        ("mod_wsgi-express start-server a.wsgi --https-port 443", "Every address of bind has TLS"),
+        ("waitress-serve --threads='${WEB_CONCURRENCY:-4}' a:b", "IANUS_THREADS"),
+        ("mod_wsgi-express start-server a.wsgi --trust-proxy-header X-Forwarded-For", "believes every client"),
+        ("uwsgi -s /run/u.sock -w a", "proxy_pass http://unix:/run/u.sock;"),
+        ("uwsgi -s 0.0.0.0:80 -w a", "proxy_pass http://127.0.0.1:80;"),
+        ("uwsgi --http-socket :1 -w a --venv /v --cheaper 2", "/v/bin/ianus"),
+        ("uwsgi --http-socket :1 -w a --emperor /etc/v", "its own service"),
+    ],
+)  # fmt: skip
+def test_notes(line: str, expected: str) -> None:
+    assert expected in " ".join(read_page(line).notes.replace("#", "").split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gunicorn -b ':$PORT' a",
+        "gunicorn -b '0.0.0.0:${PORT}' a",
+        "gunicorn -b '0.0.0.0:${PORT:-8000}' a",
+        "uvicorn a --host 0.0.0.0 --port '$PORT'",
+        "waitress-serve --port='$PORT' a",
+        "uwsgi --http-socket ':$PORT' -w a",
+    ],
+)
+def test_the_port_of_a_platform_is_read_from_its_variable(line: str) -> None:
+    page = read_page(line)
+    assert page.given["host"] == "0.0.0.0"
+    assert "bind" not in page.given | page.defaults
+
+
+def test_a_value_with_a_line_end_stays_in_its_line() -> None:
+    page = read_page("gunicorn", "--log-syslog-prefix", 'x\nworkers = 9\x00"', "a\nworkers = 8")
+    assert page.given == {"app": "a\nworkers = 8"}
+
+
+def test_settings_that_do_not_go_together_are_named() -> None:
+    migration = Migration("Gunicorn")
+    migration.set("timeout_stop", "2s")
+    migration.set("drain_delay", "10s")
+    from ianus.migrate.toml_page import write_page
+
+    assert "# Not valid yet: drain_delay does not fit" in write_page(migration, "x")

@@ -1,0 +1,77 @@
+"""The parts of the bench that decide about a figure."""
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Loads a module of the bench, whose modules import each other by their bare names."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    before = set(sys.modules)
+    yield lambda name: runpy.run_path(str(BENCH / f"{name}.py"))
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(BENCH / f"{name}.py"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_whole"),
+    [
+        (b"", False),
+        (b"\x81", False),
+        (b"\x81\x02a", False),
+        (b"\x81\x02ab", True),
+        (b"\x01\x02ab", False),  # more frames follow
+        (b"\x01\x02ab\x80\x01c", True),
+        (b"\x89\x00", False),  # a ping
+        (b"\x81\x02ab\x89\x01", False),
+        (b"\xc1\x7e\x00\x80" + b"x" * 128, True),  # compressed, with the length in two bytes
+        (b"\xc1\x7e\x00\x80" + b"x" * 127, False),
+        (b"\x81\x7f" + (70_000).to_bytes(8) + b"x" * 70_000, True),
+    ],
+)
+def test_an_echo_is_whole_after_the_last_frame_of_its_message(load: Any, frames: bytes, is_whole: bool) -> None:
+    assert load("messages")["has_message"](bytearray(frames)) is is_whole
+
+
+def test_the_best_peer_is_a_server_with_applications(load: Any) -> None:
+    budgets = load("budgets")
+    results = sys.modules["results"]
+    runs = {"ianus": 8.0, "floor": 1.0, "peregrine": 10.0, "uvicorn": 20.0}
+    found = results.Results([results.Run(0, "hello1", name, {"cpu_us": value}) for name, value in runs.items()])
+    (budget,) = (each for each in budgets["BUDGETS"] if each.text == "hello, 1 connection: CPU")
+    assert budget.value(found) == pytest.approx(0.8)
+
+
+def test_each_budget_is_about_a_scenario_that_exists(load: Any) -> None:
+    budgets, scenarios = load("budgets")["BUDGETS"], load("scenarios")["SCENARIOS"]
+    names = {scenario.name for scenario in scenarios}
+
+    class Asked:
+        """Results that note the scenarios they are asked for."""
+
+        def __init__(self) -> None:
+            self.scenarios: set[str] = set()
+
+        def median(self, scenario: str, server: str, metric: str) -> float:
+            self.scenarios.add(scenario)
+            return 1.0
+
+    asked = Asked()
+    for budget in budgets:
+        budget.value(asked)
+    assert asked.scenarios
+    assert asked.scenarios <= names
+
+
+def test_the_counted_servers_are_known(load: Any) -> None:
+    peers = load("peers")["PEERS"]
+    names = {"ianus", *(peer.name for each in peers.values() for peer in each)}
+    assert set(load("run")["COUNTED"]) <= names
