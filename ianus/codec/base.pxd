@@ -1,7 +1,7 @@
 """The base of HTTP codecs of all versions: bytes in, calls on a sink out, bytes to send out.
 
 Rule of this file: a sink call may queue output on the codec; it never feeds the codec, flushes, or runs
-application code. `stream` numbers the requests of a multiplexed connection; HTTP/1 has only stream 0.
+application code. `stream` is the number of a request's stream; HTTP/1 has only stream 0.
 """
 cimport cython
 from ianus.codec.fields cimport Field, ForwardingFields
@@ -22,9 +22,28 @@ cdef class Request:
     cdef readonly bint keep_alive           # the client accepts further responses on this connection
     cdef readonly bint expect_continue      # it waits for 100 before it sends the body
     cdef readonly bint upgrade              # it asks for another protocol (RFC 9110 section 7.8)
+    cdef readonly str protocol              # of an extended CONNECT (RFC 8441 section 4), else None
     cdef readonly bint websocket_key        # it has Sec-WebSocket-Key, as a handshake has whose upgrade a proxy removed
     cdef readonly long long content_length  # bytes of the body; 0 without one, -1 when chunked
     cdef ForwardingFields forwarding        # reports of proxies among the headers
+
+
+# Why a stream or a connection ended: the codes of HTTP/2 (RFC 9113 section 7).
+cdef enum ErrorCode:
+    NO_ERROR = 0x0
+    PROTOCOL_ERROR = 0x1
+    INTERNAL_ERROR = 0x2
+    FLOW_CONTROL_ERROR = 0x3
+    SETTINGS_TIMEOUT = 0x4
+    STREAM_CLOSED = 0x5
+    FRAME_SIZE_ERROR = 0x6
+    REFUSED_STREAM = 0x7            # no application has seen it, so the client may repeat the request
+    CANCEL = 0x8
+    COMPRESSION_ERROR = 0x9
+    CONNECT_ERROR = 0xA
+    ENHANCE_YOUR_CALM = 0xB
+    INADEQUATE_SECURITY = 0xC
+    HTTP_1_1_REQUIRED = 0xD
 
 
 @cython.no_gc
@@ -39,6 +58,25 @@ cdef class Sink:
     cdef Py_ssize_t on_tunnel(self, int stream, const char* data, Py_ssize_t size) except -1
     # The client violated the protocol or a limit. `status` is for the error response; nothing more is parsed.
     cdef int on_error(self, int status, str reason) except -1
+
+    # Only of multiplexed codecs
+    # The same for one stream. Its further input is discarded, and its response is the session's. request: None without
+    # a valid head; then there was no on_request(), and release() has to follow the response.
+    cdef int on_stream_error(self, int stream, int status, str reason, Request request) except -1
+    # A stream ended early: by the client, or with a reason by the codec, which has reset it. Nothing can be sent on it
+    # any more. It still counts until release().
+    cdef int on_reset(self, int stream, ErrorCode code, str reason) except -1
+    # Queued output of the stream has drained to LOW_WATER or less.
+    cdef int on_stream_writable(self, int stream) except -1
+    # The last byte of the response is in the connection's output.
+    cdef int on_stream_sent(self, int stream) except -1
+    # The client violated the protocol of the connection, or a limit. The message to it is in the output; nothing more
+    # is parsed, and all streams are lost.
+    cdef int on_connection_error(self, ErrorCode code, str reason) except -1
+    # The client will open no further streams. Those that are open continue.
+    cdef int on_goaway(self, ErrorCode code) except -1
+    # No stream is left after start_drain() or on_goaway(), and the client knows that there will be none.
+    cdef int on_drained(self) except -1
 
 
 # How the client learns of the end of a response body.
@@ -102,3 +140,74 @@ cdef class SerialCodec(Codec):
 cdef class SerialCodecFactory:
     """Creates the codec of a new connection, which determines its protocol."""
     cdef SerialCodec create(self, OutputOwner connection)
+
+
+@cython.no_gc
+cdef class MultiplexedCodec(Codec):
+    """A codec of many concurrent streams: HTTP/2.
+
+    Streams: one exists from its on_request(), or on_stream_error(), until it has ended in both directions and release()
+    was called. All that exist count against the limit of concurrent streams, so a client cannot have more application
+    calls than that by resetting streams (CVE-2023-44487, CVE-2025-8671). Calls that name a stream that does not exist
+    any more, or that was reset, do nothing.
+
+    Reading: feed() consumes all frames of all streams, and keeps only the bytes of an incomplete one with the caller.
+    The bytes of a body stay with the exchange; the client may send further ones as consume() reports their use.
+
+    Writing: heads and small complete responses go to the connection's output at once. Everything else is queued by
+    stream and moved by fill(), in the order of the client's priorities. So fill() precedes each flush.
+    """
+    # CLOCK_MONOTONIC seconds; set by the session before feed() and fill(). Coarse time is precise enough.
+    cdef double now
+    cdef int streams                # that exist
+
+    # The session's object of a stream, None if it has none. release() removes it.
+    cdef object owner(self, int stream)
+    cdef int set_owner(self, int stream, object owner) except -1
+    cdef list owners(self)          # those of all streams that exist
+
+    # Input
+    # Bytes of on_body() have left the exchange's buffer: taken, spooled or discarded.
+    cdef int consume(self, int stream, Py_ssize_t size) except -1
+    # A tunnel's exchange takes bytes again: on_tunnel() follows for those that wait, and on_end() after the last one.
+    # Bytes that on_tunnel() has taken are consumed by that. Not to be called in a call of the sink.
+    cdef int resume_tunnel(self, int stream) except -1
+    # Nothing more of the request is wanted. The codec discards further input, and resets the stream with this code after
+    # the last byte of the response (RFC 9113 section 8.1), unless the request has ended before that.
+    cdef int end_input(self, int stream, ErrorCode code) except -1
+
+    # Output
+    # Moves queued output of streams to that of the connection until this has `size` bytes.
+    cdef int fill(self, Py_ssize_t size) except -1
+    cdef Py_ssize_t queued(self, int stream) noexcept   # bytes of the stream that are not in the connection's output
+    cdef bint has_queued(self) noexcept     # fill() would move something now, if it may
+    # The value of a response's Priority field replaces the client's wish (RFC 9218 section 8).
+    cdef int set_priority(self, int stream, bytes value) except -1
+    # Since when the client's windows have admitted no byte of queued output, by `now` of that time: the earliest moment
+    # and its stream, 0 for all streams of the connection. Returns 0 if no output waits for a window.
+    cdef double stalled_since(self, int* stream) noexcept
+
+    # Ends
+    # Discards queued output and resets the stream, at once. The session calls release() as for all others.
+    cdef int reset(self, int stream, ErrorCode code) except -1
+    # The application call of the stream has returned, and nothing of its body is kept any more.
+    cdef int release(self, int stream) except -1
+    # Announces that the connection ends, without a number of the last stream. When the client has confirmed it, or at
+    # finish_drain(), the last stream is announced, and later ones are ignored (RFC 9113 section 6.8).
+    cdef int start_drain(self) except -1
+    cdef int finish_drain(self) except -1
+    # Ends the connection with a message to the client. The session closes it, and is not called any more.
+    cdef int fail_connection(self, ErrorCode code) except -1
+    # Unties the codec from sink, connection, and the owners of all streams. The last call.
+    cdef int abandon(self) except -1
+
+    # A frame of the protocol, or a head of several frames, has started and has not ended: the time for that is to be
+    # limited. Not for the bytes of a body. Before the first bytes of a connection too.
+    cdef bint in_head(self) noexcept
+
+
+cdef class MultiplexedCodecFactory:
+    """Creates the codec of a new connection, which determines its protocol."""
+    cdef HeadEncoder encoder        # that all its codecs use
+
+    cdef MultiplexedCodec create(self, OutputOwner connection)

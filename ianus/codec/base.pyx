@@ -30,6 +30,27 @@ cdef class Sink:
     cdef int on_error(self, int status, str reason) except -1:
         raise NotImplementedError
 
+    cdef int on_stream_error(self, int stream, int status, str reason, Request request) except -1:
+        raise NotImplementedError
+
+    cdef int on_reset(self, int stream, ErrorCode code, str reason) except -1:
+        raise NotImplementedError
+
+    cdef int on_stream_writable(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int on_stream_sent(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int on_connection_error(self, ErrorCode code, str reason) except -1:
+        raise NotImplementedError
+
+    cdef int on_goaway(self, ErrorCode code) except -1:
+        raise NotImplementedError
+
+    cdef int on_drained(self) except -1:
+        raise NotImplementedError
+
 
 cdef class HeadEncoder:
     cdef object encode(self, int status, bytes reason, const Field* fields, Py_ssize_t count):
@@ -99,4 +120,68 @@ cdef class SerialCodec(Codec):
 
 cdef class SerialCodecFactory:
     cdef SerialCodec create(self, OutputOwner connection):
+        raise NotImplementedError
+
+
+@cython.no_gc
+cdef class MultiplexedCodec(Codec):
+    cdef object owner(self, int stream):
+        raise NotImplementedError
+
+    cdef int set_owner(self, int stream, object owner) except -1:
+        raise NotImplementedError
+
+    cdef list owners(self):
+        raise NotImplementedError
+
+    cdef int consume(self, int stream, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    cdef int resume_tunnel(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int end_input(self, int stream, ErrorCode code) except -1:
+        raise NotImplementedError
+
+    cdef int fill(self, Py_ssize_t size) except -1:
+        raise NotImplementedError
+
+    # They are asked often, and cannot fail.
+    cdef Py_ssize_t queued(self, int stream) noexcept:
+        return 0
+
+    cdef bint has_queued(self) noexcept:
+        return False
+
+    cdef int set_priority(self, int stream, bytes value) except -1:
+        # A codec need not have priorities.
+        return 0
+
+    cdef double stalled_since(self, int* stream) noexcept:
+        return 0
+
+    cdef int reset(self, int stream, ErrorCode code) except -1:
+        raise NotImplementedError
+
+    cdef int release(self, int stream) except -1:
+        raise NotImplementedError
+
+    cdef int start_drain(self) except -1:
+        raise NotImplementedError
+
+    cdef int finish_drain(self) except -1:
+        raise NotImplementedError
+
+    cdef int fail_connection(self, ErrorCode code) except -1:
+        raise NotImplementedError
+
+    cdef int abandon(self) except -1:
+        raise NotImplementedError
+
+    cdef bint in_head(self) noexcept:
+        return False
+
+
+cdef class MultiplexedCodecFactory:
+    cdef MultiplexedCodec create(self, OutputOwner connection):
         raise NotImplementedError
