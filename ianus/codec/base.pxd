@@ -172,8 +172,8 @@ cdef class MultiplexedCodec(Codec):
     # A tunnel's exchange takes bytes again: on_tunnel() follows for those that wait, and on_end() after the last one.
     # Bytes that on_tunnel() has taken are consumed by that. Not to be called in a call of the sink.
     cdef int resume_tunnel(self, int stream) except -1
-    # Nothing more of the request is wanted. The codec discards further input, and resets the stream with this code after
-    # the last byte of the response (RFC 9113 section 8.1), unless the request has ended before that.
+    # Nothing more of the request is wanted. The codec discards further input, and resets the stream with this code
+    # after the last byte of the response (RFC 9113 section 8.1), unless the request has ended before that.
     cdef int end_input(self, int stream, ErrorCode code) except -1
 
     # Output
