@@ -4,6 +4,7 @@ account-key.pem   the key of the account
 account.json      its URL at the authority
 thumbprint        of the key: the answer to challenges has it (RFC 8555 section 8.1)
 NAME.pem          a key, and the chain of its certificate
+challenges        a folder with a key and a certificate for each name that is being validated (tls-alpn-01)
 lock              held while a certificate is ordered
 """
 
@@ -13,7 +14,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from ianus.issuing.private_folder import PrivateFolder, make_folder
+from ianus.issuing.private_folder import PrivateFolder, ServedFolder, make_folder
 from ianus.settings.tls_values import AUTHORITIES
 
 KEY_FILE = "account-key.pem"
@@ -21,6 +22,11 @@ ACCOUNT_FILE = "account.json"
 THUMBPRINT_FILE = "thumbprint"
 
 PLACEHOLDER_DAYS = 3650.0
+
+
+def challenge_file(name: str) -> str:
+    """Returns the name of the file in the folder of challenges. acceptor/tls/challenge_files reads it."""
+    return f"{name}.pem"
 
 
 def pair_file(name: str) -> str:
@@ -44,6 +50,8 @@ class AcmeFolder(PrivateFolder):
         self.url = AUTHORITIES.get(tls_auto_authority, tls_auto_authority)
         name = re.sub(r"[^a-z0-9.-]+", "-", self.url.removeprefix("https://").lower()).strip("-")
         super().__init__(os.path.join(path, name), "--tls-auto-dir")
+        # Workers read it, which may be another user. They are not let into the folder above it.
+        self.challenges = ServedFolder(self.file("challenges"), "--tls-auto-dir")
 
     def pair_path(self, name: str) -> str:
         """Returns the path of the file with the key and the certificate of a name."""

@@ -1,15 +1,20 @@
 """Orders certificates by ACME (RFC 8555), with the library of certbot: `acme`, and `josepy` for its keys.
 
-The challenge is http-01: the authority requests a path of the name by plain HTTP, and any worker of any machine with
-the account's thumbprint answers it (gateway/challenge). So no token has to be passed to workers.
+Challenges:
+- http-01: the authority requests a path of the name by plain HTTP, and any worker of any machine with the account's
+  thumbprint answers it (gateway/challenge). So no token has to be passed to workers.
+- tls-alpn-01: the authority makes a handshake, and gets a certificate with a hash of its token. Workers of all machines
+  read it in the folder at that time (acceptor/tls/challenge_files).
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from ianus._version import __version__
-from ianus.issuing.acme_folder import ACCOUNT_FILE, KEY_FILE, AcmeFolder
+from ianus.issuing.acme_folder import ACCOUNT_FILE, KEY_FILE, AcmeFolder, challenge_file
 
 # Maximum time of one order, of which validation by the authority takes some seconds.
 ORDER_TIMEOUT = timedelta(minutes=3)
@@ -21,10 +26,14 @@ MAX_NONCES = 10
 
 
 class AcmeOrders:
-    """The account of a folder at its authority. tls_auto_email: the contact of a new account, "" for none."""
+    """The account of a folder at its authority.
 
-    def __init__(self, folder: AcmeFolder, tls_auto_email: str) -> None:
+    challenge: "http-01" or "tls-alpn-01". tls_auto_email: the contact of a new account, "" for none.
+    """
+
+    def __init__(self, folder: AcmeFolder, challenge: str, tls_auto_email: str) -> None:
         self._folder = folder
+        self._challenge = challenge
         self._email = tls_auto_email
         self._client: Any = None
 
@@ -105,13 +114,32 @@ class AcmeOrders:
     def _finish(self, key: bytes, order: Any) -> bytes:
         from acme import challenges, messages
 
-        for authorization in order.authorizations:
-            if authorization.body.status == messages.STATUS_VALID:
-                continue
-            offered = [each for each in authorization.body.challenges if isinstance(each.chall, challenges.HTTP01)]
-            if not offered:
-                raise ValueError("the authority does not offer the challenge http-01 for this name")
-            acme = self._client
-            acme.answer_challenge(offered[0], offered[0].response(acme.net.key))
-        finished = self._client.poll_and_finalize(order, datetime.now() + ORDER_TIMEOUT)  # noqa: DTZ005  (as `acme`)
+        with contextlib.ExitStack() as answers:
+            for authorization in order.authorizations:
+                if authorization.body.status == messages.STATUS_VALID:
+                    continue
+                offered = {each.chall.to_partial_json().get("type"): each for each in authorization.body.challenges}
+                if (chosen := offered.get(self._challenge)) is None:
+                    kinds = ", ".join(sorted(map(str, offered)))
+                    raise ValueError(f"the authority offers for this name: {kinds}; and not {self._challenge}")
+                token = chosen.chall.to_partial_json()["token"]
+                answers.enter_context(self._answering(authorization.body.identifier.value, token))
+                # RFC 8555 section 7.5.1: the response is an empty object, whichever challenge it is.
+                self._client.answer_challenge(chosen, challenges.HTTP01Response(key_authorization=""))
+            finished = self._client.poll_and_finalize(order, datetime.now() + ORDER_TIMEOUT)  # noqa: DTZ005  (as `acme`)
         return key + str(finished.fullchain_pem).encode("ascii")
+
+    @contextlib.contextmanager
+    def _answering(self, name: str, token: str) -> Iterator[None]:
+        """Has the workers answer the challenge of a name until the end of the context."""
+        if self._challenge != "tls-alpn-01":
+            yield
+            return
+        from ianus.issuing.challenge_certificate import make_challenge_certificate
+
+        folder, file = self._folder.challenges, challenge_file(name)
+        folder.write(file, make_challenge_certificate(name, f"{token}.{self._folder.thumbprint()}"))
+        try:
+            yield
+        finally:
+            folder.remove(file)

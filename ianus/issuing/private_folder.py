@@ -2,7 +2,7 @@
 
 Several machines may share it: each file is replaced as a whole, and a lock is held while certificates are ordered.
 """
-# ruff: noqa: PTH103, PTH105, PTH116, PTH118, PTH123  (pathlib takes 5 ms to import)
+# ruff: noqa: PTH101, PTH103, PTH105, PTH108, PTH116, PTH118, PTH123  (pathlib takes 5 ms to import)
 
 import contextlib
 import fcntl
@@ -41,9 +41,12 @@ class PrivateFolder:
     flag: the option that names it, for messages. Raises StartupError if it cannot be used.
     """
 
+    _is_private = True
+    _file_mode = 0o600
+
     def __init__(self, path: str, flag: str) -> None:
         self.path = path
-        make_folder(path, flag, is_private=True)
+        make_folder(path, flag, is_private=self._is_private)
 
     def file(self, name: str) -> str:
         """Returns the path of a file in the folder."""
@@ -61,10 +64,16 @@ class PrivateFolder:
         """Replaces a file as a whole: readers find the old content or the new one, also after a loss of power."""
         temporary = self.file(f".{name}.{os.uname().nodename}.{os.getpid()}")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), self._file_mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.file(name))
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(name))
 
     @contextlib.contextmanager
     def lock(self, *, waits: bool = True) -> Iterator[bool]:
@@ -83,3 +92,15 @@ class PrivateFolder:
                 yield True
         finally:
             os.close(fd)
+
+
+class ServedFolder(PrivateFolder):
+    """A folder within a private one, whose files the workers of the server can read, which may be another user."""
+
+    _is_private = False
+    _file_mode = 0o644
+
+    def __init__(self, path: str, flag: str) -> None:
+        super().__init__(path, flag)
+        # Workers open files by name, and never list them.
+        os.chmod(path, 0o711)

@@ -6,8 +6,12 @@ No client trusts them. They serve developers, and a new server until an authorit
 import ipaddress
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ianus.errors import StartupError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import ExtensionType
 
 # The names by which a developer's own machine is reached.
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -34,10 +38,12 @@ def check_cryptography(purpose: str) -> None:
         )
 
 
-def make_self_signed(names: Sequence[str], days: float, organisation: str, now: float) -> bytes:
+def make_self_signed(
+    names: Sequence[str], days: float, organisation: str, now: float, critical: "Sequence[ExtensionType]" = ()
+) -> bytes:
     """Returns the PEM of a new key, and then of its certificate, for these DNS names and addresses.
 
-    now: POSIX seconds.
+    now: POSIX seconds. critical: further extensions.
     """
     # Imported only to make certificates: it takes 50 ms.
     from cryptography import x509
@@ -66,7 +72,7 @@ def make_self_signed(names: Sequence[str], days: float, organisation: str, now: 
         encipher_only=False,
         decipher_only=False,
     )
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -79,8 +85,10 @@ def make_self_signed(names: Sequence[str], days: float, organisation: str, now: 
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    for extension in critical:
+        builder = builder.add_extension(extension, critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
 
 

@@ -52,6 +52,15 @@ def with_issued_certificates(settings: Settings, *, forks: bool) -> Settings:
     return settings
 
 
+def challenge_of(settings: Settings) -> str:
+    """Returns the challenge by which the authority of --tls-auto validates names, "" without --tls-auto."""
+    if not settings.tls_auto:
+        return ""
+    if settings.tls_auto_challenge != "auto":
+        return settings.tls_auto_challenge
+    return "http-01" if settings.insecure_bind else "tls-alpn-01"
+
+
 def open_acme_folder(settings: Settings) -> AcmeFolder:
     """Returns the folder of --tls-auto. Raises StartupError."""
     path = (
@@ -71,9 +80,11 @@ def _home(kind: str, default: str) -> str:
 
 
 def _check_acme(settings: Settings) -> None:
-    if not settings.insecure_bind:
+    if challenge_of(settings) == "http-01" and not settings.insecure_bind:
         raise StartupError(
-            "--tls-auto needs an address without TLS, at which the authority checks the names. Add --insecure-bind :80."
+            "--tls-auto-challenge http-01 needs an address without TLS, at which the authority checks the names. Add"
+            " --insecure-bind :80, or remove --tls-auto-challenge.",
+            page="tls",
         )
     from importlib.util import find_spec
 

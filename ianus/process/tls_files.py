@@ -6,6 +6,7 @@ The supervisor reads them for its workers: it may be root, and the workers a use
 import os
 from typing import NamedTuple
 
+from ianus.acceptor.tls.challenge_files import ChallengeFiles
 from ianus.acceptor.tls.pair_checks import explain_unreadable
 from ianus.acceptor.tls.pair_files import (
     FileState,
@@ -18,6 +19,7 @@ from ianus.acceptor.tls.pair_files import (
     read_pairs,
 )
 from ianus.errors import StartupError
+from ianus.process.issued_certificates import challenge_of, open_acme_folder
 from ianus.process.privileges import Identity
 from ianus.settings.schema import Settings
 
@@ -31,12 +33,14 @@ class TlsFiles(NamedTuple):
     """The configured files and their content.
 
     ticket_secret: the keys of session tickets are derived from it. reader: the user of the workers, if it is another.
+    challenges: of --tls-auto, if authorities validate its names in handshakes.
     """
 
     sources: PairSources
     contents: tuple[PairContent, ...]
     ticket_secret: bytes
     reader: PairReader | None = None
+    challenges: ChallengeFiles | None = None
 
     def states(self) -> PairStates:
         """Returns the states of the files that were read."""
@@ -78,7 +82,13 @@ def read_tls_files(settings: Settings, ticket_secret: bytes = b"", identity: Ide
             " another directory.",
             page="tls",
         )
-    return TlsFiles(sources, contents, ticket_secret or make_ticket_secret(), reader)
+    return TlsFiles(sources, contents, ticket_secret or make_ticket_secret(), reader, _open_challenges(settings))
+
+
+def _open_challenges(settings: Settings) -> ChallengeFiles | None:
+    if challenge_of(settings) != "tls-alpn-01":
+        return None
+    return ChallengeFiles(open_acme_folder(settings).challenges.path, settings.tls_auto)
 
 
 def make_ticket_secret() -> bytes:

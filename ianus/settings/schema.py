@@ -294,8 +294,8 @@ class Settings:
         tls_values.automatic_name,
         TLS,
         "Get and renew a certificate for this name by ACME, as from Let's Encrypt.",
-        "Commas separate several. You agree to the terms of the authority. It requests a path of each name at port 80,"
-        " so --insecure-bind is needed. ianus[acme] has the libraries.",
+        "Commas separate several. You agree to the terms of the authority. It connects to each name, at port 443 or 80."
+        " ianus[acme] has the libraries.",
         metavar="NAME",
         repeatable=True,
         split=tls_values.split_names,
@@ -315,6 +315,15 @@ class Settings:
         "Try with the staging environment of Let's Encrypt first: its limits are wider, and no client trusts it. A URL"
         " is that of an ACME directory.",
         metavar="AUTHORITY",
+    )
+    tls_auto_challenge: Literal["auto", "http-01", "tls-alpn-01"] = choice(
+        "auto",
+        TLS,
+        "How the authority of --tls-auto checks that a name is that of this server.",
+        "With http-01 it requests a path at port 80 of the name, which has to lead to --insecure-bind. With tls-alpn-01"
+        " it makes a handshake at port 443, which has to lead to --bind without a proxy that decrypts. auto is http-01"
+        " with --insecure-bind, and otherwise tls-alpn-01.",
+        names="auto http-01 tls-alpn-01",
     )
     acme_thumbprint: str = field(
         "",

@@ -89,9 +89,9 @@ def certificate_name(value: object) -> str:
 
 
 def automatic_name(value: object) -> str:
-    """Parses a name for which an authority issues a certificate by the challenge http-01. Raises ValueError."""
+    """Parses a name for which an authority issues a certificate without a challenge by DNS. Raises ValueError."""
     name = certificate_name(value)
-    # RFC 8555 section 8.3, and the rules of the authorities
+    # RFC 8555 section 8.3, RFC 8737 section 3, and the rules of the authorities
     if name.startswith("*.") or "." not in name or ":" in name or name.rpartition(".")[2].isdecimal():
         raise ValueError(f"{format_value(value)} is not a public host name such as example.org.")
     return name

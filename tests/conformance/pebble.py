@@ -17,12 +17,13 @@ from tests.helpers import until
 class Pebble:
     """A running one. directory: its URL. authorities: the file of the authority of its own certificate.
 
-    http_port: at which it requests challenges. log: the file of its log.
+    http_port, tls_port: at which it validates names. log: the file of its log.
     """
 
     directory: str
     authorities: Path
     http_port: int
+    tls_port: int
     log: Path
 
 
@@ -39,8 +40,9 @@ def _accepts(port: int) -> bool:
 
 
 @contextmanager
-def run_pebble(folder: Path, http_port: int, **environment: str) -> Iterator[Pebble]:
-    """Runs it. environment: variables more, as its documentation has them."""
+def run_pebble(folder: Path, http_port: int = 0, tls_port: int = 0, **environment: str) -> Iterator[Pebble]:
+    """Runs it. Ports: 0 for free ones. environment: variables more, as its documentation has them."""
+    http_port, tls_port = http_port or free_port(), tls_port or free_port()
     certificate, key = root().issue("localhost").write(folder, "pebble")
     authorities = folder / "pebble-root.pem"
     authorities.write_bytes(root().pem)
@@ -51,7 +53,7 @@ def run_pebble(folder: Path, http_port: int, **environment: str) -> Iterator[Peb
         "certificate": certificate,
         "privateKey": key,
         "httpPort": http_port,
-        "tlsPort": free_port(),
+        "tlsPort": tls_port,
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
     log = folder / "pebble.log"
@@ -67,7 +69,7 @@ def run_pebble(folder: Path, http_port: int, **environment: str) -> Iterator[Peb
         )
         try:
             until(lambda: _accepts(api), "pebble accepts connections")
-            yield Pebble(f"https://localhost:{api}/dir", authorities, http_port, log)
+            yield Pebble(f"https://localhost:{api}/dir", authorities, http_port, tls_port, log)
         finally:
             for process in (pebble, resolver):
                 process.terminate()

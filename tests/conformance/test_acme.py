@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import root
 from tests.conformance.pebble import free_port, run_pebble
 from tests.helpers import Server, is_running, until
 
@@ -53,7 +54,7 @@ def start(
 
 
 def test_a_certificate_is_ordered_while_the_server_runs(start: Callable[..., Server], tmp_path: Path) -> None:
-    with run_pebble(tmp_path, free_port()) as pebble:
+    with run_pebble(tmp_path) as pebble:
         server = start(pebble.directory, pebble.authorities, pebble.http_port, "--workers", "2")
         # From the start, also before the authority has answered.
         first = issuer_of(server, NAME)
@@ -67,15 +68,41 @@ def test_a_certificate_is_ordered_while_the_server_runs(start: Callable[..., Ser
         assert "ordering a certificate" not in server.log.text
 
 
+@pytest.mark.parametrize("more", [(), ("--workers", "2", "--ssl-cert-reqs", "required")])
+@pytest.mark.parametrize("engine", ["openssl", "python"])
+def test_names_are_validated_in_handshakes(
+    start_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    more: tuple[str, ...],
+) -> None:
+    """tls-alpn-01: the address with TLS is the only one."""
+    authority = tmp_path / "clients.pem"
+    authority.write_bytes(root().pem)
+    with run_pebble(tmp_path) as pebble:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pebble.authorities))
+        server = start_server(
+            *("--tls-auto", NAME, "--tls-auto-dir", str(tmp_path / "acme"), "--tls-auto-authority", pebble.directory),
+            *("--tls-engine", engine, "--ssl-ca-certs", str(authority), *more),
+            bind=[f"127.0.0.1:{pebble.tls_port}"],
+        )
+        server.log.wait_for(rf"answered a challenge of an authority: client 127\.0\.0\.1:\d+, name: {NAME}$")
+        server.log.wait_for(rf"certificate issued: name: {NAME}, valid until: ")
+        assert list((tmp_path / "acme").glob("*/challenges/*")) == []
+        if not more:
+            until(lambda: "Pebble" in issuer_of(server, NAME), "the workers use it", NOTICE_SECONDS)
+
+
 def test_refused_nonces_are_tried_again(start: Callable[..., Server], tmp_path: Path) -> None:
-    with run_pebble(tmp_path, free_port(), PEBBLE_WFE_NONCEREJECT="30") as pebble:
+    with run_pebble(tmp_path, PEBBLE_WFE_NONCEREJECT="30") as pebble:
         server = start(pebble.directory, pebble.authorities, pebble.http_port)
         server.log.wait_for(rf"certificate issued: name: {NAME}")
 
 
 def test_a_reload_can_change_the_account(start: Callable[..., Server], tmp_path: Path) -> None:
     (tmp_path / "ianus.toml").write_text("workers = 1\n")
-    with run_pebble(tmp_path, free_port()) as pebble:
+    with run_pebble(tmp_path) as pebble:
         server = start(pebble.directory, pebble.authorities, pebble.http_port)
         server.log.wait_for(rf"certificate issued: name: {NAME}")
         (tmp_path / "ianus.toml").write_text("workers = 1\ntls_auto_email = 'admin@example.test'\n")

@@ -10,7 +10,8 @@ import pytest
 
 from ianus.errors import StartupError
 from ianus.issuing.self_signed import DEV_NAME, make_self_signed, validity_of
-from ianus.process.issued_certificates import with_issued_certificates
+from ianus.process.issued_certificates import challenge_of, with_issued_certificates
+from ianus.process.tls_files import read_tls_files
 from ianus.settings.schema import Settings
 
 
@@ -100,9 +101,30 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         with_issued_certificates(Settings(tls_dev=True), forks=False)
 
 
-def test_an_authority_needs_an_address_without_tls() -> None:
-    with pytest.raises(StartupError, match=r"--tls-auto needs an address without TLS, .* Add --insecure-bind :80\."):
-        with_issued_certificates(Settings(tls_auto=("a.example.org",)), forks=False)
+def test_an_authority_that_requests_a_path_needs_an_address_without_tls() -> None:
+    with pytest.raises(StartupError, match=r"--tls-auto-challenge http-01 needs .* Add --insecure-bind :80, or"):
+        with_issued_certificates(Settings(tls_auto=("a.example.org",), tls_auto_challenge="http-01"), forks=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "tls-alpn-01"),
+        ({"insecure_bind": ":80"}, "http-01"),
+        ({"insecure_bind": ":80", "tls_auto_challenge": "tls-alpn-01"}, "tls-alpn-01"),
+        ({"insecure_bind": ":80", "tls_auto_challenge": "http-01"}, "http-01"),
+    ],
+)
+def test_the_challenge_is_that_of_the_addresses(tmp_path: Path, more: dict[str, str], expected: str) -> None:
+    settings = Settings.from_values({"tls_auto": "a.example.org", "tls_auto_dir": str(tmp_path / "d"), **more})
+    assert challenge_of(settings) == expected
+    files = read_tls_files(with_issued_certificates(settings, forks=False))
+    assert files is not None
+    assert (files.challenges is not None) == (expected == "tls-alpn-01")
+
+
+def test_settings_without_automatic_certificates_have_no_challenge() -> None:
+    assert challenge_of(Settings()) == ""
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport ConnectionInfo, extended_connection_info
 from ianus.runtime.clock cimport monotonic
 
+from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
 from ianus.telemetry.logger import logger
 
 
@@ -137,8 +138,16 @@ cdef class HandshakeSession(Session):
         """Gives the connection to the session of its protocol."""
         cdef Transport transport = self.transport
         cdef ConnectionInfo info = transport.info
-        cdef object facts = self.filter.facts()
+        cdef object facts
         self.uncount()
+        if self.filter.protocol == CHALLENGE_PROTOCOL:
+            # RFC 8737 section 3: the certificate is all that the authority wants.
+            logger.info(
+                "answered a challenge of an authority: client %s, name: %s", format_client(info.client),
+                self.filter.server_name,
+            )
+            return transport.finish()
+        facts = self.filter.facts()
         transport.info = extended_connection_info(info.client, info.server, info.scheme, info.vpc_endpoint_id(), facts)
         if self.factory.handshake_log:
             logger.info(

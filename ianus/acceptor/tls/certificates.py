@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ianus.acceptor.tls.challenge_files import ChallengeFiles
 from ianus.acceptor.tls.name_index import NameIndex, Pairs
 from ianus.acceptor.tls.pair import UNSUPPORTED, CertificateError, LoadedPair
 from ianus.acceptor.tls.pair_checks import (
@@ -67,7 +68,8 @@ class CertificateStore:
 
     sources: the configured files. contents: the files as they were read before, at least one pair. load: the function
     of an engine. password: of encrypted keys. on_unreadable: called if another user may read a file that this process
-    cannot; None if there is no such process. is_reporting: warnings are logged; one of several workers does that.
+    cannot; None if there is no such process. challenges: of an issuer, or None. is_reporting: warnings are logged; one
+    of several workers does that.
     clock: POSIX seconds. stat: as os.stat.
 
     Raises StartupError if a pair cannot be used.
@@ -81,6 +83,7 @@ class CertificateStore:
         *,
         password: str = "",
         on_unreadable: Callable[[], None] | None = None,
+        challenges: ChallengeFiles | None = None,
         is_reporting: bool = True,
         clock: Callable[[], float] = time.time,
         stat: Stat = os.stat,
@@ -89,6 +92,7 @@ class CertificateStore:
         self._load_pair = load
         self._password = password.encode() or None
         self._on_unreadable = on_unreadable
+        self._challenges = challenges
         self._is_reporting = is_reporting
         self._clock = clock
         self._stat = stat
@@ -124,6 +128,18 @@ class CertificateStore:
             return found
         self._note_unknown(server_name)
         return self._index.default
+
+    def find_challenge(self, server_name: str | None) -> LoadedPair | None:
+        """Returns the pair by which an authority validates this name now (RFC 8737), or None."""
+        if self._challenges is None or server_name is None:
+            return None
+        # Not kept: a validation has a few handshakes.
+        pem = self._challenges.read(server_name)
+        try:
+            return None if pem is None else self._load_pair(pem, pem, None)
+        except CertificateError as error:
+            logger.error("certificate for a challenge cannot be used: name: %s: %s", server_name, error)
+            return None
 
     def has_name(self, name: str) -> bool:
         """Returns whether a certificate is for this host name or address; always true if no certificate has names."""

@@ -55,6 +55,8 @@ cdef extern from *:
         X(int, SSL_CTX_set_session_id_context, (SSL_CTX *, const unsigned char *, unsigned int)) \
         X(int, SSL_CTX_set_cipher_list, (SSL_CTX *, const char *)) \
         X(void, SSL_CTX_set_cert_cb, (SSL_CTX *, int (*)(SSL *, void *), void *)) \
+        X(void, SSL_CTX_set_client_hello_cb, (SSL_CTX *, int (*)(SSL *, int *, void *), void *)) \
+        X(int, SSL_client_hello_get0_ext, (SSL *, unsigned int, const unsigned char **, size_t *)) \
         X(void, SSL_CTX_set_alpn_select_cb, (SSL_CTX *, \
             int (*)(SSL *, const unsigned char **, unsigned char *, const unsigned char *, unsigned int, void *), \
         void *)) \
@@ -63,6 +65,7 @@ cdef extern from *:
         X(int, SSL_CTX_set_ex_data, (SSL_CTX *, int, void *)) \
         X(void *, SSL_CTX_get_ex_data, (const SSL_CTX *, int)) \
         X(void, SSL_CTX_set_verify, (SSL_CTX *, int, void *)) \
+        X(void, SSL_set_verify, (SSL *, int, void *)) \
         X(int, SSL_CTX_load_verify_file, (SSL_CTX *, const char *)) \
         X(int, SSL_CTX_load_verify_dir, (SSL_CTX *, const char *)) \
         X(OPENSSL_STACK *, SSL_load_client_CA_file, (const char *)) \
@@ -203,6 +206,8 @@ cdef extern from *:
     int SSL_CTX_set_session_id_context(SSL_CTX*, const unsigned char*, unsigned int) noexcept
     int SSL_CTX_set_cipher_list(SSL_CTX*, const char*) noexcept
     void SSL_CTX_set_cert_cb(SSL_CTX*, int (*)(SSL*, void*) noexcept, void*) noexcept
+    void SSL_CTX_set_client_hello_cb(SSL_CTX*, int (*)(SSL*, int*, void*) noexcept, void*) noexcept
+    int SSL_client_hello_get0_ext(SSL*, unsigned int, const unsigned char**, size_t*) noexcept
     void SSL_CTX_set_alpn_select_cb(
         SSL_CTX*,
         int (*)(SSL*, const unsigned char**, unsigned char*, const unsigned char*, unsigned int, void*) noexcept,
@@ -214,6 +219,7 @@ cdef extern from *:
     int SSL_CTX_set_ex_data(SSL_CTX*, int, void*) noexcept
     void* SSL_CTX_get_ex_data(const SSL_CTX*, int) noexcept
     void SSL_CTX_set_verify(SSL_CTX*, int, void*) noexcept
+    void SSL_set_verify(SSL*, int, void*) noexcept
     int SSL_CTX_load_verify_file(SSL_CTX*, const char*) noexcept
     int SSL_CTX_load_verify_dir(SSL_CTX*, const char*) noexcept
     OPENSSL_STACK* SSL_load_client_CA_file(const char*) noexcept

@@ -38,11 +38,15 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
     cdef long long ticket_period    # of `ticket_keys`
     cdef TicketKeys ticket_keys     # for new tickets
     cdef TicketKeys last_ticket_keys    # accepted until their tickets have expired
+    # Of the handshake step that is being made: an authority validates a name, by the LoadedPair
+    cdef bint is_challenge
+    cdef object challenge
 
     cdef int set_client_verification(self) except -1
     cdef int load_crl(self, str path) except -1
     cdef int use_certificates(self, SSL* ssl) except -1
     cdef int rotate_ticket_keys(self) except -1
+    cdef object find_challenge(self, SSL* ssl)
     cdef object find_pair(self, SSL* ssl, str server_name)
 
 

@@ -31,6 +31,7 @@ from ianus.acceptor.tls.openssl_pair cimport PairHandle, add_crls, certificate_d
 from ianus.codec.output cimport iovec
 from ianus.runtime.clock cimport monotonic
 
+from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
 from ianus.acceptor.tls.options import TlsOptionError
 from ianus.acceptor.tls.pair import UNSUPPORTED, CertificateError, LoadedPair
 from ianus.exchange.tls_facts import TlsFacts
@@ -52,6 +53,8 @@ cdef enum:
     VERIFY_PEER = 0x1
     VERIFY_FAIL_IF_NO_PEER_CERTIFICATE = 0x2
     NAME_TYPE_HOST_NAME = 0
+    EXTENSION_ALPN = 16
+    HELLO_OK = 1
     WANT_READING = 3
     RECEIVED_SHUTDOWN = 2
     ALPN_OK = 0
@@ -69,6 +72,11 @@ cdef uint64_t OP_CIPHER_SERVER_PREFERENCE = 1 << 22
 cdef uint64_t OP_NO_RENEGOTIATION = 1 << 30
 
 cdef long long TICKET_PERIOD_SECONDS = 12 * 3600    # longer than a ticket is valid, which is two hours
+
+
+# The extension of a client that validates a name: a list with this protocol alone, which is preceded by its length.
+cdef bytes CHALLENGE_NAME = CHALLENGE_PROTOCOL.encode("ascii")
+cdef bytes CHALLENGE_EXTENSION = b"%c%c%c%b" % (0, 1 + len(CHALLENGE_NAME), len(CHALLENGE_NAME), CHALLENGE_NAME)
 
 
 # None, or the reason why there is no OpenSSL. Written once, when this module is imported.
@@ -158,6 +166,8 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
         SSL_CTX_set_cert_cb(context, choose_certificates, <void*>self)
         if self.protocols:
             SSL_CTX_set_alpn_select_cb(context, choose_protocol, <void*>self)
+        if options.answers_challenges:
+            SSL_CTX_set_client_hello_cb(context, note_hello, <void*>self)
         if options.ciphers and SSL_CTX_set_cipher_list(context, options.ciphers.encode()) != 1:
             raise TlsOptionError("ssl_ciphers", f"{take_error_text()}: {options.ciphers}")
         if asks_clients:
@@ -208,15 +218,29 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
         """Gives a handshake the certificates of the client's name. Returns 1, or 0 if there are none."""
         cdef PairHandle handle
         cdef int used = 0
-        # A changed file is noticed here. No timer wakes an idle worker for it.
-        self.certificates.refresh(monotonic())
-        for pair in self.certificates.select(read_server_name(ssl)):
+        cdef object challenge = self.find_challenge(ssl)
+        if challenge is not None:
+            pairs = (challenge,)
+            # The authority has no certificate of a client.
+            SSL_set_verify(ssl, 0, NULL)
+        else:
+            # A changed file is noticed here. No timer wakes an idle worker for it.
+            self.certificates.refresh(monotonic())
+            pairs = self.certificates.select(read_server_name(ssl))
+        for pair in pairs:
             handle = <PairHandle?>pair.handle
             # The SSL has references of its own to all three.
             if SSL_use_cert_and_key(ssl, handle.certificate, handle.key, handle.chain, 1) != 1:
                 raise CertificateError(UNSUPPORTED, detail=take_error_text())
             used = 1
         return used
+
+    cdef object find_challenge(self, SSL* ssl):
+        """Returns the pair for an authority that validates a name in this handshake, or None."""
+        if self.is_challenge and self.challenge is None:
+            # With TLS 1.3 the protocol is chosen before the certificates, and with TLS 1.2 after them.
+            self.challenge = self.certificates.find_challenge(read_server_name(ssl))
+        return self.challenge
 
     cdef object find_pair(self, SSL* ssl, str server_name):
         """Returns the pair of a handshake that is complete, or None."""
@@ -270,6 +294,18 @@ cdef int choose_certificates(SSL* ssl, void* argument) noexcept:
         return 0
 
 
+cdef int note_hello(SSL* ssl, int* alert, void* argument) noexcept:
+    cdef OpenSslFilterFactory factory = <OpenSslFilterFactory>argument
+    cdef const unsigned char* extension = NULL
+    cdef size_t size = 0
+    factory.is_challenge = (
+        SSL_client_hello_get0_ext(ssl, EXTENSION_ALPN, &extension, &size) == 1
+        and size == <size_t>PyBytes_GET_SIZE(CHALLENGE_EXTENSION)
+        and memcmp(extension, PyBytes_AS_STRING(CHALLENGE_EXTENSION), size) == 0
+    )
+    return HELLO_OK
+
+
 cdef int choose_protocol(
     SSL* ssl, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
     unsigned int offered_size, void* argument,
@@ -278,6 +314,10 @@ cdef int choose_protocol(
     cdef const unsigned char* own = <const unsigned char*>PyBytes_AS_STRING(factory.protocols)
     cdef const unsigned char* own_end = own + PyBytes_GET_SIZE(factory.protocols)
     cdef unsigned int at
+    if factory.is_challenge and is_answerable(factory, ssl):
+        chosen[0] = <const unsigned char*>PyBytes_AS_STRING(CHALLENGE_NAME)
+        chosen_size[0] = <unsigned char>PyBytes_GET_SIZE(CHALLENGE_NAME)
+        return ALPN_OK
     # Each name is preceded by its length. OpenSSL has checked the client's list.
     while own < own_end:
         at = 0
@@ -290,6 +330,14 @@ cdef int choose_protocol(
         own += 1 + own[0]
     # RFC 7301 section 3.2
     return ALPN_ALERT_FATAL
+
+
+cdef bint is_answerable(OpenSslFilterFactory factory, SSL* ssl) noexcept:
+    try:
+        return factory.find_challenge(ssl) is not None
+    except Exception:
+        logger.exception("internal error while choosing a certificate")
+        return False
 
 
 cdef int on_ticket_key(
@@ -413,8 +461,14 @@ cdef class OpenSslFilter(TlsFilter):
         cdef const unsigned char* protocol = NULL
         cdef unsigned int size = 0
         cdef long verified
+        cdef OpenSslFilterFactory factory = <OpenSslFilterFactory>self.factory
+        cdef int result
         ERR_clear_error()
-        if SSL_do_handshake(self.ssl) == 1:
+        result = SSL_do_handshake(self.ssl)
+        # Of this client's hello, which arrives in one step with all choices that depend on it.
+        factory.is_challenge = False
+        factory.challenge = None
+        if result == 1:
             self.handshaking = False
             self.server_name = read_server_name(self.ssl)
             SSL_get0_alpn_selected(self.ssl, &protocol, &size)

@@ -23,7 +23,7 @@ class TlsOptions:
     required. ca_certs: a file or a folder with the authorities of clients, "" for none. crl: a file with lists of
     revoked certificates, "" for none. ticket_secret: 32 bytes that all workers share. alpn: protocols in the order of
     preference. timeout_handshake: seconds, 0 for no limit. limit_handshakes: under way at once, 0 for no limit.
-    handshake_log: each handshake is logged.
+    handshake_log: each handshake is logged. answers_challenges: authorities validate names in handshakes.
     """
 
     ticket_secret: bytes
@@ -36,3 +36,4 @@ class TlsOptions:
     timeout_handshake: float = 10.0
     limit_handshakes: int = 0
     handshake_log: bool = False
+    answers_challenges: bool = False

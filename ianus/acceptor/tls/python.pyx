@@ -90,12 +90,19 @@ cdef class PythonFilterFactory(TlsFilterFactory):
 cdef class PythonFilter(TlsFilter):
     cdef int open(self) except -1:
         """Makes the objects of the connection. Connections without a byte have none."""
-        cdef PythonFilterFactory factory = <PythonFilterFactory>self.factory
         self.incoming = MemoryBIO()
         self.outgoing = MemoryBIO()
         self.handshake = Handshake()
-        self.ssl_object = factory.contexts.wrap(self.incoming, self.outgoing, self.handshake)
         return 0
+
+    cdef bint has_hello(self, const char* data, Py_ssize_t size) except -1:
+        """Reads the first message of the client. Returns whether it is complete; then there is an object."""
+        cdef PythonFilterFactory factory = <PythonFilterFactory>self.factory
+        self.handshake.feed(data[:size])
+        if self.handshake.hello is None:
+            return False
+        self.ssl_object = factory.contexts.wrap(self.incoming, self.outgoing, self.handshake)
+        return True
 
     cdef Py_ssize_t decode(self, const char* data, Py_ssize_t size, char* target, Py_ssize_t space) except? -3:
         cdef Py_ssize_t decoded = 0, n
@@ -108,8 +115,8 @@ cdef class PythonFilter(TlsFilter):
         # Copied by the BIO within the call.
         self.incoming.write(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ))
         if self.handshaking:
-            if self.handshake.hello is None:
-                self.handshake.feed(data[:size])
+            if self.ssl_object is None and not self.has_hello(data, size):
+                return 0
             state = self.continue_handshake()
             self.take_encoded()
             if state < 0:

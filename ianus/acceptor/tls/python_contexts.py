@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
 from ianus.acceptor.tls.client_hello import ClientHello, HelloReader
 from ianus.acceptor.tls.options import TlsOptionError, TlsOptions
 from ianus.acceptor.tls.pair import (
@@ -32,6 +33,8 @@ MakeContext = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
 # RFC 7301 section 3.2. Python has no name for it.
 NO_APPLICATION_PROTOCOL = 120
 
+_CHALLENGE_PROTOCOLS = frozenset((CHALLENGE_PROTOCOL.encode("ascii"),))
+
 # An argument of certificates in Python's private module
 DER_ENCODING = 2
 
@@ -42,6 +45,8 @@ class Certificates(Protocol):
     def select(self, server_name: str | None, /) -> tuple[LoadedPair, ...]: ...
 
     def refresh(self, now: float, /) -> None: ...
+
+    def find_challenge(self, server_name: str | None, /) -> LoadedPair | None: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -196,11 +201,29 @@ class PythonContexts:
         return context
 
     def wrap(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, handshake: Handshake) -> ssl.SSLObject:
-        """Makes the object of a connection."""
+        """Makes the object of a connection whose first message is complete."""
+        context = self._make_challenge_context(handshake)
+        if context is not None:
+            return context.wrap_bio(incoming, outgoing, server_side=True)
         made = self.base.wrap_bio(incoming, outgoing, server_side=True)
         if isinstance(made, ServerObject):
             made.handshake = handshake
         return made
+
+    def _make_challenge_context(self, handshake: Handshake) -> ssl.SSLContext | None:
+        """Makes the context for an authority that validates a name (RFC 8737 section 3), or returns None."""
+        hello = handshake.hello
+        if not self._options.answers_challenges or hello is None or hello.protocols != _CHALLENGE_PROTOCOLS:
+            return None
+        pair = self._store.find_challenge(hello.server_name)
+        if pair is None:
+            return None
+        # None of the settings: it asks for no certificate of a client, and no context of a user has a part in it.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols([CHALLENGE_PROTOCOL])
+        pair.handle.load(context)
+        return context
 
     def suite_number(self, cipher_name: str) -> int | None:
         """Returns the number of a cipher suite in the registry of TLS."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ianus.process.fork import fork, ignore_stop_signals
-from ianus.process.issued_certificates import open_acme_folder
+from ianus.process.issued_certificates import challenge_of, open_acme_folder
 from ianus.settings.schema import Settings
 from ianus.telemetry.logger import logger
 
@@ -93,7 +93,13 @@ class CertificateIssuer:
 def _facts_of(settings: Settings | None) -> object:
     if settings is None:
         return None
-    return settings.tls_auto, settings.tls_auto_dir, settings.tls_auto_authority, settings.tls_auto_email
+    return (
+        settings.tls_auto,
+        settings.tls_auto_dir,
+        settings.tls_auto_authority,
+        settings.tls_auto_email,
+        challenge_of(settings),
+    )
 
 
 def _run(settings: Settings, lifeline: int) -> int:
@@ -106,7 +112,7 @@ def _run(settings: Settings, lifeline: int) -> int:
 
     ignore_stop_signals()
     folder = open_acme_folder(settings)
-    orders = AcmeOrders(folder, settings.tls_auto_email)
+    orders = AcmeOrders(folder, challenge_of(settings), settings.tls_auto_email)
     issuer = Issuer(folder, settings.tls_auto, orders.order, orders.advise, time.time, random.random)
     delay = 0.0
     while not select.select([lifeline], [], [], delay)[0]:

@@ -31,6 +31,9 @@ class NoCertificates:
     def refresh(self, now: float) -> None:
         pass
 
+    def find_challenge(self, server_name: str | None) -> None:
+        return None
+
     def has_name(self, name: str) -> bool:
         return True
 

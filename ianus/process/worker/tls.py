@@ -56,7 +56,7 @@ def open_tls(
         raise StartupError("The hook ssl_context needs --tls-engine python, or auto. Remove one of both.", page="tls")
     engine = choose_engine(settings.tls_engine if make_context is None else "python")
     store = _open_store(settings, files, engine, on_unreadable, is_reporting)
-    options = build_tls_options(settings, b"" if files is None else files.ticket_secret)
+    options = build_tls_options(settings, files)
     try:
         if make_context is None:
             filters = engine.create_factory(store, options)
@@ -90,11 +90,12 @@ def _open_store(
         engine.load_pair,
         password=settings.ssl_keyfile_password,
         on_unreadable=on_unreadable,
+        challenges=files.challenges,
         is_reporting=is_reporting,
     )
 
 
-def build_tls_options(settings: Settings, ticket_secret: bytes) -> TlsOptions:
+def build_tls_options(settings: Settings, files: TlsFiles | None) -> TlsOptions:
     """Returns the options of handshakes."""
     return TlsOptions(
         min_version=_VERSIONS[settings.ssl_min_version],
@@ -102,11 +103,12 @@ def build_tls_options(settings: Settings, ticket_secret: bytes) -> TlsOptions:
         cert_reqs=settings.ssl_cert_reqs,
         ca_certs=settings.ssl_ca_certs,
         crl=settings.ssl_crl,
-        ticket_secret=ticket_secret,
+        ticket_secret=b"" if files is None else files.ticket_secret,
         alpn=_PROTOCOLS,
         timeout_handshake=settings.timeout_tls_handshake,
         limit_handshakes=settings.limit_handshakes,
         handshake_log=settings.tls_handshake_log,
+        answers_challenges=files is not None and files.challenges is not None,
     )
 
 

@@ -3,27 +3,35 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ianus.acceptor.tls.openssl import find_openssl
 from ianus.acceptor.tls.options import TlsOptions
 from ianus.acceptor.tls.pair import LoadedPair
+from ianus.acceptor.tls.python import find_python
 from tests.acceptor.serving import Serving
 from tests.acceptor.tls.client import TlsClient
 from tests.certificates import Certificate, localhost
 
 SECRET = bytes(range(32))
 
+MakeDefault = Callable[[], ssl.SSLContext]
+
 
 class Store:
-    """Pairs by name, and those for all other names."""
+    """Pairs by name, and those for all other names. challenges: those by which an authority validates a name."""
 
     def __init__(self, *default: LoadedPair, **named: LoadedPair) -> None:
         self.default = default
         self.named: Mapping[str, LoadedPair] = named
         self.asked: list[str | None] = []
         self.refreshes = 0
+        self.challenges: dict[str | None, LoadedPair] = {}
+
+    def find_challenge(self, server_name: str | None) -> LoadedPair | None:
+        return self.challenges.get(server_name)
 
     def refresh(self, now: float) -> None:
         assert now > 0
@@ -38,6 +46,20 @@ class Store:
 def load(engine: Any, certificate: Certificate) -> LoadedPair:
     pair: LoadedPair = engine.load_pair(certificate.chain_pem, certificate.key_pem(), None)
     return pair
+
+
+class UserEngine:
+    """The engine with a function of the user."""
+
+    def __init__(self, make_context: Callable[[MakeDefault], ssl.SSLContext]) -> None:
+        self.engine = find_python()
+        self.make_context = make_context
+
+    def load_pair(self, *args: Any) -> Any:
+        return self.engine.load_pair(*args)
+
+    def create_factory(self, store: Any, options: Any) -> Any:
+        return self.engine.create_factory(store, options, self.make_context)
 
 
 class TlsServing(Serving):

@@ -14,25 +14,8 @@ import pytest
 from ianus.acceptor.tls.python import find_python
 from tests.acceptor.serving import nothing_left
 from tests.acceptor.tls.client import client_context
-from tests.acceptor.tls.serving import Store, TlsServing, load
+from tests.acceptor.tls.serving import MakeDefault, Store, TlsServing, UserEngine, load
 from tests.certificates import Certificate, intermediate, localhost, rsa_key
-
-MakeDefault = Callable[[], ssl.SSLContext]
-
-
-class UserEngine:
-    """The engine with a function of the user."""
-
-    def __init__(self, make_context: Callable[[MakeDefault], ssl.SSLContext]) -> None:
-        self.engine = find_python()
-        self.make_context = make_context
-
-    def load_pair(self, *args: Any) -> Any:
-        return self.engine.load_pair(*args)
-
-    def create_factory(self, store: Any, options: Any) -> Any:
-        return self.engine.create_factory(store, options, self.make_context)
-
 
 Serve = Callable[..., TlsServing]
 
