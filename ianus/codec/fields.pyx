@@ -1,7 +1,7 @@
 """Well-known field names and the grammar of Host; see fields.pxd for the tables.
 
 Compiled because every field of every request and response passes here: 106 instructions for ASGI hello,
-with two fields of the response, and three of the request that are found in codec/http1/field_cache.
+with two fields of the response, and three of the request that are found in codec/field_cache.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_INCREF

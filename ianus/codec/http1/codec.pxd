@@ -2,7 +2,7 @@
 cimport cython
 from ianus.codec.base cimport SerialCodec, SerialCodecFactory
 from ianus.codec.http1.chunked cimport ChunkedDecoder
-from ianus.codec.http1.field_cache cimport FieldCache
+from ianus.codec.field_cache cimport FieldCache
 from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.response cimport Http1HeadEncoder
 from ianus.codec.limits cimport Limits

@@ -21,7 +21,7 @@ from ianus.codec.base cimport (
 from ianus.codec.fields cimport TOKEN, Field, is_token
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http1.chunked cimport CHUNK_DATA, DATA_CR, TRAILERS, ChunkedDecoder
-from ianus.codec.http1.field_cache cimport FieldCache, KnownField, find_known
+from ianus.codec.field_cache cimport FieldCache, KnownField, find_known
 from ianus.codec.http1.head cimport append_known, finish_head, parse_field_line
 from ianus.codec.http1.request cimport Http1Request
 from ianus.codec.http1.request_line cimport parse_truncated, parse_request_line

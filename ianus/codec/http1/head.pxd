@@ -2,7 +2,7 @@
 
 All rules against request smuggling are in this file and in codec/header_rules.
 """
-from ianus.codec.http1.field_cache cimport FieldCache, KnownField
+from ianus.codec.field_cache cimport FieldCache, KnownField
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 

@@ -20,7 +20,7 @@ from ianus.codec.fields cimport (
 from ianus.codec.header_rules cimport (
     check_common_fields, is_forbidden_request_trailer, note_common_field, note_forwarding,
 )
-from ianus.codec.http1.field_cache cimport FieldCache, KnownField
+from ianus.codec.field_cache cimport FieldCache, KnownField
 from ianus.codec.http1.request cimport HeadFacts, Http1Request
 
 

@@ -1,4 +1,4 @@
-"""Field lines that were sent before are parsed as if they were new (codec/http1/field_cache)."""
+"""Field lines that were sent before are parsed as if they were new (codec/field_cache)."""
 
 import pytest
 
