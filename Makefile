@@ -41,9 +41,9 @@ CC ?= cc
 ARGS ?=
 
 BIN := $(VENV)/bin
-SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.p[xy][xdi]' -o -name py.typed -o -name '*.json'))
+SOURCES := $(sort $(shell find ianus -name '*.py' -o -name '*.p[xy][xdi]' -o -name '*.h' -o -name py.typed -o -name '*.json'))
 MODULES := $(filter %.pyx,$(SOURCES))
-DECLARATIONS := $(filter %.pxd,$(SOURCES))
+DECLARATIONS := $(filter %.pxd %.h,$(SOURCES))
 
 .DELETE_ON_ERROR:
 .PHONY: serve test extended quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices instructions build pgo dist clean venv always
@@ -265,7 +265,7 @@ check: build/.generator | $(VENV)/.installed
 
 # cython-lint takes a second for 10 files, so it gets those that are newer than its last success.
 build/check/.linted: export PATH := $(abspath $(BIN)):$(PATH)
-build/check/.linted: build/.generator $(MODULES) $(DECLARATIONS) | $(VENV)/.installed
+build/check/.linted: build/.generator $(MODULES) $(filter %.pxd,$(DECLARATIONS)) | $(VENV)/.installed
 	@echo cython-lint
 	@$(BIN)/cython-lint $(filter-out build/.generator,$(if $(filter build/.generator,$?),$^,$?))
 	@mkdir -p $(@D) && touch $@

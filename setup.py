@@ -243,6 +243,8 @@ def modules() -> list[Extension]:
         Extension(
             ".".join(source.relative_to(SOURCES).with_suffix("").parts),
             [str(source)],
+            # Headers are included by their path from here.
+            include_dirs=["."],
             extra_compile_args=[] if PROFILE or PROFILED else COMPILE_ARGS,
             extra_link_args=[] if PROFILE or PROFILED else LINK_ARGS,
         )

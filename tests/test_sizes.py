@@ -31,6 +31,7 @@ EQUAL_MODULE_NAMES = {
     "http": "an exchange independent of gateways, and that of ASGI",
     "hooks": "the functions that users write, and the code that calls them",
     "liveness": "the monitoring of a worker, and its native thread",
+    "request": "the request of a version of HTTP",
     "recording": "the recording sinks and other fakes of a folder",
     "websocket": "a WebSocket independent of gateways, and those of ASGI and WSGI",
 }
