@@ -5,6 +5,7 @@ zero, so that caches are filled.
 """
 
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -18,7 +19,8 @@ from pathlib import Path
 
 VALGRIND = ("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes", "--vgdb=yes")
 # Functions of libc have a variant for each generation of processors, of which all have the first.
-TUNABLES = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX2_Usable,-AVX,-ERMS,-FSRM,-BMI2"
+TUNABLES = "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX2_Usable,-AVX,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM,-BMI2"
+SLOW_CLOCK = Path(__file__).with_name("slow_clock.c")
 WARM_UP_ROUNDS = 20
 SETTLE_SECONDS = 0.2  # before and after the counted rounds, for work that a server does after its answers
 TIMEOUT_SECONDS = 120.0  # seconds that a server under valgrind gets for each answer
@@ -53,6 +55,14 @@ def valgrind_command(command: Sequence[str], folder: Path) -> list[str]:
 def counted_environment() -> dict[str, str]:
     """Returns variables that make counts equal: on each machine, and in each run."""
     return {"PYTHONHASHSEED": "0", "GLIBC_TUNABLES": TUNABLES}  # other hashes are other dictionaries
+
+
+def slow_clock(folder: Path) -> dict[str, str]:
+    """Returns variables that preload a clock as slow as callgrind, for servers that run on CPython."""
+    library = folder / "slow_clock.so"
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    subprocess.run([*compiler, "-O2", "-Wall", "-shared", "-fPIC", "-o", library, SLOW_CLOCK], check=True)
+    return {"LD_PRELOAD": str(library)}
 
 
 def count_dialogue(

@@ -23,7 +23,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from callgrind import CountError, Dialogue, count_dialogue, counted_environment, ends_with, valgrind_command
+from callgrind import (
+    CountError,
+    Dialogue,
+    count_dialogue,
+    counted_environment,
+    ends_with,
+    slow_clock,
+    valgrind_command,
+)
 from kept_counts import KeptCounts
 
 BENCH = Path(__file__).resolve().parent
@@ -194,7 +202,11 @@ def count(python: str, tree: Path, kind: Kind) -> dict[str, float]:
             subprocess.run(MAKE_CERTIFICATE, check=True, cwd=folder, stderr=subprocess.DEVNULL)
         command = [python, "-P", "-c", SERVER.replace("SETTINGS", kind.settings), kind.app]
         with subprocess.Popen(
-            valgrind_command(command, Path(folder)), stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
+            valgrind_command(command, Path(folder)),
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment | slow_clock(Path(folder)),
+            cwd=folder,
         ) as process:
             try:
                 counts = count_dialogue(
