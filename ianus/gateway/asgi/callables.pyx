@@ -11,23 +11,13 @@ from cpython.object cimport PyObject
 
 from ianus.gateway.asgi.awaitables cimport new_receive, new_send
 from ianus.gateway.asgi.exchange cimport AsgiExchange
+from ianus.runtime.vectorcall cimport PyVectorcall_NARGS, call_by_tuple, set_vectorcall
 
 from ianus.gateway.asgi import coroutines
 
 
 cdef object RECEIVE = coroutines.receive
 cdef object SEND = coroutines.send
-
-
-cdef extern from *:
-    """
-    #define ianus_set_vectorcall(type, offset) do { \\
-        ((PyTypeObject *)(type))->tp_vectorcall_offset = (offset); \\
-        ((PyTypeObject *)(type))->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL; \\
-    } while (0)
-    """
-    void set_vectorcall "ianus_set_vectorcall"(object type, Py_ssize_t offset)
-    Py_ssize_t PyVectorcall_NARGS(size_t count)
 
 
 # Without garbage collection: it has a reference to the exchange, which has none to it.
@@ -54,24 +44,13 @@ cdef class AsgiCallable:
 cdef object call_receive(AsgiCallable self, PyObject** arguments, size_t count, PyObject* names):
     if PyVectorcall_NARGS(count) == 0 and names == NULL:
         return new_receive(self.exchange)
-    return call_any(self, arguments, PyVectorcall_NARGS(count), names)
+    return call_by_tuple(self, arguments, PyVectorcall_NARGS(count), names)
 
 
 cdef object call_send(AsgiCallable self, PyObject** arguments, size_t count, PyObject* names):
     if PyVectorcall_NARGS(count) == 1 and names == NULL:
         return new_send(self.exchange, <object>arguments[0])
-    return call_any(self, arguments, PyVectorcall_NARGS(count), names)
-
-
-cdef object call_any(AsgiCallable self, PyObject** arguments, Py_ssize_t count, PyObject* names):
-    cdef list args = [<object>arguments[i] for i in range(count)]
-    cdef dict kwargs = {}
-    if names != NULL:
-        for name in <tuple>names:
-            # Their values follow those of the other arguments.
-            kwargs[name] = <object>arguments[count]
-            count += 1
-    return AsgiCallable.__call__(self, *args, **kwargs)
+    return call_by_tuple(self, arguments, PyVectorcall_NARGS(count), names)
 
 
 cdef AsgiCallable new_receive_callable(AsgiExchange exchange):

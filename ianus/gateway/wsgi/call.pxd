@@ -15,11 +15,13 @@ cdef class WsgiCall(Outbox):
     # Its request is complete and does not change any more. The exchange refers to the call until that has returned.
     cdef WsgiExchange exchange
     cdef WsgiGateway gateway
+    cdef void* vectorcall           # call_start_response(), at the offset that the type names
     cdef bint ended_silently        # it has raised StopIteration, and nothing was logged
     cdef bint start_called          # start_response() was called, perhaps with an error
 
     cdef int run_application(self) except -1
     cdef dict environ(self)
+    cdef int start(self, object status, object headers) except -1   # start_response() after its check of exc_info
     cdef int send_result(self, object result) except -1
     cdef int send_sequence(self, object blocks) except -1
     cdef int on_application_raised(self, object error) except -1

@@ -11,6 +11,7 @@ import sys
 
 from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
+from cpython.object cimport PyObject
 
 from ianus.codec.file_range cimport file_range
 from ianus.exchange.http cimport check_final, has_no_body, prepare_response
@@ -19,6 +20,7 @@ from ianus.gateway.wsgi.exchange cimport WsgiExchange
 from ianus.gateway.wsgi.gateway cimport WsgiGateway
 from ianus.gateway.wsgi.outbox cimport Outbox, check_block
 from ianus.runtime.bound_method cimport bind
+from ianus.runtime.vectorcall cimport PyVectorcall_NARGS, call_by_tuple, set_vectorcall
 
 from io import BytesIO
 
@@ -40,6 +42,7 @@ cdef WsgiCall new_call(WsgiExchange exchange):
     call.gateway = gateway
     call.executor = gateway.executor
     call.limit = gateway.response_buffer
+    call.vectorcall = <void*>call_start_response
     # Borrowed from the predictor's table, which lives as long as the gateway.
     call.evidence = gateway.predictor.evidence_of(exchange.request)
     return call
@@ -97,7 +100,7 @@ cdef class WsgiCall(Outbox):
         """Calls the application, sends its result, and closes it. Catches all its exceptions."""
         result = None
         try:
-            result = self.gateway.app(self.environ(), bind(START_RESPONSE, self))
+            result = self.gateway.app(self.environ(), self)
             self.send_result(result)
         except BaseException as error:
             self.on_application_raised(error)
@@ -143,10 +146,14 @@ cdef class WsgiCall(Outbox):
             environ[SOCKET] = self.exchange.application_socket
         return environ
 
+    def __call__(self, *args, **kwargs):
+        """This object is start_response(), and also the write() that it returns, which has one argument."""
+        if self.start_called and len(args) + len(kwargs) == 1:
+            return self.write(*args, **kwargs)
+        return self.start_response(*args, **kwargs)
+
     def start_response(self, status, headers, exc_info=None):
         """PEP 3333, "The start_response() Callable". Returns write()."""
-        cdef ResponseFacts facts
-        cdef int code
         if exc_info is not None:
             if not isinstance(exc_info, tuple) or len(exc_info) != 3:
                 raise TypeError("exc_info must be a tuple as sys.exc_info() returns it")
@@ -161,6 +168,12 @@ cdef class WsgiCall(Outbox):
         elif self.start_called:
             # Also after a call that raised an error.
             raise RuntimeError("start_response() was called again without exc_info")
+        self.start(status, headers)
+        return self
+
+    cdef int start(self, object status, object headers) except -1:
+        cdef ResponseFacts facts
+        cdef int code
         # Before the checks: after an invalid call only one with exc_info is valid.
         self.start_called = True
         if not isinstance(status, str):
@@ -174,12 +187,10 @@ cdef class WsgiCall(Outbox):
         head = prepare_response(
             self.exchange, self.exchange.encoder, code, <bytes>reason, headers, True, False, &facts
         )
-        self.set_head(code, head, &facts, has_no_body(self.exchange.request, code))
-        # write() is this object itself: few applications use it, and each request would pay for a bound method.
-        return self
+        return self.set_head(code, head, &facts, has_no_body(self.exchange.request, code))
 
-    def __call__(self, data):
-        """The write() of PEP 3333. Sends a block of the body ("The write() Callable").
+    def write(self, data):
+        """Sends a block of the body (PEP 3333, "The write() Callable").
 
         Raises TypeError if data is not bytes, ClientDisconnected (an OSError) after the client has disconnected.
         """
@@ -288,6 +299,23 @@ cdef class WsgiCall(Outbox):
         return 0
 
 
-# The methods that an application is given, bound for each request.
-cdef object START_RESPONSE = WsgiCall.start_response
+# Bound for each request that may use it.
 cdef object EARLY_HINTS = WsgiCall.early_hints
+
+
+# PEP 590. arguments: borrowed from the caller. names: those of keyword arguments, or NULL.
+
+cdef object call_start_response(WsgiCall self, PyObject** arguments, size_t count, PyObject* names):
+    if PyVectorcall_NARGS(count) == 2 and names == NULL and not self.start_called:
+        self.start(<object>arguments[0], <object>arguments[1])
+        return self
+    return call_by_tuple(self, arguments, PyVectorcall_NARGS(count), names)
+
+
+cdef int enable_vectorcall() except -1:
+    cdef WsgiCall any = WsgiCall.__new__(WsgiCall)
+    set_vectorcall(WsgiCall, <char*>&any.vectorcall - <char*><void*>any)
+    return 0
+
+
+enable_vectorcall()
