@@ -35,7 +35,7 @@ from ianus.gateway.threads.idle_stack cimport (
 )
 from ianus.gateway.threads.pool_call cimport PoolCall
 from ianus.gateway.threads.pool_thread cimport PoolThread
-from ianus.gateway.threads.predictor cimport learn, likely_blocks, should_measure
+from ianus.gateway.threads.predictor cimport learn, likely_blocks, may_take_long, should_measure
 from ianus.gateway.threads.thread_spawner cimport ThreadSpawner
 from ianus.gateway.threads.watchdog cimport (
     CALL_INCREMENT, IN_CALL, start_call, end_call, start_watchdog, still_leads, stop_watchdog,
@@ -249,7 +249,7 @@ cdef class ThreadPool(Executor):
             gather = (
                 self.leader != NULL and call.calling_thread == self.leader and not self.stopping
                 and self.poller.batch_size() >= GATHER_MIN_EVENTS
-                and (call.returned or call.output_ends and not should_measure(call.evidence))
+                and (call.returned or call.output_ends and not may_take_long(call.evidence))
             )
             try:
                 # In this thread, which has the mutex and so the connection.
@@ -435,7 +435,9 @@ cdef class ThreadPool(Executor):
         call.calling_thread = &me.idle_thread
         me.call = call
         me.call_started = monotonic()
-        if self.leader == &me.idle_thread and (measured or me.call_started - self.flushed_at > GATHER_SECONDS):
+        if self.leader == &me.idle_thread and (
+            may_take_long(call.evidence) or me.call_started - self.flushed_at > GATHER_SECONDS
+        ):
             # Before a call that may take long, or clients would wait for it.
             self.flush_finished()
         self.unlock()
@@ -452,7 +454,6 @@ cdef class ThreadPool(Executor):
         if measured:
             # A thread without a voluntary context switch never waited: other processes kept it from computing, if any.
             blocked = 0
-            # A thread that waits gives the processor away by itself.
             if voluntary_switches() != switches:
                 blocked = duration - (seconds_of(me.idle_thread.clock) - computed)
         learn(call.evidence, duration, blocked)
@@ -473,8 +474,7 @@ cdef class ThreadPool(Executor):
         while has_ready_call(queue):
             call = take_call(queue)
             if call.disconnected:
-                # The client disconnected while its request was queued.
-                # It was never made. The connection's side unties it in the same way.
+                # Its client disconnected while it was queued. Not made, it is untied in the same way.
                 call.returned = True
                 self.notify_outbox(call)
                 continue

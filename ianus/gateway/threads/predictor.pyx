@@ -66,6 +66,7 @@ cdef class Predictor:
             evidence.tag = key
             evidence.score = 0
             evidence.is_suspect = False
+            evidence.started = 0
         return evidence
 
 
@@ -76,8 +77,8 @@ cdef void learn(Evidence* evidence, double duration, double blocked) noexcept:
             evidence.score -= 1
         evidence.is_suspect = False
     elif blocked < 0:
-        # Slow, but not measured: the next call is measured, which costs system calls.
-        evidence.is_suspect = True
+        # Slow, but not measured: the next call is measured, unless the evidence is sufficient.
+        evidence.is_suspect = evidence.score < MAX_SCORE
     elif blocked >= MIN_BLOCKED_SECONDS or duration >= MIN_COMPUTING_SECONDS:
         evidence.score = min(evidence.score + LIKELY_SCORE, <int>MAX_SCORE)
         evidence.is_suspect = False

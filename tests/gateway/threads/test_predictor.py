@@ -74,6 +74,22 @@ def test_blocked_time_and_long_computation_are_evidence(duration: float, blocked
     assert is_to_be_measured(predictor, "GET", b"/")
 
 
+def test_a_few_calls_are_measured_if_the_evidence_is_sufficient() -> None:
+    predictor = Predictor()
+    for _ in range(10):
+        learn_call(predictor, "GET", b"/", duration=BLOCKED_SECONDS, blocked=BLOCKED_SECONDS)
+    measured = 0
+    for _ in range(160):
+        measured += is_to_be_measured(predictor, "GET", b"/")
+        learn_call(predictor, "GET", b"/", duration=BLOCKED_SECONDS)
+        assert is_likely_to_block(predictor, "GET", b"/")
+    assert measured == 10
+    # A measured call that has computed is evidence against it, and the next ones are measured.
+    learn_call(predictor, "GET", b"/", duration=0.002, blocked=0)
+    assert is_to_be_measured(predictor, "GET", b"/")
+    assert is_to_be_measured(predictor, "GET", b"/")
+
+
 def test_fast_calls_refute_the_evidence() -> None:
     predictor = Predictor()
     for _ in range(10):
