@@ -149,7 +149,7 @@ cdef int parse_other_form(
 cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request request, const char** reason) except -1:
     cdef const char* target
     cdef Py_ssize_t i = 0, target_size, path_start = 0, path_end
-    cdef bint escaped = False
+    cdef bint escaped = False, is_connect
     cdef unsigned char c
     cdef int status
     reason[0] = "malformed request line"
@@ -161,6 +161,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     if i == 0 or size - i < 11 or line[i] != c' ' or line[size - 9] != c' ':
         return 400
     request.method = method_name(line, i)
+    is_connect = i == 7 and memcmp(line, b"CONNECT", 7) == 0
     target = line + i + 1
     target_size = size - 9 - (i + 1)
     # Before the target: a line without a version is not a request line.
@@ -202,7 +203,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         status = parse_other_form(target, target_size, path_end, request, &path_start, reason)
         if status:
             return status
-    elif request.method == "CONNECT":
+    elif is_connect:
         reason[0] = "CONNECT is not supported"
         return 501
 

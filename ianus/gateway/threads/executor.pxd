@@ -1,11 +1,11 @@
 """The threads that make calls, as gateways and calls see them; and the mutex between the sides of a call."""
 from ianus.gateway.threads.pool_call cimport PoolCall
-from ianus.gateway.threads.thread_api cimport PyThread_type_lock
+from ianus.gateway.threads.thread_api cimport pthread_mutex_t
 
 
 cdef class Executor:
     cdef bint shared                # an event loop serves the reactor, not a thread of the pool
-    cdef PyThread_type_lock mutex   # pool.pxd lists the data that it guards
+    cdef pthread_mutex_t mutex      # pool.pxd lists the data that it guards
     cdef unsigned long mutex_owner  # ident of the thread that holds the mutex, 0 = none
 
     # A thread for a call that reads the body of its request while it arrives: whether there is one. The connection's

@@ -4,8 +4,8 @@ Compiled because every WSGI request passes here: 68 instructions for WSGI hello.
 """
 from ianus.gateway.threads.pool_call cimport PoolCall
 from ianus.gateway.threads.thread_api cimport (
-    NOWAIT_LOCK, WAIT_LOCK, PyThread_acquire_lock, PyThread_get_thread_ident, PyThread_release_lock, free_lock,
-    new_lock,
+    PyThread_get_thread_ident, PyThread_release_lock, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
+    pthread_mutex_trylock, pthread_mutex_unlock,
 )
 
 
@@ -13,11 +13,12 @@ cdef class Executor:
     """Threads that make calls."""
 
     def __cinit__(self):
-        # A lock of Python's C API: threads without the GIL use it, too. Owned.
-        self.mutex = new_lock()
+        # Part of this object. Python's locks read the clock each time, also to find out that one is free.
+        if pthread_mutex_init(&self.mutex, NULL) != 0:
+            raise MemoryError
 
     def __dealloc__(self):
-        free_lock(self.mutex)
+        pthread_mutex_destroy(&self.mutex)
 
     # The safe answer: bodies are complete before their calls.
     cdef bint reserve_body_thread(self) except -1:
@@ -32,7 +33,7 @@ cdef class Executor:
     cdef int lock(self) except -1:
         cdef unsigned long me = PyThread_get_thread_ident()
         # The usual case needs no release of the GIL.
-        if not PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
+        if pthread_mutex_trylock(&self.mutex) != 0:
             if self.mutex_owner == me:
                 # Only a finalizer that runs while this thread holds the mutex gets here. It would wait for itself.
                 raise RuntimeError("the server cannot be called from here")
@@ -40,9 +41,9 @@ cdef class Executor:
                 with nogil:
                     # Wait for the mutex without the GIL, but do not keep it while waiting for the GIL: all threads that
                     # need the mutex would wait for the GIL, too.
-                    PyThread_acquire_lock(self.mutex, WAIT_LOCK)
-                    PyThread_release_lock(self.mutex)
-                if PyThread_acquire_lock(self.mutex, NOWAIT_LOCK):
+                    pthread_mutex_lock(&self.mutex)
+                    pthread_mutex_unlock(&self.mutex)
+                if pthread_mutex_trylock(&self.mutex) == 0:
                     break
         # Other threads read it at any time. Each finds its own number only while it has the mutex.
         self.mutex_owner = me
@@ -51,7 +52,7 @@ cdef class Executor:
     cdef int unlock(self) except -1:
         # Before the release: after it the word belongs to the next owner.
         self.mutex_owner = 0
-        PyThread_release_lock(self.mutex)
+        pthread_mutex_unlock(&self.mutex)
         return 0
 
     cdef int lock_shared(self) except -1:

@@ -47,6 +47,15 @@ cdef extern from *:
     # Whether a thread of this process has a processor, or waits for one. False on systems without Linux's /proc.
     bint is_runnable "ianus_is_runnable"(unsigned long thread_id) noexcept nogil
 
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t* mutex, const void* attributes)
+    int pthread_mutex_destroy(pthread_mutex_t* mutex)
+    int pthread_mutex_lock(pthread_mutex_t* mutex)
+    int pthread_mutex_trylock(pthread_mutex_t* mutex)  # 0 if it was free
+    int pthread_mutex_unlock(pthread_mutex_t* mutex)
+
 cdef extern from "pythread.h" nogil:
     ctypedef void* PyThread_type_lock
     enum:

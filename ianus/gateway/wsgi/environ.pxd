@@ -5,6 +5,10 @@ from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.http cimport Exchange
 
 
+cdef enum:
+    PORT_ENTRIES = 1024
+
+
 cdef class EnvironKey:
     """The key of a field name, with the value of the last request."""
     cdef str key                    # None for a name that is dropped
@@ -29,6 +33,9 @@ cdef class Environs:
     cdef KnownFields known_fields   # those of an earlier request, replaced as a whole; or None
     cdef int unknown_requests       # consecutive ones with other fields than these
     cdef bint keep_underscores
+    # Ports of clients, which keep their connections, and their texts. Changed together, with the GIL.
+    cdef int[PORT_ENTRIES] ports
+    cdef list port_texts
 
     cdef int learn_addresses(self, ConnectionInfo connection) except -1
     # body: wsgi.input, None for an empty one; body_size: its bytes. early_hints: wsgi.early_hints, or None.
@@ -39,3 +46,4 @@ cdef class Environs:
     cdef EnvironKey find_key(self, bytes name)
     cdef EnvironKey new_key(self, bytes name)
     cdef str path_info(self, Request request, dict environ)
+    cdef str port_text(self, int port)

@@ -82,6 +82,7 @@ cdef class Environs:
         self, *, str script_name, str prefix, errors, bint multithread, bint multiprocess, str header_map
     ):
         self.prefix = native(prefix)
+        self.port_texts = [None] * PORT_ENTRIES
         self.keep_underscores = header_map == "dangerous"
         self.key_by_field = {
             b"content-length": environ_key(CONTENT_LENGTH),
@@ -182,8 +183,7 @@ cdef class Environs:
                 environ[REMOTE_ADDR] = (<tuple>client)[0]
             port = (<tuple>client)[1]
             if port:
-                # Not str(): Cython's conversion of a C int takes a third of it.
-                environ[REMOTE_PORT] = f"{port}"
+                environ[REMOTE_PORT] = self.port_text(port)
             else:
                 # A proxy has not reported it.
                 del environ[REMOTE_PORT]
@@ -292,6 +292,15 @@ cdef class Environs:
         if len(self.key_by_field) < MAX_KEYS:
             self.key_by_field[name] = key
         return key
+
+    cdef str port_text(self, int port):
+        """Returns a port as text: the same object for the next request of a connection."""
+        cdef unsigned int entry = <unsigned int>port % PORT_ENTRIES
+        if self.ports[entry] != port:
+            # Not str(): Cython's conversion of a C int takes a third of it.
+            self.port_texts[entry] = f"{port}"
+            self.ports[entry] = port
+        return <str>self.port_texts[entry]
 
     cdef str path_info(self, Request request, dict environ):
         """Returns the path as a native string, without the prefix that is in SCRIPT_NAME."""
