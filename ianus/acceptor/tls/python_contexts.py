@@ -182,12 +182,12 @@ class PythonContexts:
         # By pair, so that those of a pair that was replaced are freed with it.
         self._by_pair: WeakKeyDictionary[LoadedPair, ssl.SSLContext] = WeakKeyDictionary()
         self._protocols = frozenset(protocol.encode("ascii") for protocol in options.alpn)
+        # Sessions of TLS 1.2 are kept in the context that a connection starts with. None must be resumed if clients
+        # have certificates, and Python has no switch for that: then each connection starts with a context of its own.
+        self._has_base_for_each = make_context is None and options.cert_reqs != "none"
         if make_context is None:
-            self.base = self._make_context()
-            # It has a certificate, too: OpenSSL looks for one before it calls back.
-            self._load_first(self.base)
-            self.base.sslobject_class = ServerObject
-            self.base.sni_callback = self._choose
+            self._make_context()  # It reports files that the library does not take.
+            self.base = self._make_base()
         else:
             self.base = make_context(self.make_default)
             # Only the server knows the protocols that it has.
@@ -205,7 +205,8 @@ class PythonContexts:
         context = self._make_challenge_context(handshake)
         if context is not None:
             return context.wrap_bio(incoming, outgoing, server_side=True)
-        made = self.base.wrap_bio(incoming, outgoing, server_side=True)
+        base = self._make_base() if self._has_base_for_each else self.base
+        made = base.wrap_bio(incoming, outgoing, server_side=True)
         if isinstance(made, ServerObject):
             made.handshake = handshake
         return made
@@ -258,13 +259,22 @@ class PythonContexts:
             return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
         return None
 
+    def _make_base(self) -> ssl.SSLContext:
+        """Makes a context that connections start with. _choose() gives them another one, with the authorities."""
+        context = self._make_context(has_authorities=False)
+        # It has a certificate, too: OpenSSL looks for one before it calls back.
+        self._load_first(context)
+        context.sslobject_class = ServerObject
+        context.sni_callback = self._choose
+        return context
+
     def _load_first(self, context: ssl.SSLContext) -> None:
         pairs = self._store.select(None)
         if pairs:
             pairs[0].handle.load(context)
 
-    def _make_context(self) -> ssl.SSLContext:
-        """Makes a context by the settings, without a certificate."""
+    def _make_context(self, *, has_authorities: bool = True) -> ssl.SSLContext:
+        """Makes a context by the settings, without a certificate. has_authorities: it has those of clients."""
         options = self._options
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # Debian's default is a lower version.
@@ -280,15 +290,22 @@ class PythonContexts:
         if options.alpn:
             context.set_alpn_protocols(list(options.alpn))
         if options.cert_reqs != "none":
-            self._verify_clients(context)
+            self._ask_clients(context)
+            if has_authorities:
+                self._load_authorities(context)
         return context
 
-    def _verify_clients(self, context: ssl.SSLContext) -> None:
+    def _ask_clients(self, context: ssl.SSLContext) -> None:
         options = self._options
         context.verify_mode = ssl.CERT_REQUIRED if options.cert_reqs == "required" else ssl.CERT_OPTIONAL
         # A resumed session has the certificate of the client without its chain.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
+        if options.crl:
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+
+    def _load_authorities(self, context: ssl.SSLContext) -> None:
+        options = self._options
         try:
             if options.ca_certs:
                 is_folder = Path(options.ca_certs).is_dir()
@@ -302,7 +319,6 @@ class PythonContexts:
                 raise TlsOptionError("ssl_crl", f"{options.crl}: {describe_error(error)}") from None
             if not context.cert_store_stats()["crl"]:
                 raise TlsOptionError("ssl_crl", f"{options.crl}: there is no list of revoked certificates in it")
-            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
 
 
 def _choose_pair(pairs: tuple[LoadedPair, ...], hello: ClientHello | None) -> LoadedPair:

@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import socket
 import ssl
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +204,52 @@ def test_a_client_that_does_not_read_has_a_limited_number_of_bytes_encoded(servi
     serving.until(lambda: serving.reactor.connections == 0)
 
 
-def test_a_reset_while_a_response_waits(serving: TlsServing) -> None:
-    client = serving.client()
+def send_part_of_a_head(client: TlsClient) -> None:
+    client.write(b"GET /never HTTP/1.1\r\nHost:")
+
+
+def send_part_of_a_body(client: TlsClient) -> None:
+    client.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 50_000)
+
+
+def send_part_of_a_record(client: TlsClient) -> None:
+    client.tls.write(GET % b"/never")
+    client.send_raw(client.outgoing.read()[:20])
+
+
+def ask_for_much(client: TlsClient) -> None:
     client.write(GET % b"/size/30000000")
-    for _ in range(20):
+
+
+def end_the_session(client: TlsClient) -> None:
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    client.transmit()
+
+
+STATES = [TlsClient.get, send_part_of_a_head, send_part_of_a_record, send_part_of_a_body, ask_for_much, end_the_session]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
+@pytest.mark.parametrize("state", STATES)
+def test_a_client_that_disconnects_in_each_state(
+    serving: TlsServing, state: Callable[[TlsClient], object], is_reset: bool, version: ssl.TLSVersion
+) -> None:
+    client = serving.client(client_context(maximum_version=version))
+    state(client)
+    for _ in range(10):
         serving.turn()
+    if is_reset:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
+    # Lets the application of an upload read on, which then learns of it.
+    serving.state["may_read"].set()
     serving.until(lambda: serving.reactor.connections == 0)
+    assert serving.factory.failures == {}
+    other = serving.client()
+    assert other.get() == b"/"
+    other.close()
 
 
 def test_key_updates_of_the_client(serving: TlsServing) -> None:
