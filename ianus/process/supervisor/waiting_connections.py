@@ -4,6 +4,9 @@ Facts: without a worker, connections wait in the backlog, and so would the healt
 platform takes the silence for a broken server. Strategy: the supervisor accepts connections then, and peeks at their
 first bytes. A health check is answered with 503. Any other connection is put into the transfer queue, with its bytes
 unread, and a worker takes it from there as soon as one serves.
+
+At an address with TLS all connections wait in the backlog: this process makes no handshakes, and clients there do not
+understand an answer without TLS.
 """
 
 import socket
@@ -87,6 +90,8 @@ class WaitingConnections:
         try:
             self._originals = list(self._sockets.listeners())
             for listener in self._originals:
+                if listener.is_tls:
+                    continue
                 # A worker sets them when it listens, and there may not have been one.
                 set_connection_options(listener.sock)
                 sock = listener.sock.dup()

@@ -33,7 +33,7 @@ class Unserved:
         self.listener.setblocking(False)
         self.path = str(path)
         self.wakeups = Wakeups()
-        self.listeners = [SimpleNamespace(sock=self.listener)]
+        self.listeners = [SimpleNamespace(sock=self.listener, is_tls=False)]
         sockets = SimpleNamespace(listeners=lambda: self.listeners)
         queue = SimpleNamespace(put=self.put)
         self.waiting = WaitingConnections(sockets, queue, self.wakeups, lambda: self.now)  # type: ignore[arg-type]
@@ -102,6 +102,18 @@ def test_a_silent_connection_is_passed_on_after_a_time(unserved: Unserved) -> No
     unserved.step()
     assert len(unserved.passed) == 1
     assert not any(unserved.waiting.due())
+
+
+def test_connections_to_an_address_with_tls_stay_in_the_backlog(unserved: Unserved) -> None:
+    unserved.listeners[0].is_tls = True
+    client = unserved.connect(CHECK)
+    unserved.step()
+    assert not any(unserved.waiting.due())
+    accepted = unserved.accept()
+    assert accepted.recv(4096) == CHECK
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
 
 
 def test_connections_are_passed_on_as_soon_as_a_worker_serves(unserved: Unserved) -> None:
@@ -202,7 +214,7 @@ def test_sockets_that_a_reload_has_closed_are_not_held_open(unserved: Unserved) 
 def test_connections_have_the_options_that_a_worker_sets(unserved: Unserved) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        unserved.listeners = [SimpleNamespace(sock=listener)]
+        unserved.listeners = [SimpleNamespace(sock=listener, is_tls=False)]
         unserved.step()
         with socket.create_connection(listener.getsockname()) as client:
             client.sendall(REQUEST)
