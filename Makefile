@@ -46,7 +46,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd %.h,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test extended quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices instructions build pgo dist clean venv always
+.PHONY: serve test extended over-tls quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices instructions build pgo dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -152,6 +152,25 @@ extended: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) -m extended $(ARGS)
 	@$(BIN)/python -m tests.other_servers
 
+# Tests that know nothing of TLS, over TLS: servers have a certificate, and clients trust it. All of them take an hour;
+# `make conformance` runs some.
+ENGINES ?= openssl python
+OVER_TLS ?= tests/e2e tests/frameworks
+OVER_TLS_CONFORMANCE ?= tests/conformance/test_autobahn.py tests/conformance/test_streaming.py tests/proxies
+OVER_TLS_QUICK = $(addprefix tests/e2e/test_,requests.py websocket_messages.py wsgi_bodies.py) \
+	$(addprefix tests/frameworks/test_,fastapi.py flask.py)
+OVER_TLS_CONFORMANCE_QUICK = tests/conformance/test_autobahn.py tests/proxies/test_forwarded.py \
+	-k 'fragmentation or closing or url_by_rfc_7239'
+over-tls: build
+	$(call debian,command -v haproxy && command -v nginx && command -v caddy,haproxy nginx-light caddy)
+	$(BIN)/python -m pip install --quiet --group conformance
+	@for engine in $(ENGINES); do \
+		echo "---- over TLS, engine $$engine"; \
+		export TESTS_OVER_TLS=$$engine IANUS_BUILD=$(CURDIR); \
+		$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) $(OVER_TLS) || exit 1; \
+		$(BIN)/pytest -m conformance $(ARGS) $(OVER_TLS_CONFORMANCE) || exit 1; \
+	done
+
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
@@ -221,6 +240,8 @@ conformance: build
 	$(call debian,command -v pebble,pebble)
 	$(BIN)/python -m pip install --quiet --group conformance
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory over-tls OVER_TLS='$(OVER_TLS_QUICK)' \
+		OVER_TLS_CONFORMANCE='$(OVER_TLS_CONFORMANCE_QUICK)')
 
 # Debian's browser: those that drivers bring along are other people's builds.
 browser: build

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server, check_no_leaks, stop_all
+from tests.helpers import OVER_TLS, Server, check_no_leaks, stop_all
 
 # A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
 MAX_SHARED_SERVERS = 12
@@ -32,6 +32,8 @@ REQUESTED = ("browser", "conformance", "extended")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     others = [marker for marker in REQUESTED if marker != config.option.markexpr]
+    if OVER_TLS:
+        others.append("plain")
     omitted = {item for item in items if any(map(item.get_closest_marker, others))}
     config.hook.pytest_deselected(items=list(omitted))
     items[:] = [item for item in items if item not in omitted]
@@ -51,6 +53,19 @@ def _enough_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trusted_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Clients that are not of the tests trust the servers of `make over-tls`."""
+    if not OVER_TLS:
+        return
+    from tests.certificates import root
+
+    path = tmp_path_factory.mktemp("authority") / "root.pem"
+    path.write_bytes(root().pem)
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
+        os.environ[variable] = str(path)
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,21 @@ parses responses by the letter of RFC 9112, so that an answer of doubtful framin
 Nothing here sleeps for luck: waiting is polling a condition, with a deadline that is far away.
 """
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -135,6 +139,33 @@ class Output:
             self._stream.close()
 
 
+# The engine of TLS, if tests run over TLS that know nothing of it (`make over-tls`): servers get a certificate, and
+# clients of this module a TLS socket.
+OVER_TLS = os.environ.get("TESTS_OVER_TLS", "")
+
+
+class TlsAddress(tuple[str, int]):
+    """The address of a server that has TLS because of OVER_TLS."""
+
+
+@functools.cache
+def _tls_options() -> tuple[str, ...]:
+    from tests.certificates import localhost
+
+    folder = Path(tempfile.mkdtemp(prefix="ianus-over-tls-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    certificate, key = localhost().write(folder, "server")
+    return ("--ssl-certfile", certificate, "--ssl-keyfile", key, "--tls-engine", OVER_TLS)
+
+
+def _add_tls(options: Sequence[str], bind: Sequence[str]) -> tuple[str, ...]:
+    """Returns the options of TLS, or none for a server of which the test decides about that itself."""
+    decided = ("--ssl-", "--tls-", "--insecure-bind", "--proxy-protocol")
+    if not OVER_TLS or any(each.startswith(decided) for each in options):
+        return ()
+    return _tls_options() if all(re.match(r"[0-9.:[]", each) for each in bind) else ()
+
+
 class Server:
     """`python -m ianus`, by default with an application of tests/e2e/apps.py.
 
@@ -160,8 +191,21 @@ class Server:
         """files: limit of open files (RLIMIT_NOFILE), 0 for that of the tests. launcher: a command that executes the
         one after it."""
         arguments = [part for address in bind for part in ("--bind", address)]
+        tls = _add_tls(options, bind)
         self.process = subprocess.Popen(
-            [*launcher, sys.executable, "-P", "-m", "ianus", "--app-dir", str(app_dir), *arguments, *options, app],
+            [
+                *launcher,
+                sys.executable,
+                "-P",
+                "-m",
+                "ianus",
+                "--app-dir",
+                str(app_dir),
+                *arguments,
+                *tls,
+                *options,
+                app,
+            ],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -179,6 +223,8 @@ class Server:
             self.kill()
             raise
         self.addresses = [parse_address(text) for text in banner[1].split(", ")]
+        if tls:
+            self.addresses = [each if isinstance(each, str) else TlsAddress(each) for each in self.addresses]
 
     @property
     def address(self) -> Address:
@@ -262,6 +308,11 @@ def check_no_leaks(server: Server) -> None:
     assert "garbage collected without being closed" not in server.log.text
 
 
+def url_of(address: Address, path: str = "", scheme: str = "http") -> str:
+    """Returns the URL of a path at an address. scheme: "http" or "ws", to which TLS adds its letter."""
+    return f"{scheme}{'s' if isinstance(address, TlsAddress) else ''}://{address[0]}:{address[1]}{path}"
+
+
 def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None:
     """Stops servers, a few at a time since they mainly wait, and then looks at each with `check`. Raises an
     ExceptionGroup of the AssertionErrors."""
@@ -339,6 +390,14 @@ class Client:
             raise
         if family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(address, TlsAddress):
+            from tests.tls_socket import TlsSocket
+
+            try:
+                self.sock = TlsSocket(self.sock)  # type: ignore[assignment]
+            except BaseException:
+                self.sock.close()
+                raise
         self._data = b""
         self.trailers: list[tuple[bytes, bytes]] = []
 

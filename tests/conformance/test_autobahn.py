@@ -3,6 +3,7 @@
 Its reports stay in build/autobahn, a folder for each section; index.html leads to the bytes sent and received.
 """
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Server, check_no_leaks, stop_all
+from tests.helpers import Server, TlsAddress, check_no_leaks, stop_all, url_of
+from tests.proxies.forwarders import haproxy
 
 pytestmark = [
     pytest.mark.conformance,
@@ -67,15 +69,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_all([server], check_no_leaks)
 
 
-@pytest.mark.parametrize("section", [pytest.param(name, id=f"{name} {what}") for name, (_, what) in SECTIONS.items()])
-def test_autobahn(server: Server, section: str) -> None:
+@pytest.fixture(scope="module")
+def url(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL for the suite. It has no TLS of its own, so HAProxy adds that."""
     assert isinstance(server.address, tuple)
-    host, port = server.address
+    with contextlib.ExitStack() as stack:
+        address = server.address
+        if isinstance(address, TlsAddress):
+            address = stack.enter_context(haproxy(address, tmp_path_factory.mktemp("haproxy"), ""))
+        yield url_of(address, "", "ws")
+
+
+@pytest.mark.parametrize("section", [pytest.param(name, id=f"{name} {what}") for name, (_, what) in SECTIONS.items()])
+def test_autobahn(url: str, section: str) -> None:
     reports = REPORTS / section
     driver = (sys.executable, "-m", "tests.conformance.autobahn")
     options = ("--include", f"{section}.*", "--exclude", EXCLUDED, "--outdir", str(reports))
     shutil.rmtree(reports, ignore_errors=True)
-    command = (*driver, *options, f"ws://{host}:{port}")
+    command = (*driver, *options, url)
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     (cases,) = json.loads((reports / "index.json").read_text()).values()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Address, until
+from tests.helpers import Address, TlsAddress, until
 
 CONFIGURATION = """
 daemon off;
@@ -28,7 +28,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_pass http://{upstream};
+            proxy_pass {scheme}://{upstream};
             {options}
         }}
     }}
@@ -47,7 +47,8 @@ def nginx(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[
         port = free.getsockname()[1]
     file = folder / "nginx.conf"
     name = f"unix:{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, upstream=name, options=options))
+    scheme = "https" if isinstance(upstream, TlsAddress) else "http"
+    file.write_text(CONFIGURATION.format(folder=folder, port=port, scheme=scheme, upstream=name, options=options))
     process = subprocess.Popen(
         [program, "-p", str(folder), "-c", str(file)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

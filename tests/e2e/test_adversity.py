@@ -208,6 +208,7 @@ def test_client_with_many_requests_at_once_lets_others_in_between(server: Server
     assert between < numbers[-1]
 
 
+@pytest.mark.plain
 @measures_memory
 def test_client_that_does_not_read_its_refusals_has_to_wait(start_server: Callable[..., Server]) -> None:
     """At the limit of requests a refusal takes no application, so nothing else holds its client back.

@@ -22,7 +22,7 @@ import requests
 
 from tests.e2e.conftest import WAYS
 from tests.e2e.nginx import nginx
-from tests.helpers import Address, Client, Server, many, until
+from tests.helpers import Client, Server, TlsAddress, many, until, url_of
 
 BODY = b"x" * 3_000_000
 
@@ -46,13 +46,12 @@ def upload(request: pytest.FixtureRequest, shared: Callable[..., Server]) -> tup
     return shared(*WAYS[request.param], *limit, app="wsgi_apps:app"), "/echo", 413
 
 
-def url(address: Address, path: str) -> str:
-    return f"http://{address[0]}:{address[1]}{path}"
-
-
 def connect(server: Server) -> http.client.HTTPConnection:
     assert isinstance(server.address, tuple)
-    return http.client.HTTPConnection(server.address[0], server.address[1], timeout=20)
+    host, port = server.address
+    if isinstance(server.address, TlsAddress):
+        return http.client.HTTPSConnection(host, port, timeout=20)
+    return http.client.HTTPConnection(host, port, timeout=20)
 
 
 # --- Clients that send all of a body before they read ---
@@ -73,7 +72,7 @@ def test_requests(upload: tuple[Server, str, int], chunked: bool) -> None:
     server, path, status = upload
     with requests.Session() as session:
         for _ in range(10):
-            response = session.post(url(server.address, path), data=pieces() if chunked else BODY, timeout=20)
+            response = session.post(url_of(server.address, path), data=pieces() if chunked else BODY, timeout=20)
             assert response.status_code == status
 
 
@@ -191,7 +190,7 @@ def test_node_fetch(upload: tuple[Server, str, int]) -> None:
     server, path, status = upload
     script = Path(__file__).with_name("upload.mjs")
     done = subprocess.run(
-        [program, str(script), url(server.address, path)], capture_output=True, timeout=60, check=True
+        [program, str(script), url_of(server.address, path)], capture_output=True, timeout=60, check=True
     )
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each.get("status") for each in told] == [status] * 21, told

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.e2e.test_responses import body, played, start
-from tests.helpers import Client, Server, until
+from tests.helpers import Client, Server, until, url_of
 
 TE = b"TE: trailers"
 
@@ -100,7 +100,7 @@ def test_python_requests_gets_the_response_of_an_application_that_gives_hints(sh
     address = shared().address
     assert isinstance(address, tuple)
     path = played(hint(b"</a.css>; rel=preload"), start(), body(b"text"))
-    response = requests.get(f"http://{address[0]}:{address[1]}{path}", timeout=20)
+    response = requests.get(url_of(address, path), timeout=20)
     assert (response.status_code, response.content) == (200, b"text")
 
 

@@ -74,6 +74,7 @@ def test_refused_request_with_a_body(start_server: Callable[..., Server]) -> Non
 # --- Connections ---
 
 
+@pytest.mark.plain
 def test_connections_over_the_limit_wait(start_server: Callable[..., Server]) -> None:
     server = start_server("--limit-connections", "2")
     with many(2, server.connect) as first:
@@ -92,6 +93,7 @@ def test_connections_over_the_limit_wait(start_server: Callable[..., Server]) ->
             assert waiting[2].response().status == 200
 
 
+@pytest.mark.plain
 def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Server]) -> None:
     """Accepting pauses with one line in the log, and connected clients are served."""
     started = time.monotonic()
@@ -115,6 +117,7 @@ def test_connections_over_the_limit_of_the_system(start_server: Callable[..., Se
     assert server.log.text.count("cannot accept") <= 1 + (time.monotonic() - started) // 60
 
 
+@pytest.mark.plain
 def test_waiting_at_the_limit_of_the_system_costs_nothing(start_server: Callable[..., Server]) -> None:
     """A listening socket that stays readable must not keep the server busy."""
     server = start_server("--no-access-log", files=64)

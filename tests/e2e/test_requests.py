@@ -19,6 +19,7 @@ def scope_of(client: Client, *request: bytes) -> dict[str, Any]:
 # --- The scope ---
 
 
+@pytest.mark.plain
 def test_scope(server: Server) -> None:
     with server.connect() as client:
         scope = scope_of(client, b"GET /scope?a=%41&b HTTP/1.1", b"Host: test:80", b"X-B: 1", b"x-a:2")
@@ -44,6 +45,7 @@ FILES: dict[str, object] = {"http.response.pathsend": {}, "http.response.zerocop
 HINTS: dict[str, object] = {"http.response.early_hint": {}}
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("options", "extensions", "extensions_1_0"),
     [
@@ -66,6 +68,7 @@ def test_scope_of_requests_with_other_methods_and_versions(
         assert scope_of(client, b"GET /scope HTTP/1.0")["extensions"] == extensions_1_0
 
 
+@pytest.mark.plain
 def test_scope_of_an_absolute_target(server: Server) -> None:
     """RFC 9112 3.2.2: its host counts, its scheme does not."""
     with server.connect() as client:

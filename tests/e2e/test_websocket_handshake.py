@@ -32,6 +32,7 @@ def replaced(name: bytes, *values: bytes) -> list[bytes]:
 # --- Accepted ---
 
 
+@pytest.mark.plain
 def test_the_scope(server: Server) -> None:
     with open_websocket(server, "/scope?a=%20b", b"Sec-WebSocket-Protocol: chat, superchat") as client:
         opcode, payload = client.frame()

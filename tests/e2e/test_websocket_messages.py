@@ -8,7 +8,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.codec.websocket.feeding import CONTINUATION, RSV1, compressed, fragments
 from tests.e2e.websocket_client import BINARY, PING, PONG, TEXT, close, frame, open_websocket, text
-from tests.helpers import WAIT_SECONDS, Server
+from tests.helpers import WAIT_SECONDS, Server, url_of
 
 APP = "websocket_apps:app"
 PROSE = "".join(f"{i} times the same words, ünchanged; " for i in range(3000))
@@ -23,9 +23,8 @@ def server(shared: Callable[..., Server]) -> Server:
 def library(server: Server, request: pytest.FixtureRequest) -> Iterator[ClientConnection]:
     """A connection of the `websockets` library's to /echo."""
     assert isinstance(server.address, tuple)
-    host, port = server.address
     with connect(
-        f"ws://{host}:{port}/echo?{request.node.originalname}",
+        url_of(server.address, f"/echo?{request.node.originalname}", "ws"),
         compression=request.param,
         open_timeout=WAIT_SECONDS,
         proxy=None,

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
-from tests.helpers import WAIT_SECONDS, Client, Server
+from tests.helpers import WAIT_SECONDS, Client, Server, url_of
 
 APPS = Path(__file__).parent
 
@@ -40,9 +40,9 @@ def websocket(server: Server, path: str, **options: Any) -> Iterator[ClientConne
     Raises InvalidStatus when the server does not answer 101.
     """
     assert isinstance(server.address, tuple)
-    host, port = server.address
-    uri = f"ws://{host}:{port}{path}"
-    with connect(uri, proxy=None, open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS, **options) as socket:
+    with connect(
+        url_of(server.address, path, "ws"), proxy=None, open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS, **options
+    ) as socket:
         yield socket
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.frameworks.client_helpers import APPS
-from tests.helpers import WAIT_SECONDS, Server, stop_all
+from tests.helpers import WAIT_SECONDS, Server, stop_all, url_of
 
 LARGE = bytes(range(256)) * 4096 * 3  # 3 MiB
 
@@ -117,10 +117,9 @@ def client_of() -> Iterator[Callable[[Server], httpx.Client]]:
 
     def get(server: Server) -> httpx.Client:
         assert isinstance(server.address, tuple)
-        host, port = server.address
-        # Without TLS: loading all certificates takes longer than a test.
+        # Not verified: loading all certificates takes longer than a test.
         clients.append(
-            httpx.Client(base_url=f"http://{host}:{port}", timeout=WAIT_SECONDS, verify=False, trust_env=False)
+            httpx.Client(base_url=url_of(server.address), timeout=WAIT_SECONDS, verify=False, trust_env=False)
         )
         return clients[-1]
 

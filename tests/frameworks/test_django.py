@@ -50,6 +50,7 @@ def test_head_of_a_view(django_server: Server) -> None:
         assert client.get("/polls/").body == b"Hello, world. You're at the polls index."
 
 
+@pytest.mark.plain
 def test_addresses(django_server: Server) -> None:
     with django_server.connect() as client:
         assert json.loads(client.get("/who/?a=%C3%BC").body) == {
@@ -104,6 +105,7 @@ def test_messages(django_client: httpx.Client) -> None:
     assert django_client.get("/messages/").json() == {"messages": []}
 
 
+@pytest.mark.plain
 def test_form_with_csrf_token(django_client: httpx.Client) -> None:
     page = django_client.get("/your-name/")
     found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)

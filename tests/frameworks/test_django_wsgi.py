@@ -25,6 +25,7 @@ def django_client(django_server: Server, client_of: Callable[[Server], httpx.Cli
 # --- The admin site ---
 
 
+@pytest.mark.plain
 def test_admin_wants_a_login(django_client: httpx.Client) -> None:
     response = django_client.get("/admin/library/document/")
     assert response.status_code == 302
@@ -39,6 +40,7 @@ def test_admin_without_csrf_token(django_client: httpx.Client) -> None:
     assert django_client.post("/admin/login/", data={"username": "admin", "password": "secret"}).status_code == 403
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 def test_admin_uploads_a_file(django_client: httpx.Client, size: int) -> None:
     """Log in, add, find in the list, download, delete, log out."""

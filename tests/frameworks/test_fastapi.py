@@ -307,6 +307,7 @@ def test_lifespan_state(fastapi_client: httpx.Client) -> None:
 # --- Addresses and documentation ---
 
 
+@pytest.mark.plain
 def test_addresses(fastapi_server: Server) -> None:
     with fastapi_server.connect() as client:
         answer = json.loads(client.get("/who?a=b").body)

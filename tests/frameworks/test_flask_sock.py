@@ -11,7 +11,7 @@ import socketio
 from websockets.exceptions import ConnectionClosed
 
 from tests.frameworks.client_helpers import APPS, expect_app_log, refused, websocket
-from tests.helpers import WAIT_SECONDS, Server, until
+from tests.helpers import WAIT_SECONDS, Server, until, url_of
 
 # The client of Socket.IO does not close the socket of a connection that the server has ended.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -53,8 +53,7 @@ def test_echo(server: Server) -> None:
 
 def test_the_own_client_of_simple_websocket(server: Server) -> None:
     assert isinstance(server.address, tuple)
-    host, port = server.address
-    client = simple_websocket.Client.connect(f"ws://{host}:{port}/echo")
+    client = simple_websocket.Client.connect(url_of(server.address, "/echo", "ws"))
     client.send("one")
     assert client.receive(WAIT_SECONDS) == "one"
     client.close()
@@ -105,10 +104,9 @@ def test_a_broken_view_is_logged(start_server: Callable[..., Server]) -> None:
 def client_of_socketio(server: Server, name: str, transports: list[str]) -> Iterator[socketio.SimpleClient]:
     """A client, which the server calls by this name."""
     assert isinstance(server.address, tuple)
-    host, port = server.address
-    simple = socketio.SimpleClient(reconnection=False)
+    simple = socketio.SimpleClient(reconnection=False, ssl_verify=False)
     try:
-        simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
+        simple.connect(url_of(server.address), auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
         yield simple
     finally:
         simple.disconnect()

@@ -43,6 +43,7 @@ def test_parameters(litestar_client: httpx.Client) -> None:
     assert [problem["key"] for problem in refused.json()["extra"]] == ["q"]
 
 
+@pytest.mark.plain
 def test_addresses(litestar_server: Server) -> None:
     with litestar_server.connect() as client:
         assert json.loads(client.get("/who?a=b").body) == {
@@ -255,6 +256,7 @@ def test_client_disconnects_during_a_stream(litestar_server: Server, disconnect:
     expect_app_log(litestar_server, "ticks ended", disconnect.__name__, mark)
 
 
+@pytest.mark.plain
 def test_raw_socket(litestar_server: Server) -> None:
     with websocket(litestar_server, "/raw?q=a+b", subprotocols=["raw", "other"]) as socket:
         assert socket.response is not None

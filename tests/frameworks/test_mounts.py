@@ -122,6 +122,7 @@ def test_django(django_client: httpx.Client) -> None:
     assert django_client.get("/dj/nowhere/").status_code == 404
 
 
+@pytest.mark.plain
 def test_admin_of_django(django_client: httpx.Client) -> None:
     """Log in, add a document, download its file, log out."""
     assert django_client.get("/dj/admin/").headers["location"] == "/dj/admin/login/?next=/dj/admin/"

@@ -46,6 +46,7 @@ def test_template(quart_client: httpx.Client) -> None:
     assert redirected.headers["location"] == str(quart_client.base_url.join("/blog/3/"))
 
 
+@pytest.mark.plain
 def test_addresses(quart_server: Server) -> None:
     with quart_server.connect() as client:
         shown = json.loads(client.get("/who?a=%C3%BC", b"X-Token: one", b"X-Token: two").body)

@@ -84,6 +84,7 @@ def test_fastapi(below: Callable[[str], Proxied]) -> None:
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/p/wsgi", "/environ")
 
 
+@pytest.mark.plain
 def test_django(below: Callable[[str], Proxied]) -> None:
     app = below("django_app:application")
     answer = app.get("/who/?a=b").json()

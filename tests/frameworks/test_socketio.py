@@ -7,7 +7,7 @@ import pytest
 import socketio
 
 from tests.frameworks.client_helpers import expect_app_log
-from tests.helpers import WAIT_SECONDS, Server, until
+from tests.helpers import WAIT_SECONDS, Server, until, url_of
 
 TRANSPORTS = pytest.mark.parametrize(
     "transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids=["polling", "websocket", "upgraded"]
@@ -27,10 +27,9 @@ def server(serve: Callable[..., Server], loop: str) -> Server:
 def client(server: Server, name: str, transports: list[str]) -> Iterator[socketio.SimpleClient]:
     """A client, which the server calls by this name."""
     assert isinstance(server.address, tuple)
-    host, port = server.address
-    simple = socketio.SimpleClient()
+    simple = socketio.SimpleClient(ssl_verify=False)
     try:
-        simple.connect(f"http://{host}:{port}", auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
+        simple.connect(url_of(server.address), auth=name, transports=transports, wait_timeout=int(WAIT_SECONDS))
         yield simple
         if transports == ["polling"]:
             simple.emit("leave")

@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.frameworks.client_helpers import APPS, DISCONNECTS, expect_app_log, open_latch, refused, upgraded, websocket
-from tests.helpers import WAIT_SECONDS, Client, Server, many, until
+from tests.helpers import WAIT_SECONDS, Client, Server, many, until, url_of
 
 # --- Plain answers ---
 
@@ -44,6 +44,7 @@ def test_head_of_a_route(starlette_server: Server) -> None:
         assert client.get("/").body == whole.body
 
 
+@pytest.mark.plain
 def test_addresses(starlette_server: Server) -> None:
     with starlette_server.connect() as client:
         assert json.loads(client.get("/who?a=1&a=%C3%BC&b").body) == {
@@ -346,13 +347,12 @@ def test_json_in_binary(starlette_server: Server) -> None:
 def test_scope_of_a_websocket(starlette_server: Server) -> None:
     fields = {"X-Token": "mine", "Cookie": "a=1; b=2"}
     with websocket(starlette_server, "/who-connects?a=1&a=%C3%BC&b", additional_headers=fields) as socket:
-        host, port = socket.remote_address
         client = list(socket.local_address)
         socket.send("tell me")
         assert json.loads(socket.recv(WAIT_SECONDS)) == {
             "client": client,
-            "url": f"ws://{host}:{port}/who-connects?a=1&a=%C3%BC&b",
-            "chat": f"ws://{host}:{port}/rooms/you",
+            "url": url_of(starlette_server.address, "/who-connects?a=1&a=%C3%BC&b", "ws"),
+            "chat": url_of(starlette_server.address, "/rooms/you", "ws"),
             "root_path": "",
             "query": [["a", "1"], ["a", "ü"], ["b", ""]],
             "cookies": {"a": "1", "b": "2"},

@@ -48,6 +48,7 @@ def test_addresses(client: httpx.Client) -> None:
     }
 
 
+@pytest.mark.plain
 def test_address_of_another_host(server: Server) -> None:
     with server.connect() as client:
         answer = json.loads(client.get("/who").body)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Address, until
+from tests.helpers import Address, TlsAddress, until
 
 PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
@@ -64,6 +64,8 @@ def haproxy(
 ) -> Iterator[tuple[str, int]]:  # fmt: skip
     """Runs HAProxy before `upstream`; server, bind, frontend, backend: its options. Yields its address."""
     name = f"unix@{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
+    if isinstance(upstream, TlsAddress):
+        server += " ssl verify none"
     port = _free_port()
     file = folder / "haproxy.cfg"
     file.write_text(
@@ -113,6 +115,8 @@ def nginx_stream(upstream: Address, folder: Path) -> Iterator[tuple[str, int]]:
 def caddy(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[str, int]]:
     """Runs Caddy before `upstream`, with `options` of its reverse_proxy. Yields its address."""
     name = f"unix/{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
+    if isinstance(upstream, TlsAddress):
+        options += "\n        transport http {\n            tls_insecure_skip_verify\n        }"
     port = _free_port()
     file = folder / "Caddyfile"
     file.write_text(CADDY.format(folder=folder, port=port, upstream=name, options=options))

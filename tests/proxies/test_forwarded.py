@@ -112,6 +112,7 @@ def test_frameworks_have_the_clients_address_and_url_by_rfc_7239(
             assert json.loads(client.get("/facts", *fields).body) == EXPECTED
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("proxy", X_FORWARDED)
 def test_a_proxy_that_is_not_trusted(serve: Callable[..., Server], tmp_path: Path, proxy: str) -> None:
     server = serve("--forwarded-allow-ips", "192.0.2.1", **framework("flask_app"))
