@@ -237,8 +237,10 @@ conformance: build
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
 	$(call debian,command -v haproxy && test -e /usr/lib/nginx/modules/ngx_stream_module.so,haproxy libnginx-mod-stream)
 	$(call debian,command -v caddy,caddy)
-	$(call debian,command -v pebble,pebble)
+	$(call debian,command -v pebble && command -v testssl,pebble testssl.sh)
 	$(BIN)/python -m pip install --quiet --group conformance
+	@test -x build/sslyze/bin/sslyze || { $(BIN)/python -m venv build/sslyze && \
+		build/sslyze/bin/python -m pip install --quiet 'sslyze>=6.3'; }
 	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory over-tls OVER_TLS='$(OVER_TLS_QUICK)' \
 		OVER_TLS_CONFORMANCE='$(OVER_TLS_CONFORMANCE_QUICK)')
