@@ -20,6 +20,8 @@ class BrowserUser:
         options.add_argument("--disable-dev-shm-usage")
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")  # Chromium has none for root.
+        # The certificate for development is one that no client trusts.
+        options.add_argument("--ignore-certificate-errors")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.name = name
         self.driver = Chrome(options=options, service=ChromeService("/usr/bin/chromedriver"))

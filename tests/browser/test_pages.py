@@ -1,12 +1,13 @@
-"""The example pages work in a browser, as `make serve` serves them."""
+"""The example pages work in a browser, as `make serve` serves them, with and without TLS."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.browser.browser_user import BrowserUser
-from tests.helpers import Server, until
+from tests.helpers import Server, TlsAddress, until, url_of
 from tests.test_examples import EXAMPLES, make_serve
 
 pytestmark = pytest.mark.browser
@@ -38,19 +39,31 @@ def grace(phone: BrowserUser, site: object) -> Iterator[BrowserUser]:
     phone.close_tab()
 
 
-@pytest.fixture
-def site(start_server: Callable[..., Server]) -> Callable[..., Server]:
-    """site(bind): the server as `make serve` starts it."""
+@pytest.fixture(params=["plain", "tls"])
+def site(
+    request: pytest.FixtureRequest,
+    start_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Server]:
+    """site(bind): the server as `make serve` starts it, also with ARGS=--tls-dev."""
     options, app = make_serve()
+    if request.param == "tls":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        options = [*options, "--tls-dev"]
 
     def start(bind: str = "127.0.0.1:0") -> Server:
-        return start_server(*options, app=app, app_dir=EXAMPLES, bind=(bind,))
+        server = start_server(*options, app=app, app_dir=EXAMPLES, bind=(bind,))
+        assert isinstance(server.address, tuple)
+        if request.param == "tls":
+            server.addresses = [TlsAddress(server.address)]
+        return server
 
     return start
 
 
 def url(server: Server, path: str) -> str:
-    return f"http://{place(server)}{path}"
+    return url_of(server.address, path)
 
 
 def place(server: Server) -> str:

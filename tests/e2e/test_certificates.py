@@ -240,6 +240,60 @@ def test_a_server_after_an_upgrade_resumes_sessions(start: StartServer, tmp_path
         server.log.wait_for("the new server exited|stopped", mark)
 
 
+@pytest.mark.extended
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_every_connection_resumes_its_session(
+    start: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: ssl.TLSVersion
+) -> None:
+    """By each of four workers, after a change of the certificate, a reload and an upgrade of the server."""
+    context = ssl.create_default_context(cadata=root().pem.decode())
+    context.maximum_version = version
+    monkeypatch.setattr(Client, "context", context)
+    pair = issue().write(tmp_path, "a")
+    server = start(*pair_options(pair), "--workers", "4", "--tls-engine", "openssl")
+    with Client(server) as first:
+        first.get()
+        session = first.sock.session
+    resumed = 0
+
+    def resume_in_each_worker(before: set[int]) -> set[int]:
+        workers: set[int] = set()
+
+        def resume() -> bool:
+            nonlocal resumed
+            with Client(server, session=session) as client:
+                client.get()
+                assert client.sock.session_reused
+                resumed += 1
+                workers.add(client.pid)
+            return len(workers - before) == 4
+
+        until(resume, "a resumption in each worker")
+        return workers | before
+
+    workers = resume_in_each_worker(set())
+    renewed = issue()
+    renewed.write(tmp_path, "a")
+    with Client(server) as client:
+        assert client.serial() == serial_of(renewed)
+    resume_in_each_worker(set())
+    mark = server.log.mark()
+    server.signal(signal.SIGHUP)
+    for _ in range(4):
+        server.log.wait_for("replaces pid", mark)
+    workers = resume_in_each_worker(workers)
+    mark = server.log.mark()
+    server.signal(signal.SIGUSR2)
+    successor = int(server.log.wait_for(r"started the new server \(pid (\d+)\)", mark)[1])
+    server.log.wait_for(r"Ianus .* serves", mark)
+    try:
+        resume_in_each_worker(workers)
+    finally:
+        os.kill(successor, signal.SIGTERM)
+        server.log.wait_for("the new server exited|stopped", mark)
+    assert resumed >= 16
+
+
 def test_a_reload_with_a_broken_pair_keeps_the_workers(start: StartServer, tmp_path: Path) -> None:
     certificate, key = issue().write(tmp_path, "a")
     server = start(*pair_options((certificate, key)))

@@ -1,7 +1,9 @@
 """Applications over TLS with both engines: requests, files, WebSockets, client certificates, and other clients."""
 
 import ast
+import asyncio
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -20,6 +22,7 @@ from tests.helpers import Address, Client, Server
 ENGINES = ("openssl", "python")
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 BODY = bytes(range(256)) * 4000
+CLIENTS = Path(__file__).parent
 
 Shared = Callable[..., Server]
 
@@ -257,6 +260,52 @@ def test_requests_and_httpx(server: Server, files: dict[str, str]) -> None:
             assert session.get(url, verify=files["root.pem"], timeout=60).content == b"hello\n"
     with httpx.Client(verify=ssl.create_default_context(cafile=files["root.pem"])) as other:
         assert other.get(url).content == b"hello\n"
+
+
+def test_aiohttp(server: Server, files: dict[str, str]) -> None:
+    import aiohttp
+
+    context = ssl.create_default_context(cafile=files["root.pem"])
+    url = f"https://localhost:{server.address[1]}"
+
+    async def use() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            for _ in range(2):
+                async with session.get(f"{url}/hello") as response:
+                    assert await response.read() == b"hello\n"
+            async with session.post(f"{url}/echo", data=BODY) as response:
+                assert await response.read() == BODY
+            async with session.ws_connect(f"{url}/echo") as websocket:
+                await websocket.send_str("over TLS")
+                assert await websocket.receive_str() == "over TLS"
+
+    asyncio.run(use())
+
+
+def test_node(server: Server, files: dict[str, str]) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    command = [node, str(CLIENTS / "tls_client.mjs"), f"https://localhost:{server.address[1]}"]
+    environ = os.environ | {"NODE_EXTRA_CA_CERTS": files["root.pem"]}
+    result = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
+    assert result.stdout.splitlines() == ["hello", "TLSv1.2 hello", "TLSv1.3 hello", "1000000"], result.stderr
+
+
+@pytest.mark.extended
+def test_java(server: Server, files: dict[str, str]) -> None:
+    java = shutil.which("java")
+    if java is None or shutil.which("javac") is None:
+        pytest.skip("no JDK is installed")
+    # One file is compiled in memory. The flags save half of the time.
+    command = [java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", str(CLIENTS / "TlsClient.java")]
+    result = subprocess.run(
+        [*command, files["root.pem"], f"https://localhost:{server.address[1]}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout.splitlines() == ["TLSv1.2 HTTP_1_1 hello", "TLSv1.3 HTTP_1_1 hello", "1000000"], result.stderr
 
 
 def test_a_plain_request_is_answered_in_plain_text(server: Server) -> None:
