@@ -23,6 +23,7 @@ cdef class TlsFilterFactory(ByteFilterFactory):
     cdef readonly object certificates   # a CertificateStore (acceptor/tls/certificates)
     cdef readonly object options        # TlsOptions
     cdef readonly dict failures         # number of failed handshakes by reason
+    cdef dict shared_facts          # TlsFacts by their values
     cdef readonly Py_ssize_t handshakes  # under way
     cdef double timeout_handshake       # seconds from the start of the connection, 0 = no limit
     cdef Py_ssize_t limit_handshakes    # under way, at which accepting pauses; 0 = no limit
@@ -31,6 +32,11 @@ cdef class TlsFilterFactory(ByteFilterFactory):
     cdef double failure_logged_at       # CLOCK_MONOTONIC seconds
     cdef long long unlogged_failures
 
+    # The TlsFacts with these values
+    cdef object find_facts(
+        self, int version, str protocol_name, object cipher_suite, str cipher_name, str server_name,
+        str server_certificate, tuple client_chain
+    )
     cdef int note_failure(self, object client, str reason) except -1
     cdef int end_handshake(self) except -1
 

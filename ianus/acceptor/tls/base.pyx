@@ -18,8 +18,12 @@ from ianus.exchange.connection_info cimport ConnectionInfo, extended_connection_
 from ianus.runtime.clock cimport monotonic
 
 from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
+from ianus.exchange.tls_facts import TlsFacts
 from ianus.telemetry.logger import logger
 
+
+cdef enum:
+    MAX_SHARED_FACTS = 256
 
 cdef double FAILURE_LOG_SECONDS = 1.0       # between two log lines about failed handshakes
 # For a client to read the alert before the connection is closed
@@ -65,6 +69,7 @@ cdef class TlsFilterFactory(ByteFilterFactory):
         self.certificates = certificates
         self.options = options
         self.failures = {}
+        self.shared_facts = {}
         self.timeout_handshake = options.timeout_handshake
         self.limit_handshakes = options.limit_handshakes
         self.handshake_log = options.handshake_log
@@ -91,6 +96,32 @@ cdef class TlsFilterFactory(ByteFilterFactory):
             self.on_capacity = None
             on_capacity()
         return 0
+
+    cdef object find_facts(
+        self, int version, str protocol_name, object cipher_suite, str cipher_name, str server_name,
+        str server_certificate, tuple client_chain
+    ):
+        """Returns the facts with these values. Connections whose clients have no certificate share them."""
+        cdef tuple key = (version, cipher_name, server_name, server_certificate)
+        cdef object facts = None if client_chain else self.shared_facts.get(key)
+        if facts is not None:
+            return facts
+        facts = TlsFacts(
+            version=version,
+            protocol_name=protocol_name,
+            cipher_suite=cipher_suite,
+            cipher_name=cipher_name,
+            server_name=server_name,
+            server_certificate=server_certificate,
+            client_chain=client_chain,
+            client_error=None,
+        )
+        if not client_chain:
+            # Names are the clients' choice, so their number has a limit.
+            if len(self.shared_facts) >= MAX_SHARED_FACTS:
+                self.shared_facts.clear()
+            self.shared_facts[key] = facts
+        return facts
 
     cdef int reset_in_child(self) except -1:
         self.forked = True

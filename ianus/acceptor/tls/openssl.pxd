@@ -34,7 +34,6 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
     cdef ReceivedBytes received     # the input of `bio`; its output is `encoded`
     cdef char* gathered             # malloc'ed, owned by this object: small pieces of output of one record
     cdef bytes protocols            # as sent by ALPN
-    cdef dict shared_facts          # TlsFacts by their values
     cdef long long ticket_period    # of `ticket_keys`
     cdef TicketKeys ticket_keys     # for new tickets
     cdef TicketKeys last_ticket_keys    # accepted until their tickets have expired

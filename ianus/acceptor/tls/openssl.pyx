@@ -34,14 +34,12 @@ from ianus.runtime.clock cimport monotonic
 from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
 from ianus.acceptor.tls.options import TlsOptionError
 from ianus.acceptor.tls.pair import UNSUPPORTED, CertificateError, LoadedPair
-from ianus.exchange.tls_facts import TlsFacts
 from ianus.telemetry.logger import logger
 
 
 cdef enum:
     MAX_RECORD_BYTES = 16384        # of plain bytes (RFC 8446 section 5.1)
     MAX_KEPT_BYTES = 20480          # of a record that has arrived in part, with its overhead
-    MAX_SHARED_FACTS = 256
 
     # Constants of OpenSSL's headers, which are part of its binary interface.
     CTRL_MODE = 33
@@ -119,7 +117,6 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
     def __init__(self, OpenSslEngine engine not None, store, options):
         TlsFilterFactory.__init__(self, store, options)
         self.engine = engine
-        self.shared_facts = {}
         self.protocols = b"".join([bytes([len(name)]) + name.encode("ascii") for name in options.alpn])
         self.gathered = <char*>malloc(MAX_RECORD_BYTES)
         self.context = SSL_CTX_new(TLS_server_method())
@@ -531,31 +528,16 @@ cdef class OpenSslFilter(TlsFilter):
     cdef object facts(self):
         cdef OpenSslFilterFactory factory = <OpenSslFilterFactory>self.factory
         cdef const SSL_CIPHER* cipher = SSL_get_current_cipher(self.ssl)
-        cdef int version = SSL_version(self.ssl)
-        cdef int suite = SSL_CIPHER_get_protocol_id(cipher)
-        cdef tuple chain = client_chain(self.ssl)
         cdef object pair = factory.find_pair(self.ssl, self.server_name)
-        cdef str pem = None if pair is None else pair.pem
-        cdef tuple key = (version, suite, self.server_name, pem)
-        cdef object facts = None if chain else factory.shared_facts.get(key)
-        if facts is not None:
-            return facts
-        facts = TlsFacts(
-            version=version,
-            protocol_name=SSL_get_version(self.ssl).decode("ascii"),
-            cipher_suite=suite,
-            cipher_name=SSL_CIPHER_get_name(cipher).decode("ascii"),
-            server_name=self.server_name,
-            server_certificate=pem,
-            client_chain=chain,
-            client_error=None,
+        return factory.find_facts(
+            SSL_version(self.ssl),
+            SSL_get_version(self.ssl).decode("ascii"),
+            SSL_CIPHER_get_protocol_id(cipher),
+            SSL_CIPHER_get_name(cipher).decode("ascii"),
+            self.server_name,
+            None if pair is None else pair.pem,
+            client_chain(self.ssl),
         )
-        if not chain:
-            # Names are the clients' choice, so their number has a limit.
-            if len(factory.shared_facts) >= MAX_SHARED_FACTS:
-                factory.shared_facts.clear()
-            factory.shared_facts[key] = facts
-        return facts
 
 
 cdef tuple client_chain(const SSL* ssl):

@@ -7,7 +7,6 @@ from ianus.acceptor.tls.base cimport TlsFilter, TlsFilterFactory
 @cython.final
 cdef class PythonFilterFactory(TlsFilterFactory):
     cdef object contexts            # PythonContexts (acceptor/tls/python_contexts)
-    cdef dict shared_facts          # TlsFacts by their values
     cdef bytearray gathered         # small pieces of output of one call
 
 

@@ -26,13 +26,11 @@ from ianus.acceptor.tls.pair import LoadedPair
 from ianus.acceptor.tls.python_contexts import (
     Handshake, PythonContexts, ServerObject, client_chain, describe_error, load_python_pair,
 )
-from ianus.exchange.tls_facts import TlsFacts
 
 
 cdef enum:
     # A record of which the first part was received before, with its overhead.
     MAX_KEPT_BYTES = 20480
-    MAX_SHARED_FACTS = 256
 
 cdef object SSLError = ssl.SSLError
 cdef object SSLWantReadError = ssl.SSLWantReadError
@@ -74,7 +72,6 @@ cdef class PythonFilterFactory(TlsFilterFactory):
     def __init__(self, store, options, make_context=None):
         TlsFilterFactory.__init__(self, store, options)
         self.contexts = PythonContexts(store, options, make_context)
-        self.shared_facts = {}
         self.gathered = bytearray()
 
     cdef ByteFilter create(self):
@@ -225,25 +222,13 @@ cdef class PythonFilter(TlsFilter):
     cdef object facts(self):
         cdef PythonFilterFactory factory = <PythonFilterFactory>self.factory
         cdef object cipher = self.ssl_object.cipher()
-        cdef tuple chain = client_chain(self.ssl_object)
         cdef str name = self.ssl_object.version()
-        cdef tuple key = (name, cipher[0], self.server_name, self.certificate)
-        cdef object facts = None if chain else factory.shared_facts.get(key)
-        if facts is not None:
-            return facts
-        facts = TlsFacts(
-            version=VERSIONS.get(name, 0),
-            protocol_name=name,
-            cipher_suite=factory.contexts.suite_number(cipher[0]),
-            cipher_name=cipher[0],
-            server_name=self.server_name,
-            server_certificate=self.certificate,
-            client_chain=chain,
-            client_error=None,
+        return factory.find_facts(
+            VERSIONS.get(name, 0),
+            name,
+            factory.contexts.suite_number(cipher[0]),
+            cipher[0],
+            self.server_name,
+            self.certificate,
+            client_chain(self.ssl_object),
         )
-        if not chain:
-            # Names are the clients' choice, so their number has a limit.
-            if len(factory.shared_facts) >= MAX_SHARED_FACTS:
-                factory.shared_facts.clear()
-            factory.shared_facts[key] = facts
-        return facts
