@@ -37,6 +37,7 @@ cdef class WatchedListener:
 @cython.final
 cdef class Accepting:
     cdef Poll poll
+    cdef Poll handshakes            # for the listeners whose connections have filters; None without one
     cdef ConnectionTable table
     cdef DeadlineTimer deadlines
     cdef int limit_connections      # open connections at which accepting pauses, 0 = no limit
@@ -54,7 +55,8 @@ cdef class Accepting:
     cdef bint queue_watched         # for connections in `transfers`
     cdef bint queue_paused          # ... not while the application cannot be called
 
-    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1
+    # handshakes: as above, if there are filters
+    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters, Poll handshakes) except -1
     cdef int on_readable(self, ConnectionHost host, unsigned int index) except -1   # a listener has a backlog
     cdef int on_connection_closed(self) except -1
     cdef int on_timer(self, double now) except -1
@@ -81,6 +83,7 @@ cdef class Accepting:
     cdef int pause(self) except -1
     cdef int resume(self) except -1
     cdef int watch(self, WatchedListener listener, bint watched) except -1
+    cdef Poll poll_of(self, WatchedListener listener)
     cdef int watch_queue(self) except -1
     cdef int resume_queue(self) except -1
     cdef int stop_backlog_watch(self, ConnectionHost host) except -1

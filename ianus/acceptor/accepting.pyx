@@ -40,6 +40,7 @@ from ianus.telemetry.logger import logger
 
 cdef enum:
     MAX_ACCEPTS = 64        # connections accepted in one turn
+    MAX_FILTERED_ACCEPTS = 8    # ... that take a handshake: in the backlog, the others take no memory of this process
 
 cdef double ACCEPT_PAUSE_SECONDS = 1.0      # when the process has no fd left
 
@@ -61,7 +62,7 @@ cdef class Accepting:
         self.listeners = []
         self.factories = []
 
-    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters) except -1:
+    cdef int listen(self, object sock, SessionFactory sessions, ByteFilterFactory filters, Poll handshakes) except -1:
         cdef WatchedListener listener = WatchedListener()
         cdef socklen_t size = sizeof(listener.name)
         sock.setblocking(False)
@@ -72,6 +73,7 @@ cdef class Accepting:
         listener.fd = sock.fileno()
         listener.sessions = sessions
         listener.filters = filters
+        self.handshakes = handshakes
         listener.server = server_address(sock)
         memset(&listener.name, 0, sizeof(listener.name))
         getsockname(listener.fd, <sockaddr*>&listener.name, &size)
@@ -155,7 +157,7 @@ cdef class Accepting:
             self.empty_queue(host)
         for listener in self.listeners:
             # Closing a listener that no other process has would reset the connections in its backlog.
-            while not handover and self.accept(host, listener) == MAX_ACCEPTS:
+            while not handover and self.accept(host, listener):
                 pass
         return self.close()
 
@@ -193,14 +195,14 @@ cdef class Accepting:
     # ---------------------------------------------------------------- one turn
 
     cdef int accept(self, ConnectionHost host, WatchedListener listener) except -1:
-        """Accepts up to MAX_ACCEPTS connections; returns their number."""
+        """Accepts connections, up to a bound; returns their number."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
         # The bound keeps a flood of new clients from delaying those that are connected. The rest of the backlog makes
         # the listener readable again in the next turn.
-        cdef unsigned int accepted = 0
-        while accepted < MAX_ACCEPTS:
+        cdef unsigned int accepted = 0, bound = MAX_ACCEPTS if listener.filters is None else MAX_FILTERED_ACCEPTS
+        while accepted < bound:
             if not self.may_accept(listener.fd):
                 break
             if listener.filters is not None and not listener.filters.may_accept():
@@ -267,7 +269,8 @@ cdef class Accepting:
         if fd != -1:
             self.failure_logged = False
             connection = self.open_transferred(host, fd)
-            if connection is not None and connection.fd >= 0:
+            # A handshake is continued in its turn.
+            if connection is not None and connection.fd >= 0 and not connection.handshaking:
                 try:
                     # At once, so that its request is called before a further connection is taken.
                     connection.on_events(READABLE)
@@ -421,11 +424,14 @@ cdef class Accepting:
             return 0
         if watched:
             # The index may be used as a key: the list only grows, until close() empties it.
-            self.poll.watch(listener.fd, READABLE, LISTENER_ID, self.listeners.index(listener))
+            self.poll_of(listener).watch(listener.fd, READABLE, LISTENER_ID, self.listeners.index(listener))
         else:
-            self.poll.unwatch(listener.fd)
+            self.poll_of(listener).unwatch(listener.fd)
         listener.watched = watched
         return 0
+
+    cdef Poll poll_of(self, WatchedListener listener):
+        return self.poll if listener.filters is None else self.handshakes
 
 
 cdef Session open_filtered(Connection connection, ByteFilterFactory filters, SessionFactory sessions):

@@ -17,6 +17,7 @@ cdef class ConnectionHost(Poller):
     cdef SendQueue send_queue
     cdef OutputPool pool                # of the queued output
 
+    # Also to be called when a handshake of its filter has started or is complete.
     cdef int watch(self, Connection connection, unsigned int events) except -1
     cdef int schedule(self, Connection connection, double when) except -1
     cdef int schedule_resume(self, Connection connection) except -1
@@ -34,6 +35,7 @@ cdef class Connection(Transport):
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
     cdef unsigned int events            # that it is watched for (acceptor/poll); errors are reported even without any
     cdef flag watched                   # it is watched at all
+    cdef flag handshaking               # ... among the handshakes, which other connections do not wait for
     cdef flag internal                  # made by this process, and not a client's
 
     # Bytes received and not consumed: an incomplete line, or requests after the one being answered.

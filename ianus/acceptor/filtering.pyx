@@ -16,6 +16,8 @@ cdef Py_ssize_t receive_filtered(Connection connection, char* target, Py_ssize_t
     cdef Py_ssize_t n = filter.receive(connection.fd, target, space)
     if filter.ended:
         connection.eof = connection.fin_seen = True
+    if handshaking and not filter.handshaking:
+        connection.host.watch(connection, connection.events)
     if handshaking and not filter.failed and (n == FILTER_FAILED or not filter.handshaking):
         # Replaces itself by the session of the protocol, which gets the bytes; or closes after the alert.
         session.run()
@@ -31,6 +33,7 @@ cdef int start_filter(Connection connection, ByteFilter filter) except -1:
     cdef Py_ssize_t size = connection.left_end - connection.left_start
     cdef Py_ssize_t n = NOTHING_RECEIVED
     connection.filter = filter
+    host.watch(connection, connection.events)
     if size:
         # No codec is on the stack, so the receive buffer is free. The bytes are a few records at most: the first ones
         # of a handshake, which the peer cannot continue without an answer.

@@ -4,6 +4,7 @@ from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.draining cimport Draining
+from ianus.acceptor.handshakes cimport Handshakes
 from ianus.acceptor.poll.base cimport BATCH_EVENTS, Poll, PollEvent
 from ianus.acceptor.resume_queue cimport ResumeQueue
 from ianus.runtime.waker cimport Waker
@@ -18,9 +19,7 @@ cdef class Reactor(ConnectionHost):
     # The current batch; here and not on the stack, so that a nested call continues at its index
     cdef PollEvent[BATCH_EVENTS] batch
     cdef int index, ready
-    cdef double handshake_seconds   # that steps of handshakes have taken since all were last resumed
-    cdef int deferred               # events of handshakes that were skipped since then
-    cdef int first_deferred         # id of the connection of the first of them
+    cdef Handshakes handshakes
 
     cdef readonly ConnectionTable table
     cdef DeadlineTimer deadlines
@@ -35,5 +34,4 @@ cdef class Reactor(ConnectionHost):
     cdef int dispatch_batch(self) except -1
     cdef int dispatch_event(self, PollEvent* event) except -1
     cdef int handle_event(self, PollEvent* event) except -1
-    cdef int continue_handshake(self, Connection connection, unsigned int flags) except -1
     cdef int expire_deadlines(self, double now) except -1

@@ -10,8 +10,7 @@ Rules:
 - The batch and its index belong to the reactor: a nested call, from an event loop inside an application, continues
   with the rest of it. While a codec is on the stack, a nested call returns at once.
 - A batch ends after about a millisecond; the rest follows after the loop's other callbacks.
-- A step of a TLS handshake takes as long as tens of requests. After a millisecond of them the other handshakes wait
-  until the driver has reported each ready connection once, so a flood delays established ones by about that time.
+- Handshakes are one event of a batch (acceptor/handshakes). They continue after the others of it, for a short time.
 - Each connection has its own try/except: an internal error closes that one.
 
 Compiled because every event passes here: 162 instructions for ASGI hello.
@@ -30,10 +29,11 @@ from ianus.acceptor.connection cimport Connection, ConnectionHost
 from ianus.acceptor.connection_table cimport ConnectionTable
 from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.draining cimport Draining
+from ianus.acceptor.handshakes cimport HANDSHAKES_ID, Handshakes
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.passing_on cimport pass_on
 from ianus.acceptor.poll.base cimport (
-    BATCH_EVENTS, BROKEN, HANGUP, READABLE, TIMER_ID, WAKER_ID, Poll, PollEvent,
+    BATCH_EVENTS, READABLE, TIMER_ID, WAKER_ID, Poll, PollEvent,
 )
 from ianus.acceptor.resume_queue cimport ResumeQueue
 from ianus.acceptor.send_queue cimport SendQueue
@@ -44,7 +44,6 @@ from ianus.runtime.clock cimport monotonic, monotonic_coarse
 
 
 cdef double TURN_SECONDS = 0.001
-cdef double HANDSHAKE_SECONDS = 0.001       # for the handshakes of a batch
 
 
 cdef class Reactor(ConnectionHost):
@@ -60,6 +59,7 @@ cdef class Reactor(ConnectionHost):
         self.waker = poll.waker
         self.table = ConnectionTable()
         self.deadlines = DeadlineTimer(poll, monotonic())
+        self.handshakes = Handshakes(self.deadlines)
         self.accepting = Accepting(poll, self.table, self.deadlines, limit_connections)
         self.draining = Draining(self.accepting, self.table)
         self.resume_queue = ResumeQueue(self.table)
@@ -103,7 +103,9 @@ cdef class Reactor(ConnectionHost):
 
         sessions: makes the sessions of its connections. filters: makes their filters, None for none.
         """
-        self.accepting.listen(sock, sessions, filters)
+        if filters is not None:
+            self.handshakes.open(self.poll)
+        self.accepting.listen(sock, sessions, filters, self.handshakes.poll)
 
     def attach(self, loop) -> None:
         """Has an event loop drive the reactor."""
@@ -170,6 +172,7 @@ cdef class Reactor(ConnectionHost):
         self.resume_queue.clear()
         self.table.start_turn()
         self.poll.close()
+        self.handshakes.close()
         if self.on_wake is not None:
             # The turn that it waits for will not happen any more.
             self.on_wake()
@@ -184,6 +187,7 @@ cdef class Reactor(ConnectionHost):
         self.is_open = False
         # First the driver: the child must not change the set that it shares with its parent.
         self.poll.reset_in_child()
+        self.handshakes.reset_in_child()
         self.accepting.reset_in_child()
         connections = self.table.open_connections()
         self.table.reset_in_child()
@@ -201,6 +205,16 @@ cdef class Reactor(ConnectionHost):
         if not self.parsing and self.is_open:
             self.run_turn(0)
 
+    def on_handshakes(self) -> None:
+        """Continues handshakes; called by the event loop after the tasks that a turn has started."""
+        if self.parsing or not self.handshakes.is_due:
+            return
+        self.resume_queue.start_turn()
+        try:
+            self.handshakes.run(self, self.table, self.accepting)
+        finally:
+            self.resume_queue.end_turn()
+
     # ---------------------------------------------------------------- the leading threads' side
 
     cdef bint dispatch_next(self) except -1:
@@ -208,10 +222,10 @@ cdef class Reactor(ConnectionHost):
             if self.deadlines.is_due:
                 # All that was ready has been read.
                 self.expire_deadlines(monotonic())
+            if self.handshakes.is_due:
+                self.on_handshakes()
             # Everything of the old batch has been dispatched.
             self.index = 0
-            if self.ready < BATCH_EVENTS:
-                resume_handshakes(self)
             self.ready = max(self.poll.wait(self.batch, BATCH_EVENTS, 0), 0)
             if self.ready == 0:
                 return False
@@ -225,10 +239,9 @@ cdef class Reactor(ConnectionHost):
         cdef PollEvent event
         if self.poll.wait(&event, 1, 0) <= 0:
             return False
-        if event.id == TIMER_ID or event.id == WAKER_ID:
+        if event.id == TIMER_ID or event.id == WAKER_ID or event.id == HANDSHAKES_ID:
             # They are for the one that sleeps; acknowledged here, they would not wake it.
             return False
-        resume_handshakes(self)
         self.dispatch_event(&event)
         self.resume_waiting()
         return True
@@ -246,7 +259,7 @@ cdef class Reactor(ConnectionHost):
 
     cdef int pending(self) noexcept nogil:
         # Read without the GIL, by the thread that has the pool's mutex.
-        return self.ready - self.index + self.deadlines.is_due
+        return self.ready - self.index + self.deadlines.is_due + self.handshakes.is_due
 
     cdef int resume_waiting(self) except -1:
         if self.accepting.queue_paused and not self.full:
@@ -255,7 +268,6 @@ cdef class Reactor(ConnectionHost):
 
     cdef int sleep(self) noexcept nogil:
         self.index = 0
-        resume_handshakes(self)
         # No thread dispatches meanwhile, so the batch may be written without the GIL. An error counts as no event.
         self.ready = max(self.poll.wait(self.batch, BATCH_EVENTS, -1), 0)
         return self.ready
@@ -269,9 +281,6 @@ cdef class Reactor(ConnectionHost):
     cdef int run_turn(self, int milliseconds) except -1:
         cdef int served
         if self.index >= self.ready:
-            if self.ready < BATCH_EVENTS:
-                # The last batch had all that was ready.
-                resume_handshakes(self)
             self.index = self.ready = 0
             if milliseconds == 0:
                 # The call returns at once, so releasing the GIL would cost more than it gives.
@@ -291,6 +300,12 @@ cdef class Reactor(ConnectionHost):
         finally:
             self.send_queue.close()
             self.resume_queue.end_turn()
+        if self.handshakes.is_due and self.index >= self.ready:
+            if served > 1 and self.call_soon is not None:
+                # After the tasks of this turn, so that their responses are not delayed.
+                self.call_soon(self.on_handshakes)
+            else:
+                self.on_handshakes()
         return served
 
     cdef int dispatch_batch(self) except -1:
@@ -329,6 +344,9 @@ cdef class Reactor(ConnectionHost):
             self.waker.acknowledge()
             if self.on_wake is not None:
                 self.on_wake()
+        elif event.id == HANDSHAKES_ID:
+            # Noted as well: they continue after the batch.
+            self.handshakes.is_due = True
         elif event.id == LISTENER_ID:
             # For a listener the generation is its index.
             self.accepting.on_readable(self, event.generation)
@@ -336,33 +354,12 @@ cdef class Reactor(ConnectionHost):
             connection = self.table.find(event.id, event.generation)
             if connection is not None:
                 try:
-                    if connection.filter is not None and connection.filter.handshaking:
-                        self.continue_handshake(connection, event.flags)
                     # A request that would wait here is served by another worker, if that can read it.
-                    elif not self.full or event.flags != READABLE or not pass_on(connection, self.accepting.transfers):
+                    if not self.full or event.flags != READABLE or not pass_on(connection, self.accepting.transfers):
                         connection.on_events(event.flags)
                 except Exception:
                     # An error is the connection's alone; the others of the batch are served.
                     self.table.drop(connection)
-        return 0
-
-    cdef int continue_handshake(self, Connection connection, unsigned int flags) except -1:
-        cdef double started
-        if self.handshake_seconds > HANDSHAKE_SECONDS and not flags & (BROKEN | HANGUP):
-            # The driver reports it again, after all others that are ready (epoll(7) serves them in turns).
-            if self.deferred == 0:
-                self.first_deferred = connection.id
-            elif connection.id == self.first_deferred or self.deferred > self.table.count:
-                resume_handshakes(self)
-            if self.handshake_seconds > HANDSHAKE_SECONDS:
-                self.deferred += 1
-                return 0
-        # After each step, and not after every eighth event.
-        started = monotonic()
-        try:
-            connection.on_events(flags)
-        finally:
-            self.handshake_seconds += monotonic() - started
         return 0
 
     cdef int expire_deadlines(self, double now) except -1:
@@ -371,6 +368,7 @@ cdef class Reactor(ConnectionHost):
         if not self.deadlines.start_expiry(now):
             return 0
         self.accepting.on_timer(now)
+        self.handshakes.memory.on_timer(now)
         connection_id = self.deadlines.pop_expired(now)
         while connection_id >= 0:
             connection = self.table.find_by_id(connection_id)
@@ -381,17 +379,28 @@ cdef class Reactor(ConnectionHost):
                     connection.on_timer(now)
                 except Exception:
                     self.table.drop(connection)
+                if monotonic() - now > TURN_SECONDS:
+                    # Such as of a thousand handshakes. The rest follows after the events that are ready meanwhile.
+                    return self.deadlines.arm_at(monotonic())
             connection_id = self.deadlines.pop_expired(now)
         return self.deadlines.arm()
 
     # ---------------------------------------------------------------- the connections' side
 
     cdef int watch(self, Connection connection, unsigned int events) except -1:
+        cdef bint handshaking = connection.filter is not None and connection.filter.handshaking
+        cdef Poll poll = self.handshakes.poll if handshaking else self.poll
+        if handshaking != connection.handshaking:
+            # A handshake has started or is complete.
+            unwatch(self, connection, connection.fd)
         # One connection is registered once. Adding it again would be an error (EEXIST).
         if connection.watched:
-            self.poll.change(connection.fd, events, connection.id, connection.generation)
+            poll.change(connection.fd, events, connection.id, connection.generation)
         else:
-            self.poll.watch(connection.fd, events, connection.id, connection.generation)
+            if handshaking:
+                connection.handshaking = True
+                self.handshakes.memory.add()
+            poll.watch(connection.fd, events, connection.id, connection.generation)
             connection.watched = True
         connection.events = events
         return 0
@@ -409,7 +418,7 @@ cdef class Reactor(ConnectionHost):
             self.lingering.remove(connection.id)
         # Before the connection closes fd: if a child of a fork has a copy, closing alone would not end the
         # registration.
-        self.poll.unwatch(fd)
+        unwatch(self, connection, fd)
         self.deadlines.cancel(connection.id)
         self.table.remove(connection)
         # After the table has counted the end.
@@ -426,8 +435,11 @@ cdef class Reactor(ConnectionHost):
         return 0
 
 
-cdef int resume_handshakes(Reactor reactor) noexcept nogil:
-    """Has handshakes continue that were deferred."""
-    reactor.handshake_seconds = 0
-    reactor.deferred = 0
+cdef int unwatch(Reactor reactor, Connection connection, int fd) except -1:
+    connection.watched = False
+    if connection.handshaking:
+        connection.handshaking = False
+        reactor.handshakes.poll.unwatch(fd)
+        return reactor.handshakes.memory.remove()
+    reactor.poll.unwatch(fd)
     return 0

@@ -7,6 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from ianus.acceptor.backlog_watch cimport BacklogWatch, look, watch_backlog
 from ianus.acceptor.deadlines cimport DeadlineTimer
 from ianus.acceptor.file_reserve cimport FileReserve
+from ianus.acceptor.handshakes cimport HANDSHAKES_ID
 from ianus.acceptor.lingering cimport Lingering
 from ianus.acceptor.poll.base cimport (
     BATCH_EVENTS, BROKEN, HANGUP, PEER_FINISHED, READABLE, TIMER_ID, WAKER_ID, WRITABLE, Poll, PollEvent,
@@ -23,6 +24,7 @@ Condition = enum.IntFlag("Condition", {
 
 TIMER_KEY = (<uint32_t>TIMER_ID, 0)
 WAKER_KEY = (<uint32_t>WAKER_ID, 0)
+HANDSHAKES_KEY = (<uint32_t>HANDSHAKES_ID, 0)
 
 
 cdef class RecordingPoll(Poll):
@@ -30,11 +32,13 @@ cdef class RecordingPoll(Poll):
 
     watched: the flags, id and generation of each watched descriptor. timer_at: the last time that the timer was set
     to. acknowledged: the number of calls of acknowledge_timer(). state: "open", "closed", or "reset in child".
+    inner: the last nested set.
     """
     cdef readonly dict watched
     cdef readonly double timer_at
     cdef readonly int acknowledged
     cdef readonly str state
+    cdef readonly RecordingPoll inner
     cdef list events
 
     def __init__(self):
@@ -78,6 +82,10 @@ cdef class RecordingPoll(Poll):
     cdef int acknowledge_timer(self) noexcept:
         self.acknowledged += 1
         return 0
+
+    cdef Poll nested(self, uint32_t id):
+        self.inner = RecordingPoll()
+        return self.inner
 
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
         cdef int number = 0
@@ -245,6 +253,11 @@ def acknowledge_timer(Poll poll not None) -> None:
 def fileno(Poll poll not None) -> int:
     """The descriptor that an event loop would watch."""
     return poll.fileno()
+
+
+def nested(Poll poll not None, uint32_t key) -> Poll:
+    """Makes a set within that of the driver, which reports it with this id."""
+    return poll.nested(key)
 
 
 def close(Poll poll not None) -> None:

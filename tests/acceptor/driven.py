@@ -5,6 +5,7 @@ import contextlib
 import socket
 from typing import Any
 
+from ianus.acceptor.byte_filter import ByteFilterFactory
 from ianus.acceptor.reactor import Reactor
 from ianus.acceptor.recording import Condition, RecordingPoll, RecordingSessions
 from ianus.gateway.loading.loader import Application
@@ -35,11 +36,11 @@ class DrivenReactor:
         gateway = build_asgi_gateway(Application(app, "asgi3", "application"), settings, self.loop)
         return RecordingSessions(build_sessions(service(gateway), settings))
 
-    def listen(self, sessions: RecordingSessions) -> socket.socket:
+    def listen(self, sessions: RecordingSessions, filters: ByteFilterFactory | None = None) -> socket.socket:
         listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind("")  # Linux chooses a name without a file
         listener.listen(128)
-        self.reactor.listen(listener, sessions)
+        self.reactor.listen(listener, sessions, filters)
         return listener
 
     def connect(self, number: int = 1, listener: socket.socket | None = None) -> list[socket.socket]:

@@ -19,7 +19,7 @@ cdef enum:
     HANGUP = 0x10           # both directions are shut down
     PEER_FINISHED = 0x2000  # the peer has shut down its direction, perhaps after unread bytes
 
-# Ids of the events of a Poll's own descriptors. All lower ids are the caller's.
+# Ids of the events of a Poll's own descriptors. All others are the caller's.
 cdef enum:
     TIMER_ID = 0xFFFFFFFF
     WAKER_ID = 0xFFFFFFFE
@@ -38,7 +38,7 @@ cdef class Poll:
 
     Readiness is level-triggered: a condition is reported by each wait() until it has gone.
     """
-    cdef readonly Waker waker       # its descriptor is watched with WAKER_ID
+    cdef readonly Waker waker       # its descriptor is watched with WAKER_ID; None in a nested set
 
     # Watches a descriptor for the conditions in `flags`. One that is watched already takes change().
     cdef int watch(self, int fd, uint32_t flags, uint32_t id, uint32_t generation) except -1
@@ -49,6 +49,9 @@ cdef class Poll:
     cdef int set_timer(self, double when) except -1
     # The timer's event is repeated until this call, so that it also reaches the thread that handles it.
     cdef int acknowledge_timer(self) noexcept
+    # Makes a set within this one, without a timer and a waker. This one reports it with `id` while one of its
+    # descriptors is ready. The caller closes both.
+    cdef Poll nested(self, uint32_t id)
     # Waits for at most `milliseconds` (-1: without limit), and writes up to max_events events to `events`. Returns
     # their number: 0 after the time or a signal, -1 with errno after an error. Several threads may wait at once.
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil

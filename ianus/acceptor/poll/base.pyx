@@ -21,6 +21,9 @@ cdef class Poll:
         # For a driver whose timer event ends by itself.
         return 0
 
+    cdef Poll nested(self, uint32_t id):
+        raise NotImplementedError
+
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
         # It cannot raise, since it runs without the GIL. A driver reports an error by -1 and errno.
         return 0

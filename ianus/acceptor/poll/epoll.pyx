@@ -57,10 +57,9 @@ cdef class Epoll(Poll):
         self.epoll = self.timer = -1
 
     def __init__(self):
-        self.epoll = epoll_create1(EPOLL_CLOEXEC)
-        if self.epoll >= 0:
-            # Non-blocking: two threads may find the same event, and the second one must not sleep in the read.
-            self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+        self.open()
+        # Non-blocking: two threads may find the same event, and the second one must not sleep in the read.
+        self.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
         # __dealloc__() closes the epoll instance if only the timer failed.
         if self.timer < 0:
             raise OSError(errno, os.strerror(errno))
@@ -71,6 +70,12 @@ cdef class Epoll(Poll):
 
     def __dealloc__(self):
         self.close_fds()
+
+    cdef int open(self) except -1:
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
 
     cdef int close_fds(self) noexcept:
         if self.epoll >= 0:
@@ -122,6 +127,12 @@ cdef class Epoll(Poll):
         c_read(self.timer, &expirations, sizeof(expirations))
         return 0
 
+    cdef Poll nested(self, uint32_t id):
+        cdef Epoll inner = Epoll.__new__(Epoll)
+        inner.open()
+        self.watch(inner.epoll, READABLE, id, 0)
+        return inner
+
     cdef int wait(self, PollEvent* events, int max_events, int milliseconds) noexcept nogil:
         # On the stack, since another thread may look for an event while one sleeps here.
         cdef epoll_event[BATCH_EVENTS] found
@@ -143,13 +154,15 @@ cdef class Epoll(Poll):
     cdef int close(self) except -1:
         # Before the waker: a descriptor is closed only when the set that watches it is gone.
         self.close_fds()
-        self.waker.close()
+        if self.waker is not None:
+            self.waker.close()
         return 0
 
     cdef int reset_in_child(self) except -1:
         # Without EPOLL_CTL_DEL: the set is shared with the parent, which would lose its registrations.
         self.close_fds()
-        self.waker.reset_in_child()
+        if self.waker is not None:
+            self.waker.reset_in_child()
         return 0
 
 

@@ -1,5 +1,6 @@
 """The contract of a poll driver, with the one for Linux."""
 
+import contextlib
 import os
 import select
 import socket
@@ -19,6 +20,7 @@ from ianus.acceptor.recording import (
     change,
     close,
     fileno,
+    nested,
     set_timer,
     unwatch,
     wait,
@@ -165,3 +167,27 @@ def test_a_closed_driver_has_no_descriptors(poll: Epoll) -> None:
     assert fileno(other) == -1
     assert other.waker.fd == -1
     assert _open_files() == before
+
+
+def test_a_nested_set_is_one_event_while_a_descriptor_in_it_is_ready(poll: Epoll) -> None:
+    inner = nested(poll, 9)
+    with contextlib.ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(3)]
+        for key, (ours, peer) in enumerate(pairs):
+            stack.enter_context(ours)
+            stack.enter_context(peer)
+            watch(inner, ours.fileno(), READABLE, (key, 0))
+        assert wait(poll) == wait(inner) == []
+        for _, peer in pairs:
+            peer.sendall(b"x")
+        assert wait(poll, milliseconds=DELIVERY_MILLISECONDS) == [((9, 0), READABLE)]
+        # Those that were not reported yet are first, so that none waits for ever.
+        keys = [event[0][0] for _ in range(6) for event in wait(inner, max_events=1)]
+        assert keys[:3] == keys[3:]
+        assert sorted(keys[:3]) == [0, 1, 2]
+        assert wait(poll) == [((9, 0), READABLE)]
+        for ours, _ in pairs:
+            ours.recv(1)
+        assert wait(inner) == wait(poll) == []
+    close(inner)
+    assert wait(poll) == []

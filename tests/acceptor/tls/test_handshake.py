@@ -1,5 +1,7 @@
 """TLS handshakes: names, protocols, tickets, client certificates, deadlines, limits and failures."""
 
+import contextlib
+import ctypes
 import gc
 import logging
 import socket
@@ -20,6 +22,7 @@ from tests.acceptor.tls.client import TlsClient, client_context
 from tests.acceptor.tls.serving import SECRET, Store, TlsServing, load
 from tests.certificates import client as client_certificate
 from tests.certificates import intermediate, localhost, root, rsa_key
+from tests.helpers import measures_memory
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -538,3 +541,47 @@ def test_many_handshakes_leave_no_memory(serve: Any) -> None:
     pages = handshakes(10_000) - before
     # One leaked byte for each handshake is less than this; one object is more.
     assert pages * 4096 < 10_000 * 64
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.extended
+@measures_memory
+def test_the_memory_of_many_handshakes_at_once_is_returned(serve: Any) -> None:
+    """Connections that stay have objects at the end of the heap, which would keep all pages before them."""
+    serving, first = serve(), hello()
+
+    def flood(number: int) -> int:
+        """Returns the bytes that the handshakes have taken."""
+        # Free pages of earlier tests would be used again.
+        ctypes.CDLL(None).malloc_trim(0)
+        before, clients, kept = resident_bytes(), [], []
+        for index in range(number):
+            clients.append(serving.connect())
+            clients[-1].sendall(first)
+            serving.until(lambda: is_answered(clients[-1]))
+            if index % 50 == 0:
+                kept.append(serving.client())
+        taken = resident_bytes() - before
+        for client in clients:
+            client.close()
+        serving.until(lambda: serving.factory.handshakes == 0)
+        # The timer fires a second later.
+        serving.until(lambda: resident_bytes() - before < taken // 2)
+        for established in kept:
+            assert established.get() == b"/"
+            established.close()
+        serving.sockets.clear()
+        serving.until(lambda: serving.reactor.connections == 0)
+        return taken
+
+    assert flood(400) > 400 * 16_384
+    flood(400)
+
+
+def is_answered(client: socket.socket) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        return bool(client.recv(1, socket.MSG_PEEK))
+    return False
