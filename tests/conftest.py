@@ -8,6 +8,7 @@ A server that ends must have exited with code 0, and (in a debug build, which co
 and no exchange. Nor may wsgiref.validate have complained of an application that it wraps.
 """
 
+import logging
 import os
 import resource
 import sys
@@ -66,6 +67,16 @@ def _trusted_certificates(tmp_path_factory: pytest.TempPathFactory) -> None:
     path.write_bytes(root().pem)
     for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
         os.environ[variable] = str(path)
+
+
+@pytest.fixture(autouse=True)
+def _log_levels() -> Iterator[None]:
+    """The levels of loggers do not pass to the next test, which may read the log."""
+    loggers = [logging.getLogger(name) for name in ("", "ianus", "ianus.error", "ianus.app")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
