@@ -136,3 +136,6 @@ def test_a_call_that_is_closed_ends_its_exchange(client: AsgiConversation) -> No
     client.run()
     assert client.gateway.tasks() == []
     assert b" 500 " in client.receives()
+    task.cancel()  # or asyncio would log its end when it is collected, in a later test
+    client.run()
+    assert task.done()
