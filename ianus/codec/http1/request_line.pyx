@@ -1,20 +1,19 @@
 """Parsing of the request line, strictly (RFC 9112 section 3).
 
 Facts: nearly every line is origin-form, ASCII, without percent signs. Strategy: the version is found from the
-end, because its length is fixed; one pass over the target checks its bytes and notes `?` and `%`.
-Rule: the path is decoded, never rewritten; dot segments and doubled slashes are the application's.
+end, because its length is fixed. All versions of HTTP share codec/request_target for the parts of a target.
 
 Compiled because every request passes here: 204 instructions for ASGI hello.
 """
 import sys
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp
 
-from ianus.codec.fields cimport TOKEN, hex_value, is_host
+from ianus.codec.fields cimport TOKEN, is_host
 from ianus.codec.http1.request cimport Http1Request
+from ianus.codec.request_target cimport is_target_byte, method_name, scan_target, set_path, set_query
 
 
 cdef enum:
@@ -22,50 +21,6 @@ cdef enum:
 
 # Interned, so that others can compare it by identity.
 cdef str VERSION_1_1 = sys.intern("1.1")
-
-
-cdef str decode_path(const char* path, Py_ssize_t size):
-    """Percent-decodes (RFC 3986 section 2.1) as UTF-8; bad escapes stay literal, bad UTF-8 becomes U+FFFD."""
-    # Owned by this call. Decoding never makes a path longer.
-    cdef char* decoded = <char*>PyMem_Malloc(size)
-    cdef Py_ssize_t i = 0, n = 0
-    cdef int high, low
-    if decoded == NULL:
-        raise MemoryError
-    try:
-        while i < size:
-            # Decoded once and not again: %252e stays %2e, or a check of the path could be evaded.
-            if path[i] == c'%' and i + 2 < size:
-                high = hex_value(path[i + 1])
-                low = hex_value(path[i + 2])
-                if high >= 0 and low >= 0:
-                    decoded[n] = <char>(high * 16 + low)
-                    n += 1
-                    i += 3
-                    continue
-            decoded[n] = path[i]
-            n += 1
-            i += 1
-        # Not an error: the application answers such a path, usually by 404.
-        return PyUnicode_DecodeUTF8(decoded, n, "replace")
-    finally:
-        # Also if the decoding raises
-        PyMem_Free(decoded)
-
-
-cdef str method_name(const char* method, Py_ssize_t size):
-    """The interned name of a common method, or a new string."""
-    if size == 3 and memcmp(method, b"GET", 3) == 0:
-        # Cython interns the literals, and other modules compare them by identity.
-        return "GET"
-    if size == 4 and memcmp(method, b"POST", 4) == 0:
-        return "POST"
-    if size == 4 and memcmp(method, b"HEAD", 4) == 0:
-        return "HEAD"
-    if size == 3 and memcmp(method, b"PUT", 3) == 0:
-        return "PUT"
-    # Only token characters, which are ASCII, so this cannot fail. Methods are case-sensitive (RFC 9110 section 9.1).
-    return PyUnicode_DecodeASCII(method, size, NULL)
 
 
 cdef bint is_http_scheme(const char* target, Py_ssize_t size, Py_ssize_t* authority) noexcept:
@@ -80,12 +35,6 @@ cdef bint is_http_scheme(const char* target, Py_ssize_t size, Py_ssize_t* author
         return False
     authority[0] = i + 3
     return True
-
-
-cdef inline bint is_target_byte(unsigned char c) noexcept:
-    # RFC 3986 allows fewer characters. Browsers send some of the others, such as "|". A fragment is never sent (RFC
-    # 9110 section 4.2.5).
-    return 0x21 <= c <= 0x7E and c != c'#'
 
 
 cdef int parse_version(const char* version, int* minor, const char** reason) noexcept:
@@ -150,7 +99,6 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     cdef const char* target
     cdef Py_ssize_t i = 0, target_size, path_start = 0, path_end
     cdef bint escaped = False, is_connect
-    cdef unsigned char c
     cdef int status
     reason[0] = "malformed request line"
 
@@ -169,21 +117,12 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
     if status == 400:
         return status
 
-    # Position of the first question mark. Later ones belong to the query.
-    path_end = -1
-    for i in range(target_size):
-        c = <unsigned char>target[i]
-        if not is_target_byte(c):
-            # A byte that is not allowed could end the line in a log, so the target is not kept.
-            if status == 0:
-                reason[0] = "invalid byte in request target"
-                status = 400
-            return status
-        if c == c'?':
-            if path_end < 0:
-                path_end = i
-        elif c == c'%':
-            escaped = True
+    if not scan_target(target, target_size, &path_end, &escaped):
+        # A byte that is not allowed could end the line in a log, so the target is not kept.
+        if status == 0:
+            reason[0] = "invalid byte in request target"
+            status = 400
+        return status
     # Set before the checks that follow: logs name the refused target.
     request.target = PyBytes_FromStringAndSize(target, target_size)
     if status:
@@ -191,12 +130,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         request.http_version = PyUnicode_DecodeASCII(line + size - 3, 3, NULL)
         return status
     request.http_version = VERSION_1_1 if request.minor else "1.0"
-    if path_end < 0:
-        path_end = target_size
-        request.query_string = b""
-    else:
-        # Raw bytes: only the application knows its encoding.
-        request.query_string = PyBytes_FromStringAndSize(target + path_end + 1, target_size - path_end - 1)
+    set_query(request, target, target_size, path_end)
 
     # origin-form (RFC 9112 section 3.2.1) is the usual one.
     if target[0] != c'/':
@@ -207,22 +141,7 @@ cdef int parse_request_line(const char* line, Py_ssize_t size, Http1Request requ
         reason[0] = "CONNECT is not supported"
         return 501
 
-    if path_start == path_end:
-        # An absolute-form without a path is the same as "/" (RFC 9110 section 4.2.3), except for OPTIONS: there it
-        # means the server itself (RFC 9112 section 3.2.4).
-        request.path = "*" if request.method == "OPTIONS" else "/"
-        request.raw_path = b"*" if request.method == "OPTIONS" else b"/"
-        return 0
-    if path_start == 0 and path_end == target_size:
-        # The same object, without a copy, for the usual request without a query.
-        request.raw_path = request.target
-    else:
-        request.raw_path = PyBytes_FromStringAndSize(target + path_start, path_end - path_start)
-    if escaped:
-        request.path = decode_path(target + path_start, path_end - path_start)
-    else:
-        # The loop above has checked that all bytes are ASCII.
-        request.path = PyUnicode_DecodeASCII(target + path_start, path_end - path_start, NULL)
+    set_path(request, target, target_size, path_start, path_end, escaped)
     return 0
 
 
