@@ -10,6 +10,7 @@ from pathlib import Path
 TARGETS = (
     "http1_requests",
     "http1_responses",
+    "hpack_blocks",
     "websocket_frames",
     "access_log",
     "proxy_headers",

@@ -33,6 +33,7 @@ EQUAL_MODULE_NAMES = {
     "liveness": "the monitoring of a worker, and its native thread",
     "request": "the request of a version of HTTP",
     "recording": "the recording sinks and other fakes of a folder",
+    "response": "the encoding of responses of a version of HTTP",
     "websocket": "a WebSocket independent of gateways, and those of ASGI and WSGI",
 }
 

@@ -3,7 +3,7 @@
 The automaton has a state for failure that no step leads out of, so the loop has no branch for it. Strings are sent
 without this code: codec/http2/hpack_encoder has the reason.
 
-Compiled because each new value of each request passes here: 16 instructions a byte.
+Compiled because it decodes each byte of each new value.
 """
 from ianus.codec.http2.hpack_tables cimport HUFFMAN_MAY_END, HUFFMAN_STEPS, HuffmanStep
 
