@@ -11,6 +11,7 @@ TARGETS = (
     "http1_requests",
     "http1_responses",
     "hpack_blocks",
+    "http2_frames",
     "websocket_frames",
     "access_log",
     "proxy_headers",

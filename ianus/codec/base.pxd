@@ -201,9 +201,9 @@ cdef class MultiplexedCodec(Codec):
     # Unties the codec from sink, connection, and the owners of all streams. The last call.
     cdef int abandon(self) except -1
 
-    # A frame of the protocol, or a head of several frames, has started and has not ended: the time for that is to be
-    # limited. Not for the bytes of a body. Before the first bytes of a connection too.
-    cdef bint in_head(self) noexcept
+    # When a frame of the protocol, or a head of several, has started that has not ended, by `now` of that time: the
+    # time for it is to be limited. 0 if there is none, and in the bytes of a body.
+    cdef double head_since(self) noexcept
 
 
 cdef class MultiplexedCodecFactory:

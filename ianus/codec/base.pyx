@@ -178,8 +178,8 @@ cdef class MultiplexedCodec(Codec):
     cdef int abandon(self) except -1:
         raise NotImplementedError
 
-    cdef bint in_head(self) noexcept:
-        return False
+    cdef double head_since(self) noexcept:
+        return 0
 
 
 cdef class MultiplexedCodecFactory:

@@ -7,6 +7,7 @@ cdef class FileRange:
     cdef long long left             # bytes that were not sent
 
     cdef bytes read(self, Py_ssize_t max_bytes)
+    cdef Py_ssize_t read_into(self, char* buffer, Py_ssize_t max_bytes) noexcept
 
 
 # Creates a range of `count` bytes from `offset` on, and takes ownership of the descriptor.

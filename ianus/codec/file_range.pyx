@@ -28,14 +28,18 @@ cdef class FileRange:
         """Reads the next bytes, at most `max_bytes`. Returns b"" if the file has shrunk or cannot be read."""
         # Filled in place: no other code has a reference to the object yet.
         cdef bytes data = PyBytes_FromStringAndSize(NULL, min(<long long>max_bytes, self.left))
-        # By offset: the position of the open file is shared with the application's descriptor.
-        cdef ssize_t n = pread(self.fd, PyBytes_AS_STRING(data), len(data), self.offset)
+        cdef Py_ssize_t n = self.read_into(PyBytes_AS_STRING(data), len(data))
         # The response has fewer bytes then than its head declares. The connection resets it.
-        if n <= 0:
-            return b""
-        self.offset += n
-        self.left -= n
-        return data[:n]
+        return data[:n] if n > 0 else b""
+
+    cdef Py_ssize_t read_into(self, char* buffer, Py_ssize_t max_bytes) noexcept:
+        """The same into a buffer. Returns the number of bytes, 0 or less if the file has shrunk or cannot be read."""
+        # By offset: the position of the open file is shared with the application's descriptor.
+        cdef ssize_t n = pread(self.fd, buffer, min(<long long>max_bytes, self.left), self.offset)
+        if n > 0:
+            self.offset += n
+            self.left -= n
+        return n
 
 
 cdef FileRange file_range(int fd, long long offset, long long count):
