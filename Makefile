@@ -160,7 +160,7 @@ OVER_TLS_CONFORMANCE ?= tests/conformance/test_autobahn.py tests/conformance/tes
 OVER_TLS_QUICK = $(addprefix tests/e2e/test_,requests.py websocket_messages.py wsgi_bodies.py) \
 	$(addprefix tests/frameworks/test_,fastapi.py flask.py)
 OVER_TLS_CONFORMANCE_QUICK = tests/conformance/test_autobahn.py tests/proxies/test_forwarded.py \
-	-k 'fragmentation or closing or url_by_rfc_7239'
+	-k "fragmentation or closing or url_by_rfc_7239"
 over-tls: build
 	$(call debian,command -v haproxy && command -v nginx && command -v caddy,haproxy nginx-light caddy)
 	$(BIN)/python -m pip install --quiet --group conformance
