@@ -19,6 +19,10 @@ SOURCES = [
 
 # Parameters with a number that only looks like a setting's default.
 COINCIDENCES = {
+    ("RecordedConnection.__init__", "connection_window"): "A test's connection, as large as another limit.",
+    ("RecordedConnection.__init__", "stream_window"): "A test's connection, as large as another limit.",
+    ("RecordedConnection.__init__", "max_concurrent_streams"): "A test's connection.",
+    ("RecordedConnection.fill", "size"): "A test's connection.",
     ("FileWrapper.__init__", "block_size"): "PEP 3333 has this number in its example.",
 }
 

@@ -22,7 +22,7 @@ States (ConnectionState) and their transitions:
     PADDING    -> FRAME       the end of the frame. feed()
     all        -> ENDED       a connection error. fail()
 
-Compiled because every request of HTTP/2 passes here.
+Compiled because it handles every request of HTTP/2.
 """
 cimport cython
 from libc.string cimport memcmp

@@ -15,7 +15,7 @@ States of a stream (RFC 9113 section 5.1), by the two flags of Http2Stream:
     0            1              half-closed (local)     END_STREAM of the response. end_output()
     1            1              closed                  both, or RST_STREAM of either side. end_stream()
 
-Compiled because every request of HTTP/2 passes here.
+Compiled because it handles every request of HTTP/2.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

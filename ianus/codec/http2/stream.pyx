@@ -1,6 +1,6 @@
 """The queue of a stream, and the lists in which streams are linked.
 
-Compiled because every request of HTTP/2 passes here.
+Compiled because it handles every request of HTTP/2.
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

@@ -1,6 +1,6 @@
 """A small hash table. An idle connection has none, and a dictionary would make an int for each number.
 
-Compiled because every request of HTTP/2 passes here.
+Compiled because it handles every request of HTTP/2.
 """
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
