@@ -58,7 +58,7 @@ class Parent:
         self._enter(None)
 
     def status(self) -> os.stat_result | None:
-        """The file's own status, or a link's; None if there is no file."""
+        """Returns the status of the file, or of the link itself if it is one; None if there is neither."""
         try:
             return os.stat(self.name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:

@@ -25,8 +25,8 @@ NOT_OF_THE_SERVER = {
     "security_headers": "fields of a response are the application's, but Strict-Transport-Security",
     "clientsimulation": "the programs that are simulated, and not the server",
     "scanTime": "the machine is slow",
-    # Of 150 connections of `openssl s_client </dev/null`, 26 to 30 leave no ticket. test_sslyze looks at resumption.
-    "sessionresumption_ticket": "its client often leaves before the ticket of TLS 1.3 has come",
+    # Of 150 connections of `openssl s_client </dev/null` 26 to 30 end without one. test_sslyze looks at resumption.
+    "sessionresumption_ticket": "its client often exits before the ticket of TLS 1.3 has arrived",
     "overall_grade": "follows from the others",
 }
 

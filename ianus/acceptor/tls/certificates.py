@@ -290,4 +290,4 @@ class CertificateStore:
             return
         self._unknown_names.add(name)
         shown = name if re.fullmatch(r"[\w.*-]{1,255}", name, re.ASCII) else ascii(name)
-        logger.info("no certificate for the name of a client, sent the first one: %s", shown)
+        logger.info("no certificate for the name that a client asked for, sent the first one: %s", shown)

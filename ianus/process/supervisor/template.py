@@ -119,7 +119,7 @@ class Template:
         return int(answer)
 
     def close_in_child(self) -> None:
-        """In a process that was forked since: lets go of the socket."""
+        """Closes the socket in a process that was forked since. The template continues."""
         self._socket.close()
 
     def close(self) -> None:

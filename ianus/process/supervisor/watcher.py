@@ -126,7 +126,7 @@ class Watcher:
         return [text for kind, _, text in reports if kind == "changed"]
 
     def close_in_child(self) -> None:
-        """In a process that was forked since: lets go of the pipe."""
+        """Closes the pipe in a process that was forked since. The process that watches continues."""
         if self._is_open:
             self._is_open = False
             os.close(self.fd)

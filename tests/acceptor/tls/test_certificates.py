@@ -102,8 +102,8 @@ def test_an_unknown_name_is_logged_once(files: Pair, caplog: pytest.LogCaptureFi
     for name in ("b.test", "b.test", "bad\nname", "example.com"):
         store.select(name)
     assert [record.message for record in caplog.records] == [
-        "no certificate for the name of a client, sent the first one: b.test",
-        r"no certificate for the name of a client, sent the first one: 'bad\nname'",
+        "no certificate for the name that a client asked for, sent the first one: b.test",
+        r"no certificate for the name that a client asked for, sent the first one: 'bad\nname'",
     ]
     for number in range(2 * MAX_UNKNOWN_NAMES):
         store.select(f"{number}.test")
