@@ -231,7 +231,7 @@ stress: $(BUILD)/asan/.built
 	$(BIN)/python -m tests.conformance.stress --requests $(N) --seed $(SEED) $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
 
-# On the release build, as installed.
+# On the release build, as installed. Two files at a time: many tests wait, or use one core.
 conformance: build
 	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
@@ -241,7 +241,7 @@ conformance: build
 	$(BIN)/python -m pip install --quiet --group conformance
 	@test -x build/sslyze/bin/sslyze || { $(BIN)/python -m venv build/sslyze && \
 		build/sslyze/bin/python -m pip install --quiet 'sslyze>=6.3'; }
-	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance $(ARGS)
+	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory over-tls OVER_TLS='$(OVER_TLS_QUICK)' \
 		OVER_TLS_CONFORMANCE='$(OVER_TLS_CONFORMANCE_QUICK)')
 
