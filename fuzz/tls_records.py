@@ -44,8 +44,8 @@ class Store:
     def __init__(self, pair: LoadedPair) -> None:
         self.pair = pair
 
-    def refresh(self, now: float) -> None:
-        pass
+    def refresh(self, now: float) -> bool:
+        return False
 
     def select(self, server_name: str | None) -> tuple[LoadedPair, ...]:
         return (self.pair,)

@@ -108,7 +108,6 @@ OTHER_NAMES = {
     ("new_loop", "name"): "A loop is the event loop itself.",
     ("load_loop", "name"): "A loop is the event loop itself.",
     ("format_extension", "seconds"): "Starts are extended too.",
-    ("_check_pem_file", "path"): "It reads the files of two settings.",
     ("CertificateStore", "password"): "A key has a password.",
     **{
         ("TlsOptions", name): "All of these are about TLS."

@@ -149,16 +149,17 @@ class CertificateStore:
         """Returns all pairs, the default first."""
         return tuple(entry.pair for entry in self._entries.values())
 
-    def refresh(self, now: float) -> None:
+    def refresh(self, now: float) -> bool:
         """Replaces pairs whose files have changed, if the last look at them is CHECK_SECONDS ago.
 
-        now: seconds of CLOCK_MONOTONIC.
+        now: seconds of CLOCK_MONOTONIC. Returns whether it has looked.
         """
         if now < self._check_at:
-            return
+            return False
         self._check_at = now + CHECK_SECONDS
         self._log_expirations()
         self._look()
+        return True
 
     # --- Changes ---
 

@@ -66,11 +66,13 @@ cdef extern from *:
         X(void *, SSL_CTX_get_ex_data, (const SSL_CTX *, int)) \
         X(void, SSL_CTX_set_verify, (SSL_CTX *, int, void *)) \
         X(void, SSL_set_verify, (SSL *, int, void *)) \
-        X(int, SSL_CTX_load_verify_file, (SSL_CTX *, const char *)) \
-        X(int, SSL_CTX_load_verify_dir, (SSL_CTX *, const char *)) \
         X(OPENSSL_STACK *, SSL_load_client_CA_file, (const char *)) \
         X(void, SSL_CTX_set_client_CA_list, (SSL_CTX *, OPENSSL_STACK *)) \
-        X(X509_STORE *, SSL_CTX_get_cert_store, (const SSL_CTX *)) \
+        X(void, SSL_CTX_set_cert_store, (SSL_CTX *, X509_STORE *)) \
+        X(X509_STORE *, X509_STORE_new, (void)) \
+        X(void, X509_STORE_free, (X509_STORE *)) \
+        X(int, X509_STORE_load_file, (X509_STORE *, const char *)) \
+        X(int, X509_STORE_load_path, (X509_STORE *, const char *)) \
         X(int, X509_STORE_add_crl, (X509_STORE *, X509_CRL *)) \
         X(int, X509_STORE_set_flags, (X509_STORE *, unsigned long)) \
         X(int, SSL_CTX_use_cert_and_key, (SSL_CTX *, X509 *, EVP_PKEY *, OPENSSL_STACK *, int)) \
@@ -220,11 +222,13 @@ cdef extern from *:
     void* SSL_CTX_get_ex_data(const SSL_CTX*, int) noexcept
     void SSL_CTX_set_verify(SSL_CTX*, int, void*) noexcept
     void SSL_set_verify(SSL*, int, void*) noexcept
-    int SSL_CTX_load_verify_file(SSL_CTX*, const char*) noexcept
-    int SSL_CTX_load_verify_dir(SSL_CTX*, const char*) noexcept
     OPENSSL_STACK* SSL_load_client_CA_file(const char*) noexcept
     void SSL_CTX_set_client_CA_list(SSL_CTX*, OPENSSL_STACK*) noexcept
-    X509_STORE* SSL_CTX_get_cert_store(const SSL_CTX*) noexcept
+    void SSL_CTX_set_cert_store(SSL_CTX*, X509_STORE*) noexcept
+    X509_STORE* X509_STORE_new() noexcept
+    void X509_STORE_free(X509_STORE*) noexcept
+    int X509_STORE_load_file(X509_STORE*, const char*) noexcept
+    int X509_STORE_load_path(X509_STORE*, const char*) noexcept
     int X509_STORE_add_crl(X509_STORE*, X509_CRL*) noexcept
     int X509_STORE_set_flags(X509_STORE*, unsigned long) noexcept
     int SSL_CTX_use_cert_and_key(SSL_CTX*, X509*, EVP_PKEY*, OPENSSL_STACK*, int) noexcept

@@ -34,6 +34,7 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
     cdef ReceivedBytes received     # the input of `bio`; its output is `encoded`
     cdef char* gathered             # malloc'ed, owned by this object: small pieces of output of one record
     cdef bytes protocols            # as sent by ALPN
+    cdef object authorities         # ClientAuthorities, or None
     cdef long long ticket_period    # of `ticket_keys`
     cdef TicketKeys ticket_keys     # for new tickets
     cdef TicketKeys last_ticket_keys    # accepted until their tickets have expired
@@ -42,7 +43,6 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
     cdef object challenge
 
     cdef int set_client_verification(self) except -1
-    cdef int load_crl(self, str path) except -1
     cdef int use_certificates(self, SSL* ssl) except -1
     cdef int rotate_ticket_keys(self) except -1
     cdef object find_challenge(self, SSL* ssl)

@@ -32,6 +32,7 @@ from ianus.codec.output cimport iovec
 from ianus.runtime.clock cimport monotonic
 
 from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
+from ianus.acceptor.tls.client_authorities import ClientAuthorities
 from ianus.acceptor.tls.options import TlsOptionError
 from ianus.acceptor.tls.pair import UNSUPPORTED, CertificateError, LoadedPair
 from ianus.telemetry.logger import logger
@@ -171,36 +172,37 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
             self.set_client_verification()
 
     cdef int set_client_verification(self) except -1:
-        cdef object options = self.options
         cdef int mode = VERIFY_PEER
-        cdef OPENSSL_STACK* names
-        cdef bytes path = os.fsencode(options.ca_certs)
-        ERR_clear_error()
-        if os.path.isdir(path):
-            loaded = SSL_CTX_load_verify_dir(self.context, path)
-        else:
-            loaded = SSL_CTX_load_verify_file(self.context, path)
-            # Clients with several certificates choose by these names. The context owns the list.
-            names = SSL_load_client_CA_file(path) if loaded == 1 else NULL
-            if names != NULL:
-                SSL_CTX_set_client_CA_list(self.context, names)
-        if loaded != 1:
-            raise TlsOptionError("ssl_ca_certs", f"{take_error_text()}: {options.ca_certs}")
-        if options.crl:
-            self.load_crl(options.crl)
-        if options.cert_reqs == "required":
+        self.authorities = ClientAuthorities(self.options)
+        self.load_authorities()
+        if self.options.cert_reqs == "required":
             mode |= VERIFY_FAIL_IF_NO_PEER_CERTIFICATE
         SSL_CTX_set_verify(self.context, mode, NULL)
         return 0
 
-    cdef int load_crl(self, str path) except -1:
-        cdef X509_STORE* store = SSL_CTX_get_cert_store(self.context)
-        with open(path, "rb") as file:
-            if not add_crls(store, file.read()):
-                raise TlsOptionError("ssl_crl", f"no list of revoked certificates in PEM: {path}")
-        # Of the client's certificate. Authorities without a list are accepted.
-        X509_STORE_set_flags(store, X509_FLAG_CRL_CHECK)
-        return 0
+    def load_authorities(self) -> None:
+        """Replaces the authorities of clients, and the lists of revoked certificates. Raises TlsOptionError."""
+        cdef bytes path = os.fsencode(self.options.ca_certs)
+        cdef bint is_folder = os.path.isdir(path)
+        cdef X509_STORE* store = X509_STORE_new()
+        if store == NULL:
+            raise MemoryError
+        ERR_clear_error()
+        try:
+            loaded = X509_STORE_load_path(store, path) if is_folder else X509_STORE_load_file(store, path)
+            if loaded != 1:
+                raise TlsOptionError("ssl_ca_certs", f"{take_error_text()}: {self.options.ca_certs}")
+            if self.options.crl:
+                add_crl_file(store, self.options.crl)
+        except BaseException:
+            X509_STORE_free(store)
+            raise
+        # The context owns both, and frees the previous ones. It uses them within the calls for a handshake alone.
+        SSL_CTX_set_cert_store(self.context, store)
+        # Clients with several certificates choose by these names.
+        SSL_CTX_set_client_CA_list(self.context, NULL if is_folder else SSL_load_client_CA_file(path))
+        # An error of this thread would end the handshake.
+        ERR_clear_error()
 
     cdef ByteFilter create(self):
         cdef OpenSslFilter created = OpenSslFilter.__new__(OpenSslFilter)
@@ -222,7 +224,8 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
             SSL_set_verify(ssl, 0, NULL)
         else:
             # A changed file is noticed here. No timer wakes an idle worker for it.
-            self.certificates.refresh(monotonic())
+            if self.certificates.refresh(monotonic()) and self.authorities is not None:
+                self.authorities.refresh(self.load_authorities)
             pairs = self.certificates.select(read_server_name(ssl))
         for pair in pairs:
             handle = <PairHandle?>pair.handle
@@ -257,6 +260,15 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
             # A ticket of the period before is valid, and so is one of a machine whose clock is late.
             self.last_ticket_keys = derive_ticket_keys(self.options.ticket_secret, period - 1)
         return 0
+
+
+cdef int add_crl_file(X509_STORE* store, str path) except -1:
+    with open(path, "rb") as file:
+        if not add_crls(store, file.read()):
+            raise TlsOptionError("ssl_crl", f"no list of revoked certificates in PEM: {path}")
+    # Of the client's certificate. Authorities without a list are accepted.
+    X509_STORE_set_flags(store, X509_FLAG_CRL_CHECK)
+    return 0
 
 
 cdef TicketKeys derive_ticket_keys(bytes secret, long long period):

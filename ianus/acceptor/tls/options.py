@@ -14,6 +14,11 @@ class TlsOptionError(Exception):
         self.setting = setting
         self.problem = problem
 
+    def explain(self) -> str:
+        """Returns the problem and the remedy for the operator."""
+        option = self.setting.replace("_", "-")
+        return f"--{option} is not accepted by OpenSSL: {self.problem}. Correct it."
+
 
 @dataclass(frozen=True)
 class TlsOptions:
@@ -23,7 +28,8 @@ class TlsOptions:
     required. ca_certs: a file or a folder with the authorities of clients, "" for none. crl: a file with lists of
     revoked certificates, "" for none. ticket_secret: 32 bytes that all workers share. alpn: protocols in the order of
     preference. timeout_handshake: seconds, 0 for no limit. limit_handshakes: under way at once, 0 for no limit.
-    handshake_log: each handshake is logged. answers_challenges: authorities validate names in handshakes.
+    handshake_log: each handshake is logged. answers_challenges: authorities validate names in handshakes. is_reporting:
+    changes of files are logged; one of several workers does that.
     """
 
     ticket_secret: bytes
@@ -37,3 +43,4 @@ class TlsOptions:
     limit_handshakes: int = 0
     handshake_log: bool = False
     answers_challenges: bool = False
+    is_reporting: bool = True

@@ -95,17 +95,18 @@ def read_pair(files: PairFiles, reader: PairReader | None = None) -> PairContent
     else:
         setting = "--ssl-keyfile" if files.setting == "--ssl-certfile" else files.setting
         key_pem, key = _read(files.key, setting, reader)
-    states = _state(certificate), _state(key)
+    states = file_state(certificate), file_state(key)
     return PairContent(files, certificates_pem, key_pem, states, bool(key.st_mode & stat.S_IROTH))
 
 
 def pair_states(files: PairFiles, stat: Stat = os.stat) -> tuple[FileState, FileState]:
     """Returns the present states of both files. Raises OSError."""
-    certificate = _state(stat(files.certificate))
-    return certificate, certificate if files.key == files.certificate else _state(stat(files.key))
+    certificate = file_state(stat(files.certificate))
+    return certificate, certificate if files.key == files.certificate else file_state(stat(files.key))
 
 
-def _state(status: os.stat_result) -> FileState:
+def file_state(status: os.stat_result) -> FileState:
+    """Returns the state of a file, which differs after a change."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

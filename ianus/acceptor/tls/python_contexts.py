@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from ianus.acceptor.tls.challenge_files import CHALLENGE_PROTOCOL
+from ianus.acceptor.tls.client_authorities import ClientAuthorities
 from ianus.acceptor.tls.client_hello import ClientHello, HelloReader
 from ianus.acceptor.tls.options import TlsOptionError, TlsOptions
 from ianus.acceptor.tls.pair import (
@@ -44,7 +45,7 @@ class Certificates(Protocol):
 
     def select(self, server_name: str | None, /) -> tuple[LoadedPair, ...]: ...
 
-    def refresh(self, now: float, /) -> None: ...
+    def refresh(self, now: float, /) -> bool: ...
 
     def find_challenge(self, server_name: str | None, /) -> LoadedPair | None: ...
 
@@ -143,6 +144,54 @@ def _as_file(content: bytes) -> Iterator[str]:
         yield file.name
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class _Authorities:
+    """The authorities of clients, and the lists of revoked certificates, of which each further context is made.
+
+    ca_pem: the content of the file `ca_certs`; None if that is a folder.
+    """
+
+    ca_certs: str = ""
+    ca_pem: bytes | None = None
+    crl: str = ""
+    crl_pem: bytes = b""
+
+    @staticmethod
+    def read(options: TlsOptions) -> "_Authorities":
+        """Reads the files. Raises TlsOptionError."""
+        is_folder = Path(options.ca_certs).is_dir()
+        ca_pem = None if is_folder else _read("ssl_ca_certs", options.ca_certs)
+        return _Authorities(
+            options.ca_certs, ca_pem, options.crl, _read("ssl_crl", options.crl) if options.crl else b""
+        )
+
+    def load(self, context: ssl.SSLContext) -> None:
+        """Loads them into a context that no connection uses yet. Raises TlsOptionError."""
+        if self.ca_pem is None:
+            context.load_verify_locations(capath=self.ca_certs)
+        else:
+            _load_verify_file(context, "ssl_ca_certs", self.ca_certs, self.ca_pem)
+        if self.crl:
+            _load_verify_file(context, "ssl_crl", self.crl, self.crl_pem)
+            if not context.cert_store_stats()["crl"]:
+                raise TlsOptionError("ssl_crl", f"{self.crl}: there is no list of revoked certificates in it")
+
+
+def _read(setting: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise TlsOptionError(setting, f"{path}: {describe_error(error)}") from None
+
+
+def _load_verify_file(context: ssl.SSLContext, setting: str, path: str, content: bytes) -> None:
+    try:
+        with _as_file(content) as copy:
+            context.load_verify_locations(cafile=copy)
+    except (ssl.SSLError, OSError) as error:
+        raise TlsOptionError(setting, f"{path}: {describe_error(error)}") from None
+
+
 class Handshake:
     """One handshake: the first message of its client, and the choice that was made.
 
@@ -185,8 +234,12 @@ class PythonContexts:
         # Sessions of TLS 1.2 are kept in the context that a connection starts with. None must be resumed if clients
         # have certificates, and Python has no switch for that: then each connection starts with a context of its own.
         self._has_base_for_each = make_context is None and options.cert_reqs != "none"
+        self._authority_files: ClientAuthorities | None = None
+        self._authorities = _Authorities()
+        if options.cert_reqs != "none":
+            self._authority_files = ClientAuthorities(options)
+            self._read_authorities()
         if make_context is None:
-            self._make_context()  # It reports files that the library does not take.
             self.base = self._make_base()
         else:
             self.base = make_context(self.make_default)
@@ -241,7 +294,8 @@ class PythonContexts:
             if hello is not None and hello.protocols is not None and not hello.protocols & self._protocols:
                 handshake.refusal = "no application protocol"
                 return NO_APPLICATION_PROTOCOL
-            self._store.refresh(time.monotonic())
+            if self._store.refresh(time.monotonic()) and self._authority_files is not None:
+                self._authority_files.refresh(self._read_authorities)
             pairs = self._store.select(handshake.server_name)
             if not pairs:
                 handshake.refusal = "no certificate"
@@ -292,7 +346,7 @@ class PythonContexts:
         if options.cert_reqs != "none":
             self._ask_clients(context)
             if has_authorities:
-                self._load_authorities(context)
+                self._authorities.load(context)
         return context
 
     def _ask_clients(self, context: ssl.SSLContext) -> None:
@@ -304,21 +358,12 @@ class PythonContexts:
         if options.crl:
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
 
-    def _load_authorities(self, context: ssl.SSLContext) -> None:
-        options = self._options
-        try:
-            if options.ca_certs:
-                is_folder = Path(options.ca_certs).is_dir()
-                context.load_verify_locations(**{"capath" if is_folder else "cafile": options.ca_certs})
-        except (ssl.SSLError, OSError) as error:
-            raise TlsOptionError("ssl_ca_certs", f"{options.ca_certs}: {describe_error(error)}") from None
-        if options.crl:
-            try:
-                context.load_verify_locations(cafile=options.crl)
-            except (ssl.SSLError, OSError) as error:
-                raise TlsOptionError("ssl_crl", f"{options.crl}: {describe_error(error)}") from None
-            if not context.cert_store_stats()["crl"]:
-                raise TlsOptionError("ssl_crl", f"{options.crl}: there is no list of revoked certificates in it")
+    def _read_authorities(self) -> None:
+        """Reads the authorities of clients for contexts that are made from now on. Raises TlsOptionError."""
+        authorities = _Authorities.read(self._options)
+        authorities.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._authorities = authorities
+        self._by_pair.clear()
 
 
 def _choose_pair(pairs: tuple[LoadedPair, ...], hello: ClientHello | None) -> LoadedPair:

@@ -28,8 +28,8 @@ class NoCertificates:
     def select(self, server_name: str | None) -> tuple[()]:
         return ()
 
-    def refresh(self, now: float) -> None:
-        pass
+    def refresh(self, now: float) -> bool:
+        return False
 
     def find_challenge(self, server_name: str | None) -> None:
         return None

@@ -1,7 +1,5 @@
 """TLS in a worker: its certificates, and the filters that encrypt the bytes of connections."""
-# ruff: noqa: PTH112, PTH123  (pathlib takes 5 ms to import)
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,22 +39,22 @@ def open_tls(
     """Loads the certificates; None without TLS. Raises StartupError.
 
     files: None if a context factory has its own ones. hook: ssl_context. on_unreadable: called if the worker must not
-    read a changed file. is_reporting: this worker is the one that logs warnings about certificates.
+    read a changed file. is_reporting: this worker is the one that logs messages about files.
     """
     if not settings.uses_tls():
         return None
     # Late: a server without TLS loads none of it.
+    from ianus.acceptor.tls.client_authorities import check_authority_files
     from ianus.acceptor.tls.engines import choose_engine
     from ianus.process.worker.context_factory import find_context_factory
 
-    _check_pem_file("--ssl-ca-certs", settings.ssl_ca_certs, b"CERTIFICATE-----", "certificate")
-    _check_pem_file("--ssl-crl", settings.ssl_crl, b"X509 CRL-----", "list of revoked certificates")
+    check_authority_files(settings.ssl_ca_certs, settings.ssl_crl)
     make_context = find_context_factory(settings, hook)
     if make_context is not None and settings.tls_engine == "openssl":
         raise StartupError("The hook ssl_context needs --tls-engine python, or auto. Remove one of both.", page="tls")
     engine = choose_engine(settings.tls_engine if make_context is None else "python")
     store = _open_store(settings, files, engine, on_unreadable, is_reporting)
-    options = build_tls_options(settings, files)
+    options = build_tls_options(settings, files, is_reporting=is_reporting)
     try:
         if make_context is None:
             filters = engine.create_factory(store, options)
@@ -65,8 +63,7 @@ def open_tls(
 
             filters = find_python().create_factory(store, options, make_context)
     except TlsOptionError as error:
-        name = error.setting.replace("_", "-")
-        raise StartupError(f"--{name} is not accepted by OpenSSL: {error.problem}. Correct it.", page="tls") from None
+        raise StartupError(error.explain(), page="tls") from None
     # The other engine is the usual one.
     description = f"TLS by {engine.library}" + (", engine python" if engine.name == "python" else "")
     return ServingTls(store, filters, description)
@@ -95,8 +92,8 @@ def _open_store(
     )
 
 
-def build_tls_options(settings: Settings, files: TlsFiles | None) -> TlsOptions:
-    """Returns the options of handshakes."""
+def build_tls_options(settings: Settings, files: TlsFiles | None, *, is_reporting: bool) -> TlsOptions:
+    """Returns the options of handshakes. is_reporting: as of open_tls()."""
     return TlsOptions(
         min_version=_VERSIONS[settings.ssl_min_version],
         ciphers=settings.ssl_ciphers,
@@ -109,21 +106,5 @@ def build_tls_options(settings: Settings, files: TlsFiles | None) -> TlsOptions:
         limit_handshakes=settings.limit_handshakes,
         handshake_log=settings.tls_handshake_log,
         answers_challenges=files is not None and files.challenges is not None,
+        is_reporting=is_reporting,
     )
-
-
-def _check_pem_file(setting: str, path: str, end: bytes, content: str) -> None:
-    """Raises StartupError if a file cannot be read, or has no such content in PEM form."""
-    if not path or os.path.isdir(path):
-        return
-    try:
-        with open(path, "rb") as file:
-            has_content = end in file.read()
-    except OSError as error:
-        raise StartupError(
-            f"{path} of {setting} cannot be read: {error.strerror}. Correct the path, or let the user of the workers"
-            " read the file.",
-            page="tls",
-        ) from None
-    if not has_content:
-        raise StartupError(f"{path} of {setting} has no {content} in PEM form. Name a file that has one.", page="tls")

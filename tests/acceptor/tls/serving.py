@@ -28,14 +28,16 @@ class Store:
         self.named: Mapping[str, LoadedPair] = named
         self.asked: list[str | None] = []
         self.refreshes = 0
+        self.is_due = True  # the files are looked at
         self.challenges: dict[str | None, LoadedPair] = {}
 
     def find_challenge(self, server_name: str | None) -> LoadedPair | None:
         return self.challenges.get(server_name)
 
-    def refresh(self, now: float) -> None:
+    def refresh(self, now: float) -> bool:
         assert now > 0
         self.refreshes += 1
+        return self.is_due
 
     def select(self, server_name: str | None) -> tuple[LoadedPair, ...]:
         self.asked.append(server_name)

@@ -122,11 +122,11 @@ def test_a_changed_pair_is_used_from_the_next_check(files: Pair, caplog: pytest.
     write_pair(*files, 2, subject="CN=new", names=["new.test"])
     asked = len(stat.paths)
     clock.pass_time(CHECK_SECONDS - 0.1)
-    store.refresh(clock.monotonic)
+    assert not store.refresh(clock.monotonic)
     assert store.select(None) is before
     assert len(stat.paths) == asked, "the files are looked at once in CHECK_SECONDS"
     clock.pass_time(0.2)
-    store.refresh(clock.monotonic)
+    assert store.refresh(clock.monotonic)
     assert [each.subject for each in store.select("new.test")] == ["CN=new"]
     assert [record.message for record in caplog.records] == [
         f"certificate loaded: {files[0]} and {files[1]}, names: new.test, valid until: 2027-01-16 08:00:00 UTC"
