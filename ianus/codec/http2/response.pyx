@@ -92,8 +92,10 @@ cdef bytes write_block(const char* start, Py_ssize_t start_size, const Field* fi
     # Written in place, which is allowed while this function has the only reference.
     block = PyBytes_FromStringAndSize(NULL, size)
     at = PyBytes_AS_STRING(block)
-    memcpy(at, start, start_size)
-    at += start_size
+    # C11 section 7.24.1: memcpy() may not get NULL, not even with a size of 0.
+    if start_size:
+        memcpy(at, start, start_size)
+        at += start_size
     for i in range(count):
         at = write_literal(at, fields + i)
     return block[:at - PyBytes_AS_STRING(block)]
