@@ -39,13 +39,16 @@ def _name(key: BindKey) -> str:
 
 
 class ListenerGroup:
-    """One address: its sockets by slot; of those that have no siblings, the only one."""
+    """One address: its sockets by slot; of those that have no siblings, the only one.
 
-    def __init__(self, listeners: list[Listener], *, per_slot: bool) -> None:
+    is_inherited: another server had them before.
+    """
+
+    def __init__(self, listeners: list[Listener], *, per_slot: bool, is_inherited: bool = False) -> None:
         self.listeners = listeners
         self._per_slot = per_slot
-        # None if another server may have steered.
-        self._steered: list[int] | None = [] if len(listeners) == 1 else None
+        # Slots of the filter, empty without one; None if another server may have steered.
+        self._steered: list[int] | None = None if is_inherited else []
 
     def for_slot(self, slot: int, backlog: int) -> Listener:
         """Returns the socket of a slot; opens a missing one, for slots in their order. Raises StartupError."""
@@ -56,10 +59,12 @@ class ListenerGroup:
         return self.listeners[slot]
 
     def steer(self, slots: Sequence[int]) -> None:
-        """Sends new connections to these slots only, if the system supports it. No slots: to all."""
-        chosen = [slot for slot in slots if slot < len(self.listeners)]
-        if len(chosen) == len(self.listeners):
-            chosen = []
+        """Sends new connections to these slots only, if the system supports it. No slots: to the first."""
+        chosen = [slot for slot in slots if slot < len(self.listeners)] or [0]
+        # Once some were excluded, all are named: a closed socket may be open in another process, or here as a
+        # duplicate (unserved.py), and connections in its backlog would be reset at its end.
+        if len(chosen) == len(self.listeners) and self._steered == []:
+            return
         if self._per_slot and chosen != self._steered:
             self._steered = chosen
             _steer(self.listeners[0].sock, chosen)
@@ -134,7 +139,7 @@ class Sockets:
             group.close_unused(slots)
 
     def steer(self, slots: Sequence[int]) -> None:
-        """Sends new connections to these slots only, if the system supports it. No slots: to all."""
+        """Sends new connections to these slots only, if the system supports it. No slots: to the first."""
         for group in self._all_groups():
             group.steer(slots)
 
@@ -208,7 +213,7 @@ class Sockets:
         if inherited := self._inherited.pop(_name(key), None):
             # The file of a socket that a process manager has opened is never ours.
             take = listen_fd if isinstance(bind, FdBind) else take_over
-            taken = [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot) for fds in inherited]
+            taken = [ListenerGroup([take(fd) for fd in fds], per_slot=per_slot, is_inherited=True) for fds in inherited]
             if not isinstance(bind, UnixBind) or os.path.exists(bind.path):
                 return taken
             # systemd removes RuntimeDirectory= at a restart. No client can connect to the socket any more.
@@ -223,19 +228,16 @@ class Sockets:
 _LOAD, _MODULO, _JUMP_IF, _RETURN = 0x20, 0x94, 0x15, 0x06
 # A random number instead of a word of the packet (SKF_AD_OFF + SKF_AD_RANDOM).
 _RANDOM = (-0x1000 + 56) & 0xFFFFFFFF
-# asm-generic/socket.h; Python has no names for them.
-_ATTACH_FILTER, _DETACH_FILTER = 51, 68
+# asm-generic/socket.h; Python has no name for it.
+_ATTACH_FILTER = 51
 
 
 def _steer(sock: socket.socket, chosen: Sequence[int]) -> None:
     """Sends new connections to the chosen sockets of the address, counted in the order of their listen().
 
-    No chosen sockets: to all, as by default. Without effect on systems other than Linux.
+    Without effect on systems other than Linux.
     """
     try:
-        if not chosen:
-            sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 1)
-            return
         # Operation, instructions to skip if it is true, those to skip if not, operand.
         steps = [(_LOAD, 0, 0, _RANDOM), (_MODULO, 0, 0, len(chosen))]
         for number, index in enumerate(chosen):

@@ -166,10 +166,10 @@ def test_connections_go_to_the_chosen_slots(listen: Callable[..., Sockets]) -> N
     for chosen in ([1, 3], [2], [0, 1, 2]):
         sockets.steer(chosen)
         assert set(spread(several)) == set(chosen)
-    for everybody in ([0, 1, 2, 3], []):
-        sockets.steer([0])
-        sockets.steer(everybody)
-        assert set(spread(several, 200)) == {0, 1, 2, 3}
+    sockets.steer([0, 1, 2, 3])
+    assert set(spread(several, 200)) == {0, 1, 2, 3}
+    sockets.steer([])
+    assert set(spread(several)) == {0}, "the socket that is never closed"
 
 
 @steers
@@ -207,6 +207,45 @@ def test_connections_that_wait_are_not_lost(listen: Callable[..., Sockets]) -> N
         with served:
             served.send(b"served")
         assert client.recv(10) == b"served"
+
+
+@steers
+@pytest.mark.parametrize("slots", [[0], [0, 1], []])
+def test_a_duplicate_of_a_closed_socket_gets_no_connections(slots: list[int], listen: Callable[..., Sockets]) -> None:
+    """Here or in another process. When it is closed, too, the connections in its backlog would be reset."""
+    sockets = listen(TCP)
+    several = [sockets.for_slot(slot, settings(TCP))[0] for slot in range(3)]
+    sockets.steer(slots)
+    with several[2].sock.dup():
+        sockets.close_unused([settings(TCP)], len(slots))
+        sockets.steer(slots)
+        assert set(spread(several[: max(len(slots), 1)])) <= set(slots or [0])
+
+
+@steers
+def test_a_slot_that_is_added_again_gets_connections(listen: Callable[..., Sockets]) -> None:
+    sockets = listen(TCP)
+    first = sockets.for_slot(0, settings(TCP))[0]
+    for _ in range(2):
+        second = sockets.for_slot(1, settings(TCP))[0]
+        sockets.steer([0, 1])
+        assert set(spread([first, second])) == {0, 1}
+        sockets.steer([0])
+        sockets.close_unused([settings(TCP)], 1)
+        sockets.steer([0])
+        assert set(spread([first])) == {0}
+
+
+@steers
+def test_a_slot_that_is_added_after_a_server_has_taken_over_gets_connections(listen: Callable[..., Sockets]) -> None:
+    old = listen(TCP)
+    old.for_slot(1, settings(TCP))
+    old.steer([0])
+    old.close_unused([settings(TCP)], 1)
+    new = listen(TCP, inherited=copies(old))
+    several = [new.for_slot(slot, settings(TCP))[0] for slot in range(2)]
+    new.steer([0, 1])
+    assert set(spread(several)) == {0, 1}
 
 
 def test_shared_sockets_are_not_steered(listen: Callable[..., Sockets], tmp_path: Path) -> None:
