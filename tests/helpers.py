@@ -69,6 +69,11 @@ measures_memory = pytest.mark.skipif(
 )
 
 
+def without_sanitizer() -> dict[str, str]:
+    """Returns the environment for a program that does not run under the sanitizer of the tests, such as curl."""
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
+
 # --- The server ---
 
 

@@ -1,7 +1,6 @@
 """The PROXY protocol on a running server: addresses of applications and logs, and curl as the proxy."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.acceptor.test_proxy_protocol import INET, tlv, v2
-from tests.helpers import Server
+from tests.helpers import Server, without_sanitizer
 
 V1 = b"PROXY TCP6 2001:db8::1 2001:db8::2 4711 443\r\n"
 HEADER = v2(INET + tlv(0x20, b"\1\0\0\0\0") + tlv(0xEA, b"\1vpce-1"))
@@ -55,9 +54,7 @@ def test_curl_as_the_proxy(shared: Callable[..., Server]) -> None:
     assert isinstance(address, tuple)
     host, port = address
     command = [curl, "--silent", "--show-error", "--haproxy-protocol", f"http://{host}:{port}/scope"]
-    # A sanitizer is preloaded for Python alone.
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    output = subprocess.run(command, capture_output=True, check=True, timeout=30, env=environment).stdout
+    output = subprocess.run(command, capture_output=True, check=True, timeout=30, env=without_sanitizer()).stdout
     scope = json.loads(output)
     assert scope["client"].startswith(f"('{host}', ")
     assert scope["server"] == repr((host, port))
