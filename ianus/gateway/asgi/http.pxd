@@ -18,5 +18,6 @@ cdef class AsgiHttpExchange(AsgiExchange):
     cdef dict disconnect_message(self)
     cdef bint is_long_poll(self) except -1
     cdef int end_stopped(self) except -1
+    cdef bint is_short(self, Py_ssize_t size) noexcept
     cdef int handle_extension(self, str kind, dict message) except -1
     cdef int send_links(self, object links) except -1

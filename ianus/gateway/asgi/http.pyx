@@ -165,7 +165,14 @@ cdef class AsgiHttpExchange(AsgiExchange):
         body = body_of(body)
         # Counted before it is sent, for the next time that the application lets the loop run.
         self.produced_bytes += PyBytes_GET_SIZE(body)
+        if self.disconnect_received and not more and self.is_short(PyBytes_GET_SIZE(body)):
+            # The application has received http.disconnect and ends its response for that reason.
+            return self.abort_response()
         return self.response.send_body(self, <bytes>body, more)
+
+    cdef bint is_short(self, Py_ssize_t size) noexcept:
+        """Returns whether the body is shorter than the application has declared, if its last piece has `size` bytes."""
+        return not self.response.no_body and self.bytes_sent + size < self.response.declared_length
 
     cdef int handle_extension(self, str kind, dict message) except -1:
         """Acts on a message of an extension, after http.response.start."""

@@ -363,6 +363,43 @@ def test_a_framework_s_disconnect_is_information(client: AsgiConversation, caplo
     assert caplog.records[0].levelno == logging.INFO
 
 
+@pytest.mark.parametrize("first", [[], [body(b"1", more_body=True)]], ids=["no body", "a part"])
+def test_a_body_that_ends_early_after_a_disconnect_is_no_error(
+    client: AsgiConversation, caplog: pytest.LogCaptureFixture, first: list[Message]
+) -> None:
+    """As Starlette's BaseHTTPMiddleware ends the response to a client that has closed its side."""
+    app = client.request(GET)
+    app.sends(start(200, LENGTH_2), *first)
+    client.connection.finish_input()
+    app.received()
+    assert app.received() == DISCONNECT
+    app.sends(body())
+    app.returns()
+    client.run()
+    assert caplog.messages == []
+    assert client.connection.state == "finished"
+
+
+def test_a_body_that_ends_early_without_a_disconnect_is_an_error(client: AsgiConversation) -> None:
+    """The client has closed its side, of which the application does not know."""
+    app = client.request(GET)
+    app.sends(start(200, LENGTH_2), body(b"1", more_body=True))
+    client.connection.finish_input()
+    with pytest.raises(ValueError, match=r"^response body has 1 bytes, its content-length is 2$"):
+        value_of(app.send(body()))
+
+
+def test_a_whole_body_after_a_disconnect_is_sent(client: AsgiConversation) -> None:
+    app = client.request(GET)
+    app.sends(start(200, LENGTH_2), body(b"1", more_body=True))
+    client.connection.finish_input()
+    app.received()
+    assert app.received() == DISCONNECT
+    app.sends(body(b"2"))
+    client.run()
+    assert client.receives().endswith(b"12")
+
+
 def test_the_server_s_own_disconnect_is_not_logged(client: AsgiConversation, caplog: pytest.LogCaptureFixture) -> None:
     app = client.request(GET)
     client.connection.lose()
