@@ -16,6 +16,7 @@
 #   make format      format the Python files, and apply the linter's fixes
 #   make bench       side by side with other servers                       ARGS='--help' PYTHON=python3.13
 #   make bench-check  instructions of a request against the kept ones         ARGS=--renew
+#   make flood       requests over TLS during floods of handshakes          ARGS='--rounds 1'
 #   make choices     WSGI and ASGI side by side, and whether `ianus check` recommends the right settings
 #   make instructions  how many a request takes, by callgrind               ARGS='--modules asgi'
 #   make build       compile the package in place; .venv/bin/ianus runs it
@@ -46,7 +47,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd %.h,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test extended over-tls quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices instructions build pgo dist clean venv always
+.PHONY: serve test extended over-tls quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices flood instructions build pgo dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -311,6 +312,11 @@ choices: build
 instructions: build
 	$(call debian,command -v valgrind,valgrind)
 	$(BIN)/python bench/instructions.py $(ARGS)
+
+# Established connections over TLS during floods of handshakes.
+flood: build
+	$(call debian,command -v openssl && echo '#include <openssl/ssl.h>' | $(CC) -E -,openssl libssl-dev)
+	$(BIN)/python bench/flood.py $(ARGS)
 
 # Fails if one of eight kinds of requests takes 1 % more instructions than bench/instructions.tsv has.
 bench-check: build

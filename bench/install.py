@@ -22,19 +22,20 @@ def install() -> dict[str, str]:
     """Builds missing programs and peers; returns those that failed, as name -> reason."""
     missing = _install_peers()
     for program in (FLOOR, STREAM, ARRIVALS, MESSAGES):
-        reason = _compile(program)
+        reason = compile_program(program)
         if reason:
             missing[program.name] = reason
     return missing
 
 
-def _compile(program: Path) -> str:
+def compile_program(program: Path, *libraries: str) -> str:
+    """Compiles a program if its source is newer. Returns "", or the reason why it cannot be compiled."""
     source = BENCH / f"{program.name}.c"
     if program.exists() and program.stat().st_mtime >= max(file.stat().st_mtime for file in (source, SHARED)):
         return ""
     program.parent.mkdir(parents=True, exist_ok=True)
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    return _attempt([*compiler, "-O2", "-Wall", "-o", str(program), str(source), "-lm"])
+    return _attempt([*compiler, "-O2", "-Wall", "-o", str(program), str(source), "-lm", *libraries])
 
 
 def _install_peers() -> dict[str, str]:

@@ -72,7 +72,7 @@ def serving(
 
     counts: the folder for the files of callgrind, if it counts the server's instructions.
     """
-    port = _free_port()
+    port = free_port()
     command, environment = server.command_line(service, port), server.environment()
     if counts is not None:
         command, environment = valgrind_command(command, counts), environment | counted_environment()
@@ -120,7 +120,8 @@ def _own_cpu_ns() -> int:
     return int(1e9 * sum(usage.ru_utime + usage.ru_stime for usage in usages))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port of the loopback interface that nothing uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

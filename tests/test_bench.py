@@ -75,3 +75,14 @@ def test_the_counted_servers_are_known(load: Any) -> None:
     peers = load("peers")["PEERS"]
     names = {"ianus", *(peer.name for each in peers.values() for peer in each)}
     assert set(load("run")["COUNTED"]) <= names
+
+
+def test_a_flood_is_compared_with_the_idle_server(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    flood = load("flood")
+    sample = flood["Sample"]
+    idle = [sample(100.0, p99, 30 << 20) for p99 in (900.0, 200.0, 210.0)]
+    flooded = [
+        sample(150.0, p99, memory << 20, 1234.5, 42 << 20) for p99, memory in ((420.0, 31), (9000.0, 32), (400.0, 30))
+    ]
+    flood["print_row"]("2,000 handshakes/s", flooded, idle)
+    assert capsys.readouterr().out == "| 2,000 handshakes/s | 1,234 | 150 | 420 | 2.0 | 42.0 | 30.0 |\n"
