@@ -19,6 +19,7 @@ from ianus.gateway.asgi.gateway cimport AsgiGateway
 from ianus.gateway.asgi.messages cimport Message, read_message, required, search_message, unexpected
 from ianus.gateway.asgi.scope cimport Scopes
 from ianus.runtime.clock cimport monotonic
+from ianus.runtime.object_pool cimport pool_objects
 
 from ianus.gateway.asgi.discarding import DiscardedSends
 from ianus.gateway.files import open_whole, part_of
@@ -306,3 +307,6 @@ cdef inline bint has_text(str kind, const char* text, Py_ssize_t size) noexcept:
         PyUnicode_GET_LENGTH(kind) == size and PyUnicode_KIND(kind) == PyUnicode_1BYTE_KIND
         and memcmp(<const char*>PyUnicode_1BYTE_DATA(kind), text, size) == 0
     )
+
+
+pool_objects(AsgiHttpExchange)

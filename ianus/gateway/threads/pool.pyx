@@ -14,7 +14,7 @@ Rules:
 - There is always one thread more than calls: it polls, buffers bodies, keeps deadlines, drains.
 - A deposed thread finishes its own exchange, then calls the application for queued requests, and parks.
 
-Compiled because every WSGI request passes here: 476 instructions for WSGI hello.
+Compiled because every WSGI request passes here: 488 instructions for WSGI hello.
 """
 import threading
 

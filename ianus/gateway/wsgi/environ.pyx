@@ -5,7 +5,7 @@ in the same order each time. Strategy: an environ is a copy of a template, if po
 earlier request. Its keys are strings made once, and so are values that recur. An entry that equals the template's is
 not written.
 
-Compiled because every WSGI request passes here: 494 instructions for WSGI hello.
+Compiled because every WSGI request passes here: 399 instructions for WSGI hello.
 """
 cimport cython
 import sys

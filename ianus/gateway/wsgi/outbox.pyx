@@ -7,7 +7,7 @@ Rules:
 - The declared length is sent: a longer body is cut off, a shorter one breaks the response.
 - While more than `limit` bytes are unsent, the application's side waits, except after the last block.
 
-Compiled because every WSGI request passes here: 393 instructions for WSGI hello.
+Compiled because every WSGI request passes here: 389 instructions for WSGI hello.
 """
 cimport cython
 
