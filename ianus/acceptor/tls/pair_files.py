@@ -172,6 +172,9 @@ def _pairs_of(directory: str, names: list[str]) -> Iterator[PairFiles]:
         # certbot keeps the parts of the chain beside it.
         yield _pair(directory, "fullchain.pem", "privkey.pem")
         return
+    if "tls.crt" in known and "tls.key" in known:
+        # cert-manager adds the certificate of the authority to a secret of Kubernetes.
+        names = [name for name in names if name != "ca.crt"]
     keys = {key for name in names if (key := _key_of(name, known)) != name}
     for name in names:
         if name.endswith(_CERTIFICATE_ENDINGS) and not name.startswith(".") and name not in keys:

@@ -28,6 +28,8 @@ def find(folder: Path, *names: str) -> list[tuple[str, str]]:
         (["a.pem", "a-key.pem"], [("a.pem", "a-key.pem")]),
         (["cert.pem", "key.pem"], [("cert.pem", "key.pem")]),
         (["tls.crt", "tls.key", "..data"], [("tls.crt", "tls.key")]),
+        (["ca.crt", "tls.crt", "tls.key", "..data"], [("tls.crt", "tls.key")]),
+        (["ca.crt", "ca.key"], [("ca.crt", "ca.key")]),
         (["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem", "README"], [("fullchain.pem", "privkey.pem")]),
         (["README", "a.key", "a.txt", ".a.crt"], []),
         (
