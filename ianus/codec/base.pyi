@@ -9,6 +9,7 @@ class Request:
     keep_alive: bool
     expect_continue: bool
     upgrade: bool
+    protocol: str | None
     websocket_key: bool
     content_length: int
 

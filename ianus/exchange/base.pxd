@@ -77,6 +77,10 @@ cdef class ExchangeHost(Sink):
     cdef BodyInput lend_body(self, int stream)
     cdef int note_body(self, int stream, long long size) except -1  # that thread has received these bytes
     cdef int body_expired(self, int stream) except -1   # ... or has waited for it for too long
+    # Whether the exchange may have a thread call its application. Otherwise the connection has `max_calls` such calls,
+    # and notify_readable() of the exchange follows after the end of one.
+    cdef bint admit_call(self, int stream, int max_calls) except -1
+    cdef int on_call_ended(self, int stream) except -1      # has_call of the exchange is not true any more
     cdef int response_queued(self, int stream) except -1    # the last byte of a response is in the output
     cdef int response_complete(self, int stream) except -1
     # A response ends early. partial: the client must not take it for a complete one.
@@ -148,6 +152,8 @@ cdef class SessionFactory:
     cdef str scheme                 # of requests in which no proxy reports one: HTTP or HTTPS (connection_info)
 
     cdef Session create(self, Transport transport)
+    # The same after a negotiation. protocol: its name for ALPN (RFC 7301), or None
+    cdef Session create_negotiated(self, Transport transport, str protocol)
     # The server is stopping: every response is the last of its connection. handover: another one has the listeners.
     cdef int drain(self, bint handover) except -1
     cdef int end_streams(self) except -1    # event streams and requests that only wait are to end, too

@@ -120,6 +120,13 @@ cdef class ExchangeHost(Sink):
     cdef int body_expired(self, int stream) except -1:
         raise NotImplementedError
 
+    # A client with one request at a time cannot have many calls.
+    cdef bint admit_call(self, int stream, int max_calls) except -1:
+        return True
+
+    cdef int on_call_ended(self, int stream) except -1:
+        return 0
+
     cdef int response_queued(self, int stream) except -1:
         raise NotImplementedError
 
@@ -243,6 +250,10 @@ cdef class SessionFactory:
 
     cdef Session create(self, Transport transport):
         raise NotImplementedError
+
+    # A factory of one protocol.
+    cdef Session create_negotiated(self, Transport transport, str protocol):
+        return self.create(transport)
 
     cdef int drain(self, bint handover) except -1:
         return 0

@@ -1,2 +1,3 @@
 class Gateway:
     name: str
+    opens_tunnels: bool

@@ -58,7 +58,9 @@ cdef class Exchange:
     cdef readonly Request request
     cdef readonly ConnectionInfo connection
     cdef int stream
+    cdef ExchangeHost call_host     # a session that counts the stream until the application has returned, or None
     cdef InFlightMark in_flight     # written by service.in_flight alone
+    cdef flag has_call              # a call of its application runs, or waits for a thread
 
     # Request body: bytes that have arrived and were not taken
     cdef object body                # None, bytes, or a bytearray of several pieces
@@ -104,6 +106,7 @@ cdef class Exchange:
     cdef int stop_stream(self) except -1            # it is an event stream, and the server stops
     cdef int end_events(self) except -1             # ends an event stream before its application does
     cdef double stop_deadline(self) noexcept        # when a stopped one is ended, 0 = its application was notified
+    cdef Py_ssize_t untaken_bytes(self) noexcept    # of the body, which the client has to wait for
     cdef bint awaits_body(self) noexcept            # nothing happens before more of the request's body arrives
     cdef bint is_busy(self) noexcept                # the stop has to wait for it
     # To the gateway: call the application; no codec is on the stack. Whether it runs only after the loop's callbacks
@@ -128,12 +131,13 @@ cdef class Exchange:
     cdef int abort_response(self) except -1         # the response cannot be completed
     cdef int fail_with_500(self) except -1          # the application ended without a whole response
     cdef int report(self, str event, object error) except -1
-    cdef str request_line(self)                     # for the log
     # Inside
     cdef int complete(self) except -1
 
 
 cdef Response new_response()
+# Method and target, for the log.
+cdef str request_line(Exchange exchange)
 # Too many application calls, by the name of the limit: answers 503, and the connection lives on.
 cdef int reject_over_limit(Exchange exchange, str limit) except -1
 # Whether the response is an event stream whose end has not started.

@@ -279,6 +279,9 @@ cdef class Exchange:
     cdef double stop_deadline(self) noexcept:
         return 0
 
+    cdef Py_ssize_t untaken_bytes(self) noexcept:
+        return self.buffered
+
     cdef bint awaits_body(self) noexcept:
         # Without further knowledge: the application may be waiting for the body.
         return True
@@ -410,17 +413,13 @@ cdef class Exchange:
     cdef int report(self, str event, object error) except -1:
         """Logs a mistake of the application's."""
         if error is None:
-            logger.error("%s: %s", event, self.request_line())
+            logger.error("%s: %s", event, request_line(self))
         elif has_regular_links(error):
-            logger.error("%s: %s", event, self.request_line(), exc_info=(type(error), error, error.__traceback__))
+            logger.error("%s: %s", event, request_line(self), exc_info=(type(error), error, error.__traceback__))
         else:
             # Handlers format exc_info, some for ever.
-            logger.error("%s: %s\n%s", event, self.request_line(), whole_traceback(error).rstrip())
+            logger.error("%s: %s\n%s", event, request_line(self), whole_traceback(error).rstrip())
         return 0
-
-    cdef str request_line(self):
-        """The codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
-        return f"{self.request.method} {self.request.target.decode('ascii')}"
 
     # ---------------------------------------------------------------- the observer
 
@@ -445,6 +444,11 @@ cdef class Exchange:
         facts.duration = monotonic() - self.started
         facts.queue_time = self.queue_time
         return self.service.observer.on_request_end(&facts)
+
+
+cdef str request_line(Exchange exchange):
+    """The codec let nothing into a target but printable ASCII (CVE-2020-7694)."""
+    return f"{exchange.request.method} {exchange.request.target.decode('ascii')}"
 
 
 cdef int reject_over_limit(Exchange exchange, str limit) except -1:
@@ -539,7 +543,8 @@ cdef int sent_status(Exchange exchange, long long unsent) noexcept:
         return exchange.status
     # Whole, unless the client has gone before the kernel took the last bytes.
     if exchange.response_complete or response is None or response.completion_deferred:
-        return 499 if unsent else exchange.status
+        # A tunnel (RFC 8441) has no complete response.
+        return 499 if unsent and exchange.request.protocol is None else exchange.status
     # Cut by the client: bytes are missing, or not even the head was taken.
     if response.declared_length >= 0 and not response.no_body or exchange.end_position - unsent < exchange.head_end:
         return 499

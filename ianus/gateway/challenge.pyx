@@ -28,6 +28,7 @@ cdef class ChallengeGateway(Gateway):
 
     def __init__(self, Gateway applications not None, *, str acme_thumbprint not None):
         self.name = applications.name
+        self.opens_tunnels = applications.opens_tunnels
         self.applications = applications
         self.thumbprint = acme_thumbprint.encode("ascii")
 

@@ -29,6 +29,7 @@ cdef class HealthGateway(Gateway):
 
     def __init__(self, Gateway applications not None, *, str health_path not None):
         self.name = applications.name
+        self.opens_tunnels = applications.opens_tunnels
         self.applications = applications
         self.path = health_path.encode("ascii")
 

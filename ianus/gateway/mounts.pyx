@@ -18,6 +18,8 @@ cdef class Mounts(Gateway):
         self.mounted = sorted(mounted, key=prefix_length, reverse=True)
         if not self.mounted or self.mounted[len(self.mounted) - 1][0]:
             raise ValueError("mounts need an application for all other paths")
+        for _, gateway in self.mounted:
+            self.opens_tunnels = self.opens_tunnels or (<Gateway>gateway).opens_tunnels
 
     cdef object open(self, Request request):
         cdef tuple mount

@@ -34,12 +34,9 @@ FILE_NAMES = {
 }
 _OPTION_NAMES = {file_name: name for name, file_name in FILE_NAMES.items()}
 
-_HTTP2 = "HTTP/2 is not supported yet; put a proxy in front."
-
 # Beside the answers of foreign_options.py and foreign_files.py.
 ADVICE = index_advice(
     {
-        "h2_max_concurrent_streams h2_max_header_list_size h2_max_inbound_frame_size": _HTTP2,
         "alt_svc_headers": "HTTP/3 is not supported; put a proxy in front.",
         "logconfig_dict": "Write the dictionary to a .json file and name it in log_config.",
     }

@@ -175,6 +175,7 @@ EXPLAINED = {
     "timeout_graceful_shutdown": ", at least 1",
     "workers_kill_timeout": ", at least 1",
     "ssl_client_verify": " `required`",
+    "http_protocols": ": h1 is 1, h2 is 2",
 }
 
 

@@ -82,6 +82,11 @@ def _safe_header_map(value: object) -> object:
     return "drop" if value == "refuse" else value
 
 
+def _offers_http2(value: object) -> object:
+    # A list, or its text. Clients without HTTP/2 are served, too.
+    return "h2" in str(value)
+
+
 def _log_config(value: object) -> object:
     if isinstance(value, str):
         if value.startswith("toml:"):
@@ -100,7 +105,8 @@ _SAME = """bind backlog workers threads worker_connections max_requests max_requ
     syslog syslog_addr syslog_prefix syslog_facility statsd_host statsd_prefix dogstatsd_tags
     sendfile chdir pythonpath capture_output pidfile user group umask forwarded_allow_ips access_log_format proc_name
     proxy_protocol proxy_allow_ips limit_request_fields raw_env asgi_loop asgi_lifespan websocket_max_message_size
-    certfile keyfile ca_certs cert_reqs ciphers"""
+    certfile keyfile ca_certs cert_reqs ciphers http2_cleartext http2_max_concurrent_streams
+    http2_initial_window_size"""
 _SAME_IN_HYPERCORN = "read_timeout websocket_ping_interval keyfile_password verify_mode ssl_handshake_timeout"
 
 GUNICORN: dict[str, FileEntry] = {
@@ -126,7 +132,7 @@ GUNICORN: dict[str, FileEntry] = {
         {"X-FORWARDED-PROTOCOL": "ssl", "X-FORWARDED-PROTO": "https", "X-FORWARDED-SSL": "on"},
     ),
     "forwarder_headers": Ignored("forwarded_fields has the fields that are believed", "SCRIPT_NAME,PATH_INFO"),
-    "http_protocols": Ignored("clients without TLS use HTTP/1.1", "h1"),
+    "http_protocols": Renamed("http2", _offers_http2),
     "control_socket": Ignored("admin_bind opens a socket that shows the state"),
     "control_socket_mode": Ignored("the admin socket is for the user of the server alone"),
     "daemon": Refused(HINTS["--daemon"]),
@@ -141,7 +147,6 @@ GUNICORN: dict[str, FileEntry] = {
     "dirty_apps": Refused(HINTS["--dirty-app"]),
     "ssl_version": Ignored("the lowest version is ssl_min_version, and the highest TLS 1.3", 2),
     "enable_backlog_metric": Refused(HINTS["--enable-backlog-metric"]),
-    "http2_cleartext": Refused(HINTS["--http2-cleartext"]),
 }
 
 HYPERCORN: dict[str, FileEntry] = {
@@ -157,11 +162,14 @@ HYPERCORN: dict[str, FileEntry] = {
     "pid_path": Renamed("pid_file"),
     "use_reloader": Renamed("reload"),
     "h11_max_incomplete_size": Renamed("limit_request_fields_size"),
+    "h2_max_concurrent_streams": Renamed("http2_max_concurrent_streams"),
     "wsgi_max_body_size": Renamed("max_request_body_size"),
     "shutdown_timeout": Ignored("timeout_stop is the maximum time of the whole stop"),
     "keep_alive_max_requests": Ignored("connections have no maximum number of requests"),
     "max_app_queue_size": Ignored("bodies are read as fast as the application takes them"),
     "h11_pass_raw_headers": Ignored(_PARSER),
+    "h2_max_header_list_size": Ignored("limit_request_fields_size limits the fields of a request"),
+    "h2_max_inbound_frame_size": Ignored("frames have the smallest maximum size that HTTP/2 allows, 16 KiB"),
     "verify_flags": Ignored("ssl_crl has the lists of revoked certificates"),
     "alpn_protocols": Ignored("clients are offered the versions of HTTP that the server supports"),
     "quic_bind": Refused("HTTP/3 is not supported yet; put a proxy in front."),

@@ -72,19 +72,7 @@ IGNORED_OPTIONS = (
         ),
     ),
     IgnoredOption("--logger-class", (), _LOGGER),
-    IgnoredOption(
-        "--http",
-        ("auto", "1", "1.1", "h1", "h11", "httptools", "zttp"),
-        "Ianus has one parser, for HTTP/1.1",
-        ((r".*:[0-9]+", "write --bind {} to listen there"), ("2", "HTTP/2 is not supported yet; put a proxy in front")),
-    ),
     IgnoredOption("--http-parser", ("auto", "fast", "python"), "Ianus has one parser, for HTTP/1.1"),
-    IgnoredOption(
-        "--http-protocols",
-        ("h1",),
-        "Ianus supports HTTP/1.1",
-        ((".*h2.*|.*h3.*", "HTTP/2 is not supported yet; write h1 and put a proxy in front"),),
-    ),
     IgnoredOption(
         "--protocol",
         ("http",),
@@ -118,7 +106,19 @@ IGNORED_OPTIONS = (
     IgnoredOption("--log", None, "the server always has a log"),
     IgnoredOption("--log-fmt", (), "--log-format json is the other format, and --log-config sets up Python's logging"),
     IgnoredOption("--no-metrics --no-ssl-client-verify --no-reload-ignore-worker-failure", None, _OFF),
-    IgnoredOption("--no-http2-adaptive-window --http2-adaptive-window", None, "HTTP/2 is not supported yet"),
+    IgnoredOption("--no-http2-adaptive-window --http2-adaptive-window", None, "the windows are those of the settings"),
+    IgnoredOption("--http2-max-frame-size", (), "frames have the smallest maximum size that HTTP/2 allows, 16 KiB"),
+    IgnoredOption(
+        "--http2-max-header-list-size --http2-max-headers-size",
+        (),
+        "--limit-request-fields-size limits the fields of a request",
+    ),
+    IgnoredOption(
+        "--http2-keep-alive-interval --http2-keep-alive-timeout",
+        (),
+        "--timeout-keep-alive and --timeout-write end connections whose clients are gone",
+    ),
+    IgnoredOption("--http2-max-send-buffer-size", (), "an application waits while its client does not read"),
     IgnoredOption("--http1-keep-alive", None, "--timeout-keep-alive limits the time of idle connections"),
     IgnoredOption("--http1-pipeline-flush --no-http1-pipeline-flush", None, "finished responses are sent together"),
     IgnoredOption("--http1-buffer-size", (), "--limit-request-fields-size limits the size of a request head"),
@@ -160,7 +160,6 @@ _ADDRESS = "Use --bind, as in --bind 0.0.0.0:8000 or --bind unix:/run/app.sock."
 _TLS = "Write --ssl-certfile FILE --ssl-keyfile FILE."
 _STATIC = "Static files are not supported yet; serve them with a proxy or the application."
 _METRICS = "Metrics for Prometheus are not supported yet; --statsd-host sends some to statsd."
-_HTTP2 = "HTTP/2 is not supported yet; put a proxy in front."
 _SERVER_NAME = (
     "For another Server field write --no-server-header --header 'Server: NAME'. Requests for every host are accepted;"
     " a proxy or the application can reject some."
@@ -173,10 +172,7 @@ REJECTED = {
     "--no-respawn-failed-workers": "Crashed workers are always replaced.",
     "--harakiri": _HARAKIRI,
     "--ssl": _TLS,
-    "--http2 --http2-cleartext --http2-max-concurrent-streams --quic-bind": _HTTP2,
-    "--http2-initial-window-size --http2-max-frame-size --http2-max-header-list-size": _HTTP2,
-    "--http2-initial-connection-window-size --http2-initial-stream-window-size --http2-keep-alive-interval": _HTTP2,
-    "--http2-keep-alive-timeout --http2-max-headers-size --http2-max-send-buffer-size": _HTTP2,
+    "--quic-bind": "HTTP/3 is not supported yet; put a proxy in front.",
     "--static-path-route --static-path-mount --static-path-expires --static-path-dir-to-file --static-map": _STATIC,
     "--metrics --metrics-address --metrics-port --metrics-scrape-interval --enable-backlog-metric": _METRICS,
     "--daemon -D": "The server runs in the foreground; start it with systemd, a container or a similar manager.",
@@ -208,7 +204,7 @@ HINTS = {flag: hint for flags, hint in REJECTED.items() for flag in flags.split(
 
 # Rejected options that take no value, so that the next word of a line is not theirs.
 _SWITCHES = (
-    "--no-respawn-failed-workers --ssl --http2 --metrics"
+    "--no-respawn-failed-workers --ssl --metrics"
     " --enable-backlog-metric --daemon -D --no-http1-keep-alive --no-ipv4 --no-ipv6 --expose-tracebacks"
     " --no-clear-untrusted-proxy-headers --casefold-http-method --permit-obsolete-folding --strip-header-spaces"
     " --permit-unconventional-http-method --permit-unconventional-http-version --spew --completion"

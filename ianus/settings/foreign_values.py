@@ -48,6 +48,31 @@ def interface(value: object) -> str:
 _INTERFACES = choice("auto", "asgi", "asgi3", "asgi2", "wsgi")
 
 
+def http(value: object) -> str:
+    """Parses the versions of HTTP; the names of the parsers that Uvicorn offers all mean auto."""
+    text = str(value)
+    if text in ("h11", "httptools", "zttp"):
+        return "auto"
+    if ":" in text:
+        raise ValueError(f"{text!r} is an address; write --bind {text} to listen there.")
+    return _HTTP("1" if text in ("1.1", "h1") else text)
+
+
+_HTTP = choice("auto", "1", "2")
+
+
+def http_protocols(value: object) -> str:
+    """Converts a list such as h1,h2 to the versions of HTTP. Raises ValueError."""
+    names = sorted({name.strip() for name in str(value).split(",")})
+    if names == ["h1"]:
+        return "1"
+    if names == ["h2"]:
+        return "2"
+    if names == ["h1", "h2"]:
+        raise ValueError(f"{value!r} is both versions; write --http2 in its place.")
+    raise ValueError(f"{value!r} has a version that is not supported; write h1 or h2.")
+
+
 def websockets(value: object) -> str:
     """Parses --ws; the names of the libraries that Uvicorn offers all mean auto, and Granian has a switch."""
     if isinstance(value, str) and value.lower() in ("websockets", "websockets-sansio", "wsproto"):

@@ -23,6 +23,7 @@ from ianus.settings.values import AdminBind, Bind, Header, Mount, TcpBind
 # The headings of the help page and of docs/settings.md, in the order of both.
 APPLICATION = "Application and address"
 TLS = "TLS"
+HTTP2 = "HTTP/2"
 PROXIES = "Proxies"
 WORKERS = "Workers"
 WSGI = "WSGI and threads"
@@ -375,6 +376,54 @@ class Settings:
         " of the field may follow, as in '31536000; includeSubDomains; preload'. Browsers do not forget it before the"
         " time has passed, so start with a short one.",
         metavar="VALUE",
+    )
+
+    http: Literal["auto", "1", "2"] = choice(
+        "auto",
+        HTTP2,
+        "Versions of HTTP.",
+        "auto is HTTP/1.0 and 1.1, and HTTP/2 with --http2 or --http2-cleartext. 1 is HTTP/1.0 and 1.1 alone, 2 is"
+        " HTTP/2 alone, also without TLS.",
+        names="auto 1 2",
+        parse=foreign_values.http,
+        aliases=(Alias("http_protocols", foreign_values.http_protocols),),
+    )
+    http2: bool = flag(
+        False,
+        HTTP2,
+        "Offer HTTP/2 to clients with TLS.",
+        "Without TLS, see --http2-cleartext.",
+    )
+    http2_cleartext: bool = flag(
+        False,
+        HTTP2,
+        "Accept HTTP/2 without TLS, from clients that start with it.",
+        "As a proxy does that is set up for it, such as with grpc_pass of nginx. An upgrade from HTTP/1.1 is not"
+        " supported.",
+    )
+    http2_max_concurrent_streams: int = count(
+        128,
+        HTTP2,
+        "Maximum number of concurrent requests of a connection.",
+        "Requests that the client has cancelled count until the application has returned.",
+        minimum=1,
+        maximum=65535,
+    )
+    http2_initial_window_size: int = size(
+        262144,
+        HTTP2,
+        "Bytes of a body that a client may send before they are taken.",
+        "It limits the memory for a request whose application does not read its body.",
+        minimum=65535,
+        maximum=2**30,
+        aliases="http2_initial_stream_window_size",
+    )
+    http2_initial_connection_window_size: int = size(
+        1048576,
+        HTTP2,
+        "The same for all requests of a connection together.",
+        minimum=65535,
+        maximum=2**30,
     )
 
     proxy_headers: bool | None = field(

@@ -193,6 +193,11 @@ def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
         (["--keep-alive", "5"], "timeout_keep_alive", 5.0),
         (["--read-timeout", "5"], "timeout_request_body", 5.0),
         (["--h11-max-incomplete-event-size", "1000"], "limit_request_fields_size", 1000),
+        (["--http", "1.1"], "http", "1"),
+        (["--http", "httptools"], "http", "auto"),
+        (["--http-protocols", "h1"], "http", "1"),
+        (["--http-protocols", "h2"], "http", "2"),
+        (["--http2-initial-stream-window-size", "1M"], "http2_initial_window_size", 1 << 20),
         (["--limit-request-field_size", "8190"], "limit_request_field_size", 8190),
         (["--limit-post", "1000"], "max_request_body_size", 1000),
         (["--backpressure", "5"], "limit_connections", 5),
@@ -306,7 +311,7 @@ def test_no_line_of_the_help_pages_is_longer_than_a_terminal(flag: str, served: 
 
 def test_the_help_page_is_not_about_other_servers(served: Served) -> None:
     output = invoke(served, "--help-all").output
-    for name in ("--uds", "--graceful-timeout", "--worker-class", "--http", "--log-file"):
+    for name in ("--uds", "--graceful-timeout", "--worker-class", "--http-protocols", "--log-file"):
         assert f"{name} " not in output
 
 
@@ -417,12 +422,11 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--env-file", ".env"], "Error: --env-file: .env cannot be read: No such file or directory."),
         (["main:app", "-k", "gthred"], "--worker-class gthred is not supported: Ianus has one kind of worker."),
         (["main:app", "-k", "trio"], "Error: --worker-class trio is not supported: Ianus runs asyncio applications"),
-        (["main:app", "--http", ":8000"], "--http :8000 is not supported: write --bind :8000 to listen there."),
+        (["main:app", "--http", ":8000"], "--http: ':8000' is an address; write --bind :8000 to listen there."),
         (["main:app", "--http", "[::1]:80"], "write --bind [::1]:80 to listen there."),
-        (
-            ["main:app", "--http", "2"],
-            "Error: --http 2 is not supported: HTTP/2 is not supported yet; put a proxy in front.",
-        ),
+        (["main:app", "--http", "3"], "Error: --http: '3' is not one of auto, 1, 2"),
+        (["main:app", "--http-protocols", "h2,h1"], "'h2,h1' is both versions; write --http2 in its place."),
+        (["main:app", "--http-protocols", "h3"], "'h3' has a version that is not supported; write h1 or h2."),
         (["main:app", "--harakiri", "30"], "Error: No such option: --harakiri. A call that runs too long is reported"),
         (["main:app", "--ssl"], "Error: No such option: --ssl. Write --ssl-certfile FILE --ssl-keyfile FILE."),
         (["main:app", "--ssl-version", "17", "--ssl-min-version", "1.1"], "since RFC 8996 forbids it; write 1.2."),

@@ -65,9 +65,10 @@ def test_values_of_hypercorn() -> None:
         "keep_alive_timeout": 9,
         "read_timeout": 3,
         "bind": [":1"],
+        "h2_max_concurrent_streams": 50,
     }
     expected = {"server_header": False, "timeout_keep_alive": 9, "read_timeout": 3, "bind": [":1"]}
-    assert given(False, **content) == expected
+    assert given(False, **content) == {**expected, "http2_max_concurrent_streams": 50}
     # To gunicorn they are variables of the file.
     assert given(**content) == {"bind": [":1"]}
 
@@ -107,8 +108,13 @@ def test_a_class_of_workers() -> None:
     assert "x.py: worker_class: 'trio' is not supported: " in refusal(False, worker_class="trio")
 
 
+@pytest.mark.parametrize(("value", "expected"), [("h1", False), ("h2,h1", True), (["h2"], True)])
+def test_versions_of_http(value: Any, expected: bool) -> None:
+    assert given(http_protocols=value) == {"http2": expected}
+
+
 def test_usual_values_are_not_named() -> None:
-    assert ignored(forwarder_headers="SCRIPT_NAME,PATH_INFO", http_protocols="h1", spew=False) == []
+    assert ignored(forwarder_headers="SCRIPT_NAME,PATH_INFO", spew=False) == []
 
 
 def test_all_values_that_cannot_be_honoured_are_in_one_message() -> None:

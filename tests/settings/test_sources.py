@@ -343,7 +343,7 @@ def test_another_project_file(nowhere: Path) -> None:
         ("xyzzy = 5", "ianus.toml:1: xyzzy: unknown setting; see `ianus --help-all`."),
         ("ssl = true", "ianus.toml:1: ssl: unknown setting. Write --ssl-certfile FILE"),
         ("ssl-keyfile-password = 73", "ianus.toml:1: ssl-keyfile-password: the value is not a text; write it in quot"),
-        ("http = 'h11'", "ianus.toml:1: http: unknown setting. Remove it: Ianus has one parser"),
+        ("http-parser = 'fast'", "ianus.toml:1: http-parser: unknown setting. Remove it: Ianus has one parser"),
         ("[tool.ianus]\nbacklog = 5", "ianus.toml:1: tool: is a table; write settings at the top of ianus.toml, "),
         ("config = 'x.toml'", "ianus.toml:1: config: a configuration file cannot name another one."),
         ("backlog = 'many'", "ianus.toml:1: backlog: 'many' is not a whole number from 1 to 2147483647."),

@@ -113,6 +113,11 @@ OTHER_NAMES = {
         ("TlsOptions", name): "All of these are about TLS."
         for name in ("ciphers", "cert_reqs", "ca_certs", "crl", "timeout_handshake", "handshake_log")
     },
+    **{
+        ("Http2Factory", name): "All of these are about HTTP/2."
+        for name in ("max_concurrent_streams", "stream_window", "connection_window")
+    },
+    ("Http2SessionFactory", "connection_window"): "All of its connections are those of HTTP/2.",
 }
 
 

@@ -8,7 +8,7 @@ from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
 @cython.no_gc
 cdef class TlsFilter(ByteFilter):
     cdef flag begun                 # a byte of the client was received
-    cdef str protocol               # by ALPN (RFC 7301): "http/1.1", one of a challenge, or None
+    cdef str protocol               # by ALPN (RFC 7301): "h2", "http/1.1", "acme-tls/1" (RFC 8737), or None
     cdef str server_name            # by SNI (RFC 6066 section 3), lower case, or None
     cdef str failure                # the reason why the handshake has failed, or None
 

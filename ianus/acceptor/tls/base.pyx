@@ -185,7 +185,7 @@ cdef class HandshakeSession(Session):
                 "TLS handshake: client %s: %s, %s, name: %s", format_client(info.client), facts.protocol_name,
                 facts.cipher_name, facts.server_name,
             )
-        transport.switch_session(self.sessions.create(transport))
+        transport.switch_session(self.sessions.create_negotiated(transport, self.filter.protocol))
         # Nothing calls this session any more.
         self.transport = None
         return 0

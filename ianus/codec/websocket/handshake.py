@@ -48,6 +48,9 @@ class HandshakeError(Exception):
 
 def asks_for_websocket(request: Request) -> bool:
     """Whether the request is to become a WebSocket, if its other fields are right."""
+    # RFC 8441 section 4: over HTTP/2 the pseudo-field has the protocol.
+    if request.protocol is not None:
+        return request.protocol == "websocket"
     return request.upgrade and b"websocket" in (protocol.lower() for protocol in _listed(request, b"upgrade"))
 
 
@@ -57,12 +60,15 @@ def is_downgraded(request: Request) -> bool:
 
 
 def accept_value(request: Request) -> bytes:
-    """The value of Sec-WebSocket-Accept. Raises HandshakeError."""
-    if request.method != "GET":
+    """The value of Sec-WebSocket-Accept, b"" for a handshake without a key. Raises HandshakeError."""
+    if request.protocol is None and request.method != "GET":
         raise HandshakeError(405, "a WebSocket handshake needs GET", [(b"allow", b"GET")])
     if _values(request, b"sec-websocket-version") != [VERSION]:
         # RFC 6455 section 4.4: the client may retry with a version that is named here.
         raise HandshakeError(426, "version of WebSocket other than 13", [(b"sec-websocket-version", VERSION)])
+    if request.protocol is not None:
+        # RFC 8441 section 5: HTTP/2 itself shows that the server understands the handshake.
+        return b""
     keys = _values(request, b"sec-websocket-key")
     if len(keys) != 1 or not _is_key(keys[0]):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")

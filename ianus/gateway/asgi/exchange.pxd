@@ -7,7 +7,6 @@ from ianus.gateway.asgi.waiters cimport Waiters
 @cython.no_gc
 cdef class AsgiExchange(TunnelExchange):
     cdef object task                # until the application has returned
-    cdef bint running               # in the gateway's list
     cdef AsgiExchange previous, next
     cdef bint disconnect_received   # http.disconnect or websocket.disconnect was received
     cdef Waiters readers            # receive() calls that wait; None before the first one

@@ -13,7 +13,9 @@ import asyncio
 
 from cpython.object cimport PyObject_Call
 
-from ianus.exchange.http cimport Exchange, Response, accepts_trailers, check_final, new_response, prepare_response
+from ianus.exchange.http cimport (
+    Exchange, Response, accepts_trailers, check_final, new_response, prepare_response, request_line,
+)
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.tunnel cimport TunnelExchange
 from ianus.gateway.asgi.application_call cimport new_call
@@ -47,7 +49,7 @@ cdef class AsgiExchange(TunnelExchange):
         cdef double since = starts.since
         # From here on application_ended() must be called, which counts it down.
         self.add_in_flight()
-        self.running = True
+        self.has_call = True
         # Put in front of a doubly linked list, so that it is removed in constant time.
         self.next = gateway.first
         if gateway.first is not None:
@@ -59,11 +61,11 @@ cdef class AsgiExchange(TunnelExchange):
             )
         except BaseException:
             # Task() has failed, so no call runs.
-            if self.running:
+            if self.has_call:
                 self.application_ended()
             raise
         # An eager task may have ended in its first step. Then nothing must keep it alive.
-        if self.running:
+        if self.has_call:
             self.task = task
         if eager:
             if since:
@@ -77,7 +79,7 @@ cdef class AsgiExchange(TunnelExchange):
         raise NotImplementedError
 
     cdef int flush_deferred(self) except -1:
-        if self.running and self.task is not None and self.task.done():
+        if self.has_call and self.task is not None and self.task.done():
             # Cancelled before its first step, so no ApplicationCall has noticed it.
             # The exchange has to end all the same, or its client would wait for ever.
             self.application_raised(CancelledError())
@@ -172,7 +174,7 @@ cdef class AsgiExchange(TunnelExchange):
         try:
             self.end_failed()
         except BaseException:
-            logger.exception("internal error; connection closed: %s", self.request_line())
+            logger.exception("internal error; connection closed: %s", request_line(self))
             self.abort_response()
         return False
 
@@ -182,14 +184,14 @@ cdef class AsgiExchange(TunnelExchange):
         if meaning is Meaning.CANCELLATION:
             # The stop cancels tasks that have not ended in time.
             if self.service.draining:
-                logger.info("application was cancelled, the server is stopping: %s", self.request_line())
+                logger.info("application was cancelled, the server is stopping: %s", request_line(self))
             # Without a reason that the server knows: the application has cancelled itself.
             elif not self.client_left() and not self.response_complete:
                 self.report("application was cancelled", None)
         elif issubclass(type(error), KeyboardInterrupt):
             self.report("application was interrupted", None)
         elif meaning is Meaning.NOTICE and self.client_left():
-            logger.info("client disconnected, application raised %s: %s", type(error).__name__, self.request_line())
+            logger.info("client disconnected, application raised %s: %s", type(error).__name__, request_line(self))
         elif meaning is not Meaning.DISCONNECT:
             # Logged after a disconnect, too: a clean-up that fails is an error like any other.
             self.report("exception in application", error)
@@ -204,7 +206,7 @@ cdef class AsgiExchange(TunnelExchange):
 
     cdef int application_ended(self) except -1:
         """Removes the exchange from the gateway's list, which kept its task alive."""
-        self.running = False
+        self.has_call = False
         # Its place in the list, whose head is in the gateway.
         if self.previous is not None:
             self.previous.next = self.next
@@ -220,7 +222,7 @@ cdef class AsgiExchange(TunnelExchange):
             self.readers.forget_task()
         drop_message(<AsgiGateway>self.gateway)
         self.remove_in_flight()
-        return 0
+        return self.call_host.on_call_ended(self.stream) if self.call_host is not None else 0
 
 
 cdef bytes body_of(object body):

@@ -7,6 +7,7 @@ from asyncio import Future
 
 from ianus.codec.base cimport Request
 from ianus.exchange.gateway cimport Gateway
+from ianus.exchange.http cimport request_line
 from ianus.gateway.asgi.eager_start cimport EagerStart
 from ianus.gateway.asgi.exchange cimport AsgiExchange
 from ianus.gateway.asgi.http cimport AsgiHttpExchange
@@ -37,6 +38,7 @@ cdef class AsgiGateway(Gateway):
         # `_callbacks` is not documented. Loops may have futures of their own.
         self.continues_tasks = sys.version_info < (3, 15) and type(self.woken) is Future
         self.open_websocket = open_websocket
+        self.opens_tunnels = open_websocket is not None
         self.eager_start = EagerStart()
         # A constant name: Python would format one for each task, which costs 5 % of a small request. One dictionary
         # for all tasks: a call with keywords would make a new one each time.
@@ -64,7 +66,7 @@ cdef class AsgiGateway(Gateway):
         cdef AsgiExchange exchange = self.first
         while exchange is not None:
             if exchange.task is task:
-                return exchange.request_line()
+                return request_line(exchange)
             exchange = exchange.next
         return ""
 

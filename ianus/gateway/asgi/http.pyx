@@ -12,7 +12,7 @@ from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_1BYTE_KIND, PyUnico
 from libc.string cimport memcmp
 
 from ianus.codec.file_range cimport FileRange, file_range
-from ianus.exchange.http cimport new_response
+from ianus.exchange.http cimport new_response, request_line
 from ianus.exchange.response_head cimport build_hints
 from ianus.gateway.asgi.exchange cimport AsgiExchange, body_of
 from ianus.gateway.asgi.gateway cimport AsgiGateway
@@ -290,7 +290,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
             return self.send_error(503, "the server is stopping", [(b"retry-after", b"1")], True)
         if self.response.is_event_stream:
             return self.end_events()
-        logger.info("response ended early, the server is stopping: %s", self.request_line())
+        logger.info("response ended early, the server is stopping: %s", request_line(self))
         return self.abort_response()
 
     cdef int end_failed(self) except -1:

@@ -172,9 +172,10 @@ cdef class Scopes:
         scope = PyDict_Copy(parts.template)
         if request.http_version is not HTTP_1_1:
             scope["http_version"] = request.http_version
-            scope["extensions"] = PyDict_Copy(self.extensions_1_0)
-            if tls is not None:
-                scope["extensions"][TLS] = tls_extension(tls)
+            if request.http_version == "1.0":
+                scope["extensions"] = PyDict_Copy(self.extensions_1_0)
+                if tls is not None:
+                    scope["extensions"][TLS] = tls_extension(tls)
         if request.method is not GET:
             # ASGI requires upper case. The response is framed by the method as it was received.
             scope["method"] = request.method if request.method is POST else request.method.upper()

@@ -209,7 +209,7 @@ cdef class AsgiWebSocket(AsgiExchange):
         if self.state != CONNECTING:
             raise unexpected("websocket.accept", "websocket.send' or 'websocket.close")
         # RFC 6455 section 4.2.2: the proof that the server understands the handshake
-        fields = [(b"sec-websocket-accept", self.accept_value)]
+        fields = [(b"sec-websocket-accept", self.accept_value)] if self.accept_value else []
         if subprotocol is not None:
             # RFC 6455 section 4.2.2: the server selects one of the client's, or none.
             if subprotocol not in self.offered:
@@ -226,7 +226,8 @@ cdef class AsgiWebSocket(AsgiExchange):
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         # After all checks: an error above lets the application answer otherwise.
-        self.status = 101
+        # RFC 8441 section 5
+        self.status = 101 if self.request.protocol is None else 200
         self.session.send_head(self.stream, head, FRAMING_TUNNEL, 0, False)
         self.head_end = self.session.position(self.stream)
         self.head_sent = True

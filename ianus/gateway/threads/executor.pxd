@@ -4,6 +4,7 @@ from ianus.gateway.threads.thread_api cimport pthread_mutex_t
 
 
 cdef class Executor:
+    cdef int call_limit             # maximum number of calls at once
     cdef bint shared                # an event loop serves the reactor, not a thread of the pool
     cdef pthread_mutex_t mutex      # pool.pxd lists the data that it guards
     cdef unsigned long mutex_owner  # ident of the thread that holds the mutex, 0 = none

@@ -72,8 +72,8 @@ cdef class ThreadPool(Executor):
     def __init__(self, *, int max_calls):
         self.queue = CallQueue(max_calls)
         self.spawner = ThreadSpawner(self.queue)
-        self.exiting = []
-        self.posted = []
+        self.call_limit = max_calls
+        self.exiting, self.posted = [], []
 
     def __dealloc__(self):
         # Every thread holds a reference to the pool, so all have exited; and the last one has stopped the watchdog.

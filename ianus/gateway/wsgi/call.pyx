@@ -14,7 +14,7 @@ from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 from cpython.object cimport PyObject
 
 from ianus.codec.file_range cimport file_range
-from ianus.exchange.http cimport check_final, has_no_body, prepare_response
+from ianus.exchange.http cimport check_final, has_no_body, prepare_response, request_line
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.gateway.wsgi.exchange cimport WsgiExchange
 from ianus.gateway.wsgi.gateway cimport WsgiGateway
@@ -87,13 +87,14 @@ cdef class WsgiCall(Outbox):
         if self.returned:
             # Unties the two objects, which refer to each other.
             self.exchange.outbox = None
+            self.exchange.call_host = None
         return 0
 
     cdef int abort(self) except -1:
         return self.exchange.abort_response()
 
     cdef str description(self):
-        return self.exchange.request_line()
+        return request_line(self.exchange)
 
     # ---------------------------------------------------------------- the application
 
@@ -140,7 +141,9 @@ cdef class WsgiCall(Outbox):
             # Complete: wsgi.input never blocks.
             body = BytesIO(self.exchange.take_body())
         # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
-        if self.gateway.early_hints and self.exchange.request.http_version is HTTP_1_1:
+        if self.gateway.early_hints and (
+            self.exchange.request.http_version is HTTP_1_1 or self.exchange.request.http_version == "2"
+        ):
             hints = bind(EARLY_HINTS, self)
         environ = self.gateway.environs.make(self.exchange, body, self.exchange.body_size, hints)
         if self.exchange.application_socket is not None:

@@ -159,7 +159,7 @@ cdef class Environs:
         if request.query_string is not NO_QUERY:
             environ[QUERY_STRING] = latin1(request.query_string)
         if request.http_version is not HTTP_1_1:
-            environ[SERVER_PROTOCOL] = "HTTP/" + request.http_version
+            environ[SERVER_PROTOCOL] = "HTTP/2.0" if request.http_version == "2" else "HTTP/" + request.http_version
         if exchange.prefix is not None:
             # In place of the one in the settings. path_info() has emptied SCRIPT_NAME if the path has no prefix.
             environ[SCRIPT_NAME] = exchange.prefix + (self.prefix if environ[SCRIPT_NAME] else "")

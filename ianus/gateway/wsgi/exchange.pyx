@@ -15,7 +15,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from ianus.codec.file_range cimport FileRange
 from ianus.exchange.base cimport BodyInput
-from ianus.exchange.http cimport Exchange
+from ianus.exchange.http cimport Exchange, request_line
 from ianus.exchange.in_flight_counter cimport NOT_COUNTED
 from ianus.exchange.tunnel cimport TunnelExchange
 from ianus.gateway.threads.executor cimport Executor
@@ -94,6 +94,10 @@ cdef class WsgiExchange(TunnelExchange):
             self.has_unread_input = True
         return 0
 
+    cdef Py_ssize_t untaken_bytes(self) noexcept:
+        # In memory or in a file, it waits for its end and not for the application.
+        return 0
+
     cdef bint awaits_body(self) noexcept:
         # The application is called after the whole body alone.
         return not self.submitted
@@ -143,16 +147,23 @@ cdef class WsgiExchange(TunnelExchange):
 
     cdef int reject_unstored_body(self) except -1:
         logger.error(
-            "rejected a request with 503, its body cannot be stored: %s: %s", self.request_line(), self.spool_error
+            "rejected a request with 503, its body cannot be stored: %s: %s", request_line(self), self.spool_error
         )
         return self.send_error(503, "the request body cannot be stored", [(b"retry-after", b"5")], True)
 
     cdef int submit(self) except -1:
         """Queues the call of a complete request."""
-        cdef WsgiCall call = new_call(self)
+        cdef WsgiCall call
+        if self.call_host is not None and not self.session.admit_call(
+            self.stream, (<WsgiGateway>self.gateway).executor.call_limit
+        ):
+            # notify_readable() follows.
+            return 0
+        call = new_call(self)
         # Before submit(), which may make the call at once and end this exchange.
         self.submitted = True
         self.outbox = call
+        self.has_call = True
         # The queue owns the call from here on, until a thread takes it.
         return call.executor.submit(call)
 
@@ -181,6 +192,7 @@ cdef class WsgiExchange(TunnelExchange):
         )
         self.submitted = True
         self.outbox = call
+        self.has_call = True
         # The connection's input is not its own any more.
         self.session.reconsider(self.stream)
         call.executor.submit(call)
@@ -211,11 +223,13 @@ cdef class WsgiExchange(TunnelExchange):
         """Unties the exchange from its call, which has returned or is not made."""
         # Ends the cycle of the call and this exchange.
         self.outbox = None
+        self.has_call = False
         if self.arriving_body is not None:
             # Of a call that is not made: its connection is closing.
             self.arriving_body.close()
             self.arriving_body = None
-        return self.remove_from_flight()
+        self.remove_from_flight()
+        return self.call_host.on_call_ended(self.stream) if self.call_host is not None else 0
 
     cdef int remove_from_flight(self) except -1:
         """Removes the request from those in flight, and frees its spooled body."""

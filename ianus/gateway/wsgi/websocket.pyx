@@ -25,7 +25,7 @@ from ianus.codec.output cimport output_of
 from ianus.codec.websocket.boundary cimport FrameBoundary, client_close_frame
 from ianus.codec.websocket.codec cimport GOING_AWAY, SERVICE_RESTART
 from ianus.exchange.base cimport Transport
-from ianus.exchange.http cimport HIGH_WATER, check_final, prepare_response, reject_over_limit
+from ianus.exchange.http cimport HIGH_WATER, check_final, prepare_response, reject_over_limit, request_line
 from ianus.exchange.in_flight_counter cimport COUNTED_THREAD_WEBSOCKET, InFlightKind
 from ianus.exchange.response_head cimport ResponseFacts
 from ianus.exchange.service cimport Service
@@ -77,7 +77,7 @@ cdef class WsgiWebSocket(WsgiExchange):
             # The reactor owns the descriptor of `own` from here on.
             (<WsgiGateway>self.gateway).add_connection(own, RelaySessionFactory(self))
         except OSError as error:
-            logger.error("rejected a WebSocket with 503, a socket cannot be opened: %s: %s", self.request_line(), error)
+            logger.error("rejected a WebSocket with 503, a socket cannot be opened: %s: %s", request_line(self), error)
         if self.relay is not None:
             return True
         self.application_socket = None

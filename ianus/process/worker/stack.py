@@ -11,6 +11,7 @@ from ianus.acceptor.listener import Listener
 from ianus.gateway.loading.loader import Application
 from ianus.process.resources import build_statsd_client, has_spool_directory
 from ianus.process.transfer_queue import SIZE, TransferQueue
+from ianus.process.worker.http_versions import offers_http1, offers_http2, reads_http2
 from ianus.process.worker.tls import ServingTls
 from ianus.settings.proxy_values import FORWARDED_FIELDS, LOCAL_PEERS
 from ianus.settings.schema import Settings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ianus.exchange.forwarded import ForwardedRules
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.http1_session import Http1SessionFactory
+    from ianus.exchange.http2_session import Http2SessionFactory
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.exchange import AsgiExchange
     from ianus.gateway.asgi.gateway import AsgiGateway
@@ -179,15 +181,15 @@ def map_transfers(queue: TransferQueue) -> "Transfers":
 
 
 def build_sessions(service: "Service", settings: Settings) -> "SessionFactory":
-    sessions = _http1_sessions(service, settings, b"")
-    sessions.set_scheme(settings.url_scheme)
-    return _with_proxy_header(sessions, settings)
+    return _with_proxy_header(_plain_http_sessions(service, settings, service.gateway), settings)
 
 
 def build_tls_sessions(service: "Service", settings: Settings) -> "SessionFactory":
     """Returns the sessions of connections that are encrypted."""
-    sessions = _http1_sessions(service, settings, settings.hsts.encode("ascii"))
-    sessions.set_scheme("https")
+    hsts = settings.hsts.encode("ascii")
+    sessions = _http_sessions(
+        service, settings, service.gateway, "https", hsts, with_http2=offers_http2(settings), reads_preface=False
+    )
     return _with_proxy_header(sessions, settings)
 
 
@@ -195,8 +197,6 @@ def build_plain_sessions(
     service: "Service", settings: Settings, https_port: int, is_known_host: Callable[[str], bool]
 ) -> "SessionFactory":
     """Returns the sessions of connections without TLS, on which the server may answer requests itself."""
-    sessions = _http1_sessions(service, settings, b"")
-    sessions.set_scheme(settings.url_scheme)
     gateway: Gateway = service.gateway
     if settings.acme_thumbprint:
         from ianus.gateway.challenge import ChallengeGateway
@@ -210,13 +210,48 @@ def build_plain_sessions(
         if settings.health_path:
             # Balancers check the port without TLS, too.
             gateway = build_health_gateway(gateway, settings)
-    sessions.set_gateway(gateway)
-    return _with_proxy_header(sessions, settings)
+    return _with_proxy_header(_plain_http_sessions(service, settings, gateway), settings)
 
 
 def _is_never_known(name: str) -> bool:
     """Stands for the names of certificates of a server without TLS."""
     return False
+
+
+def _plain_http_sessions(service: "Service", settings: Settings, gateway: "Gateway") -> "SessionFactory":
+    with_http2 = reads_http2(settings)
+    return _http_sessions(
+        service, settings, gateway, settings.url_scheme, b"", with_http2=with_http2, reads_preface=with_http2
+    )
+
+
+def _http_sessions(
+    service: "Service",
+    settings: Settings,
+    gateway: "Gateway",
+    url_scheme: str,
+    hsts: bytes,
+    *,
+    with_http2: bool,
+    reads_preface: bool,
+) -> "SessionFactory":
+    """Returns the sessions of connections in the versions of HTTP that the settings allow.
+
+    reads_preface: connections of HTTP/2 are recognised by their first bytes, since they have no negotiation.
+    """
+    versions: list[Http1SessionFactory | Http2SessionFactory] = []
+    if offers_http1(settings):
+        versions.append(_http1_sessions(service, settings, hsts))
+    if with_http2:
+        versions.append(_http2_sessions(service, settings, hsts, gateway.opens_tunnels))
+    for each in versions:
+        each.set_scheme(url_scheme)
+        each.set_gateway(gateway)
+    if len(versions) == 1:
+        return versions[0]
+    from ianus.exchange.protocol_choice import ProtocolChoice
+
+    return ProtocolChoice(*versions, reads_preface=reads_preface)
 
 
 def _http1_sessions(service: "Service", settings: Settings, hsts: bytes) -> "Http1SessionFactory":
@@ -227,6 +262,22 @@ def _http1_sessions(service: "Service", settings: Settings, hsts: bytes) -> "Htt
     if hsts:
         codecs.set_hsts(hsts)
     return Http1SessionFactory(service, codecs)
+
+
+def _http2_sessions(service: "Service", settings: Settings, hsts: bytes, opens_tunnels: bool) -> "Http2SessionFactory":
+    from ianus.codec.http2.codec import Http2Factory
+    from ianus.exchange.http2_session import Http2SessionFactory
+
+    codecs = Http2Factory(
+        build_limits(settings),
+        max_concurrent_streams=settings.http2_max_concurrent_streams,
+        stream_window=settings.http2_initial_window_size,
+        connection_window=settings.http2_initial_connection_window_size,
+        extended_connect=opens_tunnels,
+    )
+    if hsts:
+        codecs.set_hsts(hsts)
+    return Http2SessionFactory(service, codecs, connection_window=settings.http2_initial_connection_window_size)
 
 
 def _with_proxy_header(sessions: "SessionFactory", settings: Settings) -> "SessionFactory":

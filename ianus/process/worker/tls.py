@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ianus.acceptor.tls.options import TlsOptionError, TlsOptions
 from ianus.errors import StartupError
 from ianus.process.tls_files import TlsFiles
+from ianus.process.worker.http_versions import offers_http1, offers_http2
 from ianus.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
 # The protocols that clients are offered, the preferred one first (RFC 7301).
-_PROTOCOLS = ("http/1.1",)
+_PROTOCOLS = {(False, True): ("http/1.1",), (True, False): ("h2",), (True, True): ("h2", "http/1.1")}
 
 
 class ServingTls(NamedTuple):
@@ -101,7 +102,7 @@ def build_tls_options(settings: Settings, files: TlsFiles | None, *, is_reportin
         ca_certs=settings.ssl_ca_certs,
         crl=settings.ssl_crl,
         ticket_secret=b"" if files is None else files.ticket_secret,
-        alpn=_PROTOCOLS,
+        alpn=_PROTOCOLS[offers_http2(settings), offers_http1(settings)],
         timeout_handshake=settings.timeout_tls_handshake,
         limit_handshakes=settings.limit_handshakes,
         handshake_log=settings.tls_handshake_log,

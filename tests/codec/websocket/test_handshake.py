@@ -19,10 +19,17 @@ Value = bytes | list[bytes] | None
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
-def request(*, method: str = "GET", listed: bool = True, content_length: int = 0, **changes: Value) -> Request:
+def request(
+    *,
+    method: str = "GET",
+    listed: bool = True,
+    content_length: int = 0,
+    protocol: str | None = None,
+    **changes: Value,
+) -> Request:
     """A handshake that is right, with changes; None omits a field, a list repeats it.
 
-    listed: Connection lists Upgrade.
+    listed: Connection lists Upgrade. protocol: the pseudo-field of HTTP/2.
     """
     fields: dict[str, Value] = {
         "upgrade": b"websocket",
@@ -36,8 +43,16 @@ def request(*, method: str = "GET", listed: bool = True, content_length: int = 0
         if values is not None
         for value in (values if isinstance(values, list) else [values])
     ]
-    made = SimpleNamespace(method=method, upgrade=listed, content_length=content_length, headers=headers)
+    made = SimpleNamespace(
+        method=method, upgrade=listed, content_length=content_length, protocol=protocol, headers=headers
+    )
     return cast(Request, made)
+
+
+def tunnel(protocol: str = "websocket", **changes: Value) -> Request:
+    """The same over HTTP/2 (RFC 8441 section 4)."""
+    changes = {"upgrade": None, "sec_websocket_key": None, **changes}
+    return request(method="CONNECT", listed=False, content_length=-1, protocol=protocol, **changes)
 
 
 # --- Whether it is one ---
@@ -59,12 +74,25 @@ def test_without_upgrade_in_connection_it_is_none() -> None:
     assert not asks_for_websocket(request(listed=False))
 
 
+def test_over_http2_the_protocol_is_named_by_the_pseudo_field() -> None:
+    assert asks_for_websocket(tunnel())
+    assert not asks_for_websocket(tunnel("connect-udp"))
+
+
 # --- Whether it is right ---
 
 
 def test_the_key_is_answered() -> None:
     """The example of RFC 6455 1.3."""
     assert accept_value(request()) == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def test_over_http2_there_is_no_key() -> None:
+    """RFC 8441 section 5"""
+    assert accept_value(tunnel()) == b""
+    with pytest.raises(HandshakeError) as caught:
+        accept_value(tunnel(sec_websocket_version=b"14"))
+    assert caught.value.status == 426
 
 
 def refusal(asked: Request) -> HandshakeError:

@@ -1,0 +1,355 @@
+"""HTTP/2 end to end, on a socket and over TLS: requests and responses of both interfaces, streams that share a
+connection, resets, stops, and other clients."""
+
+import ast
+import json
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import h2.events
+import pytest
+
+from tests.certificates import localhost, root
+from tests.e2e.http2_client import Http2Client
+from tests.helpers import Server
+
+BODY = bytes(range(256)) * 4000
+
+Shared = Callable[..., Server]
+
+
+@pytest.fixture
+def server(shared: Shared) -> Server:
+    return shared("--http2-cleartext", "--asgi-sendfile", "--early-hints")
+
+
+@pytest.fixture
+def wsgi(shared: Shared) -> Server:
+    return shared("--http2-cleartext", "--threads", "4", app="wsgi_apps:app")
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Http2Client]:
+    with Http2Client(server.address) as client:
+        yield client
+
+
+@pytest.fixture
+def wsgi_client(wsgi: Server) -> Iterator[Http2Client]:
+    with Http2Client(wsgi.address) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    return localhost().write(tmp_path_factory.mktemp("http2"), "server")
+
+
+def shown(text: bytes) -> dict[str, Any]:
+    """Parses a scope or an environ, whose values are shown by repr()."""
+    values = {}
+    for name, value in json.loads(text).items():
+        try:
+            values[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            values[name] = value
+    return values
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=root().pem.decode())
+
+
+# --- Requests and responses ---
+
+
+def test_a_request_without_a_body_is_answered(client: Http2Client) -> None:
+    stream = client.open("/hello")
+    assert client.status(stream) == 200
+    assert client.body(stream) == b"hello\n"
+    assert b"connection" not in client.fields(stream)
+
+
+def test_a_connection_serves_one_request_after_the_other(client: Http2Client) -> None:
+    assert [client.get("/hello") for _ in range(5)] == [b"hello\n"] * 5
+
+
+def test_the_scope_names_the_version(client: Http2Client) -> None:
+    scope = shown(client.get("/scope?a=1", (b"x-own", b"1")))
+    assert scope["http_version"] == "2"
+    assert scope["method"] == "GET"
+    assert scope["path"] == "/scope"
+    assert scope["query_string"] == b"a=1"
+    assert [pair for pair in scope["headers"] if pair[0] in (b"host", b"x-own")] == [
+        (b"host", b"localhost"), (b"x-own", b"1"),
+    ]  # fmt: skip
+
+
+def test_the_environ_names_the_version(wsgi_client: Http2Client) -> None:
+    environ = shown(wsgi_client.get("/environ"))
+    assert environ["SERVER_PROTOCOL"] == "HTTP/2.0"
+    assert environ["HTTP_HOST"] == "localhost"
+
+
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+@pytest.mark.parametrize("size", [0, 1, 16384, 65535, 65536, len(BODY)])
+def test_a_body_of_any_size_is_echoed(client: Http2Client, wsgi_client: Http2Client, interface: str, size: int) -> None:
+    each = client if interface == "asgi" else wsgi_client
+    stream = each.open("/echo", method="POST", body=BODY[:size])
+    assert each.body(stream) == BODY[:size]
+
+
+def test_streams_are_answered_independently(client: Http2Client, server: Server) -> None:
+    since = server.log.mark()
+    waiting = client.open("/wait?independent")
+    server.app_log("waiting", since)
+    assert client.get("/hello") == b"hello\n"
+    assert client.get("/open?independent") == b"opened\n"
+    assert client.body(waiting) == b"waited\n"
+
+
+def test_wsgi_streams_of_one_connection_run_at_once(wsgi_client: Http2Client) -> None:
+    streams = [wsgi_client.open("/hello") for _ in range(100)]
+    assert {wsgi_client.body(stream) for stream in streams} == {b"hello\n"}
+
+
+def test_a_response_in_pieces_has_no_length(client: Http2Client) -> None:
+    stream = client.open("/stream")
+    assert client.body(stream) == b"one\ntwo\nthree\n"
+    assert b"content-length" not in client.fields(stream)
+
+
+def test_a_large_response_waits_for_the_window_of_its_stream_alone(server: Server) -> None:
+    with Http2Client(server.address, window=1000) as client:
+        large = client.open("/large?100000")
+        client.ping()
+        client.connection.increment_flow_control_window(100000)
+        assert client.status(large) == 200
+        assert client.get("/hello") == b"hello\n"
+        client.connection.increment_flow_control_window(100000, large)
+        client.flush()
+        assert len(client.body(large)) == 100000
+
+
+def test_trailers_end_a_response(client: Http2Client) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.response.start", "status": 200, "headers": [], "trailers": True},
+        {"type": "http.response.body", "body": b"body"},
+        {"type": "http.response.trailers", "headers": [(b"x-sum", b"4")]},
+    ]
+    stream = client.open("/play?" + quote(repr(messages)), (b"te", b"trailers"))
+    assert client.body(stream) == b"body"
+    event = client.wait_for(stream, h2.events.TrailersReceived)
+    assert list(event.headers) == [(b"x-sum", b"4")]
+
+
+def test_early_hints_precede_the_response(client: Http2Client) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.response.early_hint", "links": [b"</a.css>"]},
+        {"type": "http.response.start", "status": 200, "headers": []},
+        {"type": "http.response.body", "body": b"body"},
+    ]
+    stream = client.open("/play?" + quote(repr(messages)))
+    assert client.body(stream) == b"body"
+    event = client.wait_for(stream, h2.events.InformationalResponseReceived)
+    assert dict(event.headers)[b"link"] == b"</a.css>"
+
+
+def test_a_file_is_sent(client: Http2Client, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(BODY)
+    messages: list[dict[str, Any]] = [
+        {"type": "http.response.start", "status": 200, "headers": []},
+        {"type": "http.response.zerocopysend", "file": str(path), "count": 100000, "more_body": True},
+        {"type": "http.response.zerocopysend", "file": str(path), "offset": 100000},
+    ]
+    assert client.get("/files?" + quote(repr(messages))) == BODY
+
+
+def test_a_head_without_a_body_is_answered(client: Http2Client) -> None:
+    stream = client.open("/hello", method="HEAD")
+    assert client.body(stream) == b""
+    assert client.fields(stream)[b"content-length"] == b"6"
+
+
+# --- Ends of streams ---
+
+
+def test_a_reset_disconnects_the_application(client: Http2Client, server: Server) -> None:
+    since = server.log.mark()
+    stream = client.open("/events")
+    assert client.status(stream) == 200
+    client.reset(stream)
+    server.app_log("events closed", since)
+    assert client.get("/hello") == b"hello\n"
+
+
+def test_an_application_that_fails_ends_its_stream_alone(client: Http2Client) -> None:
+    assert client.status(client.open("/raise")) == 500
+    failed = client.open("/raise-inside")
+    assert client.wait_for(failed, h2.events.StreamReset).error_code == 2
+    assert client.get("/hello") == b"hello\n"
+
+
+def test_an_upload_that_is_not_read_ends_with_its_response(client: Http2Client) -> None:
+    stream = client.open("/ignore", method="POST", body=b"x" * 60000, ends=False)
+    assert client.status(stream) == 200
+    client.wait_for(stream, h2.events.StreamEnded)
+    # RFC 9113 section 8.1: the client need not send the rest.
+    assert client.wait_for(stream, h2.events.StreamReset).error_code == 0
+    assert client.get("/hello") == b"hello\n"
+
+
+def test_streams_that_were_reset_count_until_their_applications_return(shared: Shared) -> None:
+    server = shared("--http2-cleartext", "--http2-max-concurrent-streams", "2")
+    with Http2Client(server.address) as client:
+        since = server.log.mark()
+        for name in ("one", "two"):
+            stream = client.open(f"/wait?{name}")
+            server.app_log("waiting", since)
+            since = server.log.mark()
+            client.reset(stream)
+        refused = client.open("/hello")
+        assert client.wait_for(refused, h2.events.StreamReset).error_code == 7
+        for name in ("one", "two"):
+            server.get(f"/open?{name}")
+        client.ping()
+        assert client.get("/hello") == b"hello\n"
+
+
+# --- The end of the connection ---
+
+
+def test_a_stop_lets_streams_finish(start_server: Callable[..., Server]) -> None:
+    server = start_server("--http2-cleartext")
+    with Http2Client(server.address) as client:
+        stream = client.open("/nap?0.5")
+        client.ping()
+        server.signal(signal.SIGTERM)
+        assert client.body(stream) == b"slept\n"
+        client.wait_for_end()
+    assert server.wait() == 0
+    ends = [each for each in client.events[0] if isinstance(each, h2.events.ConnectionTerminated)]
+    assert [each.error_code for each in ends][:1] == [0]
+
+
+def test_an_idle_connection_ends_with_goaway(shared: Shared) -> None:
+    server = shared("--http2-cleartext", "--timeout-keep-alive", "0.2")
+    with Http2Client(server.address) as client:
+        assert client.get("/hello") == b"hello\n"
+        client.wait_for(0, h2.events.ConnectionTerminated)
+        client.wait_for_end()
+
+
+def test_connection_close_of_the_application_drains_the_connection(client: Http2Client) -> None:
+    messages: list[dict[str, Any]] = [
+        {"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]},
+        {"type": "http.response.body", "body": b"last"},
+    ]
+    assert client.get("/play?" + quote(repr(messages))) == b"last"
+    client.wait_for(0, h2.events.ConnectionTerminated)
+
+
+def test_the_access_log_has_the_version(start_server: Callable[..., Server]) -> None:
+    server = start_server("--http2-cleartext", "--access-logfile", "-")
+    with Http2Client(server.address) as client:
+        client.get("/hello?logged")
+    assert server.output is not None
+    server.output.wait_for(r'"GET /hello\?logged HTTP/2" 200 6')
+
+
+def test_a_violation_is_logged_with_its_reason(server: Server) -> None:
+    since = server.log.mark()
+    with Http2Client(server.address) as client:
+        client.get("/hello")
+        # DATA on a stream that was never opened
+        client.sock.sendall(b"\0\0\1\0\0\0\0\0\x63x")
+        client.wait_for(0, h2.events.ConnectionTerminated)
+        client.wait_for_end()
+    server.log.wait_for(r"closed connection: client 127\.0\.0\.1:\d+: ", since)
+
+
+# --- HTTP/1 beside it ---
+
+
+def test_http1_is_served_on_the_same_port(server: Server) -> None:
+    assert server.get("/hello").body == b"hello\n"
+
+
+def test_without_the_option_the_preface_is_an_invalid_request(shared: Shared) -> None:
+    with shared().connect() as client:
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert client.head()[1] == 505
+
+
+@pytest.mark.parametrize("engine", ["openssl", "python"])
+def test_clients_choose_by_alpn(shared: Shared, certificate: tuple[str, str], engine: str) -> None:
+    options = ("--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1], "--tls-engine", engine)
+    server = shared("--http2", *options)
+    with Http2Client(server.address, context=trusting()) as client:
+        scope = shown(client.get("/scope"))
+        assert (scope["http_version"], scope["scheme"]) == ("2", "https")
+        stream = client.open("/echo", method="POST", body=BODY)
+        assert client.body(stream) == BODY
+
+
+# --- Other clients ---
+
+
+def curl(*arguments: str) -> str:
+    return subprocess.run(
+        ["curl", "--silent", "--show-error", "--max-time", "20", *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl_by_prior_knowledge(server: Server) -> None:
+    assert isinstance(server.address, tuple)
+    host, port = server.address[:2]
+    url = f"http://{host}:{port}"
+    assert curl("--http2-prior-knowledge", "-w", "%{http_version}", f"{url}/hello") == "hello\n2"
+    assert curl("--http2-prior-knowledge", "--data", "some text", f"{url}/echo") == "some text"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl_over_tls(shared: Shared, certificate: tuple[str, str], tmp_path: Path) -> None:
+    server = shared("--http2", "--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
+    authority = tmp_path / "root.pem"
+    authority.write_bytes(root().pem)
+    port = server.address[1]
+    url = f"https://localhost:{port}/hello"
+    assert curl("--http2", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n2"
+    assert curl("--http1.1", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n1.1"
+
+
+NODE = """
+const client = require('http2').connect(process.argv[1]);
+const results = [];
+let left = 20;
+for (let n = 0; n < 20; n++) {
+  const request = client.request({':path': '/echo', ':method': 'POST'});
+  let body = '';
+  request.setEncoding('utf8');
+  request.on('data', piece => { body += piece; });
+  request.on('end', () => {
+    results.push(body);
+    if (--left === 0) { console.log(JSON.stringify(results.sort())); client.close(); }
+  });
+  request.end('request ' + n);
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_node_with_many_streams(server: Server) -> None:
+    assert isinstance(server.address, tuple)
+    host, port = server.address[:2]
+    command = ["node", "-e", NODE, f"http://{host}:{port}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout) == sorted(f"request {n}" for n in range(20))
