@@ -48,7 +48,7 @@ class Lifespan:
     async def startup(self) -> None:
         """Returns once the application has started, or is known to have nothing to start.
 
-        Raises StartupError. Cancelling it cancels the application's startup.
+        Raises StartupError. Cancelling it cancels the application's startup; shutdown() is to be called nevertheless.
         """
         if self.lifespan == "off":
             return
@@ -63,7 +63,9 @@ class Lifespan:
         try:
             await self._wait(self._started, self.timeout_lifespan_startup)
         except asyncio.CancelledError:
-            await self.abandon()
+            # Complete in this turn of the loop, it has started, so shutdown() lets it clean up.
+            if not self._started.done() or self._started.result() is not None:
+                await self.abandon()
             raise
         if self._started.done():
             message = self._started.result()

@@ -327,6 +327,28 @@ def test_cancelling_startup_cancels_the_application() -> None:
     assert cancelled == [True]
 
 
+def test_an_application_whose_start_is_complete_when_it_is_cancelled_cleans_up() -> None:
+    events: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        tasks[0].cancel()
+        events.append((await receive())["type"])
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def scenario() -> None:
+        lifespan = lifespan_of(app)
+        tasks.append(asyncio.create_task(lifespan.startup()))
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        await lifespan.shutdown(5)
+
+    run(scenario)
+    assert events == ["lifespan.shutdown"]
+
+
 # --- Messages that do not belong there ---
 
 
