@@ -40,7 +40,6 @@ class Line(NamedTuple):
 GREENLETS = r"--worker-class \S+ has no effect: calls run in threads, at most --max-threads at once, and no module is"
 ONE_KIND = r"--worker-class \S+ has no effect: Ianus has one kind of worker"
 NO_FILES = "--worker-tmp-dir /dev/shm has no effect: no files are used to watch workers"
-ONE_PARSER = r"--http \S+ has no effect: Ianus has one parser, for HTTP/1.1"
 NO_CERTIFICATE = r"\S+ of --ssl-certfile cannot be read: No such file or directory"
 
 GE2 = "--bind 0.0.0.0:8000 --log-file=- --worker-tmp-dir /dev/shm --workers=2 --threads=4"
@@ -272,7 +271,6 @@ UVICORN = (
         "app:app",
         "asgi",
         f"{EVERY}:8000",
-        (ONE_PARSER,),
     ),
     Line(
         "U09",
@@ -281,7 +279,6 @@ UVICORN = (
         " --log-level info",
         "main:app",
         "asgi",
-        warnings=(ONE_PARSER,),
     ),
     Line(
         "U10",
@@ -290,7 +287,6 @@ UVICORN = (
         "backend.app.main:app",
         "asgi",
         f"{EVERY}:8000",
-        (ONE_PARSER,),
     ),
     Line(
         "U12",
@@ -364,7 +360,6 @@ GRANIAN = (
         "main:app",
         "asgi",
         f"{EVERY}:8000",
-        (ONE_PARSER,),
     ),
     Line(
         "R05",
