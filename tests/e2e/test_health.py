@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.e2e.test_access_log import lines_of
 from tests.helpers import WAIT_SECONDS, Client, Output, Server, until
 
+# A flag in /proc/net/unix (linux/net.h).
+SO_ACCEPTCON = 0x10000
+
 SLOW = """
 import pathlib, sys, time
 print("loading", file=sys.stderr, flush=True)
@@ -64,6 +67,12 @@ def test_the_admin_socket_shows_workers_that_answer_nothing(
     assert not path.exists()
 
 
+def listens(path: Path) -> bool:
+    """Returns whether the Unix socket accepts connections, without one. Its file exists a moment before."""
+    sockets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    return any(each[-1] == str(path) and int(each[3], 16) & SO_ACCEPTCON for each in sockets[1:])
+
+
 def test_checks_fail_and_other_requests_wait_while_no_worker_serves(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     gate, path = tmp_path / "gate", tmp_path / "app.sock"
@@ -75,7 +84,7 @@ def test_checks_fail_and_other_requests_wait_while_no_worker_serves(tmp_path: Pa
 
     try:
         for _ in range(2):
-            until(path.exists, "the socket")
+            until(lambda: listens(path), "the socket")
             until(lambda: status() == 503, "a health check to be answered by the supervisor")
             with Client(str(path)) as client, Client(str(path)) as late:
                 client.request("/")
@@ -101,7 +110,7 @@ def test_connections_of_a_server_that_never_served_are_those_of_the_next_one(tmp
     server, log = start_slow(tmp_path, path)
     new = 0
     try:
-        until(path.exists, "the socket")
+        until(lambda: listens(path), "the socket")
         with Client(str(path)) as client, Client(str(path)) as check:
             client.request("/")
             assert check.get("/up").status == 503
@@ -127,7 +136,7 @@ def test_connections_that_no_worker_has_served_are_reported(tmp_path: Path) -> N
     path = tmp_path / "app.sock"
     server, log = start_slow(tmp_path, path)
     try:
-        until(path.exists, "the socket")
+        until(lambda: listens(path), "the socket")
         with Client(str(path)) as client, Client(str(path)) as check:
             client.request("/")
             assert check.get("/up").status == 503
