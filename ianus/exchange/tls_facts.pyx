@@ -1,8 +1,6 @@
 """See tls_facts.pxd. Compiled because the gateways read it for each request over TLS."""
 cimport cython
 
-from ianus.runtime.x509 import X509Error, format_pem, read_certificate
-
 
 # No garbage collector: it refers to plain values only, and a client certificate has an object of its own.
 @cython.no_gc
@@ -22,9 +20,13 @@ cdef class TlsFacts:
         self.cipher_name = cipher_name
         self.server_name = server_name
         self.server_certificate = server_certificate
-        self.client_chain = tuple([format_pem(certificate) for certificate in client_chain])
+        self.client_chain = ()
         self.client_error = client_error
         if client_chain:
+            # Late: a server without TLS loads none of it.
+            from ianus.runtime.x509 import X509Error, format_pem, read_certificate
+
+            self.client_chain = tuple([format_pem(certificate) for certificate in client_chain])
             try:
                 self.client = read_certificate(client_chain[0])
             except X509Error as error:

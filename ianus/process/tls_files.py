@@ -4,29 +4,22 @@ The supervisor reads them for its workers: it may be root, and the workers a use
 """
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ianus.acceptor.tls.challenge_files import ChallengeFiles
-from ianus.acceptor.tls.pair_checks import explain_unreadable
-from ianus.acceptor.tls.pair_files import (
-    FileState,
-    PairContent,
-    PairFileError,
-    PairFiles,
-    PairReader,
-    PairSources,
-    pair_states,
-    read_pairs,
-)
 from ianus.errors import StartupError
 from ianus.process.issued_certificates import challenge_of, open_acme_folder
 from ianus.process.privileges import Identity
 from ianus.settings.schema import Settings
 
-TICKET_SECRET_BYTES = 32
+# Functions import these by themselves: a server without TLS loads none of them.
+if TYPE_CHECKING:
+    from ianus.acceptor.tls.challenge_files import ChallengeFiles
+    from ianus.acceptor.tls.pair_files import FileState, PairContent, PairFiles, PairReader, PairSources
 
-# None for files that cannot be seen.
-PairStates = dict[PairFiles, tuple[FileState, FileState] | None]
+    # None for files that cannot be seen.
+    PairStates = dict[PairFiles, tuple[FileState, FileState] | None]
+
+TICKET_SECRET_BYTES = 32
 
 
 class TlsFiles(NamedTuple):
@@ -36,18 +29,20 @@ class TlsFiles(NamedTuple):
     challenges: of --tls-auto, if authorities validate its names in handshakes.
     """
 
-    sources: PairSources
-    contents: tuple[PairContent, ...]
+    sources: "PairSources"
+    contents: "tuple[PairContent, ...]"
     ticket_secret: bytes
-    reader: PairReader | None = None
-    challenges: ChallengeFiles | None = None
+    reader: "PairReader | None" = None
+    challenges: "ChallengeFiles | None" = None
 
-    def states(self) -> PairStates:
+    def states(self) -> "PairStates":
         """Returns the states of the files that were read."""
         return {content.files: content.states for content in self.contents}
 
-    def present_states(self) -> PairStates:
+    def present_states(self) -> "PairStates":
         """Returns the states of the files as they are now. Raises PairFileError."""
+        from ianus.acceptor.tls.pair_files import pair_states
+
         states: PairStates = {}
         for files in self.sources.find():
             try:
@@ -58,6 +53,8 @@ class TlsFiles(NamedTuple):
 
     def read_again(self) -> "TlsFiles":
         """Returns the present content of the files. Raises PairFileError."""
+        from ianus.acceptor.tls.pair_files import read_pairs
+
         return self._replace(contents=read_pairs(self.sources, self.reader))
 
 
@@ -68,9 +65,12 @@ def read_tls_files(settings: Settings, ticket_secret: bytes = b"", identity: Ide
 
     Raises StartupError.
     """
-    sources = PairSources(settings.ssl_certfile, settings.ssl_keyfile, settings.ssl_cert_dir)
-    if not sources.certificates and not sources.directory:
+    if not settings.ssl_certfile and not settings.ssl_cert_dir:
         return None
+    from ianus.acceptor.tls.pair_checks import explain_unreadable
+    from ianus.acceptor.tls.pair_files import PairFileError, PairReader, PairSources, read_pairs
+
+    sources = PairSources(settings.ssl_certfile, settings.ssl_keyfile, settings.ssl_cert_dir)
     reader = PairReader(identity.uid, identity.groups) if identity is not None else None
     try:
         contents = read_pairs(sources, reader)
@@ -85,9 +85,11 @@ def read_tls_files(settings: Settings, ticket_secret: bytes = b"", identity: Ide
     return TlsFiles(sources, contents, ticket_secret or make_ticket_secret(), reader, _open_challenges(settings))
 
 
-def _open_challenges(settings: Settings) -> ChallengeFiles | None:
+def _open_challenges(settings: Settings) -> "ChallengeFiles | None":
     if challenge_of(settings) != "tls-alpn-01":
         return None
+    from ianus.acceptor.tls.challenge_files import ChallengeFiles
+
     return ChallengeFiles(open_acme_folder(settings).challenges.path, settings.tls_auto)
 
 

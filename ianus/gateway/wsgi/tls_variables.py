@@ -5,9 +5,12 @@ PEP 3333 mentions them in "environ Variables". docs/wsgi.md lists the ones that 
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ianus.exchange.tls_facts import TlsFacts
-from ianus.runtime.x509 import X509Certificate
+
+if TYPE_CHECKING:
+    from ianus.runtime.x509 import X509Certificate
 
 # mod_ssl's own names of attributes, if they are not the short ones
 ATTRIBUTE_VARIABLES = {"emailAddress": "Email", "title": "T", "initials": "I", "GN": "G", "SN": "S", "description": "D"}
@@ -33,7 +36,7 @@ def tls_variables(facts: TlsFacts) -> dict[str, str]:
     return variables
 
 
-def _client_variables(client: X509Certificate) -> Iterator[tuple[str, str]]:
+def _client_variables(client: "X509Certificate") -> Iterator[tuple[str, str]]:
     yield "SSL_CLIENT_M_VERSION", str(client.version)
     yield "SSL_CLIENT_M_SERIAL", _format_serial(client.serial)
     yield "SSL_CLIENT_S_DN", _native(client.subject)

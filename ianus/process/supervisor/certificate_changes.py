@@ -1,9 +1,12 @@
 """Changes of certificates that the workers must not read (--user): a worker asks, and the supervisor looks."""
 
-from ianus.acceptor.tls.pair_checks import explain_unreadable
-from ianus.acceptor.tls.pair_files import PairFileError
-from ianus.process.tls_files import PairStates, TlsFiles
+from typing import TYPE_CHECKING
+
+from ianus.process.tls_files import TlsFiles
 from ianus.telemetry.logger import logger
+
+if TYPE_CHECKING:
+    from ianus.process.tls_files import PairStates
 
 # Seconds for which changed files must stay the same: the two files of a pair may change one after the other.
 SETTLE_SECONDS = 2.0
@@ -23,6 +26,10 @@ class CertificateChanges:
 
         now: seconds of CLOCK_MONOTONIC.
         """
+        # Late: a server without TLS loads none of it.
+        from ianus.acceptor.tls.pair_checks import explain_unreadable
+        from ianus.acceptor.tls.pair_files import PairFileError
+
         try:
             states = files.present_states()
             if states in (files.states(), self._read):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ianus.acceptor.tls.options import TlsOptionError, TlsOptions
 from ianus.errors import StartupError
 from ianus.process.tls_files import TlsFiles
 from ianus.process.worker.http_versions import offers_http1, offers_http2
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from ianus.acceptor.byte_filter import ByteFilterFactory
     from ianus.acceptor.tls.certificates import CertificateStore
     from ianus.acceptor.tls.engines import Engine
+    from ianus.acceptor.tls.options import TlsOptions
     from ianus.process.worker.context_factory import NoCertificates
 
 _VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
@@ -47,6 +47,7 @@ def open_tls(
     # Late: a server without TLS loads none of it.
     from ianus.acceptor.tls.client_authorities import check_authority_files
     from ianus.acceptor.tls.engines import choose_engine
+    from ianus.acceptor.tls.options import TlsOptionError
     from ianus.process.worker.context_factory import find_context_factory
 
     check_authority_files(settings.ssl_ca_certs, settings.ssl_crl)
@@ -93,8 +94,10 @@ def _open_store(
     )
 
 
-def build_tls_options(settings: Settings, files: TlsFiles | None, *, is_reporting: bool) -> TlsOptions:
+def build_tls_options(settings: Settings, files: TlsFiles | None, *, is_reporting: bool) -> "TlsOptions":
     """Returns the options of handshakes. is_reporting: as of open_tls()."""
+    from ianus.acceptor.tls.options import TlsOptions
+
     return TlsOptions(
         min_version=_VERSIONS[settings.ssl_min_version],
         ciphers=settings.ssl_ciphers,
