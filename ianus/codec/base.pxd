@@ -169,6 +169,8 @@ cdef class MultiplexedCodec(Codec):
     # Input
     # Bytes of on_body() have left the exchange's buffer: taken, spooled or discarded.
     cdef int consume(self, int stream, Py_ssize_t size) except -1
+    # Whether bytes that were not consumed use up more than half of the window that all streams share.
+    cdef bint is_window_used(self) noexcept
     # A tunnel's exchange takes bytes again: on_tunnel() follows for those that wait, and on_end() after the last one.
     # Bytes that on_tunnel() has taken are consumed by that. Not to be called in a call of the sink.
     cdef int resume_tunnel(self, int stream) except -1

@@ -137,6 +137,9 @@ cdef class MultiplexedCodec(Codec):
     cdef int consume(self, int stream, Py_ssize_t size) except -1:
         raise NotImplementedError
 
+    cdef bint is_window_used(self) noexcept:
+        return False
+
     cdef int resume_tunnel(self, int stream) except -1:
         raise NotImplementedError
 

@@ -17,7 +17,8 @@ from ianus.codec.http2.control cimport ENDED, PADDING, PAD_LENGTH, PAYLOAD, Http
 from ianus.codec.http2.frames cimport END_STREAM, PADDED, write_reset, write_window_update
 from ianus.codec.http2.glitches cimport FRAME_COST, RESET_COST
 from ianus.codec.http2.receive_window cimport note_consumed, note_received
-from ianus.codec.http2.sender cimport DRAIN_FINAL, has_bit
+from ianus.codec.http2.recent_streams cimport is_recent
+from ianus.codec.http2.sender cimport DRAIN_FINAL
 from ianus.codec.http2.stream cimport NO_TUNNEL, TUNNEL_OPEN, Http2Stream
 from ianus.codec.http2.stream_table cimport find_stream
 from ianus.codec.output cimport output_of
@@ -37,6 +38,8 @@ cdef class Http2BodyReader(Http2Control):
         self.padding_left = 0
         if not note_received(&self.window, self.header.size):
             return self.fail(FLOW_CONTROL_ERROR, "DATA over the window of the connection")
+        # It may have used up the window.
+        self.give_credit(None, 0)
         if found != NULL:
             entry = <Http2Stream>found
             if entry.was_reset:
@@ -54,7 +57,7 @@ cdef class Http2BodyReader(Http2Control):
         elif self.drain == DRAIN_FINAL and stream > self.last_accepted:
             # RFC 9113 section 6.8: ignored, but counted in the window of the connection
             pass
-        elif not has_bit(self.dropped, self.last_stream, stream):
+        elif not is_recent(&self.dropped, self.last_stream, stream):
             # RFC 9113 section 5.1, closed
             write_reset(output_of(self.connection), stream, STREAM_CLOSED)
             if not self.note_glitch(RESET_COST, "frames on closed streams"):
@@ -105,14 +108,15 @@ cdef class Http2BodyReader(Http2Control):
         cdef Py_ssize_t used = 0
         size = min(size, self.data_left)
         self.data_left -= size
+        if entry is not None and entry.body_left >= 0:
+            # Also of a body that is discarded.
+            entry.body_left -= size
         if entry is None or entry.input_ended or entry.input_unwanted:
             # Discarded, also if the stream was reset after the start of the frame.
             self.give_credit(None, size)
         elif entry.tunnel == NO_TUNNEL:
             entry.body_received += size
             entry.unconsumed += <int>size
-            if entry.body_left >= 0:
-                entry.body_left -= size
             self.sink.on_body(entry.id, data, size)
         else:
             if entry.tunnel == TUNNEL_OPEN and entry.held is None:
@@ -148,13 +152,21 @@ cdef class Http2BodyReader(Http2Control):
 
     cdef int give_credit(self, Http2Stream entry, Py_ssize_t size) except -1:
         """Lets the client send more for bytes that are consumed. entry: None for those of no stream."""
-        cdef int increment = note_consumed(&self.window, size)
+        cdef int increment = note_consumed(&self.window, size, True)
         if increment:
             write_window_update(output_of(self.connection), 0, increment)
         if entry is None or entry.input_ended or entry.input_unwanted:
             return 0
-        increment = note_consumed(&entry.window, size)
+        increment = note_consumed(&entry.window, size, False)
         return write_window_update(output_of(self.connection), entry.id, increment) if increment else 0
+
+    cdef int drop_held(self, Http2Stream entry) except -1:
+        cdef Py_ssize_t size
+        if entry.held is None:
+            return 0
+        size = PyByteArray_GET_SIZE(entry.held)
+        entry.held = None
+        return self.give_credit(None, size) if self.state != ENDED else 0
 
     cdef int refuse_request(
         self, Http2Stream entry, int status, str reason, Request request, ErrorCode code
@@ -196,11 +208,16 @@ cdef class Http2BodyReader(Http2Control):
         self.give_credit(entry, used)
         if used < PyByteArray_GET_SIZE(held):
             del held[:used]
-            if not entry.input_ended:
-                entry.held = held
+            entry.held = held
+            if entry.input_ended or entry.input_unwanted:
+                # The call has ended the tunnel.
+                self.drop_held(entry)
         elif entry.held_end and not entry.input_ended:
             self.end_request(entry)
         return 0
+
+    cdef bint is_window_used(self) noexcept:
+        return (self.window.size - self.window.left - self.window.credit) > self.window.size >> 1
 
     cdef int end_input(self, int stream, ErrorCode code) except -1:
         cdef PyObject* found = find_stream(&self.table, stream)
@@ -209,6 +226,7 @@ cdef class Http2BodyReader(Http2Control):
             return 0
         entry = <Http2Stream>found
         entry.input_unwanted = True
+        self.drop_held(entry)
         entry.reset_after = <unsigned char>code
         # Otherwise it follows the response, by end_output().
         return self.reset(stream, code) if entry.output_ended else 0
@@ -222,6 +240,7 @@ cdef class Http2BodyReader(Http2Control):
         entry.released = True
         entry.owner = None
         entry.input_unwanted = True
+        self.drop_held(entry)
         if entry.unconsumed and self.state != ENDED:
             self.give_credit(None, entry.unconsumed)
         entry.unconsumed = 0

@@ -47,9 +47,10 @@ from ianus.codec.http2.glitches cimport FRAME_COST, MAX_GLITCH_POINTS, REFUSED_C
 from ianus.codec.http2.header_block cimport append_fragment, free_block
 from ianus.codec.http2.hpack_decoder cimport HpackDecoder
 from ianus.codec.http2.receive_window cimport open_window
+from ianus.codec.http2.recent_streams cimport add_recent, advance_recent, is_recent
 from ianus.codec.http2.request cimport Http2Request, build_request, take_trailers
 from ianus.codec.http2.response cimport Http2HeadEncoder
-from ianus.codec.http2.sender cimport DRAIN_FINAL, has_bit
+from ianus.codec.http2.sender cimport DRAIN_FINAL
 from ianus.codec.http2.settings cimport INITIAL_WINDOW_BYTES, build_opening, reset_settings
 from ianus.codec.http2.stream cimport NOWHERE, NO_TUNNEL, TUNNEL_REQUESTED, Http2Stream, new_stream
 from ianus.codec.http2.stream_table cimport add_stream, clear_table, find_stream, listed_streams
@@ -254,10 +255,10 @@ cdef class Http2Codec(Http2BodyReader):
                 return self.fail(PROTOCOL_ERROR, "HEADERS on a stream with an even number")
             if stream > self.last_stream:
                 return self.start_request(section, stream, ended)
-            if has_bit(self.dropped, self.last_stream, stream):
-                # Trailers that the client has sent before it knew of the reset
+            if is_recent(&self.dropped, self.last_stream, stream):
+                # Trailers that the client has sent before it knew of the reset, or of the end of the connection
                 return 0
-            if has_bit(self.opened, self.last_stream, stream):
+            if is_recent(&self.opened, self.last_stream, stream):
                 # RFC 9113 section 5.1, closed
                 return self.fail(STREAM_CLOSED, "HEADERS on a closed stream")
             # RFC 9113 section 5.1.1: numbers increase.
@@ -266,18 +267,19 @@ cdef class Http2Codec(Http2BodyReader):
             section.end()
 
     cdef int start_request(self, FieldSection section, int stream, bint ended) except -1:
-        cdef int age = (stream - self.last_stream) >> 1
         cdef Http2Request request
         cdef Http2Stream entry
-        self.opened = (self.opened << age if age < 64 else 0) | 1
-        self.dropped = self.dropped << age if age < 64 else 0
+        advance_recent(&self.opened, self.last_stream, stream)
+        advance_recent(&self.dropped, self.last_stream, stream)
         self.last_stream = stream
+        add_recent(&self.opened, stream, stream)
         if self.drain == DRAIN_FINAL:
+            add_recent(&self.dropped, stream, stream)
             # RFC 9113 section 6.8: the client repeats it on another connection.
             return 0
         if self.streams >= self.factory.max_concurrent_streams:
             # RFC 9113 section 5.1.2. Also streams that were reset count while their application call runs.
-            self.dropped |= 1
+            add_recent(&self.dropped, stream, stream)
             write_reset(output_of(self.connection), stream, REFUSED_STREAM)
             self.note_glitch(REFUSED_COST, "streams over SETTINGS_MAX_CONCURRENT_STREAMS")
             return 0
@@ -425,8 +427,6 @@ cdef class Http2Factory(MultiplexedCodecFactory):
         codec.preface_left = PREFACE_BYTES
         codec.send_window = INITIAL_WINDOW_BYTES
         codec.glitches.points = MAX_GLITCH_POINTS
-        # Bit 0 of `dropped` and `opened` is stream 1, or the last one after that.
-        codec.last_stream = 0
         reset_settings(&codec.client)
         open_window(&codec.window, self.connection_window, self.connection_window * CONNECTION_GROWTH)
         return codec

@@ -18,7 +18,7 @@ from ianus.codec.http2.frames cimport (
 )
 from ianus.codec.http2.glitches cimport FRAME_COST, RESET_COST, SETTINGS_COST, take_points
 from ianus.codec.http2.priority cimport MAX_PRIORITY_BYTES
-from ianus.codec.http2.sender cimport DRAIN_ANNOUNCED, DRAIN_FINAL, NO_DRAIN, Http2Sender
+from ianus.codec.http2.sender cimport DRAIN_ANNOUNCED, DRAIN_FINAL, NO_DRAIN, Http2Sender, apply_table_sizes
 from ianus.codec.http2.settings cimport MAX_WINDOW_BYTES, apply_settings
 from ianus.codec.http2.stream cimport Http2Stream
 from ianus.codec.http2.stream_table cimport find_stream, listed_streams
@@ -139,12 +139,13 @@ cdef class Http2Control(Http2Sender):
         if code != NO_ERROR:
             return self.fail(code, reason.decode("ascii"))
         if self.hpack_encoder is not None:
-            # Also the smallest of several sizes has an effect (RFC 7541 section 4.2).
-            self.hpack_encoder.set_max_table_size(self.client.min_table_size)
-            self.hpack_encoder.set_max_table_size(self.client.table_size)
+            apply_table_sizes(self)
         # RFC 9113 section 6.9.2: it changes the windows of all streams, and may make them negative.
         if self.client.window != window:
             for entry in listed_streams(&self.table):
+                if (<Http2Stream>entry).output_ended:
+                    # It needs no window any more.
+                    continue
                 if (<Http2Stream>entry).send_window + <long long>self.client.window - window > MAX_WINDOW_BYTES:
                     return self.fail(FLOW_CONTROL_ERROR, "SETTINGS_INITIAL_WINDOW_SIZE makes a window too large")
                 self.change_window(<Http2Stream>entry, self.client.window - window)

@@ -21,5 +21,5 @@ cdef inline bint note_received(ReceiveWindow* window, Py_ssize_t size) noexcept:
     return window.left >= 0
 
 
-# Bytes were consumed. Returns the increment of a WINDOW_UPDATE to send, or 0.
-cdef int note_consumed(ReceiveWindow* window, Py_ssize_t size) noexcept
+# Bytes were consumed. Returns the increment of a WINDOW_UPDATE to send, or 0. shared: by several streams
+cdef int note_consumed(ReceiveWindow* window, Py_ssize_t size, bint shared) noexcept

@@ -118,6 +118,10 @@ cdef class ObservedConnection:
         return self.codec.glitches.points
 
     @property
+    def is_window_used(self) -> bool:
+        return self.codec.is_window_used()
+
+    @property
     def head_since(self) -> float:
         return self.codec.head_since()
 

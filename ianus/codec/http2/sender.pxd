@@ -1,11 +1,11 @@
 """The sending half of an HTTP/2 connection: responses by stream, flow control, and order."""
 cimport cython
 from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
 
 from ianus.codec.base cimport ErrorCode, MultiplexedCodec
 from ianus.codec.http2.glitches cimport GlitchBudget
 from ianus.codec.http2.hpack_encoder cimport HpackEncoder
+from ianus.codec.http2.recent_streams cimport RecentStreams
 from ianus.codec.http2.scheduler cimport Scheduler
 from ianus.codec.http2.settings cimport ClientSettings
 from ianus.codec.http2.stream cimport Http2Stream
@@ -23,9 +23,9 @@ cdef enum DrainState:
 cdef class Http2Sender(MultiplexedCodec):
     cdef StreamTable table
     cdef int last_stream            # the highest number of a stream that a client has used
-    # Facts about the last 64 numbers of streams, bit 0 is last_stream: for frames of streams that are not in the table
-    cdef uint64_t opened            # it was opened, and not passed over
-    cdef uint64_t dropped           # the server has reset or refused it, so its frames are ignored
+    # For frames of streams that are not in the table
+    cdef RecentStreams opened       # was opened, and not passed over
+    cdef RecentStreams dropped      # the server has reset, refused or ignored it, so its frames are ignored
     cdef DrainState drain
     cdef unsigned char client_left  # GOAWAY was received
     cdef unsigned char drained      # on_drained() was called
@@ -43,6 +43,8 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef long long staged_length    # of the Content-Length to add, -1 for none
 
     cdef Http2Stream open_stream(self, int stream)  # a stream that may send; else None
+    # Forgets the bytes of a tunnel that wait and that nothing will take. The part of the codec that reads has it.
+    cdef int drop_held(self, Http2Stream entry) except -1
     # Ends both directions. Its queued output is still there.
     cdef int end_stream(self, Http2Stream entry) except -1
     cdef int forget_if_over(self, Http2Stream entry) except -1
@@ -54,13 +56,10 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef int commit_staged(self) except -1
     cdef int schedule(self, Http2Stream entry) except -1
     cdef int unschedule(self, Http2Stream entry) except -1
-    cdef int serve(self, Http2Stream entry) except -1
     cdef bint write_data(self, Http2Stream entry, Py_ssize_t size) except -1
     cdef int write_block(self, int stream, bytes literals, long long length, unsigned char flags) except -1
     cdef int end_output(self, Http2Stream entry) except -1
 
 
-cdef inline bint has_bit(uint64_t bits, int last_stream, int stream) noexcept:
-    """Whether the bit of an odd number up to `last_stream` is set. False for those before the last 64."""
-    cdef int age = (last_stream - stream) >> 1
-    return age < 64 and bits >> age & 1
+# The client's decoder keeps tables of other sizes; the sender has an encoder.
+cdef int apply_table_sizes(Http2Sender sender) noexcept

@@ -20,7 +20,6 @@ Compiled because it handles every request of HTTP/2.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
 
 from ianus.codec.base cimport (
     FRAMING_LENGTH, FRAMING_TUNNEL, INTERNAL_ERROR, ErrorCode, Framing, MultiplexedCodec,
@@ -34,6 +33,7 @@ from ianus.codec.http2.frames cimport (
 from ianus.codec.http2.glitches cimport PIECE_POINTS, RESPONSE_POINTS, SENT_BYTES_PER_POINT, add_points
 from ianus.codec.http2.hpack_encoder cimport MAX_TABLE_UPDATE_BYTES, HpackEncoder
 from ianus.codec.http2.priority cimport Priority, parse_priority
+from ianus.codec.http2.recent_streams cimport add_recent
 from ianus.codec.http2.response cimport MAX_LENGTH_FIELD_BYTES, Http2Head, encode_length, encode_literals
 from ianus.codec.http2.scheduler cimport Scheduler
 from ianus.codec.http2.stream cimport (
@@ -93,12 +93,15 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef int end_stream(self, Http2Stream entry) except -1:
         if not entry.input_ended:
             # Frames that the client has sent meanwhile do not violate the protocol (RFC 9113 section 5.1).
-            self.dropped |= bit_of(self.last_stream, entry.id)
+            add_recent(&self.dropped, self.last_stream, entry.id)
         entry.input_ended = entry.output_ended = entry.was_reset = True
-        entry.held = None
+        self.drop_held(entry)
         if self.staged is entry:
             self.staged = self.staged_block = None
         return self.unschedule(entry)
+
+    cdef int drop_held(self, Http2Stream entry) except -1:
+        raise NotImplementedError
 
     cdef int forget_if_over(self, Http2Stream entry) except -1:
         if not entry.input_ended or not entry.output_ended or not entry.released:
@@ -141,7 +144,7 @@ cdef class Http2Sender(MultiplexedCodec):
             # The extended CONNECT is refused, so its bytes have no recipient.
             entry.tunnel = NO_TUNNEL
             entry.input_unwanted = True
-            entry.held = None
+            return self.drop_held(entry)
         return 0
 
     cdef int send_body(self, int stream, bytes data) except -1:
@@ -186,7 +189,8 @@ cdef class Http2Sender(MultiplexedCodec):
         self.staged = None
         self.write_block(stream, self.staged_block, self.staged_length, 0)
         # It has END_STREAM, since nothing is queued after it.
-        self.write_data(entry, size)
+        if not self.write_data(entry, size):
+            return fail_output(self, entry)
         return self.end_output(entry)
 
     cdef int send_trailers(self, int stream, const Field* fields, Py_ssize_t count) except -1:
@@ -217,7 +221,7 @@ cdef class Http2Sender(MultiplexedCodec):
         if entry.input_unwanted and (not entry.input_ended or entry.reset_queued):
             # RFC 9113 section 8.1: the client need not send the rest.
             if not entry.input_ended:
-                self.dropped |= bit_of(self.last_stream, entry.id)
+                add_recent(&self.dropped, self.last_stream, entry.id)
             entry.input_ended = True
             write_reset(out, entry.id, <ErrorCode>entry.reset_after)
         self.sink.on_stream_sent(entry.id)
@@ -244,7 +248,8 @@ cdef class Http2Sender(MultiplexedCodec):
             if self.scheduler is None:
                 self.scheduler = Scheduler.__new__(Scheduler)
             entry.place = SCHEDULED
-            return self.scheduler.add(entry)
+            self.scheduler.add(entry)
+            return note_blocked(self)
         entry.place = STALLED
         entry.stalled_at = self.now
         return append_stream(&self.first_stalled, entry)
@@ -252,11 +257,12 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef int unschedule(self, Http2Stream entry) except -1:
         if entry.place == SCHEDULED:
             self.scheduler.remove(entry)
-            if not self.scheduler.occupied:
-                self.blocked_at = 0
         elif entry.place == STALLED:
             unlink_stream(&self.first_stalled, entry)
         entry.place = NOWHERE
+        # Streams that are stalled still wait for both windows.
+        if self.first_stalled == NULL and (self.scheduler is None or not self.scheduler.occupied):
+            self.blocked_at = 0
         return 0
 
     cdef int fill(self, Py_ssize_t size) except -1:
@@ -271,37 +277,8 @@ cdef class Http2Sender(MultiplexedCodec):
             if entry == NULL:
                 break
             if self.send_window <= 0:
-                if self.blocked_at == 0:
-                    self.blocked_at = self.now
                 break
-            self.serve(<Http2Stream>entry)
-        return 0
-
-    cdef int serve(self, Http2Stream entry) except -1:
-        """Writes one frame of a stream."""
-        cdef long long window = min(<long long>entry.send_window, self.send_window)
-        cdef Py_ssize_t size = min(min(entry.queued, <Py_ssize_t>MAX_FRAME_BYTES), <Py_ssize_t>window)
-        if not self.write_data(entry, size):
-            # The client must not take a part of a file for all of it.
-            write_reset(output_of(self.connection), entry.id, INTERNAL_ERROR)
-            self.end_stream(entry)
-            self.sink.on_reset(entry.id, INTERNAL_ERROR, "file shrank or became unreadable while being sent")
-            entry.discard_output()
-            return self.forget_if_over(entry)
-        if entry.queued == 0:
-            self.unschedule(entry)
-            if entry.end_queued:
-                return self.end_output(entry)
-        elif entry.send_window <= 0:
-            self.unschedule(entry)
-            entry.place = STALLED
-            entry.stalled_at = self.now
-            append_stream(&self.first_stalled, entry)
-        else:
-            self.scheduler.rotate(entry)
-        if entry.congested and entry.queued <= LOW_WATER_BYTES:
-            entry.congested = False
-            self.sink.on_stream_writable(entry.id)
+            serve(self, <Http2Stream>entry)
         return 0
 
     cdef bint write_data(self, Http2Stream entry, Py_ssize_t size) except -1:
@@ -329,6 +306,7 @@ cdef class Http2Sender(MultiplexedCodec):
         out.size += size + FRAME_HEADER_BYTES
         entry.send_window -= <int>size
         self.send_window -= size
+        note_blocked(self)
         add_points(&self.glitches, size // SENT_BYTES_PER_POINT)
         if last:
             entry.output_ended = True
@@ -354,9 +332,12 @@ cdef class Http2Sender(MultiplexedCodec):
         return first
 
     cdef int change_window(self, Http2Stream entry, int size) except -1:
+        cdef double blocked_at = self.blocked_at
         entry.send_window += size
         if (entry.place == STALLED and entry.send_window > 0) or (entry.place == SCHEDULED and entry.send_window <= 0):
             self.unschedule(entry)
+            # Its output waits all the time, so a client cannot extend that by closing and opening the stream's window.
+            self.blocked_at = blocked_at
             return self.schedule(entry)
         return 0
 
@@ -388,8 +369,7 @@ cdef class Http2Sender(MultiplexedCodec):
         cdef char* block
         if self.hpack_encoder is None:
             self.hpack_encoder = HpackEncoder.__new__(HpackEncoder)
-            self.hpack_encoder.set_max_table_size(self.client.min_table_size)
-            self.hpack_encoder.set_max_table_size(self.client.table_size)
+            apply_table_sizes(self)
         if out.queue or room > MAX_FRAME_BYTES or room + FRAME_HEADER_BYTES > BLOCK_BYTES - out.end:
             return write_long_block(self, stream, literals, length, flags)
         block = out.block + out.end + FRAME_HEADER_BYTES
@@ -431,6 +411,50 @@ cdef int write_long_block(
             return 0
 
 
-cdef inline uint64_t bit_of(int last_stream, int stream) noexcept:
-    cdef int age = (last_stream - stream) >> 1
-    return <uint64_t>1 << age if age < 64 else 0
+cdef int serve(Http2Sender sender, Http2Stream entry) except -1:
+    """Writes one frame of a stream."""
+    cdef long long window = min(<long long>entry.send_window, sender.send_window)
+    cdef Py_ssize_t size = min(min(entry.queued, <Py_ssize_t>MAX_FRAME_BYTES), <Py_ssize_t>window)
+    if not sender.write_data(entry, size):
+        return fail_output(sender, entry)
+    if entry.queued == 0:
+        sender.unschedule(entry)
+        if entry.end_queued:
+            return sender.end_output(entry)
+    elif entry.send_window <= 0:
+        sender.unschedule(entry)
+        entry.place = STALLED
+        entry.stalled_at = sender.now
+        append_stream(&sender.first_stalled, entry)
+    else:
+        sender.scheduler.rotate(entry)
+    if entry.congested and entry.queued <= LOW_WATER_BYTES:
+        entry.congested = False
+        sender.sink.on_stream_writable(entry.id)
+    return 0
+
+
+cdef int fail_output(Http2Sender sender, Http2Stream entry) except -1:
+    """The client must not take a part of a file for all of it."""
+    write_reset(output_of(sender.connection), entry.id, INTERNAL_ERROR)
+    sender.end_stream(entry)
+    sender.sink.on_reset(entry.id, INTERNAL_ERROR, "file shrank or became unreadable while being sent")
+    entry.discard_output()
+    return sender.forget_if_over(entry)
+
+
+cdef int note_blocked(Http2Sender sender) noexcept:
+    """Called when output starts to wait, and when the window of the connection is used up."""
+    if sender.send_window > 0 or sender.blocked_at:
+        return 0
+    if sender.scheduler is not None and sender.scheduler.occupied:
+        sender.blocked_at = sender.now
+    return 0
+
+
+cdef int apply_table_sizes(Http2Sender sender) noexcept:
+    # Also the smallest of several sizes has an effect (RFC 7541 section 4.2).
+    sender.hpack_encoder.set_max_table_size(sender.client.min_table_size)
+    sender.hpack_encoder.set_max_table_size(sender.client.table_size)
+    sender.client.min_table_size = sender.client.table_size
+    return 0

@@ -14,7 +14,7 @@ cdef enum:
 cdef struct ClientSettings:
     int window                      # bytes that may be sent on a new stream
     uint32_t table_size             # of the client's HPACK decoder
-    uint32_t min_table_size         # the smallest one in the last frame (RFC 7541 section 4.2)
+    uint32_t min_table_size         # the smallest one that the encoder does not know yet (RFC 7541 section 4.2)
 
 
 cdef void reset_settings(ClientSettings* settings) noexcept

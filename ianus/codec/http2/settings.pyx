@@ -39,7 +39,6 @@ cdef ErrorCode apply_settings(
     if size % SETTING_BYTES:
         reason[0] = "SETTINGS of an invalid size"
         return FRAME_SIZE_ERROR
-    settings.min_table_size = settings.table_size
     for at in range(0, size, SETTING_BYTES):
         code = apply_setting(
             settings, <unsigned char>payload[at] << 8 | <unsigned char>payload[at + 1], read_uint32(payload + at + 2),

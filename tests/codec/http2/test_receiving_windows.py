@@ -107,3 +107,15 @@ def test_a_stream_that_has_ended_gets_no_credit() -> None:
     feed(connection, f.post(), upload(60000), f.data(1, b"", f.END_STREAM))
     connection.consume(1, 60000)
     assert increments(feed(connection), 1) == 0
+
+
+def test_a_client_without_a_window_gets_the_credit_that_there_is() -> None:
+    connection = connect(stream_window=65536, connection_window=100000)
+    feed(connection, f.post(1) + f.post(3) + f.post(5), upload(60000, 1), upload(30000, 3))
+    connection.consume(3, 30000)
+    assert increments(feed(connection), 0) == 0
+    # Less than half of the window was consumed, and stream 1 may never be.
+    assert increments(feed(connection, upload(10000, 5)), 0) == 30000
+    feed(connection, upload(30000, 5))
+    connection.consume(5, 1)
+    assert increments(feed(connection), 0) == 1

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from ianus.codec.http2.recording import RecordedConnection
 from tests.codec.http2 import frames as f
-from tests.codec.http2.frames import check, connect, feed, frame, named, resets
+from tests.codec.http2.frames import check, connect, feed, frame, goaways, named, resets
 from tests.engine import limits as new_limits
 
 
@@ -228,6 +229,60 @@ def test_a_reset_stream_counts_until_its_call_has_returned() -> None:
     connection.release(1)
     assert feed(connection, f.headers(5)) == []
     assert connection.take_events() == [head_of(5), ("end", 5)]
+
+
+@named({
+    "DATA": f.data(1, bytes(100)) * 2 + f.data(1, bytes(100), f.END_STREAM),
+    "trailers": f.data(1, bytes(300)) + f.headers(1, [(b"x-t", b"1")]),
+})  # fmt: skip
+def test_a_body_that_is_discarded_keeps_its_length(case: bytes) -> None:
+    connection = connect()
+    feed(connection, f.post(1, (b"content-length", b"300")))
+    # An early answer that waits for the client's window
+    connection.send_head(1, 200)
+    connection.send_body(1, bytes(100_000))
+    connection.send_end(1)
+    connection.end_input(1)
+    connection.take_events()
+    assert resets(feed(connection, case)) == []
+    assert connection.take_events() == []
+
+
+def answered_early(later_streams: int) -> RecordedConnection:
+    """A connection whose server has reset the upload on stream 1, before the client has opened others."""
+    connection = connect()
+    feed(connection, f.post(1), f.data(1, b"a"))
+    connection.send_head(1, 200)
+    connection.send_end(1)
+    connection.end_input(1)
+    connection.release(1)
+    assert resets(feed(connection)) == [(1, f.NO_ERROR)]
+    for stream in range(3, 3 + 2 * later_streams, 2):
+        feed(connection, f.headers(stream))
+        connection.respond(stream, b"")
+    feed(connection)
+    return connection
+
+
+@named({
+    "DATA": f.data(1, bytes(1000)) * 250,
+    "trailers": f.headers(1, [(b"x-t", b"1")]),
+})  # fmt: skip
+def test_late_frames_are_ignored_for_as_many_streams_as_may_be_open_at_once(case: bytes) -> None:
+    frames = feed(answered_early(128), case)
+    assert (resets(frames), goaways(frames)) == ([], [])
+
+
+def test_streams_that_were_reset_long_ago_are_forgotten() -> None:
+    assert resets(feed(answered_early(255), f.data(1, b"x"))) == []
+    assert resets(feed(answered_early(256), f.data(1, b"x"))) == [(1, f.STREAM_CLOSED)]
+
+
+def test_a_jump_over_many_numbers_forgets_all_of_them() -> None:
+    connection = answered_early(3)
+    feed(connection, f.headers(1_000_003))
+    for stream in (1, 1_000_001, 1_000_001 - 510):
+        assert resets(feed(connection, f.data(stream, b"x"))) == [(stream, f.STREAM_CLOSED)]
 
 
 def test_frames_of_a_stream_that_the_server_has_reset_are_ignored() -> None:

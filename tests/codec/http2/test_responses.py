@@ -148,6 +148,31 @@ def test_a_file_that_shrinks_resets_its_stream(tmp_path: Path) -> None:
     assert connection.take_events()[-1][:3] == ("reset", 1, f.INTERNAL_ERROR)
 
 
+def test_a_shrunk_file_behind_another_piece_resets_its_stream(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"y" * 10)
+    connection = connect()
+    feed(connection, f.headers())
+    with path.open("rb") as file:
+        connection.send_head(1, 200)
+        connection.send_body(1, b"xxxx")
+        connection.send_file(1, file.fileno(), 0, 100)
+        connection.send_end(1)
+    frames = feed(connection)
+    assert kinds(frames) == [(f.HEADERS, f.END_HEADERS), (f.RST_STREAM, 0)]
+    assert resets(frames) == [(1, f.INTERNAL_ERROR)]
+
+
+def test_the_smallest_table_size_before_the_first_response_is_signalled() -> None:
+    connection = connect()
+    sizes = f.settings(table_size=0), f.settings(table_size=4096), f.settings(window=70000)
+    feed(connection, *sizes, f.headers())
+    connection.respond(1, b"x")
+    head = next(each for each in feed(connection) if each.kind == f.HEADERS)
+    # RFC 7541 section 6.3: an update to 0, and one to 4096
+    assert head.payload.startswith(b"\x20\x3f\xe1\x1f")
+
+
 # ---------------------------------------------------------------- flow control
 
 
@@ -214,6 +239,14 @@ def test_settings_that_overflow_a_window_are_an_error() -> None:
     assert f.goaways(feed(connection, f.settings(window=65536))) == [(1, f.FLOW_CONTROL_ERROR)]
 
 
+def test_settings_do_not_change_the_window_of_an_ended_response() -> None:
+    connection = connect()
+    feed(connection, f.headers(), f.window_update(1, 2**31 - 1 - 65535))
+    connection.send_head(1, 200)
+    connection.send_end(1)
+    assert f.goaways(feed(connection, f.settings(window=65536))) == []
+
+
 def test_stalled_streams_are_known_from_the_oldest_on() -> None:
     connection = connect(start=f.PREFACE + f.settings(window=1))
     feed(connection, f.headers(1) + f.headers(3))
@@ -244,6 +277,50 @@ def test_a_connection_without_a_window_is_stalled_as_a_whole() -> None:
     assert connection.stalled_since() == (10, 0)
     feed(connection, f.window_update(0, 1 << 20))
     assert connection.stalled_since()[0] == 0
+
+
+def test_closing_and_opening_the_window_of_streams_does_not_extend_their_time() -> None:
+    connection = connect()
+    connection.set_now(100.0)
+    feed(connection, f.settings(window=1 << 20), f.headers())
+    connection.send_head(1, 200)
+    connection.send_body(1, bytes(200_000))
+    connection.send_end(1)
+    feed(connection)
+    for now in (101.0, 102.0):
+        connection.set_now(now)
+        # Without fill(), which the session calls only if that would move something
+        connection.feed(f.settings(window=0))
+        connection.feed(f.settings(window=1 << 20))
+        assert connection.stalled_since() == (100.0, 0)
+
+
+def test_output_that_comes_after_the_window_of_the_connection_was_used_up_is_stalled() -> None:
+    connection = connect()
+    feed(connection, f.headers(1), f.headers(3))
+    connection.send_head(1, 200)
+    connection.send_body(1, b"first")
+    feed(connection)
+    connection.send_head(3, 200)
+    connection.send_body(3, bytes(65535 - 5))
+    connection.send_end(3)
+    feed(connection)
+    connection.set_now(50.0)
+    connection.send_body(1, b"second")
+    assert connection.stalled_since() == (50.0, 0)
+    connection.feed(f.window_update(0, 100))
+    assert connection.stalled_since()[0] == 0
+
+
+def test_a_fill_that_ends_with_the_window_of_the_connection_leaves_a_stalled_one() -> None:
+    connection = connect()
+    connection.set_now(20.0)
+    feed(connection, f.settings(window=1 << 20), f.headers())
+    connection.send_head(1, 200)
+    connection.send_body(1, bytes(200_000))
+    connection.fill(65535)
+    assert not connection.has_queued
+    assert connection.stalled_since() == (20.0, 0)
 
 
 def test_a_long_queue_reports_when_more_may_be_sent() -> None:
@@ -389,6 +466,15 @@ def test_a_drain_without_streams_ends_with_its_confirmation() -> None:
     connection.finish_drain()
     assert f.goaways(feed(connection)) == [(2**31 - 1, f.NO_ERROR), (0, f.NO_ERROR)]
     assert connection.take_events() == [("drained",)]
+
+
+def test_a_request_that_is_ignored_after_the_goaway_may_have_trailers() -> None:
+    connection = connect()
+    feed(connection, f.headers())
+    connection.start_drain()
+    connection.finish_drain()
+    feed(connection)
+    assert feed(connection, f.post(3), f.data(3, b"x"), f.headers(3, [(b"x-t", b"1")])) == []
 
 
 def test_settings_precede_the_goaway_of_an_unused_connection() -> None:

@@ -1,5 +1,7 @@
 """Extended CONNECT (RFC 8441): bytes of a tunnel in both directions, and its ends."""
 
+import pytest
+
 from tests.codec.http2 import frames as f
 from tests.codec.http2.frames import connect, feed
 from tests.codec.http2.test_receiving_windows import increments
@@ -100,3 +102,37 @@ def test_a_reset_ends_a_tunnel() -> None:
     connection.set_tunnel_room(-1)
     connection.resume_tunnel(1)
     assert connection.take_events() == []
+
+
+def test_bytes_that_wait_use_up_the_window_that_all_streams_share() -> None:
+    connection = connect(connection_window=65535, stream_window=65535)
+    feed(connection, OPENING, *[f.data(1, bytes(8000))] * 4)
+    assert not connection.is_window_used
+    feed(connection, f.data(1, bytes(8000)))
+    assert connection.is_window_used
+    connection.send_head(1, 101, framing="tunnel")
+    connection.resume_tunnel(1)
+    assert not connection.is_window_used
+
+
+@pytest.mark.parametrize("end", ["the client resets it", "it is refused", "the server resets it", "it has ended"])
+def test_bytes_that_wait_are_consumed_for_the_connection_when_their_tunnel_ends(end: str) -> None:
+    connection = connect(connection_window=65535, stream_window=65535)
+    credit = 0
+    for stream in range(1, 21, 2):
+        frames = feed(connection, f.headers(stream, f.CONNECT, f.END_HEADERS), f.data(stream, bytes(16000)))
+        if end == "the client resets it":
+            frames += feed(connection, f.rst_stream(stream))
+        elif end == "the server resets it":
+            connection.reset(stream, f.CANCEL)
+        elif end == "it is refused":
+            connection.send_head(stream, 403)
+            connection.send_end(stream)
+        else:
+            connection.send_head(stream, 101, framing="tunnel")
+            connection.end_input(stream)
+            connection.send_end(stream)
+        connection.release(stream)
+        credit += increments(frames + feed(connection), 0)
+    # All but the part that is collected for the next frame
+    assert credit > 160000 - 65535
