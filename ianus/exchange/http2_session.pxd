@@ -17,4 +17,3 @@ cdef class Http2SessionFactory(SessionFactory):
     cdef Service service
     cdef Gateway gateway            # of the sessions
     cdef MultiplexedCodecFactory codecs
-    cdef Py_ssize_t connection_window

@@ -19,17 +19,12 @@ cdef class Http2Session(StreamSession):
 
 
 cdef class Http2SessionFactory(SessionFactory):
-    """Makes the sessions of new connections. codecs: makes their codecs. connection_window: bytes of bodies that the
-    clients may send before the applications have taken them.
-    """
+    """Makes the sessions of new connections. codecs: makes their codecs."""
 
-    def __init__(
-        self, Service service not None, MultiplexedCodecFactory codecs not None, *, Py_ssize_t connection_window
-    ):
+    def __init__(self, Service service not None, MultiplexedCodecFactory codecs not None):
         self.service = service
         self.gateway = service.gateway
         self.codecs = codecs
-        self.connection_window = connection_window
 
     def set_gateway(self, Gateway gateway not None) -> None:
         """Sets the gateway that the requests of these connections pass, in place of the service's."""
@@ -44,7 +39,6 @@ cdef class Http2SessionFactory(SessionFactory):
         session.codec = session.streams = self.codecs.create(transport)
         session.codec.sink = session
         session.encoder = session.codec.encoder
-        session.connection_window = self.connection_window
         session.noted = []
         session.deferred = []
         session.writable = []

@@ -106,7 +106,8 @@ cdef class HttpSession(Session):
     cdef int log_rejection(self, int status, str reason, Request request, ConnectionInfo connection) except -1:
         client = connection.client
         name = f"{client[0]}:{client[1]}" if client else "unix socket"
-        if request is None:
+        if request is None or request.target is None:
+            # Its head was not valid.
             logger.info("rejected request: status %d, client %s: %s", status, name, reason)
         else:
             logger.info(

@@ -7,6 +7,7 @@ cdef enum InFlightKind:
     COUNTED_REQUEST
     COUNTED_WEBSOCKET
     COUNTED_THREAD_WEBSOCKET    # its call holds a thread as long as it is open
+    COUNT_ENDED                 # an exchange that was counted, so its application has perhaps run
 
 
 # Whether, and how, an exchange is counted. It is a part of the exchange; only the counter writes it.

@@ -53,15 +53,16 @@ cdef class InFlightCounter:
 
     cdef int remove(self, InFlightMark* mark) except -1:
         cdef unsigned char kind = mark.kind
-        # First, so that a second call finds nothing to remove.
-        mark.kind = NOT_COUNTED
         # By the mark and not by the class: an exchange is removed as it was added.
         if kind == COUNTED_WEBSOCKET or kind == COUNTED_THREAD_WEBSOCKET:
+            # First, so that a second call finds nothing to remove.
+            mark.kind = COUNT_ENDED
             self.websockets -= 1
             self.thread_websockets -= kind == COUNTED_THREAD_WEBSOCKET
             if self.listed is not None:
                 self.listed.note_websockets(self.websockets)
         elif kind == COUNTED_REQUEST:
+            mark.kind = COUNT_ENDED
             self.requests -= 1
             if self.listed is not None:
                 self.listed.release(mark.entry)

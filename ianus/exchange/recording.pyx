@@ -10,6 +10,7 @@ from ianus.exchange.base cimport SEND_AFTER_TASKS, Poller, Session, SessionFacto
 from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, extended_connection_info
 from ianus.exchange.http1_session cimport Http1Session
 from ianus.exchange.service cimport Service
+from ianus.exchange.stream_session cimport StreamSession
 from ianus.exchange.tls_facts cimport TlsFacts
 from ianus.runtime.clock cimport monotonic
 from ianus.telemetry.observer cimport Observer, RequestFacts
@@ -273,6 +274,11 @@ def expire(RecordingConnection connection not None) -> None:
     connection.session.on_expired()
     if not connection.blocked:
         connection.send_output()
+
+
+def waiting_calls(RecordingConnection connection not None) -> int:
+    """Streams of HTTP/2 that the session keeps because their calls wait for a thread."""
+    return len((<StreamSession?>connection.session).waiting)
 
 
 def drain(RecordingConnection connection not None) -> None:

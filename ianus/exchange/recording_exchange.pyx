@@ -304,6 +304,15 @@ cdef class RecordingExchange(TunnelExchange):
         # A second call does nothing, by the mark of the exchange.
         self.remove_in_flight()
 
+    def takes_thread(self, int max_calls) -> bool:
+        """Asks the session whether the call may have a thread, of which the connection has at most this many."""
+        return self.session.admit_call(self.stream, max_calls)
+
+    def free_thread(self) -> None:
+        """Acts as after the return of a call that had a thread."""
+        self.remove_in_flight()
+        self.call_host.on_call_ended(self.stream)
+
     def open_tunnel(self) -> None:
         """Accepts an upgrade."""
         self.status = 101

@@ -16,16 +16,13 @@ cdef class StreamEvents(HttpSession):
     cdef list writable              # streams whose exchanges are to be notified that output was sent
     cdef list sent                  # streams whose complete response was sent
     cdef list senders               # streams that have sent files, until those were read
-    cdef list waiting               # streams whose calls wait for the end of others, from index next_waiting on
-    cdef Py_ssize_t next_waiting
+    cdef list waiting               # streams whose calls wait for the end of others
     cdef int thread_calls           # calls that have a thread, or wait for one in the queue of the pool
     cdef flag scheduled             # an application was put to the loop in this turn
     cdef flag ending                # nothing more is read
     cdef flag input_over            # the client has closed its side of the connection
     cdef flag drain_started
     cdef flag drained               # the codec has reported it
-    cdef Py_ssize_t uncredited      # bytes of all bodies that have arrived and were not used
-    cdef Py_ssize_t connection_window
     # No deadline of a stream is earlier than this, in CLOCK_MONOTONIC seconds; 0 = there is none. It is a lower bound,
     # since bytes of the client move deadlines. So no turn looks at all streams.
     cdef double check_at

@@ -28,6 +28,9 @@ cdef class StreamEvents(HttpSession):
             started = monotonic()
         exchange = self.open_exchange(stream, request, started, 0)
         exchange.call_host = self
+        if request.content_length == 0:
+            # Its body is empty, but may end later than its head.
+            exchange.body_since = exchange.body_last = self.streams.now
         opened = open_stream(stream, exchange)
         self.streams.set_owner(stream, opened)
         opened.unstarted = True
@@ -49,7 +52,6 @@ cdef class StreamEvents(HttpSession):
         if opened is None:
             return self.streams.consume(stream, size)
         opened.uncredited += size
-        self.uncredited += size
         opened.exchange.body_arrived(data, size)
         return self.note(opened)
 

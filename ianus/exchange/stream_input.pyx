@@ -11,6 +11,7 @@ from ianus.exchange.http cimport Exchange
 from ianus.exchange.open_stream cimport OpenStream
 from ianus.exchange.stream_events cimport StreamEvents
 from ianus.exchange.tunnel cimport TunnelExchange
+from ianus.runtime.clock cimport monotonic
 
 
 @cython.no_gc
@@ -31,7 +32,6 @@ cdef class StreamInput(StreamEvents):
             used -= opened.exchange.untaken_bytes()
         if used > 0:
             opened.uncredited -= used
-            self.uncredited -= used
             self.streams.consume(opened.stream, used)
             # The frame is sent with the output of this turn.
             self.transport.resume_soon()
@@ -56,9 +56,12 @@ cdef class StreamInput(StreamEvents):
         # The client owes nothing, or its time does not count.
         if exchange.request_complete or exchange.awaits_continue or exchange.peer_finished:
             return 0
-        # Other bodies that are not taken use up the window of the connection.
-        if not exchange.accepts_body() or self.uncredited * 2 > self.connection_window:
+        if not exchange.accepts_body():
             return 0
+        if self.streams.is_window_used():
+            # Other bodies that are not taken perhaps keep this one from being sent, so its time starts again.
+            exchange.body_since = exchange.body_last = monotonic()
+            exchange.body_received = 0
         return self.service.body_deadline(
             exchange.body_since, exchange.body_last, exchange.body_received, exchange.awaits_body()
         )

@@ -28,8 +28,22 @@ cdef class StreamOutput(StreamInput):
                 self.start_drain()
         return self.codec.send_head(stream, head, framing, length, False)
 
+    # The codec notes the time at which output starts to wait for a window.
+    cdef int send_body(self, int stream, bytes data) except -1:
+        self.streams.now = monotonic_coarse()
+        return self.codec.send_body(stream, data)
+
+    cdef int send_data(self, int stream, const char* data, Py_ssize_t size) except -1:
+        self.streams.now = monotonic_coarse()
+        return self.codec.send_data(stream, data, size)
+
+    cdef int send_end(self, int stream) except -1:
+        self.streams.now = monotonic_coarse()
+        return self.codec.send_end(stream)
+
     cdef int send_file(self, int stream, FileRange file) except -1:
         cdef OpenStream opened = self.stream_of(stream)
+        self.streams.now = monotonic_coarse()
         if opened is not None and opened not in self.senders:
             # Its application waits for the last byte, and not for the low watermark alone.
             self.senders.append(opened)
@@ -56,7 +70,11 @@ cdef class StreamOutput(StreamInput):
         self.streams.fill(HIGH_WATER if self.transport.blocked else GATHER_BYTES)
         if self.senders:
             self.note_sent_files()
-        return self.run_output_events()
+        self.run_output_events()
+        if self.noted and self.transport is not None:
+            # A stream has failed: perhaps nothing else leads to run().
+            return self.transport.resume_soon()
+        return 0
 
     cdef int note_sent_files(self) except -1:
         """Notes the streams whose queued files were read to their end."""
@@ -157,6 +175,10 @@ cdef class StreamOutput(StreamInput):
         if opened.over:
             return 0
         opened.over = True
+        if opened.waits_for_call:
+            # It may be reset before any call of the connection ends.
+            opened.waits_for_call = False
+            self.waiting.remove(opened)
         if not opened.sent and not exchange.end_position:
             # It was reset. The bytes that have gone into the output are taken for sent.
             exchange.end_position = self.position(opened.stream) + opened.dropped

@@ -295,6 +295,9 @@ cdef class StreamSession(StreamOutput):
             if not stream:
                 return self.fail(ENHANCE_YOUR_CALM, "client does not open the window of the connection")
             opened = self.stream_of(stream)
+            if opened is not None:
+                # Before they are discarded.
+                opened.dropped = self.streams.queued(stream)
             self.streams.reset(stream, CANCEL)
             if opened is not None:
                 opened.was_reset = True
@@ -384,15 +387,13 @@ cdef class StreamSession(StreamOutput):
     cdef int start_waiting(self) except -1:
         """Has the stream that waits longest call its application."""
         cdef OpenStream opened
-        while self.next_waiting < len(self.waiting):
-            opened = <OpenStream>self.waiting[self.next_waiting]
-            self.next_waiting += 1
+        # Entries are removed at once, since a busy connection always has some; they are at most its streams.
+        while self.waiting:
+            opened = <OpenStream>self.waiting.pop(0)
             opened.waits_for_call = False
             if not opened.over and opened.exchange.session is not None:
                 opened.exchange.notify_readable()
                 return 0
-        self.waiting.clear()
-        self.next_waiting = 0
         return 0
 
     cdef int answer_invalid(self, OpenStream opened) except -1:
@@ -401,10 +402,7 @@ cdef class StreamSession(StreamOutput):
         cdef int status = opened.error_status
         opened.error_status = 0
         opened.unstarted = False
-        self.log_rejection(
-            status, opened.error_reason, None if exchange.request.method is None else exchange.request,
-            exchange.connection,
-        )
+        self.log_rejection(status, opened.error_reason, exchange.request, exchange.connection)
         if exchange.response_complete or exchange.session is None:
             return 0
         if exchange.head_sent:

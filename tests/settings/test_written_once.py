@@ -117,7 +117,6 @@ OTHER_NAMES = {
         ("Http2Factory", name): "All of these are about HTTP/2."
         for name in ("max_concurrent_streams", "stream_window", "connection_window")
     },
-    ("Http2SessionFactory", "connection_window"): "All of its connections are those of HTTP/2.",
 }
 
 

@@ -277,7 +277,7 @@ def _http2_sessions(service: "Service", settings: Settings, hsts: bytes, opens_t
     )
     if hsts:
         codecs.set_hsts(hsts)
-    return Http2SessionFactory(service, codecs, connection_window=settings.http2_initial_connection_window_size)
+    return Http2SessionFactory(service, codecs)
 
 
 def _with_proxy_header(sessions: "SessionFactory", settings: Settings) -> "SessionFactory":

@@ -1,0 +1,155 @@
+"""Sessions of HTTP/2 with their client, without a socket. The application is the test."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import hpack
+import pytest
+
+from ianus.codec.http2.codec import Http2Factory
+from ianus.exchange.http2_session import Http2SessionFactory
+from ianus.exchange.recording import RecordingConnection, expire, read_deadline, waiting_calls, wants_read
+from ianus.exchange.recording_exchange import body_times
+from tests.codec.http2 import frames as f
+from tests.engine import limits
+from tests.exchange.conversation import Conversation
+
+MINIMAL_SECONDS = 1e-9
+
+
+class Http2Conversation(Conversation):
+    def __init__(self, *, start: bytes = f.START, window: int = 65535, **values: Any) -> None:
+        super().__init__(**values)
+        codecs = Http2Factory(
+            limits(), max_concurrent_streams=128, stream_window=window, connection_window=window, extended_connect=True
+        )
+        self.connection = RecordingConnection(Http2SessionFactory(self.service, codecs))
+        self.connection.receive(start)
+        self.frames()
+
+    def frames(self) -> list[f.Frame]:
+        """Runs the callbacks of the loop, and returns the frames since the last call."""
+        self.connection.resume()
+        return f.frames_of(self.receives())
+
+
+def statuses(frames: list[f.Frame]) -> list[tuple[int, bytes]]:
+    """Of all responses of a connection, by their streams."""
+    decoder = hpack.Decoder()
+    return [(each.stream, dict(f.fields_of(each, decoder))[b":status"]) for each in frames if each.kind == f.HEADERS]
+
+
+def upload(size: int, stream: int) -> bytes:
+    return b"".join(f.data(stream, bytes(min(16384, size - at))) for at in range(0, size, 16384))
+
+
+def test_an_empty_body_that_ends_after_its_head_has_the_time_of_others() -> None:
+    conversation = Http2Conversation(timeout_request_body=1000.0)
+    exchange = conversation.open(f.post(1, (b"content-length", b"0")))
+    assert body_times(exchange)[0] > 0
+    expire(conversation.connection)
+    assert conversation.frames() == []
+    conversation.connection.receive(f.data(1, b"", f.END_STREAM))
+    conversation.answer()
+    assert statuses(conversation.frames()) == [(1, b"200")]
+    conversation.close()
+
+
+def test_the_error_of_a_stream_without_a_valid_head_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    conversation = Http2Conversation()
+    # The second error is known before the session has answered the first one.
+    conversation.connection.receive(f.headers(1, f.GET[1:], f.END_HEADERS) + f.window_update(1, 0))
+    assert f.goaways(conversation.frames()) == []
+    assert re.search("rejected request: status 400, .*WINDOW_UPDATE by 0$", caplog.text, re.MULTILINE)
+    conversation.close()
+
+
+def test_bodies_that_wait_for_others_have_no_deadline_until_these_are_taken() -> None:
+    conversation = Http2Conversation(timeout_request_body=MINIMAL_SECONDS)
+    conversation.open(f.post(1))
+    waiting = conversation.open(f.post(3) + upload(39999, 3) + f.data(3, b"x", f.END_STREAM))
+    expire(conversation.connection)
+    assert statuses(conversation.frames()) == []
+    assert read_deadline(conversation.connection) > 0
+    waiting.read_body()
+    conversation.answer(waiting)
+    expire(conversation.connection)
+    assert statuses(conversation.frames()) == [(3, b"200"), (1, b"408")]
+    conversation.close()
+
+
+def test_a_stalled_response_is_reported_without_the_bytes_that_wait() -> None:
+    conversation = Http2Conversation(start=f.PREFACE + f.settings(window=10), timeout_write=MINIMAL_SECONDS)
+    exchange = conversation.open(f.headers())
+    conversation.answer(exchange, bytes(300_000))
+    conversation.frames()
+    expire(conversation.connection)
+    assert f.resets(conversation.frames()) == [(1, f.CANCEL)]
+    ((target, _, size),) = conversation.ends
+    assert target == b"/"
+    assert size < 100
+    conversation.close()
+
+
+def test_a_request_that_an_application_has_seen_is_not_refused_for_repetition() -> None:
+    conversation = Http2Conversation()
+    exchange = conversation.open(f.post())
+    # RFC 9113 section 8.7: the client may repeat a request after REFUSED_STREAM.
+    exchange.end_call()
+    exchange.abort()
+    assert f.resets(conversation.frames()) == [(1, f.INTERNAL_ERROR)]
+    conversation.close()
+
+
+def test_calls_that_have_waited_for_a_thread_are_not_kept() -> None:
+    conversation = Http2Conversation()
+    conversation.open(f.headers(1))
+    assert conversation.exchange.takes_thread(1)
+    # A busy connection: the next request waits before the call ends.
+    for stream in range(3, 103, 2):
+        last = conversation.exchange
+        assert not conversation.open(f.headers(stream)).takes_thread(1)
+        assert waiting_calls(conversation.connection) == 1
+        last.free_thread()
+        last.respond()
+        last.send(b"ok")
+        assert conversation.exchange.takes_thread(1)
+        assert waiting_calls(conversation.connection) == 0
+        conversation.frames()
+    conversation.close()
+
+
+def test_calls_that_wait_for_a_thread_are_not_kept_after_a_reset() -> None:
+    conversation = Http2Conversation()
+    assert conversation.open(f.headers(1)).takes_thread(1)
+    for stream in range(3, 43, 2):
+        assert not conversation.open(f.headers(stream)).takes_thread(1)
+        conversation.connection.receive(f.rst_stream(stream))
+        assert waiting_calls(conversation.connection) == 0
+    conversation.close()
+
+
+def test_a_file_that_shrinks_while_the_connection_is_blocked_ends_its_stream_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(400_000))
+    large = 2**31 - 1
+    start = f.PREFACE + f.settings(window=large) + f.window_update(0, large - 65535)
+    conversation = Http2Conversation(start=start)
+    exchange = conversation.open(f.headers())
+    conversation.connection.stop_reading()
+    with path.open("r+b") as file:
+        exchange.respond()
+        exchange.send_file(os.dup(file.fileno()), 400_000)
+        conversation.connection.resume()
+        file.truncate(1000)
+        # In small parts, so that the connection stays blocked when its output is filled again.
+        for _ in range(100):
+            conversation.connection.read(4096)
+        conversation.connection.read()
+    frames = conversation.frames()
+    assert f.resets(frames) == [(1, f.INTERNAL_ERROR)]
+    assert wants_read(conversation.connection)
+    conversation.close()
