@@ -1,11 +1,12 @@
 """NGINX Unit: its configuration in JSON."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from ianus.migrate.log_formats import unit_format
 from ianus.migrate.migration import Migration, MigrationError
+from ianus.migrate.unit_routes import Destination, read_routing, table_of, texts_of
 
 SERVER = "NGINX Unit"
 
@@ -15,6 +16,16 @@ _APPLICATION_ADVICE = {
     "stderr": "Standard error of the application is that of the server.",
     "thread_stack_size": "Threads have the system's stack size (ulimit -s).",
 }
+
+# Settings of an application that have no effect on its process, or that a mount has for itself.
+_OF_MOUNT = frozenset(["type", "module", "callable", "prefix", "protocol", "factory", "path", "environment", "targets"])
+
+# Settings of an application with a counterpart, or with advice.
+_KNOWN = (
+    _OF_MOUNT
+    | _APPLICATION_ADVICE.keys()
+    | {"home", "threads", "user", "group", "working_directory", "processes", "limits"}
+)
 
 _HTTP_SETTINGS = {
     "header_read_timeout": "timeout_request_header",
@@ -35,12 +46,15 @@ def migrate_json(migration: Migration, content: object, path: str) -> None:
         content = content["config"]
     if not isinstance(content, dict) or not isinstance(content.get("applications"), (dict, type(None))):
         raise MigrationError(f'{path} is not a configuration of NGINX Unit: it has no object "applications".')
-    applications = _table(content, "applications")
+    applications = table_of(content, "applications")
+    kinds = [str(each.get("type", "python")) for each in applications.values() if isinstance(each, dict)]
+    if kinds and not any(kind.startswith("python") for kind in kinds):
+        raise MigrationError(f"{path} has no application in Python, but {', '.join(dict.fromkeys(kinds))}.")
     served = _serve_listeners(migration, content, applications)
     for name, application in applications.items():
         if name in served:
             continue
-        if isinstance(application, dict) and not str(application.get("type", "python")).startswith("python"):
+        if isinstance(application, dict) and not _is_python(application):
             migration.note(f"applications/{name}", f"Its type is {application.get('type')}; Ianus serves Python alone.")
         else:
             migration.note(
@@ -48,7 +62,9 @@ def migrate_json(migration: Migration, content: object, path: str) -> None:
                 "One server has one application at /. Serve this one with a server of its own, from a file with this"
                 " application and its listener alone.",
             )
-    _apply_http_settings(migration, _table(_table(content, "settings"), "http"))
+    _apply_http_settings(migration, table_of(table_of(content, "settings"), "http"))
+    _note_others(migration, "settings", table_of(content, "settings"), {"http"})
+    _note_others(migration, "", content, {"listeners", "routes", "applications", "settings", "access_log"})
     _apply_access_log(migration, content.get("access_log"))
     _finish(migration)
 
@@ -59,12 +75,17 @@ def _serve_listeners(
     """Applies the listeners of one application; returns the names of the applications that are served."""
     first = ""
     served: list[str] = []
-    for address, listener in _table(content, "listeners").items():
+    for address, listener in table_of(content, "listeners").items():
         if not isinstance(listener, dict):
             continue
         target = str(listener.get("pass", ""))
         if first and target != first:
             migration.note(f"listeners/{address}", f"It passes to {target}; serve that with a server of its own.")
+            continue
+        kind, _, name = target.partition("/")
+        application = applications.get(name.partition("/")[0])
+        if kind == "applications" and isinstance(application, dict) and not _is_python(application):
+            migration.note(f"listeners/{address}", f"It passes to {target}, which is not an application in Python.")
             continue
         if not first:
             first = target
@@ -75,6 +96,10 @@ def _serve_listeners(
 
 
 def _apply_listener(migration: Migration, address: str, listener: Mapping[str, Any]) -> None:
+    known = {"pass", "tls", "forwarded", "client_ip", "backlog"}
+    _note_others(migration, f"listeners/{address}", listener, known)
+    if "backlog" in listener:
+        migration.set("backlog", listener["backlog"], f"listeners/{address}/backlog")
     if "tls" in listener:
         migration.note(
             f"listeners/{address}/tls",
@@ -83,12 +108,17 @@ def _apply_listener(migration: Migration, address: str, listener: Mapping[str, A
     forwarded = listener.get("forwarded")
     if isinstance(forwarded, dict):
         written = f"listeners/{address}/forwarded"
-        sources = _texts(forwarded.get("source"))
+        sources = texts_of(forwarded.get("source"))
         if any(each.startswith("!") or "-" in each for each in sources):
             migration.note(written, "Only addresses and networks can be trusted; name them in forwarded_allow_ips.")
         else:
             migration.set("forwarded_allow_ips", ",".join(sources), written)
         fields = {"client_ip": "for", "protocol": "proto"}
+        if forwarded.get("recursive") is False:
+            migration.note(
+                f"{written}/recursive = False", "The client is the last address that is not a trusted proxy."
+            )
+        _note_others(migration, written, forwarded, {"source", "recursive", *fields})
         given = {key: str(forwarded[key]) for key in fields if key in forwarded}
         migration.set("forwarded_fields", ",".join(fields[key] for key in given), written)
         for key, header in given.items():
@@ -99,85 +129,59 @@ def _apply_listener(migration: Migration, address: str, listener: Mapping[str, A
 
 
 def _serve(migration: Migration, target: str, content: Mapping[str, Any], applications: Mapping[str, Any]) -> list[str]:
-    """Applies the application or the route that a listener passes to."""
+    """Applies the application or the route that a listener passes to; returns the applications that it names."""
     kind, _, rest = target.partition("/")
     if kind == "applications":
         name, _, entry = rest.partition("/")
-        application = applications.get(name)
-        if isinstance(application, dict):
-            _apply_application(migration, name, application, entry)
-            return [name]
-        raise MigrationError(f"{target}: there is no such application.")
+        if not isinstance(applications.get(name), dict):
+            raise MigrationError(f"{target}: there is no such application.")
+        _apply_application(migration, Destination(name, entry), applications)
+        return [name]
     if kind != "routes":
         migration.note(f"pass {target}", "Requests can be passed to applications alone; use a proxy for others.")
         return []
-    routes = content.get("routes", [])
-    steps = routes.get(rest, []) if isinstance(routes, dict) else routes
-    served: list[str] = []
-    for index, step in enumerate(steps if isinstance(steps, list) else []):
-        if isinstance(step, dict):
-            served += _apply_step(migration, f"{target}[{index}]", step, applications, is_first=not served)
-    return served
+
+    def prefix_of(target: Destination) -> str | None:
+        application = applications.get(target.name)
+        if not isinstance(application, dict) or not _is_python(application):
+            return None
+        return str(_settings_of(applications, target).get("prefix", "")).rstrip("/")
+
+    routing = read_routing(content, target, prefix_of)
+    migration.notes.extend(routing.notes)
+    if routing.main is not None:
+        _apply_application(migration, routing.main, applications)
+    for prefix, mounted in routing.mounts.items():
+        _apply_mount(migration, prefix, mounted, routing.main, applications)
+    served = [target.name for target in (routing.main, *routing.mounts.values()) if target is not None]
+    return [*served, *routing.unreachable]
 
 
-def _apply_step(
-    migration: Migration, written: str, step: Mapping[str, Any], applications: Mapping[str, Any], *, is_first: bool
-) -> list[str]:
-    action, match = _table(step, "action"), _table(step, "match")
-    if "share" in action:
-        migration.note(
-            f"{written}/share = {action['share']}",
-            "Static files are not supported yet; serve them with a proxy or the application.",
-        )
-        return _apply_step(migration, written, {"action": _table(action, "fallback")}, applications, is_first=is_first)
-    target = str(action.get("pass", ""))
-    if not target.startswith("applications/"):
-        if action:
-            migration.note(
-                f"{written}/action = {dict(action)}", "Let the proxy or a middleware of the application do it."
-            )
-        return []
-    name, _, entry = target.removeprefix("applications/").partition("/")
-    application = _table(applications, name)
-    prefix = str(application.get("prefix", ""))
-    uris = _texts(match.get("uri"))
-    uri = uris[0] if len(uris) == 1 else ""
-    if not match or (prefix and is_first):
-        if is_first:
-            _apply_application(migration, name, application, entry)
-            return [name]
-    elif prefix and uri.rstrip("*").rstrip("/") == prefix.rstrip("/"):
-        migration.set("mount", f"{prefix}={_application_name(application, entry)}", f"{written}/match = {uri}")
-        return [name]
-    migration.note(
-        f"{written}/match = {dict(match)}",
-        f"{target} is not served: an application is chosen by a path alone, which it gets as its root path (mount)."
-        " Let the proxy choose, with a server for each application.",
-    )
-    return []
+def _is_python(application: Mapping[str, Any]) -> bool:
+    return str(application.get("type", "python")).startswith("python")
 
 
-def _application_name(application: Mapping[str, Any], target: str) -> str:
-    chosen = _table(_table(application, "targets"), target) if target else application
-    module, attribute = chosen.get("module", ""), chosen.get("callable", "application")
-    return f"{module}:{attribute}"
+def _settings_of(applications: Mapping[str, Any], target: Destination) -> Mapping[str, Any]:
+    """Returns the settings of an application, with those of one of its `targets`."""
+    application = table_of(applications, target.name)
+    return {**application, **table_of(table_of(application, "targets"), target.entry)}
 
 
-def _apply_application(migration: Migration, name: str, application: Mapping[str, Any], target: str) -> None:
-    kind = str(application.get("type", "python"))
-    if not kind.startswith("python"):
-        raise MigrationError(f"applications/{name}: its type is {kind}; Ianus serves Python alone.")
-    chosen = _table(_table(application, "targets"), target) if target else {}
-    migration.app = _application_name(application, target)
-    settings = {**application, **chosen}
-    place = f"applications/{name}"
+def _name_of(settings: Mapping[str, Any]) -> str:
+    return f"{settings.get('module', '')}:{settings.get('callable', 'application')}"
+
+
+def _apply_application(migration: Migration, target: Destination, applications: Mapping[str, Any]) -> None:
+    settings = _settings_of(applications, target)
+    place = f"applications/{target.name}"
+    migration.app = _name_of(settings)
     if settings.get("factory"):
         migration.set("factory", True)
     if settings.get("prefix"):
         migration.set("root_path_kept", settings["prefix"], f"{place}/prefix")
     if settings.get("protocol") in ("asgi", "wsgi"):
         migration.set("interface", settings["protocol"])
-    paths = _texts(settings.get("path"))
+    paths = texts_of(settings.get("path"))
     if paths:
         migration.set("pythonpath", paths, f"{place}/path")
     if "working_directory" in settings:
@@ -187,11 +191,46 @@ def _apply_application(migration: Migration, name: str, application: Mapping[str
     for key in ("threads", "user", "group"):
         if key in settings:
             migration.set(key, settings[key], f"{place}/{key}")
-    migration.set_variables({name: str(value) for name, value in _table(settings, "environment").items()})
+    migration.set_variables({name: str(value) for name, value in table_of(settings, "environment").items()})
     for key, advice in _APPLICATION_ADVICE.items():
         if key in settings:
             migration.note(f"{place}/{key}", advice)
     _apply_processes(migration, settings, place)
+    _note_others(migration, place, settings, _KNOWN)
+
+
+def _note_others(migration: Migration, place: str, content: Mapping[str, Any], known: Container[str]) -> None:
+    """Notes the keys of an object that are not known."""
+    for key, value in content.items():
+        if key not in known:
+            migration.note(f"{f'{place}/' if place else ''}{key} = {value}", "It has no counterpart; remove it.")
+
+
+def _apply_mount(
+    migration: Migration, prefix: str, target: Destination, main: Destination | None, applications: Mapping[str, Any]
+) -> None:
+    """Adds a mount, which shares the processes of the main application."""
+    settings = _settings_of(applications, target)
+    place = f"applications/{target.name}"
+    name = f"{_name_of(settings)}{'()' if settings.get('factory') else ''}"
+    migration.set("mount", f"{prefix}={name}", f"{place}/prefix = {prefix}")
+    paths = texts_of(settings.get("path"))
+    if paths:
+        migration.set("pythonpath", paths, f"{place}/path")
+    for variable, value in table_of(settings, "environment").items():
+        if migration.environment.get(variable, str(value)) == str(value):
+            migration.set_variables({variable: str(value)})
+        else:
+            migration.note(
+                f"{place}/environment/{variable} = {value}",
+                "The applications share their variables; rename it in one of them, or use a server for each.",
+            )
+    shared = _settings_of(applications, main) if main is not None else {}
+    own = {key: value for key, value in settings.items() if key not in _OF_MOUNT and shared.get(key) != value}
+    if own:
+        migration.note(
+            f"{place} {own}", "A mount shares the processes and the threads of the server; use a server for each."
+        )
 
 
 def _apply_processes(migration: Migration, settings: Mapping[str, Any], place: str) -> None:
@@ -204,7 +243,8 @@ def _apply_processes(migration: Migration, settings: Mapping[str, Any], place: s
         )
     elif processes is not None:
         migration.set("workers", processes, f"{place}/processes")
-    limits = _table(settings, "limits")
+    limits = table_of(settings, "limits")
+    _note_others(migration, f"{place}/limits", limits, {"requests", "timeout"})
     if "requests" in limits:
         migration.set("max_requests", limits["requests"], f"{place}/limits/requests")
     if "timeout" in limits:
@@ -255,13 +295,3 @@ def _finish(migration: Migration) -> None:
     migration.default("access_log", False)
     if migration.value("access_log"):
         migration.default("access_log_format", '%(h)s - - %(t)s "%(r)s" %(s)s %(B)s "%(f)s" "%(a)s"')
-
-
-def _texts(value: object) -> list[str]:
-    """Returns a text or a list of texts as a list."""
-    return [value] if isinstance(value, str) else list(map(str, value)) if isinstance(value, list) else []
-
-
-def _table(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = content.get(key)
-    return value if isinstance(value, dict) else {}

@@ -181,8 +181,8 @@ UNIT: dict[str, Any] = {
     "routes": [
         {"match": {"uri": "/static/*"}, "action": {"share": "/srv$uri"}},
         {"match": {"host": "old.test"}, "action": {"return": 301, "location": "https://new.test"}},
+        {"match": {"uri": ["/api", "/api/*"]}, "action": {"pass": "applications/api"}},
         {"action": {"pass": "applications/app"}},
-        {"match": {"uri": "/api/*"}, "action": {"pass": "applications/api"}},
     ],
     "applications": {
         "app": {
@@ -197,11 +197,21 @@ UNIT: dict[str, Any] = {
             "environment": {"A": "b"},
             "user": "www",
             "isolation": {"rootfs": "/srv"},
+            "no_such": 1,
         },
-        "api": {"type": "python", "module": "api", "callable": "app", "prefix": "/api"},
+        "api": {
+            "type": "python",
+            "module": "api",
+            "callable": "app",
+            "prefix": "/api",
+            "path": "/srv/api",
+            "environment": {"A": "other", "C": "d"},
+            "processes": 2,
+        },
         "other": {"type": "php", "root": "/srv"},
     },
     "settings": {"http": {"max_body_size": 1048576, "discard_unsafe_fields": True}},
+    "upstreams": {"x": 1},
     "access_log": {"path": "/dev/stdout", "format": '$remote_addr [$time_local] "$request_line" $status'},
 }
 
@@ -223,15 +233,19 @@ def test_a_configuration_of_nginx_unit(nowhere: Path) -> None:
         "access_log": True,
         "access_logfile": "-",
         "access_log_format": '%(h)s %(t)s "%(r)s" %(s)s',
-        "pythonpath": ["/srv/app", "/srv/lib"],
+        "pythonpath": ["/srv/app", "/srv/lib", "/srv/api"],
         "user": "www",
-        "env": ["A=b"],
+        "env": ["A=b", "C=d"],
     }
     for note in (
         "/srv/venv/bin/ianus",
         "applications/app/limits/timeout = 120",
         "isolation",
         "/protocol = X-Real-Proto",
+        "applications/app/no_such = 1",
+        "applications/api/environment/A = other",
+        "applications/api {'processes': 2}",
+        "upstreams = {'x': 1}",
         "listeners/127.0.0.1:81",
         "listeners/127.0.0.1:82/tls",
         "share = /srv$uri",
@@ -239,6 +253,15 @@ def test_a_configuration_of_nginx_unit(nowhere: Path) -> None:
         "Its type is php",
     ):
         assert note in page.notes
+    assert "One server has one application" not in page.notes
+
+
+def test_a_configuration_of_nginx_unit_without_python_is_refused(nowhere: Path) -> None:
+    (nowhere / "unit.json").write_text(
+        '{"listeners": {"*:80": {"pass": "applications/a"}}, "applications": {"a": {"type": "php"}}}'
+    )
+    with pytest.raises(StartupError, match="has no application in Python, but php"):
+        migrate(["unit.json"])
 
 
 @pytest.mark.parametrize(
