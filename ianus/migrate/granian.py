@@ -38,6 +38,10 @@ VARIABLES = {
     "metrics_enabled": "metrics",
 }
 
+# Options that take several values, with colons or with spaces between them in a variable.
+_PATHS = ("env_files", "reload_paths", "reload_ignore_paths", "static_path_mount", "ssl_crl")
+_LISTS = ("static_path_route", "reload_ignore_dirs", "reload_ignore_patterns")
+
 # Beside the answers of foreign_options.py.
 _DEFAULTS = ("no_factory", "no_reload", "ws")
 
@@ -81,7 +85,10 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
 
 def _apply_variable(migration: Migration, name: str, value: str, written: str) -> None:
     """Applies a variable; a switch has a value there."""
-    if f"no_{name}" not in OPTIONS.names():
+    if name in _PATHS or name in _LISTS:
+        for each in value.split(":" if name in _PATHS else None):
+            _apply(migration, name, each, written)
+    elif f"no_{name}" not in OPTIONS.names():
         _apply(migration, name, value, written)
     elif value.lower() in _OFF:
         _apply(migration, f"no_{name}", True, written)

@@ -59,6 +59,9 @@ FILE_NAMES = {
     "dirty_app": "dirty_apps",
     "no_control_socket": "control_socket_disable",
 }
+# Switches that are on by default.
+_ON = ("sendfile", "suppress_ragged_eofs")
+
 _OPTION_NAMES = {file_name: name for name, file_name in FILE_NAMES.items()}
 
 # Beside the answers of foreign_options.py.
@@ -114,10 +117,11 @@ def _migrate_values(migration: Migration, file: PythonConfiguration, source: str
         if name in hooks:
             continue
         written = f"{name} = {value!r}"
-        if name not in GUNICORN and name not in _SPECIAL and _OPTION_NAMES.get(name, name) not in OPTIONS.names():
+        is_known = name in GUNICORN or name in _SPECIAL or name in ADVICE
+        if not is_known and _OPTION_NAMES.get(name, name) not in OPTIONS.names():
             if name in file.unread and isinstance(value, (str, int, float, list)):
                 migration.note(written, "Gunicorn has no such setting, and ignores it.")
-        elif value is not None and value not in ([], {}) and (value is not False or name == "sendfile"):
+        elif value is not None and value not in ([], {}) and (value is not False or name in _ON):
             comment = f"computed here: {file.computed[name]}" if name in file.computed else ""
             _apply(migration, name, value, written, comment)
     if Path(file.path).name == FILE:

@@ -32,6 +32,9 @@ FILE_NAMES = {
     "reload": "use_reloader",
     "server_name": "server_names",
 }
+# Switches that are on by default.
+_ON = ("include_server_header", "include_date_header", "daemon")
+
 _OPTION_NAMES = {file_name: name for name, file_name in FILE_NAMES.items()}
 
 # Beside the answers of foreign_options.py and foreign_files.py.
@@ -93,8 +96,7 @@ def _migrate_named_file(migration: Migration, name: str) -> None:
 def _migrate_values(migration: Migration, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         is_known = name in HYPERCORN or name in ADVICE or _OPTION_NAMES.get(name, name) in OPTIONS.names()
-        # Switches are off by default, except those that are settings.
-        if is_known and value not in (None, [], {}) and (value is not False or name.startswith("include_")):
+        if is_known and value not in (None, [], {}) and (value is not False or name in _ON):
             _apply(migration, name, value, f"{name} = {value!r}")
 
 

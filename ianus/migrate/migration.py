@@ -7,7 +7,7 @@ module adds only the options whose meaning differs.
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ianus.errors import StartupError
 from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
@@ -53,7 +53,7 @@ class Migration:
     defaults: values of the server for settings that the source does not give.
     notes: options without an equivalent.
     unneeded: options whose effect Ianus has anyway.
-    environment: variables that the source sets for the application.
+    environment: variables that the source sets for the application. env_files: files of such variables.
     files: configuration files that a command names.
     host: the host to listen on, if the variable PORT has the port; "" if `bind` has the address.
     """
@@ -66,6 +66,7 @@ class Migration:
         self.notes: list[Note] = []
         self.unneeded: list[Note] = []
         self.environment: dict[str, str] = {}
+        self.env_files: list[str] = []
         self.host = ""
         self.files: list[str] = []
         self._halves: dict[str, object] = {}
@@ -88,7 +89,7 @@ class Migration:
             return
         for key, given in layer.items():
             if key in EXTRA_INPUTS:
-                self._halves[key] = given.value
+                self._take_input(key, given.value, written)
                 continue
             known: object = given.value
             if NAMES[key].setting.repeatable and key in self.settings:
@@ -97,6 +98,19 @@ class Migration:
                 assert isinstance(known, tuple)
                 known = (*before, *(each for each in known if each not in before))
             self.settings[key] = Entry(known, comment or self.settings.get(key, Entry(None)).comment)
+
+    def _take_input(self, name: str, value: Any, written: str) -> None:
+        """Takes a value that is not a setting. value: checked."""
+        if name in ("host", "port"):
+            self._halves[name] = value
+        elif name == "app":
+            self.app = value
+        elif name == "env":
+            self.set_variables(dict(each.split("=", 1) for each in value))
+        elif name == "env_file":
+            self.env_files += [each for each in value if each not in self.env_files]
+        else:
+            self.note(written, "A file of settings cannot name another one; give that file to `ianus migrate`.")
 
     def option(self, name: str, value: object, written: str) -> None:
         """Translates an option that has the same meaning here, as the shared tables describe it.
@@ -158,6 +172,11 @@ class Migration:
             self.settings["bind"] = Entry((TcpBind(given_host, given_port),))
         elif "bind" not in self.settings and not self._is_bind_noted():
             self.default("bind", [f"{host}:{port}"])
+
+    def is_empty(self) -> bool:
+        """Returns whether the source has given nothing."""
+        variables = self.environment or self.env_files
+        return not (self.app or self.settings or self.notes or self.unneeded or variables)
 
     def value(self, name: str) -> object:
         """Returns the value of a setting that the source gives, or None."""

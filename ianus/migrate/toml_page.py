@@ -34,6 +34,8 @@ def _lines(migration: Migration, source: str) -> Iterator[str]:
     for name in sorted(migration.settings, key=order.index):
         entry = migration.settings[name]
         yield _entry(name, format_literal(setting_of(name), entry.value), entry.comment)
+    if migration.env_files:
+        yield f"env_file = {format_literal(EXTRA_INPUTS['env_file'], tuple(migration.env_files))}"
     if migration.environment:
         variables = [f"{name}={value}" for name, value in migration.environment.items()]
         yield f"env = {format_literal(EXTRA_INPUTS['env'], tuple(variables))}"

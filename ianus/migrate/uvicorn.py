@@ -57,4 +57,6 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         peers = ["unix" if peer.startswith("/") else peer for peer in value.split(",")]
         migration.set(name, ",".join(peers), written)
     else:
+        if name == "env_file":
+            migration.env_files.clear()  # The last one of a line counts.
         migration.option(name, value, written)

@@ -155,6 +155,8 @@ HYPERCORN: dict[str, FileEntry] = {
     "statsd_host": Refused(
         "Metrics have Gunicorn's names, such as gunicorn.requests; write statsd_host into ianus.toml if that is right."
     ),
+    # Of multiprocessing: Hypercorn does not run in the background.
+    "daemon": Ignored("workers always end with the server", True),
     "include_server_header": Renamed("server_header"),
     "include_date_header": Renamed("date_header"),
     "keep_alive_timeout": Renamed("timeout_keep_alive"),
