@@ -18,6 +18,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -36,10 +37,10 @@ import pytest
 APPS = Path(__file__).parent / "e2e"
 
 # Seconds until a test gives up. Sanitizers and busy machines are slow; no test that passes waits that long.
+WAIT_SECONDS = 20.0
+
 # Options for a stop in which requests have 0.28 s, and the other parts enough time for a slow machine.
 SHORT_STOP = ("--timeout-stop", "4", "--timeout-lifespan-shutdown", "2.6")
-
-WAIT_SECONDS = 20.0
 
 Address = tuple[str, int] | str
 Result = TypeVar("Result")
@@ -316,6 +317,19 @@ def check_no_leaks(server: Server) -> None:
 def url_of(address: Address, path: str = "", scheme: str = "http") -> str:
     """Returns the URL of a path at an address. scheme: "http" or "ws", to which TLS adds its letter."""
     return f"{scheme}{'s' if isinstance(address, TlsAddress) else ''}://{address[0]}:{address[1]}{path}"
+
+
+def tls_of_threads(address: Address) -> ssl.SSLContext | None:
+    """Returns the TLS of a client that reads in one thread and writes in another; None for a plain address.
+
+    Python's sockets must not be used so: with TLS 1.3, which has records that both SSL_read and SSL_write handle, a
+    request or its response can get lost in the client, with any server.
+    """
+    if not isinstance(address, TlsAddress):
+        return None
+    context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def stop_all(servers: Iterable[Server], check: Callable[[Server], None]) -> None:

@@ -8,7 +8,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.codec.websocket.feeding import CONTINUATION, RSV1, compressed, fragments
 from tests.e2e.websocket_client import BINARY, PING, PONG, TEXT, close, frame, open_websocket, text
-from tests.helpers import WAIT_SECONDS, Server, url_of
+from tests.helpers import WAIT_SECONDS, Server, tls_of_threads, url_of
 
 APP = "websocket_apps:app"
 PROSE = "".join(f"{i} times the same words, ünchanged; " for i in range(3000))
@@ -25,6 +25,7 @@ def library(server: Server, request: pytest.FixtureRequest) -> Iterator[ClientCo
     assert isinstance(server.address, tuple)
     with connect(
         url_of(server.address, f"/echo?{request.node.originalname}", "ws"),
+        ssl=tls_of_threads(server.address),
         compression=request.param,
         open_timeout=WAIT_SECONDS,
         proxy=None,

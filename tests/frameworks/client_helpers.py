@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
-from tests.helpers import WAIT_SECONDS, Client, Server, url_of
+from tests.helpers import WAIT_SECONDS, Client, Server, tls_of_threads, url_of
 
 APPS = Path(__file__).parent
 
@@ -41,7 +41,12 @@ def websocket(server: Server, path: str, **options: Any) -> Iterator[ClientConne
     """
     assert isinstance(server.address, tuple)
     with connect(
-        url_of(server.address, path, "ws"), proxy=None, open_timeout=WAIT_SECONDS, close_timeout=WAIT_SECONDS, **options
+        url_of(server.address, path, "ws"),
+        ssl=tls_of_threads(server.address),
+        proxy=None,
+        open_timeout=WAIT_SECONDS,
+        close_timeout=WAIT_SECONDS,
+        **options,
     ) as socket:
         yield socket
 
