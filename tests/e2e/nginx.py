@@ -26,9 +26,9 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{http2};
         location / {{
-            proxy_pass {scheme}://{upstream};
+            {module}_pass {scheme}://{upstream};
             {options}
         }}
     }}
@@ -37,8 +37,11 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[str, int]]:
-    """Runs nginx before `upstream`, with `options` in its location block. Yields its address."""
+def nginx(upstream: Address, folder: Path, options: str = "", *, http2: bool = False) -> Iterator[tuple[str, int]]:
+    """Runs nginx before `upstream`, with `options` in its location block. Yields its address.
+
+    http2: speak HTTP/2 with clients and with `upstream`, which nginx does for gRPC alone.
+    """
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         pytest.skip("nginx is not installed")
@@ -47,8 +50,11 @@ def nginx(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[
         port = free.getsockname()[1]
     file = folder / "nginx.conf"
     name = f"unix:{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
-    scheme = "https" if isinstance(upstream, TlsAddress) else "http"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, scheme=scheme, upstream=name, options=options))
+    module, scheme = ("grpc", "grpc") if http2 else ("proxy", "http")
+    if isinstance(upstream, TlsAddress):
+        scheme += "s"
+    values = {"folder": folder, "port": port, "upstream": name, "options": options, "scheme": scheme, "module": module}
+    file.write_text(CONFIGURATION.format(**values, http2=" http2" if http2 else ""))
     process = subprocess.Popen(
         [program, "-p", str(folder), "-c", str(file)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -47,10 +47,13 @@ CADDY = """
     admin off
     auto_https off
     storage file_system {folder}
+    servers {{
+        protocols {protocols}
+    }}
 }}
 http://:{port} {{
     bind 127.0.0.1
-    reverse_proxy {upstream} {{
+    reverse_proxy {scheme}{upstream} {{
         {options}
     }}
 }}
@@ -112,14 +115,21 @@ def nginx_stream(upstream: Address, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def caddy(upstream: Address, folder: Path, options: str = "") -> Iterator[tuple[str, int]]:
-    """Runs Caddy before `upstream`, with `options` of its reverse_proxy. Yields its address."""
+def caddy(
+    upstream: Address, folder: Path, options: str = "", *, http2: bool = False
+) -> Iterator[tuple[str, int]]:  # fmt: skip
+    """Runs Caddy before `upstream`, with `options` of its reverse_proxy. Yields its address.
+
+    http2: speak it with clients and with `upstream`, without TLS.
+    """
     name = f"unix/{upstream}" if isinstance(upstream, str) else f"{upstream[0]}:{upstream[1]}"
     if isinstance(upstream, TlsAddress):
         options += "\n        transport http {\n            tls_insecure_skip_verify\n        }"
     port = _free_port()
     file = folder / "Caddyfile"
-    file.write_text(CADDY.format(folder=folder, port=port, upstream=name, options=options))
+    scheme, protocols = ("h2c://", "h1 h2c") if http2 else ("", "h1")
+    values = {"folder": folder, "port": port, "upstream": name, "options": options}
+    file.write_text(CADDY.format(**values, scheme=scheme, protocols=protocols))
     with _running([_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(file)], port):
         yield "127.0.0.1", port
 
