@@ -175,9 +175,11 @@ over-tls: build
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py layers.py naming.py safe_paths.py sizes.py)
+	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py layers.py naming.py rows.py safe_paths.py sizes.py)
 
+# Their files are in memory: on a disk it takes longer to make and to remove a directory than a test of a codec does.
 quick: WORKERS = 2
+quick: export PYTEST_DEBUG_TEMPROOT = $(wildcard /dev/shm)
 quick: $(BUILD)/debug/.built
 	$(call suite,$(BUILD)/debug) --quiet -m 'not slow' --durations=5 --durations-min=1 $(ARGS) $(UNITS)
 

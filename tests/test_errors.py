@@ -14,7 +14,7 @@ from ianus.errors import (
     user_traceback,
     whole_traceback,
 )
-from tests.e2e.exception_apps import KINDS
+from tests.e2e.exception_apps import BIG_KINDS, KINDS
 
 
 def caught(call: Callable[[], object]) -> BaseException:
@@ -93,7 +93,9 @@ REGULAR = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in BIG_KINDS else ()) for kind in KINDS]
+)
 @pytest.mark.parametrize("make", [user_traceback, whole_traceback])
 def test_every_exception_has_a_traceback_of_reasonable_length(make: Callable[[BaseException], str], kind: str) -> None:
     error = caught(lambda: _raise(KINDS[kind]()))

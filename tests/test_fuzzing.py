@@ -20,6 +20,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_inputs_that_are_kept(target: str) -> None:
     check = importlib.import_module(f"fuzz.{target}").check
@@ -33,6 +34,7 @@ def test_inputs_that_are_kept(target: str) -> None:
             raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds(target: str) -> None:
     module = importlib.import_module(f"fuzz.{target}")

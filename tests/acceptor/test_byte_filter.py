@@ -184,6 +184,7 @@ def test_a_half_close_after_an_upload_that_is_read_late(serving: Serving) -> Non
     client.socket.close()
 
 
+@pytest.mark.slow
 def test_a_big_response_for_a_slow_client(serving: Serving) -> None:
     client = connect(serving, SO_RCVBUF=4096)
     client.send(encode(GET % b"big"))
@@ -246,6 +247,7 @@ def test_a_client_that_does_not_read_is_not_encoded_for(serving: Serving) -> Non
     serving.until(lambda: serving.reactor.connections == 0)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_take_the_answers_of_the_filter_is_not_read(serving: Serving) -> None:
     serving.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client = connect(serving, SO_RCVBUF=4096, SO_SNDBUF=4096)

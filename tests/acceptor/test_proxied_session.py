@@ -260,6 +260,7 @@ def test_an_idle_connection_is_closed_after_the_keep_alive_time(start: Start, ca
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_a_request_that_arrives_with_its_header_at_the_stop_is_answered(start: Start) -> None:
     serving = start()
     with serving.connect() as client:

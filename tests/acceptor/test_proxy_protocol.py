@@ -14,6 +14,7 @@ from ianus.acceptor.proxy_protocol import (
     ProxyHeaderError,
     parse_proxy_header,
 )
+from tests.rows import for_each_row
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
@@ -129,7 +130,7 @@ INVALID = {
 }
 
 
-@pytest.mark.parametrize("name", VALID)
+@for_each_row("name", VALID)
 def test_a_valid_header(name: str) -> None:
     data, addresses = VALID[name]
     expected = ProxyHeader(len(data), addresses)
@@ -139,7 +140,7 @@ def test_a_valid_header(name: str) -> None:
     assert parse_proxy_header(data + data, "auto") == expected
 
 
-@pytest.mark.parametrize("name", VALID)
+@for_each_row("name", VALID)
 def test_each_part_of_a_valid_header_is_incomplete(name: str) -> None:
     data, _ = VALID[name]
     ends = range(len(data)) if len(data) < 1000 else (*range(100), len(data) - 1)
@@ -148,14 +149,14 @@ def test_each_part_of_a_valid_header_is_incomplete(name: str) -> None:
         assert parse_proxy_header(data[:end], name[:2]) is None, end
 
 
-@pytest.mark.parametrize("data", INVALID, ids=range(len(INVALID)))
+@for_each_row("data", INVALID)
 def test_an_invalid_header_is_rejected(data: bytes) -> None:
     for after in (b"", REQUEST):
         with pytest.raises(ProxyHeaderError, match=INVALID[data]):
             parse_proxy_header(data + after, "auto")
 
 
-@pytest.mark.parametrize("data", INVALID, ids=range(len(INVALID)))
+@for_each_row("data", INVALID)
 def test_an_invalid_header_is_rejected_byte_by_byte(data: bytes) -> None:
     def results() -> Iterator[ProxyHeader | None]:
         for end in range(1, len(data) + 1):

@@ -18,6 +18,7 @@ def without_figures(text: str) -> str:
     return re.sub(r"(workers:? |--workers |change below, |\()[0-9]+", r"\1N", text)
 
 
+@pytest.mark.slow
 def test_the_example_has_the_output_that_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (shown,) = re.findall(r"```console\n\$ ianus check shop:app / /slow\n(.*?)```", PAGE, re.DOTALL)

@@ -77,6 +77,7 @@ FINISHING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("app", params(FINISHING), ids=name_of)
 def test_a_correct_application_has_no_violation(app: Callable[..., Any]) -> None:
     result = check(app)

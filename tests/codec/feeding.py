@@ -9,11 +9,10 @@ that closes the connection (RFC 9112 9.6), must change nothing.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import pytest
-
 from ianus.codec import recording
 from ianus.codec.limits import Limits
 from tests.engine import limits as new_limits
+from tests.rows import for_each_row
 
 Event = tuple[Any, ...]
 Fields = list[tuple[bytes, bytes]]
@@ -101,16 +100,13 @@ GARBAGE = b"\r\n\r\n0\r\n\r\n" + SECOND + bytes(range(256))
 
 
 def table(cases: Mapping[str, tuple[bytes, Any]]) -> Callable[..., Any]:
-    """Parametrise a test with `data` and `expected`; the keys become the names of the cases."""
-    return pytest.mark.parametrize(
-        ("data", "expected"),
-        [pytest.param(data, expected, id=name) for name, (data, expected) in cases.items()],
-    )
+    """Runs a test with each `data` and `expected`; the keys are the names of the cases."""
+    return for_each_row(("data", "expected"), cases.values(), ids=cases.keys())
 
 
 def named(cases: Mapping[str, bytes]) -> Callable[..., Any]:
-    """Parametrise a test with `data` alone; the keys become the names of the cases."""
-    return pytest.mark.parametrize("data", cases.values(), ids=cases.keys())
+    """Runs a test with each `data`; the keys are the names of the cases."""
+    return for_each_row("data", cases.values(), ids=cases.keys())
 
 
 def record(chunks: Iterable[bytes], *, limits: Limits | None = None, **how: bool) -> list[Event]:

@@ -9,6 +9,7 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 from ianus.codec.field_cache import FieldCache
 from ianus.codec.http2.hpack_recording import huffman
+from tests.rows import for_each_row
 
 from ..engine import limits
 from .hpacking import GET, decoded, index, inserted, number, plain, recorder, request, string, table_size, verdict
@@ -59,8 +60,8 @@ def test_padding_of_each_length() -> None:
         assert huffman(int("1" + padded, 2).to_bytes(len(padded) // 8 + 1, "big")[1:]) == b"0" * zeros
 
 
-@pytest.mark.parametrize(
-    ("block", "reason"),
+@for_each_row(
+    ("name", "case"),
     {
         "index 0": (b"\x80", "invalid index"),
         "an empty dynamic table": (index(62), "invalid index"),
@@ -84,13 +85,12 @@ def test_padding_of_each_length() -> None:
         "three sizes": (table_size(0) * 3, "unexpected update of the table size"),
         "a size after a field": (b"\x82" + table_size(0), "unexpected update of the table size"),
     }.items(),
-    ids=lambda case: case[0] if isinstance(case, tuple) and isinstance(case[0], str) else None,
 )
-def test_compression_errors(block: str, reason: tuple[bytes, str]) -> None:
-    name, (data, text) = block, reason
+def test_compression_errors(name: str, case: tuple[bytes, str]) -> None:
+    block, reason = case
     decoder = recorder()
-    assert decoder.decode(data) is None, name
-    assert decoder.reason == text
+    assert decoder.decode(block) is None, name
+    assert decoder.reason == reason
 
 
 def test_every_prefix_of_a_block_is_decoded_or_an_error() -> None:

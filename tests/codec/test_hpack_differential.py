@@ -1,5 +1,7 @@
 """The HPACK decoder agrees with another implementation on mutated blocks; `make conformance` tries many more."""
 
+import pytest
+
 from fuzz.hpack_blocks import decode
 from ianus.codec.field_cache import FieldCache
 from ianus.codec.http2.hpack_recording import HpackRecorder
@@ -18,6 +20,7 @@ def test_the_blocks_of_an_encoder() -> None:
         assert found["headers"] == [(b"host", b"www.example.com"), *BROWSER[4:]]
 
 
+@pytest.mark.slow
 def test_mutated_blocks() -> None:
     cache = FieldCache()
     decoded = 0

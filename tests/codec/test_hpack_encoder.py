@@ -6,6 +6,7 @@ import hpack
 import pytest
 
 from ianus.codec.http2.hpack_recording import HpackWriter, length_field, literals, priority
+from tests.rows import for_each_row
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -22,7 +23,7 @@ def test_a_head_is_a_valid_block_by_itself() -> None:
     assert decoded(hpack.Decoder(), literals(head)) == [(b":status", b"200"), *HELLO, (b"x-mixed", b"Case")]
 
 
-@pytest.mark.parametrize("status", [100, 103, 200, 204, 206, 299, 304, 400, 404, 418, 500, 503, 599, 999])
+@for_each_row("status", [100, 103, 200, 204, 206, 299, 304, 400, 404, 418, 500, 503, 599, 999])
 def test_each_status(status: int) -> None:
     head = HpackWriter().head(status, [])
     assert decoded(hpack.Decoder(), literals(head)) == [(b":status", str(status).encode())]
@@ -109,7 +110,7 @@ def test_a_client_without_a_table() -> None:
     assert writer.table_bytes() == 0
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("sizes", "update"),
     [
         ([4096], b""),

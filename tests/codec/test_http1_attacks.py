@@ -9,6 +9,7 @@ for `/smuggled`, and the codec must never report it as one.
 import pytest
 
 from tests.engine import limits as new_limits
+from tests.rows import for_each_row
 
 from .feeding import (
     END,
@@ -59,15 +60,15 @@ def test_unknown_transfer_encoding_falls_back_to_content_length(coding: bytes) -
     rejects(post(b"Content-Length: 5", b"Transfer-Encoding: " + coding) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("blank", [*b"\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"])
-@pytest.mark.parametrize("template", [b"%cchunked", b"chunked%c", b"%cchunked%c"])
+@for_each_row("blank", [*b"\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"])
+@for_each_row("template", [b"%cchunked", b"chunked%c", b"%cchunked%c"])
 def test_transfer_encoding_in_unicode_whitespace(blank: int, template: bytes) -> None:
     """benoitc/gunicorn#3364, CVE-2019-16789 (waitress): `str.strip` takes more than SP and HTAB."""
     coding = template.replace(b"%c", bytes([blank]))
     rejects(post(b"Transfer-Encoding: " + coding) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("blank", [*b"\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"])
+@for_each_row("blank", [*b"\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"])
 def test_content_length_in_unicode_whitespace(blank: int) -> None:
     """The same with the other length."""
     rejects(post(b"Content-Length: 5" + bytes([blank])) + b"hello" + SMUGGLED, 400)
@@ -126,7 +127,7 @@ def test_bare_lf_in_a_chunk_extension(extension: bytes) -> None:
     refuses_chunked(b"2" + extension + b"\r\nxx\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize("after", [b"XX", b"\n\n", b"\r\r", b"\n\r", b"  ", b"0\r", b";\r", b"\rX"])
+@for_each_row("after", [b"XX", b"\n\n", b"\r\r", b"\n\r", b"  ", b"0\r", b";\r", b"\rX"])
 def test_any_two_bytes_after_a_chunk(after: bytes) -> None:
     """CVE-2025-43859 (h11): the two bytes after the data of a chunk were skipped unseen."""
     refuses_chunked(b"5\r\nhello" + after + b"0\r\n\r\n" + SMUGGLED, body(b"hello"))
@@ -186,13 +187,13 @@ def test_content_length_beats_chunked(content_length_first: bool) -> None:
     rejects(post(*(fields if content_length_first else fields[::-1])) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("length", [b"+10", b"-0", b"0x0a", b"1_0", b"0b10", b"0o12", b"1e1", b"\xd9\xa1"])
+@for_each_row("length", [b"+10", b"-0", b"0x0a", b"1_0", b"0b10", b"0o12", b"1e1", b"\xd9\xa1"])
 def test_content_length_that_int_would_take(length: bytes) -> None:
     """CVE-2022-24761 (waitress), CVE-2021-32715 (hyper): language conversions are more lenient than HTTP."""
     rejects(post(b"Content-Length: " + length) + b"0123456789" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("size", [b"+a", b"-0", b"0xa", b"0Xa", b"0_a", b" a", b"a ", b"\ta", b"\x0ba", b"0x", b""])
+@for_each_row("size", [b"+a", b"-0", b"0xa", b"0Xa", b"0_a", b" a", b"a ", b"\ta", b"\x0ba", b"0x", b""])
 def test_chunk_size_that_int_would_take(size: bytes) -> None:
     """CVE-2022-24761 (waitress), CVE-2023-47627 (aiohttp)."""
     refuses_chunked(size + b"\r\n0123456789\r\n0\r\n\r\n" + SMUGGLED)
@@ -229,7 +230,7 @@ def test_content_length_overflows(length: bytes) -> None:
     rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400, limits=new_limits(max_request_body_size=0))
 
 
-@pytest.mark.parametrize("filler", [b" ", b"\t", b" \t", b"a ", b"a", b",", b'"', b"\\"])
+@for_each_row("filler", [b" ", b"\t", b" \t", b"a ", b"a", b",", b'"', b"\\"])
 def test_backtracking_on_a_bad_field(filler: bytes) -> None:
     """CVE-2020-5236 (waitress): a regular expression took exponential time; one pass needs none."""
     size = 16_000 // len(filler)
@@ -251,7 +252,7 @@ def test_request_after_connection_close() -> None:
     check(head(b"GET / HTTP/1.0", HOST) + SMUGGLED, [request(version="1.0"), END])
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "field",
     [
         b"A\x00: b",
@@ -325,9 +326,7 @@ def test_endless_chunk_size() -> None:
     assert record([post(CHUNKED), b"0" * 100_000]) == [CHUNKED_EVENT, error(400)]
 
 
-@pytest.mark.parametrize(
-    "host", [b"evil/a", b"evil?a", b"evil#a", b"evil/?#", b"h/..", b"h@evil", b"h\\@evil", b"h evil"]
-)
+@for_each_row("host", [b"evil/a", b"evil?a", b"evil#a", b"evil/?#", b"h/..", b"h@evil", b"h\\@evil", b"h evil"])
 def test_bad_host(host: bytes) -> None:
     """CVE-2026-48710 (Starlette): a Host with `/`, `?` or `#` moved the path of the URL built of it."""
     rejects(head(b"GET /admin HTTP/1.1", b"Host: " + host), 400)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.rows import for_each_row
+
 from .feeding import END, HOST, Event, check, get, head, named, post, posted, rejects, request, table
 
 HOST_FIELD = (b"host", b"h")
@@ -97,8 +99,8 @@ def test_invalid_field(data: bytes) -> None:
     rejects(get(b"Z: first", data, b"Z: last"), 400)
 
 
-@pytest.mark.parametrize("code", CTLS, ids=[f"0x{code:02x}" for code in CTLS])
-@pytest.mark.parametrize("position", ["first", "inside", "last"])
+@for_each_row("code", CTLS, ids=[f"0x{code:02x}" for code in CTLS])
+@for_each_row("position", ["first", "inside", "last"])
 def test_control_character_in_a_value(code: int, position: str) -> None:
     """RFC 9110 5.5: CR, LF and NUL are dangerous; the other CTLs are invalid too, and we refuse them."""
     char = bytes([code])

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.engine import limits as new_limits
+from tests.rows import for_each_row
 
 from .feeding import END, HOST, body, check, get, head, named, post, posted, record, rejects, request, table
 
@@ -184,7 +185,7 @@ def test_invalid_transfer_encoding(data: bytes, expected: int) -> None:
     rejects(post(b"Transfer-Encoding: " + data) + CHUNKS, expected)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("lines", "status"),
     [
         ([b"chunked", b"chunked"], 400),
@@ -219,8 +220,8 @@ def test_both_content_length_and_transfer_encoding(data: bytes, expected: int, c
     rejects(post(b"Transfer-Encoding: " + coding, b"Content-Length: " + data) + CHUNKS, expected)
 
 
-@pytest.mark.parametrize("coding", [b"chunked", b"gzip, chunked", b"identity", b""])
-@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+@for_each_row("coding", [b"chunked", b"gzip, chunked", b"identity", b""])
+@for_each_row("connection", [b"close", b"keep-alive"])
 def test_transfer_encoding_in_1_0(coding: bytes, connection: bytes) -> None:
     """RFC 9112 6.1: an intermediary that forwarded it did not understand it, so its framing is faulty."""
     rejects(post(b"Transfer-Encoding: " + coding, b"Connection: " + connection, version=b"HTTP/1.0") + CHUNKS, 400)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.rows import for_each_row
+
 from .feeding import (
     END,
     HOST,
@@ -38,8 +40,8 @@ MESSAGES: dict[str, tuple[bytes, list[Event]]] = {
 }
 
 
-@pytest.mark.parametrize("second", MESSAGES)
-@pytest.mark.parametrize("first", MESSAGES)
+@for_each_row("second", MESSAGES)
+@for_each_row("first", MESSAGES)
 def test_two_messages(first: str, second: str) -> None:
     """Nothing of the first is left in the second: neither length nor coding nor fields."""
     check(MESSAGES[first][0] + MESSAGES[second][0], MESSAGES[first][1] + MESSAGES[second][1])

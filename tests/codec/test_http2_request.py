@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ianus.codec.http2.hpack_recording import HpackRecorder
+from tests.rows import for_each_row
 
 from ..engine import limits
 from .feeding import record
@@ -66,7 +67,7 @@ def test_a_usual_request() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "target",
     [b"/", b"/?", b"/??a", b"//a/../b", b"/%2e%2E/%252e", b"/%", b"/%4", b"/%zz%C3", b"/a;b|c", b"*"],
 )
@@ -78,9 +79,7 @@ def test_a_target_is_parsed_as_that_of_http_1(target: bytes) -> None:
         assert found[name] == expected[name]
 
 
-@pytest.mark.parametrize(
-    "path", [b"", b"a", b"?a", b"http://h/", b"*", b"/#", b"/ ", b"/\x7f", b"/\xc3\xa4", b"/a b", b"\t/"]
-)
+@for_each_row("path", [b"", b"a", b"?a", b"http://h/", b"*", b"/#", b"/ ", b"/\x7f", b"/\xc3\xa4", b"/a b", b"\t/"])
 def test_an_invalid_path(path: bytes) -> None:
     rejects(METHOD, SCHEME, AUTHORITY, (b":path", path))
 
@@ -95,8 +94,8 @@ def test_a_repeated_pseudo_header_field(field: tuple[bytes, bytes]) -> None:
     assert rejects(*USUAL, field) == "repeated pseudo-header field"
 
 
-@pytest.mark.parametrize("field", USUAL)
-@pytest.mark.parametrize("other", [(b"x", b"1"), (b"cookie", b"a"), (b"te", b"trailers"), (b"content-length", b"0")])
+@for_each_row("field", USUAL)
+@for_each_row("other", [(b"x", b"1"), (b"cookie", b"a"), (b"te", b"trailers"), (b"content-length", b"0")])
 def test_a_pseudo_header_field_after_another_field(field: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> None:
     others = [each for each in USUAL if each is not field]
     assert rejects(*others, other, field) == "pseudo-header field after other fields"
@@ -134,7 +133,7 @@ def test_an_invalid_method(method: bytes) -> None:
 # ---- host and :authority ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("authority", [b"", b"user@h", b"h/", b"h:", b"h:80", b"[::1]:8080", b"h:x", b"a b", b"h?"])
+@for_each_row("authority", [b"", b"user@h", b"h/", b"h:", b"h:80", b"[::1]:8080", b"h:x", b"a b", b"h?"])
 def test_the_authority_is_a_host(authority: bytes) -> None:
     valid = authority in (b"h:", b"h:80", b"[::1]:8080")
     for fields in ([*USUAL[:2], (b":authority", authority), PATH], [METHOD, SCHEME, PATH, (b"host", authority)]):
@@ -218,7 +217,7 @@ def test_a_protocol_without_connect() -> None:
 # ---- fields ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "name",
     [b"", b"X-Upper", b"x y", b"x:", b"x\0", b"\xe4", b"h\xc3\xb6st", b"Host", b"COOKIE", b"x-" + b"a" * 60 + b"B"],
 )
@@ -246,7 +245,7 @@ def test_values_that_are_valid() -> None:
     assert decode(*USUAL, *fields)["headers"][1:] == fields
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "field",
     [
         (b"connection", b"close"),

@@ -183,6 +183,7 @@ def test_an_application_that_stops_the_loop(when: str, run: Callable[..., Result
     assert "()" not in result.stdout
 
 
+@pytest.mark.slow
 def test_a_header_of_a_million_characters(run: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "long_module.py").write_text(
         "def app(environ, start_response):\n"

@@ -85,7 +85,10 @@ def test_messages_name_pages_by_the_command() -> None:
     """An installed package has no docs/ next to it, so a message that names docs/settings.md leads nowhere."""
     found = []
     for path in Path(PACKAGE_DIR).rglob("*.py"):
-        tree = ast.parse(path.read_text())
+        source = path.read_text()
+        if "docs/" not in source:
+            continue
+        tree = ast.parse(source)
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         docstrings = {
             node.body[0].value

@@ -13,6 +13,7 @@ from ianus._version import __version__
 from ianus.commands import SUBCOMMANDS, build_subcommand, find_subcommand
 from ianus.commands.docs import find_pages
 from ianus.commands.serving import build_serving_command
+from tests.rows import for_each_row
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -23,7 +24,7 @@ def invoke(*line: str) -> Result:
     return CliRunner().invoke(command, line[1:], prog_name=f"ianus {line[0]}")
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         (["completion", "bash"], "completion"),
@@ -67,7 +68,7 @@ def test_a_folder_that_is_not_a_package_is_not_an_application(nowhere: Path) -> 
     assert find_subcommand(["help"]) is not None
 
 
-@pytest.mark.parametrize("name", SUBCOMMANDS)
+@for_each_row("name", SUBCOMMANDS)
 def test_each_sub_command_has_help(name: str) -> None:
     assert build_subcommand(name).name == name
     for line in ([name, "--help"], [name, "-h"], ["help", name]):

@@ -17,6 +17,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 KINDS: dict[str, Callable[[], BaseException]] = {}
 
+# Those of 100,000 exceptions.
+BIG_KINDS = ("deep-groups", "wide-group", "long-cause", "long-context")
+
 
 def kind(make: Callable[[], BaseException]) -> Callable[[], BaseException]:
     KINDS[make.__name__.replace("_", "-")] = make

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ianus.exchange.disconnect import ClientDisconnected, Meaning, meaning_of
-from tests.e2e.exception_apps import KINDS, ClientDisconnect
+from tests.e2e.exception_apps import BIG_KINDS, KINDS, ClientDisconnect
 
 Disconnect = ClientDisconnected
 
@@ -106,6 +106,13 @@ def test_errors(error: BaseException) -> None:
     assert meaning_of(error) is Meaning.ERROR
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("notice", "unmeant")])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind in BIG_KINDS else ())
+        for kind in KINDS
+        if kind not in ("notice", "unmeant")
+    ],
+)
 def test_exceptions_of_every_make_are_errors(kind: str) -> None:
     assert meaning_of(KINDS[kind]()) is Meaning.ERROR

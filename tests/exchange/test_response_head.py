@@ -11,6 +11,7 @@ import pytest
 from ianus.exchange.recording_exchange import RecordingGateway, make_head, make_hints
 from ianus.exchange.service import Service
 from tests.engine import service as new_service
+from tests.rows import for_each_row
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -62,7 +63,7 @@ def test_many_fields_are_sent() -> None:
     assert fields(given) == given
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("pair", "error", "text"),
     [
         (("a", b"1"), TypeError, "response header names and values are bytes, not str: 'a'"),
@@ -197,7 +198,7 @@ def test_a_content_length_is_a_fact(value: bytes, length: int) -> None:
     assert facts()["content_length"] == -1
 
 
-@pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"1 ", b"0x1", b"1.0", b"9" * 19, b"1\xb2"])
+@for_each_row("value", [b"", b"-1", b"+1", b"1 ", b"0x1", b"1.0", b"9" * 19, b"1\xb2"])
 def test_a_content_length_is_a_number(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"^response content-length '.*' is not a number of bytes$"):
         facts((b"content-length", value))

@@ -3,6 +3,7 @@
 import pytest
 
 from ianus.gateway.https_location import https_location
+from tests.rows import for_each_row
 
 KNOWN = {"example.org", "www.example.org", "127.0.0.1", "::1"}
 
@@ -27,7 +28,7 @@ def test_the_host_is_the_one_of_the_request(host: bytes, expected: bytes) -> Non
     assert location(host) == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "host",
     [
         *(b"", b"evil.test", b"example.org.evil.test", b"example.org@evil.test", b"evil.test#example.org", b"[evil]"),

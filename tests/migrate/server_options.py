@@ -8,6 +8,9 @@ from unittest.mock import patch
 
 import click
 
+# Imported early: it keeps the current directory of its import, and that of a test is removed.
+GUNICORN = importlib.import_module("gunicorn.config")
+
 
 class Option(NamedTuple):
     """An option. value: one that it takes; None for a switch."""
@@ -26,8 +29,7 @@ _PRINTING = ("-h", "--help", "-v", "--version", "--help-build")
 
 def gunicorn_settings() -> Mapping[str, Any]:
     """Returns the settings of a gunicorn.conf.py, with their defaults."""
-    config = importlib.import_module("gunicorn.config")
-    return {setting.name: setting.default for setting in config.KNOWN_SETTINGS}
+    return {setting.name: setting.default for setting in GUNICORN.KNOWN_SETTINGS}
 
 
 def hypercorn_settings() -> Mapping[str, Any]:
@@ -56,7 +58,7 @@ def _of_click(command: click.Command) -> Iterator[Option]:
 
 
 def _gunicorn() -> Iterator[Option]:
-    return _of_argparse(importlib.import_module("gunicorn.config").Config().parser())
+    return _of_argparse(GUNICORN.Config().parser())
 
 
 def _uvicorn() -> Iterator[Option]:

@@ -9,6 +9,7 @@ import pytest
 from ianus.errors import StartupError
 from ianus.migrate.command import migrate, parse_command, split_line
 from tests.migrate.pages import load_page, read_page
+from tests.rows import for_each_row
 
 GUNICORN = """
 import os
@@ -340,7 +341,7 @@ def test_a_word_that_is_not_understood_is_one_message(words: list[str], problem:
         migrate(words)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "variables", "wrapper", "arguments"),
     [
         ("gunicorn a", {}, [], ["a"]),

@@ -3,11 +3,12 @@
 import pytest
 
 from ianus.migrate.flags import Flag, FlagList
+from tests.rows import for_each_row
 
 OPTIONS = FlagList("--bind/-b= --workers/-w= --worker-class= --reload --daemon/-D --capture/-R --alias== --limit_size=")
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ("--bind :1", [("bind", ":1")]),

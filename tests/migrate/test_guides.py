@@ -8,6 +8,7 @@ import pytest
 
 from ianus.migrate.command import PROGRAMS, migrate
 from tests.migrate.pages import load_page, parse_page
+from tests.rows import for_each_row
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted((DOCS / "migrating").glob("*.md"))
@@ -36,7 +37,7 @@ def test_each_server_has_a_page_in_the_index() -> None:
     assert len(PAGES) == len({server.SERVER for server in PROGRAMS.values()}) + 1  # NGINX Unit has no command
 
 
-@pytest.mark.parametrize("page", [DOCS / "migrating.md", *PAGES], ids=lambda page: page.stem)
+@for_each_row("page", [DOCS / "migrating.md", *PAGES])
 def test_links_lead_to_pages_and_headings(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         path, _, heading = target.partition("#")
@@ -47,7 +48,7 @@ def test_links_lead_to_pages_and_headings(page: Path) -> None:
         assert not heading or heading in headings, target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@for_each_row("page", PAGES)
 def test_settings_in_a_page_exist(page: Path) -> None:
     from ianus.settings.schema import NAMES
 

@@ -10,6 +10,7 @@ from ianus.migrate.migration import Migration
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG, flag_of
 from ianus.settings.schema import NAMES
 from tests.migrate.pages import read_page
+from tests.rows import for_each_row
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -45,7 +46,7 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
     assert not {name for name in advice if flag_of(name) in shared}
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         # Gunicorn
@@ -158,7 +159,7 @@ def test_settings_of_a_command(line: str, expected: dict[str, Any]) -> None:
     assert read_page(line).given == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ("gunicorn a", {"threads": 1, "forwarded_fields": "proto", "timeout_stop": "30s", "access_log": False}),
@@ -186,7 +187,7 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
     assert read_page(line).defaults == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ("gunicorn --enable-backlog-metric a", "Metrics for Prometheus are not supported yet"),

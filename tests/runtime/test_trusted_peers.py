@@ -4,9 +4,10 @@ import pytest
 
 from ianus.runtime.trusted_peers import TrustedPeers
 from ianus.settings.proxy_values import LOCAL_PEERS, peers
+from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("listed", "client", "expected"),
     [
         ("10.0.0.1", "10.0.0.1", True),

@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from ianus.runtime.x509 import X509Error, format_name, read_certificate, read_element, read_pem_certificates
 from tests import certificates
 from tests.certificates import Certificate, issue_self_signed, name_of, rsa_key
+from tests.rows import for_each_row
 
 
 def name_text(*attributes: tuple[ObjectIdentifier, str]) -> str:
@@ -85,7 +86,7 @@ def test_a_key_of_another_type() -> None:
     assert (read.key_type, read.key_bits) == ("ED25519", 256)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("text", "escaped"),
     [
         ("plain", "plain"),
@@ -161,7 +162,7 @@ def test_other_bytes_are_no_certificate() -> None:
     assert refused > 100
 
 
-@pytest.mark.parametrize("data", ["", "30", "3080", "3085", "308400ffffff", "1f", "3003", "30820001"])
+@for_each_row("data", ["", "30", "3080", "3085", "308400ffffff", "1f", "3003", "30820001"])
 def test_invalid_elements(data: str) -> None:
     encoded = bytes.fromhex(data)
     with pytest.raises(X509Error):

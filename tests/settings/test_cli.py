@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from ianus.errors import StartupError
-from ianus.settings.cli import build_command
 from ianus.settings.foreign_options import HINTS, IGNORED_OPTIONS
 from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
+from tests.rows import for_each_row
+from tests.settings.lines import command, run_line
 
 Served = list[tuple[str, Settings]]
 
@@ -36,7 +36,7 @@ def invoke(served: Served, *line: str, code: int = 0) -> Result:
     def check(app: str, settings: Settings, reader: Reader) -> int:
         return 42
 
-    return CliRunner().invoke(build_command(serve, check, "1.2.3"), line)
+    return run_line(line, serve, check)
 
 
 def test_the_application_alone_is_served_with_the_defaults(served: Served) -> None:
@@ -77,7 +77,7 @@ def test_the_application_may_be_named_elsewhere(
 # --- Flags ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "name", "value"),
     [
         (["--bind", "unix:x"], "bind", (UnixBind("x"),)),
@@ -129,111 +129,113 @@ def test_the_application_may_be_named_elsewhere(
         (["--limit_request_line", "100"], "limit_request_line", 100),
     ],
 )
-def test_flags(line: list[str], name: str, value: Any, served: Served) -> None:
+def test_flags(line: list[str], name: str, value: Any) -> None:
+    served: Served = []
     result = invoke(served, *line, "main:app")
     assert result.exit_code == 0, result.output
     assert result.output == ""
     assert getattr(served[0][1], name) == value
 
 
-@pytest.mark.parametrize(
-    ("line", "name", "value"),
-    [
-        (["--host", "0.0.0.0"], "bind", (TcpBind("0.0.0.0", 8000),)),
-        (["--port", "80"], "bind", (TcpBind("127.0.0.1", 80),)),
-        (["--host", "::", "-p", "80"], "bind", (TcpBind("::", 80),)),
-        (["--uds", "/run/x"], "bind", (UnixBind("/run/x"),)),
-        (["--unix-socket", "x"], "bind", (UnixBind("x"),)),
-        (["--fd", "3"], "bind", (FdBind(3),)),
-        (["--listen", "*:80"], "bind", (TcpBind("", 80),)),
-        (["--call"], "factory", True),
-        (["--working-dir", "x"], "app_dir", "x"),
-        (["--blocking-threads", "4"], "threads", 4),
-        (["--inbuf-overflow", "64K"], "request_buffer", 65536),
-        (["--post-buffering", "8192"], "request_buffer", 8192),
-        (["--asgi-loop", "asyncio"], "loop", "asyncio"),
-        (["--asgi-lifespan", "off"], "lifespan", "off"),
-        (["--url-path-prefix", "/x"], "root_path_kept", "/x"),
-        (["--certfile", "x"], "ssl_certfile", ("x",)),
-        (["--ssl-certificate", "x"], "ssl_certfile", ("x",)),
-        (["--keyfile", "x", "--certfile", "c"], "ssl_keyfile", ("x",)),
-        (["--keyfile-password", "x", "--certfile", "c"], "ssl_keyfile_password", "x"),
-        (["--ssl-protocol-min", "tls1.3", "--certfile", "c"], "ssl_min_version", "1.3"),
-        (["--ciphers", "HIGH", "--certfile", "c"], "ssl_ciphers", "HIGH"),
-        (["--ca-certs", "x", "--certfile", "c", "--ssl-cert-reqs", "optional"], "ssl_ca_certs", "x"),
-        (["--ssl-ca", "x", "--certfile", "c", "--ssl-cert-reqs", "optional"], "ssl_ca_certs", "x"),
-        (["--cert-reqs", "2", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
-        (["--verify-mode", "CERT_OPTIONAL", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "optional"),
-        (["--ssl-client-verify", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
-        (["--ssl-handshake-timeout", "5"], "timeout_tls_handshake", 5.0),
-        (["--url-prefix", "/x"], "root_path_kept", "/x"),
-        (["--websocket-max-message-size", "5"], "ws_max_size", 5),
-        (["--websocket-ping-interval", "5"], "ws_ping_interval", 5.0),
-        (["--websocket-ping-timeout", "5"], "ws_ping_timeout", 5.0),
-        (["--websocket-per-message-deflate"], "ws_per_message_deflate", True),
-        (["--ws", "websockets-sansio"], "ws", "auto"),
-        (["--processes", "4"], "workers", 4),
-        (["--preload-app"], "preload", True),
-        (["--timeout-worker-healthcheck", "5"], "timeout", 5.0),
-        (["--limit-max-requests", "5"], "max_requests", 5),
-        (["--limit-max-requests-jitter", "5", "--max-requests", "9"], "max_requests_jitter", 5),
-        (["--max-worker-lifetime", "3600"], "workers_lifetime", 3600.0),
-        (["--reload-on-rss", "512"], "workers_max_rss", 512),
-        (["--pid", "x"], "pid_file", "x"),
-        (["--pidfile", "x"], "pid_file", "x"),
-        (["--uid", "33"], "user", "33"),
-        (["--gid", "33"], "group", "33"),
-        (["--name", "shop"], "process_name", "shop"),
-        (["--proc-name", "shop"], "process_name", "shop"),
-        (["--proxy-protocol", "v2", "--proxy-allow-from", "10.0.0.1,unix"], "proxy_allow_ips", ("10.0.0.1", "unix")),
-        (["--graceful-timeout", "5"], "timeout_stop", 5.0),
-        (["--timeout-graceful-shutdown", "5"], "timeout_stop", 5.0),
-        (["--workers-kill-timeout", "5s"], "timeout_stop", 5.0),
-        (["--http1-header-read-timeout", "500"], "timeout_request_header", 0.5),
-        (["--keep-alive", "5"], "timeout_keep_alive", 5.0),
-        (["--read-timeout", "5"], "timeout_request_body", 5.0),
-        (["--h11-max-incomplete-event-size", "1000"], "limit_request_fields_size", 1000),
-        (["--http", "1.1"], "http", "1"),
-        (["--http", "httptools"], "http", "auto"),
-        (["--http-protocols", "h1"], "http", "1"),
-        (["--http-protocols", "h2"], "http", "2"),
-        (["--http2-initial-stream-window-size", "1M"], "http2_initial_window_size", 1 << 20),
-        (["--limit-request-field_size", "8190"], "limit_request_field_size", 8190),
-        (["--limit-post", "1000"], "max_request_body_size", 1000),
-        (["--backpressure", "5"], "limit_connections", 5),
-        (["--worker-connections", "5"], "limit_connections", 5),
-        (["--connection-limit", "5"], "limit_connections", 5),
-        (["--unix-socket-perms", "600"], "uds_permissions", 0o600),
-        (["--channel-timeout", "60"], "timeout_keep_alive", 60.0),
-        (["--max-request-header-size", "64K"], "limit_request_fields_size", 65536),
-        (["--outbuf-high-watermark", "1000"], "response_buffer", 1000),
-        (["--ping-interval", "5"], "ws_ping_interval", 5.0),
-        (["--ping-timeout", "5"], "ws_ping_timeout", 5.0),
-        (["--headers", "A: b"], "header", ((b"a", b"b"),)),
-        (["--trusted-proxy", "10.0.0.1"], "forwarded_allow_ips", ("10.0.0.1",)),
-        (
-            ["--trusted-proxy-headers", "x-forwarded-proto x-forwarded-for x-forwarded-host"],
-            "forwarded_fields",
-            ("for", "proto", "host"),
-        ),
-        (["--access-logformat", "%(h)s"], "access_log_format", "%(h)s"),
-        (["--access-log-fmt", "%(h)s"], "access_log_format", "%(h)s"),
-        (["--log-file", "x"], "error_logfile", "x"),
-        (["--error-log", "x"], "error_logfile", "x"),
-        (["--log-config-json", "x"], "log_config", "x"),
-        (["--syslog"], "log_syslog", True),
-        (["--syslog-addr", "unix:///dev/log"], "log_syslog_to", "unix:///dev/log"),
-        (["--syslog-prefix", "shop"], "log_syslog_prefix", "shop"),
-        (["--syslog-facility", "LOCAL0"], "log_syslog_facility", "local0"),
-        (["--reload-dirs", "x"], "reload_dir", ("x",)),
-        (["--reload-paths", "x", "--reload-dir", "y"], "reload_dir", ("x", "y")),
-        (["--reload-includes", "x"], "reload_include", ("x",)),
-        (["--reload-excludes", "x"], "reload_exclude", ("x",)),
-        (["--reload-ignore-dirs", "logs"], "reload_exclude", ("logs",)),
-        (["--reload-tick", "50"], "reload_delay", 0.05),
-    ],
-)
-def test_names_of_other_servers(line: list[str], name: str, value: Any, served: Served) -> None:
+LINES_OF_OTHER_SERVERS: list[tuple[list[str], str, Any]] = [
+    (["--host", "0.0.0.0"], "bind", (TcpBind("0.0.0.0", 8000),)),
+    (["--port", "80"], "bind", (TcpBind("127.0.0.1", 80),)),
+    (["--host", "::", "-p", "80"], "bind", (TcpBind("::", 80),)),
+    (["--uds", "/run/x"], "bind", (UnixBind("/run/x"),)),
+    (["--unix-socket", "x"], "bind", (UnixBind("x"),)),
+    (["--fd", "3"], "bind", (FdBind(3),)),
+    (["--listen", "*:80"], "bind", (TcpBind("", 80),)),
+    (["--call"], "factory", True),
+    (["--working-dir", "x"], "app_dir", "x"),
+    (["--blocking-threads", "4"], "threads", 4),
+    (["--inbuf-overflow", "64K"], "request_buffer", 65536),
+    (["--post-buffering", "8192"], "request_buffer", 8192),
+    (["--asgi-loop", "asyncio"], "loop", "asyncio"),
+    (["--asgi-lifespan", "off"], "lifespan", "off"),
+    (["--url-path-prefix", "/x"], "root_path_kept", "/x"),
+    (["--certfile", "x"], "ssl_certfile", ("x",)),
+    (["--ssl-certificate", "x"], "ssl_certfile", ("x",)),
+    (["--keyfile", "x", "--certfile", "c"], "ssl_keyfile", ("x",)),
+    (["--keyfile-password", "x", "--certfile", "c"], "ssl_keyfile_password", "x"),
+    (["--ssl-protocol-min", "tls1.3", "--certfile", "c"], "ssl_min_version", "1.3"),
+    (["--ciphers", "HIGH", "--certfile", "c"], "ssl_ciphers", "HIGH"),
+    (["--ca-certs", "x", "--certfile", "c", "--ssl-cert-reqs", "optional"], "ssl_ca_certs", "x"),
+    (["--ssl-ca", "x", "--certfile", "c", "--ssl-cert-reqs", "optional"], "ssl_ca_certs", "x"),
+    (["--cert-reqs", "2", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
+    (["--verify-mode", "CERT_OPTIONAL", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "optional"),
+    (["--ssl-client-verify", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
+    (["--ssl-handshake-timeout", "5"], "timeout_tls_handshake", 5.0),
+    (["--url-prefix", "/x"], "root_path_kept", "/x"),
+    (["--websocket-max-message-size", "5"], "ws_max_size", 5),
+    (["--websocket-ping-interval", "5"], "ws_ping_interval", 5.0),
+    (["--websocket-ping-timeout", "5"], "ws_ping_timeout", 5.0),
+    (["--websocket-per-message-deflate"], "ws_per_message_deflate", True),
+    (["--ws", "websockets-sansio"], "ws", "auto"),
+    (["--processes", "4"], "workers", 4),
+    (["--preload-app"], "preload", True),
+    (["--timeout-worker-healthcheck", "5"], "timeout", 5.0),
+    (["--limit-max-requests", "5"], "max_requests", 5),
+    (["--limit-max-requests-jitter", "5", "--max-requests", "9"], "max_requests_jitter", 5),
+    (["--max-worker-lifetime", "3600"], "workers_lifetime", 3600.0),
+    (["--reload-on-rss", "512"], "workers_max_rss", 512),
+    (["--pid", "x"], "pid_file", "x"),
+    (["--pidfile", "x"], "pid_file", "x"),
+    (["--uid", "33"], "user", "33"),
+    (["--gid", "33"], "group", "33"),
+    (["--name", "shop"], "process_name", "shop"),
+    (["--proc-name", "shop"], "process_name", "shop"),
+    (["--proxy-protocol", "v2", "--proxy-allow-from", "10.0.0.1,unix"], "proxy_allow_ips", ("10.0.0.1", "unix")),
+    (["--graceful-timeout", "5"], "timeout_stop", 5.0),
+    (["--timeout-graceful-shutdown", "5"], "timeout_stop", 5.0),
+    (["--workers-kill-timeout", "5s"], "timeout_stop", 5.0),
+    (["--http1-header-read-timeout", "500"], "timeout_request_header", 0.5),
+    (["--keep-alive", "5"], "timeout_keep_alive", 5.0),
+    (["--read-timeout", "5"], "timeout_request_body", 5.0),
+    (["--h11-max-incomplete-event-size", "1000"], "limit_request_fields_size", 1000),
+    (["--http", "1.1"], "http", "1"),
+    (["--http", "httptools"], "http", "auto"),
+    (["--http-protocols", "h1"], "http", "1"),
+    (["--http-protocols", "h2"], "http", "2"),
+    (["--http2-initial-stream-window-size", "1M"], "http2_initial_window_size", 1 << 20),
+    (["--limit-request-field_size", "8190"], "limit_request_field_size", 8190),
+    (["--limit-post", "1000"], "max_request_body_size", 1000),
+    (["--backpressure", "5"], "limit_connections", 5),
+    (["--worker-connections", "5"], "limit_connections", 5),
+    (["--connection-limit", "5"], "limit_connections", 5),
+    (["--unix-socket-perms", "600"], "uds_permissions", 0o600),
+    (["--channel-timeout", "60"], "timeout_keep_alive", 60.0),
+    (["--max-request-header-size", "64K"], "limit_request_fields_size", 65536),
+    (["--outbuf-high-watermark", "1000"], "response_buffer", 1000),
+    (["--ping-interval", "5"], "ws_ping_interval", 5.0),
+    (["--ping-timeout", "5"], "ws_ping_timeout", 5.0),
+    (["--headers", "A: b"], "header", ((b"a", b"b"),)),
+    (["--trusted-proxy", "10.0.0.1"], "forwarded_allow_ips", ("10.0.0.1",)),
+    (
+        ["--trusted-proxy-headers", "x-forwarded-proto x-forwarded-for x-forwarded-host"],
+        "forwarded_fields",
+        ("for", "proto", "host"),
+    ),
+    (["--access-logformat", "%(h)s"], "access_log_format", "%(h)s"),
+    (["--access-log-fmt", "%(h)s"], "access_log_format", "%(h)s"),
+    (["--log-file", "x"], "error_logfile", "x"),
+    (["--error-log", "x"], "error_logfile", "x"),
+    (["--log-config-json", "x"], "log_config", "x"),
+    (["--syslog"], "log_syslog", True),
+    (["--syslog-addr", "unix:///dev/log"], "log_syslog_to", "unix:///dev/log"),
+    (["--syslog-prefix", "shop"], "log_syslog_prefix", "shop"),
+    (["--syslog-facility", "LOCAL0"], "log_syslog_facility", "local0"),
+    (["--reload-dirs", "x"], "reload_dir", ("x",)),
+    (["--reload-paths", "x", "--reload-dir", "y"], "reload_dir", ("x", "y")),
+    (["--reload-includes", "x"], "reload_include", ("x",)),
+    (["--reload-excludes", "x"], "reload_exclude", ("x",)),
+    (["--reload-ignore-dirs", "logs"], "reload_exclude", ("logs",)),
+    (["--reload-tick", "50"], "reload_delay", 0.05),
+]
+
+
+@for_each_row(("line", "name", "value"), LINES_OF_OTHER_SERVERS)
+def test_names_of_other_servers(line: list[str], name: str, value: Any) -> None:
+    served: Served = []
     result = invoke(served, *line, "main:app")
     assert result.exit_code == 0, result.output
     assert result.output == ""
@@ -241,9 +243,7 @@ def test_names_of_other_servers(line: list[str], name: str, value: Any, served: 
 
 
 def test_every_other_name_is_tried_above() -> None:
-    tried = " ".join(
-        word for mark in test_names_of_other_servers.pytestmark for line, *_ in mark.args[1] for word in line
-    )
+    tried = " ".join(word for line, *_ in LINES_OF_OTHER_SERVERS for word in line)
     names = {alias.name.replace("_", "-") for _, setting in inputs() for alias in setting.aliases} - {
         "env-files",
         "raw-env",
@@ -331,7 +331,7 @@ def test_the_version(served: Served) -> None:
 # --- Lines that are explained ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ([], "No application is given; name it, as in `ianus main:app`. It can also be named in ianus.toml"),
@@ -432,7 +432,8 @@ def test_the_version(served: Served) -> None:
         (["main:app", "--ssl-version", "17", "--ssl-min-version", "1.1"], "since RFC 8996 forbids it; write 1.2."),
     ],
 )
-def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected: str, served: Served) -> None:
+def test_a_line_that_cannot_be_understood_exits_with_2(line: list[str], expected: str) -> None:
+    served: Served = []
     result = invoke(served, *line)
     assert result.exit_code == 2
     assert expected in result.stderr
@@ -449,16 +450,17 @@ def test_the_error_of_a_mistyped_option_has_the_nearest_one_alone(typed: str, me
     assert re.findall(r"--[\w-]+", result.stderr.partition("Error:")[2]) == [typed, meant]
 
 
-@pytest.mark.parametrize("flag", HINTS)
-def test_unknown_options_get_their_hint(flag: str, served: Served) -> None:
-    result = invoke(served, flag, "main:app")
+@for_each_row("flag", HINTS)
+def test_unknown_options_get_their_hint(flag: str) -> None:
+    result = invoke([], flag, "main:app")
     assert result.exit_code == 2
     assert f"No such option: {flag}. {HINTS[flag]}" in " ".join(result.stderr.split())
     assert HINTS[flag].endswith(".")
 
 
-@pytest.mark.parametrize("option", IGNORED_OPTIONS, ids=lambda option: str(option.flags))
-def test_options_that_change_nothing_are_warned_of(option: Any, served: Served) -> None:
+@for_each_row("option", IGNORED_OPTIONS)
+def test_options_that_change_nothing_are_warned_of(option: Any) -> None:
+    served: Served = []
     for flag in option.flags.split():
         accepted = [value for value in option.values or () if value not in ("asyncio", "uvloop")]
         for value in accepted or ("x",) if option.values is not None else (None,):
@@ -506,8 +508,7 @@ def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.Mon
 
 
 def test_the_shell_can_complete_options_and_choices() -> None:
-    command = build_command(lambda *_: 0, lambda *_: 0, "1.2.3")
-    complete = ShellComplete(command, {}, "ianus", "_IANUS_COMPLETE")
+    complete = ShellComplete(command(), {}, "ianus", "_IANUS_COMPLETE")
 
     def completions(line: list[str], start: str) -> list[tuple[str, str]]:
         return [(item.type, item.value) for item in complete.get_completions(line, start)]
@@ -519,7 +520,6 @@ def test_the_shell_can_complete_options_and_choices() -> None:
     assert completions(["--app-dir"], "x") == [("dir", "x")]
     assert completions(["--backlog"], "1") == []
     assert completions([], "--worker-c") == []  # hidden
-    assert isinstance(command, click.Command)
 
 
 def test_paths_and_values_are_passed_on_as_they_are(served: Served) -> None:
@@ -553,7 +553,7 @@ def test_sources_are_read_again_with_the_variables_of_files(monkeypatch: pytest.
         note(reader.read().settings)
         return 0
 
-    result = CliRunner().invoke(build_command(serve, serve, "1"), ["main:app", "--env-file", ".env"])
+    result = run_line(["main:app", "--env-file", ".env"], serve)
     assert result.exception is None or result.exit_code == 0, result.output
     assert seen == [(3, 5, "one"), (3, 6, "two"), (3, Settings().backlog, None)]
 

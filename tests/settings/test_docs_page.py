@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from ianus.settings.docs_page import EXPLAINED, build_page
 from ianus.settings.schema import EXTRA_INPUTS, table
 from ianus.settings.sources import read_sources
+from tests.rows import for_each_row
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -15,7 +14,7 @@ def test_the_page_is_up_to_date() -> None:
     assert path.read_text() == build_page(), "run: python -m ianus.settings.docs_page > docs/settings.md"
 
 
-@pytest.mark.parametrize("name", [*(name for name, _, _ in table()), *EXTRA_INPUTS])
+@for_each_row("name", [*(name for name, _, _ in table()), *EXTRA_INPUTS])
 def test_every_setting_has_a_row(name: str) -> None:
     assert f"| `IANUS_{name.upper()}`" in build_page()
 

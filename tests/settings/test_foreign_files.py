@@ -7,6 +7,7 @@ import pytest
 from ianus.errors import SettingError
 from ianus.settings.foreign_files import GUNICORN, HOOKS, HYPERCORN, Renamed, closest_setting, translate
 from ianus.settings.schema import NAMES
+from tests.rows import for_each_row
 
 
 def given(is_gunicorn: bool = True, **content: Any) -> dict[str, Any]:
@@ -23,14 +24,14 @@ def refusal(is_gunicorn: bool = True, **content: Any) -> str:
     return caught.value.message
 
 
-@pytest.mark.parametrize("name", [name for name, entry in HYPERCORN.items() if isinstance(entry, Renamed)])
+@for_each_row("name", [name for name, entry in HYPERCORN.items() if isinstance(entry, Renamed)])
 def test_each_name_stands_for_an_input(name: str) -> None:
     entry = HYPERCORN[name]
     assert isinstance(entry, Renamed)
     assert entry.setting in NAMES
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("content", "expected"),
     [
         ({"bind": ["127.0.0.1:1", ":2"]}, {"bind": ["127.0.0.1:1", ":2"]}),
@@ -134,7 +135,7 @@ def test_an_origin_has_the_last_line_that_sets_the_name() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", HOOKS.split())
+@for_each_row("name", HOOKS.split())
 def test_functions_of_these_names_are_hooks(name: str) -> None:
     assert translate({name: print}, "x.py", has_hooks=True).has_hooks
     assert translate({name: "project.hooks.function"}, "x.py", has_hooks=True).has_hooks

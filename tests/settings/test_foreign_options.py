@@ -11,6 +11,7 @@ from ianus.settings.foreign_options import (
     ignored_warning,
 )
 from ianus.settings.schema import NAMES
+from tests.rows import for_each_row
 
 
 def test_an_option_has_one_answer() -> None:
@@ -23,12 +24,12 @@ def test_rejected_switches_are_rejected_options() -> None:
     assert HINTS.keys() >= REJECTED_SWITCHES
 
 
-@pytest.mark.parametrize("flag", [*HINTS, *IGNORED_BY_FLAG])
+@for_each_row("flag", [*HINTS, *IGNORED_BY_FLAG])
 def test_no_option_is_a_setting(flag: str) -> None:
     assert flag.lstrip("-").replace("-", "_") not in NAMES
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("name", "value", "expected"),
     [
         ("worker_class", "gthread", "worker_class='gthread' has no effect: Ianus has one kind of worker."),
@@ -68,7 +69,7 @@ def test_hints(name: str, expected: str) -> None:
     assert hint(name) == expected
 
 
-@pytest.mark.parametrize("text", [*HINTS.values(), *(f"{option.reason}." for option in IGNORED_OPTIONS)])
+@for_each_row("text", [*HINTS.values(), *(f"{option.reason}." for option in IGNORED_OPTIONS)])
 def test_each_answer_is_a_sentence(text: str) -> None:
     assert text.endswith(".")
     assert not text.endswith("..")

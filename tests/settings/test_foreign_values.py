@@ -6,6 +6,7 @@ import pytest
 
 from ianus.settings import foreign_values
 from ianus.settings.values import Parser
+from tests.rows import for_each_row
 
 
 def refusal(parse: Parser, value: object) -> str:
@@ -14,7 +15,7 @@ def refusal(parse: Parser, value: object) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("parse", "value", "result"),
     [
         (foreign_values.interface, "ASGI3", "asgi3"),
@@ -40,7 +41,7 @@ def test_words_of_other_servers(parse: Parser, value: Any, result: str) -> None:
     assert parse(value) == result
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("parse", "value", "expected"),
     [
         (foreign_values.interface, "asginl", "write --interface asgi --lifespan off."),

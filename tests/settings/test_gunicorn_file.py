@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from ianus.errors import SettingError
-from ianus.settings.cli import build_command
 from ianus.settings.gunicorn_view import GunicornView
 from ianus.settings.layers import Given
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import TcpBind
+from tests.settings.lines import run_line
 from tests.settings.test_sources import read
 
 
@@ -177,7 +177,7 @@ def with_arguments(text: str, monkeypatch: pytest.MonkeyPatch, *line: str) -> tu
         return 0
 
     monkeypatch.setenv("GUNICORN_CMD_ARGS", text)
-    return CliRunner().invoke(build_command(serve, serve, "1.2.3"), ["main:app", *line]), served
+    return run_line(["main:app", *line], serve), served
 
 
 def test_arguments_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

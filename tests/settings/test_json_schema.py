@@ -14,6 +14,7 @@ from ianus.settings.json_schema import FILE_NAME, build_schema, schema_url
 from ianus.settings.schema import Settings, inputs
 from ianus.settings.sources import Configuration, read_sources
 from ianus.settings.toml_dump import dump_toml
+from tests.rows import for_each_row
 from tests.settings.test_toml_dump import UNUSUAL
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_every_default_is_valid() -> None:
             jsonschema.validate({name: description["default"]}, one)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in inputs() if name != "config"])
+@for_each_row("name", [name for name, _ in inputs() if name != "config"])
 def test_every_setting_is_offered(name: str) -> None:
     description = build_schema()["properties"][name]
     assert description["description"]

@@ -5,13 +5,14 @@ from random import Random
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from ianus.settings.cli import build_command
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, TcpBind, UnixBind
+from tests.rows import for_each_row
+from tests.settings.lines import command, run_line
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -30,13 +31,13 @@ def serve() -> Serve:
             served.append(settings)
             return 0
 
-        result = CliRunner().invoke(build_command(act, act, "1.2.3"), line)
+        result = run_line(line, act)
         return result, served[0] if served else None
 
     return invoke
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ("--ws main:app", {}),
@@ -221,16 +222,16 @@ def test_variables_of_other_servers_are_named(serve: Serve, monkeypatch: pytest.
     )
 
 
+@pytest.mark.slow
 def test_random_lines_are_served_or_explained() -> None:
     """Each word may follow each other one; none causes an exception."""
-    command = build_command(_nothing, _nothing, "1")
-    options = [flag for each in command.params if isinstance(each, click.Option) for flag in each.opts]
+    options = [flag for each in command().params if isinstance(each, click.Option) for flag in each.opts]
     values = ["", "-", "--", "=", "a=b", "3", "0", "x.sock", "/a/b.log", "true", "main:app", "-v", "-w=2", "-hv", "é"]
     words = [*options, *IGNORED_BY_FLAG, *HINTS, *values, *(f"{flag}={value}" for flag in options for value in values)]
     random = Random(7)
     for _ in range(200):
         line = random.choices(words, k=random.randint(1, 5))
-        result = CliRunner().invoke(command, line)
+        result = run_line(line, _nothing)
         assert result.exception is None or isinstance(result.exception, SystemExit), line
         assert result.exit_code in (0, 2, 3), line
         assert result.exit_code == 0 or "Error: " in result.stderr, line

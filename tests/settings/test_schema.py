@@ -15,9 +15,10 @@ from ianus.settings.foreign_options import HINTS
 from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.setting import MAX_SUMMARY
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
+from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+@for_each_row(("name", "setting", "default"), table())
 def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: Any, default: Any) -> None:
     assert re.fullmatch(r"[^\n]+\.", setting.summary)
     assert len(setting.summary) <= MAX_SUMMARY
@@ -32,7 +33,7 @@ def test_every_setting_is_described_and_has_a_valid_default(name: str, setting: 
         assert alias.name.islower()
 
 
-@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+@for_each_row(("name", "setting", "default"), table())
 def test_every_default_can_be_written_and_read_back(name: str, setting: Any, default: Any) -> None:
     texts = setting.texts(default)
     if default is None:

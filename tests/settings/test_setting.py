@@ -7,6 +7,7 @@ import pytest
 
 from ianus.settings import setting, values
 from ianus.settings.setting import Alias, Setting
+from tests.rows import for_each_row
 
 GROUP = "Limits"
 
@@ -51,7 +52,7 @@ def test_values_as_text() -> None:
     assert one.texts(None) == []
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("field", "default", "expected"),
     [
         (setting.count(1, GROUP, "A."), 1, {"metavar": "N"}),

@@ -14,6 +14,7 @@ from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
 from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
+from tests.rows import for_each_row
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -85,7 +86,7 @@ def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
     assert read({}, {"IANUS_HEADER": "c: 3"}).settings.header == ((b"c", b"3"),)
 
 
-@pytest.mark.parametrize(("name", "setting", "default"), [pytest.param(*row, id=row[0]) for row in table()])
+@for_each_row(("name", "setting", "default"), table())
 def test_every_setting_is_read_from_every_source(name: str, setting: Any, default: Any, nowhere: Path) -> None:
     others = {
         "uds_permissions": "640",
@@ -105,10 +106,12 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
     value = setting.check(texts if setting.repeatable else texts[0])
     by_line = read({name: texts if setting.repeatable else texts[0]})
     by_environment = read({}, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
-    (nowhere / "ianus.toml").write_text(f"{name} = {texts if setting.repeatable else repr(texts[0])}\n")
+    file = nowhere / "ianus.toml"
+    file.write_text(f"{name} = {texts if setting.repeatable else repr(texts[0])}\n")
     assert getattr(by_line.settings, name) == getattr(by_environment.settings, name) == value
     assert getattr(read().settings, name) == value
     assert read().origins == {name: "ianus.toml:1"}
+    file.unlink()
 
 
 # --- Addresses ---
@@ -187,7 +190,7 @@ def test_the_application_in_a_variable() -> None:
     assert (configuration.app, configuration.origins) == ("main:app", {"app": "environment IANUS_APP"})
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("environ", "expected"),
     [
         ({"IANUS_BACKLOG": "many"}, "IANUS_BACKLOG: 'many' is not a whole number from 1 to 2147483647."),

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from ianus.settings import statsd_values
+from tests.rows import for_each_row
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_no_address_is_no_server() -> None:
     assert statsd_values.address("") == ""
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "value",
     ["localhost", ":8125", "a:0", "a:65536", "::1:8125", "a b:1", "tcp://a:1", "unix://run/x", "unix:///a\0", "a:1\n",
      8125, None],
@@ -40,7 +41,7 @@ def test_prefixes(value: str) -> None:
     assert statsd_values.prefix(value) == value
 
 
-@pytest.mark.parametrize("value", ["a b", "a:b", "a|b", "a@b", "a#b", "ä", "a\n", "x" * 201, 1])
+@for_each_row("value", ["a b", "a:b", "a|b", "a@b", "a#b", "ä", "a\n", "x" * 201, 1])
 def test_other_texts_are_not_prefixes(value: object) -> None:
     with pytest.raises(ValueError, match="is not a prefix for names of metrics, such as shop"):
         statsd_values.prefix(value)

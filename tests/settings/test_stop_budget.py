@@ -8,11 +8,12 @@ import pytest
 from ianus.errors import ConflictError
 from ianus.settings.schema import Settings
 from ianus.settings.stop_budget import STARTING_SECONDS, smallest_total, stop_budget
+from tests.rows import for_each_row
 
 TOTALS = (0.01, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 30.0, 90.0, 3600.0)
 
 
-@pytest.mark.parametrize("total", TOTALS)
+@for_each_row("total", TOTALS)
 def test_each_part_has_a_share_and_all_end_before_the_total(total: float) -> None:
     budget = stop_budget(total)
     times = (0.0, *budget, total)

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from ianus.settings import syslog_values
+from tests.rows import for_each_row
 
 DGRAM, STREAM = socket.SOCK_DGRAM, socket.SOCK_STREAM
 
@@ -26,7 +27,7 @@ def test_addresses(text: str, expected: object) -> None:
     assert syslog_values.target(syslog_values.address(text)) == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "value",
     ["", "localhost:514", "udp://a:0", "udp://a:65536", "tcp://::1:601", "unix://dev/log", "unix:///a#raw",
      "unix:///a\0", "udp://a/b", "tcp://a b", "udp://a:514\n", 514, None],

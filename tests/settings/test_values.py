@@ -9,6 +9,7 @@ import pytest
 from ianus.settings import proxy_values, values
 from ianus.settings.values import FdBind, Mount, NamedFdBind, Parser, TcpBind, UnixBind
 from tests.engine import line_format
+from tests.rows import for_each_row
 
 
 def refusal(parse: Parser, value: object) -> str:
@@ -22,7 +23,7 @@ def test_integers(value: object, result: int) -> None:
     assert values.integer(1, 10)(value) == result
 
 
-@pytest.mark.parametrize("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
+@for_each_row("value", ["", "x", "5.0", "1_0", " 5", "5 ", "0x5", "\u0665", "+5", 5.0, True, None, "9" * 20])
 def test_invalid_integers(value: object) -> None:
     assert (
         refusal(values.integer(1, 10, "bytes"), value)
@@ -35,7 +36,7 @@ def test_integers_out_of_range(value: object) -> None:
     assert refusal(values.integer(1, 10), value) == f"{int(str(value))} is out of range; it can be 1 to 10."
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         (65536, 65536),
@@ -57,7 +58,7 @@ def test_sizes(value: object, result: int) -> None:
     assert values.size(0, 1 << 40)(value) == result
 
 
-@pytest.mark.parametrize("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
+@for_each_row("value", ["", "K", "64 K", "1.5M", "64T", "-1K", "64KBB", 1.0, True, None])
 def test_invalid_sizes(value: object) -> None:
     expected = f"{values.format_value(value)} is not a whole number of bytes, such as 65536 or 64K."
     assert refusal(values.size(0, 1 << 40), value) == expected
@@ -67,7 +68,7 @@ def test_sizes_out_of_range() -> None:
     assert refusal(values.size(64, 1024), "2K") == "2048 is out of range; it can be 64 to 1024."
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         (0, 0.0),
@@ -90,7 +91,7 @@ def test_seconds(value: object, result: float) -> None:
     assert isinstance(made, float)
 
 
-@pytest.mark.parametrize("value", ["", "x", "s", "3 s", "3d", "3S", "1m30s", "1e3", "nan", "inf", "1.", False, None])
+@for_each_row("value", ["", "x", "s", "3 s", "3d", "3S", "1m30s", "1e3", "nan", "inf", "1.", False, None])
 def test_invalid_times(value: object) -> None:
     assert (
         refusal(values.seconds, value)
@@ -98,7 +99,7 @@ def test_invalid_times(value: object) -> None:
     )
 
 
-@pytest.mark.parametrize("value", [-1, "-1", "-1s", -0.5, float("nan"), float("inf"), 1e9, "999999h"])
+@for_each_row("value", [-1, "-1", "-1s", -0.5, float("nan"), float("inf"), 1e9, "999999h"])
 def test_seconds_out_of_range(value: object) -> None:
     assert refusal(values.seconds, value) == f"{value} is out of range; a time is at least 0."
 
@@ -129,7 +130,7 @@ def test_numbers_or_auto(value: object, number: object) -> None:
     assert values.threads(value) == values.workers(value) == number
 
 
-@pytest.mark.parametrize("value", ["", "-1", -1, 10001, "many", 1.0, False, None])
+@for_each_row("value", ["", "-1", -1, 10001, "many", 1.0, False, None])
 def test_invalid_numbers_or_auto(value: object) -> None:
     expected = f"{values.format_value(value)} is neither auto nor a number of "
     assert refusal(values.threads, value) == f"{expected}threads from 1 to 1024."
@@ -217,7 +218,7 @@ def test_invalid_root_paths(value: object, expected: str) -> None:
     assert expected in refusal(values.root_path, value)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         ("127.0.0.1", ("127.0.0.1",)),
@@ -235,7 +236,7 @@ def test_peers(value: object, result: tuple[str, ...]) -> None:
     assert proxy_values.peers(",".join(result)) == result
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("nginx", "'nginx' is not an address, a network such as 10.0.0.0/8, unix or *; names of hosts cannot be"),
@@ -296,7 +297,7 @@ def test_mounts(value: object, mount: Mount) -> None:
     assert values.mount(value) == mount
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         (
@@ -346,7 +347,7 @@ def test_formats_of_the_access_log(value: str) -> None:
     line_format(value)  # The log can write every accepted format.
 
 
-@pytest.mark.parametrize("atom", [*"hlutrmUqHsBbfaTDMLp", "{a}i", "{a}o", "{a}e", *"cRPx", "{}i", "{a}x", ""])
+@for_each_row("atom", [*"hlutrmUqHsBbfaTDMLp", "{a}i", "{a}o", "{a}e", *"cRPx", "{}i", "{a}x", ""])
 def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
     def accepts(check: Callable[[str], object]) -> bool:
         try:
@@ -379,7 +380,7 @@ def test_a_format_is_one_line_of_text() -> None:
 # --- Addresses ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result", "shown"),
     [
         ("127.0.0.1:8000", TcpBind("127.0.0.1", 8000), "127.0.0.1:8000"),
@@ -406,7 +407,7 @@ def test_addresses(value: str, result: Any, shown: str) -> None:
     assert str(result) == shown
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("", "has no port"),
@@ -477,7 +478,7 @@ def test_ports(value: object, result: int) -> None:
     assert values.port(value) == result
 
 
-@pytest.mark.parametrize("value", ["", "http", -1, "-1", 65536, "65536", "/run/app.pid", 80.0, True, None])
+@for_each_row("value", ["", "http", -1, "-1", 65536, "65536", "/run/app.pid", 80.0, True, None])
 def test_invalid_ports(value: object) -> None:
     assert "is not a port; ports are 0 to 65535" in refusal(values.port, value)
 
@@ -485,7 +486,7 @@ def test_invalid_ports(value: object) -> None:
 # --- Header fields ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         ("X-Frame-Options: DENY", (b"x-frame-options", b"DENY")),
@@ -502,9 +503,7 @@ def test_header_fields(value: object, result: tuple[bytes, bytes]) -> None:
     assert values.header(value) == result
 
 
-@pytest.mark.parametrize(
-    "value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",), ("a", 1)]
-)
+@for_each_row("value", ["", "a", ": b", "a b: c", "a : b", "a: b\r\nc: d", "a: \0", "a: \u20ac", 3, ("a",), ("a", 1)])
 def test_invalid_header_fields(value: object) -> None:
     assert refusal(values.header, value) == f"{value!r} is not a header field; write 'Name: value'."
 
@@ -517,7 +516,7 @@ def test_fields_that_frame_the_message_cannot_be_added(name: str) -> None:
 # --- Values as text ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "shown"),
     [
         (0.0, "0"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from ianus.settings.schema import Settings, table
+from tests.rows import for_each_row
 
 PACKAGE = Path(__file__).parents[2] / "ianus"
 SOURCES = [
@@ -25,6 +26,10 @@ COINCIDENCES = {
     ("RecordedConnection.fill", "size"): "A test's connection.",
     ("FileWrapper.__init__", "block_size"): "PEP 3333 has this number in its example.",
 }
+
+
+# A comment, a text, or any other character.
+PART = re.compile(r"""#[^\n]*|"[^"\n]*"|'[^'\n]*'|.""", re.S)
 
 
 class Parameter(NamedTuple):
@@ -45,16 +50,17 @@ def parameters(source: str) -> Iterator[Parameter]:
             owner = name
         else:
             function = f"{owner}.{match[4]}" if match[1] else match[4]
-            for each in _split(source[match.end() :]):
+            for each in _split(source, match.end()):
                 declared, _, default = each.partition("=")
                 if name := re.search(r"(\w+)(?: (?:not|or) None)?\s*(?::.*)?$", declared.partition(":")[0].strip()):
                     yield Parameter(function, name[1], default.strip())
 
 
-def _split(text: str) -> list[str]:
-    """Returns the parameters up to the parenthesis that closes their list."""
+def _split(source: str, start: int) -> list[str]:
+    """Returns the parameters from `start` up to the parenthesis that closes their list."""
     depth, parts = 0, [""]
-    for part in re.findall(r"""#[^\n]*|"[^"\n]*"|'[^'\n]*'|.""", text, re.S):
+    for match in PART.finditer(source, start):
+        part = match[0]
         depth += (part in "([{") - (part in ")]}")
         if depth < 0:
             break
@@ -72,7 +78,7 @@ def number(text: str) -> float | None:
     return float(eval(text))  # digits and two operators
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@for_each_row("path", SOURCES)
 def test_no_function_repeats_a_default(path: Path) -> None:
     defaults = {name: default for name, _, default in table()}
     # 0 and 1 are also the defaults of many other things.
@@ -120,17 +126,18 @@ OTHER_NAMES = {
 }
 
 
+@pytest.mark.slow
 def test_settings_are_passed_on_under_their_names() -> None:
     """In `f(name=settings.name)` both names are the same, and in `f(settings.name)` that of the parameter is."""
     modules = [ast.parse(path.read_text()) for path in SOURCES if path.suffix == ".py"]
     signatures = _signatures(modules)
-    used = set()
+    used, settings = set(), Settings()
     for call in (node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call)):
         function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         names = signatures.get(function, [])
         for name, value in [*zip(names, call.args, strict=False), *((each.arg, each.value) for each in call.keywords)]:
             if isinstance(value, ast.Attribute) and re.search(r"\bsettings$", ast.unparse(value.value)):
-                assert hasattr(Settings(), value.attr), ast.unparse(call)
+                assert hasattr(settings, value.attr), ast.unparse(call)
                 if name != value.attr:
                     assert (function, name) in OTHER_NAMES, f"{function}({name}) gets {value.attr}"
                     used.add((function, name))

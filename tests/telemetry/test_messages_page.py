@@ -1,6 +1,7 @@
 """docs/messages.md lists each message of the error log once, with its levels, and no other."""
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -100,6 +101,7 @@ def cython_messages(source: str) -> Iterator[tuple[int, str, frozenset[str]]]:
         yield source.count("\n", 0, call.start()) + 1, text, frozenset({level})
 
 
+@functools.cache
 def all_messages() -> list[Message]:
     found = []
     for path in sorted((ROOT / "ianus").rglob("*.py*")):

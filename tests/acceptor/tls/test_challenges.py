@@ -19,6 +19,8 @@ from tests.acceptor.tls.client import TlsClient, client_context
 from tests.acceptor.tls.serving import MakeDefault, Store, TlsServing, UserEngine, load
 from tests.certificates import localhost, root
 
+pytestmark = pytest.mark.slow
+
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 NAME = "a.test"
 CHALLENGE = make_challenge_certificate(NAME, "token.thumbprint")

@@ -15,6 +15,8 @@ from tests.acceptor.tls.client import TlsClient, client_context
 from tests.acceptor.tls.serving import TlsServing, load
 from tests.certificates import Authority, Certificate, localhost
 
+pytestmark = pytest.mark.slow
+
 CA = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 CRL = "-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n"
 

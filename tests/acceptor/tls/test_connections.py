@@ -48,6 +48,7 @@ def test_older_versions_are_refused(serving: TlsServing) -> None:
     assert serving.failed() == {"unsupported protocol": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_handshake_byte_by_byte(serving: TlsServing, version: ssl.TLSVersion) -> None:
     client = TlsClient(serving, client_context(maximum_version=version)).handshake(chunk=1)
@@ -97,6 +98,7 @@ def test_uploads_around_the_size_of_a_record(serving: TlsServing, size: int) -> 
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [997, 4099, 16389, 65537])
 def test_an_upload_in_chunks_of_odd_sizes(serving: TlsServing, chunk: int) -> None:
     # One receive may decode more bytes than it was given, by the part of a record that it has kept.
@@ -230,6 +232,7 @@ def end_the_session(client: TlsClient) -> None:
 STATES = [TlsClient.get, send_part_of_a_head, send_part_of_a_record, send_part_of_a_body, ask_for_much, end_the_session]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
 @pytest.mark.parametrize("state", STATES)

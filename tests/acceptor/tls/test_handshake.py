@@ -397,6 +397,7 @@ def test_the_limit_of_handshakes_pauses_accepting(serve: Any) -> None:
 
 
 # More than a batch of events, and less
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [100, 600])
 def test_handshakes_do_not_delay_an_established_connection(serve: Any, number: int) -> None:
     serving = serve()

@@ -1,5 +1,6 @@
 """Names and certificates in all combinations, with both engines and both versions, and the store of the server."""
 
+import functools
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +16,19 @@ from tests.acceptor.tls.serving import Store, TlsServing, load
 from tests.certificates import Authority, Certificate, intermediate, localhost, root, rsa_key
 from tests.certificates import client as client_certificate
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
-PAIRS = {
-    "default": intermediate().issue("default.test"),
-    "exact": intermediate().issue("www.example.test", "example.test"),
-    "exact RSA": intermediate().issue("www.example.test", "example.test", key=rsa_key()),
-    "wildcard": intermediate().issue("*.example.test"),
-}
+
+@functools.cache
+def pairs() -> dict[str, Certificate]:
+    return {
+        "default": intermediate().issue("default.test"),
+        "exact": intermediate().issue("www.example.test", "example.test"),
+        "exact RSA": intermediate().issue("www.example.test", "example.test", key=rsa_key()),
+        "wildcard": intermediate().issue("*.example.test"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def serve(engine: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_names(engine: Any, serve: Any, folder: Path, version: ssl.TLSVersion) -> None:
-    files = [made.write(folder, name) for name, made in PAIRS.items()]
+    files = [made.write(folder, name) for name, made in pairs().items()]
     sources = PairSources(tuple(each[0] for each in files), tuple(each[1] for each in files), "")
     serving = serve(CertificateStore(sources, read_pairs(sources), engine.load_pair))
     expected = {
@@ -66,13 +72,13 @@ def test_names(engine: Any, serve: Any, folder: Path, version: ssl.TLSVersion) -
     for name, pair in expected.items():
         context = client_context(check_hostname=False, maximum_version=version)
         client = serving.client(context, server_name=name)
-        assert client.tls.getpeercert(True) == PAIRS[pair].der, name
+        assert client.tls.getpeercert(True) == pairs()[pair].der, name
         assert client.get() == b"/"
         client.close()
     context = client_context(maximum_version=ssl.TLSVersion.TLSv1_2)
     context.set_ciphers("ECDHE+aRSA")
     client = serving.client(context, server_name="www.example.test")
-    assert client.tls.getpeercert(True) == PAIRS["exact RSA"].der
+    assert client.tls.getpeercert(True) == pairs()["exact RSA"].der
     client.close()
 
 

@@ -17,6 +17,8 @@ from tests.acceptor.tls.client import client_context
 from tests.acceptor.tls.serving import MakeDefault, Store, TlsServing, UserEngine, load
 from tests.certificates import Certificate, intermediate, localhost, rsa_key
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., TlsServing]
 
 

@@ -2,10 +2,9 @@
 
 import struct
 
-import pytest
-
 from tests.codec.http2 import frames as f
 from tests.codec.http2.frames import check, connect, fails, feed, frame, goaways, named
+from tests.rows import for_each_row
 
 
 def test_the_first_frames_of_the_server_are_its_settings_and_the_window_of_the_connection() -> None:
@@ -23,7 +22,7 @@ def test_without_extended_connect_its_setting_is_absent() -> None:
     assert 8 not in dict(struct.iter_unpack(">HI", frames[0].payload))
 
 
-@pytest.mark.parametrize("at", range(24))
+@for_each_row("at", range(24))
 def test_an_invalid_preface_ends_the_connection(at: int) -> None:
     wrong = bytearray(f.PREFACE)
     wrong[at] ^= 0x20

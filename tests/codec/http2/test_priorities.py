@@ -2,16 +2,15 @@
 
 import random
 
-import pytest
-
 from ianus.codec.http2.recording import RecordedConnection, read_priority
 from tests.codec.http2 import frames as f
 from tests.codec.http2.frames import connect, feed
+from tests.rows import for_each_row
 
 WIDE = f.PREFACE + f.settings(window=1 << 20) + f.window_update(0, 1 << 24)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         (b"", (3, False)),

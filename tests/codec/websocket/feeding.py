@@ -8,11 +8,10 @@ are. Bytes after a close frame or an error must change nothing.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import pytest
-
 from ianus.codec.websocket import recording
 from ianus.codec.websocket.deflate import Deflate
 from ianus.codec.websocket.recording import compress
+from tests.rows import for_each_row
 
 Event = tuple[Any, ...]
 
@@ -80,16 +79,13 @@ def error(code: int) -> Event:
 
 
 def table(cases: Mapping[str, tuple[bytes, Any]]) -> Callable[..., Any]:
-    """Parametrise a test with `data` and `expected`; the keys become the names of the cases."""
-    return pytest.mark.parametrize(
-        ("data", "expected"),
-        [pytest.param(data, expected, id=name) for name, (data, expected) in cases.items()],
-    )
+    """Runs a test with each `data` and `expected`; the keys are the names of the cases."""
+    return for_each_row(("data", "expected"), cases.values(), ids=cases.keys())
 
 
 def named(cases: Mapping[str, bytes]) -> Callable[..., Any]:
-    """Parametrise a test with `data` alone; the keys become the names of the cases."""
-    return pytest.mark.parametrize("data", cases.values(), ids=cases.keys())
+    """Runs a test with each `data`; the keys are the names of the cases."""
+    return for_each_row("data", cases.values(), ids=cases.keys())
 
 
 AFTER = text("after") + frame(PING, b"after")

@@ -2,10 +2,9 @@
 
 import random
 
-import pytest
-
 from ianus.codec.websocket.boundary import frame_ends
 from tests.codec.websocket.feeding import CLOSE, PING, TEXT, frame
+from tests.rows import for_each_row
 
 FRAMES = [
     frame(TEXT, b"short"),
@@ -21,12 +20,12 @@ STREAM = b"".join(FRAMES)
 ENDS = [sum(map(len, FRAMES[: i + 1])) for i in range(len(FRAMES))]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 13, 1000, len(STREAM)])
+@for_each_row("size", [1, 2, 3, 5, 7, 13, 1000, len(STREAM)])
 def test_the_ends_are_found_in_pieces_of_any_size(size: int) -> None:
     assert frame_ends(STREAM[i : i + size] for i in range(0, len(STREAM), size)) == ENDS
 
 
-@pytest.mark.parametrize("seed", range(20))
+@for_each_row("seed", range(20))
 def test_the_ends_are_found_in_random_pieces(seed: int) -> None:
     cuts = sorted(random.Random(seed).sample(range(len(STREAM)), 12))
     pieces = [STREAM[start:end] for start, end in zip([0, *cuts], [*cuts, len(STREAM)], strict=True)]

@@ -4,6 +4,7 @@ import pytest
 
 from ianus.codec.websocket.codec import may_close_with
 from ianus.codec.websocket.recording import close_frame
+from tests.rows import for_each_row
 
 from .feeding import CLOSE, TEXT, Event, check, close, frame, message, named, record, rejects, table, text
 
@@ -25,13 +26,13 @@ def test_a_close_frame_is_the_last(data: bytes, expected: list[Event]) -> None:
     check(data, expected)
 
 
-@pytest.mark.parametrize("code", CODES)
+@for_each_row("code", CODES)
 def test_a_code_that_may_be_sent(code: int) -> None:
     assert may_close_with(code)
     assert record([close(code)]) == [("close", code, "")]
 
 
-@pytest.mark.parametrize("code", NOT_CODES)
+@for_each_row("code", NOT_CODES)
 def test_a_code_that_must_not_be_sent(code: int) -> None:
     assert not may_close_with(code)
     rejects(close(code), 1002)
@@ -50,7 +51,7 @@ def test_a_reason_that_is_not_utf8(data: bytes) -> None:
 # --- Frames of the server ---
 
 
-@pytest.mark.parametrize("code", CODES)
+@for_each_row("code", CODES)
 def test_a_code_is_written(code: int) -> None:
     assert close_frame(code, "") == b"\x88\x02" + code.to_bytes(2, "big")
 

@@ -9,6 +9,7 @@ import pytest
 
 from ianus.codec.websocket.deflate import Deflate
 from ianus.codec.websocket.recording import compress
+from tests.rows import for_each_row
 
 from .feeding import (
     BINARY,
@@ -80,7 +81,7 @@ def test_a_long_message() -> None:
     check(frame(BINARY, data, rsv=RSV1), [message(PROSE)], deflate=new_deflate)
 
 
-@pytest.mark.parametrize("bits", range(8, 16))
+@for_each_row("bits", range(8, 16))
 def test_each_size_of_the_clients_window(bits: int) -> None:
     client = new_deflate(server_bits=max(bits, 9))
     data = b"".join(frame(BINARY, compress(client, PROSE), rsv=RSV1) for _ in range(3))
@@ -146,6 +147,7 @@ def test_invalid_text_before_the_limit_is_reported_first() -> None:
     rejects(text(data, rsv=RSV1), 1009, ws_max_size=10, deflate=new_deflate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [1, 100], ids=["whole", "in pieces"])
 def test_a_bomb_is_stopped_at_the_limit(pieces: int) -> None:
     limit = 1 << 20
@@ -172,9 +174,9 @@ def test_ends_of_streams_in_one_message(ends: int, wanted: tuple[Any, ...]) -> N
 # --- Frames of the server ---
 
 
-@pytest.mark.parametrize("bits", range(9, 16))
-@pytest.mark.parametrize("takeover", [True, False])
-@pytest.mark.parametrize("level", [1, 6, 9])
+@for_each_row("bits", range(9, 16))
+@for_each_row("takeover", [True, False])
+@for_each_row("level", [1, 6, 9])
 def test_a_client_reads_written_frames(bits: int, takeover: bool, level: int) -> None:
     server = new_deflate(server_bits=bits, server_takeover=takeover, ws_deflate_level=level)
     client = zlib.decompressobj(-bits)

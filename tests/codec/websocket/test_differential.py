@@ -69,6 +69,7 @@ def _messages(choices: random.Random, deflate: bool) -> Iterator[bytes]:
             yield frame(choices.choice([PING, PONG]), b"p" * choices.randrange(6))
 
 
+@pytest.mark.slow
 def test_the_same_bytes_are_the_same_messages() -> None:
     seen: set[str] = set()
     refused = 0
@@ -112,6 +113,7 @@ def _without_reason(events: list[Event]) -> tuple[list[Event], str]:
     return events, ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deflate", [False, True])
 def test_each_conversation_is_the_same_in_pieces(deflate: bool) -> None:
     choices = random.Random(7692)

@@ -1,6 +1,6 @@
 """Base framing and fragmentation (RFC 6455 5.2 to 5.6)."""
 
-import pytest
+from tests.rows import for_each_row
 
 from .feeding import (
     BINARY,
@@ -48,7 +48,7 @@ def test_frames(data: bytes, expected: list[Event]) -> None:
     check(data, expected)
 
 
-@pytest.mark.parametrize("size", [*range(40), 65535, 65536, 100_000])
+@for_each_row("size", [*range(40), 65535, 65536, 100_000])
 def test_a_payload_of_any_size(size: int) -> None:
     payload = (ANY * (size // 256 + 1))[:size]
     data = frame(BINARY, payload)
@@ -58,8 +58,8 @@ def test_a_payload_of_any_size(size: int) -> None:
     assert record([text(ascii_text)]) == [message(ascii_text)]
 
 
-@pytest.mark.parametrize("start", range(9))
-@pytest.mark.parametrize("step", [1, 3, 5, 8])
+@for_each_row("start", range(9))
+@for_each_row("step", [1, 3, 5, 8])
 def test_the_key_continues_from_piece_to_piece(start: int, step: int) -> None:
     data = frame(BINARY, ANY)
     pieces = [data[: 8 + start], *(data[i : i + step] for i in range(8 + start, len(data), step))]

@@ -14,6 +14,7 @@ from ianus.codec.websocket.handshake import (
     negotiate,
     subprotocols,
 )
+from tests.rows import for_each_row
 
 Value = bytes | list[bytes] | None
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -102,14 +103,14 @@ def refusal(asked: Request) -> HandshakeError:
     return caught.value
 
 
-@pytest.mark.parametrize("value", [None, b"", b"0", b"8", b"12", b"14", b"+13", b"013", b"13, 8", [b"13", b"13"]])
+@for_each_row("value", [None, b"", b"0", b"8", b"12", b"14", b"+13", b"013", b"13, 8", [b"13", b"13"]])
 def test_another_version(value: Value) -> None:
     error = refusal(request(sec_websocket_version=value))
     assert error.status == 426
     assert error.fields == [(b"sec-websocket-version", b"13")]
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "value",
     [
         None,
@@ -175,7 +176,7 @@ def negotiated(value: Value) -> tuple[bytes, Deflate] | None:
     return negotiate(request(sec_websocket_extensions=value), 6)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("offer", "answer"),
     [
         (b"permessage-deflate", b"permessage-deflate"),
@@ -204,7 +205,7 @@ def test_an_offer_is_accepted(offer: Value, answer: bytes) -> None:
     assert accepted[0] == answer
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "offer",
     [
         None,
@@ -228,7 +229,7 @@ def test_an_offer_is_declined(offer: Value) -> None:
     assert negotiated(offer) is None
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "offer",
     [
         b"permessage-deflate;",

@@ -1,13 +1,12 @@
 """Frames that the server writes (RFC 6455 5.2): final, not masked, of the shortest length."""
 
-import pytest
-
 from ianus.codec.websocket.recording import frame
+from tests.rows import for_each_row
 
 from .feeding import BINARY, PING, TEXT
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("size", "length"),
     [
         (0, "00"),

@@ -17,6 +17,7 @@ from ianus.errors import StartupError
 from ianus.gateway.loading import loader
 from ianus.gateway.loading.loader import Application, load_mounted
 from ianus.settings.schema import Settings
+from tests.rows import for_each_row
 
 Write = Callable[[str, str], None]
 
@@ -122,7 +123,7 @@ def test_a_missing_application_directory_is_named() -> None:
     assert "The directory no-such-place does not exist" in failure(load, "m:app", app_dir="no-such-place").message
 
 
-@pytest.mark.parametrize("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "./a-b:c"])
+@for_each_row("spec", ["", ":app", "main:", "main:app:b", "my-main:app", "main:a..b", "main:a b", "./a-b:c"])
 def test_an_invalid_name_of_an_application_gets_an_error_with_the_form(spec: str) -> None:
     message = failure(load, spec).message
     assert message == f"{spec!r} does not name an application; write MODULE:ATTRIBUTE, as in main:app."
@@ -506,7 +507,7 @@ def test_a_factory_is_called_with_literal_arguments(
     assert len(sys.modules["my_main"].calls) == 2
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("spec", "expected"),
     [
         ("m:f(x)", "arguments are literals: texts in quotes, numbers, True, False, None, and lists of these"),
@@ -635,7 +636,7 @@ class Compiled:
     def __call__(self, *args: Any) -> Any: ...
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "application",
     [
         app,
@@ -738,7 +739,7 @@ class Wsgify:
     def __call__(self, req: Any, *args: Any, **kwargs: Any) -> Any: ...
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "application",
     [
         wsgi,
@@ -760,6 +761,7 @@ def test_wsgi_is_recognised(application: Any) -> None:
     assert load(application) == Application(application, "wsgi", load(application).name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "attribute"),
     [
@@ -779,6 +781,7 @@ def test_wsgi_applications_of_frameworks(module: str, attribute: str) -> None:
     assert load(made).interface == "wsgi"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "attribute"),
     [
@@ -820,7 +823,7 @@ def around_two(one: Any, two: Any) -> Any:
     return wrapper
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "application",
     [
         undisclosed,
@@ -932,7 +935,7 @@ def test_a_factory_with_one_parameter_is_not_taken_for_asgi_2() -> None:
 def hidden(*args: Any) -> Any: ...
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("application", "interface"),
     [
         *itertools.product([hidden, wsgi, takes_one, Callable3()], ["asgi3", "asgi2"]),

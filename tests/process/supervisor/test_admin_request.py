@@ -9,6 +9,7 @@ from ianus.process.supervisor.admin_request import (
     build_response,
     parse_head,
 )
+from tests.rows import for_each_row
 
 
 def status_of(data: bytes, *, local_only: bool = True) -> int:
@@ -32,7 +33,7 @@ def test_a_request_has_a_method_and_a_path(data: bytes, method: str, path: str) 
         assert parse_head(data[:size], local_only=True) is None
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "data",
     [
         b"\x16\x03\x01\n",

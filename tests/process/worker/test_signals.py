@@ -12,6 +12,7 @@ import pytest
 
 from ianus.process.stop_level import StopLevel
 from ianus.process.worker.signals import MIN_SECONDS, Escalation, StopRequest, handle_signals, wake_by_signals
+from tests.rows import for_each_row
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR2)
 
@@ -110,8 +111,8 @@ def test_another_quit_interrupts_code_that_blocks_the_loop(loop: asyncio.Abstrac
     loop.run_until_complete(asyncio.wait_for(does_not_block(), 5))
 
 
-@pytest.mark.parametrize("is_supervised", [False, True])
-@pytest.mark.parametrize(
+@for_each_row("is_supervised", [False, True])
+@for_each_row(
     ("level", "number", "age", "after"),
     [
         (StopLevel.NONE, signal.SIGTERM, 0.0, StopLevel.ANNOUNCED),

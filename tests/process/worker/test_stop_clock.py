@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from ianus.process.worker.stop_clock import StopClock
 from ianus.settings.stop_budget import StopBudget
 from tests.helpers import WAIT_SECONDS
@@ -51,6 +53,7 @@ def test_the_lifespan_shutdown_is_not_interrupted_but_limited() -> None:
     assert process.quits == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_after_the_end() -> None:
     process = Process(SOON)
     process.clock.end()
