@@ -5,6 +5,7 @@ Its reports stay in build/autobahn, a folder for each section; index.html leads 
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.websocket_bridge import bridge
 from tests.helpers import Server, TlsAddress, check_no_leaks, stop_all, url_of
 from tests.proxies.forwarders import haproxy
 
@@ -62,6 +64,10 @@ INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 NON_STRICT = {"3.2", "3.3", "3.4", "4.1.3", "4.1.4", "4.1.5", "4.2.3", "4.2.4", "4.2.5", "5.15"}
 
 
+# Frames and deflate are the same code over HTTP/2, and the sections of deflate take five minutes over a bridge.
+OVER_HTTP2 = [name for name in SECTIONS if "IANUS_LONG" in os.environ or not name.startswith(("12.", "13."))]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server("echo_app:app", "--no-access-log", cwd=tmp_path_factory.mktemp("server"), app_dir=APPS)
@@ -80,9 +86,31 @@ def url(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         yield url_of(address, "", "ws")
 
 
+@pytest.fixture(scope="module")
+def bridged_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL for the suite, which knows HTTP/1.1 only: a bridge takes each connection to a stream of HTTP/2."""
+    options = ("--no-access-log", "--http", "2", "--http2-cleartext")
+    server = Server("echo_app:app", *options, cwd=tmp_path_factory.mktemp("server"), app_dir=APPS)
+    assert isinstance(server.address, tuple)
+    with bridge(server.address) as address:
+        yield url_of(address, "", "ws")
+    stop_all([server], check_no_leaks)
+
+
 @pytest.mark.parametrize("section", [pytest.param(name, id=f"{name} {what}") for name, (_, what) in SECTIONS.items()])
 def test_autobahn(url: str, section: str) -> None:
-    reports = REPORTS / section
+    run_section(url, section, REPORTS / section)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("section", [pytest.param(name, id=f"{name} {SECTIONS[name][1]}") for name in OVER_HTTP2])
+def test_autobahn_over_http2(bridged_url: str, section: str) -> None:
+    """RFC 8441."""
+    run_section(bridged_url, section, REPORTS / "http2" / section)
+
+
+def run_section(url: str, section: str, reports: Path) -> None:
+    """Runs the cases of the section, and asserts that all were run with an allowed result."""
     driver = (sys.executable, "-m", "tests.conformance.autobahn")
     options = ("--include", f"{section}.*", "--exclude", EXCLUDED, "--outdir", str(reports))
     shutil.rmtree(reports, ignore_errors=True)
