@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -128,11 +129,19 @@ class LoadClients:
     """Several clients at once, for as long as the block lasts; also `wrk` if it is installed."""
 
     def __init__(
-        self, address: Address, *, busy: int = 6, pausing: int = 6, waiting: int = 2, wrk: str | None = None
+        self,
+        address: Address,
+        *,
+        busy: int = 6,
+        pausing: int = 6,
+        waiting: int = 2,
+        wrk: str | None = None,
+        more: Sequence[LoadClient] = (),
     ) -> None:
-        """wrk: the path of the command."""
+        """wrk: the path of the command. more: further clients, of another protocol."""
         behaviors = ["busy"] * busy + ["pausing"] * pausing + ["waiting"] * waiting
         self._clients = [LoadClient(address, 10_000_000 * place, behavior) for place, behavior in enumerate(behaviors)]
+        self._clients += more
         self._address = address
         self._wrk_path = wrk
         self._wrk: subprocess.Popen[str] | None = None

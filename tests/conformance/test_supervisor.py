@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.http2_load_clients import Http2LoadClient
 from tests.conformance.load_clients import Failure, LoadClients
 from tests.conformance.processes import alive, children, name, open_files, zombies
 from tests.helpers import WAIT_SECONDS, Client, Server, until
@@ -172,6 +173,26 @@ def test_reload(start_fleet: Start, how: tuple[Any, ...]) -> None:
     assert load_clients.failures == []
     until(lambda: open_files(fleet.supervisor) == files, "as many open files as before")
     until(lambda: not zombies(fleet.supervisor), "every process that exited was waited for")
+
+
+@FLEETS
+@pytest.mark.plain
+def test_changes_over_http2(start_fleet: Start, how: tuple[Any, ...]) -> None:
+    """Reloads, and replacements after a number of requests, beside clients that honour GOAWAY (RFC 9113, 6.8)."""
+    fleet = start_fleet(*how, "--http2-cleartext", "--max-requests", "500", "--max-requests-jitter", "200")
+    assert isinstance(fleet.server.address, tuple)
+    clients = [Http2LoadClient(fleet.server.address, 10_000_000 * place) for place in range(1, 7)]
+    with fleet.visit(busy=1, pausing=0, waiting=0, more=clients) as load_clients:
+        for number in range(share(RELOADS)):
+            load_clients.progress(100)
+            fleet.change("VERSION = ", f"VERSION = 'v{number}'  # ")
+            fleet.reload()
+            load_clients.progress(100)
+            assert load_clients.failures == []
+        while len(load_clients.workers) < share(RECYCLES) + fleet.size:
+            load_clients.progress(100)
+            assert load_clients.failures == []
+    assert load_clients.failures == []
 
 
 @FLEETS
