@@ -173,9 +173,9 @@ over-tls: build
 	done
 
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
-# start processes.
+# start processes. `make check` has test_layers and test_sizes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py layers.py naming.py rows.py safe_paths.py sizes.py)
+	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py naming.py rows.py safe_paths.py)
 
 # Their files are in memory: on a disk it takes longer to make and to remove a directory than a test of a codec does.
 quick: WORKERS = 2

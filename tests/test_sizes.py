@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from tests.rows import for_each_row
 
 ROOT = Path(__file__).parents[1]
 
@@ -224,7 +224,7 @@ def test_definitions_of_cython_are_read() -> None:
     assert [each.methods for each in found if each.kind == "class"] == [4]
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("source", "figures"),
     [
         ("x = 1\n" * MAX_MODULE_LINES, {}),

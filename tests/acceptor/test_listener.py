@@ -12,6 +12,7 @@ import pytest
 from ianus.acceptor import listener as module
 from ianus.acceptor.listener import Listener, listen_fd, listen_tcp, listen_unix
 from ianus.errors import StartupError
+from tests.rows import for_each_row
 
 
 @pytest.fixture
@@ -287,7 +288,7 @@ def test_a_path_that_is_too_long_is_explained_though_a_socket_is_there(
     assert "too long" in message_of(lambda: listen_unix(str(folder / "app.sock"), backlog=16))
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("code", "expected"),
     [
         (errno.EACCES, "may not create app.sock"),

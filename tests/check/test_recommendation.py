@@ -1,10 +1,9 @@
 """The recommendation for each kind of application, from given measurements."""
 
-import pytest
-
 from ianus.check.places import Place
 from ianus.check.probes import Measurement
 from ianus.check.recommendation import Facts, Recommendation, milliseconds, recommend
+from tests.rows import for_each_row
 
 PLACE = Place("/srv/main.py", 7, "view")
 MIB = 1024 * 1024
@@ -42,7 +41,7 @@ def test_a_computing_application_has_a_worker_for_each_cpu_and_the_default_threa
     assert advice.command("main:app") == "ianus --workers 4 main:app"
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("seconds", "cpu", "max_threads"),
     [(0.1, 0.01, 64), (0.1, 0.001, 128), (0.1, 0.0012, 96), (0.1, 0.0001, 256), (5.0, 0.0, 256), (0.004, 0.0001, 64)],
 )

@@ -3,7 +3,6 @@
 import random
 
 import hpack
-import pytest
 
 from ianus.codec.http2.hpack_recording import HpackWriter, length_field, literals, priority
 from tests.rows import for_each_row
@@ -34,7 +33,7 @@ def test_an_accepted_tunnel_has_status_200() -> None:
     assert literals(HpackWriter().head(101, [])) == b"\x88"
 
 
-@pytest.mark.parametrize("length", [0, 9, 10, 127, 2**31, 2**63 - 1])
+@for_each_row("length", [0, 9, 10, 127, 2**31, 2**63 - 1])
 def test_a_length_that_the_codec_adds(length: int) -> None:
     assert decoded(hpack.Decoder(), length_field(length)) == [(b"content-length", str(length).encode())]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from ianus.codec.http2.hpack_recording import HpackWriter, huffman
+from tests.rows import for_each_row
 
 from .hpacking import number, plain, recorder, table_size
 
@@ -155,7 +156,7 @@ def test_encoding_of_literals() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("code", "text"),
     [
         ("f1e3c2e5f23a6ba0ab90f4ff", b"www.example.com"),

@@ -39,7 +39,7 @@ def refuses_chunked(data: bytes, *events: Event, status: int = 400) -> None:
     check(post(CHUNKED) + data, [CHUNKED_EVENT, *events, error(status)])
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("codings", "status"),
     [
         ([b"chunked", b"identity"], 400),
@@ -54,7 +54,7 @@ def test_conflicting_transfer_encodings(codings: list[bytes], status: int) -> No
     rejects(post(*(b"Transfer-Encoding: " + coding for coding in codings)) + b"0\r\n\r\n" + SMUGGLED, status)
 
 
-@pytest.mark.parametrize("coding", [b"xchunked", b"identity", b"gzip", b"chunked;", b"gzip, chunked"])
+@for_each_row("coding", [b"xchunked", b"identity", b"gzip", b"chunked;", b"gzip, chunked"])
 def test_unknown_transfer_encoding_falls_back_to_content_length(coding: bytes) -> None:
     """CVE-2024-6827 (gunicorn): an unknown coding was ignored and Content-Length believed."""
     rejects(post(b"Content-Length: 5", b"Transfer-Encoding: " + coding) + b"0\r\n\r\n" + SMUGGLED, 400)
@@ -75,22 +75,22 @@ def test_content_length_in_unicode_whitespace(blank: int) -> None:
     rejects(post(b"Content-Length: " + bytes([blank]) + b"5") + b"hello" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("cut", [b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5\r\nhello\r\n0", b"5\r\nhello"])
+@for_each_row("cut", [b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5\r\nhello\r\n0", b"5\r\nhello"])
 def test_truncated_chunked_body_is_not_accepted(cut: bytes) -> None:
     """benoitc/gunicorn#3382: the end of the connection was taken for the end of the body."""
     assert record([post(CHUNKED) + cut], eof=True)[-1] == ("incomplete",)
     assert record(bytewise(post(CHUNKED) + cut), eof=True)[-1] == ("incomplete",)
 
 
-@pytest.mark.parametrize("name", [b"Host", b"Content-Type"])
-@pytest.mark.parametrize("second", [b"a", b"b"])
+@for_each_row("name", [b"Host", b"Content-Type"])
+@for_each_row("second", [b"a", b"b"])
 def test_duplicate_host_or_content_type(name: bytes, second: bytes) -> None:
     """benoitc/gunicorn#3366: which of the two is meant is read differently before and behind a proxy."""
     fields = [] if name == b"Host" else [HOST]
     rejects(head(b"POST / HTTP/1.1", *fields, name + b": a", name.lower() + b": " + second), 400)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "line",
     [b"GET h:80 HTTP/1.1", b"GET * HTTP/1.1", b"GET a HTTP/1.1", b"GET ../a HTTP/1.1", b"GET ?a HTTP/1.1"],
 )
@@ -115,13 +115,13 @@ def test_forbidden_trailer(field: bytes) -> None:
     refuses_chunked(b"0\r\n" + field + b"\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize("extension", [b";a\r", b";\r", b";a\rb", b";a=\r\r", b';a="\r"', b"\r;a"])
+@for_each_row("extension", [b";a\r", b";\r", b";a\rb", b";a=\r\r", b';a="\r"', b"\r;a"])
 def test_bare_cr_in_a_chunk_extension(extension: bytes) -> None:
     """benoitc/gunicorn#3556: one parser's line continues after the end of the other's."""
     refuses_chunked(b"2" + extension + b"\r\nxx\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize("extension", [b";\n", b";a\n", b';a="\n"', b"\n", b";\nxx\r\n4c\r\n0"])
+@for_each_row("extension", [b";\n", b";a\n", b';a="\n"', b"\n", b";\nxx\r\n4c\r\n0"])
 def test_bare_lf_in_a_chunk_extension(extension: bytes) -> None:
     """The same with a line feed, by a parser that skips all bytes after `;`."""
     refuses_chunked(b"2" + extension + b"\r\nxx\r\n0\r\n\r\n" + SMUGGLED)
@@ -133,7 +133,7 @@ def test_any_two_bytes_after_a_chunk(after: bytes) -> None:
     refuses_chunked(b"5\r\nhello" + after + b"0\r\n\r\n" + SMUGGLED, body(b"hello"))
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "message",
     [
         b"GET / HTTP/1.1\nHost: h\n\n",
@@ -149,7 +149,7 @@ def test_bare_lf_ends_a_line(message: bytes) -> None:
     rejects(message + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "message",
     [
         b"GET / HTTP/1.1\rHost: h\r\r",
@@ -165,13 +165,13 @@ def test_bare_cr_ends_a_line(message: bytes) -> None:
     rejects(message + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize("coding", [b"chunked, chunked", b"gzip chunked", b"chunked,", b"chunked , gzip"])
+@for_each_row("coding", [b"chunked, chunked", b"gzip chunked", b"chunked,", b"chunked , gzip"])
 def test_transfer_encoding_is_not_parsed_as_a_list(coding: bytes) -> None:
     """CVE-2019-16786 (waitress): anything but the word itself was not taken for a transfer coding."""
     rejects(post(b"Transfer-Encoding: " + coding) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("first", "second"),
     [(b"0", b"50"), (b"50", b"0"), (b"5", b"5"), (b"5", b"6"), (b"5", b"05"), (b"5", b"")],
 )
@@ -199,13 +199,13 @@ def test_chunk_size_that_int_would_take(size: bytes) -> None:
     refuses_chunked(size + b"\r\n0123456789\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize("extension", [b";", b"; =", b";a=b=c", b";\x00", b';"', b";a\x80", b";a=\x0b"])
+@for_each_row("extension", [b";", b"; =", b";a=b=c", b";\x00", b';"', b";a\x80", b";a=\x0b"])
 def test_chunk_extension_is_skipped_unvalidated(extension: bytes) -> None:
     """CVE-2022-24761 (waitress)."""
     refuses_chunked(b"5" + extension + b"\r\nhello\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "size",
     [
         b"8000000000000000",
@@ -222,9 +222,7 @@ def test_chunk_size_overflows(size: bytes) -> None:
     refuses_chunked(size + b"\r\nhello\r\n0\r\n\r\n" + SMUGGLED)
 
 
-@pytest.mark.parametrize(
-    "length", [b"9223372036854775808", b"18446744073709551616", b"18446744073709551621", b"1" + b"0" * 40]
-)
+@for_each_row("length", [b"9223372036854775808", b"18446744073709551616", b"18446744073709551621", b"1" + b"0" * 40])
 def test_content_length_overflows(length: bytes) -> None:
     rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400)
     rejects(post(b"Content-Length: " + length) + b"hello" + SMUGGLED, 400, limits=new_limits(max_request_body_size=0))
@@ -278,15 +276,13 @@ def test_lenient_field_syntax(field: bytes) -> None:
     rejects(post(field) + b"0\r\n\r\n" + SMUGGLED, 400)
 
 
-@pytest.mark.parametrize(
-    "version", [b"HTTP/1.1.1", b"HTTP/1.1 a", b"HTTP/11", b"HTTP/1.\xb9", b"HTTP/1.+1", b" HTTP/1.1"]
-)
+@for_each_row("version", [b"HTTP/1.1.1", b"HTTP/1.1 a", b"HTTP/11", b"HTTP/1.\xb9", b"HTTP/1.+1", b" HTTP/1.1"])
 def test_lenient_version(version: bytes) -> None:
     """CVE-2023-47627 (aiohttp), and digits that `int` takes for digits."""
     rejects(head(b"GET / " + version, HOST), 400)
 
 
-@pytest.mark.parametrize("separator", [*b"\x0b\x0c\x1c\x1d\x1e"])
+@for_each_row("separator", [*b"\x0b\x0c\x1c\x1d\x1e"])
 def test_line_separators_of_other_alphabets(separator: int) -> None:
     """CVE-2026-44546 (daphne): `splitlines` made one field into two."""
     rejects(get(b"A: b" + bytes([separator]) + b"Injected: c"), 400)
@@ -379,7 +375,7 @@ def test_get_with_a_body_smuggles_nothing() -> None:
     )
 
 
-@pytest.mark.parametrize("prefix", [b"\r\n\r\n", b"\n", b"\0", b" ", b"0\r\n\r\n", b"X"])
+@for_each_row("prefix", [b"\r\n\r\n", b"\n", b"\0", b" ", b"0\r\n\r\n", b"X"])
 def test_bytes_after_a_body(prefix: bytes) -> None:
     """Bytes beyond the Content-Length start the next message, and have to be one."""
     data = post(b"Content-Length: 5") + b"hello"

@@ -55,7 +55,7 @@ def test_many_messages_in_one_piece() -> None:
     assert record(bytewise(data)) == expected
 
 
-@pytest.mark.parametrize("size", [2, 3, 7, 16, 61, 100])
+@for_each_row("size", [2, 3, 7, 16, 61, 100])
 def test_pieces_that_know_no_boundaries(size: int) -> None:
     data = b"".join(message for message, _ in MESSAGES.values())
     expected = [event for _, events in MESSAGES.values() for event in events]

@@ -84,12 +84,12 @@ def test_an_invalid_path(path: bytes) -> None:
     rejects(METHOD, SCHEME, AUTHORITY, (b":path", path))
 
 
-@pytest.mark.parametrize("missing", range(4))
+@for_each_row("missing", range(4))
 def test_each_pseudo_header_field_is_necessary(missing: int) -> None:
     rejects(*[field for field in USUAL if field is not USUAL[missing]])
 
 
-@pytest.mark.parametrize("field", USUAL)
+@for_each_row("field", USUAL)
 def test_a_repeated_pseudo_header_field(field: tuple[bytes, bytes]) -> None:
     assert rejects(*USUAL, field) == "repeated pseudo-header field"
 
@@ -110,7 +110,7 @@ def test_pseudo_header_fields_in_any_order() -> None:
     assert (found["status"], found["headers"]) == (0, [(b"host", b"h"), (b"x", b"1")])
 
 
-@pytest.mark.parametrize("name", [b":status", b":unknown", b":", b":Path", b":path "])
+@for_each_row("name", [b":status", b":unknown", b":", b":Path", b":path "])
 def test_an_unknown_pseudo_header_field(name: bytes) -> None:
     assert rejects(*USUAL, (name, b"1")) == "unknown pseudo-header field"
 
@@ -120,12 +120,12 @@ def test_schemes(scheme: bytes) -> None:
     assert decode(METHOD, (b":scheme", scheme), AUTHORITY, PATH)["status"] == 0
 
 
-@pytest.mark.parametrize("scheme", [b"", b"ws", b"ftp", b"http,", b"https:", b" http"])
+@for_each_row("scheme", [b"", b"ws", b"ftp", b"http,", b"https:", b" http"])
 def test_schemes_that_are_not_served(scheme: bytes) -> None:
     rejects(METHOD, (b":scheme", scheme), AUTHORITY, PATH)
 
 
-@pytest.mark.parametrize("method", [b"", b"G T", b"GET ", b"\xff"])
+@for_each_row("method", [b"", b"G T", b"GET ", b"\xff"])
 def test_an_invalid_method(method: bytes) -> None:
     rejects((b":method", method), SCHEME, AUTHORITY, PATH)
 
@@ -148,7 +148,7 @@ def test_the_host_of_a_request_is_its_first_field() -> None:
     assert (found["status"], found["headers"]) == (0, [(b"host", b"h"), (b"a", b"1"), (b"b", b"2")])
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("scheme", "authority", "host"),
     [
         (b"https", b"h", b"H"),
@@ -166,7 +166,7 @@ def test_a_host_that_equals_the_authority(scheme: bytes, authority: bytes, host:
     assert (found["status"], found["headers"]) == (0, [(b"host", authority)])
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("scheme", "authority", "host"),
     [(b"https", b"h", b"h2"), (b"https", b"h", b"h:80"), (b"http", b"h", b"h:443"), (b"http", b"h:81", b"h")],
 )
@@ -225,7 +225,7 @@ def test_an_invalid_name(name: bytes) -> None:
     assert rejects(*USUAL, (name, b"1")) == "invalid field name"
 
 
-@pytest.mark.parametrize("value", [b"a\r", b"a\n", b"\0", b"a\x01b", b"\x7f", b"x" * 40 + b"\r\nX: y"])
+@for_each_row("value", [b"a\r", b"a\n", b"\0", b"a\x01b", b"\x7f", b"x" * 40 + b"\r\nX: y"])
 def test_control_characters_in_a_value(value: bytes) -> None:
     for name in (b"x", b"cookie", b":path", b":authority"):
         fields = [field for field in USUAL if field[0] != name]
@@ -234,7 +234,7 @@ def test_control_characters_in_a_value(value: bytes) -> None:
         )
 
 
-@pytest.mark.parametrize("value", [b" a", b"a ", b"\ta", b"a\t", b" "])
+@for_each_row("value", [b" a", b"a ", b"\ta", b"a\t", b" "])
 def test_white_space_around_a_value(value: bytes) -> None:
     """RFC 9113 section 8.2.1"""
     assert rejects(*USUAL, (b"x", value)) == "white space around a field value"
@@ -287,7 +287,7 @@ def test_the_priority_is_noted() -> None:
     assert decode(*USUAL, (b"priority", b"u=0, i"))["priority"] == b"u=0, i"
 
 
-@pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"1, 1", b"a", b"9223372036854775808"])
+@for_each_row("value", [b"", b"-1", b"+1", b"1, 1", b"a", b"9223372036854775808"])
 def test_an_invalid_content_length(value: bytes) -> None:
     assert rejects(*USUAL, (b"content-length", value), ended=False) == "invalid Content-Length"
 
@@ -359,7 +359,7 @@ def test_trailers() -> None:
     assert recorder().trailers(block(*fields)) == (fields, 0)
 
 
-@pytest.mark.parametrize("field", [*USUAL, (b"host", b"h"), (b"content-length", b"1"), (b"transfer-encoding", b"a")])
+@for_each_row("field", [*USUAL, (b"host", b"h"), (b"content-length", b"1"), (b"transfer-encoding", b"a")])
 def test_fields_that_are_not_trailers(field: tuple[bytes, bytes]) -> None:
     """RFC 9113 section 8.1, RFC 9110 section 6.5.1"""
     found = recorder().trailers(block(field))

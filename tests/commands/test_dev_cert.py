@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 
 from ianus.commands import build_subcommand
+from tests.rows import for_each_row
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def test_it_may_have_other_names(folder: Path) -> None:
     assert names(folder) == ["*.example.test", "10.0.0.1"]
 
 
-@pytest.mark.parametrize("name", ["a b", "http://localhost", "a..b", "1.2.3", "x" * 64])
+@for_each_row("name", ["a b", "http://localhost", "a..b", "1.2.3", "x" * 64])
 def test_an_invalid_name_is_refused(name: str) -> None:
     result = invoke(name)
     assert result.exit_code == 2

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from ianus.commands import build_subcommand
 from ianus.commands import docs as module
 from ianus.errors import PACKAGE_DIR, SettingError, StartupError, ThreadLimitError
+from tests.rows import for_each_row
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +106,7 @@ def test_messages_name_pages_by_the_command() -> None:
         assert {each for each in named if each.islower()} <= pages.keys(), path
 
 
-@pytest.mark.parametrize("line", ["uwsgi", "migrating uwsgi", "migrating/uwsgi", "docs/migrating/uwsgi.md"])
+@for_each_row("line", ["uwsgi", "migrating uwsgi", "migrating/uwsgi", "docs/migrating/uwsgi.md"])
 def test_the_page_of_a_server_is_found_by_its_name(line: str) -> None:
     assert docs(*line.split()).output.startswith("# From uWSGI\n")
 

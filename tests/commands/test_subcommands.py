@@ -131,7 +131,7 @@ def test_the_script_of_an_unknown_shell() -> None:
     assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in result.output
 
 
-@pytest.mark.parametrize("name", sorted(SUBCOMMANDS.keys() - {"dev", "migrate"}))
+@for_each_row("name", sorted(SUBCOMMANDS.keys() - {"dev", "migrate"}))
 def test_an_error_of_each_line_names_its_page(name: str) -> None:
     # migrate takes all words of a command, and dev all options of `ianus`.
     result = invoke(name, "--no-such-option")

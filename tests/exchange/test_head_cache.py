@@ -9,6 +9,7 @@ import pytest
 from ianus.exchange.recording_exchange import RecordingGateway, make_head
 from ianus.exchange.service import Service
 from tests.engine import service as new_service
+from tests.rows import for_each_row
 
 Fields = list[tuple[bytes, bytes]]
 PLAIN = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
@@ -44,7 +45,7 @@ def test_equal_strings_are_as_good_as_the_same_ones() -> None:
     assert fields(shared, tuple(copies)) is fields(shared, PLAIN)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "other",
     [
         [(b"content-typf", b"text/plain"), (b"content-length", b"13")],

@@ -32,7 +32,7 @@ def facts(*headers: tuple[bytes, bytes], **how: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------- types
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "headers",
     [
         [(b"a", b"1"), (b"b", b"2")],
@@ -84,7 +84,7 @@ def test_fields_of_a_wrong_form_are_refused(pair: Any, error: type[Exception], t
     assert str(raised.value) == text
 
 
-@pytest.mark.parametrize("character", [b"\r", b"\n", b"\0", b"\x7f", b"\x01"])
+@for_each_row("character", [b"\r", b"\n", b"\0", b"\x7f", b"\x01"])
 def test_a_control_character_splits_no_response(character: bytes) -> None:
     with pytest.raises(ValueError, match=r"^response header 'x-some' has a control character in its value 'a.+b'$"):
         fields([(b"x-some", b"a" + character + b"b")])
@@ -109,7 +109,7 @@ def test_native_fields_may_be_subclasses_of_tuple() -> None:
     assert fields([Pair(("a", "1"))], native=True) == [(b"a", b"1")]
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("pair", "error", "text"),
     [
         (["a", "1"], TypeError, "response headers are tuples of name and value, not list"),
@@ -129,7 +129,7 @@ def test_native_fields_of_a_wrong_form_are_refused(pair: Any, error: type[Except
 # ---------------------------------------------------------------- fields of the server
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("name", "value"),
     [
         (b"Connection", b"upgrade"),
@@ -176,7 +176,7 @@ def test_other_values_of_connection_do_not_close() -> None:
     assert not facts((b"connection", b"closed"))["close"]
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "is_event_stream"),
     [
         (b"text/event-stream", True),
@@ -261,7 +261,7 @@ def test_hints_are_fields() -> None:
     assert make_hints([]) == []
 
 
-@pytest.mark.parametrize("name", [b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"])
+@for_each_row("name", [b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"])
 def test_hints_have_no_framing(name: bytes) -> None:
     with pytest.raises(ValueError, match=rf"^{name!r} cannot be an early hint$"):
         make_hints([(b"link", b"</a>"), (name, b"1")])

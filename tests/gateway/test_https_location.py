@@ -1,7 +1,5 @@
 """The location of a redirect to https."""
 
-import pytest
-
 from ianus.gateway.https_location import https_location
 from tests.rows import for_each_row
 
@@ -12,7 +10,7 @@ def location(host: bytes, path: bytes = b"/", query: bytes = b"", port: int = 44
     return https_location(host, path, query, port, KNOWN.__contains__)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("host", "expected"),
     [
         (b"example.org", b"https://example.org/"),
@@ -39,7 +37,7 @@ def test_other_hosts_are_not_redirected_to(host: bytes) -> None:
     assert location(host) is None
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("path", "query", "expected"),
     [
         (b"/a/%2e%2e/b", b"", b"https://example.org/a/%2e%2e/b"),

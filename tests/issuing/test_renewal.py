@@ -3,9 +3,10 @@
 import pytest
 
 from ianus.issuing.renewal import DAY_SECONDS, default_renewal_time, retry_delay
+from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(("days", "part", "expected"), [(90, 0, 60), (90, 1, 59), (6, 0, 3), (6, 1, 2.7), (45, 0, 30)])
+@for_each_row(("days", "part", "expected"), [(90, 0, 60), (90, 1, 59), (6, 0, 3), (6, 1, 2.7), (45, 0, 30)])
 def test_the_time_of_a_renewal_depends_on_the_validity(days: float, part: float, expected: float) -> None:
     start = 1_000_000.0
     renewed = default_renewal_time(start, start + days * DAY_SECONDS, part)

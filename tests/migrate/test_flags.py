@@ -1,7 +1,5 @@
 """Command lines of other servers are parsed as these servers do it."""
 
-import pytest
-
 from ianus.migrate.flags import Flag, FlagList
 from tests.rows import for_each_row
 
@@ -31,7 +29,7 @@ def test_options(line: str, expected: list[tuple[str, str | None]]) -> None:
     assert [(flag.name, flag.value) for flag in flags] == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("line", "expected"),
     [
         ("app", ["app"]),

@@ -25,7 +25,7 @@ SERVERS: dict[str, ModuleType] = {
 }
 
 
-@pytest.mark.parametrize("program", SERVERS)
+@for_each_row("program", SERVERS)
 def test_each_option_of_a_server_has_an_answer(program: str) -> None:
     server = SERVERS[program]
     # Their values are files, which do not exist.
@@ -37,7 +37,7 @@ def test_each_option_of_a_server_has_an_answer(program: str) -> None:
         assert "does not know" not in page.text, flag
 
 
-@pytest.mark.parametrize("program", SERVERS)
+@for_each_row("program", SERVERS)
 def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -> None:
     shared = {*HINTS, *IGNORED_BY_FLAG, *map(flag_of, NAMES)}
     # These mean something else in this server.
@@ -219,7 +219,7 @@ def test_notes(line: str, expected: str) -> None:
     assert expected in " ".join(read_page(line).notes.replace("#", "").split())
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "line",
     [
         "gunicorn -b ':$PORT' a",

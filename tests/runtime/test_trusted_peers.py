@@ -46,7 +46,7 @@ def test_a_peer_by_address(listed: str, client: str, expected: bool) -> None:
     assert ((client, 1) in TrustedPeers(peers(listed))) is expected
 
 
-@pytest.mark.parametrize(("listed", "expected"), [("unix", True), ("*", True), ("127.0.0.1", False), ("", False)])
+@for_each_row(("listed", "expected"), [("unix", True), ("*", True), ("127.0.0.1", False), ("", False)])
 def test_a_peer_of_a_unix_socket(listed: str, expected: bool) -> None:
     assert (None in TrustedPeers(peers(listed))) is expected
 

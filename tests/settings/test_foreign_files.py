@@ -74,7 +74,7 @@ def test_values_of_hypercorn() -> None:
     assert given(**content) == {"bind": [":1"]}
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("content", "expected"),
     [
         ({"worker_tmp_dir": "/dev/shm"}, "worker_tmp_dir (no files are used to watch workers)"),

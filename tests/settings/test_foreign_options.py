@@ -1,7 +1,5 @@
 """Options of other servers that are not settings: each is ignored with a reason, or refused with a hint."""
 
-import pytest
-
 from ianus.settings.foreign_options import (
     HINTS,
     IGNORED_BY_FLAG,
@@ -56,7 +54,7 @@ def test_ignored_values(name: str, value: object, expected: str) -> None:
     assert bool(warning) is bool(expected)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("name", "expected"),
     [
         ("worker_class", "Remove it: Ianus has one kind of worker."),

@@ -4,9 +4,10 @@ import pytest
 
 from ianus.errors import SettingError
 from ianus.settings.gunicorn_arguments import split_arguments
+from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("text", "words"),
     [
         ("", []),

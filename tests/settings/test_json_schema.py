@@ -1,5 +1,6 @@
 """The JSON Schema of ianus.toml agrees with the table, and with files that are read."""
 
+import functools
 import json
 import tomllib
 from pathlib import Path
@@ -19,9 +20,11 @@ from tests.settings.test_toml_dump import UNUSUAL
 
 ROOT = Path(__file__).parents[2]
 
+schema = functools.cache(build_schema)
+
 
 def problems(text: str) -> list[str]:
-    validator = jsonschema.Draft7Validator(build_schema())
+    validator = jsonschema.Draft7Validator(schema())
     return [
         f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(tomllib.loads(text))
     ]
@@ -30,14 +33,14 @@ def problems(text: str) -> list[str]:
 def test_the_shipped_schema_is_up_to_date() -> None:
     path = ROOT / "ianus" / "settings" / FILE_NAME
     shipped = json.loads(path.read_text())
-    assert shipped == build_schema(), f"run: python -m ianus.settings.json_schema > {path.relative_to(ROOT)}"
+    assert shipped == schema(), f"run: python -m ianus.settings.json_schema > {path.relative_to(ROOT)}"
     jsonschema.Draft7Validator.check_schema(shipped)
 
 
 def test_the_printed_configuration_names_the_schema() -> None:
     first = dump_toml(Configuration("", Settings(), {})).splitlines()[0]
     assert first == f"#:schema {schema_url()}"
-    assert json.loads(Path(url2pathname(urlsplit(schema_url()).path)).read_text()) == build_schema()
+    assert json.loads(Path(url2pathname(urlsplit(schema_url()).path)).read_text()) == schema()
 
 
 @pytest.mark.parametrize("settings", [Settings(), UNUSUAL])
@@ -46,8 +49,7 @@ def test_printed_settings_are_valid(settings: Settings) -> None:
 
 
 def test_every_default_is_valid() -> None:
-    schema = build_schema()
-    for name, description in schema["properties"].items():
+    for name, description in schema()["properties"].items():
         if "default" in description:
             one: dict[str, Any] = {"type": "object", "properties": {name: description}}
             jsonschema.validate({name: description["default"]}, one)
@@ -55,7 +57,7 @@ def test_every_default_is_valid() -> None:
 
 @for_each_row("name", [name for name, _ in inputs() if name != "config"])
 def test_every_setting_is_offered(name: str) -> None:
-    description = build_schema()["properties"][name]
+    description = schema()["properties"][name]
     assert description["description"]
     assert description.keys() & {"type", "enum", "anyOf"}
 

@@ -8,6 +8,7 @@ from ianus.errors import SettingError
 from ianus.settings.layers import Given, Layer, as_written, make_layer, merge_layers, warn_caller
 from ianus.settings.schema import NAMES
 from ianus.settings.values import TcpBind, UnixBind
+from tests.rows import for_each_row
 
 
 def layer(source: str, *given: tuple[str, Any]) -> Layer:
@@ -59,7 +60,7 @@ def test_several_values_of_one_layer_replace_those_of_another() -> None:
     assert values(merged) == {"reload_dir": ("a",)}
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("layers", "expected"),
     [
         ([layer("line", ("port", 1))], TcpBind("127.0.0.1", 1)),

@@ -8,6 +8,7 @@ import pytest
 
 from ianus.errors import SettingError, StartupError
 from ianus.settings.python_files import is_python, load, source_of
+from tests.rows import for_each_row
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_names_of_nothing(nowhere: Path) -> None:
     assert "Install not_there" in failure("python:conf_module").message
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("name", "expected"),
     [
         ("gunicorn.conf.py", True),

@@ -85,7 +85,7 @@ def test_a_wrong_value_names_the_setting() -> None:
     assert caught.value.setting == "backlog"
 
 
-@pytest.mark.parametrize("name", ["backlog", "limit_request_line", "timeout_write", "ws_max_queue", "threads"])
+@for_each_row("name", ["backlog", "limit_request_line", "timeout_write", "ws_max_queue", "threads"])
 def test_the_constructor_checks_ranges(name: str) -> None:
     """The engine does not check values again."""
     with pytest.raises(SettingError) as caught:
@@ -100,7 +100,7 @@ def test_a_setting_that_does_not_exist_suggests_the_nearest() -> None:
         Settings.from_values({"xyzzy": 3})
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("name", "expected"),
     [
         ("worker_class", "'worker_class'. Remove it: Ianus has one kind of worker."),
@@ -124,7 +124,7 @@ def test_none_is_not_given() -> None:
         Settings.from_values({"xyzzy": None})
 
 
-@pytest.mark.parametrize("name", ["app_dir", "access_logfile", "error_log", "log_config", "reload_dirs", "uds"])
+@for_each_row("name", ["app_dir", "access_logfile", "error_log", "log_config", "reload_dirs", "uds"])
 def test_paths_may_be_objects(name: str) -> None:
     assert Settings.from_values({name: Path("/a/b")}) == Settings.from_values({name: "/a/b"})
     assert Settings.from_values({name: Path("/a/b")}) != Settings()

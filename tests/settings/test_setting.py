@@ -25,7 +25,7 @@ def test_a_value_is_checked_by_the_parser() -> None:
         described.check(10)
 
 
-@pytest.mark.parametrize(("value", "expected"), [("a", ("a",)), (["a", "b"], ("a", "b")), (("a",), ("a",)), ([], ())])
+@for_each_row(("value", "expected"), [("a", ("a",)), (["a", "b"], ("a", "b")), (("a",), ("a",)), ([], ())])
 def test_each_element_of_a_repeatable_setting_is_checked(value: object, expected: tuple[str, ...]) -> None:
     _, described = declared(setting.texts((), GROUP, "Names."))
     assert described.check(value) == expected

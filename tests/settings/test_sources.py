@@ -176,7 +176,7 @@ def test_several_values_in_a_variable() -> None:
     assert settings.mount == (Mount("/api", "api:app"), Mount("/ws", "ws:make()"))
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("on", True), ("0", False), ("No", False)])
+@for_each_row(("text", "value"), [("1", True), ("yes", True), ("on", True), ("0", False), ("No", False)])
 def test_switches_in_a_variable(text: str, value: bool) -> None:
     assert read({}, {"IANUS_FACTORY": text}).settings.factory is value
 
@@ -210,7 +210,7 @@ def test_wrong_variables(environ: dict[str, str], expected: str) -> None:
     assert refusal({}, environ).startswith(expected)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("variable", "expected"),
     [
         ("IANUS_BAKLOG", "IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG?"),

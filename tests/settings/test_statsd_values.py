@@ -8,7 +8,7 @@ from ianus.settings import statsd_values
 from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("text", "expected"),
     [
         ("localhost:8125", ("localhost", 8125)),
@@ -36,7 +36,7 @@ def test_other_texts_are_not_addresses(value: object) -> None:
         statsd_values.address(value)
 
 
-@pytest.mark.parametrize("value", ["", "shop", "shop.web.", "a-b_c"])
+@for_each_row("value", ["", "shop", "shop.web.", "a-b_c"])
 def test_prefixes(value: str) -> None:
     assert statsd_values.prefix(value) == value
 
@@ -52,7 +52,7 @@ def test_tags(value: str) -> None:
     assert statsd_values.tags(value) == value
 
 
-@pytest.mark.parametrize("value", ["a b", "a|b", "#a", "a\nb", "x" * 501, 1])
+@for_each_row("value", ["a b", "a|b", "#a", "a\nb", "x" * 501, 1])
 def test_other_texts_are_not_tags(value: object) -> None:
     with pytest.raises(ValueError, match="is not a list of tags, such as env:prod,region:eu"):
         statsd_values.tags(value)

@@ -11,7 +11,7 @@ from tests.rows import for_each_row
 DGRAM, STREAM = socket.SOCK_DGRAM, socket.SOCK_STREAM
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("text", "expected"),
     [
         ("udp://localhost:514", (("localhost", 514), DGRAM)),
@@ -44,13 +44,13 @@ def test_facilities() -> None:
         syslog_values.facility("local8")
 
 
-@pytest.mark.parametrize("value", ["a b", "a:b", "a\n", "\N{SNOWMAN}", "x" * 49, 3])
+@for_each_row("value", ["a b", "a:b", "a\n", "\N{SNOWMAN}", "x" * 49, 3])
 def test_a_prefix_is_one_word(value: object) -> None:
     with pytest.raises(ValueError, match="is not a name for syslog"):
         syslog_values.prefix(value)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("prefix", "process_name", "expected"),
     [
         ("", "", "ianus.error"),

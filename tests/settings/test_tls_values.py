@@ -10,9 +10,10 @@ from ianus.settings import tls_values
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Configuration
 from ianus.settings.toml_dump import dump_toml
+from tests.rows import for_each_row
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("1.2", "1.2"),
@@ -27,7 +28,7 @@ def test_versions(value: object, expected: str) -> None:
     assert tls_values.min_version(value) == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "problem"),
     [
         ("1.1", "'1.1' is not supported, since RFC 8996 forbids it; write 1.2."),
@@ -42,7 +43,7 @@ def test_versions_that_are_not_supported(value: object, problem: str) -> None:
         tls_values.min_version(value)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("none", "none"),
@@ -58,20 +59,18 @@ def test_demands_for_certificates_of_clients(value: object, expected: str) -> No
     assert tls_values.cert_reqs(value) == expected
 
 
-@pytest.mark.parametrize("value", [3, True, "maybe", "", 1.0])
+@for_each_row("value", [3, True, "maybe", "", 1.0])
 def test_other_demands_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="is not one of none, optional, required"):
         tls_values.cert_reqs(value)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(True, "required"), ("false", "none"), (False, "none"), ("1", "required")]
-)
+@for_each_row(("value", "expected"), [(True, "required"), ("false", "none"), (False, "none"), ("1", "required")])
 def test_the_switch_of_granian(value: object, expected: str) -> None:
     assert Settings.from_values({"ssl_client_verify": value}).ssl_cert_reqs == expected
 
 
-@pytest.mark.parametrize("value", ["module", "module:", ":function", "a b:c", 5])
+@for_each_row("value", ["module", "module:", ":function", "a b:c", 5])
 def test_a_factory_has_a_module_and_a_function(value: object) -> None:
     with pytest.raises(ValueError, match="does not name a function; write MODULE:FUNCTION"):
         tls_values.context_factory(value)
@@ -80,7 +79,7 @@ def test_a_factory_has_a_module_and_a_function(value: object) -> None:
 PAIR: dict[str, Any] = {"ssl_certfile": ("c",), "ssl_keyfile": ("k",)}
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("given", "expected"),
     [
         (
@@ -105,7 +104,7 @@ def test_settings_that_do_not_go_together(given: dict[str, Any], expected: str) 
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "given",
     [
         {"ssl_certfile": ("a", "b")},

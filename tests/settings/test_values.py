@@ -18,7 +18,7 @@ def refusal(parse: Parser, value: object) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("value", "result"), [(5, 5), ("5", 5), ("005", 5), (1, 1), (10, 10)])
+@for_each_row(("value", "result"), [(5, 5), ("5", 5), ("005", 5), (1, 1), (10, 10)])
 def test_integers(value: object, result: int) -> None:
     assert values.integer(1, 10)(value) == result
 
@@ -31,7 +31,7 @@ def test_invalid_integers(value: object) -> None:
     )
 
 
-@pytest.mark.parametrize("value", [0, 11, "0", "-1", "11"])
+@for_each_row("value", [0, 11, "0", "-1", "11"])
 def test_integers_out_of_range(value: object) -> None:
     assert refusal(values.integer(1, 10), value) == f"{int(str(value))} is out of range; it can be 1 to 10."
 
@@ -125,7 +125,7 @@ def test_choices() -> None:
         assert refusal(kind, value) == f"{values.format_value(value)} is not one of auto, on."
 
 
-@pytest.mark.parametrize(("value", "number"), [("auto", "auto"), ("AUTO", "auto"), ("1", 1), (7, 7), ("1024", 1024)])
+@for_each_row(("value", "number"), [("auto", "auto"), ("AUTO", "auto"), ("1", 1), (7, 7), ("1024", 1024)])
 def test_numbers_or_auto(value: object, number: object) -> None:
     assert values.threads(value) == values.workers(value) == number
 
@@ -161,7 +161,7 @@ def test_files_of_logs() -> None:
     assert refusal(values.log_file, "") == "a file name cannot be empty; write - for the standard stream."
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [(None, None), ("660", 0o660), ("0660", 0o660), ("0o660", 0o660), (0o600, 0o600), ("0", 0)],
 )
@@ -169,7 +169,7 @@ def test_permissions(value: object, result: int | None) -> None:
     assert values.permissions(value) == result
 
 
-@pytest.mark.parametrize("value", ["", "888", "rw", "1777", -1, 0o1000, True])
+@for_each_row("value", ["", "888", "rw", "1777", -1, 0o1000, True])
 def test_invalid_permissions(value: object) -> None:
     assert "give octal digits such as '660'" in refusal(values.permissions, value)
 
@@ -198,14 +198,12 @@ def test_hooks() -> None:
         assert refusal(values.hooks, value) == f"{value!r} is not the name of a module{hint}"
 
 
-@pytest.mark.parametrize(
-    ("value", "result"), [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b", "/a/b")]
-)
+@for_each_row(("value", "result"), [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b", "/a/b")])
 def test_root_paths(value: str, result: str) -> None:
     assert values.root_path(value) == result
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("api", "write /api"),
@@ -254,7 +252,7 @@ def test_invalid_peers(value: object, expected: str) -> None:
     assert expected in refusal(proxy_values.peers, value)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         ("for", ("for",)),
@@ -268,7 +266,7 @@ def test_forwarded_fields(value: object, result: tuple[str, ...]) -> None:
     assert proxy_values.forwarded_fields(value) == result
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "expected"),
     [
         ("", "'' is not one of for, proto, host, port, prefix."),
@@ -282,7 +280,7 @@ def test_invalid_forwarded_fields(value: object, expected: str) -> None:
     assert refusal(proxy_values.forwarded_fields, value) == expected
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "mount"),
     [
         ("/api=api:app", Mount("/api", "api:app")),
@@ -333,7 +331,7 @@ def test_names_of_fields(value: str) -> None:
     assert values.field_name(value) == value.lower()
 
 
-@pytest.mark.parametrize("value", ["a b", "a:", "a\r", "\xe4", None])
+@for_each_row("value", ["a b", "a:", "a\r", "\xe4", None])
 def test_invalid_field_names(value: object) -> None:
     assert refusal(values.field_name, value) == f"{value!r} is not the name of a header field, such as x-request-id."
 
@@ -359,7 +357,7 @@ def test_the_settings_and_the_log_know_the_same_atoms(atom: str) -> None:
     assert accepts(values.check_access_log_format) == accepts(line_format)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "shown"),
     [("%", "'%'"), ("a %h b", "'%h'"), ("%(x)s", "'%(x)s'"), ("%(h)d", "'%(h)d'"), ("%({}i)s", "'%({}i)s'")],
 )
@@ -447,7 +445,7 @@ def test_invalid_addresses(value: object, expected: str) -> None:
     assert repr(value) in message
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "result"),
     [
         ("127.0.0.1", "127.0.0.1"),
@@ -468,12 +466,12 @@ def test_a_host_has_no_port(value: str) -> None:
     assert refusal(values.host, value) == f"{value!r} is an address with a port; write --bind {value}."
 
 
-@pytest.mark.parametrize("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
+@for_each_row("value", ["a b", "http://x", "unix:/x", "a/b", 3, None, True])
 def test_invalid_hosts(value: object) -> None:
     assert refusal(values.host, value) == f"{values.format_value(value)} is not a host name or a numeric address."
 
 
-@pytest.mark.parametrize(("value", "result"), [(0, 0), (8000, 8000), ("8000", 8000), ("65535", 65535)])
+@for_each_row(("value", "result"), [(0, 0), (8000, 8000), ("8000", 8000), ("65535", 65535)])
 def test_ports(value: object, result: int) -> None:
     assert values.port(value) == result
 
@@ -508,7 +506,7 @@ def test_invalid_header_fields(value: object) -> None:
     assert refusal(values.header, value) == f"{value!r} is not a header field; write 'Name: value'."
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Keep-Alive", "Upgrade"])
+@for_each_row("name", ["Content-Length", "transfer-encoding", "CONNECTION", "Keep-Alive", "Upgrade"])
 def test_fields_that_frame_the_message_cannot_be_added(name: str) -> None:
     assert refusal(values.header, f"{name}: x") == f"{name} is set by the server itself and cannot be added."
 
@@ -536,28 +534,28 @@ def test_times_as_text(value: float, shown: str) -> None:
     assert values.seconds(shown) == value
 
 
-@pytest.mark.parametrize("value", ["unix:/run/a.sock", "127.0.0.1:9000", "127.3.2.1:1", "[::1]:9000", "localhost:9"])
+@for_each_row("value", ["unix:/run/a.sock", "127.0.0.1:9000", "127.3.2.1:1", "[::1]:9000", "localhost:9"])
 def test_addresses_of_the_admin_socket(value: str) -> None:
     assert str(values.admin_bind(value)) == value
     assert values.admin_bind("9000") == values.TcpBind("127.0.0.1", 9000)
     assert values.admin_bind("") is None
 
 
-@pytest.mark.parametrize("value", ["0.0.0.0:9000", ":9000", "[::]:9000", "10.1.2.3:9000", "name:9000", "127.1:9000"])
+@for_each_row("value", ["0.0.0.0:9000", ":9000", "[::]:9000", "10.1.2.3:9000", "name:9000", "127.1:9000"])
 def test_the_admin_socket_is_for_this_machine_alone(value: str) -> None:
     problem = "can be reached from other machines; write unix:PATH or 127.0.0.1:9000."
     assert refusal(values.admin_bind, value) == f"{value!r} {problem}"
     assert refusal(values.admin_bind, "fd://3") == "'fd://3' is a descriptor; write unix:PATH or 127.0.0.1:PORT."
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "path"), [("", ""), ("/up", "/up"), ("/", "/"), ("/a/b-c_d.e~f%20g;h=i", "/a/b-c_d.e~f%20g;h=i")]
 )
 def test_request_paths(value: str, path: str) -> None:
     assert values.request_path(value) == path
 
 
-@pytest.mark.parametrize("value", ["/a b", "/ä", "/a?b", "/a#b", "http://h/up", 3])
+@for_each_row("value", ["/a b", "/ä", "/a?b", "/a#b", "http://h/up", 3])
 def test_request_paths_are_written_as_in_a_request_line(value: object) -> None:
     assert "is not a path such as /up; encode other characters with %." in refusal(values.request_path, value)
 
@@ -573,7 +571,7 @@ def test_a_request_path_starts_with_a_slash() -> None:
     assert refusal(values.request_path, "up") == "'up' does not start with a slash; write /up."
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "shown"),
     [(0, "0"), (240, "240"), (1000, "1000"), (1024, "1K"), (1025, "1025"), (1 << 20, "1M"), (3 << 29, "1536M")],
 )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/messages.md"
 
@@ -140,6 +142,7 @@ def phrase(row: Row) -> str:
     return " ".join(re.findall(r"[\w/.-]+", PLACEHOLDER.sub(" ", row.text))).casefold()
 
 
+@pytest.mark.slow
 def test_each_message_of_the_code_is_on_the_page_with_its_levels() -> None:
     levels: dict[str, frozenset[str]] = defaultdict(frozenset)
     places: dict[str, list[str]] = defaultdict(list)
@@ -151,6 +154,7 @@ def test_each_message_of_the_code_is_on_the_page_with_its_levels() -> None:
     assert not missing
 
 
+@pytest.mark.slow
 def test_each_message_of_the_page_is_in_the_code_and_once_on_the_page() -> None:
     texts = [PLACEHOLDER.sub(VALUE, row.text) for table in tables().values() for row in table]
     known = {message.text for message in messages()}
@@ -169,10 +173,12 @@ def test_no_line_of_a_table_is_missed() -> None:
     assert len(lines) - len(heads) == sum(map(len, tables().values()))
 
 
+@pytest.mark.slow
 def test_only_forwarders_log_a_text_without_fixed_words() -> None:
     assert {message.place.partition(":")[0] for message in all_messages() if not has_words(message)} == DEFINITIONS
 
 
+@pytest.mark.slow
 def test_the_code_is_read_as_python_and_as_cython() -> None:
     places = {message.place.partition(":")[0] for message in messages()}
     assert {"ianus/process/supervisor/workers.py", "ianus/acceptor/accepting.pyx"} <= places

@@ -16,6 +16,8 @@ from tests.acceptor.tls import serving as tls_serving
 from tests.acceptor.tls.client import TlsClient, client_context
 from tests.acceptor.tls.serving import TlsServing
 
+pytestmark = pytest.mark.slow
+
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -48,7 +50,6 @@ def test_older_versions_are_refused(serving: TlsServing) -> None:
     assert serving.failed() == {"unsupported protocol": 1}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_handshake_byte_by_byte(serving: TlsServing, version: ssl.TLSVersion) -> None:
     client = TlsClient(serving, client_context(maximum_version=version)).handshake(chunk=1)
@@ -98,7 +99,6 @@ def test_uploads_around_the_size_of_a_record(serving: TlsServing, size: int) -> 
     client.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [997, 4099, 16389, 65537])
 def test_an_upload_in_chunks_of_odd_sizes(serving: TlsServing, chunk: int) -> None:
     # One receive may decode more bytes than it was given, by the part of a record that it has kept.
@@ -232,7 +232,6 @@ def end_the_session(client: TlsClient) -> None:
 STATES = [TlsClient.get, send_part_of_a_head, send_part_of_a_record, send_part_of_a_body, ask_for_much, end_the_session]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "closed"])
 @pytest.mark.parametrize("state", STATES)

@@ -24,6 +24,8 @@ from tests.certificates import client as client_certificate
 from tests.certificates import intermediate, localhost, root, rsa_key
 from tests.helpers import measures_memory
 
+pytestmark = pytest.mark.slow
+
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
@@ -397,7 +399,6 @@ def test_the_limit_of_handshakes_pauses_accepting(serve: Any) -> None:
 
 
 # More than a batch of events, and less
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [100, 600])
 def test_handshakes_do_not_delay_an_established_connection(serve: Any, number: int) -> None:
     serving = serve()

@@ -1,10 +1,9 @@
 """Extended CONNECT (RFC 8441): bytes of a tunnel in both directions, and its ends."""
 
-import pytest
-
 from tests.codec.http2 import frames as f
 from tests.codec.http2.frames import connect, feed
 from tests.codec.http2.test_receiving_windows import increments
+from tests.rows import for_each_row
 
 OPENING = f.headers(1, f.CONNECT, f.END_HEADERS)
 
@@ -115,7 +114,7 @@ def test_bytes_that_wait_use_up_the_window_that_all_streams_share() -> None:
     assert not connection.is_window_used
 
 
-@pytest.mark.parametrize("end", ["the client resets it", "it is refused", "the server resets it", "it has ended"])
+@for_each_row("end", ["the client resets it", "it is refused", "the server resets it", "it has ended"])
 def test_bytes_that_wait_are_consumed_for_the_connection_when_their_tunnel_ends(end: str) -> None:
     connection = connect(connection_window=65535, stream_window=65535)
     credit = 0

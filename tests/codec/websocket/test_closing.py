@@ -1,7 +1,5 @@
 """Close frames, both ways (RFC 6455 5.5.1, 7.4)."""
 
-import pytest
-
 from ianus.codec.websocket.codec import may_close_with
 from ianus.codec.websocket.recording import close_frame
 from tests.rows import for_each_row
@@ -60,7 +58,7 @@ def test_no_code_is_an_empty_payload() -> None:
     assert close_frame(1005, "never sent") == b"\x88\x00"
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("reason", "written"),
     [
         ("bye", b"bye"),

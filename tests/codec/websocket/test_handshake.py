@@ -59,14 +59,12 @@ def tunnel(protocol: str = "websocket", **changes: Value) -> Request:
 # --- Whether it is one ---
 
 
-@pytest.mark.parametrize(
-    "value", [b"websocket", b"WebSocket", b"h2c,websocket", b" h2c , websocket ", [b"a", b"websocket"]]
-)
+@for_each_row("value", [b"websocket", b"WebSocket", b"h2c,websocket", b" h2c , websocket ", [b"a", b"websocket"]])
 def test_upgrade_names_websocket(value: Value) -> None:
     assert asks_for_websocket(request(upgrade=value))
 
 
-@pytest.mark.parametrize("value", [None, b"", b"h2c", b"websockets", b"websocket/13", b"web socket"])
+@for_each_row("value", [None, b"", b"h2c", b"websockets", b"websocket/13", b"web socket"])
 def test_upgrade_names_something_else(value: Value) -> None:
     assert not asks_for_websocket(request(upgrade=value))
 
@@ -132,7 +130,7 @@ def test_a_wrong_key(value: Value) -> None:
     assert (error.status, error.fields) == (400, [])
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "get"])
+@for_each_row("method", ["POST", "HEAD", "OPTIONS", "get"])
 def test_another_method(method: str) -> None:
     error = refusal(request(method=method))
     assert (error.status, error.fields) == (405, [(b"allow", b"GET")])
@@ -146,7 +144,7 @@ def test_a_body(length: int) -> None:
 # --- Subprotocols ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("value", "offered"),
     [
         (None, []),
@@ -161,7 +159,7 @@ def test_subprotocols(value: Value, offered: list[str]) -> None:
     assert subprotocols(request(sec_websocket_protocol=value)) == offered
 
 
-@pytest.mark.parametrize("value", [b"caf\xc3\xa9", b"\xff", b"a b", b"a;b", b"a/b", b'"a"', b"ok, a@b"])
+@for_each_row("value", [b"caf\xc3\xa9", b"\xff", b"a b", b"a;b", b"a/b", b'"a"', b"ok, a@b"])
 def test_subprotocols_that_are_no_tokens(value: bytes) -> None:
     """CVE-2026-42544: text that is not ASCII ended a worker."""
     with pytest.raises(HandshakeError) as caught:

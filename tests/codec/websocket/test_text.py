@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from tests.rows import for_each_row
+
 from .feeding import CONTINUATION, TEXT, check, fragments, frame, message, named, record, rejects, text
 
 VALID = {
@@ -38,7 +40,7 @@ INVALID = {
 }
 
 
-@pytest.mark.parametrize("string", VALID.values(), ids=VALID.keys())
+@for_each_row("string", VALID.values(), ids=VALID.keys())
 def test_text(string: str) -> None:
     data = string.encode()
     check(text(data), [message(string)])

@@ -12,6 +12,7 @@ import pytest
 from ianus.errors import StartupError
 from ianus.gateway.asgi.lifespan import Lifespan
 from ianus.gateway.loading.loader import Application
+from tests.rows import for_each_row
 
 Mode = Literal["auto", "on", "off"]
 MODES: list[Mode] = ["auto", "on"]
@@ -235,7 +236,7 @@ async def speaks_http(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-@pytest.mark.parametrize("app", [raises_before_receive, raises_after_receive, returns, speaks_http])
+@for_each_row("app", [raises_before_receive, raises_after_receive, returns, speaks_http])
 def test_auto_continues_without_the_lifespan_of_an_application_that_does_not_answer(app: Any) -> None:
     lifespan = lifespan_of(app, "auto")
     start_and_stop(lifespan)
@@ -296,8 +297,8 @@ async def never_answers(scope: Any, receive: Any, send: Any) -> None:
     await receive()
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("app", [never_receives, never_answers])
+@for_each_row("mode", MODES)
+@for_each_row("app", [never_receives, never_answers])
 def test_a_startup_that_takes_too_long_names_the_setting(app: Any, mode: Mode) -> None:
     message = startup_error(lifespan_of(app, mode, startup=0.01)).message
     assert message.startswith("main:app did not answer lifespan.startup within 0.01 s.")
@@ -352,7 +353,7 @@ def test_an_application_whose_start_is_complete_when_it_is_cancelled_cleans_up()
 # --- Messages that do not belong there ---
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("message", "error", "text"),
     [
         ("lifespan.startup.complete", TypeError, "an ASGI message is a dict, not str"),

@@ -678,9 +678,7 @@ class Callable2:
         return Class2(scope)
 
 
-@pytest.mark.parametrize(
-    "application", [Class2, function2, Callable2(), functools.partial(Class2), decorated(function2)]
-)
+@for_each_row("application", [Class2, function2, Callable2(), functools.partial(Class2), decorated(function2)])
 def test_asgi_2_is_recognised_and_called_as_asgi_3(application: Any) -> None:
     found = load(application)
     assert found.interface == "asgi2"
@@ -880,7 +878,7 @@ class NeedsName:
     def __call__(self, environ: Any, start_response: Any) -> Any: ...
 
 
-@pytest.mark.parametrize("application", [Callable3, Middleware, NeedsName, type("Plain", (), {})])
+@for_each_row("application", [Callable3, Middleware, NeedsName, type("Plain", (), {})])
 def test_a_class_in_place_of_its_instance_is_reported(application: Any) -> None:
     assert "is a class, not an application; serve an instance of it" in failure(load, application).message
 
@@ -897,7 +895,7 @@ async def takes_four(a: Any, b: Any, c: Any, d: Any) -> None: ...
 def takes_keyword(scope: Any, receive: Any, send: Any, *, needed: Any) -> None: ...
 
 
-@pytest.mark.parametrize("application", [takes_one, takes_two, takes_four, takes_keyword])
+@for_each_row("application", [takes_one, takes_two, takes_four, takes_keyword])
 def test_other_parameters_are_reported(application: Any) -> None:
     assert "and would be called with (scope, receive, send)" in failure(load, application).message
 
@@ -984,7 +982,7 @@ def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Pat
     assert mounted.callable is sys.modules["my_main"].app
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("attribute", "fix"),
     [
         ("undisclosed", "mount a function around it that takes (environ, start_response) or (scope, receive, send)."),

@@ -1,9 +1,8 @@
 """The predictor: which requests share their evidence, and which calls are evidence."""
 
-import pytest
-
 from ianus.gateway.threads.predictor import Predictor
 from ianus.gateway.threads.recording import is_likely_to_block, is_to_be_measured, learn_call
+from tests.rows import for_each_row
 
 BLOCKED_SECONDS = 0.020
 FAST_SECONDS = 0.0001
@@ -22,7 +21,7 @@ def test_a_new_request_is_not_expected_to_block() -> None:
     assert not is_to_be_measured(predictor, "GET", b"/")
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("first", "second"),
     [
         (("GET", b"/orders/17"), ("GET", b"/orders/4711")),
@@ -36,7 +35,7 @@ def test_these_share_their_evidence(first: tuple[str, bytes], second: tuple[str,
     assert share_evidence(first, second)
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("first", "second"),
     [
         (("GET", b"/orders"), ("POST", b"/orders")),
@@ -58,7 +57,7 @@ def test_a_long_call_is_measured_the_next_time() -> None:
     assert is_to_be_measured(predictor, "GET", b"/")
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("duration", "blocked", "expected"),
     [
         (0.0010, 0.0005, True),  # blocked for long enough

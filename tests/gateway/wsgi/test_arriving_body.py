@@ -10,6 +10,7 @@ from ianus.exchange.recording_exchange import RecordingGateway
 from ianus.gateway.threads.recording import RecordingExecutor
 from ianus.gateway.wsgi.recording import RecordingOutbox, ScriptedBody
 from tests import engine
+from tests.rows import for_each_row
 
 LARGE = bytes(range(256)) * 1024  # 256 KiB
 
@@ -75,8 +76,8 @@ def test_it_is_no_file_of_the_system() -> None:
         arriving.file.fileno()
 
 
-@pytest.mark.parametrize("end", [b"", OSError()], ids=["finished", "reset"])
-@pytest.mark.parametrize("read", [lambda file: file.read(), lambda file: file.read(100), lambda file: list(file)])
+@for_each_row("end", [b"", OSError()], ids=["finished", "reset"])
+@for_each_row("read", [lambda file: file.read(), lambda file: file.read(100), lambda file: list(file)])
 def test_an_incomplete_body_raises(end: bytes | OSError, read: Callable[[Any], object]) -> None:
     """A part must not pass for the whole."""
     arriving, _ = body([b"part", end], size=10)

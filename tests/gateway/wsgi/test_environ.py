@@ -13,6 +13,7 @@ from ianus.gateway.wsgi.recording import make_environ
 from tests import certificates
 from tests.certificates import intermediate, name_of
 from tests.exchange.tls import tls_facts
+from tests.rows import for_each_row
 
 ERRORS = object()
 
@@ -120,7 +121,7 @@ def test_the_method_options_of_the_whole_server_has_its_own_target() -> None:
     assert environ(method="OPTIONS", path="*", raw_path=b"*")["RAW_URI"] == "*"
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("root", "kept", "path", "script_name", "path_info"),
     [
         ("/app", "", "/page", "/app", "/page"),

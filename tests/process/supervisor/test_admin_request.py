@@ -18,7 +18,7 @@ def status_of(data: bytes, *, local_only: bool = True) -> int:
     return caught.value.status
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("data", "method", "path"),
     [
         (b"GET /-/live HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET", "/-/live"),
@@ -65,7 +65,7 @@ def test_the_size_of_a_head_is_limited() -> None:
     assert status_of(start + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n") == 431
 
 
-@pytest.mark.parametrize("host", [b"evil.example", b"127.0.0.1.evil.example", b"10.0.0.1:80", b"localhost.evil"])
+@for_each_row("host", [b"evil.example", b"127.0.0.1.evil.example", b"10.0.0.1:80", b"localhost.evil"])
 def test_a_name_of_another_machine_is_refused(host: bytes) -> None:
     request = b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
     assert status_of(request) == 403

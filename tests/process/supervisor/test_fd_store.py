@@ -9,6 +9,7 @@ import pytest
 
 from ianus.process.activation import ActivatedSocket
 from ianus.process.supervisor.fd_store import FdStore, format_stored_name, group_stored
+from tests.rows import for_each_row
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def received(systemd: socket.socket) -> tuple[str, list[int]]:
     return data.decode(), fds
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1:8000 0", "[::1]:80 0", "unix:/run/a b%.sock 0", "*:80 1", "unix:/ä 0"])
+@for_each_row("bind", ["127.0.0.1:8000 0", "[::1]:80 0", "unix:/run/a b%.sock 0", "*:80 1", "unix:/ä 0"])
 def test_names_have_the_address(bind: str) -> None:
     names = [format_stored_name(bind, number) for number in (0, 1)]
     assert all(name.startswith("ianus.") and name.isascii() and ":" not in name and " " not in name for name in names)

@@ -7,11 +7,12 @@ import pytest
 from ianus.process.supervisor import memory_bound
 from ianus.process.supervisor.memory_bound import bound_by_memory, fitting_workers
 from tests.process.supervisor.harness import Harness, served
+from tests.rows import for_each_row
 
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("limit", "worker", "expected"),
     [(512, 100, 2), (512, 50, 5), (512, 400, 1), (512, 4000, 1), (4096, 100, 16), (16, 10, 1), (2048, 250, 4)],
 )

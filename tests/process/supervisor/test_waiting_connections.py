@@ -15,6 +15,7 @@ from ianus.process.supervisor.waiting_connections import (
     is_health_check,
 )
 from ianus.process.supervisor.wakeups import Wakeups
+from tests.rows import for_each_row
 
 CHECK = b"GET /up HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -232,7 +233,7 @@ def test_without_a_health_path_connections_stay_in_the_backlog(unserved: Unserve
     assert unserved.accept()
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     ("start", "expected"),
     [
         (b"GET /up HTTP/1.1\r\n", True),

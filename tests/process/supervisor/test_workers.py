@@ -10,6 +10,7 @@ from ianus.process.tls_files import read_tls_files
 from ianus.settings.schema import Settings
 from tests.acceptor.tls.files import write_pair
 from tests.process.supervisor.harness import KILL, QUIT, REOPEN, REPLACED, TERM, Harness, served
+from tests.rows import for_each_row
 
 
 def test_the_first_worker_starts_alone_and_then_all_others() -> None:
@@ -36,7 +37,7 @@ def test_no_worker_starts_before_the_template_is_loaded() -> None:
     assert harness.starting() == [(0, 1)]
 
 
-@pytest.mark.parametrize("line", ["stuck\tit is", "recycle\tit has to be", "nonsense", "", "closing"])
+@for_each_row("line", ["stuck\tit is", "recycle\tit has to be", "nonsense", "", "closing"])
 def test_other_reports_of_a_starting_worker_are_ignored(line: str) -> None:
     harness = Harness(1)
     harness.step()
@@ -46,7 +47,7 @@ def test_other_reports_of_a_starting_worker_are_ignored(line: str) -> None:
     assert harness.serving() == [(0, 1)]
 
 
-@pytest.mark.parametrize("line", ["ready", "ready\tmain:app", "recycle", "stuck", "closing", "\t\t", "\ufffd"])
+@for_each_row("line", ["ready", "ready\tmain:app", "recycle", "stuck", "closing", "\t\t", "\ufffd"])
 def test_invalid_reports_do_not_affect_other_workers(line: str) -> None:
     """An application may write to descriptors that it does not know."""
     harness = served(2)

@@ -15,6 +15,7 @@ import pytest
 from ianus.errors import PACKAGE_DIR
 from ianus.process.worker.loop_blocks import LoopBlockReporter, readable
 from tests.helpers import WAIT_SECONDS
+from tests.rows import for_each_row
 
 
 def dumped() -> str:
@@ -46,7 +47,7 @@ def test_frames_of_the_server_are_omitted() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each_row(
     "text",
     [
         "",
