@@ -8,10 +8,12 @@ A server that ends must have exited with code 0, and (in a debug build, which co
 and no exchange. Nor may wsgiref.validate have complained of an application that it wraps.
 """
 
+import itertools
 import logging
 import os
 import resource
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -46,6 +48,21 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Lists, with --durations=N, the N files that take the longest: many quick tests make a slow file."""
+    if not config.option.durations:
+        return
+    seconds: dict[str, float] = defaultdict(float)
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section(f"slowest {config.option.durations} files")
+    slowest = sorted(seconds, key=seconds.__getitem__, reverse=True)[: config.option.durations]
+    for path in slowest:
+        if seconds[path] >= (config.option.durations_min or 0):
+            terminalreporter.line(f"{seconds[path]:.2f}s {path}")
 
 
 @pytest.fixture(scope="session", autouse=True)

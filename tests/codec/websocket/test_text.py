@@ -73,6 +73,7 @@ def test_a_wrong_byte_is_refused_at_once(data: bytes) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_all_sequences_of_two_bytes_and_the_ends_of_longer_ones() -> None:
     edges = [0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0]
     sequences = [bytes(pair) for pair in itertools.product(range(256), repeat=2)]
