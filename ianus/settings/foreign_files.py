@@ -109,6 +109,12 @@ _SAME = """bind backlog workers threads worker_connections max_requests max_requ
     http2_initial_window_size"""
 _SAME_IN_HYPERCORN = "read_timeout websocket_ping_interval keyfile_password verify_mode ssl_handshake_timeout"
 
+# Names of gunicorn that are options without effect (foreign_options.py). A file may have variables with other names.
+_NAMES_WITHOUT_EFFECT = """reload_engine reuse_port worker_tmp_dir initgroups disable_redirect_access_to_syslog
+    logger_class enable_stdio_inheritance suppress_ragged_eofs do_handshake_on_connect http2_max_frame_size
+    http2_max_header_list_size asgi_disconnect_grace_period http_parser"""
+_WITHOUT_EFFECT = frozenset(_NAMES_WITHOUT_EFFECT.split())
+
 GUNICORN: dict[str, FileEntry] = {
     **{name: Renamed(name) for name in _SAME.split()},
     "wsgi_app": Renamed("app"),
@@ -200,7 +206,8 @@ def translate(
         elif name == "logconfig_dict":
             _add_log_config(value, origin, translation)
         elif entry is None:
-            option = IGNORED_BY_FLAG.get(flag_of(name))
+            is_of_server = name in _WITHOUT_EFFECT or (name == "debug" and not is_gunicorn)
+            option = IGNORED_BY_FLAG.get(flag_of(name)) if is_of_server else None
             if option is not None and value:
                 translation.ignored.append(f"{name} ({option.reason_for(str(value)) or option.reason})")
         elif isinstance(entry, Renamed):

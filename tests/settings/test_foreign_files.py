@@ -1,11 +1,22 @@
 """Configuration files of gunicorn and hypercorn: the settings that their values become, and those that have none."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ianus.errors import SettingError
-from ianus.settings.foreign_files import GUNICORN, HOOKS, HYPERCORN, Renamed, closest_setting, translate
+from ianus.settings.foreign_files import (
+    GUNICORN,
+    HOOKS,
+    HYPERCORN,
+    Ignored,
+    Refused,
+    Renamed,
+    closest_setting,
+    translate,
+)
 from ianus.settings.schema import NAMES
 from tests.rows import for_each_row
 
@@ -53,6 +64,8 @@ def test_each_name_stands_for_an_input(name: str) -> None:
         ({"wsgi_app": "main:app"}, {"app": "main:app"}),
         ({"worker_class": "gthread"}, {}),
         ({"max_worker_memory": 150, "port": 80, "log_level": "x", "_x": 1}, {}),
+        # Options of other servers are variables of the file.
+        ({"debug": True, "log": "x", "master": 1}, {}),
     ],
 )  # fmt: skip
 def test_values_of_gunicorn(content: dict[str, Any], expected: dict[str, object]) -> None:
@@ -149,3 +162,17 @@ def test_names_in_a_file_of_ianus_are_explained() -> None:
     assert closest_setting("accesslog") == "access_logfile"
     assert closest_setting("include_server_header") == "server_header"
     assert closest_setting("daemon") == closest_setting("x") == ""
+
+
+def test_the_page_names_all_settings_that_prevent_a_start() -> None:
+    page = (Path(__file__).parents[2] / "docs/gunicorn.md").read_text()
+    start = page.index("The start fails if a setting must not be ignored")
+    named = set(re.findall(r"`(\w+)`", page[start : page.index("\n\n", start)])) - {"http", "worker_class"}
+    refused = {name for name, entry in HYPERCORN.items() if isinstance(entry, Refused)}
+    assert named - {"daemon"} == refused
+    assert isinstance(GUNICORN["daemon"], Refused)
+    assert isinstance(HYPERCORN["daemon"], Ignored)
+
+
+def test_files_of_hypercorn_may_have_its_default_of_daemon() -> None:
+    assert ignored(False, daemon=True) == []
