@@ -1,7 +1,10 @@
 """The pages of docs/migrating show results as `ianus migrate` prints them, and each server has one."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,8 @@ def test_an_example_is_the_result_of_its_command(page: Path, nowhere: Path) -> N
     command, output = examples[0]
     assert migrate(shlex.split(command)) == output
     assert f"`ianus docs migrating/{page.stem}`" in output
+    # Without it, the file of the certificate has to contain the key.
+    assert ("ssl_certfile" in output) == ("ssl_keyfile" in output)
     assert not load_page(parse_page(output), nowhere).warnings
 
 
@@ -54,3 +59,31 @@ def test_settings_in_a_page_exist(page: Path) -> None:
 
     for name in re.findall(r"`([a-z]+_[a-z_]+)(?: = [^`]*)?`", page.read_text()):
         assert name in NAMES or name in ("uwsgi_params", "uwsgi_pass", "proxy_pass", "mod_wsgi"), name
+
+
+@pytest.mark.slow
+def test_the_program_of_the_page_of_uvicorn_stops_after_a_signal(nowhere: Path) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (DOCS / "migrating/uvicorn.md").read_text(), re.DOTALL)
+    (nowhere / "shop").mkdir()
+    (nowhere / "shop/main.py").write_text(APP)
+    (nowhere / "program.py").write_text(program.replace(":8000", ":0"))
+    completed = subprocess.run(
+        [sys.executable, "program.py"], check=False, timeout=60, env=os.environ | {"PYTHONPATH": ""}
+    )
+    assert completed.returncode == 0
+
+
+# Sends the signal once it is started, as a child of the server's process would.
+APP = """
+import os
+import signal
+
+
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    os.kill(os.getpid(), signal.SIGTERM)
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+"""
