@@ -46,12 +46,14 @@ class Command(NamedTuple):
 
     variables: those that the line sets for the command.
     wrapper: the words in front of the server's program.
+    before: the commands that the line runs first.
     """
 
     variables: Mapping[str, str]
     wrapper: Sequence[str]
     program: str
     arguments: Sequence[str]
+    before: str = ""
 
 
 def migrate(words: Sequence[str]) -> str:
@@ -90,6 +92,10 @@ def _migrate_command(words: Sequence[str], source: str) -> str:
     migration = Migration(server.SERVER)
     server.migrate_command(migration, command.arguments, command.variables)
     migration.check_app()
+    if command.before:
+        migration.note(
+            command.before, "Run it first, as before. After a `cd`, `ianus` reads the ianus.toml of that folder."
+        )
     if command.wrapper:
         migration.note(
             " ".join(command.wrapper), f"Start as before, with Ianus: {' '.join([*command.wrapper, 'ianus'])}"
@@ -99,7 +105,7 @@ def _migrate_command(words: Sequence[str], source: str) -> str:
 
 def parse_command(words: Sequence[str]) -> Command:
     """Finds the server's program in a line. Raises MigrationError."""
-    words = list(words)
+    before, words = _split_commands(list(words))
     if "env" in words[:1]:
         del words[0]
     variables: dict[str, str] = {}
@@ -110,14 +116,15 @@ def parse_command(words: Sequence[str]) -> Command:
         del words[0]
     if len(words) == 3 and words[0].rpartition("/")[2] in _SHELLS and re.fullmatch("-[a-z]*c", words[1]):
         inner = parse_command(split_line(words[2]))
-        return inner._replace(variables=variables | dict(inner.variables))
-    for index, word in enumerate(words):
-        program = word.rpartition("/")[2]
-        if program in PROGRAMS and not (index and words[index - 1] in ("-k", "install")):
-            wrapper = words[:index]
-            if wrapper[-1:] == ["-m"]:
-                wrapper = wrapper[:-2]  # `python -m`
-            return Command(variables, wrapper, program, words[index + 1 :])
+        return inner._replace(
+            variables=variables | dict(inner.variables), before=" ; ".join(filter(None, (before, inner.before)))
+        )
+    index = _find_program(words)
+    if index is not None:
+        wrapper = words[:index]
+        if len(wrapper) > 1 and wrapper[-1] == "-m" and "python" in wrapper[-2]:
+            wrapper = wrapper[:-2]  # `python -m`
+        return Command(variables, wrapper, words[index].rpartition("/")[2], words[index + 1 :], before)
     raise MigrationError(
         f"No server is found in: {shlex.join(words)}. Known are {', '.join(PROGRAMS)}; for a file, give its path."
     )
@@ -132,11 +139,30 @@ def split_line(line: str) -> list[str]:
     except ValueError as error:
         raise MigrationError(f"The line cannot be split into words ({error}): {line}") from None
     words = list(takewhile(lambda word: not word.startswith("#"), words))
-    words = [word for index, word in enumerate(words) if not _is_redirection(word, words[index - 1] if index else "")]
+    return [word for index, word in enumerate(words) if not _is_redirection(word, words[index - 1] if index else "")]
+
+
+def _find_program(words: Sequence[str]) -> int | None:
+    """Returns the index of the server's program; a package to install and a class of workers are not one."""
+    for index, word in enumerate(words):
+        if (
+            word.rpartition("/")[2] in PROGRAMS
+            and "install" not in words[:index]
+            and words[index - 1 : index] != ["-k"]
+        ):
+            return index
+    return None
+
+
+def _split_commands(words: list[str]) -> tuple[str, list[str]]:
+    """Returns the commands in front of the one with the server, and its words."""
     ends = [index for index, word in enumerate(words) if word in ("&&", "||", "|", ";", "&")]
     starts = [0, *(end + 1 for end in ends)]
     parts = [words[start:end] for start, end in zip(starts, [*ends, len(words)], strict=True)]
-    return next((part for part in parts if any(word.rpartition("/")[2] in PROGRAMS for word in part)), words)
+    for start, part in zip(starts, parts, strict=True):
+        if _find_program(part) is not None:
+            return " ".join(words[: max(start - 1, 0)]), part
+    return "", words
 
 
 def _is_redirection(word: str, before: str) -> bool:
@@ -183,7 +209,7 @@ def _migration_of(path: Path, text: str) -> Migration:
         except (ValueError, RecursionError) as error:
             raise MigrationError(f"{path} is not valid JSON: {error}.") from None
         if isinstance(content, dict) and isinstance(content.get("uwsgi"), dict):
-            return result(uwsgi, uwsgi.migrate_json, content["uwsgi"])
+            return result(uwsgi, uwsgi.migrate_json, content["uwsgi"], str(path))
         return result(nginx_unit, nginx_unit.migrate_json, content, str(path))
     if path.suffix in (".yaml", ".yml", ".xml"):
         raise MigrationError(
@@ -209,6 +235,11 @@ def _command_in(text: str, pattern: str, path: Path) -> list[str]:
     """Returns the words of the last command of a file that runs a server. Raises MigrationError."""
     joined = re.sub(r"\\\r?\n", " ", text)
     found = re.findall(pattern, joined, re.MULTILINE)
+    if "ENTRYPOINT" in pattern:
+        # Docker appends the words of CMD to those of ENTRYPOINT.
+        starts, arguments = (re.findall(rf"^\s*{name}\s+(.*)", joined, re.MULTILINE) for name in ("ENTRYPOINT", "CMD"))
+        if starts and arguments and (start := _exec_form(starts[-1])):
+            found.append(json.dumps([*start, *_exec_form(arguments[-1])]))
     for line in reversed(found):
         words = _exec_form(line) or split_line(line)
         if any(program in " ".join(words) for program in PROGRAMS):

@@ -101,6 +101,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         _apply_interface(migration, str(value), written)
     elif name in _DEFAULTS:
         migration.need_not(written, "it is the default")
+    elif name == "ssl_crl" and (first := migration.value("ssl_crl")):
+        migration.note(written, f"One file has all lists of revoked certificates: append this one to {first}.")
     elif name == "no_ws":
         migration.set("ws", "none", written)
     elif name == "access_log_fmt":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ianus.migrate.flags import FlagList
+from ianus.migrate.flags import Flag, FlagList
 from ianus.migrate.migration import Migration, sentence
 from ianus.migrate.python_file import PythonConfiguration, read_configuration
 from ianus.settings.foreign_files import GUNICORN, HOOKS, Ignored, Refused, Renamed
@@ -86,23 +86,28 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     early, _ = OPTIONS.parse(split_arguments(variables.get(GUNICORN_VARIABLE, "")))
     named = [flag.value for flag in (*early, *flags) if flag.name == "config" and flag.value]
     file = named[-1] if named else FILE if Path(FILE).is_file() else ""
+    # On a line all values of a repeatable option count together, and instead of those of the file.
+    line = {_file_name(flag) for flag in flags}
     if file:
         migration.files.append(file)
-        _migrate_values(migration, read_configuration(file), file)
-    # On a line all values of a repeatable option count together, and instead of those of the file.
-    for part in (early, flags):
-        if any(flag.name == "bind" for flag in part):
-            migration.settings.pop("bind", None)
-        for flag in part:
-            if flag.name != "config":
-                value = flag.name != "no_sendfile" if flag.value is None else flag.value
-                _apply(migration, FILE_NAMES.get(flag.name, flag.name), value, flag.written)
+        configuration = read_configuration(file)
+        overridden = line.union(map(_file_name, early))
+        values = {name: value for name, value in configuration.values.items() if name not in overridden}
+        _migrate_values(migration, configuration._replace(values=values), file)
+    for flag in (*(each for each in early if _file_name(each) not in line), *flags):
+        if flag.name != "config":
+            value = flag.name != "no_sendfile" if flag.value is None else flag.value
+            _apply(migration, _file_name(flag), value, flag.written)
     migration.set_variables({name: value for name, value in variables.items() if name != GUNICORN_VARIABLE}, _READ)
     if others:
         migration.app = others[0]
     for other in others[1:]:
         migration.note(other, "One application is served at /; Gunicorn ignores this word, or passes it to APP.")
     _finish(migration)
+
+
+def _file_name(flag: Flag) -> str:
+    return FILE_NAMES.get(flag.name, flag.name)
 
 
 def migrate_python_file(migration: Migration, path: str) -> None:

@@ -49,12 +49,12 @@ ADVICE = index_advice(
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line, with the file that it names."""
     flags, others = OPTIONS.parse(words)
+    overridden = {FILE_NAMES.get(flag.name, flag.name) for flag in flags}
     for flag in flags:
         if flag.name == "config" and flag.value:
             migration.files.append(flag.value)
-            _migrate_named_file(migration, flag.value)
-    if any(flag.name == "bind" for flag in flags):
-        migration.settings.pop("bind", None)
+            values = _read_named_file(flag.value)
+            _migrate_values(migration, {name: value for name, value in values.items() if name not in overridden})
     for flag in flags:
         if flag.name != "config":
             name = FILE_NAMES.get(flag.name, flag.name)
@@ -86,16 +86,20 @@ def _parse(text: str, path: str) -> dict[str, object]:
         raise MigrationError(f"{path} is not valid TOML: {error}.") from None
 
 
-def _migrate_named_file(migration: Migration, name: str) -> None:
+def _read_named_file(name: str) -> Mapping[str, object]:
     if name.startswith(("python:", "file:")):
-        _migrate_values(migration, read_configuration(name).values)
-        return
-    _migrate_values(migration, _parse(read_text(name), name))
+        return read_configuration(name).values
+    return _parse(read_text(name), name)
 
 
 def _migrate_values(migration: Migration, values: Mapping[str, object]) -> None:
     for name, value in values.items():
-        is_known = name in HYPERCORN or name in ADVICE or _OPTION_NAMES.get(name, name) in OPTIONS.names()
+        is_known = (
+            name in HYPERCORN
+            or name in ADVICE
+            or name == "application_path"
+            or _OPTION_NAMES.get(name, name) in OPTIONS.names()
+        )
         if is_known and value not in (None, [], {}) and (value is not False or name in _ON):
             _apply(migration, name, value, f"{name} = {value!r}")
 
@@ -105,6 +109,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
     entry = HYPERCORN.get(name)
     if name in ADVICE:
         migration.note(written, ADVICE[name])
+    elif name == "application_path":
+        _set_app(migration, str(value))
     elif name == "worker_class":
         _apply_worker_class(migration, str(value), written)
     elif name == "umask":

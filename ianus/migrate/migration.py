@@ -70,7 +70,7 @@ class Migration:
         self.host = ""
         self.files: list[str] = []
         self._halves: dict[str, object] = {}
-        self._has_variable_port = False
+        self._variable_ports: dict[str, str] = {}  # addresses with the variable PORT, by the options
 
     def set(self, name: str, value: object, written: str = "", comment: str = "") -> None:
         """Sets a setting, by any of its names. The last of several values wins, unless the setting takes several.
@@ -163,7 +163,16 @@ class Migration:
 
     def join_address(self, host: str, port: int) -> None:
         """Joins the halves of an address. host, port: the server's own defaults."""
-        if self._has_variable_port and "bind" not in self.settings:
+        for written, value in self._variable_ports.items():
+            if "bind" in self.settings:
+                self.note(
+                    written,
+                    "A file cannot have variables of a shell; start with all addresses in the variable IANUS_BIND, of"
+                    f' which one is "{value}".',
+                )
+            else:
+                self.need_not(written, "the port is that of the variable PORT")
+        if self._variable_ports and "bind" not in self.settings:
             self.host = str(self._halves.get("host", host))
         elif self._halves and "bind" not in self.settings:
             given_host, given_port = self._halves.get("host", host), self._halves.get("port", port)
@@ -201,10 +210,9 @@ class Migration:
         """Notes a value that a shell has to compute: a file cannot have it."""
         setting = NAMES[name].input
         if setting in ("bind", "port") and (match := re.fullmatch(r"(?:(.*):)?\$(?:PORT|\{PORT(?::-8000)?\})", value)):
-            self._has_variable_port = True
+            self._variable_ports[written] = value if setting == "bind" else f"0.0.0.0:{value}"
             if setting == "bind":
                 self._halves["host"] = "0.0.0.0" if match[1] in ("", "*") else match[1].strip("[]")
-            self.need_not(written, "the port is that of the variable PORT")
             return
         variable = _READ_VARIABLES.get(setting)
         if variable is not None and value in (f"${variable}", f"${{{variable}}}"):

@@ -21,6 +21,14 @@ OPTIONS = FlagList(
 
 _PREFIX = "UVICORN_"
 
+# Options with several values: the names of their variables, and the separators (None: spaces) there.
+_LISTS = {
+    "headers": ("header", None),
+    "reload_dirs": ("reload_dir", ":"),
+    "reload_includes": ("reload_include", None),
+    "reload_excludes": ("reload_exclude", None),
+}
+
 # Further variables that Uvicorn reads, and the settings.
 _READ = {"WEB_CONCURRENCY": "workers", "FORWARDED_ALLOW_IPS": "forwarded_allow_ips"}
 
@@ -35,6 +43,10 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
             migration.set_variables({variable: value}, _READ)
         elif name == "app":
             migration.app = value
+        elif name in _LISTS:
+            option, separator = _LISTS[name]
+            for each in value.split(separator) if option not in given else ():
+                _apply(migration, option, each, f"{variable}={value}")
         elif name not in given:
             _apply(migration, name, value, f"{variable}={value}")
     for flag in flags:

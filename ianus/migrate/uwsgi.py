@@ -3,6 +3,7 @@
 All sources have the same options, as pairs of a name with dashes and a value. A switch has the value "true".
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +12,19 @@ from typing import NamedTuple
 from ianus.migrate.log_formats import uwsgi_format
 from ianus.migrate.migration import Migration, MigrationError
 from ianus.migrate.text_file import read_text
-from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
+from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SAME, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
+from ianus.settings.schema import NAMES
 
 SERVER = "uWSGI"
 MAX_INCLUDES = 20  # files that a configuration may include, in all
 MAX_VALUE_CHARS = 65_536  # of a value with the values of others in it
+
+
+# Options that read another file.
+_INCLUDES = ("ini", "json", "include", "inherit")
+
+# A value that uWSGI reads from elsewhere, or computes, or a name without a value.
+_COMPUTED = re.compile(r"@\(|%\(|%(?!k$)[a-zA-Z0-9](?![0-9a-fA-F])")
 
 
 class Pair(NamedTuple):
@@ -44,14 +53,9 @@ def migrate_ini(migration: Migration, text: str, path: str) -> None:
     _migrate_pairs(migration, pairs)
 
 
-def migrate_json(migration: Migration, content: Mapping[str, object]) -> None:
+def migrate_json(migration: Migration, content: Mapping[str, object], path: str) -> None:
     """Migrates the options of a .json file."""
-    pairs = []
-    for name, value in content.items():
-        for each in value if isinstance(value, list) else [value]:
-            text = str(each).lower() if isinstance(each, bool) else str(each)
-            pairs.append(Pair(name.replace("_", "-"), text, f"{name} = {text}"))
-    _migrate_pairs(migration, list(_expand(pairs)))
+    _migrate_pairs(migration, list(_expand(_json_pairs(content, path))))
 
 
 # --- Sources ---
@@ -67,7 +71,7 @@ def _line_pairs(words: Sequence[str]) -> Iterator[Pair]:
             flag, value = SHORT.get(word[:2], word[:2]), word[2:]
             equals = value
         elif word.endswith((".ini", ".json", ".yaml", ".yml", ".xml")):
-            flag, equals, value = "--ini", "=", word
+            flag, equals, value = "--include", "=", word
         else:
             # uWSGI takes a word as an address, a module or a file.
             flag, equals, value = ("--socket" if ":" in word and "." not in word else "--wsgi-file"), "=", word
@@ -83,9 +87,10 @@ def _line_pairs(words: Sequence[str]) -> Iterator[Pair]:
         yield Pair(name, value, word)
 
 
-def _ini_pairs(text: str, path: str) -> Iterator[Pair]:
-    """Yields the options of the section [uwsgi]. uWSGI repeats keys, which configparser does not."""
+def _ini_pairs(text: str, path: str, wanted: str = "uwsgi") -> Iterator[Pair]:
+    """Yields the options of a section. uWSGI repeats keys, which configparser does not."""
     section = ""
+    magic = _magic_of(path)
     for line in text.splitlines():
         line = line.strip()
         if not line or line[0] in ";#":
@@ -93,25 +98,67 @@ def _ini_pairs(text: str, path: str) -> Iterator[Pair]:
         if found := re.fullmatch(r"\[([^\]]*)\].*", line):
             section = found[1]
             continue
-        if section != "uwsgi":
+        if section != wanted:
             continue
         name, equals, value = line.partition("=")
         name, value = name.strip().replace("_", "-"), value.strip() if equals else "true"
-        value = value.replace("%d", f"{os.path.dirname(os.path.abspath(path))}/")  # noqa: PTH100, PTH120
+        if name in _INCLUDES and value.startswith(":"):
+            value = f"{path}{value}"  # a section of the same file
+        value = _replace_magic(name, value, magic)
         yield Pair(name, value, f"{name} = {value}" if equals else name)
 
 
-def _read_ini(path: str) -> Iterator[Pair]:
-    name, _, _ = path.partition(":")  # file:section
-    return _ini_pairs(read_text(name), name)
+def _magic_of(path: str) -> Mapping[str, str]:
+    """Returns the variables of uWSGI that stand for parts of the name of a file."""
+    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100
+    stem, dot, extension = name.rpartition(".")
+    parts = {"p": f"{folder}/{name}", "s": name, "d": f"{folder}/", "c": os.path.basename(folder)}  # noqa: PTH119
+    return parts | {"n": stem if dot else name, "e": extension if dot else ""}
 
 
-def _expand(pairs: Iterable[Pair], included: list[str] | None = None) -> Iterator[Pair]:
+def _replace_magic(name: str, value: str, magic: Mapping[str, str]) -> str:
+    if _has_own_percent(name):
+        return value
+    return re.sub(r"%([a-zA-Z])", lambda match: magic.get(match[1].lower(), match[0]), value)
+
+
+def _has_own_percent(name: str) -> bool:
+    """Returns whether % starts something else in a value: a field of a log, or a variable of a rule."""
+    return "format" in name or name.startswith(("route", "error-route", "final-route", "log-enc", "req-log"))
+
+
+def _json_pairs(content: Mapping[str, object], path: str) -> Iterator[Pair]:
+    magic = _magic_of(path)
+    for name, value in content.items():
+        for each in value if isinstance(value, list) else [value]:
+            text = str(each).lower() if isinstance(each, bool) else _replace_magic(name, str(each), magic)
+            yield Pair(name.replace("_", "-"), text, f"{name} = {text}")
+
+
+def _read_file(path: str) -> Iterator[Pair]:
+    """Reads a file that another one, or a line, names. path: `FILE` or `FILE:SECTION`. Raises MigrationError."""
+    name, _, section = path.partition(":")
+    text = read_text(name)
+    if not name.endswith(".json"):
+        yield from _ini_pairs(text, name, section or "uwsgi")
+        return
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MigrationError(f"{name} is not valid JSON: {error}.") from None
+    options = content.get(section or "uwsgi") if isinstance(content, dict) else None
+    yield from _json_pairs(options if isinstance(options, dict) else {}, name)
+
+
+def _expand(
+    pairs: Iterable[Pair], included: list[str] | None = None, values: dict[str, str] | None = None
+) -> Iterator[Pair]:
     """Yields the options with files in place of their names, and with values in place of %(name) and $(NAME).
 
-    included: the files so far; files include each other, and some include the same one twice.
+    included: the files so far; files include each other, and some include the same one twice. values: the options so
+    far, which an included file may refer to.
     """
-    known: dict[str, str] = {}
+    known = {} if values is None else values
     included = [] if included is None else included
 
     def replace(match: re.Match[str]) -> str:
@@ -130,11 +177,11 @@ def _expand(pairs: Iterable[Pair], included: list[str] | None = None) -> Iterato
             known[key.replace("_", "-")] = content
             continue
         known[pair.name] = value
-        if pair.name in ("ini", "include", "inherit") and value.partition(":")[0].endswith(".ini"):
+        if pair.name in _INCLUDES and value.partition(":")[0].endswith((".ini", ".json")):
             included.append(value)
             if len(included) > MAX_INCLUDES:
                 raise MigrationError(f"{value}: more than {MAX_INCLUDES} files are included, perhaps by each other.")
-            yield from _expand(_read_ini(value), included)
+            yield from _expand(_read_file(value), included, known)
             continue
         yield pair._replace(value=value)
 
@@ -191,7 +238,11 @@ def _migrate_pairs(migration: Migration, pairs: Sequence[Pair]) -> None:
     speaks_http = values.get("protocol", values.get("socket-protocol", "")) == "http"
     for pair in pairs:
         is_off = pair.value.lower() in ("false", "0", "no", "off") and pair.name in SWITCHES
-        if not is_off and not application.take(pair):
+        if _COMPUTED.search(pair.value) and not _has_own_percent(pair.name):
+            migration.note(
+                pair.written, "uWSGI computes this value. Write the value itself, and migrate the file again."
+            )
+        elif not is_off and not application.take(pair):
             _apply(migration, pair, speaks_http)
     application.set(migration)
     _finish(migration, values)
@@ -235,6 +286,8 @@ def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
         migration.need_not(written, UNNEEDED.get(name, "Ianus needs no such setting"))
     elif advice := advice_for(name):
         migration.note(written, advice)
+    elif name.replace("-", "_") in NAMES and name not in SAME:
+        migration.need_not(written, "it is not an option of uWSGI, but a value for others")
     else:
         migration.option(name.replace("-", "_"), True if value == "true" else value, written)
 

@@ -36,6 +36,14 @@ _SWITCHES = (
 # Options that take no value on a command line.
 SWITCHES = frozenset(_SWITCHES.split())
 
+_SAME = (
+    "chdir config env gid http limit-post listen log-syslog loop max-requests max-worker-lifetime mount pidfile"
+    " post-buffering processes pythonpath reload-on-rss syslog threads uid umask workers"
+)
+
+# Options that uWSGI has, too. A file may have values with other names of settings, such as `name`, to refer to them.
+SAME = frozenset(_SAME.split())
+
 # Names that differ, and the settings.
 RENAMED = {
     "chdir2": "chdir",
@@ -84,6 +92,7 @@ ADVICE = index_advice(
         "log-4xx log-5xx log-slow log-big log-ioerror": "Responses cannot be selected; access_log_exclude omits paths,"
         " and never responses with an error status.",
         "log-x-forwarded-for": "The access log has the client that a trusted proxy reports (forwarded_allow_ips).",
+        "ini json include inherit xml yaml yml": "The file is not read. Write its options as an .ini or .json file.",
         "emperor": "One server has one configuration; start each with its own service.",
         "http-websockets": "`ianus docs wsgi` describes Flask-Sock and similar libraries; uwsgi.websocket_recv() is"
         " not available.",

@@ -69,6 +69,14 @@ def test_a_command_of_gunicorn_has_its_file(line: str, nowhere: Path, monkeypatc
     assert page.text.splitlines()[0].endswith(("conf.py", "python:conf"))
 
 
+def test_options_of_a_line_replace_those_of_the_file_of_gunicorn(nowhere: Path) -> None:
+    (nowhere / "gunicorn.conf.py").write_text(
+        "raw_env = ['A=b']\npythonpath = 'lib'\nworker_class = 'uvicorn.workers.UvicornWorker'\n"
+    )
+    page = read_page("GUNICORN_CMD_ARGS='-e C=d --pythonpath b -w 2' gunicorn -k gevent -e E=f a:b")
+    assert page.given == {"app": "a:b", "env": ["E=f"], "pythonpath": ["b"], "threads": "auto", "workers": 2}
+
+
 def test_output_of_a_configuration_is_not_in_the_result(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (nowhere / "gunicorn.conf.py").write_text("workers = 2\nprint('workers', workers)\n")
     read_page("gunicorn.conf.py")
@@ -109,6 +117,13 @@ def test_a_hypercorn_toml(nowhere: Path) -> None:
     }
     assert "quic_bind" in page.notes
     assert "alpn_protocols" in page.unneeded
+    (nowhere / "other.toml").write_text('application_path = "a:b"\ninsecure_bind = ":2"\nbind = ":3"\n')
+    assert read_page("other.toml").given == {"app": "a:b", "bind": ["*:3"], "insecure_bind": ["*:2"]}
+    assert read_page("hypercorn -c other.toml --insecure-bind :4 c:d").given == {
+        "app": "c:d",
+        "bind": ["*:3"],
+        "insecure_bind": ["*:4"],
+    }
     assert read_page("hypercorn -c hypercorn.toml -b :1 a:b").given == page.given | {"app": "a:b", "bind": ["*:1"]}
 
 
@@ -157,6 +172,42 @@ def test_a_uwsgi_ini(nowhere: Path) -> None:
     assert f"static-map = /static={nowhere}//static" in page.notes
     assert "vacuum" not in page.text
     assert read_page("uwsgi --ini uwsgi.ini -p 3").given == page.given | {"workers": 3}
+
+
+UWSGI_SECTIONS = """
+[uwsgi]
+name = shop
+ini = :extra
+ini = base.ini:production
+include = more.json
+module = %(name).wsgi
+http-socket = %d%n.sock
+pythonpath = %v/lib
+touch-reload = %p
+logto = @(exec://date)
+log-format = %(addr)
+[extra]
+listen = 256
+"""
+
+
+def test_a_uwsgi_ini_with_sections_of_files(nowhere: Path) -> None:
+    (nowhere / "site.ini").write_text(UWSGI_SECTIONS)
+    (nowhere / "base.ini").write_text("[uwsgi]\nprocesses = 9\n[production]\nprocesses = 3\nenv = A=%(name).x\n")
+    (nowhere / "more.json").write_text('{"uwsgi": {"threads": 2, "env": "B=%(missing)"}}')
+    page = read_page("site.ini")
+    assert page.given == {
+        "app": "shop.wsgi",
+        "bind": [f"unix:{nowhere}/site.sock"],
+        "backlog": 256,
+        "workers": 3,
+        "threads": 2,
+        "env": ["A=shop.x"],
+        "access_log_format": "%(h)s",
+    }
+    for note in ("pythonpath = %v/lib", "logto = @(exec://date)", "env = B=%(missing)", f"= {nowhere}/site.ini"):
+        assert note in page.notes
+    assert read_page("uwsgi more.json").given["threads"] == 2
 
 
 def test_files_that_include_each_other_are_one_message(nowhere: Path) -> None:
@@ -296,6 +347,9 @@ def test_a_json_file_of_something_else_is_refused(content: str, nowhere: Path) -
         ("app.service", "[Service]\nExecStart=/srv/venv/bin/gunicorn \\\n  -w 3 \\\n  a:b\nExecReload=/bin/kill\n"),
         ("Dockerfile", 'FROM python\nRUN pip install gunicorn\nCMD ["gunicorn", "-w", "3", "a:b"]\n'),
         ("Dockerfile", 'FROM python\nCMD ["sh", "-c", "exec gunicorn -w 3 a:b"]\n'),
+        ("Dockerfile", 'FROM python\nENTRYPOINT ["gunicorn", "-w", "3"]\nCMD ["a:b"]\n'),
+        ("Dockerfile", 'FROM python\nENTRYPOINT ["/entry.sh"]\nCMD ["gunicorn", "-w", "3", "a:b"]\n'),
+        ("start.sh", "pip install gunicorn uvicorn && gunicorn -w 3 a:b\n"),
         ("web.Dockerfile", "FROM python\nENTRYPOINT exec gunicorn -w 3 a:b\n"),
         ("supervisor.conf", "[program:web]\ncommand=/venv/bin/gunicorn -w 3 a:b\n"),
         ("start.sh", "#!/bin/sh\n./manage.py migrate &&\nexec gunicorn -w 3 a:b\n"),

@@ -88,6 +88,11 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("uvicorn a:b --forwarded-allow-ips /run/s,::1", {"app": "a:b", "forwarded_allow_ips": "unix,::1"}),
         ("UVICORN_WORKERS=3 UVICORN_PORT=1 uvicorn a:b --port 2", {
             "app": "a:b", "workers": 3, "bind": ["127.0.0.1:2"]}),
+        ("uvicorn a:b --env-file my.env --port 80", {
+            "app": "a:b", "bind": ["127.0.0.1:80"], "env_file": ["my.env"]}),
+        ("uvicorn a:b --env-file=first.env --env-file=my.env", {"app": "a:b", "env_file": ["my.env"]}),
+        ("UVICORN_HEADERS='X:1 Y:2' UVICORN_RELOAD_DIRS=a:b UVICORN_ENV_FILE=my.env uvicorn a:b", {
+            "app": "a:b", "header": ["x: 1", "y: 2"], "reload_dir": ["a", "b"], "env_file": ["my.env"]}),
         ("fastapi run app/main.py --port 80 --workers 2", {
             "app": "app/main.py:app", "bind": ["0.0.0.0:80"], "workers": 2}),
         ("fastapi dev -e main:api --no-proxy-headers", {"app": "main:api", "reload": True, "proxy_headers": False}),
@@ -102,6 +107,10 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("GRANIAN_WEBSOCKETS=0 granian --interface asgi a", {"app": "a", "ws": "none", "interface": "asgi"}),
         ("granian --interface asgi --ssl-certificate c --ssl-keyfile k --ssl-client-verify a", {
             "app": "a", "interface": "asgi", "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_cert_reqs": "required"}),
+        ("granian --interface wsgi --env-files a.env --env-files=b.env a", {
+            "app": "a", "interface": "wsgi", "env_file": ["a.env", "b.env"]}),
+        ("GRANIAN_ENV_FILES=a.env:b.env GRANIAN_INTERFACE=wsgi granian a", {
+            "app": "a", "interface": "wsgi", "env_file": ["a.env", "b.env"]}),
         # Hypercorn
         ("hypercorn a", {"app": "a:app"}),
         ("hypercorn wsgi:a:b -k uvloop", {"app": "a:b", "interface": "wsgi", "loop": "uvloop"}),
@@ -197,6 +206,12 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("gunicorn -w many a", "'many' is neither auto nor a number"),
         ("gunicorn -w '${N:-4}' a", 'IANUS_WORKERS="${N:-4}"'),
         ("gunicorn -b '0.0.0.0:${PORT:-8080}' a", 'IANUS_BIND="0.0.0.0:${PORT:-8080}"'),
+        ("gunicorn -b unix:x -b '0.0.0.0:$PORT' a", 'IANUS_BIND, of which one is "0.0.0.0:$PORT"'),
+        ("cd src && export A=1; gunicorn a", "cd src && export A=1 Run it first, as before. After a `cd`"),
+        ("sh -c 'cd src; exec gunicorn a'", "cd src Run it first"),
+        ("python -X dev -m gunicorn a", "python -X dev -m ianus"),
+        ("granian --interface asgi --ssl-crl a --ssl-crl b a:b", "append this one to a."),
+        ("uwsgi --xml u.xml", "Write its options as an .ini or .json file"),
         ("newrelic-admin run-program gunicorn a", "newrelic-admin run-program ianus"),
         ("gunicorn a b", "One application"),
         ("gunicorn '${APP:-a b}'", 'ianus "${APP:-a b}"'),
