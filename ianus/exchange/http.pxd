@@ -120,7 +120,7 @@ cdef class Exchange:
     # The last word about it. unsent: bytes of the response that the kernel did not take
     cdef int report_end(self, long long unsent) except -1
     # From the gateway
-    cdef bytes take_body(self)
+    cdef bytes take_body(self)                      # the bytes that have arrived
     cdef bint accepts_body(self) noexcept           # more of it should be read
     cdef int want_body(self) except -1              # the application asks for more
     cdef InFlightKind in_flight_kind(self) noexcept     # how it is counted
@@ -136,6 +136,8 @@ cdef class Exchange:
 
 
 cdef Response new_response()
+# Takes the body without a notice to the session, as the thread of a call has to, for a complete body.
+cdef bytes detach_body(Exchange exchange)
 # Method and target, for the log.
 cdef str request_line(Exchange exchange)
 # Too many application calls, by the name of the limit: answers 503, and the connection lives on.

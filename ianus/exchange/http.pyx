@@ -322,19 +322,10 @@ cdef class Exchange:
         return self.service.in_flight.remove(&self.in_flight)
 
     cdef bytes take_body(self):
-        cdef bytes body
-        if self.body is None:
-            return b""
-        body = self.body if type(self.body) is bytes else bytes(self.body)
-        # The server had stopped to read. Reading resumes below, since the buffer is empty then.
-        if self.buffered >= HIGH_WATER:
-            # Nothing was read since the last bytes arrived; the client does not account for that time.
-            self.body_since += monotonic() - self.body_last
-            self.body_last = monotonic()
-        self.body = None
-        self.buffered = 0
-        if not self.request_complete and self.session is not None:
-            # Its answer to wants_read() has changed.
+        cdef bytes body = detach_body(self)
+        # Its answer to wants_read() has changed; or other streams may send as much as this one had (RFC 9113 section
+        # 6.9.1), for which the end of the request is of no importance.
+        if (not self.request_complete or self.call_host is not None) and self.session is not None:
             self.session.reconsider(self.stream)
         return body
 
@@ -444,6 +435,21 @@ cdef class Exchange:
         facts.duration = monotonic() - self.started
         facts.queue_time = self.queue_time
         return self.service.observer.on_request_end(&facts)
+
+
+cdef bytes detach_body(Exchange exchange):
+    cdef bytes body
+    if exchange.body is None:
+        return b""
+    body = exchange.body if type(exchange.body) is bytes else bytes(exchange.body)
+    # The server had stopped to read. Reading resumes in take_body(), since the buffer is empty then.
+    if exchange.buffered >= HIGH_WATER:
+        # Nothing was read since the last bytes arrived; the client does not account for that time.
+        exchange.body_since += monotonic() - exchange.body_last
+        exchange.body_last = monotonic()
+    exchange.body = None
+    exchange.buffered = 0
+    return body
 
 
 cdef str request_line(Exchange exchange):

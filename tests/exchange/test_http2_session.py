@@ -41,6 +41,11 @@ def statuses(frames: list[f.Frame]) -> list[tuple[int, bytes]]:
     return [(each.stream, dict(f.fields_of(each, decoder))[b":status"]) for each in frames if each.kind == f.HEADERS]
 
 
+def credit(frames: list[f.Frame]) -> int:
+    """Of the connection, in bytes."""
+    return sum(int.from_bytes(each.payload) for each in frames if (each.kind, each.stream) == (f.WINDOW_UPDATE, 0))
+
+
 def upload(size: int, stream: int) -> bytes:
     return b"".join(f.data(stream, bytes(min(16384, size - at))) for at in range(0, size, 16384))
 
@@ -78,6 +83,19 @@ def test_bodies_that_wait_for_others_have_no_deadline_until_these_are_taken() ->
     conversation.answer(waiting)
     expire(conversation.connection)
     assert statuses(conversation.frames()) == [(3, b"200"), (1, b"408")]
+    conversation.close()
+
+
+def test_a_whole_body_that_is_taken_before_the_response_gives_credit_to_other_streams() -> None:
+    conversation = Http2Conversation()
+    uploads = []
+    for stream in range(1, 9, 2):
+        uploads.append(conversation.open(f.post(stream) + upload(15999, stream) + f.data(stream, b"x", f.END_STREAM)))
+    assert credit(conversation.frames()) == 0
+    for exchange in uploads:
+        exchange.read_body()
+    # No application has answered.
+    assert credit(conversation.frames()) >= 64000
     conversation.close()
 
 

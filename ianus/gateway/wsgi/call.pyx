@@ -14,7 +14,7 @@ from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 from cpython.object cimport PyObject
 
 from ianus.codec.file_range cimport file_range
-from ianus.exchange.http cimport check_final, has_no_body, prepare_response, request_line
+from ianus.exchange.http cimport check_final, detach_body, has_no_body, prepare_response, request_line
 from ianus.exchange.response_head cimport ResponseFacts, build_hints
 from ianus.gateway.wsgi.exchange cimport WsgiExchange
 from ianus.gateway.wsgi.gateway cimport WsgiGateway
@@ -139,7 +139,7 @@ cdef class WsgiCall(Outbox):
             body = self.exchange.spool.rewind()
         elif self.exchange.body is not None:
             # Complete: wsgi.input never blocks.
-            body = BytesIO(self.exchange.take_body())
+            body = BytesIO(detach_body(self.exchange))
         # RFC 9110 section 15.2: a client of HTTP/1.0 would take an interim response for the final one.
         if self.gateway.early_hints and (
             self.exchange.request.http_version is HTTP_1_1 or self.exchange.request.http_version == "2"
