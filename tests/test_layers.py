@@ -33,7 +33,7 @@ RULES = (
     Rule("ianus.safe_paths", (), "It opens files safely, given a path."),
     Rule("ianus.acceptor",
          ("errors", "safe_paths", "codec.base", "codec.file_range", "codec.output", "exchange.base",
-          "exchange.connection_info", "exchange.tls_facts", "runtime",
+          "exchange.connection_info", "exchange.first_session", "exchange.tls_facts", "runtime",
           "telemetry.logger"),
          "A connection moves bytes between a socket and any codec: it uses their abstract bases."),
     Rule("ianus.acceptor.poll", ("runtime",), "A driver reports which descriptors are ready; it knows no connection."),

@@ -2,20 +2,18 @@
 cimport cython
 from ianus.acceptor.byte_filter cimport ByteFilter, ByteFilterFactory
 from ianus.acceptor.connection cimport Connection
-from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
+from ianus.exchange.base cimport Session, SessionFactory, Transport
+from ianus.exchange.first_session cimport FirstSession
 
 
 @cython.no_gc
-cdef class ProxiedSession(Session):
+cdef class ProxiedSession(FirstSession):
     cdef ProxiedSessionFactory factory
-    cdef Session next               # takes over after the header; until then it answers for an idle connection
     cdef ByteFilter filter          # of the bytes after the header, or None
     cdef object addresses           # ProxiedAddresses of a complete header, or None
     cdef str refusal                # the reason to close, or None
-    cdef flag complete              # the header has been read
-    cdef double since               # CLOCK_MONOTONIC seconds of the first byte of an incomplete header, 0 = none
 
-    cdef int take_over(self) except -1
+    cdef int pass_header(self) except -1
     cdef int refuse(self, str reason) except -1
 
 

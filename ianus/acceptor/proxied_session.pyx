@@ -3,8 +3,7 @@
 Rules:
 - Each connection starts with a header, and only an allowed peer may send one. Otherwise the connection is closed
   without a response: to guess the address of a client would let clients forge it.
-- A connection without a byte is an idle one. The next session, which exists from the start, has the rules for these,
-  also while the server stops. A health check may connect and close, and nothing is logged.
+- A health check may connect and close without a byte, and nothing is logged.
 - With a byte filter, such as TLS, the header precedes the bytes of the filter, which starts after it.
 - The header has its own deadline, which starts with its first byte. A Network Load Balancer of AWS sends the header
   together with the client's first bytes.
@@ -18,6 +17,7 @@ from ianus.acceptor.connection cimport Connection
 from ianus.acceptor.filtering cimport start_filter
 from ianus.exchange.base cimport Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport HTTPS, extended_connection_info
+from ianus.exchange.first_session cimport FirstSession
 from ianus.runtime.clock cimport monotonic
 
 from ianus.acceptor.proxy_protocol import MAX_HEADER_BYTES, ProxyHeaderError, parse_proxy_header
@@ -29,7 +29,7 @@ cdef Py_ssize_t MAX_BYTES = MAX_HEADER_BYTES
 
 
 @cython.no_gc
-cdef class ProxiedSession(Session):
+cdef class ProxiedSession(FirstSession):
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         if not self.factory.is_allowed(self.transport.info.client):
             self.refusal = "the peer is not in --proxy-allow-ips"
@@ -52,9 +52,9 @@ cdef class ProxiedSession(Session):
     cdef int run(self) except -1:
         if self.refusal is not None:
             return self.refuse(self.refusal)
-        return self.take_over() if self.complete else 0
+        return self.pass_header() if self.complete else 0
 
-    cdef int take_over(self) except -1:
+    cdef int pass_header(self) except -1:
         """Gives the connection to the next session, with the addresses of the header."""
         cdef Transport transport = self.transport
         addresses = self.addresses
@@ -64,10 +64,7 @@ cdef class ProxiedSession(Session):
                 HTTPS if addresses.is_https else transport.info.scheme, addresses.vpc_endpoint_id,
                 transport.info.tls_facts(),
             )
-        transport.switch_session(self.next)
-        # The next session has the connection now. Nothing calls this one any more.
-        self.transport = None
-        self.next = None
+        self.take_over(self.next)
         if self.filter is not None:
             start_filter(<Connection>transport, self.filter)
         return 0
@@ -77,34 +74,11 @@ cdef class ProxiedSession(Session):
         self.factory.log_refusal(transport.info.client, reason)
         return transport.close()
 
-    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
-        # The other worker reads the header then.
-        return not self.complete and self.since == 0 and self.next.may_pass_on(head, size)
-
-    cdef bint wants_input(self) noexcept:
-        return not self.complete
-
-    cdef bint wants_read(self) noexcept:
-        return not self.complete
-
     cdef int on_peer_finished(self, bint behind_unread) except -1:
         if behind_unread:
             return 0
         # A part of a header can never be completed. Without a byte the peer has only checked the port.
         return self.refuse("the peer closed within the header") if self.since else self.transport.close()
-
-    cdef int on_connection_lost(self) except -1:
-        cdef Session after = self.next
-        self.transport = None
-        # It has a reference to the connection, and ends the cycle here.
-        self.next = None
-        return after.on_connection_lost()
-
-    cdef int drain(self) except -1:
-        return self.next.drain()
-
-    cdef bint is_busy(self) noexcept:
-        return self.next.is_busy()
 
     cdef double read_deadline(self) except -1:
         cdef double deadline = self.next.read_deadline(), own

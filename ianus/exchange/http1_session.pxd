@@ -1,12 +1,10 @@
 """An HTTP conversation in which one exchange follows the other: HTTP/1."""
 cimport cython
 from ianus.codec.base cimport Request, SerialCodecFactory
-from ianus.exchange.base cimport SessionFactory, flag
+from ianus.exchange.base cimport flag
 from ianus.exchange.connection_info cimport ConnectionInfo
-from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport Exchange
-from ianus.exchange.http_session cimport HttpSession
-from ianus.exchange.service cimport Service
+from ianus.exchange.http_session cimport HttpSession, HttpSessionFactory
 
 
 @cython.no_gc
@@ -31,7 +29,5 @@ cdef class Http1Session(HttpSession):
     ) except -1
 
 
-cdef class Http1SessionFactory(SessionFactory):
-    cdef Service service
-    cdef Gateway gateway            # of the sessions
+cdef class Http1SessionFactory(HttpSessionFactory):
     cdef SerialCodecFactory codecs

@@ -1,8 +1,6 @@
 from ianus.codec.base import SerialCodecFactory
-from ianus.exchange.base import SessionFactory
-from ianus.exchange.gateway import Gateway
+from ianus.exchange.http_session import HttpSessionFactory
 from ianus.exchange.service import Service
 
-class Http1SessionFactory(SessionFactory):
+class Http1SessionFactory(HttpSessionFactory):
     def __init__(self, service: Service, codecs: SerialCodecFactory) -> None: ...
-    def set_gateway(self, gateway: Gateway) -> None: ...

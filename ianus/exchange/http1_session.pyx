@@ -11,12 +11,11 @@ from ianus.codec.base cimport Request, SerialCodec, SerialCodecFactory
 from ianus.codec.output cimport Output
 from ianus.exchange.error_response cimport send_error_response
 from ianus.exchange.base cimport (
-    SEND_AFTER_BATCH, SEND_AFTER_TASKS, SEND_NOW, SendTime, Session, SessionFactory, Transport,
+    SEND_AFTER_BATCH, SEND_AFTER_TASKS, SEND_NOW, SendTime, Session, Transport,
 )
 from ianus.exchange.connection_info cimport ConnectionInfo
-from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport HIGH_WATER, Exchange, is_open_stream
-from ianus.exchange.http_session cimport HttpSession
+from ianus.exchange.http_session cimport HttpSession, HttpSessionFactory
 from ianus.exchange.service cimport Deadlines, Service
 from ianus.exchange.tunnel cimport TunnelExchange
 from ianus.runtime.clock cimport monotonic, monotonic_coarse
@@ -428,36 +427,16 @@ cdef Request no_request():
     return request
 
 
-cdef class Http1SessionFactory(SessionFactory):
+cdef class Http1SessionFactory(HttpSessionFactory):
     """Makes the sessions of new connections. codecs: makes their codecs."""
 
     def __init__(self, Service service not None, SerialCodecFactory codecs not None):
-        self.service = service
-        self.gateway = service.gateway
+        HttpSessionFactory.__init__(self, service)
         self.codecs = codecs
-
-    def set_gateway(self, Gateway gateway not None) -> None:
-        """Sets the gateway that the requests of these connections pass, in place of the service's."""
-        self.gateway = gateway
 
     cdef Session create(self, Transport transport):
         cdef Http1Session session = Http1Session.__new__(Http1Session)
-        session.service = self.service
-        session.gateway = self.gateway
-        # A cycle, since the connection owns its session. on_connection_lost() ends it.
-        session.transport = transport
-        session.codec = self.codecs.create(transport)
-        session.codec.sink = session
-        session.encoder = session.codec.encoder
+        self.set_up(session, transport, self.codecs.create(transport))
         # A new connection is idle from its start.
         session.since = monotonic()
         return session
-
-    cdef int drain(self, bint handover) except -1:
-        return self.service.drain(handover)
-
-    cdef int end_streams(self) except -1:
-        return self.service.end_streams()
-
-    cdef int reset_in_child(self) except -1:
-        return self.service.reset_in_child()

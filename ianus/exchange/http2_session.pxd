@@ -1,9 +1,7 @@
 """The sessions of HTTP/2 connections."""
 cimport cython
 from ianus.codec.base cimport MultiplexedCodecFactory
-from ianus.exchange.base cimport SessionFactory
-from ianus.exchange.gateway cimport Gateway
-from ianus.exchange.service cimport Service
+from ianus.exchange.http_session cimport HttpSessionFactory
 from ianus.exchange.stream_session cimport StreamSession
 
 
@@ -13,7 +11,5 @@ cdef class Http2Session(StreamSession):
     """One HTTP/2 connection (RFC 9113)."""
 
 
-cdef class Http2SessionFactory(SessionFactory):
-    cdef Service service
-    cdef Gateway gateway            # of the sessions
+cdef class Http2SessionFactory(HttpSessionFactory):
     cdef MultiplexedCodecFactory codecs

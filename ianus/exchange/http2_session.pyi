@@ -1,8 +1,6 @@
 from ianus.codec.base import MultiplexedCodecFactory
-from ianus.exchange.base import SessionFactory
-from ianus.exchange.gateway import Gateway
+from ianus.exchange.http_session import HttpSessionFactory
 from ianus.exchange.service import Service
 
-class Http2SessionFactory(SessionFactory):
+class Http2SessionFactory(HttpSessionFactory):
     def __init__(self, service: Service, codecs: MultiplexedCodecFactory) -> None: ...
-    def set_gateway(self, gateway: Gateway) -> None: ...

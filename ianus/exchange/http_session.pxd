@@ -1,7 +1,7 @@
 """The part of a session that all versions of HTTP share: new exchanges, output, the ends of responses."""
 cimport cython
 from ianus.codec.base cimport Codec, Request
-from ianus.exchange.base cimport Session, flag
+from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport Exchange
@@ -33,3 +33,11 @@ cdef class HttpSession(Session):
     cdef int note_end(self, Exchange exchange) except -1
     cdef int report_first(self, long long taken) except -1
     cdef int report_all(self, long long taken) except -1
+
+
+cdef class HttpSessionFactory(SessionFactory):
+    cdef Service service
+    cdef Gateway gateway            # of the sessions
+
+    # Links a new session with its connection, its codec and the objects of this factory.
+    cdef int set_up(self, HttpSession session, Transport transport, Codec codec) except -1

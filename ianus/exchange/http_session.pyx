@@ -7,14 +7,16 @@ Compiled because every request passes here: 218 instructions for ASGI hello.
 """
 cimport cython
 
-from ianus.codec.base cimport Framing, Request
+from ianus.codec.base cimport Codec, Framing, Request
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
-from ianus.exchange.base cimport BodyInput, Session
+from ianus.exchange.base cimport BodyInput, Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.forwarded cimport ForwardedFacts
+from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events, reject_over_limit
+from ianus.exchange.service cimport Service
 from ianus.runtime.clock cimport monotonic, unix_time
 
 from ianus.exchange.request_id import request_id
@@ -226,3 +228,34 @@ cdef class HttpSession(Session):
         while self.first_unreported is not None:
             self.report_first(taken)
         return 0
+
+
+cdef class HttpSessionFactory(SessionFactory):
+    """Makes the sessions of new connections in one version of HTTP."""
+
+    def __init__(self, Service service not None):
+        self.service = service
+        self.gateway = service.gateway
+
+    def set_gateway(self, Gateway gateway not None) -> None:
+        """Sets the gateway that the requests of these connections pass, in place of the service's."""
+        self.gateway = gateway
+
+    cdef int set_up(self, HttpSession session, Transport transport, Codec codec) except -1:
+        session.service = self.service
+        session.gateway = self.gateway
+        # Cycles, since the connection owns its session. on_connection_lost() ends them.
+        session.transport = transport
+        session.codec = codec
+        codec.sink = session
+        session.encoder = codec.encoder
+        return 0
+
+    cdef int drain(self, bint handover) except -1:
+        return self.service.drain(handover)
+
+    cdef int end_streams(self) except -1:
+        return self.service.end_streams()
+
+    cdef int reset_in_child(self) except -1:
+        return self.service.reset_in_child()

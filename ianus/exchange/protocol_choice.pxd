@@ -1,6 +1,7 @@
 """The choice between HTTP/1 and HTTP/2 for a connection."""
 cimport cython
-from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
+from ianus.exchange.base cimport SessionFactory, flag
+from ianus.exchange.first_session cimport FirstSession
 
 
 cdef class ProtocolChoice(SessionFactory):
@@ -9,12 +10,7 @@ cdef class ProtocolChoice(SessionFactory):
 
 
 @cython.no_gc
-cdef class PrefaceSession(Session):
-    """The start of a connection that has no negotiation, up to the first bytes of its protocol."""
+cdef class PrefaceSession(FirstSession):
+    """The start of a connection that has no negotiation. `next` is the session of HTTP/1."""
     cdef ProtocolChoice choice
-    cdef Session http1              # serves the connection, unless it starts with the preface of HTTP/2
-    cdef double since               # the first byte, in CLOCK_MONOTONIC seconds; 0 = none
-    cdef flag known                 # the protocol is known
-    cdef flag is_http2
-
-    cdef int take_over(self, Session session) except -1
+    cdef flag is_http2              # the bytes are the preface

@@ -12,6 +12,7 @@ cimport cython
 from libc.string cimport memcmp
 
 from ianus.exchange.base cimport Session, SessionFactory, Transport
+from ianus.exchange.first_session cimport FirstSession
 from ianus.runtime.clock cimport monotonic
 
 
@@ -38,7 +39,7 @@ cdef class ProtocolChoice(SessionFactory):
         session.choice = self
         # Cycles, since the connection owns its session. on_connection_lost() or take_over() ends them.
         session.transport = transport
-        session.http1 = self.http1.create(transport)
+        session.next = self.http1.create(transport)
         return session
 
     cdef Session create_negotiated(self, Transport transport, str protocol):
@@ -56,65 +57,29 @@ cdef class ProtocolChoice(SessionFactory):
 
 
 @cython.no_gc
-cdef class PrefaceSession(Session):
+cdef class PrefaceSession(FirstSession):
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t known = min(size, len(PREFACE))
         if self.since == 0:
             # Later bytes do not extend the deadline.
             self.since = monotonic()
         if memcmp(data, <const char*>PREFACE, known) == 0:
-            self.known = self.is_http2 = known == len(PREFACE)
+            self.complete = self.is_http2 = known == len(PREFACE)
         else:
-            self.known = True
+            self.complete = True
         # The next session gets all of them.
         return 0
 
     cdef int run(self) except -1:
-        cdef Session session
-        if not self.known:
+        cdef Session http1 = self.next
+        if not self.complete:
             return 0
-        session = self.http1
-        self.http1 = None
         if not self.is_http2:
-            return self.take_over(session)
+            return self.take_over(http1)
         self.take_over(self.choice.http2.create(self.transport))
         # Ends its cycle with the connection.
-        return session.on_connection_lost()
-
-    cdef int take_over(self, Session session) except -1:
-        cdef Transport transport = self.transport
-        # Nothing calls this session any more.
-        self.transport = None
-        return transport.switch_session(session)
-
-    cdef bint may_pass_on(self, const char* head, Py_ssize_t size) noexcept:
-        return self.since == 0 and self.http1.may_pass_on(head, size)
-
-    cdef bint wants_input(self) noexcept:
-        return not self.known
-
-    cdef bint wants_read(self) noexcept:
-        return not self.known
+        return http1.on_connection_lost()
 
     cdef int on_peer_finished(self, bint behind_unread) except -1:
         # Also after a part of the preface, which cannot be answered in either protocol.
         return 0 if behind_unread else self.transport.finish()
-
-    cdef int on_connection_lost(self) except -1:
-        cdef Session session = self.http1
-        self.transport = None
-        # It has a reference to the connection, and ends the cycle here.
-        self.http1 = None
-        return session.on_connection_lost()
-
-    cdef int drain(self) except -1:
-        return self.http1.drain()
-
-    cdef bint is_busy(self) noexcept:
-        return self.http1.is_busy()
-
-    cdef double read_deadline(self) except -1:
-        return self.http1.read_deadline()
-
-    cdef int on_expired(self) except -1:
-        return self.http1.on_expired()

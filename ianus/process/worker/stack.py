@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ianus.exchange.gateway import Gateway
     from ianus.exchange.http1_session import Http1SessionFactory
     from ianus.exchange.http2_session import Http2SessionFactory
+    from ianus.exchange.http_session import HttpSessionFactory
     from ianus.exchange.service import Deadlines, Service, WebSocketRules
     from ianus.gateway.asgi.exchange import AsgiExchange
     from ianus.gateway.asgi.gateway import AsgiGateway
@@ -239,7 +240,7 @@ def _http_sessions(
 
     reads_preface: connections of HTTP/2 are recognised by their first bytes, since they have no negotiation.
     """
-    versions: list[Http1SessionFactory | Http2SessionFactory] = []
+    versions: list[HttpSessionFactory] = []
     if offers_http1(settings):
         versions.append(_http1_sessions(service, settings, hsts))
     if with_http2:
