@@ -42,7 +42,10 @@ cdef class Http2BodyReader(Http2Control):
         self.give_credit(None, 0)
         if found != NULL:
             entry = <Http2Stream>found
-            if entry.was_reset:
+            if entry.input_ended and entry.output_ended:
+                if self.was_ended_by_client(stream):
+                    return self.fail(STREAM_CLOSED, "DATA on a closed stream")
+                # The client did not know of the reset yet.
                 entry = None
             elif entry.input_ended:
                 # RFC 9113 section 5.1, half-closed (remote)
@@ -59,6 +62,9 @@ cdef class Http2BodyReader(Http2Control):
             pass
         elif not is_recent(&self.dropped, self.last_stream, stream):
             # RFC 9113 section 5.1, closed
+            if self.was_ended_by_client(stream):
+                return self.fail(STREAM_CLOSED, "DATA on a closed stream")
+            # One that was passed over, or is too old: perhaps the server has reset it.
             write_reset(output_of(self.connection), stream, STREAM_CLOSED)
             if not self.note_glitch(RESET_COST, "frames on closed streams"):
                 return 0

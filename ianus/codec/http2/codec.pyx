@@ -341,8 +341,11 @@ cdef class Http2Codec(Http2BodyReader):
 
     cdef int read_trailers(self, FieldSection section, Http2Stream entry, bint ended) except -1:
         cdef list trailers
-        if entry.was_reset:
-            # The client did not know of it yet.
+        if entry.input_ended and entry.output_ended:
+            if self.was_ended_by_client(entry.id):
+                # RFC 9113 section 5.1, closed
+                return self.fail(STREAM_CLOSED, "HEADERS on a closed stream")
+            # The client did not know of the reset yet.
             return 0
         if entry.input_ended:
             # RFC 9113 section 5.1, half-closed (remote)

@@ -36,6 +36,8 @@ cdef class Http2Control(Http2Sender):
     cdef int fail(self, ErrorCode code, str reason) except -1
     cdef int end_connection(self, ErrorCode code, str reason) except -1
     cdef int fail_stream(self, Http2Stream entry, ErrorCode code, str reason) except -1
+    # Whether the client itself has ended a closed stream, so that a further frame on it is an error
+    cdef bint was_ended_by_client(self, int stream) noexcept
     # Takes points from the budget. Returns False after the client has used all of them.
     cdef bint note_glitch(self, int cost, str event) except -1
     # Read the payload of the frame whose header is `header`. They return 0, or raise for errors of the server alone.

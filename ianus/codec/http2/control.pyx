@@ -18,6 +18,7 @@ from ianus.codec.http2.frames cimport (
 )
 from ianus.codec.http2.glitches cimport FRAME_COST, RESET_COST, SETTINGS_COST, take_points
 from ianus.codec.http2.priority cimport MAX_PRIORITY_BYTES
+from ianus.codec.http2.recent_streams cimport is_recent
 from ianus.codec.http2.sender cimport DRAIN_ANNOUNCED, DRAIN_FINAL, NO_DRAIN, Http2Sender, apply_table_sizes
 from ianus.codec.http2.settings cimport MAX_WINDOW_BYTES, apply_settings
 from ianus.codec.http2.stream cimport Http2Stream
@@ -190,6 +191,8 @@ cdef class Http2Control(Http2Sender):
         entry = <Http2Stream>found
         is_news = not entry.was_reset and not (entry.input_ended and entry.output_ended)
         if is_news:
+            # By the client, so its later frames on the stream are errors.
+            entry.input_ended = True
             self.end_stream(entry)
             self.sink.on_reset(stream, <ErrorCode>read_uint32(payload), None)
             entry.discard_output()
@@ -197,6 +200,11 @@ cdef class Http2Control(Http2Sender):
         if self.note_glitch(RESET_COST if is_news else FRAME_COST, "RST_STREAM frames"):
             self.forget_if_over(entry)
         return 0
+
+    cdef bint was_ended_by_client(self, int stream) noexcept:
+        return is_recent(&self.opened, self.last_stream, stream) and (
+            not is_recent(&self.dropped, self.last_stream, stream)
+        )
 
     cdef int read_window_update(self, const char* payload) except -1:
         cdef int stream = self.header.stream, increment

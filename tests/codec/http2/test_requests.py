@@ -296,16 +296,30 @@ def test_frames_of_a_stream_that_the_server_has_reset_are_ignored() -> None:
     assert connection.streams == 0
 
 
-@pytest.mark.parametrize("kind", ["DATA", "HEADERS"])
-def test_a_frame_on_a_closed_stream_is_an_error(kind: str) -> None:
+CLOSING = named({"DATA": f.data(), "HEADERS": f.headers()})
+
+
+@CLOSING
+@pytest.mark.parametrize("calls", ["returned", "runs"])
+def test_a_frame_on_a_closed_stream_is_an_error(case: bytes, calls: str) -> None:
     connection = connect()
     feed(connection, f.headers())
-    connection.respond(1, b"")
+    connection.send_head(1, 200)
+    connection.send_end(1)
+    if calls == "returned":
+        connection.release(1)
     feed(connection)
-    if kind == "DATA":
-        assert resets(feed(connection, f.data())) == [(1, f.STREAM_CLOSED)]
-    else:
-        assert f.goaways(feed(connection, f.headers())) == [(1, f.STREAM_CLOSED)]
+    assert f.goaways(feed(connection, case)) == [(1, f.STREAM_CLOSED)]
+
+
+@CLOSING
+@pytest.mark.parametrize("calls", ["returned", "runs"])
+def test_a_frame_on_a_stream_that_the_client_has_reset_is_an_error(case: bytes, calls: str) -> None:
+    connection = connect()
+    feed(connection, f.post() + f.rst_stream())
+    if calls == "returned":
+        connection.release(1)
+    assert f.goaways(feed(connection, case)) == [(1, f.STREAM_CLOSED)]
 
 
 def test_a_late_reset_or_window_of_a_closed_stream_is_ignored() -> None:
