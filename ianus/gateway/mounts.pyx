@@ -18,8 +18,11 @@ cdef class Mounts(Gateway):
         self.mounted = sorted(mounted, key=prefix_length, reverse=True)
         if not self.mounted or self.mounted[len(self.mounted) - 1][0]:
             raise ValueError("mounts need an application for all other paths")
+        # A browser that is offered tunnels uses them for the WebSockets of all paths, and does not try HTTP/1.1 if an
+        # application refuses one.
+        self.opens_tunnels = True
         for _, gateway in self.mounted:
-            self.opens_tunnels = self.opens_tunnels or (<Gateway>gateway).opens_tunnels
+            self.opens_tunnels = self.opens_tunnels and (<Gateway>gateway).opens_tunnels
 
     cdef object open(self, Request request):
         cdef tuple mount

@@ -119,14 +119,18 @@ def test_wsgi_offers_no_tunnel(shared: Shared) -> None:
         assert client.get("/hello") == b"hello\n"
 
 
-def test_a_mounted_wsgi_application_refuses_a_tunnel(shared: Shared) -> None:
+def test_beside_a_wsgi_application_no_tunnel_is_offered(shared: Shared) -> None:
+    """Browsers use HTTP/1.1 for the WebSockets of both then."""
     server = shared("--http2-cleartext", "--mount", "/wsgi=wsgi_apps:app", app=APP)
     with Http2Client(server.address) as client:
-        assert client.offers_tunnels()
-        refused = client.connect("/wsgi/hello")
-        assert client.status(refused) == 501
-        client.wait_for(refused, h2.events.StreamEnded)
+        assert not client.offers_tunnels()
         assert client.get("/wsgi/hello") == b"hello\n"
+
+
+def test_mounted_asgi_applications_offer_tunnels(shared: Shared) -> None:
+    server = shared("--http2-cleartext", "--mount", "/mounted=apps:app", app=APP)
+    with Http2Client(server.address) as client:
+        assert client.offers_tunnels()
         StreamWebSocket(client)
 
 
