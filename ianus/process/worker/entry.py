@@ -51,7 +51,7 @@ def preload(
     from ianus.process.worker.worker import load_applications
 
     apps = load_applications(app, settings)
-    stack.import_compiled_modules(apps)
+    stack.import_compiled_modules(apps, settings)
     serve.load_loop(settings.loop, apps)
     return apps
 

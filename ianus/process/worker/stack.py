@@ -46,15 +46,20 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 256 * 1024
 
 
-def import_compiled_modules(apps: Sequence[Application]) -> None:
+def import_compiled_modules(apps: Sequence[Application], settings: Settings) -> None:
     """Imports the modules that build_stack() needs, for processes that are forked later."""
     import ianus.acceptor.poll.epoll
     import ianus.acceptor.reactor
     import ianus.acceptor.transfers
-    import ianus.codec.http1.codec
-    import ianus.exchange.http1_session
     import ianus.telemetry.access_log
 
+    if offers_http1(settings):
+        import ianus.codec.http1.codec
+        import ianus.exchange.http1_session
+    if reads_http2(settings) or (settings.uses_tls() and offers_http2(settings)):
+        import ianus.codec.http2.codec
+        import ianus.exchange.http2_session
+        import ianus.exchange.protocol_choice
     if any(app.interface == "wsgi" for app in apps):
         import ianus.gateway.threads.pinned
         import ianus.gateway.threads.pool
