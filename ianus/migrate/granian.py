@@ -79,6 +79,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     migration.default("proxy_headers", False)
     migration.default("timeout_stop", 0)
     migration.default("access_log", False)
+    migration.default_http2()
     if migration.value("access_log"):
         migration.default("access_log_format", '%(t)s %(h)s - "%(m)s %(U)s %(H)s" %(s)s %(M)s')
 

@@ -163,5 +163,6 @@ def _finish(migration: Migration) -> None:
     migration.default("timeout_stop", 3)
     migration.default("ws_ping_interval", 0)
     migration.default("access_log", False)
+    migration.default_http2()
     if migration.value("access_log"):
         migration.default("access_log_format", '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')

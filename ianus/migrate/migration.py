@@ -136,6 +136,11 @@ class Migration:
         """Notes a default of the server that differs from that of Ianus."""
         self.defaults[name] = NAMES[name].setting.check(value)
 
+    def default_http2(self) -> None:
+        """Notes HTTP/2 as of a server that offers it to clients with TLS and accepts it without."""
+        if self.value("http") in (None, "auto") and self.value("http2") is None:
+            self.default("http2" if self.value("ssl_certfile") else "http2_cleartext", True)
+
     def check_app(self) -> None:
         """Makes a note of an application that a shell has to compute."""
         if _VARIABLE.search(self.app):

@@ -179,7 +179,7 @@ HYPERCORN: dict[str, FileEntry] = {
     "h2_max_header_list_size": Ignored("limit_request_fields_size limits the fields of a request"),
     "h2_max_inbound_frame_size": Ignored("frames have the smallest maximum size that HTTP/2 allows, 16 KiB"),
     "verify_flags": Ignored("ssl_crl has the lists of revoked certificates"),
-    "alpn_protocols": Ignored("clients are offered the versions of HTTP that the server supports"),
+    "alpn_protocols": Renamed("http2", _offers_http2),
     "quic_bind": Refused("HTTP/3 is not supported yet; put a proxy in front."),
     "server_names": Refused("Requests for every host are accepted; a proxy or the application can reject some."),
 }

@@ -114,9 +114,10 @@ def test_a_hypercorn_toml(nowhere: Path) -> None:
         "access_logfile": "-",
         "error_logfile": "-",
         "ssl_certfile": ["c"],
+        "http2": False,
     }
     assert "quic_bind" in page.notes
-    assert "alpn_protocols" in page.unneeded
+    assert "http2" not in page.defaults
     (nowhere / "other.toml").write_text('application_path = "a:b"\ninsecure_bind = ":2"\nbind = ":3"\n')
     assert read_page("other.toml").given == {"app": "a:b", "bind": ["*:3"], "insecure_bind": ["*:2"]}
     assert read_page("hypercorn -c other.toml --insecure-bind :4 c:d").given == {

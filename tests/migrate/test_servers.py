@@ -179,7 +179,16 @@ def test_settings_of_a_command(line: str, expected: dict[str, Any]) -> None:
         ("uvicorn a:b", {"timeout_keep_alive": "5s", "timeout_stop": "0"}),
         ("hypercorn a:b", {
             "proxy_headers": False, "timeout_keep_alive": "5s", "timeout_stop": "3s", "ws_ping_interval": "0",
-            "access_log": False}),
+            "access_log": False, "http2_cleartext": True}),
+        ("hypercorn --certfile c --keyfile k a:b", {
+            "proxy_headers": False, "timeout_keep_alive": "5s", "timeout_stop": "3s", "ws_ping_interval": "0",
+            "access_log": False, "http2": True}),
+        ("granian --interface asgi a:b", {
+            "proxy_headers": False, "timeout_stop": "0", "access_log": False, "http2_cleartext": True}),
+        ("granian --interface asgi --ssl-certificate c --ssl-keyfile k a:b", {
+            "proxy_headers": False, "timeout_stop": "0", "access_log": False, "http2": True}),
+        ("granian --interface asgi --http 1 a:b", {
+            "proxy_headers": False, "timeout_stop": "0", "access_log": False}),
         ("waitress-serve a:b", {
             "bind": ["0.0.0.0:8080"], "threads": 4, "proxy_headers": False, "timeout_keep_alive": "2m",
             "limit_connections": 100, "access_log": False}),
