@@ -32,6 +32,9 @@ sys.dont_write_bytecode = False
 # Tests with these markers run only on request, each by a target of the Makefile.
 REQUESTED = ("browser", "conformance", "extended")
 
+# Folders whose files take minutes. They run first: at the end, one would keep one worker busy and the others idle.
+LONG_FOLDERS = ("tests/packaging/",)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     others = [marker for marker in REQUESTED if marker != config.option.markexpr]
@@ -40,6 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     omitted = {item for item in items if any(map(item.get_closest_marker, others))}
     config.hook.pytest_deselected(items=list(omitted))
     items[:] = [item for item in items if item not in omitted]
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FOLDERS))
 
 
 @pytest.hookimpl(wrapper=True)
