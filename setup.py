@@ -11,7 +11,8 @@ IANUS_PROFILED=F the release build, optimised by the records in the working copy
 IANUS_COVERAGE=1 lines are traced, for coverage.py; the debug flavour of the sources that are in build/coverage
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
 
-``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing.
+``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing. With
+IANUS_WARNINGS=error the builds have these warnings too, and share their C files with it: `.ci/run` translates once.
 """
 
 import os
@@ -56,8 +57,9 @@ DIRECTIVES: dict[str, int | str] = {
 # Cython's warnings are errors in `make check`, but not in a build: a newer Cython may have new ones. Of -Wextra all
 # but maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
 WARNINGS: dict[str, int | str] = {"warn.unused": True, "warn.unreachable": True}
+STRICT_BUILDS = os.environ.get("IANUS_WARNINGS") == "error"
 # Set here because Python 3.14 translates in processes that import this file.
-Options.warning_errors = "translate" in sys.argv
+Options.warning_errors = STRICT_BUILDS or "translate" in sys.argv
 
 COMPILE_ARGS = [
     # A CFLAGS in the environment takes the place of the interpreter's own flags, of which these two change the code:
@@ -140,7 +142,8 @@ class BuildExt(build_ext):
     def build_extensions(self) -> None:
         # Translated here and not on the way into setup(), so that a source distribution needs none of it. The
         # C files stay out of the source tree. All flavours share them; each Python has its own Cython.
-        translated = translate(self.extensions, None if COVERAGE else TRANSLATED, DIRECTIVES)
+        warnings = WARNINGS if STRICT_BUILDS else {}
+        translated = translate(self.extensions, None if COVERAGE else TRANSLATED, DIRECTIVES | warnings)
         if COVERAGE:
             prepare_for_coverage(translated)
         for extension, module in zip(self.extensions, translated, strict=True):
@@ -193,7 +196,7 @@ class Translate(Command):
         pass
 
     def run(self) -> None:
-        translate(modules(), "build/check", DIRECTIVES | WARNINGS)
+        translate(modules(), TRANSLATED if STRICT_BUILDS else "build/check", DIRECTIVES | WARNINGS)
 
 
 def translate(extensions: list[Extension], build_dir: str | None, directives: dict[str, int | str]) -> list[Extension]:
