@@ -169,7 +169,8 @@ over-tls: build
 		echo "---- over TLS, engine $$engine"; \
 		export TESTS_OVER_TLS=$$engine IANUS_BUILD=$(CURDIR); \
 		$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) $(OVER_TLS) || exit 1; \
-		$(BIN)/pytest -m conformance $(ARGS) $(OVER_TLS_CONFORMANCE) || exit 1; \
+		$(BIN)/pytest -n $(WORKERS) --dist load --maxschedchunk 1 -m conformance $(ARGS) \
+			$(OVER_TLS_CONFORMANCE) || exit 1; \
 	done
 
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
@@ -234,7 +235,8 @@ stress: $(BUILD)/asan/.built
 	$(BIN)/python -m tests.conformance.stress --requests $(N) --seed $(SEED) $(ARGS); \
 	status=$$?; ! cat $(REPORTS).* 2>/dev/null && exit $$status
 
-# On the release build, as installed. Two files at a time: many tests wait, or use one core.
+# On the release build, as installed. Three tests at a time, since many wait; each has its own server, and single ones
+# take minutes, so that with whole files some workers would have none at the end.
 conformance: build
 	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
@@ -244,7 +246,7 @@ conformance: build
 	$(BIN)/python -m pip install --quiet --group conformance
 	@test -x build/sslyze/bin/sslyze || { $(BIN)/python -m venv build/sslyze && \
 		build/sslyze/bin/python -m pip install --quiet 'sslyze>=6.3'; }
-	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	IANUS_BUILD=$(CURDIR) $(BIN)/pytest -m conformance -n $(WORKERS) --dist load --maxschedchunk 1 $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory over-tls OVER_TLS='$(OVER_TLS_QUICK)' \
 		OVER_TLS_CONFORMANCE='$(OVER_TLS_CONFORMANCE_QUICK)')
 
