@@ -12,7 +12,7 @@ IANUS_COVERAGE=1 lines are traced, for coverage.py; the debug flavour of the sou
 IANUS_COMPILE=0  no compiled modules at all: an editable install that is compiled afterwards
 
 ``setup.py translate`` translates the modules with the warnings of Cython as errors, and compiles nothing. With
-IANUS_WARNINGS=error the builds have these warnings too, and share their C files with it: `.ci/run` translates once.
+CYTHON_WARNINGS=error the builds have these warnings too, and share their C files with it: `.ci/run` translates once.
 """
 
 import os
@@ -57,7 +57,7 @@ DIRECTIVES: dict[str, int | str] = {
 # Cython's warnings are errors in `make check`, but not in a build: a newer Cython may have new ones. Of -Wextra all
 # but maybe_uninitialized, which takes every `&out` argument for a read; the C compiler's own knows better.
 WARNINGS: dict[str, int | str] = {"warn.unused": True, "warn.unreachable": True}
-STRICT_BUILDS = os.environ.get("IANUS_WARNINGS") == "error"
+STRICT_BUILDS = os.environ.get("CYTHON_WARNINGS") == "error"
 # Set here because Python 3.14 translates in processes that import this file.
 Options.warning_errors = STRICT_BUILDS or "translate" in sys.argv
 
