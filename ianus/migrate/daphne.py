@@ -30,7 +30,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     for other in others[1:]:
         migration.note(other, "One application is served at /; remove it.")
     migration.set("interface", "asgi")
-    migration.join_address("127.0.0.1", 8000)
+    migration.join_address("127.0.0.1", 8000, is_additional=True)
     migration.default("lifespan", "off")
     migration.default("proxy_headers", False)
     migration.default("ws_max_size", "1M")
@@ -70,7 +70,7 @@ def _address(host: str, pairs: Mapping[str, str], plain: Sequence[str]) -> str:
 
 def _apply_tls(migration: Migration, pairs: Mapping[str, str], plain: Sequence[str], written: str) -> None:
     """Applies an endpoint such as ssl:443:privateKey=key.pem:certKey=crt.pem."""
-    migration.set("bind", _address("0.0.0.0", pairs, plain), written)
+    migration.set_tls_bind(_address("0.0.0.0", pairs, plain), written)
     # Twisted reads both from the file server.pem, unless they are given.
     key = pairs.get("privateKey", "server.pem")
     migration.set("ssl_certfile", pairs.get("certKey", key), written)

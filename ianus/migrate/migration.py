@@ -71,6 +71,7 @@ class Migration:
         self.files: list[str] = []
         self._halves: dict[str, object] = {}
         self._variable_ports: dict[str, str] = {}  # addresses with the variable PORT, by the options
+        self._tls_binds: tuple[object, ...] = ()
 
     def set(self, name: str, value: object, written: str = "", comment: str = "") -> None:
         """Sets a setting, by any of its names. The last of several values wins, unless the setting takes several.
@@ -98,6 +99,12 @@ class Migration:
                 assert isinstance(known, tuple)
                 known = (*before, *(each for each in known if each not in before))
             self.settings[key] = Entry(known, comment or self.settings.get(key, Entry(None)).comment)
+
+    def set_tls_bind(self, address: str, written: str) -> None:
+        """Adds an address with TLS, for a server that serves its other addresses without."""
+        before = self._binds()
+        self.set("bind", address, written)
+        self._tls_binds += tuple(each for each in self._binds() if each not in before)
 
     def _take_input(self, name: str, value: Any, written: str) -> None:
         """Takes a value that is not a setting. value: checked."""
@@ -166,24 +173,35 @@ class Migration:
             else:
                 self.environment[name.strip()] = value
 
-    def join_address(self, host: str, port: int) -> None:
-        """Joins the halves of an address. host, port: the server's own defaults."""
+    def join_address(self, host: str, port: int, *, is_additional: bool = False) -> None:
+        """Joins the halves of an address, and separates addresses with TLS from others.
+
+        host, port: the server's own defaults. is_additional: whether the server listens there beside other addresses.
+        """
+        self._join_halves(host, port, is_additional)
+        plain = tuple(each for each in self._binds() if each not in self._tls_binds)
+        if self._tls_binds and plain:
+            self.settings["insecure_bind"] = Entry(plain)
+            self.settings["bind"] = Entry(self._tls_binds)
+
+    def _join_halves(self, host: str, port: int, is_additional: bool) -> None:
         for written, value in self._variable_ports.items():
             if "bind" in self.settings:
                 self.note(
                     written,
-                    "A file cannot have variables of a shell; start with all addresses in the variable IANUS_BIND, of"
-                    f' which one is "{value}".',
+                    "A file cannot have variables of a shell; start with all addresses in the variable"
+                    f' {"IANUS_INSECURE_BIND" if self._tls_binds else "IANUS_BIND"}, of which one is "{value}".',
                 )
             else:
                 self.need_not(written, "the port is that of the variable PORT")
         if self._variable_ports and "bind" not in self.settings:
             self.host = str(self._halves.get("host", host))
-        elif self._halves and "bind" not in self.settings:
+        elif self._halves and (is_additional or "bind" not in self.settings):
             given_host, given_port = self._halves.get("host", host), self._halves.get("port", port)
             assert isinstance(given_host, str)
             assert isinstance(given_port, int)
-            self.settings["bind"] = Entry((TcpBind(given_host, given_port),))
+            address = TcpBind(given_host, given_port)
+            self.settings["bind"] = Entry((*(each for each in self._binds() if each != address), address))
         elif "bind" not in self.settings and not self._is_bind_noted():
             self.default("bind", [f"{host}:{port}"])
 
@@ -198,8 +216,7 @@ class Migration:
 
     def has_unix_socket(self) -> bool:
         """Returns whether one of the addresses is a Unix socket."""
-        binds = self.value("bind")
-        return isinstance(binds, tuple) and any(isinstance(each, UnixBind) for each in binds)
+        return any(isinstance(each, UnixBind) for each in self._binds())
 
     def differing_defaults(self) -> Mapping[str, object]:
         """Returns the server's defaults that no setting overrides, and that are not the defaults of Ianus."""
@@ -207,6 +224,10 @@ class Migration:
         return {
             name: value for name, value in self.defaults.items() if name not in self.settings and value != ours[name]
         }
+
+    def _binds(self) -> tuple[object, ...]:
+        binds = self.value("bind")
+        return binds if isinstance(binds, tuple) else ()
 
     def _is_bind_noted(self) -> bool:
         return any("IANUS_BIND" in note.advice for note in self.notes)

@@ -292,7 +292,7 @@ def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
         migration.option(name.replace("-", "_"), True if value == "true" else value, written)
 
 
-def _apply_address(migration: Migration, pair: Pair, speaks_http: bool) -> None:
+def _apply_address(migration: Migration, pair: Pair, speaks_http: bool, *, has_tls: bool = False) -> None:
     if pair.value in ("", "true"):
         migration.note(pair.written, "It has no address.")
         return
@@ -304,7 +304,10 @@ def _apply_address(migration: Migration, pair: Pair, speaks_http: bool) -> None:
             address = f"0.0.0.0:{address}"
         elif ":" not in address:
             address = f"unix:{address}"
-        migration.set("bind", address, pair.written)
+        if has_tls:
+            migration.set_tls_bind(address, pair.written)
+        else:
+            migration.set("bind", address, pair.written)
     if not pair.name.startswith("http") and not speaks_http:
         target = (
             f"http://{address}" if address.startswith("unix:") else f"http://{address.replace('0.0.0.0', '127.0.0.1')}"
@@ -319,7 +322,7 @@ def _apply_address(migration: Migration, pair: Pair, speaks_http: bool) -> None:
 def _apply_tls_address(migration: Migration, pair: Pair) -> None:
     """Applies an address, and its certificate, key, ciphers and authorities, separated by commas."""
     address, *files = pair.value.split(",")
-    _apply_address(migration, Pair("http", address, pair.written), speaks_http=True)
+    _apply_address(migration, Pair("http", address, pair.written), speaks_http=True, has_tls=True)
     for name, value in zip(("ssl_certfile", "ssl_keyfile", "ssl_ciphers", "ssl_ca_certs"), files, strict=False):
         if value:
             migration.set(name, value.removeprefix("!") if name == "ssl_ca_certs" else value, pair.written)

@@ -129,6 +129,11 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         (r"daphne -e 'tcp6:80:interface=\:\:1' a:b", {"app": "a:b", "bind": ["[::1]:80"], "interface": "asgi"}),
         (r"daphne -e 'ssl:443:privateKey=k:certKey=c:interface=\:\:1' a:b", {
             "app": "a:b", "bind": ["[::1]:443"], "interface": "asgi", "ssl_certfile": ["c"], "ssl_keyfile": ["k"]}),
+        ("daphne -e ssl:8970:privateKey=k:certKey=c -e tcp:8971:interface=127.0.0.1 -e unix:q.sock -p 80 --fd 3 a:b", {
+            "app": "a:b", "bind": ["0.0.0.0:8970"], "interface": "asgi", "ssl_certfile": ["c"], "ssl_keyfile": ["k"],
+            "insecure_bind": ["127.0.0.1:8971", "unix:q.sock", "fd://3", "127.0.0.1:80"]}),
+        ("daphne -u /run/d.sock -p 80 a:b", {
+            "app": "a:b", "bind": ["unix:/run/d.sock", "127.0.0.1:80"], "interface": "asgi"}),
         ("daphne -v0 -s web a:b", {
             "app": "a:b", "log_level": "warning", "access_log": False, "interface": "asgi", "server_header": False,
             "header": ["server: web"]}),
@@ -156,6 +161,9 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("uwsgi --https :443,c,k,HIGH,!ca -w a", {
             "app": "a", "bind": ["0.0.0.0:443"], "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_ciphers": "HIGH",
             "ssl_ca_certs": "ca", "ssl_cert_reqs": "required"}),
+        ("uwsgi --http-socket :80 --https :443,c,k -w a", {
+            "app": "a", "bind": ["0.0.0.0:443"], "ssl_certfile": ["c"], "ssl_keyfile": ["k"],
+            "insecure_bind": ["0.0.0.0:80"]}),
         ("uwsgi --http-socket /run/u --chmod-socket 660 -w a", {
             "app": "a", "bind": ["unix:/run/u"], "uds_permissions": "660"}),
         ("uwsgi --http-socket :80 --chmod-socket --mount /x=a:b", {
@@ -216,6 +224,7 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("gunicorn -w '${N:-4}' a", 'IANUS_WORKERS="${N:-4}"'),
         ("gunicorn -b '0.0.0.0:${PORT:-8080}' a", 'IANUS_BIND="0.0.0.0:${PORT:-8080}"'),
         ("gunicorn -b unix:x -b '0.0.0.0:$PORT' a", 'IANUS_BIND, of which one is "0.0.0.0:$PORT"'),
+        ("daphne -p '$PORT' -e ssl:443 a:b", 'IANUS_INSECURE_BIND, of which one is "0.0.0.0:$PORT"'),
         ("cd src && export A=1; gunicorn a", "cd src && export A=1 Run it first, as before. After a `cd`"),
         ("sh -c 'cd src; exec gunicorn a'", "cd src Run it first"),
         ("python -X dev -m gunicorn a", "python -X dev -m ianus"),
