@@ -190,6 +190,7 @@ def _migration_of(path: Path, text: str) -> Migration:
     def result(server: ModuleType, migrate_file: Callable[..., None], *arguments: object) -> Migration:
         migration = Migration(server.SERVER)
         migrate_file(migration, *arguments)
+        migration.check_app()
         if migration.is_empty():
             raise MigrationError(
                 f"{path} has no setting of {server.SERVER}. Name the file or the command that starts the server."

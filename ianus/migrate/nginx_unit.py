@@ -44,7 +44,11 @@ def migrate_json(migration: Migration, content: object, path: str) -> None:
     # The whole of the control API, and the part of it that most files have.
     if isinstance(content, dict) and isinstance(content.get("config"), dict):
         content = content["config"]
-    if not isinstance(content, dict) or not isinstance(content.get("applications"), (dict, type(None))):
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("applications"), (dict, type(None)))
+        or not content.keys() & {"listeners", "routes", "applications"}
+    ):
         raise MigrationError(f'{path} is not a configuration of NGINX Unit: it has no object "applications".')
     applications = table_of(content, "applications")
     kinds = [str(each.get("type", "python")) for each in applications.values() if isinstance(each, dict)]

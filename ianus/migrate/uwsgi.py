@@ -13,26 +13,34 @@ from ianus.migrate.log_formats import uwsgi_format
 from ianus.migrate.migration import Migration, MigrationError
 from ianus.migrate.text_file import read_text
 from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SAME, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
+from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
 from ianus.settings.schema import NAMES
 
 SERVER = "uWSGI"
 MAX_INCLUDES = 20  # files that a configuration may include, in all
 MAX_VALUE_CHARS = 65_536  # of a value with the values of others in it
-
+MAX_PLACEHOLDER_PASSES = 5  # a value of a placeholder may have other placeholders
 
 # Options that read another file.
 _INCLUDES = ("ini", "json", "include", "inherit")
+
+# Options that define a placeholder.
+_SETTERS = ("set", "set-placeholder", "set-ph")
 
 # A value that uWSGI reads from elsewhere, or computes, or a name without a value.
 _COMPUTED = re.compile(r"@\(|%\(|%(?!k$)[a-zA-Z0-9](?![0-9a-fA-F])")
 
 
 class Pair(NamedTuple):
-    """An option. name: its name with dashes. written: as in the source."""
+    """An option.
+
+    name: its name with dashes. written: as in the source. is_placeholder: whether values of others have its own.
+    """
 
     name: str
     value: str
     written: str
+    is_placeholder: bool = False
 
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -150,40 +158,70 @@ def _read_file(path: str) -> Iterator[Pair]:
     yield from _json_pairs(options if isinstance(options, dict) else {}, name)
 
 
-def _expand(
-    pairs: Iterable[Pair], included: list[str] | None = None, values: dict[str, str] | None = None
-) -> Iterator[Pair]:
+def _expand(pairs: Iterable[Pair]) -> Iterator[Pair]:
     """Yields the options with files in place of their names, and with values in place of %(name) and $(NAME).
 
-    included: the files so far; files include each other, and some include the same one twice. values: the options so
-    far, which an included file may refer to.
+    uWSGI replaces %(name) once it has read all options, by the first value of the name.
     """
-    known = {} if values is None else values
-    included = [] if included is None else included
+    known: dict[str, str] = {}
+    options = list(_include(pairs, [], known))
+    referenced: set[str] = set()
+    for _ in range(MAX_PLACEHOLDER_PASSES):
+        before = options
+        options = []
+        for pair in before:
+            value = _replace_placeholders(pair, known, referenced)
+            if known.get(pair.name) == pair.value:
+                known[pair.name] = value
+            options.append(pair._replace(value=value))
+        if options == before:
+            break
+    for pair in options:
+        yield pair._replace(is_placeholder=pair.name in referenced)
 
-    def replace(match: re.Match[str]) -> str:
-        if match[1]:
-            return known.get(match[1].replace("_", "-"), match[0])
-        return os.environ.get(match[2], f"${{{match[2]}}}")
 
+def _include(pairs: Iterable[Pair], included: list[str], known: dict[str, str]) -> Iterator[Pair]:
+    """Yields the options with files in place of their names.
+
+    included: the files so far; files include each other, and some include the same one twice. known: gets the first
+    value of each name.
+    """
     for pair in pairs:
-        value = (
-            re.sub(r"%\(([\w-]+)\)|\$\(([\w-]+)\)", replace, pair.value) if "format" not in pair.name else pair.value
-        )
-        if len(value) > MAX_VALUE_CHARS > len(pair.value):
-            raise MigrationError(f"{pair.name} is longer than {MAX_VALUE_CHARS} characters with its placeholders.")
-        if pair.name in ("set", "set-placeholder", "set-ph"):
-            key, _, content = value.partition("=")
-            known[key.replace("_", "-")] = content
+        if pair.name in _SETTERS:
+            key, _, content = pair.value.partition("=")
+            known.setdefault(key.replace("_", "-"), content)
             continue
-        known[pair.name] = value
-        if pair.name in _INCLUDES and value.partition(":")[0].endswith((".ini", ".json")):
+        known.setdefault(pair.name, pair.value)
+        # The name of a file is used as soon as it is read, with the values so far.
+        value = _replace_placeholders(pair, known, set()) if pair.name in _INCLUDES else ""
+        if value.partition(":")[0].endswith((".ini", ".json")):
             included.append(value)
             if len(included) > MAX_INCLUDES:
                 raise MigrationError(f"{value}: more than {MAX_INCLUDES} files are included, perhaps by each other.")
-            yield from _expand(_read_file(value), included, known)
+            yield from _include(_read_file(value), included, known)
             continue
-        yield pair._replace(value=value)
+        yield pair
+
+
+def _replace_placeholders(pair: Pair, known: Mapping[str, str], referenced: set[str]) -> str:
+    """Returns the value of an option with those of others in it. referenced: gets their names.
+
+    Raises MigrationError.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if not match[1]:
+            return os.environ.get(match[2], f"${{{match[2]}}}")
+        name = match[1].replace("_", "-")
+        referenced.add(name)
+        return known.get(name, match[0])
+
+    if "format" in pair.name:
+        return pair.value
+    value = re.sub(r"%\(([\w-]+)\)|\$\(([\w-]+)\)", replace, pair.value)
+    if len(value) > MAX_VALUE_CHARS > len(pair.value):
+        raise MigrationError(f"{pair.name} is longer than {MAX_VALUE_CHARS} characters with its placeholders.")
+    return value
 
 
 # --- Meaning ---
@@ -249,7 +287,7 @@ def _migrate_pairs(migration: Migration, pairs: Sequence[Pair]) -> None:
 
 
 def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
-    name, value, written = pair
+    name, value, written, is_placeholder = pair
     if name in ("http-socket", "http", "http11-socket", "socket", "uwsgi-socket", "s"):
         _apply_address(migration, pair, speaks_http)
     elif name in ("https", "https-socket", "ssl-socket"):
@@ -288,8 +326,16 @@ def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
         migration.note(written, advice)
     elif name.replace("-", "_") in NAMES and name not in SAME:
         migration.need_not(written, "it is not an option of uWSGI, but a value for others")
+    elif is_placeholder and not _is_known(name):
+        migration.need_not(written, "it is a placeholder")
     else:
         migration.option(name.replace("-", "_"), True if value == "true" else value, written)
+
+
+def _is_known(name: str) -> bool:
+    """Returns whether an option has a setting or an answer in the tables of all servers."""
+    key = name.replace("-", "_")
+    return key in NAMES or flag_of(key) in IGNORED_BY_FLAG or bool(hint(key))
 
 
 def _apply_address(migration: Migration, pair: Pair, speaks_http: bool, *, has_tls: bool = False) -> None:

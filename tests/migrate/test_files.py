@@ -211,6 +211,28 @@ def test_a_uwsgi_ini_with_sections_of_files(nowhere: Path) -> None:
     assert read_page("uwsgi more.json").given["threads"] == 2
 
 
+def test_placeholders_of_uwsgi_may_be_defined_after_their_use(nowhere: Path) -> None:
+    (nowhere / "a.ini").write_text(
+        "[uwsgi]\nhttp-socket = :%(port)\nmodule = %(proj)\nproj = %(name).wsgi\nname = shop\nport = 9000\nport = 1\n"
+    )
+    page = read_page("a.ini")
+    assert page.given == {"app": "shop.wsgi", "bind": ["0.0.0.0:9000"]}
+    # Their names are not those of options.
+    assert "proj" not in page.notes
+    assert "proj = %(name).wsgi\n#       It is a placeholder." in page.unneeded
+    (nowhere / "b.ini").write_text("[uwsgi]\nhttp-socket = :%(port)\nmodule = %(unknown)\n")
+    page = read_page("uwsgi --ini b.ini --set-placeholder port=9001")
+    assert page.given == {"bind": ["0.0.0.0:9001"]}
+    assert "module = %(unknown)\n#       uWSGI computes this value." in page.notes
+
+
+def test_an_application_that_a_variable_names_is_a_note(nowhere: Path) -> None:
+    (nowhere / "a.ini").write_text("[uwsgi]\nhttp-socket = :80\nmodule = $(NO_SUCH_MODULE)\n")
+    page = read_page("a.ini")
+    assert page.given == {"bind": ["0.0.0.0:80"]}
+    assert 'ianus "${NO_SUCH_MODULE}"' in page.notes
+
+
 def test_files_that_include_each_other_are_one_message(nowhere: Path) -> None:
     (nowhere / "a.ini").write_text("[uwsgi]\ninclude = a.ini\n")
     with pytest.raises(StartupError, match="more than 20 files are included, perhaps by each other"):
@@ -333,7 +355,15 @@ def test_parts_of_a_wrong_type_are_omitted(content: str, nowhere: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["[]", "{}{", '{"applications": 1}', '{"listeners": {"*:1": {"pass": "applications/x"}}, "applications": {}}'],
+    [
+        "[]",
+        "{}{",
+        '{"a": 1}',
+        '{"config": {"a": 1}}',
+        '{"uwsgi": 1}',
+        '{"applications": 1}',
+        '{"listeners": {"*:1": {"pass": "applications/x"}}, "applications": {}}',
+    ],
 )
 def test_a_json_file_of_something_else_is_refused(content: str, nowhere: Path) -> None:
     (nowhere / "x.json").write_text(content)
