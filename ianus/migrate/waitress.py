@@ -32,7 +32,9 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
         else:
             migration.set_variables({name: value})
     if others:
-        migration.app = others[0]
+        # Waitress takes MODULE.NAME too. pkgutil.resolve_name() imports the longest module of it.
+        module, dot, name = others[0].rpartition(".")
+        migration.app = f"{module}:{name}" if dot and not set(":/$") & set(others[0]) else others[0]
     for other in others[1:]:
         migration.note(other, "One application is served at /; remove it.")
     _finish(migration)

@@ -141,6 +141,7 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("waitress-serve --listen='*:80 127.0.0.1:81' --call a:b", {
             "app": "a:b", "bind": ["*:80", "127.0.0.1:81"], "factory": True}),
         ("waitress-serve --listen=0.0.0.0 a:b", {"app": "a:b", "bind": ["0.0.0.0:8080"]}),
+        ("waitress-serve --port=80 a.b.c", {"app": "a.b:c", "bind": ["0.0.0.0:80"]}),
         ("waitress-serve --port=80 a:b", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
         ("waitress-serve --trusted-proxy=10.0.0.1 --trusted-proxy-headers=forwarded a:b", {
             "app": "a:b", "forwarded_allow_ips": "10.0.0.1", "forwarded_headers": "forwarded"}),
