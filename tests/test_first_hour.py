@@ -43,13 +43,13 @@ MISTAKES = [
     Mistake("mian:app", "There is no module mian", "Did you mean main?", "There is no module"),
     Mistake("mian.py:app", "There is no file mian.py", "Did you mean main.py?", "There is no file"),
     Mistake("main:ap", "main has no attribute ap", "Did you mean app?", "has no attribute"),
-    Mistake("inner:app", "There is no module inner", "add --app-dir src", "There is no module"),
-    Mistake("shop.wsgi", "There is no module shop.wsgi", "add --app-dir shop", "The Django project is in"),
+    Mistake("inner:app", "There is no module inner", "Add --app-dir src", "There is no module"),
+    Mistake("shop.wsgi", "There is no module shop.wsgi", "Add --app-dir shop", "the Django project is in"),
     Mistake(
-        "wsgi", "No module named 'shop'", "add --app-dir .. and write shop.wsgi", "The Django project is in",
+        "wsgi", "No module named 'shop'", "Add --app-dir .. and write shop.wsgi", "the Django project is in",
         folder="shop/shop",
     ),
-    Mistake("main:create_app", "can be called without arguments", "add --factory", "If it returns an application add"),
+    Mistake("main:create_app", "can be called without arguments", "add --factory", "If it returns an application, add"),
     Mistake("main:create_for()", "needs arguments (config)", "as in main:create_for('x')", "needs arguments"),
     Mistake("main:create_for", "takes (config)", "as in main:create_for('x')", "call it with its arguments"),
     Mistake("broken", "No module named 'no_such_library'", "installed for", "cannot be imported"),
@@ -126,7 +126,7 @@ def test_a_mistake_has_cause_fix_and_page(mistake: Mistake, run: Run, folder: Pa
     [
         (
             {"ianus.toml": "workers = 1", "gunicorn.conf.py": "workers = 2"},
-            "ianus.toml and gunicorn.conf.py both set workers; the values in ianus.toml are used",
+            "ianus.toml and gunicorn.conf.py both set workers; ianus.toml has priority",
             "Remove the others from gunicorn.conf.py",
             "both set",
         ),

@@ -298,7 +298,7 @@ def _explain_unix(error: OSError, path: str) -> str:
             f"The socket path {path} is too long ({length} bytes; about {UNIX_PATH_LIMIT} are possible). "
             "Choose a shorter one with --bind."
         )
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and not os.path.lexists(parent):
         return f"The directory {parent} does not exist. Create it, or choose another path with --bind."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (

@@ -195,6 +195,7 @@ def translate(
     """
     entries = GUNICORN if is_gunicorn else HYPERCORN
     translation = Translation(path, [], [], has_hooks and any(content.get(name) for name in HOOKS.split()))
+    problems: list[str] = []
     refused: dict[str, list[str]] = {}
     for name, value in content.items():
         origin = f"{path}{_line_number(name, text)}"
@@ -202,7 +203,7 @@ def translate(
         if name == "accesslog":
             translation.given.extend(_access_log(value, origin))
         elif name == "worker_class":
-            _add_worker_class(value, origin, translation)
+            problems += _add_worker_class(value, origin, translation)
         elif name == "logconfig_dict":
             _add_log_config(value, origin, translation)
         elif entry is None:
@@ -219,9 +220,9 @@ def translate(
                 refused.setdefault(entry.hint, []).append(name)
             else:
                 translation.ignored.append(f"{name} ({entry.reason})")
-    if refused:
-        problems = " ".join(f"{', '.join(names)} cannot be used. {hint}" for hint, names in refused.items())
-        raise SettingError(path, problems)
+    problems += [f"{', '.join(names)} cannot be used. {hint}" for hint, names in refused.items()]
+    if problems:
+        raise SettingError(path, " ".join(problems))
     return translation
 
 
@@ -254,14 +255,14 @@ def _access_log(value: object, origin: str) -> Iterator[Given]:
         yield Given("access_logfile", value, label, origin)
 
 
-def _add_worker_class(value: object, origin: str, translation: Translation) -> None:
-    """Adds the event loop, or the reason why a class of workers has no effect. Raises SettingError for another one."""
+def _add_worker_class(value: object, origin: str, translation: Translation) -> Iterator[str]:
+    """Adds the event loop, or the reason why a class of workers has no effect. Yields the problem of another one."""
     name = f"{value.__module__}:{value.__qualname__}" if isinstance(value, type) else str(value or "sync")
     option = IGNORED_BY_FLAG["--worker-class"]
     reason = option.reason_for(name) or (option.reason if isinstance(value, type) else "")
     if not reason:
-        raise SettingError(f"{origin}: worker_class", f"{name!r} is not supported: {option.remedy_for(name)}.")
-    if name in ("asyncio", "uvloop"):  # of hypercorn
+        yield f"worker_class {name!r} is not supported: {option.remedy_for(name)}."
+    elif name in ("asyncio", "uvloop"):  # of hypercorn
         translation.given.append(Given("loop", name, f"{origin}: worker_class", origin))
     elif name not in ("sync", "gthread", "asgi"):
         translation.ignored.append(f"worker_class ({reason})")

@@ -48,7 +48,7 @@ def run_file(path: str, label: str) -> ModuleType:
         with open(path, "rb") as stream:
             source = stream.read()
     except OSError as error:
-        raise SettingError(label, f"{path} cannot be read: {error.strerror}.") from None
+        raise SettingError(label, f"{path} cannot be read: {error.strerror}. Check its path and permissions.") from None
     module = ModuleType(_CONFIG_MODULE)
     module.__file__ = os.path.abspath(path)
     before = sys.modules.get(_CONFIG_MODULE)

@@ -166,7 +166,7 @@ def _conflicts(layers: list[Layer]) -> Iterator[str]:
     if names:
         first, second = (_file_of(layer[names[0]]) for layer in layers)
         yield (
-            f"{first} and {second} both set {', '.join(names)}; the values in {first} are used. Remove the others from"
+            f"{first} and {second} both set {', '.join(names)}; {first} has priority. Remove the others from"
             f" {second}, or the file: `ianus migrate {GUNICORN_FILE}` prints its settings for {FILE}"
             " (ianus docs migrating)."
         )
@@ -270,7 +270,7 @@ def _without_effect(merged: Layer) -> Iterator[str]:
 
 
 # Settings of which each turns TLS on.
-_TLS_ON = ("ssl_certfile", "ssl_cert_dir", "ssl_context_factory")
+_TLS_ON = ("ssl_certfile", "ssl_cert_dir", "ssl_context_factory", "tls_dev", "tls_auto")
 
 
 def _without_tls(merged: Layer) -> Iterator[str]:
@@ -281,6 +281,11 @@ def _without_tls(merged: Layer) -> Iterator[str]:
         if unused:
             labels = ", ".join(as_written(merged[name]) for name in unused)
             yield f"{labels}: no effect without --ssl-certfile, which turns TLS on."
+        if "http2" in merged and merged["http2"].value and not ("http2_cleartext" in merged or "http" in merged):
+            yield (
+                f"{as_written(merged['http2'])} has no effect without --ssl-certfile, which turns TLS on. Without TLS,"
+                " clients can use HTTP/2 after --http2-cleartext."
+            )
     elif "ssl_ca_certs" in merged and "ssl_cert_reqs" not in merged and "ssl_context_factory" not in merged:
         yield f"{as_written(merged['ssl_ca_certs'])} has no effect without --ssl-cert-reqs optional or required."
 
@@ -312,7 +317,9 @@ def _load_variables(named: Given, environ: MutableMapping[str, str]) -> None:
             with open(path, encoding="utf-8-sig") as stream:
                 found |= dotenv_values(stream=stream)
         except OSError as error:
-            raise SettingError(named.label, f"{path} cannot be read: {error.strerror}.") from None
+            raise SettingError(
+                named.label, f"{path} cannot be read: {error.strerror}. Check its path and permissions."
+            ) from None
         except UnicodeDecodeError:
             raise SettingError(named.label, f"{path} is not UTF-8 text.") from None
     for variable, value in found.items():
@@ -396,7 +403,7 @@ def _load_toml(path: str, label: str, only_with: str = "") -> tuple[dict[str, An
         with open(path, encoding="utf-8-sig") as stream:
             text = stream.read()
     except OSError as error:
-        raise SettingError(label, f"{path} cannot be read: {error.strerror}.") from None
+        raise SettingError(label, f"{path} cannot be read: {error.strerror}. Check its path and permissions.") from None
     except UnicodeDecodeError:
         raise SettingError(label, f"{path} is not UTF-8 text.") from None
     if only_with not in text:

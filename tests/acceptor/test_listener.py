@@ -294,6 +294,7 @@ def test_a_path_that_is_too_long_is_explained_though_a_socket_is_there(
         (errno.EACCES, "may not create app.sock"),
         (errno.EROFS, "may not create app.sock"),
         (errno.EADDRINUSE, "took app.sock this moment"),
+        (errno.ENOENT, f"Cannot listen on app.sock: {os.strerror(errno.ENOENT)}"),  # as in /proc
         (errno.ENOSPC, f"Cannot listen on app.sock: {os.strerror(errno.ENOSPC)}"),
     ],
 )

@@ -119,7 +119,10 @@ def test_a_class_of_workers() -> None:
     (reason,) = ignored(worker_class=pytest.Item)
     assert reason == "worker_class (Ianus has one kind of worker; give the settings of this class as options)"
     assert given(False, worker_class="uvloop") == {"loop": "uvloop"}
-    assert "x.py: worker_class: 'trio' is not supported: " in refusal(False, worker_class="trio")
+    assert "x.py: worker_class 'trio' is not supported: " in refusal(False, worker_class="trio")
+    both = refusal(worker_class="trio", spew=True)
+    assert "worker_class 'trio' is not supported" in both
+    assert "spew cannot be used" in both
 
 
 @pytest.mark.parametrize(("value", "expected"), [("h1", False), ("h2,h1", True), (["h2"], True)])

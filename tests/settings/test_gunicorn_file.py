@@ -69,7 +69,7 @@ def test_two_files_that_differ_are_named_once(nowhere: Path) -> None:
     configuration = read()
     (warning,) = configuration.warnings
     assert warning == (
-        "ianus.toml and gunicorn.conf.py both set workers, bind; the values in ianus.toml are used. Remove the others"
+        "ianus.toml and gunicorn.conf.py both set workers, bind; ianus.toml has priority. Remove the others"
         " from gunicorn.conf.py, or the file: `ianus migrate gunicorn.conf.py` prints its settings for ianus.toml"
         " (ianus docs migrating)."
     )

@@ -80,6 +80,19 @@ def test_a_jitter_without_its_limit_is_warned_of(nowhere: Path) -> None:
     assert read({"max_requests": "0"}).warnings == ()
 
 
+def test_settings_of_tls_and_http2_are_warned_of_without_tls(nowhere: Path) -> None:
+    assert read({"ssl_min_version": "1.3"}).warnings == (
+        "--ssl-min-version: no effect without --ssl-certfile, which turns TLS on.",
+    )
+    (warning,) = read({"http2": "true"}).warnings
+    assert warning == (
+        "--http2 has no effect without --ssl-certfile, which turns TLS on. Without TLS, clients can use HTTP/2 after"
+        " --http2-cleartext."
+    )
+    assert read({"http2": "true", "http2_cleartext": "true"}).warnings == ()
+    assert read({"tls_dev": "true", "ssl_min_version": "1.3", "http2": "true"}).warnings == ()
+
+
 def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text('header = ["a: 1", "b: 2"]\n')
     assert read().settings.header == ((b"a", b"1"), (b"b", b"2"))
@@ -386,14 +399,20 @@ def test_wrong_files(text: str, expected: str, nowhere: Path) -> None:
 
 
 def test_files_that_cannot_be_read(nowhere: Path) -> None:
-    assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: No such file or directory."
+    assert (
+        refusal({"config": "x.toml"})
+        == "--config: x.toml cannot be read: No such file or directory. Check its path and permissions."
+    )
     assert refusal({}, {"IANUS_CONFIG": "x.toml"}).startswith("IANUS_CONFIG: x.toml cannot be read: ")
     assert refusal({"config": "gunicorn.conf.py"}).startswith("--config: gunicorn.conf.py cannot be read: ")
     assert refusal({"config": "file:"}).startswith("--config: file: is neither TOML nor Python; ")
     assert refusal({"config": "x.ini"}).startswith("--config: x.ini is neither TOML nor Python; ")
     assert refusal({"config": "x.ini"}).endswith("`ianus migrate x.ini` prints them.")
     (nowhere / "x.toml").mkdir()
-    assert refusal({"config": "x.toml"}) == "--config: x.toml cannot be read: Is a directory."
+    assert (
+        refusal({"config": "x.toml"})
+        == "--config: x.toml cannot be read: Is a directory. Check its path and permissions."
+    )
     (nowhere / "ianus.toml").write_bytes(b"app = '\xff'")
     assert refusal() == "ianus.toml: ianus.toml is not UTF-8 text."
 
@@ -454,7 +473,10 @@ def test_a_file_of_variables_may_name_the_file_of_settings(nowhere: Path) -> Non
 
 
 def test_files_of_variables_that_cannot_be_read(nowhere: Path) -> None:
-    assert refusal({"env_file": ["x"]}) == "--env-file: x cannot be read: No such file or directory."
+    assert (
+        refusal({"env_file": ["x"]})
+        == "--env-file: x cannot be read: No such file or directory. Check its path and permissions."
+    )
     (nowhere / "x").write_bytes(b"A=\xff")
     assert refusal({}, {"IANUS_ENV_FILE": "x"}) == "IANUS_ENV_FILE: x is not UTF-8 text."
 

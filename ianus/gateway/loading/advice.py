@@ -52,13 +52,13 @@ def advise_folder(name: str, missing: str, directory: str) -> str:
         if not _has_module(path, missing):
             continue
         is_django = os.path.isfile(os.path.join(path, "manage.py"))
-        found = f"The Django project is in {folder}" if is_django else f"The module {missing} is in {folder}"
+        found = "the Django project" if is_django else f"the module {missing}"
         # The application's own name, from that folder: mysite.wsgi instead of wsgi or mysite.mysite.wsgi.
         file = os.path.join(directory, *name.split("."))
         below = os.path.relpath(file, path).split("/")
         right = ".".join(below) if ".." not in below and _has_module(path, ".".join(below)) else name
         write = "" if right == name else f" and write {right}"
-        return f"{found}: add --app-dir {folder}{write}."
+        return f"Add --app-dir {folder}{write}: {found} is in that directory."
     return ""
 
 

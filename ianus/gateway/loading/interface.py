@@ -43,7 +43,10 @@ def recognise(app: Any, name: str, interface: str, fixes: Fixes) -> Interface:
     Raises StartupError if `app` is not such an application.
     """
     if not callable(app):
-        raise StartupError(f"{name} is {kind_of(app)}, which is not an application: it cannot be called.")
+        raise StartupError(
+            f"{name} is {kind_of(app)}, which is not an application: it cannot be called. Name the application, as in"
+            " MODULE:NAME."
+        )
     if interface in ("asgi3", "asgi2"):
         return cast(Interface, interface)
     if interface == "wsgi":
@@ -71,7 +74,7 @@ def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may
     if params.accepts(0) and not is_named:
         raise StartupError(
             f"{name} is not an application: it can be called without arguments. "
-            f"If it returns an application {fixes.call}."
+            f"If it returns an application, {fixes.call}."
         )
     if may_be_wsgi and not is_named and params.accepts(1) and inspect.isfunction(app):
         raise StartupError(

@@ -269,7 +269,9 @@ def test_a_module_in_a_folder_beside_suggests_the_application_directory(
     write: Write, load_here: Callable[..., Application]
 ) -> None:
     write("src/my_main.py", ASGI)
-    assert failure(load_here, "my_main:app").message.endswith("The module my_main is in src: add --app-dir src.")
+    assert failure(load_here, "my_main:app").message.endswith(
+        "Add --app-dir src: the module my_main is in that directory."
+    )
 
 
 def test_the_error_of_a_missing_module_without_neighbours_has_a_remedy(
@@ -297,14 +299,18 @@ DJANGO = """
 @pytest.mark.parametrize(
     ("folder", "spec", "advice"),
     [
-        ("", "my_site.wsgi", "The Django project is in my_site: add --app-dir my_site."),
+        ("", "my_site.wsgi", "Add --app-dir my_site: the Django project is in that directory."),
         (
             "",
             "my_site.my_site.wsgi",
-            "The Django project is in my_site: add --app-dir my_site and write my_site.wsgi.",
+            "Add --app-dir my_site and write my_site.wsgi: the Django project is in that directory.",
         ),
-        ("my_site/my_site", "wsgi", "The Django project is in ..: add --app-dir .. and write my_site.wsgi."),
-        ("my_site/my_site", "my_site.wsgi", "The Django project is in ..: add --app-dir ..."),
+        (
+            "my_site/my_site",
+            "wsgi",
+            "Add --app-dir .. and write my_site.wsgi: the Django project is in that directory.",
+        ),
+        ("my_site/my_site", "my_site.wsgi", "Add --app-dir ..: the Django project is in that directory."),
         ("my_site/my_site", "relative", "my_site is a package: add --app-dir .. and write my_site.relative."),
     ],
 )
@@ -864,7 +870,8 @@ def test_the_error_of_an_object_that_cannot_be_called_names_it(
 ) -> None:
     write("my_main.py", f"app = {value}")
     assert failure(load_here, "my_main:app").message == (
-        f"my_main:app is {kind}, which is not an application: it cannot be called."
+        f"my_main:app is {kind}, which is not an application: it cannot be called. Name the application, as in"
+        " MODULE:NAME."
     )
 
 
@@ -987,7 +994,7 @@ def test_a_mounted_application_may_be_made_by_a_call(write: Write, tmp_path: Pat
     [
         ("undisclosed", "mount a function around it that takes (environ, start_response) or (scope, receive, send)."),
         ("create_app", "create_app('x'); if it is one, mount a function around it"),
-        ("all_defaults", "If it returns an application write it as a call, with ()."),
+        ("all_defaults", "If it returns an application, write it as a call, with ()."),
         ("Callable3", "If it can be made without arguments, write it as a call, with ()."),
         ("no_such_name", "no attribute no_such_name."),
     ],
