@@ -35,7 +35,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     migration.default("proxy_headers", False)
     migration.default("ws_max_size", "1M")
     migration.default("ws_ping_timeout", 30)
-    migration.default("access_log_format", '%(h)s - - %(t)s "%(m)s %(U)s" %(s)s %(b)s')
+    migration.default("access_log_format", '%(h)s - - %(t)s "%(r)s" %(s)s %(b)s')
 
 
 def _apply(migration: Migration, name: str, value: str, written: str) -> None:

@@ -4,12 +4,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
+from ianus.migrate.log_formats import hypercorn_format
 from ianus.migrate.migration import Migration, MigrationError, index_advice, sentence
 from ianus.migrate.python_file import read_configuration
 from ianus.migrate.text_file import read_text
 from ianus.settings.foreign_files import HYPERCORN, Ignored, Refused, Renamed
 
 SERVER = "Hypercorn"
+ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 OPTIONS = FlagList(
     "--access-logfile/--access-log= --access-logformat= --backlog= --bind/-b= --ca-certs= --certfile= --cert-reqs="
@@ -119,6 +121,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
     elif name == "accesslog":
         migration.set("access_log", True)
         migration.set("access_logfile", value, written)
+    elif name == "access_log_format":
+        migration.set("access_log_format", hypercorn_format(str(value)), written)
     elif name == "bind" and isinstance(value, (list, tuple)):
         for each in value:
             migration.set("bind", each, written)
@@ -163,6 +167,17 @@ def _finish(migration: Migration) -> None:
     migration.default("timeout_stop", 3)
     migration.default("ws_ping_interval", 0)
     migration.default("access_log", False)
-    migration.default_http2()
+    _finish_http2(migration)
     if migration.value("access_log"):
-        migration.default("access_log_format", '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"')
+        migration.default("access_log_format", hypercorn_format(ACCESS_LOG_FORMAT))
+
+
+def _finish_http2(migration: Migration) -> None:
+    """Adds HTTP/2 as Hypercorn serves it: with TLS if ALPN has it, and without TLS always."""
+    has_tls = migration.value("ssl_certfile") is not None
+    if not has_tls:
+        migration.settings.pop("http2", None)
+    elif migration.value("http2") is None:
+        migration.default("http2", True)
+    if not has_tls or migration.value("insecure_bind"):
+        migration.default("http2_cleartext", True)

@@ -23,6 +23,17 @@ def granian_format(text: str) -> str:
     return re.sub(r"%\((\w+)\)[-+ #0-9.]*[a-z]", convert, text.replace("[%(time)s]", "%(time)s"))
 
 
+# Its request line %(r)s is without the query, and %(R)s has it.
+_HYPERCORN = {"r": "%(m)s %(U)s %(H)s", "R": "%(r)s", "Uq": "%(U)s", "st": "-", "S": "-"}
+
+
+def hypercorn_format(text: str) -> str:
+    """Converts Hypercorn's %(name)s, which are Gunicorn's with a few others."""
+    # No atom of Ianus is the path with the query.
+    text = text.replace("%(m)s %(Uq)s %(H)s", "%(R)s")
+    return re.sub(r"%\((\w+)\)s", lambda match: _HYPERCORN.get(match[1], match[0]), text)
+
+
 _APACHE = {
     "h": "%(h)s",
     "a": "%(h)s",

@@ -125,6 +125,11 @@ def test_a_hypercorn_toml(nowhere: Path) -> None:
         "bind": ["*:3"],
         "insecure_bind": ["*:4"],
     }
+    # ALPN is a part of TLS; without it, Hypercorn serves HTTP/2 to clients that know it.
+    (nowhere / "plain.toml").write_text('bind = ":3"\nalpn_protocols = ["http/1.1"]\n')
+    page_without_tls = read_page("plain.toml")
+    assert page_without_tls.given == {"bind": ["*:3"]}
+    assert page_without_tls.defaults["http2_cleartext"] is True
     assert read_page("hypercorn -c hypercorn.toml -b :1 a:b").given == page.given | {"app": "a:b", "bind": ["*:1"]}
 
 

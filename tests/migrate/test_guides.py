@@ -58,7 +58,7 @@ def test_settings_in_a_page_exist(page: Path) -> None:
     from ianus.settings.schema import NAMES
 
     for name in re.findall(r"`([a-z]+_[a-z_]+)(?: = [^`]*)?`", page.read_text()):
-        assert name in NAMES or name in ("uwsgi_params", "uwsgi_pass", "proxy_pass", "mod_wsgi"), name
+        assert name in NAMES or name in ("uwsgi_params", "uwsgi_pass", "proxy_pass", "mod_wsgi", "raw_path"), name
 
 
 @pytest.mark.slow

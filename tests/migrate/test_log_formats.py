@@ -2,7 +2,7 @@
 
 import pytest
 
-from ianus.migrate.log_formats import apache_format, granian_format, unit_format, uwsgi_format
+from ianus.migrate.log_formats import apache_format, granian_format, hypercorn_format, unit_format, uwsgi_format
 from ianus.settings.values import access_log_format
 
 
@@ -14,6 +14,18 @@ from ianus.settings.values import access_log_format
 )
 def test_granian(before: str, after: str) -> None:
     assert granian_format(before) == access_log_format(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('%(h)s "%(r)s" %(s)s', '%(h)s "%(m)s %(U)s %(H)s" %(s)s'),
+        ('"%(R)s" %(S)s %(st)s %({x-a}i)s', '"%(r)s" - - %({x-a}i)s'),
+        ("%(m)s %(Uq)s %(H)s", "%(r)s"),
+    ],
+)
+def test_hypercorn(before: str, after: str) -> None:
+    assert hypercorn_format(before) == access_log_format(after)
 
 
 @pytest.mark.parametrize(
