@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from ianus.migrate import daphne, fastapi, granian, gunicorn, hypercorn, mod_wsgi, nginx_unit, uvicorn, uwsgi, waitress
-from ianus.migrate.migration import Migration, MigrationError
+from ianus.migrate.migration import Migration, MigrationError, is_start_variable
 from ianus.migrate.text_file import read_text
 from ianus.migrate.toml_page import write_page
 
@@ -46,7 +46,8 @@ class Command(NamedTuple):
 
     variables: those that the line sets for the command.
     wrapper: the words in front of the server's program.
-    before: the commands that the line runs first.
+    before, after: the commands that the line runs first, and after the server.
+    redirections: of the server's streams.
     """
 
     variables: Mapping[str, str]
@@ -54,6 +55,8 @@ class Command(NamedTuple):
     program: str
     arguments: Sequence[str]
     before: str = ""
+    after: str = ""
+    redirections: str = ""
 
 
 def migrate(words: Sequence[str]) -> str:
@@ -90,12 +93,25 @@ def _migrate_command(words: Sequence[str], source: str) -> str:
     command = parse_command(words)
     server = PROGRAMS[command.program]
     migration = Migration(server.SERVER)
-    server.migrate_command(migration, command.arguments, command.variables)
+    arguments = [_replace_variables(word, command.variables) for word in command.arguments]
+    early = {name: value for name, value in command.variables.items() if is_start_variable(name)}
+    others = {name: value for name, value in command.variables.items() if name not in early}
+    server.migrate_command(migration, arguments, others)
+    for name, value in early.items():
+        migration.set_start_variable(name, value)
     migration.check_app()
     if command.before:
         migration.note(
             command.before, "Run it first, as before. After a `cd`, `ianus` reads the ianus.toml of that folder."
         )
+    if command.redirections:
+        migration.note(
+            command.redirections,
+            "Write it after `ianus`, as before. Or name files in error_logfile and access_logfile, which are opened"
+            " again after SIGUSR1: the server log is standard error, and the access log is standard output.",
+        )
+    if command.after:
+        migration.note(command.after, "Run it after `ianus`, as before.")
     if command.wrapper:
         migration.note(
             " ".join(command.wrapper), f"Start as before, with Ianus: {' '.join([*command.wrapper, 'ianus'])}"
@@ -105,7 +121,8 @@ def _migrate_command(words: Sequence[str], source: str) -> str:
 
 def parse_command(words: Sequence[str]) -> Command:
     """Finds the server's program in a line. Raises MigrationError."""
-    before, words = _split_commands(list(words))
+    before, words, after = _split_commands(list(words))
+    words, redirections = _split_redirections(words)
     if "env" in words[:1]:
         del words[0]
     variables: dict[str, str] = {}
@@ -117,14 +134,19 @@ def parse_command(words: Sequence[str]) -> Command:
     if len(words) == 3 and words[0].rpartition("/")[2] in _SHELLS and re.fullmatch("-[a-z]*c", words[1]):
         inner = parse_command(split_line(words[2]))
         return inner._replace(
-            variables=variables | dict(inner.variables), before=" ; ".join(filter(None, (before, inner.before)))
+            variables=variables | dict(inner.variables),
+            before=" ; ".join(filter(None, (before, inner.before))),
+            after=" ; ".join(filter(None, (inner.after, after))),
+            redirections=" ".join(filter(None, (inner.redirections, redirections))),
         )
     index = _find_program(words)
     if index is not None:
         wrapper = words[:index]
         if len(wrapper) > 1 and wrapper[-1] == "-m" and "python" in wrapper[-2]:
             wrapper = wrapper[:-2]  # `python -m`
-        return Command(variables, wrapper, words[index].rpartition("/")[2], words[index + 1 :], before)
+        return Command(
+            variables, wrapper, words[index].rpartition("/")[2], words[index + 1 :], before, after, redirections
+        )
     raise MigrationError(
         f"No server is found in: {shlex.join(words)}. Known are {', '.join(PROGRAMS)}; for a file, give its path."
     )
@@ -138,8 +160,16 @@ def split_line(line: str) -> list[str]:
         words = list(lexer)
     except ValueError as error:
         raise MigrationError(f"The line cannot be split into words ({error}): {line}") from None
-    words = list(takewhile(lambda word: not word.startswith("#"), words))
-    return [word for index, word in enumerate(words) if not _is_redirection(word, words[index - 1] if index else "")]
+    return list(takewhile(lambda word: not word.startswith("#"), words))
+
+
+def _replace_variables(word: str, variables: Mapping[str, str]) -> str:
+    """Returns a word with the variables that its line sets."""
+
+    def replace(match: re.Match[str]) -> str:
+        return variables.get(match[1] or match[2], match[0])
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)(?::?-[^{}]*)?\})", replace, word)
 
 
 def _find_program(words: Sequence[str]) -> int | None:
@@ -154,15 +184,26 @@ def _find_program(words: Sequence[str]) -> int | None:
     return None
 
 
-def _split_commands(words: list[str]) -> tuple[str, list[str]]:
-    """Returns the commands in front of the one with the server, and its words."""
+def _split_commands(words: list[str]) -> tuple[str, list[str], str]:
+    """Returns the commands in front of the one with the server, its words, and the commands after it."""
     ends = [index for index, word in enumerate(words) if word in ("&&", "||", "|", ";", "&")]
     starts = [0, *(end + 1 for end in ends)]
     parts = [words[start:end] for start, end in zip(starts, [*ends, len(words)], strict=True)]
     for start, part in zip(starts, parts, strict=True):
         if _find_program(part) is not None:
-            return " ".join(words[: max(start - 1, 0)]), part
-    return "", words
+            end = start + len(part)
+            # A final & alone is the background, which a service has anyway.
+            return " ".join(words[: max(start - 1, 0)]), part, " ".join(words[end:] if words[end + 1 :] else [])
+    return "", words, ""
+
+
+def _split_redirections(words: Sequence[str]) -> tuple[list[str], str]:
+    """Returns the words of a command, and its redirections."""
+    kept: list[str] = []
+    redirections: list[str] = []
+    for index, word in enumerate(words):
+        (redirections if _is_redirection(word, words[index - 1] if index else "") else kept).append(word)
+    return kept, " ".join(redirections)
 
 
 def _is_redirection(word: str, before: str) -> bool:

@@ -98,7 +98,11 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
         if flag.name != "config":
             value = flag.name != "no_sendfile" if flag.value is None else flag.value
             _apply(migration, _file_name(flag), value, flag.written)
-    migration.set_variables({name: value for name, value in variables.items() if name != GUNICORN_VARIABLE}, _READ)
+    for name, value in variables.items():
+        if name in _READ and migration.has(_READ[name]):
+            migration.need_not(f"{name}={value}", f"{_READ[name]} is given, and has precedence in Gunicorn too")
+        elif name != GUNICORN_VARIABLE:
+            migration.set_variables({name: value}, _READ)
     if others:
         migration.app = others[0]
     for other in others[1:]:

@@ -173,6 +173,17 @@ class Migration:
             else:
                 self.environment[name.strip()] = value
 
+    def set_start_variable(self, name: str, value: str) -> None:
+        """Applies a variable that is read as the process starts."""
+        written = f"{name}={value}"
+        if name != "PYTHONPATH":
+            self.note(written, "It is read as the process starts; set it in front of `ianus`, as before.")
+            return
+        for path in value.split(":"):
+            # Ianus has the paths of its own variable anyway.
+            if path not in ("", "$PYTHONPATH", "${PYTHONPATH}"):
+                self.set("pythonpath", path, written)
+
     def join_address(self, host: str, port: int, *, is_additional: bool = False) -> None:
         """Joins the halves of an address, and separates addresses with TLS from others.
 
@@ -214,6 +225,10 @@ class Migration:
         """Returns the value of a setting that the source gives, or None."""
         return self.settings[name].value if name in self.settings else None
 
+    def has(self, name: str) -> bool:
+        """Returns whether the source gives a setting, or an address with the variable PORT."""
+        return name in self.settings or (name == "bind" and bool(self._variable_ports))
+
     def has_unix_socket(self) -> bool:
         """Returns whether one of the addresses is a Unix socket."""
         return any(isinstance(each, UnixBind) for each in self._binds())
@@ -251,6 +266,11 @@ class Migration:
             written,
             f'A file cannot have variables of a shell; start with the variable IANUS_{setting.upper()}="{value}".',
         )
+
+
+def is_start_variable(name: str) -> bool:
+    """Returns whether Python or the linker reads a variable as a process starts, so that `env` sets it too late."""
+    return re.match(r"PYTHON[A-Z0-9]|LD_|MALLOC_", name) is not None
 
 
 def sentence(text: str) -> str:

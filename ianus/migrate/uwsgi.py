@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ianus.migrate.log_formats import uwsgi_format
-from ianus.migrate.migration import Migration, MigrationError
+from ianus.migrate.migration import Migration, MigrationError, is_start_variable
 from ianus.migrate.text_file import read_text
 from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SAME, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
 from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
@@ -302,8 +302,12 @@ def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
     elif name in ("home", "virtualenv", "venv", "pyhome"):
         migration.note(written, f"Start the program of that environment: {value.rstrip('/')}/bin/ianus")
     elif name == "env":
+        # uWSGI sets it before it starts Python.
         variable, _, content = value.partition("=")
-        migration.set_variables({variable: content})
+        if is_start_variable(variable):
+            migration.set_start_variable(variable, content)
+        else:
+            migration.set_variables({variable: content})
     elif name in ("daemonize", "daemonize2", "logto", "logto2"):
         _apply_log_file(migration, pair)
     elif name in ("req-logger", "logger"):

@@ -74,6 +74,15 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("gunicorn -w=1 -b=:1 a", {"app": "a", "workers": 1, "bind": ["*:1"]}),
         ("PORT=5000 WEB_CONCURRENCY=3 A=b gunicorn a", {
             "app": "a", "bind": ["0.0.0.0:5000"], "workers": 3, "env": ["A=b"]}),
+        ("PORT=9 gunicorn -b '0.0.0.0:$PORT' a", {"app": "a", "bind": ["0.0.0.0:9"]}),
+        ("PORT=9 N=3 gunicorn -b ':${PORT:-8000}' -w $N a", {
+            "app": "a", "bind": ["*:9"], "workers": 3, "env": ["N=3"]}),
+        ("WEB_CONCURRENCY=3 FORWARDED_ALLOW_IPS=* gunicorn -w 2 a", {
+            "app": "a", "workers": 2, "forwarded_allow_ips": "*"}),
+        ("env PYTHONPATH=src:/lib:$PYTHONPATH gunicorn --pythonpath a e:app", {
+            "app": "e:app", "pythonpath": ["a", "src", "/lib"]}),
+        ("uwsgi --http-socket :80 --env PYTHONPATH=src -w a", {
+            "app": "a", "bind": ["0.0.0.0:80"], "pythonpath": ["src"]}),
         ("GUNICORN_CMD_ARGS='-w 2 -b :1' gunicorn -b :2 a", {"app": "a", "workers": 2, "bind": ["*:2"]}),
         ("gunicorn --certfile c --keyfile k --cert-reqs 2 --ca-certs a --ssl-version 5 a", {
             "app": "a", "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_cert_reqs": "required",
@@ -232,6 +241,10 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("daphne -p '$PORT' -e ssl:443 a:b", 'IANUS_INSECURE_BIND, of which one is "0.0.0.0:$PORT"'),
         ("cd src && export A=1; gunicorn a", "cd src && export A=1 Run it first, as before. After a `cd`"),
         ("sh -c 'cd src; exec gunicorn a'", "cd src Run it first"),
+        ("PYTHONWARNINGS=error LD_PRELOAD=j.so gunicorn a", "LD_PRELOAD=j.so It is read as the process starts"),
+        ("gunicorn a >> g.log 2>&1", ">> g.log 2>&1 Write it after `ianus`, as before. Or name files in error_logfile"),
+        ("sh -c 'exec gunicorn a 2> e.log' > o.log", "2> e.log > o.log Write it"),
+        ("gunicorn a 2>&1 | logger -t web; rm x", "| logger -t web ; rm x Run it after `ianus`, as before."),
         ("python -X dev -m gunicorn a", "python -X dev -m ianus"),
         ("granian --interface asgi --ssl-crl a --ssl-crl b a:b", "append this one to a."),
         ("uwsgi --xml u.xml", "Write its options as an .ini or .json file"),
