@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from ianus.migrate import daphne, fastapi, granian, gunicorn, hypercorn, mod_wsgi, nginx_unit, uvicorn, uwsgi, waitress
-from ianus.migrate.migration import Migration, MigrationError, is_start_variable
+from ianus.migrate.migration import Expansion, Migration, MigrationError, is_start_variable
 from ianus.migrate.text_file import read_text
 from ianus.migrate.toml_page import write_page
 
@@ -39,6 +39,12 @@ _COMMAND_LINES = (
     (r"(?:.*\.)?(?:Docker|Container)file.*", r"^\s*(?:CMD|ENTRYPOINT)\s+(.*)"),
     (r".*\.sh", rf"^\s*(.*\b(?:{'|'.join(PROGRAMS)})\b.*)"),
 )
+
+# Programs that start a command, by the suffix of their files, and the parts of it that they compute.
+_EXPANSIONS = {
+    ".conf": Expansion("supervisor", re.compile(r"(?<!%)(?:%%)*%\(\w+\)[-+ #0-9.]*[a-z]")),
+    ".service": Expansion("systemd", re.compile(r"(?<!%)(?:%%)*%[A-Za-z]")),
+}
 
 
 class Command(NamedTuple):
@@ -89,10 +95,12 @@ def _migrate(words: Sequence[str]) -> str:
     return _migrate_command(list(words), shlex.join(words))
 
 
-def _migrate_command(words: Sequence[str], source: str) -> str:
+def _migrate_command(words: Sequence[str], source: str, expansion: Expansion | None = None) -> str:
+    if expansion is not None:
+        words = [expansion.replace_escapes(word) for word in words]
     command = parse_command(words)
     server = PROGRAMS[command.program]
-    migration = Migration(server.SERVER)
+    migration = Migration(server.SERVER, expansion)
     arguments = [_replace_variables(word, command.variables) for word in command.arguments]
     early = {name: value for name, value in command.variables.items() if is_start_variable(name)}
     others = {name: value for name, value in command.variables.items() if name not in early}
@@ -222,7 +230,7 @@ def _migrate_file(path: Path) -> str:
     text = "" if path.suffix == ".py" else read_text(str(path))
     for name, pattern in _COMMAND_LINES:
         if re.fullmatch(name, path.name):
-            return _migrate_command(_command_in(text, pattern, path), str(path))
+            return _migrate_command(_command_in(text, pattern, path), str(path), _EXPANSIONS.get(path.suffix))
     migration = _migration_of(path, text)
     return write_page(migration, str(path))
 

@@ -44,10 +44,25 @@ class Note(NamedTuple):
     advice: str
 
 
+class Expansion(NamedTuple):
+    """Parts of a command that the program which starts it computes.
+
+    program: its name in texts. pattern: of such a part.
+    """
+
+    program: str
+    pattern: re.Pattern[str]
+
+    def replace_escapes(self, word: str) -> str:
+        """Returns a word of the command as the server gets it, if it has no part to compute."""
+        return word if self.pattern.search(word) else word.replace("%%", "%")
+
+
 class Migration:
     """Collects the equivalent of one server's configuration.
 
     server: its name in texts.
+    expansion: parts of values that a file cannot have.
     app: the application, as on the command line; "" if the source does not name it.
     settings: by the settings' own names.
     defaults: values of the server for settings that the source does not give.
@@ -58,8 +73,9 @@ class Migration:
     host: the host to listen on, if the variable PORT has the port; "" if `bind` has the address.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, expansion: Expansion | None = None) -> None:
         self.server = server
+        self._expansion = expansion
         self.app = ""
         self.settings: dict[str, Entry] = {}
         self.defaults: dict[str, object] = {}
@@ -72,6 +88,7 @@ class Migration:
         self._halves: dict[str, object] = {}
         self._variable_ports: dict[str, str] = {}  # addresses with the variable PORT, by the options
         self._tls_binds: tuple[object, ...] = ()
+        self._has_expanded_address = False
 
     def set(self, name: str, value: object, written: str = "", comment: str = "") -> None:
         """Sets a setting, by any of its names. The last of several values wins, unless the setting takes several.
@@ -81,6 +98,9 @@ class Migration:
         written = written or f"{name} = {value!r}"
         if isinstance(value, str) and _VARIABLE.search(value) and NAMES[name].input != "access_log_format":
             self._note_variable(name, value, written)
+            return
+        if self._is_expanded(value) and NAMES[name].input != "access_log_format":
+            self._note_expansion(name, str(value), written)
             return
         try:
             layer = make_layer([Given(name, value, written, written)], NAMES)
@@ -153,6 +173,9 @@ class Migration:
         if _VARIABLE.search(self.app):
             self.note(self.app, f'A file cannot have variables of a shell; start with the line `ianus "{self.app}"`.')
             self.app = ""
+        elif self._expansion is not None and self._is_expanded(self.app):
+            self.note(self.app, f"{self._expansion.program} computes it; keep it in the command: ianus {self.app}")
+            self.app = ""
 
     def note(self, written: str, advice: str) -> None:
         self.notes.append(Note(written, advice))
@@ -168,6 +191,11 @@ class Migration:
         for name, value in variables.items():
             if name in read:
                 self.set(read[name], f"0.0.0.0:{value}" if name == "PORT" else value, f"{name}={value}")
+            elif self._expansion is not None and self._is_expanded(value):
+                self.note(
+                    f"{name}={value}",
+                    f"{self._expansion.program} computes it; keep it in the command: ianus --env {name}={value}",
+                )
             elif _VARIABLE.search(value):
                 self.note(f"{name}={value}", "A file cannot have variables of a shell; set it in the environment.")
             else:
@@ -213,7 +241,7 @@ class Migration:
             assert isinstance(given_port, int)
             address = TcpBind(given_host, given_port)
             self.settings["bind"] = Entry((*(each for each in self._binds() if each != address), address))
-        elif "bind" not in self.settings and not self._is_bind_noted():
+        elif "bind" not in self.settings and not self._is_bind_noted() and not self._has_expanded_address:
             self.default("bind", [f"{host}:{port}"])
 
     def is_empty(self) -> bool:
@@ -246,6 +274,22 @@ class Migration:
 
     def _is_bind_noted(self) -> bool:
         return any("IANUS_BIND" in note.advice for note in self.notes)
+
+    def _is_expanded(self, value: object) -> bool:
+        if self._expansion is None:
+            return False
+        texts = value if isinstance(value, (list, tuple)) else [value]
+        return any(isinstance(each, str) and self._expansion.pattern.search(each) for each in texts)
+
+    def _note_expansion(self, name: str, value: str, written: str) -> None:
+        """Notes a value that the program which starts the server computes. It can stay in the command."""
+        assert self._expansion is not None
+        self._has_expanded_address |= NAMES[name].input in ("bind", "host", "port")
+        self.note(
+            written,
+            f"{self._expansion.program} computes it, and a file cannot. Keep it in the command, where it has"
+            f" precedence: ianus {flag_of(NAMES[name].input)} {value}",
+        )
 
     def _note_variable(self, name: str, value: str, written: str) -> None:
         """Notes a value that a shell has to compute: a file cannot have it."""

@@ -396,6 +396,39 @@ def test_a_file_with_a_command(name: str, content: str, nowhere: Path) -> None:
     assert read_page(name).given == {"app": "a:b", "workers": 3}
 
 
+@for_each_row(
+    ("name", "content", "notes"),
+    [
+        (
+            "web.conf",
+            "command=gunicorn -b unix:/run/w%(process_num)d.sock -w 3 -e N=%(process_num)02d LOG\n",
+            [
+                "-b 'unix:/run/w%(process_num)d.sock' supervisor computes it, and a file cannot.",
+                "has precedence: ianus --bind unix:/run/w%(process_num)d.sock",
+                "keep it in the command: ianus --env N=%(process_num)02d",
+            ],
+        ),
+        (
+            "web@.service",
+            "ExecStart=/srv/bin/gunicorn -b unix:/run/%i.sock -w 3 LOG\n",
+            ["-b unix:/run/%i.sock systemd computes it", "ianus --bind unix:/run/%i.sock"],
+        ),
+    ],
+)
+def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
+    name: str, content: str, notes: list[str], nowhere: Path
+) -> None:
+    log = "--access-logfile - --access-logformat '%%(h)s' a:b"
+    (nowhere / name).write_text(content.replace("LOG", log))
+    page = read_page(name)
+    assert page.given == {
+        "app": "a:b", "workers": 3, "access_log": True, "access_logfile": "-", "access_log_format": "%(h)s"
+    }  # fmt: skip
+    assert "bind" not in page.defaults
+    for note in notes:
+        assert note in " ".join(page.notes.replace("#", "").split())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
