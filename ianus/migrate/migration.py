@@ -287,7 +287,7 @@ class Migration:
         self._has_expanded_address |= NAMES[name].input in ("bind", "host", "port")
         self.note(
             written,
-            f"{self._expansion.program} computes it, and a file cannot. Keep it in the command, where it has"
+            f"{self._expansion.program} computes it, and a file cannot. Keep it in the command, which has"
             f" precedence: ianus {flag_of(NAMES[name].input)} {value}",
         )
 
