@@ -319,6 +319,12 @@ def url_of(address: Address, path: str = "", scheme: str = "http") -> str:
     return f"{scheme}{'s' if isinstance(address, TlsAddress) else ''}://{address[0]}:{address[1]}{path}"
 
 
+def accepts(path: Path) -> bool:
+    """Returns whether the Unix socket accepts connections, by one of them. Its file exists a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 def tls_of_threads(address: Address) -> ssl.SSLContext | None:
     """Returns the TLS of a client that reads in one thread and writes in another; None for a plain address.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import WAIT_SECONDS, Client, Server, until
+from tests.helpers import WAIT_SECONDS, Client, Server, accepts, until
 
 
 def scope_of(client: Client) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_nginx_as_its_own_user_reaches_a_unix_socket(start_server: Callable[...,
         (folder / "nginx.conf").write_text(NGINX.format(user="nobody nogroup", folder=folder))
         nginx = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder], stderr=subprocess.PIPE)
         try:
-            until((folder / "nginx.sock").exists, "nginx")
+            until(lambda: accepts(folder / "nginx.sock"), "nginx")
             with Client(str(folder / "nginx.sock")) as client:
                 assert client.get("/hello").status == 200
             assert "can connect" not in server.log.text

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import APPS, WAIT_SECONDS, Client, until
+from tests.helpers import APPS, WAIT_SECONDS, Client, accepts, until
 
 Start = Callable[..., "Logging"]
 
@@ -23,11 +22,7 @@ class Logging:
         command = [sys.executable, "-P", "-m", "ianus", "-b", "unix:app.sock", "--app-dir", str(APPS), *options]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([*command, app], cwd=folder, stdout=pipe, stderr=pipe, text=True)
-        until(lambda: self.process.poll() is not None or self.listens())
-
-    def listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as sock:
-            return sock.connect_ex(str(self.folder / "app.sock")) == 0
+        until(lambda: self.process.poll() is not None or accepts(self.folder / "app.sock"))
 
     def connect(self) -> Client:
         return Client(str(self.folder / "app.sock"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Address, TlsAddress, until
+from tests.helpers import Address, TlsAddress, accepts, until
 
 PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
@@ -85,7 +85,7 @@ def haproxy(
     )
     with _running([_program("haproxy"), "-db", "-f", str(file)], port):
         # Opened after the TCP sockets.
-        until((folder / "stats.sock").exists, "the socket of HAProxy's statistics")
+        until(lambda: accepts(folder / "stats.sock"), "the socket of HAProxy's statistics")
         yield "127.0.0.1", port
 
 
