@@ -81,7 +81,9 @@ def test_a_file_that_fails(text: str, expected: str, nowhere: Path) -> None:
 
 
 def test_names_of_nothing(nowhere: Path) -> None:
-    with pytest.raises(SettingError, match=r"^--config: x\.py cannot be read: No such file or directory\.$"):
+    with pytest.raises(
+        SettingError, match=r"^--config: x\.py cannot be read: No such file or directory\. Check its path"
+    ):
         load("x.py", "--config")
     assert failure("python:conf_module").message.startswith("--config: there is no module 'conf_module' in /")
     (nowhere / "conf_module.py").write_text("import not_there\n")
