@@ -5,9 +5,7 @@ and anything else is a failure. The library h2 takes the first GOAWAY for the en
 """
 
 import itertools
-import re
 import socket
-import zlib
 
 from hpack import Decoder, Encoder
 from hyperframe.frame import (
@@ -21,7 +19,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from tests.conformance.load_clients import Failure, LoadClient
+from tests.conformance.load_clients import Failure, LoadClient, body_of
 from tests.helpers import WAIT_SECONDS, Address
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -31,11 +29,10 @@ WINDOW = 1 << 20
 
 
 class Http2LoadClient(LoadClient):
-    """A client that always has CONCURRENT requests under way. retried: those that went to another connection."""
+    """A client that always has CONCURRENT requests under way."""
 
     def __init__(self, address: Address, first: int) -> None:
         super().__init__(address, first, "busy")
-        self.retried = 0
         self._again: list[int] = []  # numbers of requests that were not handled
 
     def run(self) -> None:
@@ -55,24 +52,8 @@ class Http2LoadClient(LoadClient):
                 connection.ask(self._again.pop() if self._again else next(self._numbers))
             for number, body in connection.receive():
                 self._check(number, body)
-            self.retried += len(connection.unhandled)
             self._again += connection.unhandled
             connection.unhandled.clear()
-
-    def _check(self, number: int, body: bytes) -> None:
-        found = re.fullmatch(rb"(\d+) (\d+) (\w+) (\d+)", body)
-        assert found is not None, f"{body!r}"
-        assert (int(found[1]), int(found[4])) == (number, zlib.crc32(body_of(number))), f"{body!r} for {number}"
-        worker = int(found[2])
-        assert self._worker in (None, worker), f"{self._worker} and {worker} on one connection"
-        self._worker = worker
-        self.workers.add(worker)
-        self.versions.add(found[3].decode())
-        self.answered += 1
-
-
-def body_of(number: int) -> bytes:
-    return b"%d " % number * (number % 400) if number % 4 == 0 else b""
 
 
 class StreamConnection:

@@ -94,24 +94,28 @@ class LoadClient(threading.Thread):
     def _request(self, client: Client, number: int) -> bool:
         """Sends one request; returns whether the server closes the connection."""
         nap = b"?nap=0.03" if number % 10 == 0 else b""
-        body = b"%d " % number * (number % 400) if number % 4 == 0 else b""
+        body = body_of(number)
         if body:  # in two pieces, between which the server may change its mind about the connection
             client.request(f"/{number}{nap.decode()}", b"Content-Length: %d" % len(body), method="POST")
             client.send(body)
         else:
             client.request(f"/{number}{nap.decode()}")
         response = client.response()
-        found = re.fullmatch(rb"(\d+) (\d+) (\w+) (\d+)", response.body)
         assert response.status == 200, f"status {response.status}: {response.body!r}"
-        assert found is not None, f"{response.body!r}"
-        assert (int(found[1]), int(found[4])) == (number, zlib.crc32(body)), f"{response.body!r} for {number}"
+        self._check(number, response.body)
+        return response.closing
+
+    def _check(self, number: int, content: bytes) -> None:
+        """Checks the content of a response, and notes which worker has sent it."""
+        found = re.fullmatch(rb"(\d+) (\d+) (\w+) (\d+)", content)
+        assert found is not None, f"{content!r}"
+        assert (int(found[1]), int(found[4])) == (number, zlib.crc32(body_of(number))), f"{content!r} for {number}"
         worker = int(found[2])
         assert self._worker in (None, worker), f"{self._worker} and {worker} on one connection"
         self._worker = worker
         self.workers.add(worker)
         self.versions.add(found[3].decode())
         self.answered += 1
-        return response.closing
 
     def _wait_for_close(self, client: Client) -> None:
         while not self._over.is_set():
@@ -119,6 +123,11 @@ class LoadClient(threading.Thread):
                 assert client.nothing(), "bytes that belong to no answer"
                 self.waited += 1
                 return
+
+
+def body_of(number: int) -> bytes:
+    """Returns the body of the request with this number."""
+    return b"%d " % number * (number % 400) if number % 4 == 0 else b""
 
 
 def _readable(client: Client, seconds: float = 0.0) -> bool:
