@@ -43,6 +43,10 @@ MISTAKES = [
     Mistake("mian:app", "There is no module mian", "Did you mean main?", "There is no module"),
     Mistake("mian.py:app", "There is no file mian.py", "Did you mean main.py?", "There is no file"),
     Mistake("main:ap", "main has no attribute ap", "Did you mean app?", "has no attribute"),
+    Mistake("pages:web", "pages has no", "Did you mean pages.web:app?", "has no attribute", folder="parts"),
+    Mistake(
+        "named:web", "named:web is a module", "Did you mean pages.web:app?", "is a module, which is", folder="parts",
+    ),
     Mistake("inner:app", "There is no module inner", "Add --app-dir src", "There is no module"),
     Mistake("shop.wsgi", "There is no module shop.wsgi", "Add --app-dir shop", "the Django project is in"),
     Mistake(
@@ -72,6 +76,8 @@ def folder(tmp_path: Path) -> Path:
         "shop/shop/__init__.py": "",
         "shop/shop/settings.py": "",
         "shop/shop/wsgi.py": "import shop.settings\ndef application(environ, start_response): ...\n",
+        "parts/pages/web.py": APP,
+        "parts/named.py": "from pages import web\n",
         # As if the extra was not installed.
         "yaml.py": "raise ImportError",
     }

@@ -7,7 +7,7 @@ It is only made on the way out, so the modules that it needs are imported late.
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -88,18 +88,51 @@ def _folders_in(directory: str) -> list[str]:
 # --- Attributes ---
 
 
-def advise_attribute(holder: Any, name: str) -> str:
-    """Returns a hint at similar names, at applications and at functions that make one; or ""."""
+def advise_attribute(holder: Any, names: Sequence[str]) -> str:
+    """Returns a hint at similar names, at applications and at functions that make one; or "".
+
+    names: the path of attributes, of which `holder` does not have the first.
+    """
+    if right := _find_in_package(holder, names):
+        return f" Did you mean {right}?"
     public = [each for each in dir(holder) if not each.startswith("_")]
-    near = closest_match(name, public)
+    near = closest_match(names[0], public)
     if near and not (near in FACTORIES and isinstance(holder, ModuleType)):
         return f" Did you mean {near}?"
+    return _advise_applications(holder, public)
+
+
+def advise_module(module: ModuleType) -> str:
+    """Returns a hint at the application of a module that was named in place of it; or ""."""
+    return _advise_applications(module, [each for each in dir(module) if not each.startswith("_")], module.__name__)
+
+
+def _advise_applications(holder: Any, public: Sequence[str], module: str = "") -> str:
+    """Returns a hint at applications. public: the names in `holder`. module: its name, if it is in the hint."""
     applications = [each for each in public if _looks_like_an_application(getattr(holder, each, None))]
     if applications:
-        return f" Did you mean {' or '.join(applications)}?"
+        return f" Did you mean {' or '.join(f'{module}:{each}' if module else each for each in applications)}?"
     factories = [each for each in FACTORIES if each in public]
     if factories and isinstance(holder, ModuleType):
         return f" Did you mean {holder.__name__}:{factories[0]}()?"
+    right = _find_in_package(holder)
+    return f" Did you mean {right}?" if right else ""
+
+
+def _find_in_package(holder: Any, names: Sequence[str] = ()) -> str:
+    """Returns the name of an application in a module of the package `holder`; "" if there is none.
+
+    names: the path of the module, as written after the colon: `package:wsgi`.
+    """
+    places = getattr(holder, "__path__", None)
+    if not isinstance(holder, ModuleType) or places is None:
+        return ""
+    from ianus.gateway.loading.discovery import find_in_package
+
+    if right := find_in_package(holder.__name__, places, names):
+        return right
+    if any(_has_module(place, name) for place in places for name in names[:1]):
+        return f"{holder.__name__}.{names[0]}:{'.'.join(names[1:]) or 'NAME'}"
     return ""
 
 

@@ -6,7 +6,7 @@ It reads modules of the usual names, and looks for the assignments and functions
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 # Names of files without the suffix, in the order of their preference.
@@ -46,6 +46,34 @@ def find_applications(app_dir: str) -> list[Candidate]:
             found += _django_projects(os.path.join(app_dir, folder), folder)
             found += _modules(os.path.join(app_dir, folder), folder)
     return [each._replace(app_dir=_joined(app_dir, each.app_dir)) for each in found]
+
+
+def find_in_package(package: str, places: Iterable[str], names: Sequence[str] = ()) -> str:
+    """Returns the name of an application in a module of a package; "" if none is found.
+
+    package: its name. places: its folders. names: the path of a module in it; if given, only this module, those above
+    it and those in it are searched.
+    """
+    for place in places:
+        for module in _modules_named(names) if names else _usual_modules(place):
+            path = os.path.join(place, *module.split("."))
+            found = _application_in(_read(f"{path}.py") or _read(os.path.join(path, "__init__.py")))
+            if found is not None:
+                return f"{package}.{module}:{found[0]}"
+    return ""
+
+
+def _modules_named(names: Sequence[str]) -> Iterator[str]:
+    for count in range(len(names), 0, -1):
+        name = ".".join(names[:count])
+        yield from (name, *(f"{name}.{module}" for module in MODULES))
+
+
+def _usual_modules(place: str) -> Iterator[str]:
+    yield from MODULES
+    for folder in _folders(place):
+        yield from (f"{folder}.{module}" for module in MODULES)
+        yield folder
 
 
 def _joined(app_dir: str, folder: str) -> str:

@@ -15,7 +15,13 @@ from types import ModuleType
 from typing import Any
 
 from ianus.errors import StartupError, one_line, user_traceback
-from ianus.gateway.loading.advice import advise_attribute, advise_folder, advise_relative_import, explain_missing_module
+from ianus.gateway.loading.advice import (
+    advise_attribute,
+    advise_folder,
+    advise_module,
+    advise_relative_import,
+    explain_missing_module,
+)
 from ianus.gateway.loading.interface import (
     OF_APP,
     OF_MOUNT,
@@ -188,7 +194,7 @@ def _default_attribute(module: ModuleType) -> str:
         if hasattr(module, name):
             return name
     wanted = " nor ".join(DEFAULT_ATTRIBUTES)
-    advice = advise_attribute(module, DEFAULT_ATTRIBUTES[-1])
+    advice = advise_attribute(module, DEFAULT_ATTRIBUTES[-1:])
     raise StartupError(
         f"{module.__name__} has neither {wanted}.{advice or f' Name the application, as in {module.__name__}:NAME.'}"
     )
@@ -202,9 +208,11 @@ def _attribute(module: ModuleType, names: Sequence[str], full_name: str) -> Any:
             found = getattr(holder, name)
         except AttributeError:
             path = ".".join([module.__name__, *names[:index]])
-            raise StartupError(
-                f"{path} has no attribute {name}.{advise_attribute(holder, name) or f' Check the name in {full_name}.'}"
-            ) from None
+            advice = advise_attribute(holder, names[index:]) or f" Check the name in {full_name}."
+            raise StartupError(f"{path} has no attribute {name}.{advice}") from None
+    if isinstance(found, ModuleType):
+        advice = advise_module(found) or f" Name the application in it, as in {found.__name__}:NAME."
+        raise StartupError(f"{full_name} is a module, which is not an application.{advice}")
     return found
 
 

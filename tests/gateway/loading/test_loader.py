@@ -440,6 +440,53 @@ def test_the_error_of_a_missing_attribute_without_neighbours_has_a_remedy(
     assert message == "my_main has neither application nor app. Name the application, as in my_main:NAME."
 
 
+@for_each_row(
+    ("spec", "right"),
+    [
+        ("my_package:wsgi", "my_package.wsgi:app"),
+        ("my_package:wsgi.app", "my_package.wsgi:app"),
+        ("my_package", "my_package.wsgi:app"),
+        ("my_package:app", "my_package.wsgi:app"),
+        ("my_package:inner", "my_package.inner.main:create_app()"),
+        ("my_package:inner.main", "my_package.inner.main:create_app()"),
+        ("my_package.inner", "my_package.inner.main:create_app()"),
+        ("my_package.inner:main", "my_package.inner.main:create_app()"),
+        ("my_package:plain", "my_package.plain:NAME"),
+        ("my_package:plain.site", "my_package.plain:site"),
+        ("my_folder", "my_folder.site.asgi:app"),
+        ("my_folder:site", "my_folder.site.asgi:app"),
+        ("my_importing:wsgi", "my_importing.wsgi:app"),
+        ("my_importing:made", "my_importing.made:create_app()"),
+        ("my_importing:inner", "my_importing.inner.asgi:app"),
+        ("my_other:module", "my_package.wsgi:app"),
+    ],
+)
+def test_the_application_in_a_module_of_a_package_is_offered(
+    spec: str, right: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("my_package/__init__.py", "")
+    write("my_package/wsgi.py", ASGI)
+    write("my_package/plain.py", "site = 1\n")
+    write("my_package/inner/__init__.py", "")
+    write("my_package/inner/main.py", "def create_app(): ...\n")
+    write("my_folder/site/asgi.py", ASGI)
+    write("my_importing/__init__.py", "from . import inner, made, wsgi\n")
+    write("my_importing/wsgi.py", ASGI)
+    write("my_importing/made.py", "def create_app(): ...\n")
+    write("my_importing/inner/__init__.py", "")
+    write("my_importing/inner/asgi.py", ASGI)
+    write("my_other.py", "from my_package import wsgi as module\n")
+    assert failure(load_here, spec).message.endswith(f" Did you mean {right}?")
+
+
+def test_a_module_without_an_application_is_not_one(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "import my_empty\n")
+    write("my_empty.py", "")
+    assert failure(load_here, "my_main:my_empty").message == (
+        "my_main:my_empty is a module, which is not an application. Name the application in it, as in my_empty:NAME."
+    )
+
+
 # --- Factories ---
 
 FACTORY = ASGI + "\n    def create_app():\n        return app\n"
@@ -863,7 +910,7 @@ def test_wsgi_is_not_async() -> None:
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [("None", "None"), ("{}", "a dict"), ("3", "an int"), ("__import__('re')", "a module")],
+    [("None", "None"), ("{}", "a dict"), ("3", "an int")],
 )
 def test_the_error_of_an_object_that_cannot_be_called_names_it(
     value: str, kind: str, write: Write, load_here: Callable[..., Application]
