@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 
 import click
 
-from ianus.errors import StartupError
-from ianus.settings.paged_command import PagedCommand
+from ianus.commands.subcommand import NamedChoice, ParsedValue, SubCommand
+from ianus.settings.values import seconds
 
 HELP = """Check the application APP and recommend settings for it.
 
@@ -25,6 +25,7 @@ The exit code is 1 if there are violations, and 3 if APP cannot be loaded.
 INTERRUPTED = 130
 # Threads of the application get this time to end at the exit of the process.
 EXIT_SECONDS = 3.0
+MIN_SECONDS = 0.1
 MAX_SHOWN = 6
 
 
@@ -46,9 +47,6 @@ def build_command() -> click.Command:
             with _stdout_on_stderr():
                 loaded = load(app, factory=factory, app_dir=app_dir, interface=interface)
                 result = check_application(loaded, paths or ("/",), interface=interface, host=host, timeout=timeout)
-        except StartupError as error:
-            click.echo(error.report(), err=True, nl=False)
-            context.exit(error.exit_code)
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
         # Arguments of a factory may be secret, so the loader replaces them in the name.
@@ -69,7 +67,7 @@ def build_command() -> click.Command:
         _limit_exit(code, set(threading.enumerate()) - threads)
         context.exit(code)
 
-    return PagedCommand(
+    return SubCommand(
         "check",
         page="choosing",
         params=[
@@ -82,23 +80,30 @@ def build_command() -> click.Command:
             click.Option(["--factory"], is_flag=True, help="Call APP to create the application."),
             click.Option(
                 ["--interface"],
-                type=click.Choice(["auto", "asgi", "asgi3", "asgi2", "wsgi"]),
+                type=NamedChoice(["auto", "asgi", "asgi3", "asgi2", "wsgi"]),
                 default="auto",
                 help="Interface of the application.",
             ),
             click.Option(["--host"], default="localhost", metavar="NAME", help="Host header of the probes."),
             click.Option(
                 ["--timeout"],
-                type=click.FloatRange(0.1),
-                default=10.0,
-                metavar="SECONDS",
-                help="Maximum time for a response.",
+                type=ParsedValue(_response_seconds),
+                default="10",
+                metavar="TIME",
+                help="Maximum time for a response; 10 seconds by default.",
             ),
         ],
         callback=run,
         help=HELP,
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+def _response_seconds(value: object) -> float:
+    """Parses a time of at least 100 ms. Raises ValueError."""
+    found = seconds(value)
+    if found < MIN_SECONDS:
+        raise ValueError(f"{value} is too short for a response; write at least {MIN_SECONDS}.")
+    return found
 
 
 def _explain_missing(app_dir: str) -> str:

@@ -2,23 +2,26 @@
 
 import click
 
-from ianus.settings.paged_command import PagedCommand
+from ianus.commands.subcommand import NamedChoice, SubCommand
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 def build_command() -> click.Command:
-    def run(shell: str) -> None:
+    def run(shell: str | None) -> None:
+        if shell is None:
+            raise click.UsageError(f"No shell is given; name one of {', '.join(SHELLS)}.")
         from click.shell_completion import get_completion_class
 
         kind = get_completion_class(shell)
         assert kind is not None
         click.echo(kind(click.Command("ianus"), {}, "ianus", "_IANUS_COMPLETE").source())
 
-    return PagedCommand(
+    return SubCommand(
         "completion",
         page="starting",
-        params=[click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]))],
+        params=[click.Argument(["shell"], metavar="SHELL", type=NamedChoice(SHELLS), required=False)],
         callback=run,
-        help="Print the script that makes a shell complete the lines of `ianus`, as in"
+        help="Print the script that makes SHELL (bash, zsh, fish) complete the lines of `ianus`, as in"
         ' `eval "$(ianus completion bash)"`.',
-        context_settings={"help_option_names": ["-h", "--help"]},
     )

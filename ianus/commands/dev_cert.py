@@ -5,8 +5,9 @@ import time
 
 import click
 
+from ianus.commands.subcommand import ParsedValue, SubCommand
 from ianus.errors import StartupError
-from ianus.settings.paged_command import PagedCommand
+from ianus.settings.values import integer
 
 HELP = """Make a self-signed certificate for development.
 
@@ -22,25 +23,29 @@ dev-key.pem   its key
 CERTIFICATE_FILE = "dev-cert.pem"
 KEY_FILE = "dev-key.pem"
 
+# Clients on some systems accept no certificate for a longer time.
+MAX_DAYS = 825
+
 
 def build_command() -> click.Command:
-    return PagedCommand(
+    return SubCommand(
         "dev-cert",
-        page="settings",
+        page="tls",
         params=[
             click.Argument(["names"], metavar="[NAME...]", nargs=-1),
             click.Option(["--dir", "directory"], metavar="DIR", default=".", help="Write the files here."),
-            click.Option(["--days"], metavar="N", default=90, type=click.IntRange(1, 825), help="Days until it ends."),
+            click.Option(
+                ["--days"], metavar="N", default=90, type=ParsedValue(integer(1, MAX_DAYS)), help="Days until it ends."
+            ),
             click.Option(["--force"], is_flag=True, help="Replace files that exist."),
         ],
         callback=make_dev_cert,
         help=HELP,
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
 def make_dev_cert(names: tuple[str, ...], directory: str, days: int, force: bool) -> None:
-    """Writes the files. Raises ClickException if it cannot."""
+    """Writes the files. Raises StartupError if it cannot."""
     from ianus.issuing.self_signed import DEV_NAME, LOCAL_NAMES, check_cryptography, make_self_signed, split_pem
     from ianus.settings.tls_values import certificate_name
 
@@ -49,8 +54,6 @@ def make_dev_cert(names: tuple[str, ...], directory: str, days: int, force: bool
         checked = [certificate_name(name) for name in names] or list(LOCAL_NAMES)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    except StartupError as error:
-        raise click.ClickException(error.message) from None
     certificate, key = (os.path.join(directory, name) for name in (CERTIFICATE_FILE, KEY_FILE))  # noqa: PTH118
     pem, key_pem = split_pem(make_self_signed(checked, days, DEV_NAME, time.time()))
     for path, content, mode in ((key, key_pem, 0o600), (certificate, pem, 0o644)):
@@ -68,8 +71,8 @@ def _write(path: str, content: bytes, mode: int, *, force: bool) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
     except FileExistsError:
-        raise click.ClickException(
-            f"{path} exists; name another directory with --dir, or replace it with --force."
+        raise StartupError(
+            f"{path} exists; name another directory with --dir, or replace it with --force.", page="tls"
         ) from None
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written ({error.strerror}).") from None
+        raise StartupError(f"{path} cannot be written ({error.strerror}).", page="tls") from None

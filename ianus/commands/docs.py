@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ianus.errors import PACKAGE_DIR, closest_match
-from ianus.settings.paged_command import PagedCommand
+from ianus.commands.subcommand import SubCommand
+from ianus.errors import PACKAGE_DIR, StartupError, closest_match
 
 HELP = """Show the documents of this version.
 
@@ -30,7 +30,7 @@ def build_command() -> click.Command:
     def run(page: str | None, words: tuple[str, ...]) -> None:
         pages = find_pages()
         if not pages:
-            raise click.ClickException("The documents are not installed with this package; reinstall it.")
+            raise StartupError("The documents are not installed with this package; reinstall it.")
         if page is None:
             width = max(map(len, pages))
             click.echo("".join(f"{name:{width}}  {_title(path)}\n" for name, path in pages.items()), nl=False)
@@ -46,13 +46,13 @@ def build_command() -> click.Command:
         text = path.read_text(encoding="utf-8")
         _show(_sections(text, words, page) if words else text)
 
-    return PagedCommand(
+    return SubCommand(
         "docs",
         page="starting",
         params=[click.Argument(["page"], required=False), click.Argument(["words"], nargs=-1)],
         callback=run,
         help=HELP,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"ignore_unknown_options": True},  # An option is a word to search.
     )
 
 

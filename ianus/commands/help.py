@@ -4,7 +4,7 @@ import click
 
 from ianus.commands import SUBCOMMANDS, build_subcommand
 from ianus.commands.serving import build_serving_command
-from ianus.settings.paged_command import PagedCommand
+from ianus.commands.subcommand import NamedChoice, SubCommand
 
 
 def build_command() -> click.Command:
@@ -20,13 +20,14 @@ def build_command() -> click.Command:
             formatter.write_dl(list(SUBCOMMANDS.items()))
         click.echo(formatter.getvalue(), nl=False)
 
-    return PagedCommand(
+    return SubCommand(
         "help",
         page="starting",
-        params=[click.Argument(["subcommand"], type=click.Choice(list(SUBCOMMANDS)), required=False)],
+        params=[
+            click.Argument(["subcommand"], metavar="[SUB-COMMAND]", type=NamedChoice(list(SUBCOMMANDS)), required=False)
+        ],
         callback=run,
         help="Show the options of `ianus`, or the help of a sub-command.",
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 

@@ -5,9 +5,10 @@ import os
 
 import click
 
+from ianus.commands.subcommand import SubCommand
+from ianus.errors import StartupError
 from ianus.gateway.loading.discovery import find_applications
 from ianus.settings.json_schema import schema_url
-from ianus.settings.paged_command import PagedCommand
 from ianus.settings.sources import FILE, PROJECT_FILE, has_project_table
 
 TEMPLATE = """\
@@ -35,9 +36,9 @@ threads = "auto"
 def build_command() -> click.Command:
     def run() -> None:
         if has_project_table():
-            raise click.ClickException(
-                f"{PROJECT_FILE} has settings in [tool.ianus], which {FILE} would replace; change them there."
-                " (ianus docs settings)"
+            raise StartupError(
+                f"{PROJECT_FILE} has settings in [tool.ianus], which {FILE} would replace; change them there.",
+                page="settings",
             )
         found = find_applications(".")
         first = found[0] if found else None
@@ -48,21 +49,21 @@ def build_command() -> click.Command:
             with open(FILE, "x", encoding="utf-8") as file:
                 file.write(TEMPLATE.format(schema=schema_url(), app=app))
         except FileExistsError:
-            raise click.ClickException(f"{FILE} exists, and was not changed. (ianus docs settings)") from None
+            raise StartupError(f"{FILE} exists, and was not changed.", page="settings") from None
         except OSError as error:
-            raise click.ClickException(
-                f"{FILE} cannot be written in {os.path.abspath('.')}: {error.strerror}. (ianus docs settings)"  # noqa: PTH100
+            raise StartupError(
+                f"{FILE} cannot be written in {os.path.abspath('.')}: {error.strerror}.",  # noqa: PTH100
+                page="settings",
             ) from None
         click.echo(f"{FILE} was written. {_next_step(first.found if first else '')}")
         if os.path.isfile("gunicorn.conf.py"):  # noqa: PTH113
             click.echo("gunicorn.conf.py is read too; settings of ianus.toml take precedence. (ianus docs gunicorn)")
 
-    return PagedCommand(
+    return SubCommand(
         "init",
         page="starting",
         callback=run,
         help=f"Write a commented {FILE} with the settings that matter at first. An existing file is not changed.",
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 

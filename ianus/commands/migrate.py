@@ -2,27 +2,25 @@
 
 import click
 
-from ianus.errors import StartupError
-from ianus.settings.paged_command import PagedCommand
+from ianus.commands.subcommand import SubCommand
 
 
 def build_command() -> click.Command:
-    @click.pass_context
-    def run(context: click.Context, words: tuple[str, ...]) -> None:
+    def run(words: tuple[str, ...]) -> None:
         if not words:
             raise click.UsageError(
                 "No configuration is given; name a file or a command, as in `ianus migrate gunicorn.conf.py` or"
                 " `ianus migrate gunicorn -w 4 main:app`."
             )
+        if words[0].startswith("-"):
+            raise click.UsageError(
+                f"No such option: {words[0]}. The file or the command is first; the result is on standard output."
+            )
         from ianus.migrate.command import migrate  # Late: --help does not need it.
 
-        try:
-            click.echo(migrate(words), nl=False)
-        except StartupError as error:
-            click.echo(error.report(), err=True, nl=False)
-            context.exit(error.exit_code)
+        click.echo(migrate(words), nl=False)
 
-    return PagedCommand(
+    return SubCommand(
         "migrate",
         page="migrating",
         params=[click.Argument(["words"], metavar="FILE|COMMAND...", nargs=-1, type=click.UNPROCESSED)],
@@ -33,7 +31,6 @@ def build_command() -> click.Command:
         " command: Procfile, Dockerfile, systemd .service, supervisor .conf, .sh. COMMAND is the command line itself,"
         " as in `ianus migrate gunicorn --workers 4 main:app`. A configuration in Python is run.",
         context_settings={
-            "help_option_names": ["-h", "--help"],
             "ignore_unknown_options": True,
             "allow_interspersed_args": False,
         },

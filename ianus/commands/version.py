@@ -3,8 +3,8 @@
 import click
 
 from ianus._version import __version__
+from ianus.commands.subcommand import SubCommand
 from ianus.settings.cli import format_version
-from ianus.settings.paged_command import PagedCommand
 
 
 def describe_tls() -> str:
@@ -15,10 +15,9 @@ def describe_tls() -> str:
 
 
 def build_command() -> click.Command:
-    return PagedCommand(
+    return SubCommand(
         "version",
         page="starting",
         callback=lambda: click.echo(format_version(__version__, describe_tls())),
         help="Show the versions of Ianus, Python and OpenSSL.",
-        context_settings={"help_option_names": ["-h", "--help"]},
     )

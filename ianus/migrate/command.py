@@ -155,9 +155,10 @@ def parse_command(words: Sequence[str]) -> Command:
         return Command(
             variables, wrapper, words[index].rpartition("/")[2], words[index + 1 :], before, after, redirections
         )
-    raise MigrationError(
-        f"No server is found in: {shlex.join(words)}. Known are {', '.join(PROGRAMS)}; for a file, give its path."
-    )
+    advice = f"Known are {', '.join(PROGRAMS)}; for a file, give its path."
+    if words and os.path.isfile(words[0]):  # noqa: PTH113
+        advice = f"Give one file alone, as in `ianus migrate {words[0]}`; the result is on standard output."
+    raise MigrationError(f"No server is found in: {shlex.join(words)}. {advice}")
 
 
 def split_line(line: str) -> list[str]:

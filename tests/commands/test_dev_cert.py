@@ -1,5 +1,6 @@
 """`ianus dev-cert`: a self-signed certificate for development."""
 
+import importlib.util
 import stat
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def test_files_are_kept_unless_forced(folder: Path) -> None:
     assert invoke().exit_code == 0
     before = (folder / "dev-key.pem").read_bytes()
     result = invoke()
-    assert result.exit_code == 1
-    assert "dev-key.pem exists; name another directory with --dir, or replace it with --force." in result.output
+    assert result.exit_code == 3
+    assert result.stderr == (
+        "Error: ./dev-key.pem exists; name another directory with --dir, or replace it with --force. (ianus docs tls)\n"
+    )
     assert (folder / "dev-key.pem").read_bytes() == before
     assert invoke("--force").exit_code == 0
     assert (folder / "dev-key.pem").read_bytes() != before
@@ -62,5 +65,28 @@ def test_files_are_kept_unless_forced(folder: Path) -> None:
 
 def test_a_missing_directory_is_named() -> None:
     result = invoke("--dir", "missing")
-    assert result.exit_code == 1
-    assert "missing/dev-key.pem cannot be written (No such file or directory)." in result.output
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "Error: missing/dev-key.pem cannot be written (No such file or directory). (ianus docs tls)\n",
+    )
+
+
+def test_without_cryptography_the_message_names_the_package_and_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = invoke()
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith("Error: `ianus dev-cert` needs cryptography. Install it (pip install ")
+    assert result.stderr.endswith(" (ianus docs tls)\n")
+
+
+@for_each_row(
+    ("days", "problem"),
+    [
+        ("0", "--days: 0 is out of range; it can be 1 to 825."),
+        ("x", "--days: 'x' is not a whole number from 1 to 825."),
+    ],
+)
+def test_an_invalid_time_is_refused(days: str, problem: str) -> None:
+    result = invoke("--days", days)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: {problem} (ianus docs tls)\n")

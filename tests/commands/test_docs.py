@@ -57,6 +57,10 @@ def test_words_are_searched_in_all_pages(words: tuple[str, ...]) -> None:
     assert "messages: | ERROR | `worker failed to start (<exit>): <worker>`" in docs(*words).output
 
 
+def test_an_option_is_searched() -> None:
+    assert "settings: | `--hsts`" in docs("--hsts").output
+
+
 def test_a_long_result_is_cut() -> None:
     lines = docs("the").output.splitlines()
     assert len(lines) == module.MAX_FOUND + 1

@@ -50,21 +50,21 @@ def test_an_existing_file_is_not_changed(nowhere: Path) -> None:
     (nowhere / "ianus.toml").write_text("app = 'x'\n")
     result = init()
     assert (result.exit_code, result.stderr) == (
-        1, "Error: ianus.toml exists, and was not changed. (ianus docs settings)\n",
+        3, "Error: ianus.toml exists, and was not changed. (ianus docs settings)\n",
     )  # fmt: skip
     assert (nowhere / "ianus.toml").read_text() == "app = 'x'\n"
 
 
 def test_a_link_is_not_followed(nowhere: Path) -> None:
     (nowhere / "ianus.toml").symlink_to("elsewhere.toml")
-    assert init().exit_code == 1
+    assert init().exit_code == 3
     assert not (nowhere / "elsewhere.toml").exists()
 
 
 def test_the_settings_of_a_project_are_not_replaced(nowhere: Path) -> None:
     (nowhere / "pyproject.toml").write_text("[tool.ianus]\nworkers = 4\n")
     result = init()
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "pyproject.toml has settings in [tool.ianus], which ianus.toml would replace" in result.stderr
     assert not (nowhere / "ianus.toml").exists()
 

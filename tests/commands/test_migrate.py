@@ -47,3 +47,11 @@ def test_a_directory_and_a_file_of_yaml_are_explained(nowhere: Path) -> None:
     (nowhere / "compose.yml").write_text("services: {}\n")
     assert "Error: .: this is a directory. Name a file or a command" in invoke(".").stderr
     assert "compose.yml: .yml files cannot be read. If it has the command of a server" in invoke("compose.yml").stderr
+
+
+def test_words_after_a_file_are_explained(nowhere: Path) -> None:
+    (nowhere / "gunicorn.conf.py").touch()
+    assert invoke("gunicorn.conf.py", "-o", "x.toml").stderr == (
+        "Error: No server is found in: gunicorn.conf.py -o x.toml. Give one file alone, as in `ianus migrate"
+        " gunicorn.conf.py`; the result is on standard output. (ianus docs migrating)\n"
+    )

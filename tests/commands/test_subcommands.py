@@ -128,17 +128,60 @@ def test_the_script_that_completes(shell: str, expected: str, monkeypatch: pytes
 def test_the_script_of_an_unknown_shell() -> None:
     result = invoke("completion", "tcsh")
     assert result.exit_code == 2
-    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in result.output
+    assert "Error: 'tcsh' is not one of bash, zsh, fish. (ianus docs starting)\n" in result.stderr
 
 
-@for_each_row("name", sorted(SUBCOMMANDS.keys() - {"dev", "migrate"}))
+def test_no_shell_is_explained() -> None:
+    assert (
+        "Error: No shell is given; name one of bash, zsh, fish. (ianus docs starting)\n" in invoke("completion").stderr
+    )
+
+
+@for_each_row("name", sorted(SUBCOMMANDS.keys() - {"dev", "docs", "migrate"}))
 def test_an_error_of_each_line_names_its_page(name: str) -> None:
-    # migrate takes all words of a command, and dev all options of `ianus`.
+    # migrate takes all words of a command, dev all options of `ianus`, and docs searches all words.
     result = invoke(name, "--no-such-option")
     assert result.exit_code == 2
     page = re.search(r"\(ianus docs ([\w/]+)\)$", result.stderr.rstrip())
     assert page is not None, result.stderr
     assert page[1] in find_pages()
+
+
+@for_each_row(
+    ("line", "problem"),
+    [
+        ("check --bogus", "No such option: --bogus. `ianus help check` lists the options."),
+        ("check main:app --jsn", "No such option: --jsn. Did you mean --json?"),
+        ("check -json main:app", "No such option: -json. It has two dashes: --json."),
+        ("check main:app --app_dri=. -x", "No such option: --app-dri. Did you mean --app-dir?"),
+        ("check main:app --app_dri=. -x", "No such option: -x. `ianus help check` lists the options."),
+        ("check main:app --workers 3", "No such option: --workers. It is an option of `ianus APP` alone."),
+        ("check main:app --no-access-log", "No such option: --no-access-log. It is an option of `ianus APP` alone."),
+        ("check main:app -w 3", "No such option: -w. It is an option of `ianus APP` alone."),
+        ("check main:app --timeout x", "--timeout: 'x' is not a time, such as 10 or 0.5 (seconds), 500ms, 5m or 1h."),
+        ("check main:app --timeout 0", "--timeout: 0 is too short for a response; write at least 0.1."),
+        ("check main:app --interface asg", "--interface: 'asg' is not one of auto, asgi, asgi3, asgi2, wsgi. Did you"),
+        ("check main:app --host", "Option '--host' requires an argument."),
+        ("dev-cert --forc", "No such option: --forc. Did you mean --force?"),
+        ("docs --no-such-word", "No page has '--no-such-word'. `ianus docs` lists the pages."),
+        ("help chek", " Did you mean check?"),
+        ("init here", "Unexpected: here. `ianus help init` shows the line."),
+        ("version all of it", "Unexpected: all of it. `ianus help version` shows the line."),
+        ("migrate --output x.toml gunicorn.conf.py", "No such option: --output. The file or the command is first;"),
+    ],
+)
+def test_an_error_of_a_line_has_advice(line: str, problem: str) -> None:
+    result = invoke(*line.split())
+    assert result.exit_code in (1, 2)
+    assert problem in result.stderr
+
+
+def test_underscores_of_options_are_dashes() -> None:
+    assert invoke("check", "main:app", "--app_dir", "missing").exit_code == 3
+
+
+def test_all_unknown_options_of_a_line_are_reported() -> None:
+    assert "Error: This line has 2 problems.\n  No such option: --one." in invoke("check", "--one", "x", "--two").stderr
 
 
 def test_an_option_without_its_value_names_the_page() -> None:
