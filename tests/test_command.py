@@ -337,7 +337,7 @@ def test_the_sub_command(run: Run) -> None:
     result = run("completion", "tcsh")
     assert result.returncode == 2
     assert "Usage: python -m ianus completion " in result.stderr
-    assert "Missing argument '{bash|zsh|fish}'" in run("completion").stderr
+    assert "No shell is given; name one of bash, zsh, fish." in run("completion").stderr
     assert "There is no module completion in " in run("completion:app").stderr
 
 

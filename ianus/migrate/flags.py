@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ianus.settings.line_words import may_be_application
+
 
 class Flag(NamedTuple):
     """An option of a command line.
@@ -81,8 +83,8 @@ class FlagList:
 
     def _may_be_value(self, words: Sequence[str], others: Sequence[str]) -> bool:
         """Whether the first of the words may be the value of an unknown option, and not the application."""
-        is_application = not others and (len(words) == 1 or re.fullmatch(r"[\w.]+:[A-Za-z_]\w*", words[0]))
-        return not words[0].startswith("-") and not is_application
+        is_name = may_be_application(words[0]) and (len(words) == 1 or ":" in words[0])
+        return re.match("--?[^0-9-]", words[0]) is None and (bool(others) or not is_name)
 
     def _complete(self, flag: str) -> str:
         """Returns the option that `flag` is the start of, if there is just one, as argparse and getopt do."""

@@ -129,7 +129,8 @@ def _parse_gunicorn_arguments(text: str) -> tuple[list[Given], list[str]]:
         return [], []
     from ianus.settings.gunicorn_arguments import GUNICORN_VARIABLE, split_arguments
 
-    command = _Command("ianus", params=[click.Argument(["words"], nargs=-1), *_options()], context_settings=CONTEXT)
+    params = [click.Argument(["words"], nargs=-1), *_options()]
+    command = _Command("ianus", takes_application=False, params=params, context_settings=CONTEXT)
     try:
         context = command.make_context(GUNICORN_VARIABLE, split_arguments(text))
     except click.UsageError as error:
@@ -207,7 +208,14 @@ def _explain_words(words: tuple[str, ...]) -> str:
 
 
 class _Command(PagedCommand):
-    """A command with two help pages: the common options, and all options below the headings of their groups."""
+    """A command with two help pages: the common options, and all options below the headings of their groups.
+
+    takes_application: words that are not options are the application; otherwise they are ignored.
+    """
+
+    def __init__(self, *args: Any, takes_application: bool = True, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._takes_application = takes_application
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.resilient_parsing:  # completion of a line that is not complete
@@ -218,9 +226,14 @@ class _Command(PagedCommand):
             if isinstance(param, click.Option)
             for flag in (*param.opts, *param.secondary_opts)
         }
-        line = read_line(args, flags, lambda flag, value: _suggest(flag, value, flags))
+        line = read_line(
+            args,
+            flags,
+            lambda flag, value: _suggest(flag, value, flags),
+            has_application=not self._takes_application,
+        )
         if line.problems:
-            if problem := _explain_words(tuple(line.applications)):
+            if self._takes_application and (problem := _explain_words(tuple(line.applications))):
                 line.problems.append(problem)
             message = "".join(f"\n  {problem}" for problem in line.problems)
             raise click.UsageError(

@@ -42,14 +42,17 @@ class Word(NamedTuple):
 Suggest = Callable[[str, str | None], str]
 
 
-def read_line(words: Sequence[str], flags: Mapping[str, bool], suggest: Suggest) -> LineWords:
+def read_line(
+    words: Sequence[str], flags: Mapping[str, bool], suggest: Suggest, *, has_application: bool = False
+) -> LineWords:
     """Reads the words of a line.
 
     flags: all flags of the settings, each with True if it takes a value.
     suggest: returns the flag of which the given one may be a misspelling, if the given value fits; "" if none does.
+    has_application: the application is named elsewhere, and no word of this line.
     """
     line = LineWords([], [], [], [])
-    options = list(_split(list(words), flags))
+    options = list(_split(list(words), flags, has_application=has_application))
     given = {"-vN" if each.flag == "-v" and each.value else each.flag for each in options}
     for option in options:
         if option.flag:
@@ -117,9 +120,8 @@ def _advice(option: Word, flags: Mapping[str, bool], suggest: Suggest) -> str:
 # --- The options of a line ---
 
 
-def _split(words: list[str], flags: Mapping[str, bool]) -> Iterator[Word]:
+def _split(words: list[str], flags: Mapping[str, bool], *, has_application: bool) -> Iterator[Word]:
     """Yields the options, each with its value, and the other words."""
-    has_application = False
     while words:
         word = words.pop(0)
         if not word.startswith("-") or word == "-":
@@ -177,8 +179,15 @@ def _takes(flag: str, words: Sequence[str], flags: Mapping[str, bool], *, has_ap
     takes_value = _takes_value(flag, flags)
     if takes_value is None:
         # An unknown option: the last word of a line is its application, if there is no other one.
-        return not following.startswith("-") and (has_application or len(words) > 1)
+        is_application = not has_application and len(words) == 1 and may_be_application(following)
+        return re.match("--?[^0-9-]", following) is None and not is_application
     return takes_value
+
+
+def may_be_application(word: str) -> bool:
+    """Returns whether a word has the form of the name of an application, and not that of a number or an address."""
+    is_value = re.fullmatch(rf"[0-9.]+|localhost|{_BOOLEAN}", word, re.IGNORECASE)
+    return is_value is None and re.fullmatch(r"[\w./${}-]*[\w}](?::[^\W\d].*)?", word, re.DOTALL) is not None
 
 
 # Options whose value may be missing, with the values that they take: a bare --ws of granian is followed by another

@@ -22,6 +22,10 @@ OPTIONS = FlagList("--bind/-b= --workers/-w= --worker-class= --reload --daemon/-
         ("--unknown 3 app", [("", "3")]),
         ("--unknown app", [("", None)]),
         ("app --unknown 3", [("", "3")]),
+        ("--unknown 3", [("", "3")]),
+        ("--unknown - app", [("", "-")]),
+        ("--unknown 127.0.0.1:80 --reload", [("", "127.0.0.1:80"), ("reload", None)]),
+        ("--unknown a.b:c --reload", [("", None), ("reload", None)]),
     ],
 )
 def test_options(line: str, expected: list[tuple[str, str | None]]) -> None:

@@ -15,6 +15,7 @@ from ianus.settings.layers import Given
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Configuration, Reader, read_sources
 from ianus.settings.values import TcpBind
+from tests.rows import for_each_row
 from tests.settings.lines import run_line
 from tests.settings.test_sources import read
 
@@ -206,6 +207,16 @@ def test_a_mistake_in_the_arguments_names_the_variable(
     result, served = with_arguments(text, monkeypatch)
     assert (result.exit_code, served) == (2, [])
     assert result.output.startswith(expected)
+
+
+@for_each_row("text", ["--nosuch 3", "--nosuch 127.0.0.1:80 -", "--nosuch - 8000", "--nosuch=3 x y", "--nosuch x:y"])
+def test_words_of_the_arguments_that_are_not_options_are_not_mistakes(text: str) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        result, _ = with_arguments(text, monkeypatch)
+    assert result.output == (
+        "Error: GUNICORN_CMD_ARGS: No such option: --nosuch. `ianus --help-all` lists all options."
+        " (ianus docs settings)\n"
+    )
 
 
 @pytest.mark.parametrize(

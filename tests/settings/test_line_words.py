@@ -239,3 +239,17 @@ def test_random_lines_are_served_or_explained() -> None:
 
 def _nothing(app: str, settings: Settings, reader: Reader) -> int:
     return 0
+
+
+@for_each_row(
+    "line",
+    [
+        "--nosuch 3", "--nosuch 127.0.0.1:80", "--nosuch :80", "--nosuch true", "--nosuch main:app", "--nosuch main",
+        "--nosuch - main:app", "--nosuch -1 main:app", "main:app --nosuch -", "main:app --nosuch x", "--nosuch=3 $APP",
+    ],
+)  # fmt: skip
+def test_an_unknown_option_takes_the_next_word_unless_it_is_the_application(line: str) -> None:
+    result = run_line(line.split(), lambda app, settings, reader: 0)
+    assert result.stderr.endswith(
+        "Error: No such option: --nosuch. `ianus --help-all` lists all options. (ianus docs settings)\n"
+    )
