@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
-from ianus.migrate.log_formats import hypercorn_format
+from ianus.migrate.log_formats import hypercorn_format, remark_on
 from ianus.migrate.migration import Migration, MigrationError, index_advice, sentence
 from ianus.migrate.python_file import read_configuration
 from ianus.migrate.text_file import read_text
@@ -122,7 +122,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         migration.set("access_log", True)
         migration.set("access_logfile", value, written)
     elif name == "access_log_format":
-        migration.set("access_log_format", hypercorn_format(str(value)), written)
+        text = hypercorn_format(str(value))
+        migration.set("access_log_format", text, written, remark_on(text))
     elif name == "bind" and isinstance(value, (list, tuple)):
         for each in value:
             migration.set("bind", each, written)

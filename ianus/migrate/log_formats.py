@@ -2,6 +2,15 @@
 
 import re
 
+# The target of a request with its query, for which Ianus has an atom only in the request line.
+_TARGET = "%(U)s?%(q)s"
+
+
+def remark_on(access_log_format: str) -> str:
+    """Returns the difference of a converted format to that of the other server; "" if there is none."""
+    return "a target without a query ends in ?-" if "?%(q)s" in access_log_format else ""
+
+
 _GRANIAN = {
     "addr": "%(h)s",
     "time": "%(t)s",
@@ -24,12 +33,11 @@ def granian_format(text: str) -> str:
 
 
 # Its request line %(r)s is without the query, and %(R)s has it.
-_HYPERCORN = {"r": "%(m)s %(U)s %(H)s", "R": "%(r)s", "Uq": "%(U)s", "st": "-", "S": "-"}
+_HYPERCORN = {"r": "%(m)s %(U)s %(H)s", "R": "%(r)s", "Uq": _TARGET, "st": "-", "S": "-"}
 
 
 def hypercorn_format(text: str) -> str:
     """Converts Hypercorn's %(name)s, which are Gunicorn's with a few others."""
-    # No atom of Ianus is the path with the query.
     text = text.replace("%(m)s %(Uq)s %(H)s", "%(R)s")
     return re.sub(r"%\((\w+)\)s", lambda match: _HYPERCORN.get(match[1], match[0]), text)
 
@@ -47,7 +55,7 @@ _APACHE = {
     "O": "%(B)s",
     "m": "%(m)s",
     "U": "%(U)s",
-    "q": "%(q)s",
+    "q": "?%(q)s",
     "H": "%(H)s",
     "T": "%(T)s",
     "D": "%(D)s",
@@ -65,7 +73,7 @@ def apache_format(text: str) -> str:
             return f"%({{{name.lower()}}}{letter})s"
         return _APACHE.get(letter, "-") if not name else "-"
 
-    return re.sub(r"%[<>]?(?:\{([^}]*)\})?([A-Za-z%])", convert, text.replace('\\"', '"'))
+    return re.sub(r"%[<>]?(?:\{([^}]*)\})?([A-Za-z%])", convert, text.replace('\\"', '"').replace("%m %U%q %H", "%r"))
 
 
 _UWSGI = {
@@ -77,7 +85,7 @@ _UWSGI = {
     "ftime": "%(t)s",
     "time": "%(t)s",
     "method": "%(m)s",
-    "uri": "%(U)s",
+    "uri": _TARGET,
     "proto": "%(H)s",
     "status": "%(s)s",
     "rsize": "%(B)s",
@@ -101,7 +109,6 @@ def uwsgi_format(text: str) -> str:
             return f"%({{{name.removeprefix('var.HTTP_').replace('_', '-').lower()}}}i)s"
         return _UWSGI.get(name, "-")
 
-    # The URI of uWSGI has the query.
     text = text.replace("[%(ltime)]", "%(ltime)").replace("%(method) %(uri) %(proto)", "%(request)")
     return re.sub(r"%\(([\w.]+)\)", convert, text)
 
@@ -111,7 +118,7 @@ _UNIT = {
     "time_local": "%(t)s",
     "request_line": "%(r)s",
     "method": "%(m)s",
-    "request_uri": "%(U)s",
+    "request_uri": _TARGET,
     "uri": "%(U)s",
     "status": "%(s)s",
     "body_bytes_sent": "%(B)s",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
-from ianus.migrate.log_formats import apache_format
+from ianus.migrate.log_formats import apache_format, remark_on
 from ianus.migrate.migration import Migration, MigrationError, index_advice
 
 SERVER = "mod_wsgi-express"
@@ -182,7 +182,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
             "common": '%h %l %u %t "%r" %>s %b',
             "combined": '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"',
         }
-        migration.set("access_log_format", apache_format(named.get(str(value), str(value))), written)
+        text = apache_format(named.get(str(value), str(value)))
+        migration.set("access_log_format", text, written, remark_on(text))
     elif name == "ssl_certificate":
         migration.set("ssl_certfile", f"{value}.crt", written)
         migration.set("ssl_keyfile", f"{value}.key", written)

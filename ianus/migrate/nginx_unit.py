@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from ianus.migrate.log_formats import unit_format
+from ianus.migrate.log_formats import remark_on, unit_format
 from ianus.migrate.migration import Migration, MigrationError
 from ianus.migrate.unit_routes import Destination, read_routing, table_of, texts_of
 
@@ -281,7 +281,8 @@ def _apply_access_log(migration: Migration, log: object) -> None:
     path = "-" if log["path"] in ("/dev/stdout", "/dev/fd/1") else log["path"]
     migration.set("access_logfile", path, "access_log/path")
     if isinstance(log.get("format"), str):
-        migration.set("access_log_format", unit_format(log["format"]), "access_log/format")
+        text = unit_format(log["format"])
+        migration.set("access_log_format", text, "access_log/format", remark_on(text))
     if "if" in log:
         migration.note(f"access_log/if = {log['if']}", "access_log_exclude omits responses for paths.")
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ianus.migrate.log_formats import uwsgi_format
+from ianus.migrate.log_formats import remark_on, uwsgi_format
 from ianus.migrate.migration import Migration, MigrationError, is_start_variable
 from ianus.migrate.text_file import read_text
 from ianus.migrate.uwsgi_options import ADVICE, RENAMED, SAME, SHORT, SWITCHES, UNNEEDED, UNNEEDED_STARTS, advice_for
@@ -315,7 +315,8 @@ def _apply(migration: Migration, pair: Pair, speaks_http: bool) -> None:
     elif name in ("disable-logging",):
         migration.set("access_log", False, written)
     elif name in ("log-format", "logformat"):
-        migration.set("access_log_format", uwsgi_format(value), written)
+        text = uwsgi_format(value)
+        migration.set("access_log_format", text, written, remark_on(text))
     elif name in ("chmod-socket", "chmod"):
         migration.set("uds_permissions", "666" if value == "true" else value, written)
     elif name.endswith(("autoreload", "auto-reload")):
