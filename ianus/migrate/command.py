@@ -46,6 +46,9 @@ _EXPANSIONS = {
     ".service": Expansion("systemd", re.compile(r"(?<!%)(?:%%)*%[A-Za-z]")),
 }
 
+# Unknown names in a message.
+MAX_SHOWN = 6
+
 
 class Command(NamedTuple):
     """A command line of a server.
@@ -242,8 +245,10 @@ def _migration_of(path: Path, text: str) -> Migration:
         migrate_file(migration, *arguments)
         migration.check_app()
         if migration.is_empty():
+            unknown = ", ".join(note.written.partition(" ")[0] for note in migration.unknown[:MAX_SHOWN])
             raise MigrationError(
-                f"{path} has no setting of {server.SERVER}. Name the file or the command that starts the server."
+                f"{path} has no setting of {server.SERVER}{f' (unknown: {unknown})' if unknown else ''}."
+                " Name the file or the command that starts the server."
             )
         return migration
 

@@ -129,17 +129,17 @@ def _migrate_values(migration: Migration, file: PythonConfiguration, source: str
         is_known = name in GUNICORN or name in _SPECIAL or name in ADVICE
         if not is_known and _OPTION_NAMES.get(name, name) not in OPTIONS.names():
             if name in file.unread and isinstance(value, (str, int, float, list)):
-                migration.note(written, "Gunicorn has no such setting, and ignores it.")
+                migration.note_unknown(written, "Gunicorn has no such setting, and ignores it.")
         elif value is not None and value not in ([], {}) and (value is not False or name in _ON):
             comment = f"computed here: {file.computed[name]}" if name in file.computed else ""
             _apply(migration, name, value, written, comment)
-    if Path(file.path).name == FILE:
-        advice = "keep it without its settings" if hooks else "remove it after the migration"
-        migration.note(file.path, f"Ianus reads this file too, after ianus.toml; {advice}.")
     if hooks:
         module = source.removeprefix("python:")
         name = module if module != source else f"file:{file.path}"
         migration.set("hooks", name, comment=f"calls {', '.join(hooks)}")
+    if Path(file.path).name == FILE and not migration.is_empty():
+        advice = "keep it without its settings" if hooks else "remove it after the migration"
+        migration.note(file.path, f"Ianus reads this file too, after ianus.toml; {advice}.")
 
 
 def _apply(migration: Migration, name: str, value: object, written: str, comment: str = "") -> None:

@@ -66,7 +66,7 @@ class Migration:
     app: the application, as on the command line; "" if the source does not name it.
     settings: by the settings' own names.
     defaults: values of the server for settings that the source does not give.
-    notes: options without an equivalent.
+    notes: options without an equivalent. unknown: those of them that the server itself does not have.
     unneeded: options whose effect Ianus has anyway.
     environment: variables that the source sets for the application. env_files: files of such variables.
     files: configuration files that a command names.
@@ -80,6 +80,7 @@ class Migration:
         self.settings: dict[str, Entry] = {}
         self.defaults: dict[str, object] = {}
         self.notes: list[Note] = []
+        self.unknown: list[Note] = []
         self.unneeded: list[Note] = []
         self.environment: dict[str, str] = {}
         self.env_files: list[str] = []
@@ -153,7 +154,10 @@ class Migration:
             return
         ignored = IGNORED_BY_FLAG.get(flag_of(name))
         if ignored is None:
-            self.note(written, hint(name) or f"Ianus does not know this option of {self.server}.")
+            if advice := hint(name):
+                self.note(written, advice)
+            else:
+                self.note_unknown(written, f"Ianus does not know this option of {self.server}.")
         elif reason := ignored.reason_for(str(value)):
             self.need_not(written, reason)
         else:
@@ -179,6 +183,11 @@ class Migration:
 
     def note(self, written: str, advice: str) -> None:
         self.notes.append(Note(written, advice))
+
+    def note_unknown(self, written: str, advice: str) -> None:
+        """Notes an option that the server does not have."""
+        self.note(written, advice)
+        self.unknown.append(self.notes[-1])
 
     def need_not(self, written: str, reason: str) -> None:
         self.unneeded.append(Note(written, sentence(reason)))
@@ -245,9 +254,10 @@ class Migration:
             self.default("bind", [f"{host}:{port}"])
 
     def is_empty(self) -> bool:
-        """Returns whether the source has given nothing."""
+        """Returns whether the source has given nothing that the server has."""
         variables = self.environment or self.env_files
-        return not (self.app or self.settings or self.notes or self.unneeded or variables)
+        known = [note for note in self.notes if note not in self.unknown]
+        return not (self.app or self.settings or known or self.unneeded or variables)
 
     def value(self, name: str) -> object:
         """Returns the value of a setting that the source gives, or None."""
