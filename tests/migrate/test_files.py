@@ -437,7 +437,11 @@ def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
         ("unknown.txt", "", "is not recognised"),
         ("main.py", "def app(environ, start_response): pass", "has no setting of Gunicorn"),
         ("pyproject.toml", "[project]\n", "has no setting of Hypercorn"),
-        ("x.py", "WORKRES = 1\nbnid = ':1'\n", r"x.py has no setting of Gunicorn \(unknown: WORKRES, bnid\)\. Name the file"),
+        (
+            "x.py",
+            "WORKRES = 1\nbnid = ':1'\n",
+            r"x.py has no setting of Gunicorn \(unknown: WORKRES, bnid\)\. Name the file",
+        ),
         ("gunicorn.conf.py", "workres = 1\n", r"has no setting of Gunicorn \(unknown: workres\)\."),
         ("gunicorn.conf.py", "".join(f"a{i} = 1\n" for i in range(9)), r"\(unknown: a0, a1, a2, a3, a4, a5\)\."),
         ("x.ini", "[uwsgi]\nno-such = 1\n", r"has no setting of uWSGI \(unknown: no-such\)\."),
