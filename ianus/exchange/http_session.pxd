@@ -35,6 +35,10 @@ cdef class HttpSession(Session):
     cdef int report_all(self, long long taken) except -1
 
 
+# The value of the field Host or of :authority, b"" if there is none
+cdef bytes host_of(Request request)
+
+
 cdef class HttpSessionFactory(SessionFactory):
     cdef Service service
     cdef Gateway gateway            # of the sessions

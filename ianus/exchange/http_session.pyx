@@ -13,10 +13,12 @@ from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
 from ianus.exchange.base cimport BodyInput, Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport ConnectionInfo
-from ianus.exchange.forwarded cimport ForwardedFacts
+from ianus.exchange.forwarded cimport ForwardedFacts, ForwardedRules
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport GATHER_BYTES, HIGH_WATER, Exchange, asks_for_events, reject_over_limit
+from ianus.exchange.in_flight_counter cimport NOT_COUNTED
 from ianus.exchange.service cimport Service
+from ianus.exchange.tls_facts cimport TlsFacts
 from ianus.runtime.clock cimport monotonic, unix_time
 
 from ianus.exchange.request_id import request_id
@@ -94,6 +96,12 @@ cdef class HttpSession(Session):
             # repeat a request that got no response on a used connection (RFC 9110 section 9.2.2).
             # No bytes at all: browsers treat an answer as a failure of the stream.
             exchange.abort_response()
+            return False
+        if self.service.is_certified is not None and is_misdirected(exchange, self.transport.info):
+            reason = "the certificate of the connection is not for the host of the request"
+            self.log_rejection(421, reason, exchange.request, exchange.connection)
+            # RFC 9110 section 15.5.20. After a refused upgrade a proxy may still take the connection for a tunnel.
+            exchange.send_error(421, reason, [], exchange.request.upgrade)
             return False
         if self.service.in_flight.has_limits:
             limit = self.service.in_flight.exceeded_limit(exchange.in_flight_kind())
@@ -228,6 +236,33 @@ cdef class HttpSession(Session):
         while self.first_unreported is not None:
             self.report_first(taken)
         return 0
+
+
+cdef bint is_misdirected(Exchange exchange, ConnectionInfo info) except -1:
+    """Whether the host of a request is not one of the certificate of its connection."""
+    cdef TlsFacts facts = info.tls_facts()
+    cdef ForwardedRules rules = exchange.service.forwarded
+    cdef bytes host
+    # A context of the user's own has a certificate that is not known here.
+    if facts is None or facts.server_certificate is None:
+        return False
+    # Such as a health check, which names an address. It counts for no limit either.
+    if exchange.in_flight_kind() == NOT_COUNTED:
+        return False
+    # RFC 9110 section 7.4 excepts a trusted gateway: the certificate was that for the proxy.
+    if exchange.request.forwarding.count and rules is not None and rules.peers.has_client(info.client):
+        return False
+    host = host_of(exchange.request)
+    # An empty field, or none, names no other host.
+    return bool(host) and not exchange.service.is_certified(host, facts.server_certificate)
+
+
+cdef bytes host_of(Request request):
+    for name, value in request.headers:
+        if name == b"host":
+            return value
+    # HTTP/1.0 does not require it.
+    return b""
 
 
 cdef class HttpSessionFactory(SessionFactory):

@@ -47,6 +47,7 @@ cdef class Service:
     cdef readonly Observer observer         # of requests that have ended, or None
     cdef readonly WebSocketRules websocket_rules
     cdef readonly ForwardedRules forwarded  # None: fields of proxies are not read
+    cdef object is_certified                # of exchange/host_check, by which hosts are checked; None = they are not
     cdef bint queue_time                    # applications get the queue time of each request
     cdef bint measures_queue_time           # ... or the observer
     cdef readonly InFlightCounter in_flight

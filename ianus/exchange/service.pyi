@@ -66,6 +66,7 @@ class Service:
         deadlines: Deadlines,
         websocket_rules: WebSocketRules,
         forwarded: ForwardedRules | None,
+        tls_host_check: bool,
         queue_time: bool,
         observer: Observer | None,
         date_header: bool,

@@ -89,7 +89,8 @@ cdef class Service:
     """Binds a gateway to its limits and logs.
 
     gateway: gets the requests. observer: of requests that have ended, None for none. forwarded: None if the fields of
-    proxies are not read. queue_time: applications get the time that each request has waited.
+    proxies are not read. tls_host_check: requests over TLS for a host without a certificate on their connection are
+    answered 421. queue_time: applications get the time that each request has waited.
     header: (name, value) pairs of bytes added to every response. limit_concurrency, limit_websockets: application calls
     for requests and for WebSockets that may run at once, 0 for no limit; more are answered 503.
     limit_thread_websockets: WebSockets whose calls may hold a thread. request_id_header: the
@@ -105,6 +106,7 @@ cdef class Service:
         Deadlines deadlines not None,
         WebSocketRules websocket_rules not None,
         ForwardedRules forwarded,
+        bint tls_host_check,
         bint queue_time,
         Observer observer,
         bint date_header,
@@ -123,6 +125,11 @@ cdef class Service:
         self.closes_connections = deadlines.timeout_keep_alive == 0
         self.websocket_rules = websocket_rules
         self.forwarded = forwarded
+        if tls_host_check:
+            # Late: without the check nothing of it is loaded.
+            from ianus.exchange.host_check import is_certified
+
+            self.is_certified = is_certified
         self.observer = observer
         self.queue_time = queue_time
         self.measures_queue_time = queue_time or observer is not None and observer.wants_queue_time

@@ -10,6 +10,7 @@ cimport cython
 from ianus.codec.base cimport Request
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport Exchange
+from ianus.exchange.http_session cimport host_of
 from ianus.exchange.in_flight_counter cimport NOT_COUNTED, InFlightKind
 
 from ianus.gateway.challenge_path import CHALLENGE_PATH
@@ -60,11 +61,3 @@ cdef class RedirectExchange(Exchange):
 
     cdef InFlightKind in_flight_kind(self) noexcept:
         return NOT_COUNTED
-
-
-cdef bytes host_of(Request request):
-    for name, value in request.headers:
-        if name == b"host":
-            return value
-    # HTTP/1.0 does not require it.
-    return b""

@@ -269,6 +269,13 @@ class Settings:
         "Further connections wait in the backlog.",
         zero_means="no limit",
     )
+    tls_host_check: bool = flag(
+        False,
+        TLS,
+        "Refuse requests over TLS for a host that is not in the certificate.",
+        "The answer is 421, and clients repeat them on a connection of their own. Requests that a trusted proxy"
+        " forwards are not checked.",
+    )
     tls_handshake_log: bool = flag(
         False, TLS, "Log each handshake: client, version, cipher and name.", "The level is info."
     )
@@ -1254,7 +1261,7 @@ def _check_binds(settings: Settings) -> None:
                 raise ConflictError((first, name), f"{{}} and {{}} are both {each}; give each its own port or path.")
             seen[each] = name
     if not settings.uses_tls():
-        for name in ("https_redirect", "hsts"):
+        for name in ("https_redirect", "hsts", "tls_host_check"):
             if getattr(settings, name):
                 raise ConflictError(
                     (name, "ssl_certfile"), "{} has no effect without TLS; give {} and --ssl-keyfile, or remove it."

@@ -12,9 +12,11 @@ from ianus.codec.http2.codec import Http2Factory
 from ianus.exchange.http2_session import Http2SessionFactory
 from ianus.exchange.recording import RecordingConnection, expire, read_deadline, waiting_calls, wants_read
 from ianus.exchange.recording_exchange import body_times
+from tests.certificates import issue_self_signed
 from tests.codec.http2 import frames as f
 from tests.engine import limits
 from tests.exchange.conversation import Conversation
+from tests.exchange.tls import tls_facts
 
 MINIMAL_SECONDS = 1e-9
 
@@ -25,7 +27,8 @@ class Http2Conversation(Conversation):
         codecs = Http2Factory(
             limits(), max_concurrent_streams=128, stream_window=window, connection_window=window, extended_connect=True
         )
-        self.connection = RecordingConnection(Http2SessionFactory(self.service, codecs))
+        how = {name: values[name] for name in ("https", "tls") if name in values}
+        self.connection = RecordingConnection(Http2SessionFactory(self.service, codecs), **how)
         self.connection.receive(start)
         self.frames()
 
@@ -170,4 +173,20 @@ def test_a_file_that_shrinks_while_the_connection_is_blocked_ends_its_stream_alo
     frames = conversation.frames()
     assert f.resets(frames) == [(1, f.INTERNAL_ERROR)]
     assert wants_read(conversation.connection)
+    conversation.close()
+
+
+def test_a_host_without_a_certificate_is_refused_on_its_stream_alone() -> None:
+    facts = tls_facts(server_certificate=issue_self_signed("one.test").pem.decode())
+    conversation = Http2Conversation(tls_host_check=True, https=True, tls=facts)
+    requests = [(1, f.GET, b"two.test"), (3, f.POST, b"two.test"), (5, f.GET, b"one.test")]
+    for stream, fields, authority in requests:
+        flags = f.END_HEADERS | (f.END_STREAM if fields is f.GET else 0)
+        conversation.connection.receive(f.headers(stream, [*fields[:-1], (b":authority", authority)], flags))
+    conversation.answer()
+    frames = conversation.frames()
+    assert statuses(frames) == [(1, b"421"), (3, b"421"), (5, b"200")]
+    # RFC 9113 section 8.1: the client need not send its body.
+    assert f.resets(frames) == [(3, f.NO_ERROR)]
+    assert f.goaways(frames) == []
     conversation.close()

@@ -324,6 +324,7 @@ def build_service(
         deadlines=build_deadlines(settings),
         websocket_rules=build_websocket_rules(settings),
         forwarded=build_forwarded(settings),
+        tls_host_check=settings.tls_host_check,
         queue_time=settings.queue_time,
         observer=observer,
         date_header=settings.date_header,
