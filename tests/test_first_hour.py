@@ -8,11 +8,14 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+import ianus
 
 SECONDS = 60
 ROOT = Path(__file__).parents[1]
@@ -195,3 +198,13 @@ def test_a_directory_that_was_removed(tmp_path: Path) -> None:
         " (ianus docs starting)\n"
     )
     assert result.returncode == 3
+
+
+def test_messages_and_documents_name_optional_packages_by_their_own_names() -> None:
+    # `pip install 'ianus[tls]'` needs an index that has Ianus, or knowledge of its installation.
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    known = {re.split("[>=<]", each)[0] for packages in extras.values() for each in packages if "[" not in each}
+    for path in [*Path(ianus.__file__).parent.rglob("*.py"), *ROOT.glob("docs/**/*.md")]:
+        named = re.findall(r"(?:^|[(`])pip install ([^{\n`)|]+)", path.read_text(), re.MULTILINE)
+        packages = {word for words in named for word in words.split()}
+        assert packages - {"--editable", "'.[all]'"} <= known | {"flask-sock"}, path

@@ -33,7 +33,7 @@ def check_cryptography(purpose: str) -> None:
 
     if find_spec("cryptography") is None:
         raise StartupError(
-            f"{purpose} needs cryptography. Install it (pip install 'ianus[tls]'), or make a certificate yourself.",
+            f"{purpose} needs cryptography. Install it (pip install cryptography), or make a certificate yourself.",
             page="tls",
         )
 

@@ -91,8 +91,8 @@ def _check_acme(settings: Settings) -> None:
     missing = [name for name in ("acme", "josepy") if find_spec(name) is None]
     if missing:
         raise StartupError(
-            f"--tls-auto needs {' and '.join(missing)}. Install it (pip install 'ianus[acme]'), or get certificates"
-            " with another program, such as certbot.",
+            f"--tls-auto needs {' and '.join(missing)}. Install it (pip install {' '.join(missing)}), or get"
+            " certificates with another program, such as certbot.",
             page="tls",
         )
 

@@ -312,7 +312,7 @@ class Settings:
         TLS,
         "Get and renew a certificate for this name by ACME, as from Let's Encrypt.",
         "Commas separate several. You agree to the terms of the authority. It connects to each name, at port 443 or 80."
-        " ianus[acme] has the libraries.",
+        " It needs the package acme (pip install acme).",
         metavar="NAME",
         repeatable=True,
         split=tls_values.split_names,

@@ -75,7 +75,7 @@ def test_without_cryptography_the_message_names_the_package_and_the_page(monkeyp
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = invoke()
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("Error: `ianus dev-cert` needs cryptography. Install it (pip install ")
+    assert result.stderr.startswith("Error: `ianus dev-cert` needs cryptography. Install it (pip install cryptography)")
     assert result.stderr.endswith(" (ianus docs tls)\n")
 
 

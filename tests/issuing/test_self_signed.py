@@ -36,5 +36,5 @@ def test_it_is_recognised() -> None:
 
 def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(StartupError, match=r"--x needs cryptography\. Install it \(pip install 'ianus\[tls\]'\)"):
+    with pytest.raises(StartupError, match=r"--x needs cryptography\. Install it \(pip install cryptography\)"):
         self_signed.check_cryptography("--x")
