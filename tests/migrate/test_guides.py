@@ -66,13 +66,26 @@ def test_the_program_of_the_page_of_uvicorn_stops_after_a_signal(nowhere: Path) 
     (program,) = re.findall(r"```python\n(.*?)```", (DOCS / "migrating/uvicorn.md").read_text(), re.DOTALL)
     (nowhere / "shop").mkdir()
     (nowhere / "shop/main.py").write_text(APP)
-    (nowhere / "program.py").write_text(program.replace(":8000", ":0"))
     # The build under test, and the folder, which PYTHONSAFEPATH of the tests excludes.
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(nowhere)]))
-    completed = subprocess.run(
-        [sys.executable, "program.py"], check=False, timeout=60, env=os.environ | {"PYTHONPATH": path}
-    )
-    assert completed.returncode == 0
+    for source, expected in (
+        (program, ""),
+        (f"import logging\nlogging.basicConfig(level=logging.INFO)\n{program}", START),
+    ):
+        (nowhere / "program.py").write_text(source.replace(":8000", ":0"))
+        completed = subprocess.run(
+            [sys.executable, "program.py"],
+            check=False,
+            timeout=60,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert completed.returncode == 0
+        assert re.fullmatch(expected, completed.stderr), completed.stderr
+
+
+START = r"INFO:ianus\.error:Ianus \S+ serves shop\.main:app \(asgi3\) on http://.*\n(?:INFO:ianus.*\n)+"
 
 
 # Sends the signal once it is started, as a child of the server's process would.
