@@ -24,6 +24,13 @@ cdef class ConnectionHost(Poller):
     cdef int remove(self, Connection connection, int fd) except -1
 
 
+# Bytes received and not consumed: an incomplete line, or requests after the one being answered.
+cdef struct Leftover:
+    int start, end                      # of them in `data`; never empty
+    char[1] data                        # the first one of `end` bytes
+
+
+# Thousands of them are idle: facts that only a busy or a lingering connection has are elsewhere (Output, Lingering).
 @cython.no_gc
 cdef class Connection(Transport):
     # Ownership. The ConnectionTable of the reactor owns the connection; it owns its fd.
@@ -34,20 +41,12 @@ cdef class Connection(Transport):
     cdef int id                         # index in that table
     cdef unsigned int generation        # distinguishes it from an earlier connection with the same id
     cdef unsigned int events            # that it is watched for (acceptor/poll); errors are reported even without any
+    cdef Leftover* leftover             # malloc'ed, owned by this object; NULL = none
+    cdef double deadline                # when the timer calls on_timer() at the latest, 0 = never
+
     cdef flag watched                   # it is watched at all
     cdef flag handshaking               # ... among the handshakes, which other connections do not wait for
     cdef flag internal                  # made by this process, and not a client's
-
-    # Bytes received and not consumed: an incomplete line, or requests after the one being answered.
-    cdef char* leftover                 # malloc'ed, owned by this object
-    cdef int left_start, left_end, left_room
-
-    cdef double deadline                # when the timer calls on_timer() at the latest, 0 = never
-    cdef double write_deadline          # for the peer to take queued output, 0 = none
-    cdef double linger_since            # start of a lingering close
-    cdef double linger_last             # ... and its last byte received
-    cdef long long linger_bytes         # ... and all of them
-
     cdef flag in_process_input          # process_input() is on the stack
     cdef flag resume_scheduled          # the reactor will call resume()
     cdef flag eof                       # FIN was read
@@ -79,10 +78,10 @@ cdef class Connection(Transport):
     cdef bint is_busy(self) noexcept            # a graceful stop has to wait for it
     cdef int update(self) except -1
     cdef int linger(self) except -1
-    cdef double linger_deadline(self) noexcept
     cdef int release(self) except -1
 
 
 cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1
-# Copies bytes that the session has not taken. `leftover` is empty at this moment.
+# Copies bytes that the session has not taken. `leftover` is NULL at this moment.
 cdef int keep_leftover(Connection connection, const char* data, Py_ssize_t size) except -1
+cdef void drop_leftover(Connection connection) noexcept

@@ -15,7 +15,7 @@ Compiled because every request passes here: 726 instructions for ASGI hello.
 cimport cython
 
 from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.types cimport off_t
 
@@ -31,7 +31,7 @@ from ianus.acceptor.socket_api cimport (
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
-from ianus.codec.output cimport Output, iovec
+from ianus.codec.output cimport Output, iovec, release_output, take_output
 from ianus.exchange.base cimport SEND_AFTER_BATCH, SEND_AFTER_TASKS, BodyInput, Poller, SendTime, Session, Transport
 from ianus.runtime.clock cimport monotonic
 
@@ -65,7 +65,6 @@ cdef class ConnectionHost(Poller):
 cdef int open_connection(Connection connection, ConnectionHost host, int fd) except -1:
     """Takes fd over. The caller sets the session and the id, then calls update()."""
     connection.host = host
-    connection.pool = host.pool
     connection.fd = fd
     return 0
 
@@ -79,6 +78,9 @@ cdef class Connection(Transport):
     def __dealloc__(self):
         free(self.leftover)
         count(CONNECTIONS, -1)
+
+    cdef Output output(self):
+        return take_output(self, self.host.pool)
 
     # ---------------------------------------------------------------- events
 
@@ -120,12 +122,12 @@ cdef class Connection(Transport):
             self.discard()
             if self.fd < 0:
                 return 0
-            return self.close() if now >= self.linger_deadline() else self.update()
-        if self.write_deadline and now >= self.write_deadline:
+            return self.close() if now >= self.host.lingering.deadline(self.id, self.session) else self.update()
+        if output_expired(self, now):
             self.flush()
             if self.fd < 0:
                 return 0
-            if self.write_deadline and now >= self.write_deadline:
+            if output_expired(self, now):
                 return self.close()
         if not self.closing:
             deadline = self.session.read_deadline()
@@ -149,7 +151,7 @@ cdef class Connection(Transport):
             return False
         if self.filter is not None and self.filter.is_congested():
             return False
-        if self.left_start < self.left_end:
+        if self.leftover != NULL:
             return self.session.wants_input()
         return self.session.wants_read()
 
@@ -157,7 +159,8 @@ cdef class Connection(Transport):
         """Receives once, after a copy of the leftovers, and processes the bytes."""
         cdef ConnectionHost host = self.host
         cdef char* buffer = host.receive_buffer
-        cdef Py_ssize_t kept = self.left_end - self.left_start
+        cdef Leftover* leftover = self.leftover
+        cdef Py_ssize_t kept = 0 if leftover == NULL else leftover.end - leftover.start
         cdef Py_ssize_t n, used
         if self.in_process_input or host.parsing or kept >= host.receive_size:
             return 0
@@ -179,8 +182,8 @@ cdef class Connection(Transport):
             self.eof = self.fin_seen = True
             return self.process_input()
         if kept:
-            memcpy(buffer, self.leftover + self.left_start, kept)
-            self.left_start = self.left_end = 0
+            memcpy(buffer, leftover.data + leftover.start, kept)
+            drop_leftover(self)
             n += kept
         host.parsing = True
         try:
@@ -197,6 +200,7 @@ cdef class Connection(Transport):
     cdef int process_input(self) except -1:
         """Runs the session on the received input, then feeds it the leftovers, as long as it consumes any."""
         cdef ConnectionHost host = self.host
+        cdef Leftover* leftover
         cdef Session session
         cdef Py_ssize_t used
         cdef double started = 0
@@ -207,7 +211,8 @@ cdef class Connection(Transport):
                 session = self.session
                 session.run()
                 session = self.session
-                if self.closing or self.fd < 0 or self.left_start == self.left_end or not session.wants_input():
+                leftover = self.leftover
+                if self.closing or self.fd < 0 or leftover == NULL or not session.wants_input():
                     break
                 # One client with many requests at once does not keep the others waiting.
                 if started == 0:
@@ -217,26 +222,24 @@ cdef class Connection(Transport):
                     break
                 host.parsing = True
                 try:
-                    used = session.received(self.leftover + self.left_start, self.left_end - self.left_start)
+                    used = session.received(leftover.data + leftover.start, leftover.end - leftover.start)
                 finally:
                     host.parsing = False
                 if used == 0:
                     break
                 self.pipelined = True
-                self.left_start += <int>used
+                leftover.start += <int>used
+                if leftover.start == leftover.end:
+                    drop_leftover(self)
         finally:
             self.in_process_input = False
         if self.fd < 0:
             return 0
-        if self.left_start == self.left_end and self.leftover != NULL:
-            free(self.leftover)
-            self.leftover = NULL
-            self.left_start = self.left_end = self.left_room = 0
         return self.end_process_input()
 
     cdef int end_process_input(self) except -1:
         cdef Output out = self.out
-        cdef bint blocked_before = self.left_start < self.left_end and not self.session.wants_input()
+        cdef bint blocked_before = self.leftover != NULL and not self.session.wants_input()
         cdef SendTime when = self.session.send_time()
         if not self.closing and when == SEND_AFTER_TASKS:
             # Applications were scheduled on the loop: resume() follows after them. Queued output may then be sent
@@ -259,7 +262,7 @@ cdef class Connection(Transport):
             # (While a resume() is scheduled, the leftovers are not parsed yet.)
             self.session.on_peer_finished(
                 not self.eof
-                or self.left_start < self.left_end and (self.resume_scheduled or not self.session.wants_input())
+                or self.leftover != NULL and (self.resume_scheduled or not self.session.wants_input())
             )
         return self.update() if self.fd >= 0 else 0
 
@@ -286,8 +289,8 @@ cdef class Connection(Transport):
             self.eof = self.fin_seen = True
             # The response is still being sent, unless this is a lingering close.
             return self.close() if self.lingering else self.update()
-        self.linger_bytes += n
-        self.linger_last = now
+        if self.lingering:
+            self.host.lingering.note_input(self.id, n, now)
         return 0
 
     # ---------------------------------------------------------------- writing
@@ -343,9 +346,7 @@ cdef class Connection(Transport):
         if total:
             self.session.on_output_taken()
         if total or not self.blocked:
-            self.write_deadline = self.session.write_timeout()
-            if self.write_deadline:
-                self.write_deadline += monotonic()
+            limit_output_time(self)
         self.blocked = True
         if out.size <= LOW_WATERMARK_BYTES:
             self.session.on_writable()
@@ -378,16 +379,15 @@ cdef class Connection(Transport):
     cdef int on_output_drained(self) except -1:
         """Returns the output to the pool after its last byte was sent."""
         cdef bint waited = self.blocked
-        self.release_output()
+        release_output(self, self.host.pool)
         self.blocked = False
-        self.write_deadline = 0
         # A waiting application may have queued new output during this call.
         self.session.on_writable()
         if self.closing:
             return 0 if self.in_process_input else self.linger()
         self.pipelined = False
         if waited and not self.in_process_input:
-            if self.left_start < self.left_end:
+            if self.leftover != NULL:
                 # Requests were not read while the client did not take its responses.
                 self.host.schedule_resume(self)
             self.update()
@@ -403,7 +403,7 @@ cdef class Connection(Transport):
         if self.fd < 0 or self.in_process_input:
             return 0
         self.session.flush_deferred()
-        if self.left_start < self.left_end and self.session.wants_input() and not self.closing:
+        if self.leftover != NULL and self.session.wants_input() and not self.closing:
             return self.process_input()
         return self.end_process_input()
 
@@ -412,7 +412,7 @@ cdef class Connection(Transport):
 
     cdef BodyInput lend_input(self):
         # A filter decodes, which only this side may do. Leftovers precede the bytes in the socket.
-        if self.fd < 0 or self.eof or self.filter is not None or self.left_start < self.left_end:
+        if self.fd < 0 or self.eof or self.filter is not None or self.leftover != NULL:
             return None
         return body_socket(self.fd)
 
@@ -430,9 +430,8 @@ cdef class Connection(Transport):
     cdef int end_output(self) except -1:
         if self.fd < 0 or self.closing:
             return 0
-        self.release_output()
+        release_output(self, self.host.pool)
         self.blocked = False
-        self.write_deadline = 0
         shutdown(self.fd, SHUT_WR)
         return self.reconsider()
 
@@ -440,11 +439,9 @@ cdef class Connection(Transport):
         if self.fd < 0 or self.closing:
             return 0
         self.closing = True
-        if self.blocked and self.write_deadline == 0:
+        if self.blocked and self.out.deadline == 0:
             # A session may limit the time of its last output alone.
-            self.write_deadline = self.session.write_timeout()
-            if self.write_deadline:
-                self.write_deadline += monotonic()
+            limit_output_time(self)
         if self.in_process_input:
             return 0
         self.flush()
@@ -467,25 +464,18 @@ cdef class Connection(Transport):
 
         With everything received and nothing expected there is nothing to lose: then it closes at once, as nginx does.
         """
-        cdef bint expected = self.left_start < self.left_end or self.pipelined
+        cdef bint expected = self.leftover != NULL or self.pipelined
         if self.lingering or self.fd < 0:
             return 0
-        free(self.leftover)
-        self.leftover = NULL
-        self.left_start = self.left_end = self.left_room = 0
+        drop_leftover(self)
         if self.filter is not None:
             self.filter.finish(self.fd)
         if self.eof or not (expected or self.session.expects_input() or has_input(self.fd)):
             return self.close()
         self.lingering = True
-        self.linger_bytes = 0
-        self.linger_since = self.linger_last = monotonic()
         shutdown(self.fd, SHUT_WR)
         self.host.lingering.add(self.id, self)
         return self.update()
-
-    cdef double linger_deadline(self) noexcept:
-        return self.session.discard_deadline(self.linger_since, self.linger_last, self.linger_bytes)
 
     cdef int abort(self) except -1:
         cdef linger_option reset = linger_option(l_onoff=1, l_linger=0)
@@ -522,7 +512,7 @@ cdef class Connection(Transport):
         try:
             self.session.on_connection_lost()
         finally:
-            self.release_output()
+            release_output(self, self.host.pool)
             if self.filter is not None:
                 self.filter.release()
         return 0
@@ -533,6 +523,7 @@ cdef class Connection(Transport):
         """Adjusts the watched events to the state, and schedules the next deadline."""
         cdef unsigned int events = 0
         cdef double deadline
+        cdef double write_deadline = 0 if self.out is None else self.out.deadline
         cdef bint waits_for_socket = self.blocked or self.filter is not None and self.filter.unsent is not None
         if self.closing:
             # Input is discarded while the response is sent, too: some clients send a whole body before they read.
@@ -540,7 +531,7 @@ cdef class Connection(Transport):
                 events = READABLE
             if waits_for_socket:
                 events |= WRITABLE
-            deadline = self.linger_deadline() if self.lingering else self.write_deadline
+            deadline = self.host.lingering.deadline(self.id, self.session) if self.lingering else write_deadline
             if self.throttled:
                 deadline = monotonic() + THROTTLE_SECONDS
         else:
@@ -555,8 +546,8 @@ cdef class Connection(Transport):
             if waits_for_socket:
                 events |= WRITABLE
             deadline = self.session.read_deadline()
-            if self.write_deadline and (deadline == 0 or self.write_deadline < deadline):
-                deadline = self.write_deadline
+            if write_deadline and (deadline == 0 or write_deadline < deadline):
+                deadline = write_deadline
         if events != self.events:
             self.host.watch(self, events)
         # The wheel keeps the earliest time that was scheduled; on_timer() then checks the true deadline.
@@ -566,19 +557,33 @@ cdef class Connection(Transport):
         return 0
 
 
-cdef int keep_leftover(Connection connection, const char* data, Py_ssize_t size) except -1:
-    """Copies bytes that the codec did not consume; `leftover` is empty at this moment."""
-    cdef char* memory
-    if connection.left_room < size:
-        memory = <char*>realloc(connection.leftover, size)
-        if memory == NULL:
-            raise MemoryError
-        connection.leftover = memory
-        connection.left_room = <int>size
-    memcpy(connection.leftover, data, size)
-    connection.left_start = 0
-    connection.left_end = <int>size
+cdef int limit_output_time(Connection connection) except -1:
+    """The peer has this long to take some of the output."""
+    cdef double seconds = connection.session.write_timeout()
+    if connection.out is not None:
+        connection.out.deadline = monotonic() + seconds if seconds else 0
     return 0
+
+
+cdef bint output_expired(Connection connection, double now) noexcept:
+    return connection.out is not None and connection.out.deadline != 0 and now >= connection.out.deadline
+
+
+cdef int keep_leftover(Connection connection, const char* data, Py_ssize_t size) except -1:
+    """Copies bytes that the codec did not consume; `leftover` is NULL at this moment."""
+    cdef Leftover* leftover = <Leftover*>malloc(sizeof(Leftover) + size)
+    if leftover == NULL:
+        raise MemoryError
+    memcpy(leftover.data, data, size)
+    leftover.start = 0
+    leftover.end = <int>size
+    connection.leftover = leftover
+    return 0
+
+
+cdef void drop_leftover(Connection connection) noexcept:
+    free(connection.leftover)
+    connection.leftover = NULL
 
 
 cdef bint has_input(int fd) noexcept:

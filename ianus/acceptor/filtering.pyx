@@ -3,7 +3,7 @@
 Compiled because it uses a compiled type: connections.
 """
 from ianus.acceptor.byte_filter cimport FILTER_FAILED, NOTHING_RECEIVED, ByteFilter
-from ianus.acceptor.connection cimport Connection, ConnectionHost, keep_leftover
+from ianus.acceptor.connection cimport Connection, ConnectionHost, Leftover, drop_leftover, keep_leftover
 from ianus.exchange.base cimport Session
 
 
@@ -29,16 +29,17 @@ cdef Py_ssize_t receive_filtered(Connection connection, char* target, Py_ssize_t
 cdef int start_filter(Connection connection, ByteFilter filter) except -1:
     """Has a filter decode all bytes that the session before has not taken."""
     cdef ConnectionHost host = connection.host
-    cdef char* data = connection.leftover + connection.left_start
-    cdef Py_ssize_t size = connection.left_end - connection.left_start
+    cdef Leftover* leftover = connection.leftover
     cdef Py_ssize_t n = NOTHING_RECEIVED
     connection.filter = filter
     host.watch(connection, connection.events)
-    if size:
+    if leftover != NULL:
         # No codec is on the stack, so the receive buffer is free. The bytes are a few records at most: the first ones
         # of a handshake, which the peer cannot continue without an answer.
-        n = filter.decode(data, size, host.receive_buffer, host.receive_size)
-        connection.left_start = connection.left_end = 0
+        n = filter.decode(
+            leftover.data + leftover.start, leftover.end - leftover.start, host.receive_buffer, host.receive_size
+        )
+        drop_leftover(connection)
         filter.flush(connection.fd)
     if n == FILTER_FAILED:
         # It closes the connection after the alert.

@@ -10,7 +10,8 @@ Compiled because it handles connections.
 import resource
 from collections import OrderedDict
 
-from ianus.exchange.base cimport Transport
+from ianus.exchange.base cimport Session, Transport
+from ianus.runtime.clock cimport monotonic
 
 
 cdef enum:
@@ -30,12 +31,25 @@ cdef class Lingering:
         self.limit = max_lingering(limit_connections)
 
     cdef int add(self, int connection_id, Transport connection) except -1:
+        cdef LingeringConnection lingering = LingeringConnection.__new__(LingeringConnection)
+        lingering.transport = connection
+        lingering.since = lingering.last = monotonic()
         # At the limit the oldest one is closed, so that attackers that keep theirs open do not lock out other clients.
-        self.connections[connection_id] = connection
+        self.connections[connection_id] = lingering
         if len(self.connections) > self.limit:
             # close() calls remove() through the reactor, so this dictionary shrinks during the call.
-            (<Transport>next(iter(self.connections.values()))).close()
+            (<LingeringConnection>next(iter(self.connections.values()))).transport.close()
         return 0
+
+    cdef int note_input(self, int connection_id, Py_ssize_t size, double now) except -1:
+        cdef LingeringConnection lingering = self.connections[connection_id]
+        lingering.received += size
+        lingering.last = now
+        return 0
+
+    cdef double deadline(self, int connection_id, Session session) except? -1:
+        cdef LingeringConnection lingering = self.connections[connection_id]
+        return session.discard_deadline(lingering.since, lingering.last, lingering.received)
 
     cdef int remove(self, int connection_id) except -1:
         del self.connections[connection_id]

@@ -19,7 +19,7 @@ cdef bint pass_on(Connection connection, Transfers transfers) except -1:
     if (
         transfers is None or not has_peers(transfers.serving) or connection.closing or connection.in_process_input
         or connection.resume_scheduled or connection.filter is not None or connection.out is not None
-        or connection.fin_seen or connection.session_switched or connection.left_start < connection.left_end
+        or connection.fin_seen or connection.session_switched or connection.leftover != NULL
     ):
         return False
     size = recv(connection.fd, head, PEEK_BYTES, MSG_PEEK)

@@ -25,34 +25,21 @@ cdef class TimerWheel:
     def __dealloc__(self):
         # Those that were never allocated are NULL.
         free(self.first)
-        free(self.next)
-        free(self.previous)
-        free(self.due)
+        free(self.entries)
 
     cdef int reserve(self, int entry) except -1:
         cdef int capacity = max(64, self.capacity)
         cdef void* memory
-        # Doubled, so that n connections cost O(n) copies.
+        # By half, so that n connections cost O(n) copies, and a third of the memory is unused at most.
         while capacity <= entry:
-            capacity *= 2
-        # Each array is stored as soon as it has grown: after a failure of a later one, the destructor frees the right
-        # memory.
-        memory = realloc(self.next, capacity * sizeof(int))
+            capacity += capacity // 2
+        memory = realloc(self.entries, capacity * sizeof(WheelEntry))
         if memory == NULL:
             raise MemoryError
-        self.next = <int*>memory
-        memory = realloc(self.previous, capacity * sizeof(int))
-        if memory == NULL:
-            raise MemoryError
-        self.previous = <int*>memory
-        memory = realloc(self.due, capacity * sizeof(long long))
-        if memory == NULL:
-            raise MemoryError
-        self.due = <long long*>memory
+        self.entries = <WheelEntry*>memory
         while self.capacity < capacity:
-            # `next` and `previous` need no values before the entry is scheduled. The capacity grows last, when all
-            # arrays are long enough.
-            self.due[self.capacity] = -1
+            # The links need no values before the entry is scheduled.
+            self.entries[self.capacity].bucket = -1
             self.capacity += 1
         return 0
 
@@ -65,42 +52,48 @@ cdef class TimerWheel:
             self.reserve(entry)
         # In a bucket that has not expired yet, and within one round: each bucket holds entries of one tick only.
         due = max(self.last + 1, min(due, self.last + BUCKETS - 1))
-        if self.due[entry] >= 0:
-            if self.due[entry] <= due:
+        if self.entries[entry].bucket >= 0:
+            if self.due(entry) <= due:
                 # Already in time. Its owner checks the true deadline then.
                 return 0
             self.unlink(entry)
         bucket = <int>(due & (BUCKETS - 1))
-        self.due[entry] = due
+        self.entries[entry].bucket = <short>bucket
         # Put in front, so that no list is walked.
-        self.previous[entry] = -1
-        self.next[entry] = self.first[bucket]
+        self.entries[entry].previous = -1
+        self.entries[entry].next = self.first[bucket]
         if self.first[bucket] >= 0:
-            self.previous[self.first[bucket]] = entry
+            self.entries[self.first[bucket]].previous = entry
         self.first[bucket] = entry
         # One bit a bucket: next_time() reads 128 bytes, and not the heads of all lists.
         self.busy[bucket >> 6] |= <unsigned long long>1 << (bucket & 63)
         return 0
 
     cdef int cancel(self, int entry) noexcept:
-        # The arrays are grown by schedule(), so an entry beyond them was never scheduled.
-        if entry < self.capacity and self.due[entry] >= 0:
+        # The array is grown by schedule(), so an entry beyond it was never scheduled.
+        if entry < self.capacity and self.entries[entry].bucket >= 0:
             self.unlink(entry)
         return 0
 
+    cdef long long due(self, int entry) noexcept:
+        # All entries are within one round after the last tick that was expired, so the bucket is enough.
+        cdef long long first = self.last + 1
+        return first + ((self.entries[entry].bucket - first) & (BUCKETS - 1))
+
     cdef int unlink(self, int entry) noexcept:
-        cdef int bucket = <int>(self.due[entry] & (BUCKETS - 1))
-        if self.previous[entry] >= 0:
-            self.next[self.previous[entry]] = self.next[entry]
+        cdef WheelEntry* links = &self.entries[entry]
+        cdef int bucket = links.bucket
+        if links.previous >= 0:
+            self.entries[links.previous].next = links.next
         else:
-            self.first[bucket] = self.next[entry]
-            if self.next[entry] < 0:
+            self.first[bucket] = links.next
+            if links.next < 0:
                 # It was the only entry of its bucket.
                 self.busy[bucket >> 6] &= ~(<unsigned long long>1 << (bucket & 63))
-        if self.next[entry] >= 0:
-            self.previous[self.next[entry]] = self.previous[entry]
-        # -1 is the mark of an entry that is not in the wheel; the links are outdated from here on.
-        self.due[entry] = -1
+        if links.next >= 0:
+            self.entries[links.next].previous = links.previous
+        # The links are outdated from here on.
+        links.bucket = -1
         return 0
 
     cdef double next_time(self) noexcept:

@@ -105,7 +105,6 @@ cdef class Codec:
     """
     cdef Sink sink                  # set and unset by the session that owns this codec
     cdef OutputOwner connection     # unset together with the sink
-    cdef HeadEncoder encoder
 
     # Parses up to `size` bytes and returns the number consumed. The caller keeps the rest and passes it again,
     # followed by new bytes.
@@ -139,6 +138,8 @@ cdef class SerialCodec(Codec):
 
 cdef class SerialCodecFactory:
     """Creates the codec of a new connection, which determines its protocol."""
+    cdef HeadEncoder encoder        # of the responses on all its connections
+
     cdef SerialCodec create(self, OutputOwner connection)
 
 
@@ -210,6 +211,6 @@ cdef class MultiplexedCodec(Codec):
 
 cdef class MultiplexedCodecFactory:
     """Creates the codec of a new connection, which determines its protocol."""
-    cdef HeadEncoder encoder        # that all its codecs use
+    cdef HeadEncoder encoder        # of the responses on all its connections
 
     cdef MultiplexedCodec create(self, OutputOwner connection)

@@ -29,15 +29,14 @@ cdef class OutputPool:
 @cython.no_gc
 cdef class OutputOwner:
     """A connection as its codec sees it: the owner of the queued output."""
-    cdef OutputPool pool
     cdef Output out                 # None while nothing waits to be sent
 
-    cdef Output output(self)        # `out`, taken from the pool if there is none
-    cdef int release_output(self) except -1     # gives it back, with all unsent bytes
+    cdef Output output(self)        # `out`, taken from its pool if there is none
 
 
 cdef class Output:
     cdef Py_ssize_t size            # bytes not sent yet
+    cdef double deadline            # for the peer to take it, in CLOCK_MONOTONIC seconds; 0 = none
 
     # The block is sent first, the queue after it: once the queue is not empty, all further writes queue, too.
     cdef char* block                # BLOCK_BYTES long, owned by this object, freed in __dealloc__
@@ -59,6 +58,12 @@ cdef class Output:
     cdef int file_sent(self, Py_ssize_t size) except -1
     cdef bint load_file(self) except -1
     cdef int drop_sent(self) except -1
+
+
+# output() of an owner with this pool.
+cdef Output take_output(OutputOwner owner, OutputPool pool)
+# Gives it back, with all unsent bytes.
+cdef int release_output(OutputOwner owner, OutputPool pool) except -1
 
 
 cdef inline Output output_of(OutputOwner owner):

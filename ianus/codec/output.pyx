@@ -41,6 +41,7 @@ cdef class OutputPool:
     cdef int release(self, Output output) except -1:
         # The block is kept, which is the purpose of the pool. Its old bytes are overwritten, and never sent.
         output.start = output.end = output.size = 0
+        output.deadline = 0
         if output.queue:
             # Not clear(): that would keep the memory of a long queue for ever.
             output.queue = []
@@ -56,18 +57,23 @@ cdef class OutputPool:
 @cython.no_gc
 cdef class OutputOwner:
     cdef Output output(self):
-        # Taken at the first byte of output, so idle connections have none.
-        if self.out is None:
-            self.out = self.pool.acquire()
-        return self.out
+        raise NotImplementedError
 
-    cdef int release_output(self) except -1:
-        cdef Output out = self.out
-        if out is not None:
-            # First, so that the output never has two owners.
-            self.out = None
-            self.pool.release(out)
-        return 0
+
+cdef Output take_output(OutputOwner owner, OutputPool pool):
+    # Taken at the first byte of output, so idle connections have none.
+    if owner.out is None:
+        owner.out = pool.acquire()
+    return owner.out
+
+
+cdef int release_output(OutputOwner owner, OutputPool pool) except -1:
+    cdef Output out = owner.out
+    if out is not None:
+        # First, so that the output never has two owners.
+        owner.out = None
+        pool.release(out)
+    return 0
 
 
 cdef class Output:

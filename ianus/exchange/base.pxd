@@ -52,7 +52,7 @@ cdef class Transport(OutputOwner):
 @cython.no_gc
 cdef class ExchangeHost(Sink):
     """The interface of a session for its exchanges, each of which names its stream."""
-    cdef HeadEncoder encoder            # of the responses in the session's protocol
+    cdef HeadEncoder encoder(self)      # of the responses in the session's protocol
 
     # Queue output, as the methods of the codec do (codec/base).
     cdef int send_informational(self, int stream, object head) except -1
@@ -98,7 +98,6 @@ cdef enum SendTime:
 cdef class Session(ExchangeHost):
     """One conversation in any protocol, driven by a connection."""
     cdef Transport transport            # None once the connection is gone
-    cdef flag input_cut                 # the conversation ended while the peer was perhaps still sending
 
     # The codec is on the stack during received(): it returns the number of bytes taken, and runs no application code.
     cdef Py_ssize_t received(self, const char* data, Py_ssize_t size) except -1

@@ -1,6 +1,6 @@
 """Abstract bases between acceptor and exchange; base.pxd is their commented index."""
 cimport cython
-from ianus.codec.base cimport Framing, Sink
+from ianus.codec.base cimport Framing, HeadEncoder, Sink
 from ianus.codec.fields cimport Field
 from ianus.exchange.connection_info cimport HTTP, HTTPS
 from ianus.codec.file_range cimport FileRange
@@ -61,6 +61,9 @@ cdef class Transport(OutputOwner):
 # Those that an exchange needs raise. The questions below answer for a host without output.
 @cython.no_gc
 cdef class ExchangeHost(Sink):
+    cdef HeadEncoder encoder(self):
+        raise NotImplementedError
+
     cdef int send_informational(self, int stream, object head) except -1:
         raise NotImplementedError
 
@@ -198,9 +201,8 @@ cdef class Session(ExchangeHost):
     cdef double write_timeout(self) noexcept:
         return 0
 
-    # RFC 9112 section 9.6: closing while the peer sends could destroy the response.
     cdef bint expects_input(self) noexcept:
-        return self.input_cut
+        return False
 
     # No response can reach such a client.
     cdef bint outlives_peer(self) noexcept:

@@ -20,7 +20,7 @@ cdef Py_ssize_t send_error_response(
     cdef bytes body = (f"{text}: {detail}\n" if detail else f"{text}\n").encode("utf-8", "replace")
     cdef object head = build_head(
         # The fields of the server's settings are added by build_head(), as for an application's response.
-        service, session.encoder, status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False,
+        service, session.encoder(), status, None, [(b"content-type", b"text/plain; charset=utf-8"), *fields], False,
         request_id, False, None, &facts,
     )
     # FRAMING_LENGTH also with no_body: the response to HEAD has the length of the body to a GET (RFC 9110 section

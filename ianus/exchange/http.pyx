@@ -341,7 +341,7 @@ cdef class Exchange:
         self.body_since = self.body_last = monotonic()
         # After a final response a 100 would be invalid.
         if not self.head_sent:
-            self.session.send_informational(self.stream, self.session.encoder.encode(100, None, NULL, 0))
+            self.session.send_informational(self.stream, self.session.encoder().encode(100, None, NULL, 0))
             self.session.output_queued(self.stream, True)
         # Sending may have shown that the client has gone.
         return self.session.reconsider(self.stream) if self.session is not None else 0

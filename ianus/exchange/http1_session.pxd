@@ -16,17 +16,15 @@ cdef class Http1Session(HttpSession):
     cdef flag ending                # no further request is wanted
     cdef flag head_begun            # a part of a head has arrived, at `since`
     cdef flag used                  # a request was answered
+    cdef flag input_cut             # the conversation ended while the peer was perhaps still sending
     # A protocol error that run() has to answer
-    cdef int error_status           # 0 = none
+    cdef short error_status         # 0 = none
     cdef str error_reason
     cdef double since               # the first byte of a head, or the end of the last exchange
 
     cdef bint output_is_full(self) noexcept
     cdef int end_exchange(self) except -1
     cdef int answer_and_close(self, int status, str reason) except -1
-    cdef int answer_unread_request(
-        self, Request request, ConnectionInfo connection, int status, str reason
-    ) except -1
 
 
 cdef class Http1SessionFactory(HttpSessionFactory):

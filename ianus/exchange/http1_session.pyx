@@ -65,7 +65,7 @@ cdef class Http1Session(HttpSession):
 
     cdef int on_error(self, int status, str reason) except -1:
         # Answered by run(): a sink call must not flush.
-        self.error_status = status
+        self.error_status = <short>status
         self.error_reason = reason
         return 0
 
@@ -316,10 +316,15 @@ cdef class Http1Session(HttpSession):
         return (
             self.exchange is None and not self.ending and not (<SerialCodec>self.codec).in_message()
             and not self.service.draining and not self.service.in_flight.limit_concurrency
-            and not self.gateway.answers_itself(head, size)
+            and not self.factory.gateway.answers_itself(head, size)
         )
 
     # ---------------------------------------------------------------- ends
+
+    cdef int cut_input(self, int stream) except -1:
+        # The connection lingers at its end (RFC 9112 section 9.6).
+        self.input_cut = True
+        return 0
 
     cdef bint is_serial(self, int stream) noexcept:
         # The next request waits only if there can be one.
@@ -386,7 +391,7 @@ cdef class Http1Session(HttpSession):
             return self.transport.finish()
         self.ending = True
         if exchange is None:
-            self.answer_unread_request(request, connection, status, reason)
+            answer_unread_request(self, request, connection, status, reason)
         elif exchange.head_sent:
             # A response has started, so its status cannot be replaced.
             return exchange.abort_response() if not exchange.response_complete else self.transport.finish()
@@ -395,21 +400,22 @@ cdef class Http1Session(HttpSession):
             return exchange.send_error(status, reason, [], True)
         return self.transport.finish()
 
-    cdef int answer_unread_request(
-        self, Request request, ConnectionInfo connection, int status, str reason
-    ) except -1:
-        """Answers a request that was not read to its end, so that no application has it."""
-        # Only for the observer: it has no gateway, and is never started.
-        cdef Exchange exchange = Exchange.__new__(Exchange)
-        exchange.service = self.service
-        exchange.request = request if request is not None else no_request()
-        exchange.connection = connection
-        exchange.started = request_start(self)
-        exchange.status = status
-        # No request id: the field that might have it is perhaps among those not read.
-        exchange.bytes_sent = send_error_response(self.service, self, 0, status, reason, [], None, False, True)
-        exchange.head_sent = exchange.response_complete = True
-        return self.report_when_taken(exchange)
+
+cdef int answer_unread_request(
+    Http1Session session, Request request, ConnectionInfo connection, int status, str reason
+) except -1:
+    """Answers a request that was not read to its end, so that no application has it."""
+    # Only for the observer: it has no gateway, and is never started.
+    cdef Exchange exchange = Exchange.__new__(Exchange)
+    exchange.service = session.service
+    exchange.request = request if request is not None else no_request()
+    exchange.connection = connection
+    exchange.started = request_start(session)
+    exchange.status = status
+    # No request id: the field that might have it is perhaps among those not read.
+    exchange.bytes_sent = send_error_response(session.service, session, 0, status, reason, [], None, False, True)
+    exchange.head_sent = exchange.response_complete = True
+    return session.report_when_taken(exchange)
 
 
 cdef double request_start(Http1Session session) noexcept:
@@ -431,7 +437,7 @@ cdef class Http1SessionFactory(HttpSessionFactory):
     """Makes the sessions of new connections. codecs: makes their codecs."""
 
     def __init__(self, Service service not None, SerialCodecFactory codecs not None):
-        HttpSessionFactory.__init__(self, service)
+        HttpSessionFactory.__init__(self, service, codecs.encoder)
         self.codecs = codecs
 
     cdef Session create(self, Transport transport):

@@ -22,7 +22,7 @@ cdef class Http2SessionFactory(HttpSessionFactory):
     """Makes the sessions of new connections. codecs: makes their codecs."""
 
     def __init__(self, Service service not None, MultiplexedCodecFactory codecs not None):
-        HttpSessionFactory.__init__(self, service)
+        HttpSessionFactory.__init__(self, service, codecs.encoder)
         self.codecs = codecs
 
     cdef Session create(self, Transport transport):

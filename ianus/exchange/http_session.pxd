@@ -1,6 +1,6 @@
 """The part of a session that all versions of HTTP share: new exchanges, output, the ends of responses."""
 cimport cython
-from ianus.codec.base cimport Codec, Request
+from ianus.codec.base cimport Codec, HeadEncoder, Request
 from ianus.exchange.base cimport Session, SessionFactory, Transport, flag
 from ianus.exchange.connection_info cimport ConnectionInfo
 from ianus.exchange.gateway cimport Gateway
@@ -8,10 +8,13 @@ from ianus.exchange.http cimport Exchange
 from ianus.exchange.service cimport Service
 
 
+cdef class HttpSessionFactory
+
+
 @cython.no_gc
 cdef class HttpSession(Session):
     cdef Service service
-    cdef Gateway gateway            # that opens its exchanges
+    cdef HttpSessionFactory factory     # has the objects that all its sessions share
     cdef Codec codec
     # Exchanges whose response has ended, and is reported once the kernel has taken it; the first one, linked by
     # `next_unreported`
@@ -41,7 +44,8 @@ cdef bytes host_of(Request request)
 
 cdef class HttpSessionFactory(SessionFactory):
     cdef Service service
-    cdef Gateway gateway            # of the sessions
+    cdef Gateway gateway            # that opens the exchanges of the sessions
+    cdef HeadEncoder encoder        # of their responses
 
     # Links a new session with its connection, its codec and the objects of this factory.
     cdef int set_up(self, HttpSession session, Transport transport, Codec codec) except -1

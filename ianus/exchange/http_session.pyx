@@ -7,7 +7,7 @@ Compiled because every request passes here: 218 instructions for ASGI hello.
 """
 cimport cython
 
-from ianus.codec.base cimport Codec, Framing, Request
+from ianus.codec.base cimport Codec, Framing, HeadEncoder, Request
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.output cimport Output
@@ -40,7 +40,7 @@ cdef class HttpSession(Session):
 
     cdef Exchange open_exchange(self, int stream, Request request, double started, double earliest):
         # Its class is the gateway's. It was made by __new__(), so all links are set here.
-        cdef Exchange exchange = <Exchange>self.gateway.open(request)
+        cdef Exchange exchange = <Exchange>self.factory.gateway.open(request)
         exchange.session = self
         exchange.service = self.service
         exchange.request = request
@@ -138,6 +138,9 @@ cdef class HttpSession(Session):
 
     # ---------------------------------------------------------------- output
 
+    cdef HeadEncoder encoder(self):
+        return self.factory.encoder
+
     cdef int send_informational(self, int stream, object head) except -1:
         # These pass the calls on: an exchange must not know the codec, which may serve several streams.
         return self.codec.send_informational(stream, head)
@@ -189,11 +192,6 @@ cdef class HttpSession(Session):
     cdef long long position(self, int stream) noexcept:
         # Positions count all bytes of the connection, so they stay comparable while output is sent.
         return self.transport.taken + self.unsent(stream)
-
-    cdef int cut_input(self, int stream) except -1:
-        # The connection lingers at its end (RFC 9112 section 9.6).
-        self.input_cut = True
-        return 0
 
     # ---------------------------------------------------------------- the observer
 
@@ -268,9 +266,10 @@ cdef bytes host_of(Request request):
 cdef class HttpSessionFactory(SessionFactory):
     """Makes the sessions of new connections in one version of HTTP."""
 
-    def __init__(self, Service service not None):
+    def __init__(self, Service service not None, HeadEncoder encoder not None):
         self.service = service
         self.gateway = service.gateway
+        self.encoder = encoder
 
     def set_gateway(self, Gateway gateway not None) -> None:
         """Sets the gateway that the requests of these connections pass, in place of the service's."""
@@ -278,12 +277,11 @@ cdef class HttpSessionFactory(SessionFactory):
 
     cdef int set_up(self, HttpSession session, Transport transport, Codec codec) except -1:
         session.service = self.service
-        session.gateway = self.gateway
+        session.factory = self
         # Cycles, since the connection owns its session. on_connection_lost() ends them.
         session.transport = transport
         session.codec = codec
         codec.sink = session
-        session.encoder = codec.encoder
         return 0
 
     cdef int drain(self, bint handover) except -1:

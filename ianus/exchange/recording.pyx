@@ -5,7 +5,7 @@ recording_exchange has those of exchanges.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from ianus.codec.output cimport Output, OutputPool, iovec
+from ianus.codec.output cimport Output, OutputPool, iovec, release_output, take_output
 from ianus.exchange.base cimport SEND_AFTER_TASKS, Poller, Session, SessionFactory, Transport
 from ianus.exchange.connection_info cimport HTTP, HTTPS, ConnectionInfo, extended_connection_info
 from ianus.exchange.http1_session cimport Http1Session
@@ -35,6 +35,7 @@ cdef class RecordingConnection(Transport):
     or "reset". resume_scheduled: resume() is to be called after the loop's callbacks.
     """
     cdef Session session            # the cycle ends with the loss of the connection
+    cdef OutputPool outputs
     cdef readonly bytes unread      # received bytes that the session has not consumed
     cdef readonly list calls
     cdef readonly str state
@@ -50,7 +51,7 @@ cdef class RecordingConnection(Transport):
     def __init__(
         self, SessionFactory sessions not None, *, client=CLIENT, server=SERVER, bint https=False, TlsFacts tls=None
     ):
-        self.pool = OutputPool()
+        self.outputs = OutputPool()
         self.info = extended_connection_info(client, server, HTTPS if https else HTTP, None, tls)
         self.unread = b""
         self.calls = []
@@ -58,6 +59,9 @@ cdef class RecordingConnection(Transport):
         self.output_read = bytearray()
         self.room = -1
         self.session = sessions.create(self)
+
+    cdef Output output(self):
+        return take_output(self, self.outputs)
 
     # ---------------------------------------------------------------- the client's side
 
@@ -166,7 +170,7 @@ cdef class RecordingConnection(Transport):
                 self.session.on_output_taken()
             return self.session.on_writable() if out.size <= LOW_WATERMARK_BYTES else 0
         if out is not None:
-            self.release_output()
+            release_output(self, self.outputs)
             self.blocked = False
             self.session.on_writable()
         if self.state == "finishing" and self.out is None:
@@ -195,7 +199,7 @@ cdef class RecordingConnection(Transport):
 
     cdef int end_output(self) except -1:
         # `output_ended` stands for the end that the peer finds.
-        self.release_output()
+        release_output(self, self.outputs)
         self.blocked = False
         self.output_ended = True
         return 0
@@ -228,7 +232,7 @@ cdef class RecordingConnection(Transport):
         if self.state not in ("closed", "reset"):
             self.state = state
             self.session.on_connection_lost()
-            self.release_output()
+            release_output(self, self.outputs)
         return 0
 
 

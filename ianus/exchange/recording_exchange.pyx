@@ -94,14 +94,16 @@ cdef class RecordingHost(ExchangeHost):
 
     def __init__(self):
         self.calls = []
-        # Heads stay tuples, so that a test compares fields and no bytes.
-        self.encoder = RecordingHeadEncoder()
 
     def take_calls(self) -> list:
         """Returns the calls since the last time."""
         calls = self.calls
         self.calls = []
         return calls
+
+    cdef HeadEncoder encoder(self):
+        # Heads stay tuples, so that a test compares fields and no bytes.
+        return HEAD_ENCODER
 
     cdef int send_informational(self, int stream, object head) except -1:
         self.calls.append(("informational", head))
@@ -235,7 +237,7 @@ cdef class RecordingExchange(TunnelExchange):
         cdef ResponseFacts facts
         cdef bint wanted = trailing and accepts_trailers(self.request)
         # In the order of the gateways: all checks first, so that an error changes nothing.
-        head = prepare_response(self, self.session.encoder, status, None, headers, native, wanted, &facts)
+        head = prepare_response(self, self.session.encoder(), status, None, headers, native, wanted, &facts)
         if self.response is None:
             self.response = new_response()
         self.response.start(self, status, head, &facts)
@@ -317,7 +319,7 @@ cdef class RecordingExchange(TunnelExchange):
         """Accepts an upgrade."""
         self.status = 101
         self.session.send_head(
-            self.stream, self.session.encoder.encode(101, None, NULL, 0), FRAMING_TUNNEL, 0, False
+            self.stream, self.session.encoder().encode(101, None, NULL, 0), FRAMING_TUNNEL, 0, False
         )
         # From here on the session passes input to tunnel_received().
         self.head_sent = self.tunnel = True

@@ -89,7 +89,7 @@ cdef class StreamEvents(HttpSession):
             exchange = Exchange.__new__(Exchange)
             exchange.session = self
             exchange.service = self.service
-            exchange.gateway = self.gateway
+            exchange.gateway = self.factory.gateway
             exchange.request = request if request is not None else no_request()
             exchange.connection = self.reported(request)
             exchange.stream = stream

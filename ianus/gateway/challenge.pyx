@@ -53,7 +53,7 @@ cdef class ChallengeExchange(Exchange):
     cdef bint start(self) except -1:
         cdef ResponseFacts facts
         cdef bytes thumbprint = (<ChallengeGateway>self.gateway).thumbprint
-        head = prepare_response(self, self.session.encoder, 200, None, FIELDS, False, False, &facts)
+        head = prepare_response(self, self.session.encoder(), 200, None, FIELDS, False, False, &facts)
         self.response = new_response()
         self.response.start(self, 200, head, &facts)
         self.response.send_body(self, self.token + b"." + thumbprint, False)

@@ -25,19 +25,20 @@ cdef class Http1Codec(SerialCodec):
     # Connection
     cdef Limits limits
     cdef FieldCache cache                    # shared by all codecs of the factory
-    cdef ReadState state
+    # Small values together: there is a codec for each idle connection.
+    cdef unsigned char state                 # a ReadState
     cdef unsigned char skipped_line          # the one empty line before a request line was used up
+    # ... of a response
+    cdef unsigned char keep_alive            # another message may follow
+    cdef unsigned char minor                 # HTTP/1.minor of the request
+    cdef unsigned char chunking              # the body goes out in chunks
+    cdef unsigned char until_close           # the close marks the end of the body
     # Line being read: bytes of it that were searched for LF already, so that nothing is searched twice
     cdef Py_ssize_t searched
     # Message
     cdef Http1Request request       # set from its first line to its end
     cdef ChunkedDecoder chunked     # decodes the body, when it is chunked
     cdef long long body_left        # rest of the Content-Length; of a chunked body, rest of the limit
-    # Response
-    cdef unsigned char keep_alive            # another message may follow
-    cdef unsigned char minor                 # HTTP/1.minor of the request
-    cdef unsigned char chunking              # the body goes out in chunks
-    cdef unsigned char until_close           # the close marks the end of the body
 
     cdef Py_ssize_t read_request_line(self, const char* data, Py_ssize_t size) except -1
     cdef Py_ssize_t read_field(self, const char* data, Py_ssize_t size) except -1
@@ -53,4 +54,3 @@ cdef class Http1Codec(SerialCodec):
 cdef class Http1Factory(SerialCodecFactory):
     cdef Limits limits
     cdef FieldCache cache
-    cdef Http1HeadEncoder encoder

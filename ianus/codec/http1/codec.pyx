@@ -420,7 +420,6 @@ cdef class Http1Factory(SerialCodecFactory):
         # A cycle, since the connection owns the session, which owns the codec. on_connection_lost() of the session ends
         # it.
         codec.connection = connection
-        codec.encoder = self.encoder
         codec.limits = self.limits
         codec.cache = self.cache
         codec.state = START

@@ -422,7 +422,6 @@ cdef class Http2Factory(MultiplexedCodecFactory):
         cdef Http2Codec codec = Http2Codec.__new__(Http2Codec)
         # A cycle, as in HTTP/1. abandon() ends it.
         codec.connection = connection
-        codec.encoder = self.encoder
         codec.factory = self
         codec.opening = self.opening
         codec.max_body_bytes = self.limits.max_request_body_size

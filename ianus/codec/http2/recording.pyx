@@ -4,14 +4,15 @@ from libc.stdlib cimport free, malloc
 from posix.unistd cimport dup
 
 from ianus.codec.base cimport (
-    FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, ErrorCode, Framing, Request, Sink,
+    FRAMING_DECLARED, FRAMING_LENGTH, FRAMING_STREAM, FRAMING_TUNNEL, ErrorCode, Framing, HeadEncoder, Request,
+    Sink,
 )
 from ianus.codec.fields cimport Field
 from ianus.codec.file_range cimport file_range
 from ianus.codec.http2.codec cimport Http2Codec, Http2Factory
 from ianus.codec.http2.priority cimport DEFAULT_URGENCY, Priority, parse_priority
 from ianus.codec.limits cimport Limits
-from ianus.codec.output cimport Output, OutputOwner, OutputPool, iovec
+from ianus.codec.output cimport Output, OutputOwner, OutputPool, iovec, release_output, take_output
 
 
 FRAMINGS = {
@@ -155,9 +156,21 @@ cdef class ObservedConnection:
         return since, stream
 
 
+cdef class RecordedOutput(OutputOwner):
+    """A connection as its codec sees it."""
+    cdef OutputPool outputs
+
+    def __init__(self):
+        self.outputs = OutputPool()
+
+    cdef Output output(self):
+        return take_output(self, self.outputs)
+
+
 cdef class RecordedConnection(ObservedConnection):
     """A codec with a recorder as its sink, and the calls of a session as Python methods."""
     cdef Http2Recorder recorder
+    cdef HeadEncoder encoder
     cdef bytes pending
 
     def __init__(
@@ -168,8 +181,8 @@ cdef class RecordedConnection(ObservedConnection):
             limits, max_concurrent_streams=max_concurrent_streams, stream_window=stream_window,
             connection_window=connection_window, extended_connect=extended_connect,
         )
-        self.connection = OutputOwner()
-        self.connection.pool = OutputPool()
+        self.connection = RecordedOutput()
+        self.encoder = (<Http2Factory>factory).encoder
         self.recorder = Http2Recorder()
         self.codec = <Http2Codec>(<Http2Factory>factory).create(self.connection)
         self.codec.sink = self.recorder
@@ -201,7 +214,7 @@ cdef class RecordedConnection(ObservedConnection):
         data = b"".join([(<char*>vector[i].iov_base)[:vector[i].iov_len] for i in range(count)])
         free(vector)
         assert len(data) == out.size, "the output counts its bytes"
-        self.connection.release_output()
+        release_output(self.connection, (<RecordedOutput>self.connection).outputs)
         return data
 
     def set_now(self, double now) -> None:
@@ -219,7 +232,7 @@ cdef class RecordedConnection(ObservedConnection):
         cdef Field* array = new_fields(fields)
         cdef object head
         try:
-            head = self.codec.encoder.encode(status, None, array, len(fields))
+            head = self.encoder.encode(status, None, array, len(fields))
         finally:
             free(array)
         self.codec.send_head(stream, head, <Framing><int>FRAMINGS[framing], length, False)
@@ -227,7 +240,7 @@ cdef class RecordedConnection(ObservedConnection):
     def send_informational(self, int stream, int status, fields=()) -> None:
         cdef Field* array = new_fields(fields)
         try:
-            head = self.codec.encoder.encode(status, None, array, len(fields))
+            head = self.encoder.encode(status, None, array, len(fields))
         finally:
             free(array)
         self.codec.send_informational(stream, head)

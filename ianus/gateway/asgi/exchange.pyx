@@ -140,7 +140,7 @@ cdef class AsgiExchange(TunnelExchange):
         check_final(status)
         # Otherwise trailers of the application are accepted and dropped.
         wanted = trailing and accepts_trailers(self.request)
-        head = prepare_response(self, self.session.encoder, status, None, headers, False, wanted, &facts)
+        head = prepare_response(self, self.session.encoder(), status, None, headers, False, wanted, &facts)
         # A denial of a WebSocket, or early hints, have made it already.
         if response is None:
             response = self.response = new_response()

@@ -216,7 +216,7 @@ cdef class AsgiHttpExchange(AsgiExchange):
 
     cdef int send_links(self, object links) except -1:
         # Checked in any case, so that a mistake shows without a proxy that supports hints.
-        head = build_hints(self.session.encoder, [(b"link", link) for link in links])
+        head = build_hints(self.session.encoder(), [(b"link", link) for link in links])
         if not (<AsgiGateway>self.gateway).early_hints:
             # Without the extension, invalid links raise an error, but valid ones are not sent.
             return 0

@@ -222,7 +222,7 @@ cdef class AsgiWebSocket(AsgiExchange):
             if name.lower().startswith(b"sec-websocket-"):
                 raise ValueError(f"header {name!r} is the server's to send")
             fields.append((name, value))
-        head = prepare_response(self, self.session.encoder, 101, None, fields, False, False, &facts)
+        head = prepare_response(self, self.session.encoder(), 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length (RFC 9110 section 8.6)")
         # After all checks: an error above lets the application answer otherwise.

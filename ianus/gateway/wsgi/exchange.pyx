@@ -43,7 +43,7 @@ cdef class WsgiExchange(TunnelExchange):
     cdef bint start(self) except -1:
         cdef WsgiGateway gateway = <WsgiGateway>self.gateway
         # Kept apart: the application's side encodes the head when the session may be gone.
-        self.encoder = self.session.encoder
+        self.encoder = self.session.encoder()
         # Before the call is made, in which other threads read the template.
         gateway.environs.learn_addresses(self.connection)
         self.add_in_flight()

@@ -138,7 +138,7 @@ cdef class WsgiWebSocket(WsgiExchange):
 
     cdef int open_tunnel(self, list fields) except -1:
         cdef ResponseFacts facts
-        head = prepare_response(self, self.session.encoder, 101, None, fields, False, False, &facts)
+        head = prepare_response(self, self.session.encoder(), 101, None, fields, False, False, &facts)
         if facts.content_length >= 0:
             raise ValueError("a 101 has no content-length")
         self.status = 101
@@ -163,7 +163,7 @@ cdef class WsgiWebSocket(WsgiExchange):
         """Starts a response that refuses the WebSocket, and whose body the application writes to the socket."""
         cdef ResponseFacts facts
         check_final(status)
-        head = prepare_response(self, self.session.encoder, status, reason, fields, False, False, &facts)
+        head = prepare_response(self, self.session.encoder(), status, reason, fields, False, False, &facts)
         facts.close = True
         self.response.start(self, status, head, &facts)
         self.state = ANSWERING
