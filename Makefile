@@ -176,7 +176,7 @@ over-tls: build
 # Units are the folders of tests that mirror the package's, without the tests that are marked slow, such as those that
 # start processes. `make check` has test_layers and test_sizes.
 UNITS = $(wildcard $(patsubst ianus/%,tests/%,$(wildcard ianus/*))) \
-	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py naming.py rows.py safe_paths.py)
+	$(addprefix tests/test_,bench.py build.py errors.py fuzzing.py instructions.py naming.py rows.py safe_paths.py undeclared.py)
 
 # Their files are in memory: on a disk it takes longer to make and to remove a directory than a test of a codec does.
 quick: WORKERS = 2
@@ -288,6 +288,7 @@ check: build/.generator | $(VENV)/.installed
 	PYTHONSAFEPATH=1 $(BIN)/pytest --quiet --noconftest tests/test_layers.py tests/test_sizes.py
 	$(BIN)/python tools/words
 	$(BIN)/python setup.py --quiet translate
+	$(BIN)/python tools/undeclared.py
 	@$(MAKE) --no-print-directory build/check/.linted
 	$(BIN)/mypy
 
