@@ -9,8 +9,8 @@ from ianus.migrate.migration import Migration
 SERVER = "Daphne"
 
 OPTIONS = FlagList(
-    "--port/-p= --bind/-b= --websocket_timeout= --websocket_connect_timeout= --unix-socket/-u= --fd= --endpoint/-e="
-    " --verbosity/-v= --http-timeout/-t= --access-log= --log-fmt= --ping-interval= --ping-timeout="
+    "--port/-p= --bind/-b= --websocket_timeout= --websocket_connect_timeout= --unix-socket/-u= --fd="
+    " --endpoint/-e=+ --verbosity/-v= --http-timeout/-t= --access-log= --log-fmt= --ping-interval= --ping-timeout="
     " --websocket-max-message-size= --websocket-max-frame-size= --application-close-timeout= --root-path="
     " --proxy-headers --proxy-headers-host= --proxy-headers-port= --server-name/-s= --no-server-name"
 )
@@ -21,7 +21,7 @@ RENAMED = {"bind": "host", "access_log": "access_logfile", "root_path": "root_pa
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words)
+    flags, others = OPTIONS.parse(words, migration.need_not)
     for flag in flags:
         _apply(migration, flag.name, "" if flag.value is None else flag.value, flag.written)
     migration.set_variables(variables)

@@ -1,7 +1,7 @@
 """Parses the command lines of other servers by lists of their options."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ianus.settings.line_words import may_be_application
@@ -24,18 +24,24 @@ class FlagList:
     """The options of a server.
 
     text: the options with spaces between them. `/` separates the names of one option, and the first one counts. An
-    option that takes a value ends with `=`. One that takes two ends with `==`.
+    option that takes a value ends with `=`. One that takes two ends with `==`. A `+` after that is an option of which
+    all values count; of others the last one does.
     """
 
     def __init__(self, text: str) -> None:
         self._counts: dict[str, int] = {}
         self._names: dict[str, str] = {}
+        self._lists: set[str] = set()
         for word in text.split():
-            bare = word.rstrip("=")
+            option = word.removesuffix("+")
+            bare = option.rstrip("=")
             names = bare.split("/")
+            first = names[0].lstrip("-").replace("-", "_")
+            if option != word:
+                self._lists.add(first)
             for name in names:
-                self._counts[_dashed(name)] = len(word) - len(bare)
-                self._names[_dashed(name)] = names[0].lstrip("-").replace("-", "_")
+                self._counts[_dashed(name)] = len(option) - len(bare)
+                self._names[_dashed(name)] = first
 
     def names(self) -> list[str]:
         """Returns the names of the options, with underscores."""
@@ -45,10 +51,28 @@ class FlagList:
         """Returns the numbers of values of the options, by each of their names."""
         return self._counts
 
-    def parse(self, words: Sequence[str]) -> tuple[list[Flag], list[str]]:
-        """Returns the options of a line, and the words that are not options."""
+    def lists(self) -> frozenset[str]:
+        """Returns the names of the options of which all values count, with underscores."""
+        return frozenset(self._lists)
+
+    def parse(
+        self, words: Sequence[str], on_repeated: Callable[[str, str], None] | None = None
+    ) -> tuple[list[Flag], list[str]]:
+        """Returns the options of a line, and the words that are not options.
+
+        on_repeated: called with an option that a later one replaces, as written, and the reason.
+        """
         others: list[str] = []
-        return list(self._flags(list(words), others)), others
+        flags = list(self._flags(list(words), others))
+        last = {flag.name: flag for flag in flags if flag.value is not None and flag.name not in self._lists}
+        kept = []
+        for flag in flags:
+            final = last.get(flag.name, flag) if flag.name and flag.value is not None else flag
+            if final is flag:
+                kept.append(flag)
+            elif on_repeated is not None and final.value != flag.value:
+                on_repeated(flag.written, f"the option is repeated, and the last one counts: {final.written}")
+        return kept, others
 
     def _flags(self, words: list[str], others: list[str]) -> Iterator[Flag]:
         while words:

@@ -18,12 +18,12 @@ OPTIONS = FlagList(
     " --http2-keep-alive-interval= --http2-keep-alive-timeout= --http2-max-concurrent-streams= --http2-max-frame-size="
     " --http2-max-headers-size= --http2-max-send-buffer-size= --log --no-log --log-level= --log-config= --access-log"
     " --no-access-log --access-log-fmt= --ssl-certificate= --ssl-keyfile= --ssl-keyfile-password= --ssl-protocol-min="
-    " --ssl-ca= --ssl-crl= --ssl-client-verify --no-ssl-client-verify --url-path-prefix= --respawn-failed-workers"
+    " --ssl-ca= --ssl-crl=+ --ssl-client-verify --no-ssl-client-verify --url-path-prefix= --respawn-failed-workers"
     " --no-respawn-failed-workers --respawn-interval= --rss-sample-interval= --rss-samples= --workers-lifetime="
-    " --workers-max-rss= --workers-kill-timeout= --factory --no-factory --working-dir= --env-files="
-    " --static-path-route= --static-path-mount= --static-path-dir-to-file= --static-path-expires= --metrics"
-    " --no-metrics --metrics-scrape-interval= --metrics-address= --metrics-port= --reload --no-reload --reload-paths="
-    " --reload-ignore-dirs= --reload-ignore-patterns= --reload-ignore-paths= --reload-tick="
+    " --workers-max-rss= --workers-kill-timeout= --factory --no-factory --working-dir= --env-files=+"
+    " --static-path-route=+ --static-path-mount=+ --static-path-dir-to-file= --static-path-expires= --metrics"
+    " --no-metrics --metrics-scrape-interval= --metrics-address= --metrics-port= --reload --no-reload --reload-paths=+"
+    " --reload-ignore-dirs=+ --reload-ignore-patterns=+ --reload-ignore-paths=+ --reload-tick="
     " --reload-ignore-worker-failure --no-reload-ignore-worker-failure --process-name= --pid-file="
     # An option of Granian before 2.0.
     " --threads="
@@ -51,7 +51,7 @@ _OFF = ("0", "false", "no", "off", "f", "n")
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words)
+    flags, others = OPTIONS.parse(words, migration.need_not)
     given = {flag.name for flag in flags}
     interface = variables.get(f"{_PREFIX}INTERFACE", "")
     for variable, value in variables.items():

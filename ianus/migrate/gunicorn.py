@@ -15,10 +15,10 @@ SERVER = "Gunicorn"
 FILE = "gunicorn.conf.py"
 
 OPTIONS = FlagList(
-    "--config/-c= --bind/-b= --backlog= --workers/-w= --worker-class/-k= --threads= --worker-connections="
+    "--config/-c= --bind/-b=+ --backlog= --workers/-w= --worker-class/-k= --threads= --worker-connections="
     " --max-requests= --max-requests-jitter= --timeout/-t= --graceful-timeout= --keep-alive= --limit-request-line="
-    " --limit-request-fields= --limit-request-field_size= --reload --reload-engine= --reload-extra-file= --spew"
-    " --check-config --print-config --preload --no-sendfile --reuse-port --chdir= --daemon/-D --env/-e= --pid/-p="
+    " --limit-request-fields= --limit-request-field_size= --reload --reload-engine= --reload-extra-file=+ --spew"
+    " --check-config --print-config --preload --no-sendfile --reuse-port --chdir= --daemon/-D --env/-e=+ --pid/-p="
     " --worker-tmp-dir= --user/-u= --group/-g= --umask/-m= --initgroups --forwarded-allow-ips= --access-logfile="
     " --disable-redirect-access-to-syslog --access-logformat= --error-logfile/--log-file= --log-level="
     " --capture-output --logger-class= --log-config= --log-config-json= --log-syslog-to= --log-syslog"
@@ -27,10 +27,10 @@ OPTIONS = FlagList(
     " --proxy-allow-from= --protocol= --uwsgi-allow-from= --keyfile= --certfile= --ssl-version= --cert-reqs="
     " --ca-certs= --suppress-ragged-eofs --do-handshake-on-connect --ciphers= --http-protocols= --http2-cleartext="
     " --http2-max-concurrent-streams= --http2-initial-window-size= --http2-max-frame-size="
-    " --http2-max-header-list-size= --paste-global= --permit-obsolete-folding --strip-header-spaces"
+    " --http2-max-header-list-size= --paste-global=+ --permit-obsolete-folding --strip-header-spaces"
     " --permit-unconventional-http-method --permit-unconventional-http-version --casefold-http-method"
     " --forwarder-headers= --header-map= --asgi-loop= --asgi-lifespan= --asgi-disconnect-grace-period="
-    " --websocket-max-message-size= --http-parser= --root-path= --dirty-app= --dirty-workers= --dirty-timeout="
+    " --websocket-max-message-size= --http-parser= --root-path= --dirty-app=+ --dirty-workers= --dirty-timeout="
     " --dirty-threads= --dirty-graceful-timeout= --control-socket= --control-socket-mode= --no-control-socket"
 )
 
@@ -82,8 +82,8 @@ _GREENLETS = r"gevent.*|geventwebsocket.*|eventlet|tornado"
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line. Reads the configuration file that it, or the current folder, has."""
-    flags, others = OPTIONS.parse(words)
-    early, _ = OPTIONS.parse(split_arguments(variables.get(GUNICORN_VARIABLE, "")))
+    flags, others = OPTIONS.parse(words, migration.need_not)
+    early, _ = OPTIONS.parse(split_arguments(variables.get(GUNICORN_VARIABLE, "")), migration.need_not)
     named = [flag.value for flag in (*early, *flags) if flag.name == "config" and flag.value]
     file = named[-1] if named else FILE if Path(FILE).is_file() else ""
     # On a line all values of a repeatable option count together, and instead of those of the file.

@@ -14,12 +14,12 @@ SERVER = "Hypercorn"
 ACCESS_LOG_FORMAT = '%(h)s %(l)s %(l)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 OPTIONS = FlagList(
-    "--access-logfile/--access-log= --access-logformat= --backlog= --bind/-b= --ca-certs= --certfile= --cert-reqs="
-    " --ciphers= --config/-c= --daemon/-D --debug --error-logfile/--log-file/--error-log= --graceful-timeout="
-    " --read-timeout= --max-requests= --max-requests-jitter= --group/-g= --worker-class/-k= --keep-alive= --keyfile="
-    " --keyfile-password= --insecure-bind= --log-config= --log-level= --pid/-p= --quic-bind= --reload --root-path="
-    " --server-name= --statsd-host= --statsd-prefix= --umask/-m= --user/-u= --verify-mode="
-    " --websocket-ping-interval= --workers/-w="
+    "--access-logfile/--access-log= --access-logformat= --backlog= --bind/-b=+ --ca-certs= --certfile="
+    " --cert-reqs= --ciphers= --config/-c= --daemon/-D --debug --error-logfile/--log-file/--error-log="
+    " --graceful-timeout= --read-timeout= --max-requests= --max-requests-jitter= --group/-g= --worker-class/-k="
+    " --keep-alive= --keyfile= --keyfile-password= --insecure-bind=+ --log-config= --log-level= --pid/-p="
+    " --quic-bind=+ --reload --root-path= --server-name=+ --statsd-host= --statsd-prefix= --umask/-m= --user/-u="
+    " --verify-mode= --websocket-ping-interval= --workers/-w="
 )
 
 # Options whose names in a file differ.
@@ -50,7 +50,7 @@ ADVICE = index_advice(
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line, with the file that it names."""
-    flags, others = OPTIONS.parse(words)
+    flags, others = OPTIONS.parse(words, migration.need_not)
     overridden = {FILE_NAMES.get(flag.name, flag.name) for flag in flags}
     for flag in flags:
         if flag.name == "config" and flag.value:

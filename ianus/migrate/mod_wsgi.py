@@ -9,32 +9,34 @@ from ianus.migrate.migration import Migration, MigrationError, index_advice
 SERVER = "mod_wsgi-express"
 
 OPTIONS = FlagList(
-    "--application-type= --entry-point= --application-group= --process-group= --host= --port= --http2 --https-port="
-    " --ssl-port= --ssl-certificate-file= --ssl-certificate-key-file= --ssl-certificate= --ssl-ca-certificate-file="
-    " --ssl-verify-client= --ssl-certificate-chain-file= --ssl-environment --https-only --hsts-policy= --server-name="
-    " --server-alias= --allow-localhost --processes= --threads= --max-clients= --initial-workers="
-    " --minimum-spare-workers= --maximum-spare-workers= --limit-request-body= --maximum-requests= --startup-timeout="
-    " --shutdown-timeout= --restart-interval= --cpu-time-limit= --graceful-timeout= --eviction-timeout="
-    " --deadlock-timeout= --inactivity-timeout= --ignore-activity= --request-timeout= --interrupt-timeout="
-    " --connect-timeout= --socket-timeout= --proxy-timeout= --queue-timeout= --header-timeout= --header-max-timeout="
-    " --header-min-rate= --body-timeout= --body-max-timeout= --body-min-rate= --server-backlog= --daemon-backlog="
-    " --send-buffer-size= --receive-buffer-size= --header-buffer-size= --response-buffer-size="
-    " --response-socket-timeout= --response-flush-delay= --enable-sendfile --disable-reloading --reload-on-changes"
-    " --user= --group= --callable-object= --map-head-to-get= --document-root= --directory-index= --directory-listing"
-    " --allow-override= --mount-point= --url-alias== --error-document== --error-override --proxy-mount-point=="
-    " --proxy-url-alias== --proxy-virtual-host== --trust-proxy-header= --trust-proxy= --keep-alive-timeout="
+    "--application-type= --entry-point= --application-group= --process-group= --host= --port= --http2"
+    " --https-port= --ssl-port= --ssl-certificate-file= --ssl-certificate-key-file= --ssl-certificate="
+    " --ssl-ca-certificate-file= --ssl-verify-client=+ --ssl-certificate-chain-file= --ssl-environment"
+    " --https-only --hsts-policy= --server-name= --server-alias=+ --allow-localhost --processes= --threads="
+    " --max-clients= --initial-workers= --minimum-spare-workers= --maximum-spare-workers= --limit-request-body="
+    " --maximum-requests= --startup-timeout= --shutdown-timeout= --restart-interval= --cpu-time-limit="
+    " --graceful-timeout= --eviction-timeout= --deadlock-timeout= --inactivity-timeout= --ignore-activity=+"
+    " --request-timeout= --interrupt-timeout= --connect-timeout= --socket-timeout= --proxy-timeout="
+    " --queue-timeout= --header-timeout= --header-max-timeout= --header-min-rate= --body-timeout="
+    " --body-max-timeout= --body-min-rate= --server-backlog= --daemon-backlog= --send-buffer-size="
+    " --receive-buffer-size= --header-buffer-size= --response-buffer-size= --response-socket-timeout="
+    " --response-flush-delay= --enable-sendfile --disable-reloading --reload-on-changes --user= --group="
+    " --callable-object= --map-head-to-get= --document-root= --directory-index= --directory-listing"
+    " --allow-override= --mount-point= --url-alias==+ --error-document==+ --error-override --proxy-mount-point==+"
+    " --proxy-url-alias==+ --proxy-virtual-host==+ --trust-proxy-header=+ --trust-proxy=+ --keep-alive-timeout="
     " --compress-responses --server-metrics --telemetry-service= --enable-telemetry --telemetry-ui-port="
-    " --telemetry-interval= --slow-requests= --switch-interval= --free-threading --telemetry-options= --server-status"
-    " --host-access-script= --auth-user-script= --auth-type= --auth-group-script= --auth-group= --include-file="
-    " --rewrite-rules= --envvars-script= --lang= --locale= --setenv== --passenv= --working-directory= --pid-file="
-    " --server-root= --server-mpm= --log-directory= --log-level= --access-log --startup-log --verbose-debugging"
-    " --log-to-terminal --access-log-format= --error-log-format= --error-log-name= --access-log-name="
-    " --startup-log-name= --rotate-logs --max-log-size= --rotatelogs-executable= --python-path= --python-eggs="
-    " --python-warnings= --shell-executable= --httpd-executable= --process-name= --modules-directory= --mime-types="
-    " --socket-prefix= --add-handler== --chunked-request --with-php5 --with-cgi --service-script== --service-user=="
-    " --service-group== --service-log-file== --orphan-interpreter --embedded-mode --enable-docs --debug-mode"
-    " --enable-coverage --coverage-directory= --enable-profiler --profiler-directory= --enable-recorder"
-    " --recorder-directory= --enable-gdb --gdb-executable= --enable-debugger --debugger-startup --setup-only"
+    " --telemetry-interval= --slow-requests= --switch-interval= --free-threading --telemetry-options=+"
+    " --server-status --host-access-script= --auth-user-script= --auth-type= --auth-group-script= --auth-group="
+    " --include-file=+ --rewrite-rules= --envvars-script= --lang= --locale= --setenv==+ --passenv=+"
+    " --working-directory= --pid-file= --server-root= --server-mpm= --log-directory= --log-level= --access-log"
+    " --startup-log --verbose-debugging --log-to-terminal --access-log-format= --error-log-format="
+    " --error-log-name= --access-log-name= --startup-log-name= --rotate-logs --max-log-size="
+    " --rotatelogs-executable= --python-path=+ --python-eggs= --python-warnings=+ --shell-executable="
+    " --httpd-executable= --process-name= --modules-directory= --mime-types= --socket-prefix= --add-handler==+"
+    " --chunked-request --with-php5 --with-cgi --service-script==+ --service-user==+ --service-group==+"
+    " --service-log-file==+ --orphan-interpreter --embedded-mode --enable-docs --debug-mode --enable-coverage"
+    " --coverage-directory= --enable-profiler --profiler-directory= --enable-recorder --recorder-directory="
+    " --enable-gdb --gdb-executable= --enable-debugger --debugger-startup --setup-only"
 )
 
 _TLS = "Every address of bind has TLS once ssl_certfile is given (`ianus docs tls`)."
@@ -144,7 +146,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     """Migrates a command line. Raises MigrationError."""
     if not words or words[0] not in ("start-server", "setup-server"):
         raise MigrationError("mod_wsgi-express: only start-server and setup-server can be migrated.")
-    flags, others = OPTIONS.parse(words[1:])
+    flags, others = OPTIONS.parse(words[1:], migration.need_not)
     given = {flag.name: flag.value or "" for flag in flags}
     for flag in flags:
         _apply(migration, flag.name, True if flag.value is None else flag.value, flag.written)

@@ -8,14 +8,14 @@ from ianus.migrate.migration import Migration
 SERVER = "Uvicorn"
 
 OPTIONS = FlagList(
-    "--host= --port= --uds= --fd= --reload --reload-dir= --reload-include= --reload-exclude= --reload-delay="
-    " --workers= --loop= --http= --http2 --ws= --ws-max-size= --ws-max-queue= --ws-ping-interval= --ws-ping-timeout="
-    " --ws-per-message-deflate= --lifespan= --interface= --env-file= --log-config= --log-level= --access-log"
-    " --no-access-log --use-colors --no-use-colors --proxy-headers --no-proxy-headers --server-header"
+    "--host= --port= --uds= --fd= --reload --reload-dir=+ --reload-include=+ --reload-exclude=+ --reload-delay="
+    " --workers= --loop= --http= --http2 --ws= --ws-max-size= --ws-max-queue= --ws-ping-interval="
+    " --ws-ping-timeout= --ws-per-message-deflate= --lifespan= --interface= --env-file= --log-config= --log-level="
+    " --access-log --no-access-log --use-colors --no-use-colors --proxy-headers --no-proxy-headers --server-header"
     " --no-server-header --date-header --no-date-header --forwarded-allow-ips= --root-path= --limit-concurrency="
     " --backlog= --limit-max-requests= --limit-max-requests-jitter= --timeout-keep-alive="
     " --timeout-graceful-shutdown= --timeout-worker-healthcheck= --ssl-keyfile= --ssl-certfile="
-    " --ssl-keyfile-password= --ssl-version= --ssl-cert-reqs= --ssl-ca-certs= --ssl-ciphers= --header= --app-dir="
+    " --ssl-keyfile-password= --ssl-version= --ssl-cert-reqs= --ssl-ca-certs= --ssl-ciphers= --header=+ --app-dir="
     " --h11-max-incomplete-event-size= --reset-contextvars --factory"
 )
 
@@ -35,7 +35,7 @@ _READ = {"WEB_CONCURRENCY": "workers", "FORWARDED_ALLOW_IPS": "forwarded_allow_i
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words)
+    flags, others = OPTIONS.parse(words, migration.need_not)
     given = {flag.name for flag in flags}
     for variable, value in variables.items():
         name = variable.removeprefix(_PREFIX).lower()

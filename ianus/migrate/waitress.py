@@ -8,20 +8,21 @@ from ianus.migrate.migration import Migration
 SERVER = "Waitress"
 
 OPTIONS = FlagList(
-    "--app= --call --host= --port= --listen= --ipv4 --no-ipv4 --ipv6 --no-ipv6 --unix-socket= --unix-socket-perms="
-    " --url-scheme= --url-prefix= --ident= --threads= --backlog= --recv-bytes= --send-bytes= --outbuf-overflow="
-    " --outbuf-high-watermark= --inbuf-overflow= --connection-limit= --cleanup-interval= --channel-timeout="
-    " --log-socket-errors --no-log-socket-errors --max-request-header-size= --max-request-body-size="
-    " --expose-tracebacks --no-expose-tracebacks --asyncore-loop-timeout= --asyncore-use-poll"
-    " --no-asyncore-use-poll --channel-request-lookahead= --trusted-proxy= --trusted-proxy-count="
-    " --trusted-proxy-headers= --log-untrusted-proxy-headers --no-log-untrusted-proxy-headers"
-    " --clear-untrusted-proxy-headers --no-clear-untrusted-proxy-headers --server-name="
+    "--app= --call --host= --port= --listen=+ --ipv4 --no-ipv4 --ipv6 --no-ipv6 --unix-socket="
+    " --unix-socket-perms= --url-scheme= --url-prefix= --ident= --threads= --backlog= --recv-bytes= --send-bytes="
+    " --outbuf-overflow= --outbuf-high-watermark= --inbuf-overflow= --connection-limit= --cleanup-interval="
+    " --channel-timeout= --log-socket-errors --no-log-socket-errors --max-request-header-size="
+    " --max-request-body-size= --expose-tracebacks --no-expose-tracebacks --asyncore-loop-timeout="
+    " --asyncore-use-poll --no-asyncore-use-poll --channel-request-lookahead= --trusted-proxy="
+    " --trusted-proxy-count= --trusted-proxy-headers= --log-untrusted-proxy-headers"
+    " --no-log-untrusted-proxy-headers --clear-untrusted-proxy-headers --no-clear-untrusted-proxy-headers"
+    " --server-name="
 )
 
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words)
+    flags, others = OPTIONS.parse(words, migration.need_not)
     for flag in flags:
         _apply(migration, flag.name, True if flag.value is None else flag.value, flag.written)
     for name, value in variables.items():

@@ -242,8 +242,25 @@ class _Command(PagedCommand):
                 else f"This line has {len(line.problems)} problems.{message}",
                 ctx,
             )
-        ctx.meta[WARNINGS] = line.warnings
-        return super().parse_args(ctx, line.words)
+        rest = super().parse_args(ctx, line.words)
+        ctx.meta[WARNINGS] = [*line.warnings, *self._take_last(ctx)]
+        return rest
+
+    def _take_last(self, ctx: click.Context) -> Iterator[str]:
+        """Keeps the last value of the options that have one in other servers. Yields a warning for each."""
+        for param in self.get_params(ctx):
+            if not isinstance(param, _Option) or not (param.is_single or self._is_single_in_gunicorn(param)):
+                continue
+            values = ctx.params[str(param.name)]
+            if len(values) > 1:
+                ctx.params[str(param.name)] = values[-1:]
+                own = flag_of(NAMES[str(param.name)].input)
+                advice = f"; repeat {own} for several" if own != param.opts[0] else ""
+                yield f"{param.opts[0]} is repeated, and the last one counts, as in other servers{advice}."
+
+    def _is_single_in_gunicorn(self, option: click.Option) -> bool:
+        """Returns whether an option of GUNICORN_CMD_ARGS has one value there. The others are aliases."""
+        return not self._takes_application and option.name == "pythonpath"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         shows_all = HELP_ALL in ctx.meta
@@ -291,12 +308,22 @@ def _help_lines(option: click.Option, ctx: click.Context) -> str:
 
 
 class _Option(click.Option):
-    """An option of the help pages. notes: unit, default and the like. common: the short page shows it."""
+    """An option of the help pages.
+
+    notes: unit, default and the like. common: the short page shows it. is_single: as in Alias.
+    """
 
     def __init__(
-        self, *args: Any, group: str = CONFIGURATION, notes: str = "", common: bool = False, **more: Any
+        self,
+        *args: Any,
+        group: str = CONFIGURATION,
+        notes: str = "",
+        common: bool = False,
+        is_single: bool = False,
+        **more: Any,
     ) -> None:
         super().__init__(*args, **more)
+        self.is_single = is_single
         self.group = group
         self.notes = notes
         self.common = common
@@ -333,10 +360,12 @@ def _options() -> Iterator[click.Option]:
     )
     for _, setting in inputs():
         for alias in setting.aliases:
-            yield _option(alias.name, setting._replace(short=""), hidden=True)
+            yield _option(alias.name, setting._replace(short=""), hidden=True, is_single=alias.is_single)
 
 
-def _option(name: str, setting: Setting, *, notes: str = "", hidden: bool = False) -> click.Option:
+def _option(
+    name: str, setting: Setting, *, notes: str = "", hidden: bool = False, is_single: bool = False
+) -> click.Option:
     flag = flag_of(name)
     is_switch = setting.to_text is boolean_to_text
     return _Option(
@@ -351,6 +380,7 @@ def _option(name: str, setting: Setting, *, notes: str = "", hidden: bool = Fals
         group=setting.group,
         notes=notes,
         common=setting.common,
+        is_single=is_single,
     )
 
 

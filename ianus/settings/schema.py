@@ -72,9 +72,9 @@ class Settings:
         split=values.split_binds,
         aliases=(
             Alias("listen"),
-            Alias("uds", "unix:{}".format),
-            Alias("unix_socket", "unix:{}".format),
-            Alias("fd", "fd://{}".format),
+            Alias("uds", "unix:{}".format, is_single=True),
+            Alias("unix_socket", "unix:{}".format, is_single=True),
+            Alias("fd", "fd://{}".format, is_single=True),
         ),
     )
     uds_permissions: int | None = field(
@@ -164,7 +164,7 @@ class Settings:
         common=True,
         metavar="FILE",
         repeatable=True,
-        aliases="certfile ssl_certificate",
+        aliases=(Alias("certfile", is_single=True), Alias("ssl_certificate", is_single=True)),
     )
     ssl_keyfile: tuple[str, ...] = path(
         (),
@@ -174,7 +174,7 @@ class Settings:
         common=True,
         metavar="FILE",
         repeatable=True,
-        aliases="keyfile",
+        aliases=(Alias("keyfile", is_single=True),),
     )
     ssl_cert_dir: str = path(
         "",

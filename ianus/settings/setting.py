@@ -13,10 +13,12 @@ class Alias(NamedTuple):
 
     name: with underscores, as a field would be called.
     convert: makes the setting's own value of the alias's value; raises ValueError.
+    is_single: of several values on a line the last one counts, as in those servers, even if the setting is repeatable.
     """
 
     name: str
     convert: Callable[[object], str] = str
+    is_single: bool = False
 
 
 class Setting(NamedTuple):

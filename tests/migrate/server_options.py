@@ -13,10 +13,11 @@ GUNICORN = importlib.import_module("gunicorn.config")
 
 
 class Option(NamedTuple):
-    """An option. value: one that it takes; None for a switch."""
+    """An option. value: one that it takes; None for a switch. is_list: all values of a repeated option count."""
 
     flag: str
     value: str | None
+    is_list: bool = False
 
 
 def options_of(program: str) -> list[Option]:
@@ -45,7 +46,7 @@ def _of_argparse(parser: argparse.ArgumentParser) -> Iterator[Option]:
     for action in parser._actions:
         value = next(iter(action.choices), None) if action.choices else "1"
         for flag in action.option_strings:
-            yield Option(flag, None if action.nargs == 0 else str(value))
+            yield Option(flag, None if action.nargs == 0 else str(value), isinstance(action, argparse._AppendAction))
 
 
 def _of_click(command: click.Command) -> Iterator[Option]:
@@ -54,7 +55,8 @@ def _of_click(command: click.Command) -> Iterator[Option]:
         first = choices[0] if choices else "1"
         for flag in (*param.opts, *param.secondary_opts):
             if flag.startswith("-"):
-                yield Option(flag, None if getattr(param, "is_flag", False) else str(getattr(first, "value", first)))
+                value = None if getattr(param, "is_flag", False) else str(getattr(first, "value", first))
+                yield Option(flag, value, bool(getattr(param, "multiple", False)))
 
 
 def _gunicorn() -> Iterator[Option]:
@@ -96,7 +98,7 @@ def _waitress() -> Iterator[Option]:
         if cast.__name__ == "asbool":
             yield from (Option(flag, None), Option(flag.replace("--", "--no-", 1), None))
         elif name != "sockets":  # of a program alone
-            yield Option(flag, "1")
+            yield Option(flag, "1", is_list=name == "listen")
     yield Option("--call", None)
 
 

@@ -3,7 +3,9 @@
 from ianus.migrate.flags import Flag, FlagList
 from tests.rows import for_each_row
 
-OPTIONS = FlagList("--bind/-b= --workers/-w= --worker-class= --reload --daemon/-D --capture/-R --alias== --limit_size=")
+OPTIONS = FlagList(
+    "--bind/-b=+ --workers/-w= --worker-class= --reload --daemon/-D --capture/-R --alias== --limit_size="
+)
 
 
 @for_each_row(
@@ -49,3 +51,17 @@ def test_other_words(line: str, expected: list[str]) -> None:
 
 def test_an_option_is_shown_as_it_was_written() -> None:
     assert OPTIONS.parse(["-b", "a b"])[0] == [Flag("bind", "a b", "-b 'a b'")]
+
+
+def test_the_last_value_of_an_option_counts() -> None:
+    repeated: list[tuple[str, str]] = []
+    line = "-w 1 -b :1 --workers=2 --reload --reload --x 1 --x 2 -w 3 -w3"
+    flags, _ = OPTIONS.parse(
+        line.split(),
+        lambda written, reason: repeated.append((written, reason)),
+    )
+    assert [(flag.name, flag.value) for flag in flags] == [
+        ("bind", ":1"), ("reload", None), ("reload", None), ("", "1"), ("", "2"), ("workers", "3"),
+    ]  # fmt: skip
+    reason = "the option is repeated, and the last one counts: -w3"
+    assert repeated == [("-w 1", reason), ("--workers=2", reason)], "and not the same value again"

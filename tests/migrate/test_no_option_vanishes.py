@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ianus.migrate.command import PROGRAMS
 from tests.migrate.pages import Page, read_page
 from tests.migrate.server_options import Option, gunicorn_settings, hypercorn_settings, options_of
 
@@ -38,8 +39,28 @@ def test_options_of_a_line(line: str, form: str, nowhere: Path) -> None:
     assert vanished == []
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_a_repeated_option_counts_as_at_home(line: str) -> None:
+    program = line.split()[0]
+    table = PROGRAMS[program].OPTIONS
+    for option in options_of(program):
+        if option.value is not None:
+            flags, _ = table.parse([option.flag, "1", option.flag, "2"])
+            assert [flag.value for flag in flags] == (["1", "2"] if option.is_list else ["2"]), option.flag
+
+
+def test_values_that_a_later_one_replaces_are_named(nowhere: Path) -> None:
+    page = read_page("gunicorn --certfile a --certfile=b --pythonpath x --pythonpath y -b :1 -b :2 a:b")
+    assert page.given["ssl_certfile"] == ["b"]
+    assert page.given["pythonpath"] == ["y"]
+    assert page.given["bind"] == ["*:1", "*:2"]
+    assert "--certfile a" in page.unneeded
+    assert "The option is repeated, and the last one counts: --pythonpath y." in page.unneeded
+    assert read_page("uvicorn --uds a --uds b --header a:b --header c:d a:b").given["bind"] == ["unix:b"]
+
+
 def _page(words: list[str], option: Option, form: str) -> Page:
-    flag, value = option
+    flag, value, _ = option
     page = read_page(*words, *([flag] if value is None else form.format(flag, value).split(" ", 1)))
     assert page.given["app"] == "a:b", flag
     assert "does not know" not in page.text, flag

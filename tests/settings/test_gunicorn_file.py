@@ -191,6 +191,14 @@ def test_arguments_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.output.count("\n") == 1
 
 
+def test_a_repeated_option_of_the_arguments_has_its_last_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, served = with_arguments("--pythonpath a --pythonpath b -b :1 -b :2", monkeypatch)
+    assert served == [Settings(pythonpath=("b",), bind=(TcpBind("", 1), TcpBind("", 2)))]
+    assert result.output == (
+        "Warning: GUNICORN_CMD_ARGS: --pythonpath is repeated, and the last one counts, as in other servers.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

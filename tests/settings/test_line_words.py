@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import click
 import pytest
@@ -252,4 +253,29 @@ def test_an_unknown_option_takes_the_next_word_unless_it_is_the_application(line
     result = run_line(line.split(), lambda app, settings, reader: 0)
     assert result.stderr.endswith(
         "Error: No such option: --nosuch. `ianus --help-all` lists all options. (ianus docs settings)\n"
+    )
+
+
+@for_each_row(
+    ("line", "values", "setting"),
+    [
+        ("--certfile a --certfile b", {"ssl_certfile": ("b",)}, "--ssl-certfile"),
+        ("--ssl-certificate a --ssl-certificate b", {"ssl_certfile": ("b",)}, "--ssl-certfile"),
+        ("--uds a --uds b", {"bind": (UnixBind("b"),)}, "--bind"),
+        ("--fd 3 --fd 4", {"bind": (FdBind(4),)}, "--bind"),
+        ("--ssl-certfile a --ssl-certfile b", {"ssl_certfile": ("a", "b")}, ""),
+        ("--certfile a --ssl-certfile b", {"ssl_certfile": ("a", "b")}, ""),
+        ("-b :1 -b :2", {"bind": (TcpBind("", 1), TcpBind("", 2))}, ""),
+    ],
+)
+def test_a_repeated_option_of_other_servers_has_its_last_value(
+    line: str, values: dict[str, Any], setting: str, serve: Serve
+) -> None:
+    result, settings = serve(*line.split(), "main:app")
+    assert settings == Settings(**values)
+    flag = line.split()[0]
+    assert result.stderr == (
+        f"Warning: {flag} is repeated, and the last one counts, as in other servers; repeat {setting} for several.\n"
+        if setting
+        else ""
     )
