@@ -102,7 +102,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
         if name in _READ and migration.has(_READ[name]):
             migration.need_not(f"{name}={value}", f"{_READ[name]} is given, and has precedence in Gunicorn too")
         elif name != GUNICORN_VARIABLE:
-            migration.set_variables({name: value}, _READ)
+            _set_variable(migration, name, value)
     if others:
         migration.app = others[0]
     for other in others[1:]:
@@ -222,10 +222,16 @@ def _apply_peers(migration: Migration, value: object, written: str) -> None:
     migration.set("forwarded_allow_ips", peers if peers == "*" or "$" in peers else f"{peers},unix", written)
 
 
+def _set_variable(migration: Migration, name: str, value: str, read: Mapping[str, str] = _READ) -> None:
+    if name == "SCRIPT_NAME" and value:
+        migration.set("root_path_kept", value, f"{name}={value}", "Gunicorn reads SCRIPT_NAME")
+    migration.set_variables({name: value}, read)
+
+
 def _apply_env(migration: Migration, value: object, written: str) -> None:
     for text in [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []:
         name, _, content = str(text).partition("=")
-        migration.set_variables({name: content})
+        _set_variable(migration, name, content, read={})
 
 
 def _apply_python_path(migration: Migration, value: object, written: str) -> None:

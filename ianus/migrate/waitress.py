@@ -57,6 +57,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         migration.set("server_header", False, written)
         if value:
             migration.set("header", f"Server: {value}", written)
+    elif name == "url_prefix":
+        migration.set("root_path_kept", value, written, "root_path, if the proxy strips it from requests")
     elif name == "server_name":
         migration.need_not(written, "SERVER_NAME is the host of the request")
     elif name == "threads" and isinstance(value, str) and "WEB_CONCURRENCY" in value:

@@ -144,6 +144,7 @@ def read_sources(
     if "config" not in early:
         warnings += [*_unread_project_table(), *_conflicts(file_layers)]
     warnings += [*_unknown_variables(environ), *_variables_of_others(environ), *_without_effect(merged)]
+    warnings += _script_name(environ, merged)
     hooks = next((file.program for file in files if _hooks_of(file.layer) == _hooks_of(merged) and file.program), None)
     return Configuration(app, Settings.from_layer(merged), origins, tuple(warnings), hooks)
 
@@ -235,6 +236,15 @@ def _variables_of_others(environ: Mapping[str, str]) -> Iterator[str]:
         if names:
             advice = "; ".join(_instead_of_variable(name, name.removeprefix(prefix), environ[name]) for name in names)
             yield f"variables of {server} in the environment have no effect: {advice}."
+
+
+def _script_name(environ: Mapping[str, str], merged: Layer) -> Iterator[str]:
+    """Yields a warning of the variable that Gunicorn reads for each request."""
+    if environ.get("SCRIPT_NAME") and not merged.keys() & {"root_path", "root_path_kept"}:
+        yield (
+            "SCRIPT_NAME in the environment is read by Gunicorn, and not by Ianus; write --root-path-kept"
+            f" {environ['SCRIPT_NAME']}, or --root-path if the proxy strips the prefix."
+        )
 
 
 def _instead_of_variable(variable: str, rest: str, value: str) -> str:

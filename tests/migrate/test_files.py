@@ -590,3 +590,7 @@ def test_lines_are_not_executed(nowhere: Path) -> None:
     migrate(["a.ini"])
     migrate(["sh", "-c", "touch made && gunicorn main:app"])
     assert not (nowhere / "made").exists()
+
+
+def test_the_prefix_of_waitress_names_the_setting_for_the_other_kind_of_proxy() -> None:
+    assert "root_path, if the proxy strips it from requests" in migrate(["waitress-serve", "--url-prefix=/x", "a:b"])

@@ -77,6 +77,8 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("PORT=9 gunicorn -b '0.0.0.0:$PORT' a", {"app": "a", "bind": ["0.0.0.0:9"]}),
         ("PORT=9 N=3 gunicorn -b ':${PORT:-8000}' -w $N a", {
             "app": "a", "bind": ["*:9"], "workers": 3, "env": ["N=3"]}),
+        ("SCRIPT_NAME=/app gunicorn a", {"app": "a", "root_path_kept": "/app", "env": ["SCRIPT_NAME=/app"]}),
+        ("gunicorn -e SCRIPT_NAME=/app a", {"app": "a", "root_path_kept": "/app", "env": ["SCRIPT_NAME=/app"]}),
         ("WEB_CONCURRENCY=3 FORWARDED_ALLOW_IPS=* gunicorn -w 2 a", {
             "app": "a", "workers": 2, "forwarded_allow_ips": "*"}),
         ("env PYTHONPATH=src:/lib:$PYTHONPATH gunicorn --pythonpath a e:app", {

@@ -577,3 +577,14 @@ def test_mounts_and_fields_may_be_tables(nowhere: Path) -> None:
     (nowhere / "ianus.toml").unlink()
     (nowhere / "pyproject.toml").write_text('[tool.ianus.mount]\n"/api" = "api:app"\n')
     assert read().settings.mount == (Mount("/api", "api:app"),)
+
+
+def test_a_prefix_in_the_environment_as_gunicorn_has_it_is_named(nowhere: Path) -> None:
+    (warning,) = read_sources(environ={"SCRIPT_NAME": "/app"}).warnings
+    assert warning == (
+        "SCRIPT_NAME in the environment is read by Gunicorn, and not by Ianus; write --root-path-kept /app, or"
+        " --root-path if the proxy strips the prefix."
+    )
+    for variable in ("IANUS_ROOT_PATH", "IANUS_ROOT_PATH_KEPT"):
+        assert read_sources(environ={"SCRIPT_NAME": "/app", variable: "/app"}).warnings == ()
+    assert read_sources(environ={"SCRIPT_NAME": ""}).warnings == ()
