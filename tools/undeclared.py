@@ -15,7 +15,7 @@ LOOKUP = re.compile(r"GetAttrStr\(\(\(PyObject \*\)__pyx_v_([\w>-]+)\), (?:\w+->
 
 
 def undeclared(translated: str, methods: set[str]) -> list[str]:
-    """Returns the attributes that a translated module looks up in compiled objects, and that are no methods."""
+    """Returns the attributes that a translated module looks up in compiled objects, and that are not methods."""
     return sorted({f"{variable}.{name}" for variable, name in LOOKUP.findall(translated) if name not in methods})
 
 
