@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ianus.errors import PACKAGE_DIR
 from tests.helpers import until
 
 SECONDS = 20  # after which a process that should have ended is given up
@@ -363,3 +365,20 @@ def test_the_package_is_imported_without_the_server() -> None:
     code = "import sys, ianus; print(sys.modules.keys() & {'asyncio', 'logging', 'socket', 'click'})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_a_clone_that_was_not_built_is_explained(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE_DIR, tmp_path / "ianus", ignore=shutil.ignore_patterns("*.so"))
+    result = subprocess.run(
+        [sys.executable, "-m", "ianus", "main:app"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr == (
+        f"Error: The compiled modules are not in {tmp_path}/ianus/. In a clone, run `make build`; or use an installed"
+        " Ianus by the command `ianus`, or from another directory. (ianus docs starting)\n"
+    )
