@@ -93,7 +93,9 @@ cdef extern from *:
         X(const char *, SSL_get_version, (const SSL *)) \
         X(int, SSL_session_reused, (const SSL *)) \
         X(const SSL_CIPHER *, SSL_get_current_cipher, (const SSL *)) \
+        X(const SSL_CIPHER *, SSL_get_pending_cipher, (const SSL *)) \
         X(uint16_t, SSL_CIPHER_get_protocol_id, (const SSL_CIPHER *)) \
+        X(int, SSL_CIPHER_is_aead, (const SSL_CIPHER *)) \
         X(const char *, SSL_CIPHER_get_name, (const SSL_CIPHER *)) \
         X(const char *, SSL_get_servername, (const SSL *, int)) \
         X(void, SSL_get0_alpn_selected, (const SSL *, const unsigned char **, unsigned int *)) \
@@ -249,7 +251,9 @@ cdef extern from *:
     const char* SSL_get_version(const SSL*) noexcept
     int SSL_session_reused(const SSL*) noexcept
     const SSL_CIPHER* SSL_get_current_cipher(const SSL*) noexcept
+    const SSL_CIPHER* SSL_get_pending_cipher(const SSL*) noexcept
     uint16_t SSL_CIPHER_get_protocol_id(const SSL_CIPHER*) noexcept
+    int SSL_CIPHER_is_aead(const SSL_CIPHER*) noexcept
     const char* SSL_CIPHER_get_name(const SSL_CIPHER*) noexcept
     const char* SSL_get_servername(const SSL*, int) noexcept
     void SSL_get0_alpn_selected(const SSL*, const unsigned char**, unsigned int*) noexcept

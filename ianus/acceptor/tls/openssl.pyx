@@ -22,7 +22,7 @@ import time
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, strncmp
 
 from ianus.acceptor.byte_filter cimport ENCODE_BYTES, FILTER_FAILED, ByteFilter, append_encoded
 from ianus.acceptor.tls.base cimport TlsFilter, TlsFilterFactory
@@ -328,6 +328,9 @@ cdef int choose_protocol(
         chosen_size[0] = <unsigned char>PyBytes_GET_SIZE(CHALLENGE_NAME)
         return ALPN_OK
     # Each name is preceded by its length. OpenSSL has checked the client's list.
+    if own[0] == 2 and own[1] == c"h" and own + 3 < own_end and not is_http2_cipher(SSL_get_pending_cipher(ssl)):
+        # The next one is HTTP/1.1. Clients end a connection of HTTP/2 that has such a cipher.
+        own += 3
     while own < own_end:
         at = 0
         while at < offered_size and offered[at] < offered_size - at:
@@ -339,6 +342,16 @@ cdef int choose_protocol(
         own += 1 + own[0]
     # RFC 7301 section 3.2
     return ALPN_ALERT_FATAL
+
+
+cdef bint is_http2_cipher(const SSL_CIPHER* cipher) noexcept:
+    """Whether HTTP/2 may use the chosen cipher (RFC 9113 section 9.2.2): with forward secrecy, and authenticated."""
+    cdef const char* name
+    if cipher == NULL or not SSL_CIPHER_is_aead(cipher):
+        return False
+    name = SSL_CIPHER_get_name(cipher)
+    # Those of TLS 1.3 all are.
+    return strncmp(name, b"TLS_", 4) == 0 or strncmp(name, b"ECDHE-", 6) == 0 or strncmp(name, b"DHE-", 4) == 0
 
 
 cdef bint is_answerable(OpenSslFilterFactory factory, SSL* ssl) noexcept:

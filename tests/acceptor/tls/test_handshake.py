@@ -120,6 +120,30 @@ def test_the_protocol_by_alpn(serve: Any, offered: list[str], chosen: str | None
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("version", "cipher", "chosen"),
+    [
+        (TLS_1_3, "AES128-SHA", "h2"),
+        (TLS_1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", "h2"),
+        (TLS_1_2, "ECDHE-ECDSA-CHACHA20-POLY1305", "h2"),
+        (TLS_1_2, "ECDHE-ECDSA-AES128-SHA256", "http/1.1"),
+        (TLS_1_2, "AES128-GCM-SHA256", "http/1.1"),
+    ],
+)
+def test_http2_is_chosen_with_a_cipher_that_it_allows(version: Any, cipher: str, chosen: str) -> None:
+    # RFC 9113 section 9.2.2. The module ssl chooses without the cipher, so the other engine cannot do this.
+    engine = find_openssl()
+    store = Store(load(engine, localhost()), load(engine, intermediate().issue("localhost", key=rsa_key())))
+    serving = TlsServing(engine, store, alpn=("h2", "http/1.1"), ciphers="ALL")
+    context = client_context(maximum_version=version)
+    context.set_ciphers(cipher)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    client = serving.client(context)
+    assert client.tls.selected_alpn_protocol() == chosen
+    client.close()
+    serving.close()
+
+
 def test_alpn_without_a_common_protocol(serve: Any) -> None:
     serving = serve()
     context = client_context()
