@@ -174,12 +174,9 @@ def _finish(migration: Migration) -> None:
 
 
 def _finish_http2(migration: Migration) -> None:
-    """Adds HTTP/2 as Hypercorn serves it: with TLS if ALPN has it, and without TLS always."""
+    """Adds HTTP/2 as Hypercorn serves it without TLS: always."""
     has_tls = migration.value("ssl_certfile") is not None
-    if not has_tls:
-        if migration.settings.pop("http2", None) is not None:
-            migration.need_not("alpn_protocols", "without TLS, clients choose the version by their first bytes")
-    elif migration.value("http2") is None:
-        migration.default("http2", True)
+    if not has_tls and migration.settings.pop("http2", None) is not None:
+        migration.need_not("alpn_protocols", "without TLS, clients choose the version by their first bytes")
     if not has_tls or migration.value("insecure_bind"):
         migration.default("http2_cleartext", True)

@@ -168,9 +168,9 @@ class Migration:
         self.defaults[name] = NAMES[name].setting.check(value)
 
     def default_http2(self) -> None:
-        """Notes HTTP/2 as of a server that offers it to clients with TLS and accepts it without."""
-        if self.value("http") in (None, "auto") and self.value("http2") is None:
-            self.default("http2" if self.value("ssl_certfile") else "http2_cleartext", True)
+        """Notes HTTP/2 as of a server that accepts it without TLS, too."""
+        if self.value("http") in (None, "auto") and not self.value("ssl_certfile"):
+            self.default("http2_cleartext", True)
 
     def check_app(self) -> None:
         """Makes a note of an application that a shell has to compute."""

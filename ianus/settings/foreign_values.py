@@ -69,7 +69,7 @@ def http_protocols(value: object) -> str:
     if names == ["h2"]:
         return "2"
     if names == ["h1", "h2"]:
-        raise ValueError(f"{value!r} is both versions; write --http2 in its place.")
+        return "auto"
     raise ValueError(f"{value!r} has a version that is not supported; write h1 or h2.")
 
 

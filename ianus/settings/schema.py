@@ -398,17 +398,17 @@ class Settings:
         "auto",
         HTTP2,
         "Versions of HTTP.",
-        "auto is HTTP/1.0 and 1.1, and HTTP/2 with --http2 or --http2-cleartext. 1 is HTTP/1.0 and 1.1 alone, 2 is"
-        " HTTP/2 alone, also without TLS.",
+        "auto is HTTP/1.0 and 1.1, and HTTP/2 with TLS or --http2-cleartext. 1 is HTTP/1.0 and 1.1 alone, 2 is HTTP/2"
+        " alone, also without TLS.",
         names="auto 1 2",
         parse=foreign_values.http,
         aliases=(Alias("http_protocols", foreign_values.http_protocols),),
     )
     http2: bool = flag(
-        False,
+        True,
         HTTP2,
         "Offer HTTP/2 to clients with TLS.",
-        "Without TLS, see --http2-cleartext.",
+        "They choose it in the handshake. Without TLS, see --http2-cleartext.",
     )
     http2_cleartext: bool = flag(
         False,

@@ -1,5 +1,6 @@
 """The example pages work in a browser, as `make serve` serves them, with and without TLS."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -184,3 +185,24 @@ def test_the_clock_continues_while_the_wsgi_page_s_requests_sleep(
     ada.wait_for_text("output[for=stream]", "Line 1 of 10")
     ada.save_screenshot("wsgi-desk")
     ada.wait_for_text("output[for=stream]", "Line 10 of 10")
+
+
+@pytest.mark.parametrize("version", ["2", "1.1"])
+def test_a_websocket_over_tls_has_the_version_that_the_applications_allow(
+    desk: BrowserUser,
+    start_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    # WebSockets over HTTP/2 are offered if all applications are ASGI ones.
+    mounts = () if version == "2" else ("--mount", "/gate=gate:app")
+    server = start_server("--tls-dev", *mounts, "--access-logfile", "-", app="chat:app", app_dir=EXAMPLES)
+    assert isinstance(server.address, tuple)
+    assert server.output is not None
+    desk.visit(url_of(TlsAddress(server.address), "/"))
+    desk.wait_for_text("#state", "Connected")
+    desk.close_tab()
+    server.output.wait_for(r'"GET / HTTP/2" 200')
+    server.output.wait_for(rf'"(GET|CONNECT) /room\S* HTTP/{re.escape(version)}" ')

@@ -291,7 +291,7 @@ def test_without_the_option_the_preface_is_an_invalid_request(shared: Shared) ->
 @pytest.mark.parametrize("engine", ["openssl", "python"])
 def test_clients_choose_by_alpn(shared: Shared, certificate: tuple[str, str], engine: str) -> None:
     options = ("--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1], "--tls-engine", engine)
-    server = shared("--http2", *options)
+    server = shared(*options)
     with Http2Client(server.address, context=trusting()) as client:
         scope = shown(client.get("/scope"))
         assert (scope["http_version"], scope["scheme"]) == ("2", "https")
@@ -320,13 +320,16 @@ def test_curl_by_prior_knowledge(server: Server) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_over_tls(shared: Shared, certificate: tuple[str, str], tmp_path: Path) -> None:
-    server = shared("--http2", "--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
+    server = shared("--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
     authority = tmp_path / "root.pem"
     authority.write_bytes(root().pem)
     port = server.address[1]
     url = f"https://localhost:{port}/hello"
     assert curl("--http2", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n2"
     assert curl("--http1.1", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n1.1"
+    without = shared("--no-http2", "--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
+    url = f"https://localhost:{without.address[1]}/hello"
+    assert curl("--http2", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n1.1"
 
 
 NODE = """

@@ -405,7 +405,7 @@ def sock(
             yield sock
         return
     certfile, keyfile = certificate
-    address = shared("--http2", "--ssl-certfile", certfile, "--ssl-keyfile", keyfile).address
+    address = shared("--ssl-certfile", certfile, "--ssl-keyfile", keyfile).address
     context = ssl.create_default_context(cadata=root().pem.decode())
     context.set_alpn_protocols(["h2"])
     with (

@@ -27,7 +27,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["openssl", "python"])
 def server(request: pytest.FixtureRequest, shared: Shared, pairs: Path) -> Server:
-    options = ("--tls-host-check", "--http2", "--health-path", "/up", "--tls-engine", request.param)
+    options = ("--tls-host-check", "--health-path", "/up", "--tls-engine", request.param)
     return shared("--ssl-cert-dir", str(pairs), *options)
 
 

@@ -202,15 +202,15 @@ def test_settings_of_a_command(line: str, expected: dict[str, Any]) -> None:
             "access_log": False, "http2_cleartext": True}),
         ("hypercorn --certfile c --keyfile k a:b", {
             "proxy_headers": False, "timeout_keep_alive": "5s", "timeout_stop": "3s", "ws_ping_interval": "0",
-            "access_log": False, "http2": True}),
+            "access_log": False}),
         ("hypercorn --certfile c --keyfile k --insecure-bind :2 --access-log - a:b", {
             "proxy_headers": False, "timeout_keep_alive": "5s", "timeout_stop": "3s", "ws_ping_interval": "0",
-            "http2": True, "http2_cleartext": True,
+            "http2_cleartext": True,
             "access_log_format": '%(h)s %(l)s %(l)s %(t)s "%(m)s %(U)s %(H)s" %(s)s %(b)s "%(f)s" "%(a)s"'}),
         ("granian --interface asgi a:b", {
             "proxy_headers": False, "timeout_stop": "0", "access_log": False, "http2_cleartext": True}),
         ("granian --interface asgi --ssl-certificate c --ssl-keyfile k a:b", {
-            "proxy_headers": False, "timeout_stop": "0", "access_log": False, "http2": True}),
+            "proxy_headers": False, "timeout_stop": "0", "access_log": False}),
         ("granian --interface asgi --http 1 a:b", {
             "proxy_headers": False, "timeout_stop": "0", "access_log": False}),
         ("waitress-serve a:b", {

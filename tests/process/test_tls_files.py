@@ -111,7 +111,7 @@ def test_options_of_handshakes(settings: Settings, engine: FakeEngine) -> None:
     assert store is serving.store
     assert serving.description == "TLS by OpenSSL 3.9"
     assert (options.min_version, options.ciphers, options.cert_reqs) == (0x0304, "HIGH", "none")
-    assert (options.ticket_secret, options.alpn) == (files.ticket_secret, ("http/1.1",))
+    assert (options.ticket_secret, options.alpn) == (files.ticket_secret, ("h2", "http/1.1"))
     assert (options.timeout_handshake, options.limit_handshakes, options.handshake_log) == (3.0, 1000, True)
 
 

@@ -56,7 +56,7 @@ def way(
     if request.param == "TLS":
         certificate, key = localhost().write(folder, "server")
         files = ("--ssl-certfile", certificate, "--ssl-keyfile", key)
-        secure = shared(*files, "--http2", "--app-dir", str(APP), app="grpc_app:app")
+        secure = shared(*files, "--app-dir", str(APP), app="grpc_app:app")
         yield Way(("localhost", int(secure.address[1])), secure, root().pem)
         return
     with contextlib.ExitStack() as stack:
