@@ -305,6 +305,7 @@ format: $(VENV)/.installed
 
 bench: build
 	$(call debian,command -v wrk && ldconfig -p | grep -q libuv.so.1 && echo '#include <ev.h>' | $(CC) -E -,wrk libuv1 libev-dev)
+	$(call debian,command -v h2load && command -v nginx && command -v openssl,nghttp2-client nginx-light openssl)
 	$(BIN)/python bench/run.py $(ARGS)
 	$(if $(ARGS),,$(BIN)/python bench/choices.py)
 

@@ -56,6 +56,11 @@ def _time(scenario: str) -> Value:
     return _quotient(_best(scenario, "mb_per_second", max), _of(scenario, "mb_per_second"))
 
 
+def _rate(scenario: str) -> Value:
+    """The time for a request against that of the peer that is quickest."""
+    return _quotient(_best(scenario, "rate", max), _of(scenario, "rate"))
+
+
 def _time_a_request(scenario: str, base: str) -> Value:
     return _quotient(_of(scenario, "rate", base), _of(scenario, "rate"))
 
@@ -123,4 +128,18 @@ BUDGETS = (
     Budget("WSGI 100 MB upload: time", BEST, 1.0, _time("wsgiupload100m")),
     Budget("WSGI 100 MB upload: CPU", BEST, 1.0, _of_best("wsgiupload100m", "cpu_ms")),
     Budget("WSGI 100 MB upload: RSS growth", "MB", 20.0, _of("wsgiupload100m", "growth_mb")),
+    Budget("HTTP/2 hello: CPU", "x granian", 0.4, _ratio("http2", "granian")),
+    Budget("HTTP/2 hello: CPU", "x h2corn", 0.4, _ratio("http2", "h2corn")),
+    Budget("HTTP/2 hello: CPU", "x peregrine", 0.8, _ratio("http2", "peregrine")),
+    Budget("HTTP/2 hello over TLS: CPU", "x granian", 0.4, _ratio("http2tls", "granian")),
+    Budget("HTTP/2 hello over TLS: CPU", "x h2corn", 0.4, _ratio("http2tls", "h2corn")),
+    Budget("HTTP/2 hello over TLS: CPU", "x peregrine", 0.8, _ratio("http2tls", "peregrine")),
+    Budget("HTTP/2 hello over TLS: CPU", "x nginx", 1.0, _ratio("http2tls", "nginx")),
+    Budget("HTTP/2, WSGI hello: CPU", "x granian", 0.5, _ratio("http2wsgi", "granian")),
+    *(
+        Budget(f"HTTP/2 100 MB {kind}, {streams} streams: time", BEST, 1.0, _rate(f"http2{kind}100m{streams}"))
+        for kind in ("download", "upload")
+        for streams in (1, 10)
+    ),
+    Budget("HTTP/2 idle connection: memory", "KB", 2.6, _of("http2idle5000", "kb_each")),
 )

@@ -1,6 +1,7 @@
 """Requests as bytes, and a reader of answers that is only as clever as the scenarios need."""
 
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,9 @@ class Request:
 class Connection:
     """A keep-alive connection that reads answers with a Content-Length, in order."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
+    def __init__(self, port: int, *, tls: bool = False) -> None:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
+        self.socket = _unverified().wrap_socket(plain) if tls else plain
         self._buffer = bytearray()
 
     def __enter__(self) -> "Connection":
@@ -81,9 +83,17 @@ class Connection:
         self._buffer += data
 
 
-def check(port: int, request: bytes, expected: Sequence[bytes | None]) -> None:
+def _unverified() -> ssl.SSLContext:
+    """Returns a context for the certificate of bench/http2.py."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def check(port: int, request: bytes, expected: Sequence[bytes | None], *, tls: bool = False) -> None:
     """Sends the bytes once, wants a 200 for each expected body (None: any body); OSError or AnswerError."""
-    with Connection(port) as connection:
+    with Connection(port, tls=tls) as connection:
         connection.socket.sendall(request)
         for body in expected:
             status, got = connection.read_answer()

@@ -1,11 +1,12 @@
 """The programs that make load, each on one core.
 
-wrk for small requests and stream.c for big bodies keep some connections busy, each sending its next request once it has
-its answer. arrivals.c is for latencies among requests of several kinds, sent with or without a response to others.
-messages.py has the one for WebSockets.
+wrk for small requests, h2load for those of HTTP/2 and stream.c for big bodies keep some connections busy, each sending
+its next request once it has its answer. arrivals.c is for latencies among requests of several kinds, sent with or
+without a response to others. messages.py has the one for WebSockets.
 """
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ STREAM = PROGRAMS / "stream"
 ARRIVALS = PROGRAMS / "arrivals"
 WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take beyond its duration
 STREAM_EXTRA_SECONDS = 60.0  # the same for stream, which finishes its transfers
+H2LOAD_SECONDS = 60.0  # seconds that h2load may take
 ARRIVALS_EXTRA_SECONDS = 20.0  # the same for arrivals, which waits for every answer
 
 
@@ -40,6 +42,15 @@ class StreamResult:
 
     requests: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class H2loadResult:
+    """Requests of HTTP/2, all of them answered with status 200."""
+
+    requests: int
+    seconds: float
+    mean_us: float  # from a request to its response
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,31 @@ def run_stream(port: int, head: bytes, body: int, connections: int, seconds: int
         raise AnswerError(result.stderr.strip())
     told = json.loads(result.stdout)
     return StreamResult(requests=told["requests"], seconds=told["duration_us"] / 1e6)
+
+
+def run_h2load(arguments: Sequence[str], core: int) -> H2loadResult:
+    """Requests of HTTP/2 by h2load with these arguments; AnswerError if one failed or was of another version."""
+    result = _run(["h2load", "-t", "1", *arguments], H2LOAD_SECONDS, core)
+    if result.returncode:
+        raise RuntimeError(f"h2load: {result.stderr.strip()}")
+    return parse_h2load(result.stdout)
+
+
+def parse_h2load(text: str) -> H2loadResult:
+    """Reads the report of h2load."""
+    done = re.search(r"^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded", text, re.MULTILINE)
+    seconds = re.search(r"^finished in ([\d.]+)(us|ms|s),", text, re.MULTILINE)
+    mean = re.search(r"^time for request: +\S+ +\S+ +([\d.]+)(us|ms|s)", text, re.MULTILINE)
+    version = re.search(r"^Application protocol: (\S+)", text, re.MULTILINE)
+    if done is None or seconds is None or mean is None or version is None:
+        raise AnswerError(f"h2load had no answer: {text.strip()[-200:]}")
+    if done[1] != done[2] or version[1] not in ("h2", "h2c") or done[1] == "0":
+        raise AnswerError(f"h2load: {done[0]}; protocol {version[1]}")
+    return H2loadResult(int(done[2]), _seconds(seconds), 1e6 * _seconds(mean))
+
+
+def _seconds(match: re.Match[str]) -> float:
+    return float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
 
 
 def run_arrivals(port: int, kinds: Sequence[Kind], pool: int, seconds: int, core: int) -> ArrivalsResult:

@@ -50,6 +50,8 @@ class Service:
     workers: int = 1  # processes
     mount: str = ""
     ping_interval: int = 0  # seconds between the pings on each WebSocket; 0 for the server's default
+    http2: bool = False  # beside HTTP/1.1
+    tls: bool = False  # with cert.pem and key.pem of the current folder
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Server:
     ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
     name of a command in VENV. ``logs`` has the arguments for each kind of access log that the server has,
     ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``workers`` those for
-    several if the command does not show their number.
+    several if the command does not show their number, ``http2`` those for HTTP/2, without TLS and with it, if the
+    server has it.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Server:
     mount: str = ""
     pings: str = ""
     workers: str = ""
+    http2: tuple[str, str] | None = None
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
 
@@ -86,6 +90,7 @@ class Server:
             self.mount if service.mount else "",
             self.pings if service.ping_interval else "",
             self.workers if service.workers > 1 else "",
+            self.http2[service.tls] if service.http2 and self.http2 else "",
         ]
         threads = BLOCKING_THREADS if service.blocking else self.threads
         text = " ".join([self.command, *options]).format(port=port, **{**vars(service), "threads": threads})
@@ -101,6 +106,8 @@ class Server:
             "PYTHONPATH": path,
         }
 
+
+CERTIFICATE = "--certfile cert.pem --keyfile key.pem"
 
 WITH_JSON: Mapping[Log, str] = {
     "off": "--no-access-log",
@@ -118,9 +125,20 @@ def ianus(name: str, program: Path) -> Server:
         mount="--mount {mount}",
         pings="--ws-ping-interval {ping_interval}",
         workers="--workers {workers}",
+        http2=("--http2-cleartext", f"--http2 {CERTIFICATE}"),
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
+
+GRANIAN_HTTP2 = ("--http auto", "--http auto --ssl-certificate cert.pem --ssl-keyfile key.pem")
+
+# Its answer is that of the floor; no application is called.
+NGINX = Server(
+    "nginx",
+    f"{shlex.quote(sys.executable)} {shlex.quote(str(BENCH / 'launch.py'))} nginx - {{port}}",
+    http2=("", ""),
+    fixed_answer=True,
+)
 
 FLOOR_SERVER = Server("floor", f"{shlex.quote(str(FLOOR))} {{port}}", fixed_answer=True)
 
@@ -133,6 +151,7 @@ ASGI_PEERS = (
         "h2corn {app} --bind 127.0.0.1:{port} --workers {workers} --loop uvloop --backlog 4096 --timeout-keep-alive 75",
         logs=WITH_JSON,
         pings="--websocket-ping-interval {ping_interval}",
+        http2=("", CERTIFICATE),
     ),
     Server(
         "peregrine",
@@ -140,12 +159,14 @@ ASGI_PEERS = (
         " --max-connections 16384 --max-body 1000000000 --keep-alive 75000 --ws-compress",
         logs={"text": "--access-log", "json": "--access-log-format json"},
         pings="--ws-ping-interval {ping_interval}000",
+        http2=("", "--tls-cert cert.pem --tls-key key.pem"),
     ),
     Server(
         "granian",
         "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers {workers} --loop uvloop --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384",
         logs={"off": "--no-access-log", "text": "--access-log"},
+        http2=GRANIAN_HTTP2,
     ),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-asgi {{app}} {{port}}"),
     Server(
@@ -185,6 +206,7 @@ ASGI_PEERS = (
         "hypercorn {app} --bind 127.0.0.1:{port} --workers {workers} --worker-class uvloop --keep-alive 75",
         logs={"text": "--access-logfile -"},
         pings="--websocket-ping-interval {ping_interval}",
+        http2=("", CERTIFICATE),
     ),
 )
 
@@ -194,6 +216,7 @@ WSGI_PEERS = (
         "peregrine",
         "peregrine {app} --protocol wsgi --host 127.0.0.1 --port {port} --wsgi-threads {threads} --backlog 4096"
         " --max-connections 16384 --max-body 1000000000 --keep-alive 75000",
+        http2=("", "--tls-cert cert.pem --tls-key key.pem"),
     ),
     Server("bjoern", f"{LAUNCH} bjoern {{app}} {{port}}"),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-wsgi {{app}} {{port}}"),
@@ -201,6 +224,7 @@ WSGI_PEERS = (
         "granian",
         "granian {app} --interface wsgi --host 127.0.0.1 --port {port} --workers 1 --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384 --blocking-threads {threads} --no-access-log",
+        http2=GRANIAN_HTTP2,
     ),
     Server(
         "m0serve",

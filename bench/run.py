@@ -18,7 +18,7 @@ from pathlib import Path
 from callgrind import CountError
 from client import AnswerError
 from install import install
-from peers import BENCH, PEERS, REPOSITORY, VENV, Server, ianus
+from peers import BENCH, NGINX, PEERS, REPOSITORY, VENV, Server, ianus
 from process import ServerError, choose_cores
 from report import Circumstances, keep, machine, markdown, today
 from results import Results, Run
@@ -155,6 +155,8 @@ def _lineup(scenario: Scenario, builds: Sequence[Server], names: Sequence[str]) 
     asked = [
         peer for peer in PEERS[scenario.service.interface] if scenario.peers is None or peer.name in scenario.peers
     ]
+    if scenario.peers and NGINX.name in scenario.peers:
+        asked.append(NGINX)
     return [server for server in (*builds, *asked) if not names or server.name in names or server in builds[1:]]
 
 
@@ -190,7 +192,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help=f"these alone; * stands for any letters; from {', '.join(scenario.name for scenario in SCENARIOS)}",
     )
-    names = dict.fromkeys(["ianus", *(peer.name for peers in PEERS.values() for peer in peers)])
+    names = dict.fromkeys(["ianus", *(peer.name for peers in (*PEERS.values(), (NGINX,)) for peer in peers)])
     parser.add_argument("--server", nargs="+", action="extend", default=[], choices=names)
     parser.add_argument(
         "--ianus",

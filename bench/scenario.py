@@ -247,7 +247,7 @@ class Idle(Scenario):
                     connection.ask(request)
             time.sleep(SETTLE_SECONDS)
             before = running.process.anonymous_bytes()
-            connections = _answered_connections(running.port, self.connections, stack)
+            connections = self.open_connections(running.port, self.connections, stack)
             time.sleep(SETTLE_SECONDS)
             after = running.process.anonymous_bytes()
             return {
@@ -256,6 +256,10 @@ class Idle(Scenario):
                 **at_rest(running.process, setting.seconds),
                 "open": sum(_is_open(connection.socket) for connection in connections),
             }
+
+    def open_connections(self, port: int, number: int, stack: ExitStack) -> list[Connection]:
+        """Opens connections that stay open for as long as the stack, and have one answer each."""
+        return _answered_connections(port, number, stack)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from capacity import FAST, MIX, SLOW
 from client import Request
+from http2 import Http2Idle, Http2Load
 from neighbours import Beside, Neighbours, Traffic
 from peers import Service
 from realtime import Echo, FanOut, Silent
@@ -44,6 +45,7 @@ UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
 ASGI = ("floor", "peregrine", "h2corn", "granian", "m0serve", "saltare", "fastpysgi", "uvicorn")
 WSGI = ("peregrine", "bjoern", "fastpysgi", "granian", "m0serve", "uwsgi")
 WEBSOCKET = ("peregrine", "h2corn", "granian", "m0serve", "saltare", "uvicorn", "socketify")
+HTTP2 = ("h2corn", "peregrine", "granian", "hypercorn")  # those that have it without TLS, too
 PATHSEND = ("h2corn", "granian")  # those that have the extension
 POOLS = (
     "peregrine",
@@ -310,4 +312,41 @@ SCENARIOS: tuple[Scenario, ...] = (
         sent=100 * MB,
         answer=b"100000000",
     ),
+    Http2Load(
+        "http2",
+        "HTTP/2: hello, 16 connections with 10 streams each",
+        Service("apps:hello", http2=True),
+        peers=HTTP2,
+    ),
+    Http2Load(
+        "http2tls",
+        "HTTP/2 over TLS: hello, 16 connections with 10 streams each",
+        Service("apps:hello", http2=True, tls=True),
+        peers=(*HTTP2, "nginx"),
+    ),
+    Http2Load(
+        "http2wsgi",
+        "HTTP/2, WSGI: hello, 16 connections with 10 streams each",
+        Service("wsgi_apps:hello", "wsgi", http2=True),
+        peers=("granian", "peregrine"),
+    ),
+    *(
+        Http2Load(
+            f"http2{kind}100m{streams}",
+            f"HTTP/2: 100 MB {text}, 1 connection with {streams} {'stream' if streams == 1 else 'streams'}",
+            Service(app, http2=True),
+            peers=HTTP2,
+            target=target,
+            connections=1,
+            streams=streams,
+            transfers=10,
+            sent=sent,
+        )
+        for kind, text, app, target, sent in (
+            ("download", "response in pieces of 64 KiB", "apps:download", f"/{100 * MB}", 0),
+            ("upload", "upload", "apps:upload", "/", 100 * MB),
+        )
+        for streams in (1, 10)
+    ),
+    Http2Idle("http2idle5000", "HTTP/2: 5,000 idle connections", Service("apps:hello", http2=True), peers=HTTP2),
 )

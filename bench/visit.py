@@ -82,7 +82,11 @@ def serving(
     with Process(command, environment, cores, setting.scratch, output) as process:
         try:
             _wait_for_answer(
-                process, port, request.raw(port), START_TIMEOUT_SECONDS * (COUNTED_SLOWER if counts else 1)
+                process,
+                port,
+                request.raw(port),
+                START_TIMEOUT_SECONDS * (COUNTED_SLOWER if counts else 1),
+                tls=service.tls,
             )
             start_ms = 1e3 * (time.monotonic() - begin)
             yield Running(process, port, start_ms)
@@ -103,12 +107,12 @@ def count_instructions(
     return {"instructions": sum(counts.values()) / chosen.rounds / chosen.connections}
 
 
-def _wait_for_answer(process: Process, port: int, request: bytes, seconds: float) -> None:
+def _wait_for_answer(process: Process, port: int, request: bytes, seconds: float, *, tls: bool) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         process.require_alive()
         try:
-            return check(port, request, [None])
+            return check(port, request, [None], tls=tls)
         except ConnectionError:
             time.sleep(0.001)
     raise ServerError(f"no answer within {seconds:.0f} s: {process.output_tail()}")

@@ -41,6 +41,30 @@ def test_an_echo_is_whole_after_the_last_frame_of_its_message(load: Any, frames:
     assert load("messages")["has_message"](bytearray(frames)) is is_whole
 
 
+H2LOAD_REPORT = """\
+Application protocol: {protocol}
+finished in 2.00s, 55000.00 req/s, 2.00MB/s
+requests: 110000 total, 110160 started, 110000 done, {succeeded} succeeded, 0 failed, 0 errored, 0 timeout
+time for request:      105us      3.85ms      1.02ms       210us    70.10%
+"""
+
+
+def test_a_report_of_h2load_is_read(load: Any) -> None:
+    found = load("load")["parse_h2load"](H2LOAD_REPORT.format(protocol="h2c", succeeded=110000))
+    assert (found.requests, found.seconds, found.mean_us) == (110000, 2.0, pytest.approx(1020))
+
+
+@pytest.mark.parametrize(
+    "report",
+    ["", H2LOAD_REPORT.format(protocol="http/1.1", succeeded=110000), H2LOAD_REPORT.format(protocol="h2", succeeded=1)],
+    ids=["no answer", "HTTP/1.1", "failed requests"],
+)
+def test_a_report_of_h2load_without_responses_of_http2_is_refused(load: Any, report: str) -> None:
+    parse = load("load")["parse_h2load"]
+    with pytest.raises(sys.modules["client"].AnswerError):
+        parse(report)
+
+
 def test_the_best_peer_is_a_server_with_applications(load: Any) -> None:
     budgets = load("budgets")
     results = sys.modules["results"]
