@@ -133,6 +133,8 @@ def _migrate_values(migration: Migration, file: PythonConfiguration, source: str
         elif value is not None and value not in ([], {}) and (value is not False or name in _ON):
             comment = f"computed here: {file.computed[name]}" if name in file.computed else ""
             _apply(migration, name, value, written, comment)
+        else:
+            migration.is_recognised = True
     if hooks:
         module = source.removeprefix("python:")
         name = module if module != source else f"file:{file.path}"

@@ -1,7 +1,7 @@
 """Hypercorn: its command line, its TOML file and its configuration in Python."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
 from ianus.migrate.log_formats import hypercorn_format, remark_on
@@ -55,8 +55,9 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     for flag in flags:
         if flag.name == "config" and flag.value:
             migration.files.append(flag.value)
-            values = _read_named_file(flag.value)
-            _migrate_values(migration, {name: value for name, value in values.items() if name not in overridden})
+            values, unread = _read_named_file(flag.value)
+            values = {name: value for name, value in values.items() if name not in overridden}
+            _migrate_values(migration, values, unread)
     for flag in flags:
         if flag.name != "config":
             name = FILE_NAMES.get(flag.name, flag.name)
@@ -71,13 +72,15 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
 
 def migrate_toml(migration: Migration, text: str, path: str) -> None:
     """Migrates a hypercorn.toml. Raises MigrationError."""
-    _migrate_values(migration, _parse(text, path))
+    values = _parse(text, path)
+    _migrate_values(migration, values, values)
     _finish(migration)
 
 
 def migrate_python_file(migration: Migration, path: str) -> None:
     """Migrates a configuration in Python."""
-    _migrate_values(migration, read_configuration(f"file:{path}").values)
+    configuration = read_configuration(f"file:{path}")
+    _migrate_values(migration, configuration.values, configuration.unread)
     _finish(migration)
 
 
@@ -88,13 +91,17 @@ def _parse(text: str, path: str) -> dict[str, object]:
         raise MigrationError(f"{path} is not valid TOML: {error}.") from None
 
 
-def _read_named_file(name: str) -> Mapping[str, object]:
+def _read_named_file(name: str) -> tuple[Mapping[str, object], Container[str]]:
+    """Returns the values, and the names that no other line reads."""
     if name.startswith(("python:", "file:")):
-        return read_configuration(name).values
-    return _parse(read_text(name), name)
+        configuration = read_configuration(name)
+        return configuration.values, configuration.unread
+    values = _parse(read_text(name), name)
+    return values, values
 
 
-def _migrate_values(migration: Migration, values: Mapping[str, object]) -> None:
+def _migrate_values(migration: Migration, values: Mapping[str, object], unread: Container[str]) -> None:
+    """Migrates the values of a file. unread: the names that no other line reads, so that they are not variables."""
     for name, value in values.items():
         is_known = (
             name in HYPERCORN
@@ -102,8 +109,13 @@ def _migrate_values(migration: Migration, values: Mapping[str, object]) -> None:
             or name == "application_path"
             or _OPTION_NAMES.get(name, name) in OPTIONS.names()
         )
+        written = f"{name} = {value!r}"
         if is_known and value not in (None, [], {}) and (value is not False or name in _ON):
-            _apply(migration, name, value, f"{name} = {value!r}")
+            _apply(migration, name, value, written)
+        elif is_known:
+            migration.is_recognised = True
+        elif name in unread and isinstance(value, (str, int, float, list)):
+            migration.note_unknown(written, "Hypercorn has no such setting, and ignores it.")
 
 
 def _apply(migration: Migration, name: str, value: object, written: str) -> None:

@@ -68,6 +68,7 @@ class Migration:
     defaults: values of the server for settings that the source does not give.
     notes: options without an equivalent. unknown: those of them that the server itself does not have.
     unneeded: options whose effect Ianus has anyway.
+    is_recognised: the source has a setting of the server, perhaps with a value that changes nothing.
     environment: variables that the source sets for the application. env_files: files of such variables.
     files: configuration files that a command names.
     host: the host to listen on, if the variable PORT has the port; "" if `bind` has the address.
@@ -81,6 +82,7 @@ class Migration:
         self.defaults: dict[str, object] = {}
         self.notes: list[Note] = []
         self.unknown: list[Note] = []
+        self.is_recognised = False
         self.unneeded: list[Note] = []
         self.environment: dict[str, str] = {}
         self.env_files: list[str] = []
@@ -257,7 +259,7 @@ class Migration:
         """Returns whether the source has given nothing that the server has."""
         variables = self.environment or self.env_files
         known = [note for note in self.notes if note not in self.unknown]
-        return not (self.app or self.settings or known or self.unneeded or variables)
+        return not (self.is_recognised or self.app or self.settings or known or self.unneeded or variables)
 
     def value(self, name: str) -> object:
         """Returns the value of a setting that the source gives, or None."""

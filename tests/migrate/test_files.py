@@ -444,6 +444,8 @@ def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
         ),
         ("gunicorn.conf.py", "workres = 1\n", r"has no setting of Gunicorn \(unknown: workres\)\."),
         ("gunicorn.conf.py", "".join(f"a{i} = 1\n" for i in range(9)), r"\(unknown: a0, a1, a2, a3, a4, a5\)\."),
+        ("hypercorn.toml", "bnid = ':1'\n", r"has no setting of Hypercorn \(unknown: bnid\)\."),
+        ("hypercorn.py", "bnid = ':1'\nx = 1\n_y = x\n", r"has no setting of Hypercorn \(unknown: bnid\)\."),
         ("x.ini", "[uwsgi]\nno-such = 1\n", r"has no setting of uWSGI \(unknown: no-such\)\."),
         ("x.json", '{"uwsgi": {"no-such": 1}}', r"has no setting of uWSGI \(unknown: no-such\)\."),
         ("production.ini", "[server:main]\nuse = egg:waitress#main\n", r"has no section \[uwsgi\]"),
@@ -594,3 +596,12 @@ def test_lines_are_not_executed(nowhere: Path) -> None:
 
 def test_the_prefix_of_waitress_names_the_setting_for_the_other_kind_of_proxy() -> None:
     assert "root_path, if the proxy strips it from requests" in migrate(["waitress-serve", "--url-prefix=/x", "a:b"])
+
+
+@for_each_row(
+    ("name", "content"),
+    [("x.py", "reload = False\n"), ("hypercorn.py", "use_reloader = False\n"), ("hypercorn.toml", "certfile = ''\n")],
+)
+def test_a_setting_that_changes_nothing_is_one_of_the_server(name: str, content: str, nowhere: Path) -> None:
+    (nowhere / name).write_text(content)
+    assert "Defaults of " in migrate([name])
