@@ -11,7 +11,8 @@ import h2.connection
 import h2.events
 import h2.settings
 
-from tests.helpers import WAIT_SECONDS, Address
+from tests.certificates import root
+from tests.helpers import WAIT_SECONDS, Address, TlsAddress
 
 
 class Http2Client:
@@ -23,6 +24,8 @@ class Http2Client:
     def __init__(self, address: Address, *, context: ssl.SSLContext | None = None, window: int | None = None) -> None:
         """window: the initial one of streams, in bytes; None for the default of the protocol."""
         sock = socket.create_connection(address, timeout=WAIT_SECONDS)  # type: ignore[arg-type]
+        if context is None and isinstance(address, TlsAddress):
+            context = ssl.create_default_context(cadata=root().pem.decode())
         if context is not None:
             context.set_alpn_protocols(["h2"])
             sock = context.wrap_socket(sock, server_hostname="localhost")

@@ -309,6 +309,7 @@ def curl(*arguments: str) -> str:
     ).stdout
 
 
+@pytest.mark.plain
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl_by_prior_knowledge(server: Server) -> None:
     assert isinstance(server.address, tuple)
@@ -350,6 +351,7 @@ for (let n = 0; n < 20; n++) {
 """
 
 
+@pytest.mark.plain
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 def test_node_with_many_streams(server: Server) -> None:
     assert isinstance(server.address, tuple)

@@ -20,6 +20,9 @@ from tests.certificates import localhost, root
 from tests.codec.http2 import frames as f
 from tests.helpers import WAIT_SECONDS, Server
 
+# Each case runs without TLS and with a certificate of its own.
+pytestmark = pytest.mark.plain
+
 MAX_WINDOW = 2**31 - 1
 MAX_STREAMS = 128  # the default of --http2-max-concurrent-streams
 HELLO = [*f.GET[:2], (b":path", b"/hello"), f.GET[3]]

@@ -77,6 +77,7 @@ def test_the_head_accepts_without_a_key(client: Http2Client) -> None:
     assert not {b"connection", b"upgrade", b"sec-websocket-accept", b"content-length"} & fields.keys()
 
 
+@pytest.mark.plain
 def test_the_scope_names_the_version(client: Http2Client) -> None:
     socket = StreamWebSocket(client, "/scope?a=1")
     scope = json.loads(socket.frames(1)[0][1])
