@@ -5,8 +5,10 @@ import ast
 import json
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,28 @@ def test_streams_are_answered_independently(client: Http2Client, server: Server)
 def test_wsgi_streams_of_one_connection_run_at_once(wsgi_client: Http2Client) -> None:
     streams = [wsgi_client.open("/hello") for _ in range(100)]
     assert {wsgi_client.body(stream) for stream in streams} == {b"hello\n"}
+
+
+def received_segments(client: Http2Client) -> int:
+    """The packets with data that the client has received: tcpi_data_segs_in of the kernel's struct tcp_info."""
+    return int.from_bytes(client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)[152:156], sys.byteorder)
+
+
+def test_wsgi_responses_of_one_connection_are_sent_together(wsgi_client: Http2Client) -> None:
+    """Each send would cost more than the call of the application."""
+    head = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/hello")]
+    counts: list[int] = []
+    # They are not, if another process keeps a call from its end for a millisecond.
+    while not counts or (min(counts) >= 10 and len(counts) < 50):
+        before = received_segments(wsgi_client)
+        streams = []
+        for _ in range(10):
+            streams.append(wsgi_client.connection.get_next_available_stream_id())
+            wsgi_client.connection.send_headers(streams[-1], head, end_stream=True)
+        wsgi_client.flush()
+        assert {wsgi_client.body(stream) for stream in streams} == {b"hello\n"}
+        counts.append(received_segments(wsgi_client) - before)
+    assert min(counts) < 10
 
 
 def test_a_response_in_pieces_has_no_length(client: Http2Client) -> None:

@@ -244,11 +244,11 @@ cdef class ThreadPool(Executor):
         if self.closed:
             call.discard_output()
         elif not self.shared:
-            # Each send wakes a client. Under load, the finished responses of a leader wait for a few others. A thread
-            # that takes the lead sends them first.
+            # Each send wakes a client. Under load, or if calls are queued as those of the streams of HTTP/2, a finished
+            # response of a leader waits for a few others. A thread that takes the lead sends them first.
             gather = (
                 self.leader != NULL and call.calling_thread == self.leader and not self.stopping
-                and self.poller.batch_size() >= GATHER_MIN_EVENTS
+                and (self.poller.batch_size() >= GATHER_MIN_EVENTS or has_ready_call(self.queue))
                 and (call.returned or call.output_ends and not may_take_long(call.evidence))
             )
             try:
