@@ -72,7 +72,6 @@ cdef class Connection(Transport):
     cdef int process_input(self) except -1
     cdef int end_process_input(self) except -1
     # Writing
-    cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2
     cdef int on_output_drained(self) except -1
     # Bookkeeping
     cdef bint is_busy(self) noexcept            # a graceful stop has to wait for it

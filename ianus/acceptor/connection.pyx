@@ -26,8 +26,8 @@ from ianus.acceptor.input_time cimport input_time
 from ianus.acceptor.last_input cimport discard_rest, read_rest
 from ianus.acceptor.poll.base cimport BROKEN, HANGUP, PEER_FINISHED, READABLE, WRITABLE
 from ianus.acceptor.socket_api cimport (
-    MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET, c_close, linger_option,
-    msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
+    IPPROTO_TCP, MSG_MORE, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, SHUT_RDWR, SHUT_WR, SO_LINGER, SOL_SOCKET,
+    TCP_NOTSENT_LOWAT, c_close, linger_option, msghdr, recv, send, sendfile, sendmsg, setsockopt, shutdown,
 )
 from ianus.codec.file_range cimport FileRange
 from ianus.runtime.live_objects cimport CONNECTIONS, count
@@ -42,6 +42,7 @@ cdef enum:
     MAX_IOVECS = 16         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
+    UNSENT_BYTES = 262144   # bytes that the system keeps unsent after limit_unsent()
     LOW_WATERMARK_BYTES = 16384  # bytes of output below which a waiting application may continue
 
 cdef double THROTTLE_SECONDS = 0.1
@@ -316,7 +317,7 @@ cdef class Connection(Transport):
             # The file that follows them fills up their last packet.
             flags = MSG_NOSIGNAL | MSG_MORE if out.files else MSG_NOSIGNAL
             if pieces == 0:
-                n = self.send_file(out, TURN_BYTES - total)
+                n = send_file(self, out, TURN_BYTES - total)
                 if n == 0 and self.fd < 0:
                     return 0
             elif self.filter is not None:
@@ -352,30 +353,6 @@ cdef class Connection(Transport):
             self.session.on_writable()
         return self.update()
 
-    cdef ssize_t send_file(self, Output out, Py_ssize_t max_bytes) except? -2:
-        """Sends from the next queued file. Returns the bytes sent, or -1 with errno like send().
-
-        SIGPIPE, for which sendfile() has no flag, is ignored by every Python process.
-        """
-        cdef FileRange file = out.file()
-        cdef off_t offset = file.offset
-        cdef ssize_t n = -1
-        if self.filter is None:
-            n = sendfile(self.fd, file.fd, &offset, min(<long long>max_bytes, file.left))
-            if n > 0:
-                file.offset += n
-                file.left -= n
-                out.file_sent(n)
-                return n
-            if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
-                return -1
-        # For a filter, and on file systems that do not support sendfile(), the file is read and sent as bytes.
-        if n == 0 or not out.load_file():
-            logger.error("file shrank or became unreadable while being sent; connection reset")
-            # A reset, so that the client cannot mistake the truncated body for a complete one.
-            self.abort()
-        return 0
-
     cdef int on_output_drained(self) except -1:
         """Returns the output to the pool after its last byte was sent."""
         cdef bint waited = self.blocked
@@ -391,6 +368,12 @@ cdef class Connection(Transport):
                 # Requests were not read while the client did not take its responses.
                 self.host.schedule_resume(self)
             self.update()
+        return 0
+
+    cdef int limit_unsent(self) except -1:
+        cdef int size = UNSENT_BYTES
+        # A Unix socket does not have the option, and its buffer is small.
+        setsockopt(self.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof(size))
         return 0
 
     cdef int resume_soon(self) except -1:
@@ -555,6 +538,31 @@ cdef class Connection(Transport):
             self.deadline = deadline
             self.host.schedule(self, deadline)
         return 0
+
+
+cdef ssize_t send_file(Connection connection, Output out, Py_ssize_t max_bytes) except? -2:
+    """Sends from the next queued file. Returns the bytes sent, or -1 with errno like send().
+
+    SIGPIPE, for which sendfile() has no flag, is ignored by every Python process.
+    """
+    cdef FileRange file = out.file()
+    cdef off_t offset = file.offset
+    cdef ssize_t n = -1
+    if connection.filter is None:
+        n = sendfile(connection.fd, file.fd, &offset, min(<long long>max_bytes, file.left))
+        if n > 0:
+            file.offset += n
+            file.left -= n
+            out.file_sent(n)
+            return n
+        if n < 0 and errno in (EAGAIN, EINTR, EPIPE, ECONNRESET):
+            return -1
+    # For a filter, and on file systems that do not support sendfile(), the file is read and sent as bytes.
+    if n == 0 or not out.load_file():
+        logger.error("file shrank or became unreadable while being sent; connection reset")
+        # A reset, so that the client cannot mistake the truncated body for a complete one.
+        connection.abort()
+    return 0
 
 
 cdef int limit_output_time(Connection connection) except -1:

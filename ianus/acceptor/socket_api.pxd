@@ -64,6 +64,7 @@ cdef extern from "<netinet/tcp.h>" nogil:
         uint32_t tcpi_last_data_recv    # milliseconds
     enum:
         TCP_INFO
+        TCP_NOTSENT_LOWAT
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* address, char* text, socklen_t size)

@@ -30,6 +30,8 @@ cdef class Transport(OutputOwner):
     cdef long long taken                # bytes of output that the kernel has taken so far
 
     cdef int flush(self) except -1      # send queued output, as far as the peer takes it
+    # From now on the system keeps little output that it cannot send, so that more urgent output may overtake the rest.
+    cdef int limit_unsent(self) except -1
     cdef int resume_soon(self) except -1     # the same, and continue with the input, after the other connections
     cdef int reconsider(self) except -1  # willingness to read, or a deadline, changed
     cdef int read_available(self) except -1  # reads once, if the session takes it, without waiting for an event

@@ -22,6 +22,9 @@ cdef class Transport(OutputOwner):
     cdef int flush(self) except -1:
         raise NotImplementedError
 
+    cdef int limit_unsent(self) except -1:
+        return 0
+
     cdef int resume_soon(self) except -1:
         raise NotImplementedError
 

@@ -19,6 +19,7 @@ cdef class StreamEvents(HttpSession):
     cdef list waiting               # streams whose calls wait for the end of others
     cdef int thread_calls           # calls that have a thread, or wait for one in the queue of the pool
     cdef flag scheduled             # an application was put to the loop in this turn
+    cdef flag unsent_limited        # the transport keeps little output, so that other streams may overtake it
     cdef flag ending                # nothing more is read
     cdef flag input_over            # the client has closed its side of the connection
     cdef flag drain_started

@@ -54,6 +54,9 @@ cdef class StreamOutput(StreamInput):
         # A blocked connection is watched for WRITABLE, and sends then.
         if self.transport is None or self.transport.blocked:
             return 0
+        if self.starts_streams() and not at_once:
+            # After these applications, their output is sent by priority.
+            return self.transport.resume_soon()
         if self.streams.has_queued():
             self.fill()
         out = self.transport.out
@@ -63,9 +66,21 @@ cdef class StreamOutput(StreamInput):
             return self.transport.flush()
         return self.transport.resume_soon()
 
+    cdef bint starts_streams(self) noexcept:
+        """Whether applications start in this turn. flush_deferred() follows then, with the output of all of them."""
+        return self.scheduled or self.next_noted > 0
+
+    cdef int fill_if_possible(self) except -1:
+        if self.transport is None or self.transport.blocked or self.starts_streams() or not self.streams.has_queued():
+            return 0
+        return self.fill()
+
     cdef int fill(self) except -1:
         """Moves output of streams into that of the connection."""
         self.streams.now = monotonic_coarse()
+        if not self.unsent_limited:
+            self.unsent_limited = True
+            self.transport.limit_unsent()
         # A slow client gets it in small parts, so that a stream of a higher priority need not wait for them.
         self.streams.fill(HIGH_WATER if self.transport.blocked else GATHER_BYTES)
         if self.senders:
@@ -135,8 +150,8 @@ cdef class StreamOutput(StreamInput):
         self.settle(opened)
         if opened.sent:
             self.end_stream(opened)
-        elif self.streams.has_queued() and not self.transport.blocked:
-            self.fill()
+        else:
+            self.fill_if_possible()
         return self.transport.resume_soon() if self.transport is not None else 0
 
     cdef int on_response_aborted(self, int stream, bint partial) except -1:

@@ -52,9 +52,8 @@ cdef class StreamSession(StreamOutput):
         self.run_output_events()
         if self.failure_reason is not None:
             return self.close_failed()
-        if self.transport is not None and not self.transport.blocked and self.streams.has_queued():
-            # The client has perhaps opened a window.
-            self.fill()
+        # The client has perhaps opened a window.
+        self.fill_if_possible()
         if self.deferred and not self.scheduled:
             # Usually their applications have already answered, so that flush_deferred() has nothing to do.
             self.deferred = [opened for opened in self.deferred if not (<OpenStream>opened).over]
@@ -125,8 +124,7 @@ cdef class StreamSession(StreamOutput):
                     self.settle(opened)
         self.run_noted()
         self.run_output_events()
-        if self.transport is not None and not self.transport.blocked and self.streams.has_queued():
-            self.fill()
+        self.fill_if_possible()
         return self.end_if_drained()
 
     cdef bint wants_input(self) noexcept:

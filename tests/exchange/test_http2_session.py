@@ -11,7 +11,7 @@ import pytest
 from ianus.codec.http2.codec import Http2Factory
 from ianus.exchange.http2_session import Http2SessionFactory
 from ianus.exchange.recording import RecordingConnection, expire, read_deadline, waiting_calls, wants_read
-from ianus.exchange.recording_exchange import body_times
+from ianus.exchange.recording_exchange import RecordingExchange, RecordingGateway, body_times
 from tests.certificates import issue_self_signed
 from tests.codec.http2 import frames as f
 from tests.engine import limits
@@ -189,4 +189,28 @@ def test_a_host_without_a_certificate_is_refused_on_its_stream_alone() -> None:
     # RFC 9113 section 8.1: the client need not send its body.
     assert f.resets(frames) == [(3, f.NO_ERROR)]
     assert f.goaways(frames) == []
+    conversation.close()
+
+
+@pytest.mark.parametrize("runs_later", [False, True], ids=["at once", "as tasks"])
+def test_responses_to_requests_that_arrive_together_are_sent_by_priority(runs_later: bool) -> None:
+    """RFC 9218: although the application of the less urgent one answers first."""
+
+    def respond(exchange: RecordingExchange) -> None:
+        exchange.respond(200)
+        exchange.send(bytes(300_000))
+        exchange.end_call()
+
+    gateway = RecordingGateway(runs_later=runs_later, application=None if runs_later else respond)
+    conversation = Http2Conversation(start=f.PREFACE + f.settings(window=1 << 20), gateway=gateway)
+    wishes = ((1, b"u=5"), (3, b"u=0"))
+    conversation.connection.receive(
+        b"".join(f.headers(stream, [*f.GET, (b"priority", wish)]) for stream, wish in wishes)
+    )
+    if runs_later:
+        for exchange in gateway.exchanges:
+            respond(exchange)
+    # The window of the connection admits a part of the first response.
+    assert {each.stream for each in conversation.frames() if each.kind == f.DATA} == {3}
+    gateway.exchanges.clear()
     conversation.close()
