@@ -306,7 +306,7 @@ def test_java(server: Server, files: dict[str, str]) -> None:
         text=True,
         timeout=120,
     )
-    assert result.stdout.splitlines() == ["TLSv1.2 HTTP_1_1 hello", "TLSv1.3 HTTP_1_1 hello", "1000000"], result.stderr
+    assert result.stdout.splitlines() == ["TLSv1.2 HTTP_2 hello", "TLSv1.3 HTTP_2 hello", "1000000"], result.stderr
 
 
 def test_a_plain_request_is_answered_in_plain_text(server: Server) -> None:
