@@ -449,25 +449,30 @@ def test_a_program_whose_view_cannot_be_interrupted_ends(program: Callable[..., 
 
 
 def test_the_third_ctrl_c_breaks_a_view_off(program: Callable[..., Program]) -> None:
-    server = program()
-    with server.connect() as client:
-        client.request("/block")
-        server.log.wait_for("app: blocked")
-        server.signal(signal.SIGINT)
-        server.log.wait_for("stopping; requests in flight: 1")
-        server.signal(signal.SIGINT)
-
-        def press_again() -> bool:
-            # Two signals that follow each other closely may be one. One that follows the third would end Python.
+    def interrupt() -> bool:
+        """Returns whether the third one arrived before the quick stop had ended, which breaks the view off as well."""
+        server = program()
+        with server.connect() as client:
+            client.request("/block")
+            server.log.wait_for("app: blocked")
             server.signal(signal.SIGINT)
-            with contextlib.suppress(AssertionError):
-                until(lambda: "app: left" in server.log.text, timeout=1.0)
-            return "app: left" in server.log.text
+            server.log.wait_for("stopping; requests in flight: 1")
+            server.signal(signal.SIGINT)
 
-        until(press_again)
-        assert server.wait() == 130
-    assert "app: left" in server.log.text
-    assert "KeyboardInterrupt" in server.log.text
+            def press_again() -> bool:
+                # Two signals that follow each other closely may be one. One that follows the third would end Python.
+                server.signal(signal.SIGINT)
+                with contextlib.suppress(AssertionError):
+                    until(lambda: "app: left" in server.log.text, timeout=1.0)
+                return "app: left" in server.log.text
+
+            until(press_again)
+            code = server.wait()
+        interrupted = "KeyboardInterrupt" in server.log.text
+        assert code == (130 if interrupted else 0)
+        return interrupted
+
+    assert any(interrupt() for _ in range(20))
 
 
 def test_other_connections_are_served_while_a_call_runs(start: Start, options: tuple[str, ...], tmp_path: Path) -> None:
