@@ -26,6 +26,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         "6.1: a server MAY reject it; it is how smuggling looks",
     ),
     "HTTP version not supported": (BOTH, "RFC 9110 15.6.6: another major version is another protocol"),
+    "HTTP/2 on an address without it; see --http2-cleartext": (BOTH, "the same"),
     "Transfer-Encoding in HTTP/1.0": (BOTH, "6.1: MUST treat the framing as faulty"),
     "asterisk-form is only for OPTIONS": (BOTH, "3.2.4"),
     "bare CR in chunk size line": ((H11,), "2.2: a bare CR is invalid in any element"),

@@ -306,10 +306,22 @@ def test_http1_is_served_on_the_same_port(server: Server) -> None:
     assert server.get("/hello").body == b"hello\n"
 
 
-def test_without_the_option_the_preface_is_an_invalid_request(shared: Shared) -> None:
-    with shared().connect() as client:
+def test_without_the_option_the_preface_is_an_invalid_request_whose_log_line_names_the_option(shared: Shared) -> None:
+    server = shared()
+    since = server.log.mark()
+    with server.connect() as client:
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         assert client.head()[1] == 505
+    server.log.wait_for("rejected request: .*; see --http2-cleartext", since)
+
+
+def test_http1_on_an_address_with_http2_alone_has_a_log_line_that_names_the_option(shared: Shared) -> None:
+    server = shared("--http", "2", "--log-level", "info")
+    since = server.log.mark()
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.rest()
+    server.log.wait_for("no preface of HTTP/2, as from a client of HTTP/1; see --http", since)
 
 
 @pytest.mark.parametrize("engine", ["openssl", "python"])

@@ -47,7 +47,10 @@ cdef int parse_version(const char* version, int* minor, const char** reason) noe
         reason[0] = "malformed request line"
         return 400
     if version[5] != c'1':
-        reason[0] = "HTTP version not supported"
+        # Usually a client that uses HTTP/2 without TLS, as of gRPC.
+        reason[0] = "HTTP/2 on an address without it; see --http2-cleartext" if version[5] == c'2' else (
+            "HTTP version not supported"
+        )
         # RFC 9110 section 15.6.6
         return 505
     # A minor version above ours is to be read as the highest that we know (RFC 9110 section 2.5).

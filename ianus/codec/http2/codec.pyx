@@ -112,7 +112,7 @@ cdef class Http2Codec(Http2BodyReader):
     cdef Py_ssize_t read_preface(self, const char* data, Py_ssize_t size) except -1:
         size = min(size, self.preface_left)
         if memcmp(data, CLIENT_PREFACE + PREFACE_BYTES - self.preface_left, size) != 0:
-            self.fail(PROTOCOL_ERROR, "invalid connection preface")
+            self.fail(PROTOCOL_ERROR, "no preface of HTTP/2, as from a client of HTTP/1; see --http")
             return size
         self.preface_left -= size
         if self.preface_left == 0:
