@@ -33,7 +33,7 @@ def with_issued_certificates(settings: Settings, *, forks: bool) -> Settings:
     """
     if settings.tls_dev:
         if settings.ssl_certfile or settings.ssl_cert_dir:
-            raise StartupError("--tls-dev is given together with another certificate. Remove one.")
+            raise StartupError("--tls-dev is given together with another certificate. Remove one.", page="tls")
         path = _prepare_dev(forks=forks)
         return replace(settings, ssl_certfile=(path,), ssl_keyfile=(path,))
     if settings.tls_auto:

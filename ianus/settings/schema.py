@@ -1140,7 +1140,7 @@ class Settings:
             one, other = (
                 as_written(merged[name]) if name in merged else f"--{name.replace('_', '-')}" for name in error.settings
             )
-            raise ConflictError((one, other), error.template) from None
+            raise ConflictError((one, other), error.template, page=error.page) from None
         except SettingError as error:  # Several values that do not go together, for example a repeated address.
             raise SettingError(merged[error.setting].label, error.problem) from None
 
@@ -1264,13 +1264,17 @@ def _check_binds(settings: Settings) -> None:
         for name in ("https_redirect", "hsts", "tls_host_check"):
             if getattr(settings, name):
                 raise ConflictError(
-                    (name, "ssl_certfile"), "{} has no effect without TLS; give {} and --ssl-keyfile, or remove it."
+                    (name, "ssl_certfile"),
+                    "{} has no effect without TLS; give {} and --ssl-keyfile, or remove it.",
+                    page="tls",
                 )
     if settings.tls_auto and settings.tls_dev:
-        raise ConflictError(("tls_auto", "tls_dev"), "{} is given together with {}; remove one.")
+        raise ConflictError(("tls_auto", "tls_dev"), "{} is given together with {}; remove one.", page="tls")
     if settings.https_redirect and not settings.insecure_bind:
         raise ConflictError(
-            ("https_redirect", "insecure_bind"), "{} is for requests without TLS; name their address with {}."
+            ("https_redirect", "insecure_bind"),
+            "{} is for requests without TLS; name their address with {}.",
+            page="tls",
         )
 
 

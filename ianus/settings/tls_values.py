@@ -146,28 +146,38 @@ def hsts(value: object) -> str:
 def check_tls(settings: "Settings") -> None:
     """Raises ConflictError for settings that do not go together."""
     if not settings.uses_tls():
-        return  # The settings have no effect, of which the sources warn.
+        if settings.ssl_keyfile:  # A server without TLS would look like one with it, until a client connects.
+            raise ConflictError(
+                ("ssl_keyfile", "ssl_certfile"),
+                "{} has no effect without {}, which turns TLS on; name the certificate of the key, or remove it.",
+                page="tls",
+            )
+        return  # The other settings have no effect, of which the sources warn.
     certificates, keys = len(settings.ssl_certfile), len(settings.ssl_keyfile)
     if keys and keys != certificates:
         raise ConflictError(
             ("ssl_keyfile", "ssl_certfile"),
             f"{{0}} names {keys} file(s) and {{1}} {certificates}; give each certificate its key, in the same order."
             " Without {0}, the files of {1} have the keys, too.",
+            page="tls",
         )
     if settings.ssl_context_factory:
         if settings.tls_engine == "openssl":
             raise ConflictError(
                 ("ssl_context_factory", "tls_engine"),
                 "{} needs the engine of Python's ssl module; write {} python, or remove it.",
+                page="tls",
             )
         return
     if settings.ssl_cert_reqs != "none" and not settings.ssl_ca_certs:
         raise ConflictError(
             ("ssl_cert_reqs", "ssl_ca_certs"),
             "{} needs {}: the file with the certificates of the authorities that issue the clients' certificates.",
+            page="tls",
         )
     if settings.ssl_crl and not settings.ssl_ca_certs:
         raise ConflictError(
             ("ssl_crl", "ssl_ca_certs"),
             "{} needs {}: the file with the certificates of the authorities that have signed the lists.",
+            page="tls",
         )

@@ -50,8 +50,9 @@ def test_the_certificate_for_development_is_kept(home: Path, forks: bool) -> Non
 
 
 def test_a_certificate_of_the_operator_is_not_replaced() -> None:
-    with pytest.raises(StartupError, match="--tls-dev is given together with another certificate"):
+    with pytest.raises(StartupError, match="--tls-dev is given together with another certificate") as caught:
         with_issued_certificates(Settings(tls_dev=True, ssl_certfile=("cert.pem",)), forks=False)
+    assert caught.value.page == "tls"
 
 
 def test_a_failure_in_the_other_process_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,13 +117,15 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
     }
     texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.repeatable else texts[0])
-    by_line = read({name: texts if setting.repeatable else texts[0]})
-    by_environment = read({}, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
+    beside = {"ssl_certfile": "/y"} if name == "ssl_keyfile" else {}  # A key alone is refused.
+    by_line = read({**beside, name: texts if setting.repeatable else texts[0]})
+    by_environment = read(beside, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
     file = nowhere / "ianus.toml"
     file.write_text(f"{name} = {texts if setting.repeatable else repr(texts[0])}\n")
     assert getattr(by_line.settings, name) == getattr(by_environment.settings, name) == value
-    assert getattr(read().settings, name) == value
-    assert read().origins == {name: "ianus.toml:1"}
+    by_file = read(beside)
+    assert getattr(by_file.settings, name) == value
+    assert by_file.origins == {name: "ianus.toml:1"} | dict.fromkeys(beside, "command line --ssl-certfile")
     file.unlink()
 
 

@@ -95,13 +95,17 @@ PAIR: dict[str, Any] = {"ssl_certfile": ("c",), "ssl_keyfile": ("k",)}
             {"ssl_context_factory": "a:b", "tls_engine": "openssl"},
             "ssl_context_factory needs the engine of Python's ssl module; write tls_engine python, or remove it.",
         ),
+        (
+            {"ssl_keyfile": ("k",)},
+            "ssl_keyfile has no effect without ssl_certfile, which turns TLS on; name the certificate of the key",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConflictError) as caught:
         Settings(**given)
     assert caught.value.message.startswith(expected)
-    assert caught.value.exit_code == 3
+    assert (caught.value.exit_code, caught.value.page) == (3, "tls")
 
 
 @for_each_row(
