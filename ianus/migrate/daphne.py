@@ -58,7 +58,7 @@ def _apply(migration: Migration, name: str, value: str, written: str) -> None:
         migration.set("header", f"Server: {value}", written)
     elif name == "no_server_name":
         migration.set("server_header", False, written)
-    else:
+    elif name != "bind" or value:  # an empty host is the default one
         migration.option(RENAMED.get(name, name), value, written)
 
 

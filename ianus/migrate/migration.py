@@ -19,6 +19,9 @@ from ianus.settings.values import TcpBind, UnixBind, boolean_to_text
 # A variable of a shell, or a part of one that the shell computes.
 _VARIABLE = re.compile(r"\$\{?(\w+)|\$\(|`")
 
+# An address without a host.
+_EMPTY_HOST = re.compile(r"^(tcp://)?:(?!:)")
+
 # Variables that Ianus reads as other servers do, and the settings of them.
 _READ_VARIABLES = {"port": "PORT", "workers": "WEB_CONCURRENCY", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
 
@@ -99,6 +102,9 @@ class Migration:
         A value that the setting cannot have becomes a note.
         """
         written = written or f"{name} = {value!r}"
+        if isinstance(value, str) and name in ("bind", "insecure_bind"):
+            # The other servers listen on IPv4 alone there, and Ianus on IPv6 as well.
+            value = _EMPTY_HOST.sub(r"\g<1>0.0.0.0:", value)
         if isinstance(value, str) and _VARIABLE.search(value) and NAMES[name].input != "access_log_format":
             self._note_variable(name, value, written)
             return

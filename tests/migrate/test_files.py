@@ -65,7 +65,7 @@ def test_a_command_of_gunicorn_has_its_file(line: str, nowhere: Path, monkeypatc
     for name in ("gunicorn.conf.py", "conf.py"):
         (nowhere / name).write_text("workers = 3\nbind = [':1', ':2']\nthreads = 5\n")
     page = read_page(f"{line} -b :3 a:b")
-    assert page.given == {"app": "a:b", "bind": ["*:3"], "workers": 9, "threads": 5}
+    assert page.given == {"app": "a:b", "bind": ["0.0.0.0:3"], "workers": 9, "threads": 5}
     assert page.text.splitlines()[0].endswith(("conf.py", "python:conf"))
 
 
@@ -119,18 +119,21 @@ def test_a_hypercorn_toml(nowhere: Path) -> None:
     assert "quic_bind" in page.notes
     assert "http2" not in page.defaults
     (nowhere / "other.toml").write_text('application_path = "a:b"\ninsecure_bind = ":2"\nbind = ":3"\n')
-    assert read_page("other.toml").given == {"app": "a:b", "bind": ["*:3"], "insecure_bind": ["*:2"]}
+    assert read_page("other.toml").given == {"app": "a:b", "bind": ["0.0.0.0:3"], "insecure_bind": ["0.0.0.0:2"]}
     assert read_page("hypercorn -c other.toml --insecure-bind :4 c:d").given == {
         "app": "c:d",
-        "bind": ["*:3"],
-        "insecure_bind": ["*:4"],
+        "bind": ["0.0.0.0:3"],
+        "insecure_bind": ["0.0.0.0:4"],
     }
     # ALPN is a part of TLS; without it, Hypercorn serves HTTP/2 to clients that know it.
     (nowhere / "plain.toml").write_text('bind = ":3"\nalpn_protocols = ["http/1.1"]\n')
     page_without_tls = read_page("plain.toml")
-    assert page_without_tls.given == {"bind": ["*:3"]}
+    assert page_without_tls.given == {"bind": ["0.0.0.0:3"]}
     assert page_without_tls.defaults["http2_cleartext"] is True
-    assert read_page("hypercorn -c hypercorn.toml -b :1 a:b").given == page.given | {"app": "a:b", "bind": ["*:1"]}
+    assert read_page("hypercorn -c hypercorn.toml -b :1 a:b").given == page.given | {
+        "app": "a:b",
+        "bind": ["0.0.0.0:1"],
+    }
 
 
 UWSGI = """

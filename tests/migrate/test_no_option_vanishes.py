@@ -53,7 +53,7 @@ def test_values_that_a_later_one_replaces_are_named(nowhere: Path) -> None:
     page = read_page("gunicorn --certfile a --certfile=b --pythonpath x --pythonpath y -b :1 -b :2 a:b")
     assert page.given["ssl_certfile"] == ["b"]
     assert page.given["pythonpath"] == ["y"]
-    assert page.given["bind"] == ["*:1", "*:2"]
+    assert page.given["bind"] == ["0.0.0.0:1", "0.0.0.0:2"]
     assert "--certfile a" in page.unneeded
     assert "The option is repeated, and the last one counts: --pythonpath y." in page.unneeded
     assert read_page("uvicorn --uds a --uds b --header a:b --header c:d a:b").given["bind"] == ["unix:b"]

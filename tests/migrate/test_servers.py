@@ -52,7 +52,8 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         # Gunicorn
         ("gunicorn project.wsgi", {"app": "project.wsgi"}),
         ("gunicorn -w 4 -b 0.0.0.0 a:b", {"app": "a:b", "workers": 4, "bind": ["0.0.0.0:8000"]}),
-        ("gunicorn -b :80 -b unix:/run/a.sock a", {"app": "a", "bind": ["*:80", "unix:/run/a.sock"]}),
+        ("gunicorn -b :80 -b unix:/run/a.sock a", {"app": "a", "bind": ["0.0.0.0:80", "unix:/run/a.sock"]}),
+        ("gunicorn -b tcp://:80,:81,[::]:82 a", {"app": "a", "bind": ["0.0.0.0:80", "0.0.0.0:81", "[::]:82"]}),
         ("gunicorn -p /run/a.pid -u www -g web a", {
             "app": "a", "pid_file": "/run/a.pid", "user": "www", "group": "web"}),
         ("gunicorn -m 007 a", {"app": "a", "umask": "7"}),
@@ -71,12 +72,12 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("gunicorn --threads 8 -k gevent a", {"app": "a", "threads": 8}),
         ("gunicorn -k uvicorn.workers.UvicornWorker a", {"app": "a", "interface": "asgi"}),
         ("gunicorn --chdir src --pythonpath a,b a", {"app": "a", "chdir": "src", "pythonpath": ["a", "b"]}),
-        ("gunicorn -w=1 -b=:1 a", {"app": "a", "workers": 1, "bind": ["*:1"]}),
+        ("gunicorn -w=1 -b=:1 a", {"app": "a", "workers": 1, "bind": ["0.0.0.0:1"]}),
         ("PORT=5000 WEB_CONCURRENCY=3 A=b gunicorn a", {
             "app": "a", "bind": ["0.0.0.0:5000"], "workers": 3, "env": ["A=b"]}),
         ("PORT=9 gunicorn -b '0.0.0.0:$PORT' a", {"app": "a", "bind": ["0.0.0.0:9"]}),
         ("PORT=9 N=3 gunicorn -b ':${PORT:-8000}' -w $N a", {
-            "app": "a", "bind": ["*:9"], "workers": 3, "env": ["N=3"]}),
+            "app": "a", "bind": ["0.0.0.0:9"], "workers": 3, "env": ["N=3"]}),
         ("SCRIPT_NAME=/app gunicorn a", {"app": "a", "root_path_kept": "/app", "env": ["SCRIPT_NAME=/app"]}),
         ("gunicorn -e SCRIPT_NAME=/app a", {"app": "a", "root_path_kept": "/app", "env": ["SCRIPT_NAME=/app"]}),
         ("WEB_CONCURRENCY=3 FORWARDED_ALLOW_IPS=* gunicorn -w 2 a", {
@@ -85,12 +86,14 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
             "app": "e:app", "pythonpath": ["a", "src", "/lib"]}),
         ("uwsgi --http-socket :80 --env PYTHONPATH=src -w a", {
             "app": "a", "bind": ["0.0.0.0:80"], "pythonpath": ["src"]}),
-        ("GUNICORN_CMD_ARGS='-w 2 -b :1' gunicorn -b :2 a", {"app": "a", "workers": 2, "bind": ["*:2"]}),
+        ("GUNICORN_CMD_ARGS='-w 2 -b :1' gunicorn -b :2 a", {"app": "a", "workers": 2, "bind": ["0.0.0.0:2"]}),
         ("gunicorn --certfile c --keyfile k --cert-reqs 2 --ca-certs a --ssl-version 5 a", {
             "app": "a", "ssl_certfile": ["c"], "ssl_keyfile": ["k"], "ssl_cert_reqs": "required",
             "ssl_ca_certs": "a"}),
         # Uvicorn
         ("uvicorn a:b --host 0.0.0.0 --port 80", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
+        # The event loop opens sockets of both families.
+        ("uvicorn a:b --host '' --port 80", {"app": "a:b", "bind": ["*:80"]}),
         ("uvicorn a:b --port 80 --no-access-log", {"app": "a:b", "bind": ["127.0.0.1:80"], "access_log": False}),
         ("uvicorn a:b --fd 3 --root-path /x", {"app": "a:b", "bind": ["fd://3"], "root_path": "/x"}),
         ("uvicorn a:b --limit-concurrency 9 --header A:b", {"app": "a:b", "limit_concurrency": 9, "header": ["a: b"]}),
@@ -124,6 +127,7 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
             "app": "a", "interface": "wsgi", "env_file": ["a.env", "b.env"]}),
         # Hypercorn
         ("hypercorn a", {"app": "a:app"}),
+        ("hypercorn -b :80 a:b", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
         ("hypercorn wsgi:a:b -k uvloop", {"app": "a:b", "interface": "wsgi", "loop": "uvloop"}),
         ("hypercorn -m 18 -p /run/a.pid a:b", {"app": "a:b", "umask": "22", "pid_file": "/run/a.pid"}),
         ("hypercorn --log-level WARN --access-log - a:b", {
@@ -131,6 +135,8 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         # Daphne
         ("daphne -b 0.0.0.0 -p 80 a:b", {"app": "a:b", "bind": ["0.0.0.0:80"], "interface": "asgi"}),
         ("daphne -b 0.0.0.0 a:b", {"app": "a:b", "bind": ["0.0.0.0:8000"], "interface": "asgi"}),
+        ("daphne -b '' -p 80 a:b", {"app": "a:b", "bind": ["127.0.0.1:80"], "interface": "asgi"}),
+        ("daphne -e tcp:80:interface= a:b", {"app": "a:b", "bind": ["0.0.0.0:80"], "interface": "asgi"}),
         ("daphne -p 80 --root-path /x a:b", {
             "app": "a:b", "bind": ["127.0.0.1:80"], "interface": "asgi", "root_path_kept": "/x"}),
         ("daphne -u /run/d.sock --fd 0 a:b", {
