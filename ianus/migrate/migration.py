@@ -302,6 +302,8 @@ class Migration:
     def _note_expansion(self, name: str, value: str, written: str) -> None:
         """Notes a value that the program which starts the server computes. It can stay in the command."""
         assert self._expansion is not None
+        if NAMES[name].input == "bind":
+            value = NAMES[name].alias.convert(value)  # --uds PATH is unix:PATH
         self._has_expanded_address |= NAMES[name].input in ("bind", "host", "port")
         self.note(
             written,

@@ -416,6 +416,11 @@ def test_a_file_with_a_command(name: str, content: str, nowhere: Path) -> None:
             "ExecStart=/srv/bin/gunicorn -b unix:/run/%i.sock -w 3 LOG\n",
             ["-b unix:/run/%i.sock systemd computes it", "ianus --bind unix:/run/%i.sock"],
         ),
+        (
+            "uds@.service",
+            "ExecStart=/srv/bin/gunicorn -b ':80%i' -w 3 LOG\n",
+            ["ianus --bind 0.0.0.0:80%i"],
+        ),
     ],
 )
 def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
@@ -430,6 +435,17 @@ def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
     assert "bind" not in page.defaults
     for note in notes:
         assert note in " ".join(page.notes.replace("#", "").split())
+
+
+def test_a_socket_that_a_supervisor_computes_is_an_address(nowhere: Path) -> None:
+    (nowhere / "web.conf").write_text("command=daphne -u /run/d%(process_num)d.sock --fd %(process_num)d a:b\n")
+    notes = " ".join(read_page("web.conf").notes.replace("#", "").split())
+    assert "ianus --bind unix:/run/d%(process_num)d.sock" in notes
+    assert "ianus --bind fd://%(process_num)d" in notes
+
+
+def test_a_command_in_quotes_has_no_part_that_a_supervisor_computes(nowhere: Path) -> None:
+    assert read_page("gunicorn -b unix:/run/%i.sock a:b").given["bind"] == ["unix:/run/%i.sock"]
 
 
 @pytest.mark.parametrize(
@@ -451,6 +467,7 @@ def test_parts_of_a_command_that_a_supervisor_computes_are_notes(
         ("hypercorn.py", "bnid = ':1'\nx = 1\n_y = x\n", r"has no setting of Hypercorn \(unknown: bnid\)\."),
         ("x.ini", "[uwsgi]\nno-such = 1\n", r"has no setting of uWSGI \(unknown: no-such\)\."),
         ("x.json", '{"uwsgi": {"no-such": 1}}', r"has no setting of uWSGI \(unknown: no-such\)\."),
+        ("empty.ini", "[uwsgi]\n; workers = 3\n", r"empty.ini has no setting in its section \[uwsgi\]\."),
         ("production.ini", "[server:main]\nuse = egg:waitress#main\n", r"has no section \[uwsgi\]"),
         ("hypercorn.toml", "a = ", "is not valid TOML"),
         ("Dockerfile", 'CMD ["gunicorn", 1}', "cannot be split|no command|No server"),
