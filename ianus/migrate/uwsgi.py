@@ -56,6 +56,8 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
 def migrate_ini(migration: Migration, text: str, path: str) -> None:
     """Migrates an .ini file. Raises MigrationError."""
     pairs = list(_expand(_ini_pairs(text, path)))
+    if not pairs and re.search(r"^\s*\[uwsgi\]", text, re.MULTILINE):
+        raise MigrationError(f"{path} has no setting in its section [uwsgi]. Name the file with the settings.")
     if not pairs:
         raise MigrationError(f"{path} has no section [uwsgi]. For a file of Paste, give the command of its server.")
     _migrate_pairs(migration, pairs)
