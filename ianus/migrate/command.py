@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from ianus.errors import closest_match
 from ianus.migrate import daphne, fastapi, granian, gunicorn, hypercorn, mod_wsgi, nginx_unit, uvicorn, uwsgi, waitress
 from ianus.migrate.migration import Expansion, Migration, MigrationError, is_start_variable
 from ianus.migrate.text_file import read_text
@@ -45,6 +46,9 @@ _EXPANSIONS = {
     ".conf": Expansion("supervisor", re.compile(r"(?<!%)(?:%%)*%\(\w+\)[-+ #0-9.]*[a-z]")),
     ".service": Expansion("systemd", re.compile(r"(?<!%)(?:%%)*%[A-Za-z]")),
 }
+
+# Of a word to the name of a program that it may be a misspelling of, from 0 to 1.
+MIN_SIMILARITY = 0.8
 
 # Unknown names in a message.
 MAX_SHOWN = 6
@@ -103,7 +107,7 @@ def _migrate_command(words: Sequence[str], source: str, expansion: Expansion | N
         words = [expansion.replace_escapes(word) for word in words]
     command = parse_command(words)
     server = PROGRAMS[command.program]
-    migration = Migration(server.SERVER, expansion)
+    migration = Migration(server.SERVER, expansion, server.OPTIONS.flags() if hasattr(server, "OPTIONS") else ())
     arguments = [_replace_variables(word, command.variables) for word in command.arguments]
     early = {name: value for name, value in command.variables.items() if is_start_variable(name)}
     others = {name: value for name, value in command.variables.items() if name not in early}
@@ -161,6 +165,8 @@ def parse_command(words: Sequence[str]) -> Command:
     advice = f"Known are {', '.join(PROGRAMS)}; for a file, give its path."
     if words and os.path.isfile(words[0]):  # noqa: PTH113
         advice = f"Give one file alone, as in `ianus migrate {words[0]}`; the result is on standard output."
+    elif near := next(filter(None, (closest_match(word, PROGRAMS, MIN_SIMILARITY) for word in words)), ""):
+        advice = f"Did you mean {near}? {advice}"
     raise MigrationError(f"No server is found in: {shlex.join(words)}. {advice}")
 
 

@@ -21,7 +21,7 @@ RENAMED = {"bind": "host", "access_log": "access_logfile", "root_path": "root_pa
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
     for flag in flags:
         _apply(migration, flag.name, "" if flag.value is None else flag.value, flag.written)
     migration.set_variables(variables)

@@ -18,7 +18,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     """Migrates a command line. Raises MigrationError."""
     if not words or words[0] not in ("run", "dev"):
         raise MigrationError("fastapi: only `fastapi run` and `fastapi dev` can be migrated.")
-    flags, others = OPTIONS.parse(words[1:], migration.need_not)
+    flags, others = OPTIONS.parse(words[1:], migration.need_not, migration.note)
     given = {flag.name: flag.value for flag in flags}
     passed = [flag for flag in flags if flag.name not in ("app", "entrypoint", "verbose", "no_verbose")]
     line = [flag.written if flag.value is None else f"--{flag.name.replace('_', '-')}={flag.value}" for flag in passed]

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from ianus.settings.line_words import may_be_application
 
+# The value of an option at the end of a line that needs one; no argument has this character.
+_MISSING = "\0"
+
 
 class Flag(NamedTuple):
     """An option of a command line.
@@ -56,14 +59,22 @@ class FlagList:
         return frozenset(self._lists)
 
     def parse(
-        self, words: Sequence[str], on_repeated: Callable[[str, str], None] | None = None
+        self,
+        words: Sequence[str],
+        on_repeated: Callable[[str, str], None] | None = None,
+        on_incomplete: Callable[[str, str], None] | None = None,
     ) -> tuple[list[Flag], list[str]]:
         """Returns the options of a line, and the words that are not options.
 
         on_repeated: called with an option that a later one replaces, as written, and the reason.
+        on_incomplete: called with an option at the end of the line whose value is missing, and a sentence about it.
         """
         others: list[str] = []
         flags = list(self._flags(list(words), others))
+        if flags and flags[-1].value == _MISSING:
+            flag = flags.pop()
+            if on_incomplete is not None:
+                on_incomplete(flag.written, "The option needs a value.")
         last = {flag.name: flag for flag in flags if flag.value is not None and flag.name not in self._lists}
         kept = []
         for flag in flags:
@@ -103,7 +114,8 @@ class FlagList:
                 yield Flag(self._names[flag], value, word)
             else:
                 values, words[:] = words[:count], words[count:]
-                yield Flag(self._names[flag], " ".join(values), " ".join([word, *map(_quoted, values)]))
+                value = " ".join(values) if len(values) == count else _MISSING
+                yield Flag(self._names[flag], value, " ".join([word, *map(_quoted, values)]))
 
     def _may_be_value(self, words: Sequence[str], others: Sequence[str]) -> bool:
         """Whether the first of the words may be the value of an unknown option, and not the application."""

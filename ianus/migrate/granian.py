@@ -51,7 +51,7 @@ _OFF = ("0", "false", "no", "off", "f", "n")
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
     given = {flag.name for flag in flags}
     interface = variables.get(f"{_PREFIX}INTERFACE", "")
     for variable, value in variables.items():

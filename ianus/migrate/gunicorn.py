@@ -82,8 +82,8 @@ _GREENLETS = r"gevent.*|geventwebsocket.*|eventlet|tornado"
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line. Reads the configuration file that it, or the current folder, has."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
-    early, _ = OPTIONS.parse(split_arguments(variables.get(GUNICORN_VARIABLE, "")), migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
+    early, _ = OPTIONS.parse(split_arguments(variables.get(GUNICORN_VARIABLE, "")), migration.need_not, migration.note)
     named = [flag.value for flag in (*early, *flags) if flag.name == "config" and flag.value]
     file = named[-1] if named else FILE if Path(FILE).is_file() else ""
     # On a line all values of a repeatable option count together, and instead of those of the file.

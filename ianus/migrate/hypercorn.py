@@ -50,7 +50,7 @@ ADVICE = index_advice(
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line, with the file that it names."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
     overridden = {FILE_NAMES.get(flag.name, flag.name) for flag in flags}
     for flag in flags:
         if flag.name == "config" and flag.value:

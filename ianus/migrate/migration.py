@@ -5,11 +5,11 @@ module adds only the options whose meaning differs.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ianus.errors import StartupError
+from ianus.errors import StartupError, closest_match
 from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
 from ianus.settings.layers import Given, make_layer
 from ianus.settings.schema import EXTRA_INPUTS, NAMES, table
@@ -66,6 +66,7 @@ class Migration:
 
     server: its name in texts.
     expansion: parts of values that a file cannot have.
+    flags: the options of its command line.
     app: the application, as on the command line; "" if the source does not name it.
     settings: by the settings' own names.
     defaults: values of the server for settings that the source does not give.
@@ -77,8 +78,9 @@ class Migration:
     host: the host to listen on, if the variable PORT has the port; "" if `bind` has the address.
     """
 
-    def __init__(self, server: str, expansion: Expansion | None = None) -> None:
+    def __init__(self, server: str, expansion: Expansion | None = None, flags: Iterable[str] = ()) -> None:
         self.server = server
+        self._flags = flags
         self._expansion = expansion
         self.app = ""
         self.settings: dict[str, Entry] = {}
@@ -92,6 +94,7 @@ class Migration:
         self.host = ""
         self.files: list[str] = []
         self._halves: dict[str, object] = {}
+        self._halves_written: list[str] = []
         self._variable_ports: dict[str, str] = {}  # addresses with the variable PORT, by the options
         self._tls_binds: tuple[object, ...] = ()
         self._has_expanded_address = False
@@ -139,6 +142,7 @@ class Migration:
         """Takes a value that is not a setting. value: checked."""
         if name in ("host", "port"):
             self._halves[name] = value
+            self._halves_written.append(written)
         elif name == "app":
             self.app = value
         elif name == "env":
@@ -165,7 +169,9 @@ class Migration:
             if advice := hint(name):
                 self.note(written, advice)
             else:
-                self.note_unknown(written, f"Ianus does not know this option of {self.server}.")
+                near = closest_match(re.split("[ =]", written)[0], self._flags)
+                question = f" Did you mean {near}?" if near else ""
+                self.note_unknown(written, f"Ianus does not know this option of {self.server}.{question}")
         elif reason := ignored.reason_for(str(value)):
             self.need_not(written, reason)
         else:
@@ -258,6 +264,9 @@ class Migration:
             assert isinstance(given_port, int)
             address = TcpBind(given_host, given_port)
             self.settings["bind"] = Entry((*(each for each in self._binds() if each != address), address))
+        elif self._halves:
+            for written in self._halves_written:
+                self.need_not(written, "another option has the address, which is in bind")
         elif "bind" not in self.settings and not self._is_bind_noted() and not self._has_expanded_address:
             self.default("bind", [f"{host}:{port}"])
 

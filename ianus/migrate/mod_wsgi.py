@@ -146,7 +146,7 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     """Migrates a command line. Raises MigrationError."""
     if not words or words[0] not in ("start-server", "setup-server"):
         raise MigrationError("mod_wsgi-express: only start-server and setup-server can be migrated.")
-    flags, others = OPTIONS.parse(words[1:], migration.need_not)
+    flags, others = OPTIONS.parse(words[1:], migration.need_not, migration.note)
     given = {flag.name: flag.value or "" for flag in flags}
     for flag in flags:
         _apply(migration, flag.name, True if flag.value is None else flag.value, flag.written)

@@ -35,7 +35,7 @@ _READ = {"WEB_CONCURRENCY": "workers", "FORWARDED_ALLOW_IPS": "forwarded_allow_i
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
     given = {flag.name for flag in flags}
     for variable, value in variables.items():
         name = variable.removeprefix(_PREFIX).lower()

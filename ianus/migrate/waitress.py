@@ -22,7 +22,7 @@ OPTIONS = FlagList(
 
 def migrate_command(migration: Migration, words: Sequence[str], variables: Mapping[str, str]) -> None:
     """Migrates a command line."""
-    flags, others = OPTIONS.parse(words, migration.need_not)
+    flags, others = OPTIONS.parse(words, migration.need_not, migration.note)
     for flag in flags:
         _apply(migration, flag.name, True if flag.value is None else flag.value, flag.written)
     for name, value in variables.items():

@@ -484,6 +484,8 @@ def test_a_file_that_cannot_be_read_is_one_message(name: str, content: str, prob
     [
         (["no-such-file.toml"], "there is no such file"),
         (["python main.py"], "No server is found"),
+        (["gunicron", "main:app"], "Did you mean gunicorn?"),
+        (["hypercron main:app"], "Did you mean hypercorn?"),
         (["gunicorn 'a"], "cannot be split"),
         (['GUNICORN_CMD_ARGS="\'a" gunicorn a'], "cannot be split into options"),
         (["fastapi", "deploy"], "fastapi run"),

@@ -20,7 +20,9 @@ OPTIONS = FlagList(
         ("--workers 3", [("workers", "3")]),
         ("--alias /a /srv/a", [("alias", "/a /srv/a")]),
         ("--limit-size 3", [("limit_size", "3")]),
-        ("--bind", [("bind", "")]),
+        ("--bind=", [("bind", "")]),
+        ("--bind", []),
+        ("--alias /a", []),
         ("--unknown 3 app", [("", "3")]),
         ("--unknown app", [("", None)]),
         ("app --unknown 3", [("", "3")]),
@@ -51,6 +53,13 @@ def test_other_words(line: str, expected: list[str]) -> None:
 
 def test_an_option_is_shown_as_it_was_written() -> None:
     assert OPTIONS.parse(["-b", "a b"])[0] == [Flag("bind", "a b", "-b 'a b'")]
+
+
+def test_an_option_without_its_value_is_reported() -> None:
+    incomplete: list[tuple[str, str]] = []
+    OPTIONS.parse(["app", "-w"], None, lambda *each: incomplete.append(each))
+    OPTIONS.parse(["app", "--alias", "/a"], None, lambda *each: incomplete.append(each))
+    assert incomplete == [("-w", "The option needs a value."), ("--alias /a", "The option needs a value.")]
 
 
 def test_the_last_value_of_an_option_counts() -> None:

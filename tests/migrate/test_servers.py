@@ -242,6 +242,9 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("gunicorn -D a", "runs in the foreground"),
         ("gunicorn -k gevent a", "max_threads"),
         ("gunicorn -k project.Worker a", "Worker classes of your own"),
+        ("gunicorn --wokers=4 a", "--wokers=4 Ianus does not know this option of Gunicorn. Did you mean --workers?"),
+        ("gunicorn --qqq 4 a", "--qqq 4 Ianus does not know this option of Gunicorn."),
+        ("uvicorn a:b --workers", "--workers The option needs a value."),
         ("gunicorn -w many a", "'many' is neither auto nor a number"),
         ("gunicorn -w '${N:-4}' a", 'IANUS_WORKERS="${N:-4}"'),
         ("gunicorn -b '0.0.0.0:${PORT:-8080}' a", 'IANUS_BIND="0.0.0.0:${PORT:-8080}"'),
@@ -293,6 +296,20 @@ def test_the_port_of_a_platform_is_read_from_its_variable(line: str) -> None:
     page = read_page(line)
     assert page.given["host"] == "0.0.0.0"
     assert "bind" not in page.given | page.defaults
+
+
+@for_each_row(
+    "line",
+    [
+        # Waitress does not start with both.
+        "waitress-serve --unix-socket=/run/w --port 80 a:b",
+        "waitress-serve --listen=:81 --port 80 a:b",
+        "uvicorn a:b --uds /run/u --port 80",
+        "granian --interface wsgi --port 80 --uds /run/u a:b",
+    ],
+)
+def test_a_port_beside_another_address_is_named(line: str) -> None:
+    assert "--port 80\n#       Another option has the address, which is in bind." in read_page(line).unneeded
 
 
 def test_a_value_with_a_line_end_stays_in_its_line() -> None:
