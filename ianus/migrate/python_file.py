@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
+from ianus.errors import SettingError
+from ianus.migrate.migration import MigrationError
 from ianus.settings.python_files import load, source_of, values_of
 
 
@@ -28,7 +30,12 @@ def read_configuration(name: str) -> PythonConfiguration:
     """Runs a file or imports a module. name: `FILE`, `file:FILE` or `python:MODULE`. Raises StartupError."""
     # The result is on standard output, and many files print something.
     with redirect_stdout(sys.stderr):
-        module = load(name, name)
+        try:
+            module = load(name, name)
+        except SettingError as error:
+            if error.setting != name:
+                raise  # of a server that the configuration starts
+            raise MigrationError(error.problem) from None
     path, source = source_of(module)
     values = values_of(module)
     try:
