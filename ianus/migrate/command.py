@@ -114,7 +114,7 @@ def _migrate_command(words: Sequence[str], source: str, expansion: Expansion | N
     server.migrate_command(migration, arguments, others)
     for name, value in early.items():
         migration.set_start_variable(name, value)
-    migration.check_app()
+    migration.check()
     if command.before:
         migration.note(
             command.before, "Run it first, as before. After a `cd`, `ianus` reads the ianus.toml of that folder."
@@ -249,7 +249,7 @@ def _migration_of(path: Path, text: str) -> Migration:
     def result(server: ModuleType, migrate_file: Callable[..., None], *arguments: object) -> Migration:
         migration = Migration(server.SERVER)
         migrate_file(migration, *arguments)
-        migration.check_app()
+        migration.check()
         if migration.is_empty():
             unknown = ", ".join(note.written.partition(" ")[0] for note in migration.unknown[:MAX_SHOWN])
             raise MigrationError(

@@ -186,7 +186,14 @@ class Migration:
         if self.value("http") in (None, "auto") and not self.value("ssl_certfile"):
             self.default("http2_cleartext", True)
 
-    def check_app(self) -> None:
+    def check(self) -> None:
+        """Makes notes of an application and of a key that the server cannot use."""
+        self._check_app()
+        has_certificate = any("ssl_certfile" in note.advice.lower().replace("-", "_") for note in self.notes)
+        if "ssl_keyfile" in self.settings and "ssl_certfile" not in self.settings and not has_certificate:
+            self.note("ssl_keyfile", "The key has no effect without a certificate; name it in ssl_certfile.")
+
+    def _check_app(self) -> None:
         """Makes a note of an application that a shell has to compute."""
         if _VARIABLE.search(self.app):
             self.note(self.app, f'A file cannot have variables of a shell; start with the line `ianus "{self.app}"`.')

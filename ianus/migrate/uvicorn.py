@@ -29,6 +29,9 @@ _LISTS = {
     "reload_excludes": ("reload_exclude", None),
 }
 
+# Values of --http and --ws that choose among parts of Uvicorn.
+_IMPLEMENTATIONS = ("auto", "h11", "httptools", "zttp", "websockets", "websockets-sansio", "wsproto")
+
 # Further variables that Uvicorn reads, and the settings.
 _READ = {"WEB_CONCURRENCY": "workers", "FORWARDED_ALLOW_IPS": "forwarded_allow_ips"}
 
@@ -68,6 +71,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         # A path stands for clients of that Unix socket.
         peers = ["unix" if peer.startswith("/") else peer for peer in value.split(",")]
         migration.set(name, ",".join(peers), written)
+    elif name in ("http", "ws") and value in _IMPLEMENTATIONS:
+        migration.need_not(written, "Ianus has one implementation of it")
     else:
         if name == "env_file":
             migration.env_files.clear()  # The last one of a line counts.

@@ -484,6 +484,8 @@ def test_a_file_that_cannot_be_read_is_one_message(name: str, content: str, prob
     [
         (["no-such-file.toml"], "there is no such file"),
         (["python main.py"], "No server is found"),
+        (["gunicorn", "-c", "missing.py", "a"], r"^missing\.py cannot be read: No such file or directory"),
+        (["hypercorn", "-c", "file:missing.py", "a"], r"^missing\.py cannot be read: No such file"),
         (["gunicron", "main:app"], "Did you mean gunicorn?"),
         (["hypercron main:app"], "Did you mean hypercorn?"),
         (["gunicorn 'a"], "cannot be split"),

@@ -245,6 +245,8 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("gunicorn --wokers=4 a", "--wokers=4 Ianus does not know this option of Gunicorn. Did you mean --workers?"),
         ("gunicorn --qqq 4 a", "--qqq 4 Ianus does not know this option of Gunicorn."),
         ("uvicorn a:b --workers", "--workers The option needs a value."),
+        *((f"{line} k.pem a:b", "ssl_keyfile The key has no effect without a certificate") for line in (
+            "uvicorn --ssl-keyfile", "gunicorn --keyfile", "hypercorn --keyfile", "granian --ssl-keyfile")),
         ("gunicorn -w many a", "'many' is neither auto nor a number"),
         ("gunicorn -w '${N:-4}' a", 'IANUS_WORKERS="${N:-4}"'),
         ("gunicorn -b '0.0.0.0:${PORT:-8080}' a", 'IANUS_BIND="0.0.0.0:${PORT:-8080}"'),
@@ -296,6 +298,22 @@ def test_the_port_of_a_platform_is_read_from_its_variable(line: str) -> None:
     page = read_page(line)
     assert page.given["host"] == "0.0.0.0"
     assert "bind" not in page.given | page.defaults
+
+
+@for_each_row(
+    "line",
+    ["uvicorn --ssl-keyfile k --ssl-certfile c a:b", "uvicorn --ssl-keyfile k --ssl-certfile '$CERT' a:b"],
+)
+def test_a_key_with_a_certificate_has_no_note(line: str) -> None:
+    assert "has no effect" not in read_page(line).notes
+
+
+def test_choices_among_parts_of_uvicorn_are_not_needed() -> None:
+    page = read_page("UVICORN_WS=wsproto uvicorn --http h11 a:b")
+    assert page.given == {"app": "a:b"}
+    assert "--http h11" in page.unneeded
+    assert "UVICORN_WS=wsproto" in page.unneeded
+    assert read_page("uvicorn --ws none a:b").given["ws"] == "none"
 
 
 @for_each_row(
