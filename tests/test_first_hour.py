@@ -175,7 +175,9 @@ def test_a_unix_socket_that_nginx_cannot_reach_is_named(folder: Path) -> None:
                 server.terminate()
     (line,) = [line for line in lines if "Unix socket" in line]
     assert "access to a Unix socket is restricted: unix:private/app.sock: only " in line
-    assert line.endswith(f"can connect; for others, chmod o+x {folder}/private\n")
+    assert f"can connect; for others, chmod o+x {folder}/private" in line
+    assert "WARNING" in line
+    assert line.endswith(" (ianus docs starting)\n")
     assert "\n| access to a Unix socket is restricted |" in (ROOT / "docs/starting.md").read_text()
 
 
