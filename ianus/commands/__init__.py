@@ -29,6 +29,14 @@ SUBCOMMANDS = {
     "version": "Show the version.",
 }
 
+# Of a sub-command and its misspelling, from 0 to 1. A word alone is more often the name of an application.
+MIN_SIMILARITY = 0.6
+MIN_SIMILARITY_ALONE = 0.75
+
+# Words alone that are written as sub-commands: options, and sub-commands of other servers.
+_OPTIONS = ("check-config", "print-config", "help-all")
+_STARTS = ("start", "serve", "run")
+
 
 def find_subcommand(line: Sequence[str]) -> "click.Command | None":
     """Returns the sub-command of a line, or None if the line serves an application.
@@ -49,11 +57,19 @@ def find_subcommand(line: Sequence[str]) -> "click.Command | None":
 
 
 def _check_spelling(line: Sequence[str]) -> None:
-    """Exits with an error for two words of which the first one may be a misspelled sub-command."""
-    if len(line) < 2 or not line[0].isalpha() or line[1].startswith("-"):
+    """Exits with an error if the first word may be a misspelled sub-command, and is not an application."""
+    if not line or not line[0].replace("-", "").isalpha() or line[0].startswith("-"):
         return
-    if near := closest_match(line[0], SUBCOMMANDS):
-        sys.stderr.write(f"Error: There is no sub-command {line[0]}. Did you mean {near}? (ianus docs starting)\n")
+    word, is_alone = line[0], len(line) == 1 or line[1].startswith("-")
+    advice = ""
+    if near := closest_match(word, SUBCOMMANDS, MIN_SIMILARITY_ALONE if is_alone else MIN_SIMILARITY):
+        advice = f"Did you mean {near}?"
+    elif is_alone and word in _OPTIONS:
+        advice = f"Did you mean --{word}?"
+    elif is_alone and word in _STARTS:
+        advice = "Name the application, as in `ianus main:app`; `ianus` alone finds it."
+    if advice and not (is_alone and _is_module(word, line[1:], sys.path)):
+        sys.stderr.write(f"Error: There is no sub-command {word}. {advice} (ianus docs starting)\n")
         sys.exit(2)
 
 
@@ -63,16 +79,16 @@ def build_subcommand(name: str) -> "click.Command":
     return build()
 
 
-def _is_module(name: str, options: Sequence[str]) -> bool:
+def _is_module(name: str, options: Sequence[str], installed: Sequence[str] = ()) -> bool:
     """Whether an application may be found as the module `name`.
 
     Searches the current folder, PYTHONPATH, IANUS_APP_DIR, and each folder that an option names. Installed packages do
-    not count: some distributions install a package `docs` by mistake.
+    not count, unless their folders are `installed`: some distributions install a package `docs` by mistake.
     """
     from importlib.machinery import PathFinder  # Late: a line that serves does not need it.
 
     variables = (os.environ.get("IANUS_APP_DIR", ""), *os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    folders = [".", *variables, *(option.rpartition("=")[2] for option in options)]
+    folders = [".", *variables, *(option.rpartition("=")[2] for option in options), *installed]
     spec = PathFinder.find_spec(name, [os.path.abspath(folder) for folder in folders if folder])
     # A folder without __init__.py has no attribute that is an application.
     return spec is not None and spec.origin is not None

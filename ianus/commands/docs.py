@@ -101,7 +101,7 @@ def _sections(text: str, words: tuple[str, ...], page: str) -> str:
 
 
 def _search(pages: dict[str, Path], words: list[str]) -> None:
-    """Shows the lines that have all words. Raises ClickException if there are none."""
+    """Shows the lines that have all words. Raises ClickException if there are none, UsageError for an option."""
     wanted = " ".join(words).lower().split()
     found = [
         f"{name}: {line.strip()[:MAX_SHOWN_CHARACTERS]}"
@@ -112,6 +112,8 @@ def _search(pages: dict[str, Path], words: list[str]) -> None:
     if not found:
         near = closest_match(words[0], pages)
         advice = f"Did you mean {near}?" if near else "`ianus docs` lists the pages."
+        if words[0].startswith("-"):
+            raise click.UsageError(f"No page has the option {' '.join(words)}. `ianus help docs` shows the line.")
         raise click.ClickException(f"No page has {' '.join(words)!r}. {advice}")
     more = f"\n{len(found) - MAX_FOUND} further lines; add words." if len(found) > MAX_FOUND else ""
     _show("\n".join(found[:MAX_FOUND]) + more + "\n")

@@ -59,6 +59,9 @@ def test_words_are_searched_in_all_pages(words: tuple[str, ...]) -> None:
 
 def test_an_option_is_searched() -> None:
     assert "settings: | `--hsts`" in docs("--hsts").output
+    result = docs("--lst")
+    assert result.exit_code == 2
+    assert "Error: No page has the option --lst. `ianus help docs` shows the line." in result.stderr
 
 
 def test_a_long_result_is_cut() -> None:

@@ -32,7 +32,6 @@ def invoke(*line: str) -> Result:
         (["completion"], "completion"),
         (["completion", "--help"], "completion"),
         (["completion:app", "bash"], None),
-        (["completions"], None),
         (["--factory", "completion", "bash"], None),
         (["main:app", "completion"], None),
         ([], None),
@@ -85,10 +84,43 @@ def test_a_misspelled_sub_command_is_named(word: str, near: str, capsys: pytest.
     assert capsys.readouterr().err == (
         f"Error: There is no sub-command {word}. Did you mean {near}? (ianus docs starting)\n"
     )
+    assert find_subcommand([f"{word}:app", "x"]) is None
+
+
+@for_each_row(
+    ("word", "advice"),
+    [
+        ("versoin", "Did you mean version?"),
+        ("inti", "Did you mean init?"),
+        ("migrat", "Did you mean migrate?"),
+        ("doc", "Did you mean docs?"),
+        ("chekc", "Did you mean check?"),
+        ("dev-certs", "Did you mean dev-cert?"),
+        ("check-config", "Did you mean --check-config?"),
+        ("print-config", "Did you mean --print-config?"),
+        ("start", "Name the application, as in `ianus main:app`; `ianus` alone finds it."),
+    ],
+)
+def test_a_word_alone_may_be_a_misspelled_sub_command(
+    word: str, advice: str, nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in ([word], [word, "--reload"]):
+        with pytest.raises(SystemExit) as caught:
+            find_subcommand(line)
+        assert caught.value.code == 2
+        assert capsys.readouterr().err == f"Error: There is no sub-command {word}. {advice} (ianus docs starting)\n"
+    assert find_subcommand([f"{word}:app"]) is None
     # An application may have this name.
+    file = nowhere / f"{word}.py"
+    file.touch()
     assert find_subcommand([word]) is None
     assert find_subcommand([word, "--reload"]) is None
-    assert find_subcommand([f"{word}:app", "x"]) is None
+    file.unlink()
+
+
+@pytest.mark.parametrize("word", ["main", "app", "chess", "shop.wsgi", "json", "my_docs"])
+def test_other_words_are_applications(word: str) -> None:
+    assert find_subcommand([word]) is None
 
 
 def test_help_has_the_options_and_the_sub_commands() -> None:
@@ -163,7 +195,7 @@ def test_an_error_of_each_line_names_its_page(name: str) -> None:
         ("check main:app --interface asg", "--interface: 'asg' is not one of auto, asgi, asgi3, asgi2, wsgi. Did you"),
         ("check main:app --host", "Option '--host' requires an argument."),
         ("dev-cert --forc", "No such option: --forc. Did you mean --force?"),
-        ("docs --no-such-word", "No page has '--no-such-word'. `ianus docs` lists the pages."),
+        ("docs --no-such-word", "No page has the option --no-such-word. `ianus help docs` shows the line."),
         ("help chek", " Did you mean check?"),
         ("init here", "Unexpected: here. `ianus help init` shows the line."),
         ("version all of it", "Unexpected: all of it. `ianus help version` shows the line."),
