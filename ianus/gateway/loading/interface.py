@@ -65,11 +65,12 @@ def recognise(app: Any, name: str, interface: str, fixes: Fixes) -> Interface:
         return _recognise_class(app, params, name, fixes, may_be_wsgi)
     if may_be_wsgi and ("start_response" in params.names[:2] or params.exactly(2)):
         return "wsgi"
-    return _recognise_asgi(app, params, name, fixes, may_be_wsgi)
+    return _recognise_asgi(app, params, name, fixes, interface)
 
 
-def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may_be_wsgi: bool) -> Interface:
+def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, interface: str) -> Interface:
     """Recognises an ASGI application. `app` has not been recognised as a WSGI application."""
+    may_be_wsgi = interface == "auto" and not _is_async(app)
     is_named = "scope" in "".join(params.names[:1]) or params.names[1:3] == ("receive", "send")
     if params.accepts(0) and not is_named:
         raise StartupError(
@@ -91,6 +92,10 @@ def _recognise_asgi(app: Any, params: "Parameters", name: str, fixes: Fixes, may
     if "start_response" in params.names[:2] and _is_async(app):
         raise StartupError(
             f"{name} is async and takes ({', '.join(params.names)}), as a WSGI application would, which is not async."
+        )
+    if interface == "asgi" and ("start_response" in params.names[:2] or params.exactly(2)):
+        raise StartupError(
+            f"{name} takes ({', '.join(params.names)}), as a WSGI application does; remove --interface asgi."
         )
     raise StartupError(
         f"{name} is not an application: it takes ({', '.join(params.names)}) and would be called with "

@@ -17,6 +17,7 @@ from typing import Any
 from ianus.errors import StartupError, one_line, user_traceback
 from ianus.gateway.loading.advice import (
     advise_attribute,
+    advise_django,
     advise_folder,
     advise_module,
     advise_relative_import,
@@ -104,7 +105,7 @@ def _find(target: Target, app_dir: str) -> tuple[str, Any]:
         if folder not in sys.path[:1]:
             sys.path.insert(0, folder)
     module = _import(target)
-    names = target.attributes or (_default_attribute(module),)
+    names = target.attributes or (_default_attribute(module, target.folder),)
     full_name = target.format(names)
     return full_name, _attribute(module, names, full_name)
 
@@ -189,12 +190,12 @@ def _import_failed(target: Target, error: BaseException) -> StartupError:
 # --- The attribute ---
 
 
-def _default_attribute(module: ModuleType) -> str:
+def _default_attribute(module: ModuleType, folder: str) -> str:
     for name in DEFAULT_ATTRIBUTES:
         if hasattr(module, name):
             return name
     wanted = " nor ".join(DEFAULT_ATTRIBUTES)
-    advice = advise_attribute(module, DEFAULT_ATTRIBUTES[-1:])
+    advice = advise_attribute(module, DEFAULT_ATTRIBUTES[-1:]) or advise_django(folder)
     raise StartupError(
         f"{module.__name__} has neither {wanted}.{advice or f' Name the application, as in {module.__name__}:NAME.'}"
     )

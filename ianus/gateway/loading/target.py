@@ -109,6 +109,8 @@ def _locate(path: str, directory: str, spec: str) -> tuple[str, str, str]:
     if os.path.isdir(joined) and not is_module:
         raise StartupError(f"{spec!r} is a folder; name the file in it, as in {os.path.join(path, 'main.py')}.")
     if not os.path.isdir(folder):
+        if os.path.isfile(f"{folder}.py") and name.isidentifier():
+            raise StartupError(f"{spec!r} is not a path. Did you mean {os.path.dirname(path)}:{name}?")
         raise StartupError(f"{spec!r}: the folder {folder} does not exist.")
     stem, suffix = os.path.splitext(name)
     # Without such a file, src/project.wsgi is the module of a Django project.
@@ -146,6 +148,8 @@ def _leave_package(folder: str, name: str) -> tuple[str, str]:
 
 def _parse_attribute(text: str, spec: str) -> tuple[tuple[str, ...], CallArguments | None]:
     match = ATTRIBUTE.fullmatch(text.strip())
+    if match is None and text.count("(") > text.count(")"):
+        raise StartupError(f"{spec!r}: the closing parenthesis is missing; write {spec}).")
     if match is None and "(" in text:
         raise StartupError(
             f"{spec!r}: a call ends the name, as in main:create_app(). Write a function that returns the application."

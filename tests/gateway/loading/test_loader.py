@@ -228,6 +228,8 @@ def test_a_file_with_the_name_of_an_imported_module_is_refused(
         ("src/mian.py:app", "There is no file mian.py in {here}/src. Did you mean src/main.py?"),
         ("zzz.py", "There is no file zzz.py in {here}. Check its spelling."),
         ("no/main.py", "'no/main.py': the folder {here}/no does not exist."),
+        ("main/app", "'main/app' is not a path. Did you mean main:app?"),
+        ("main:make('x'", "\"main:make('x'\": the closing parenthesis is missing; write main:make('x')."),
         ("src/", "'src/' is a folder; name the file in it, as in src/main.py."),
         ("src/a.b.py", "'src/a.b.py' cannot be imported, since its name has a dot; rename the file."),
         ("wsgi:main:app", "'wsgi:main:app': write main:app; its interface is recognised, or set by --interface wsgi."),
@@ -324,6 +326,40 @@ def test_a_project_one_folder_too_deep_is_recognised(
     write("my_site/my_site/wsgi.py", DJANGO)
     write("my_site/my_site/relative.py", "from . import settings")
     assert failure(load, spec, app_dir=str(tmp_path / folder)).message.endswith(f" {advice}")
+
+
+@pytest.mark.parametrize("files", [("my_site/__init__.py", "my_site/wsgi.py"), ("my_site/wsgi.py",)])
+def test_a_module_of_a_package_is_named_by_its_package(
+    files: tuple[str, ...], write: Write, load_here: Callable[..., Application]
+) -> None:
+    """From inside the folder its relative imports would fail."""
+    for name in files:
+        write(name, "from .pages import app" if name.endswith("wsgi.py") else "")
+    write("my_site/pages.py", ASGI)
+    assert failure(load_here, "wsgi:app").message.endswith(" Did you mean my_site.wsgi?")
+    assert load_here("my_site.wsgi:app").interface == "asgi3"
+
+
+def test_a_module_with_the_name_of_the_package_is_not_suggested(
+    write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("choosing/my_site.py", "")
+    write("srv/my_site/wsgi.py", "def application(environ, start_response): ...")
+    message = failure(load_here, "my_site.wsgi").message
+    assert message.endswith("Add --app-dir srv: the module my_site is in that directory.")
+
+
+@pytest.mark.parametrize("spec", ["manage.py", "manage", "my_site.settings"])
+def test_other_modules_of_a_django_project_suggest_its_application(
+    spec: str, write: Write, load_here: Callable[..., Application]
+) -> None:
+    write("manage.py", "import os\ndef main(): os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'my_site.settings')")
+    write("my_site/__init__.py", "")
+    write("my_site/settings.py", "DEBUG = False")
+    write("my_site/wsgi.py", "def application(environ, start_response): ...")
+    assert failure(load_here, spec).message.endswith(
+        " has neither application nor app. Did you mean my_site.wsgi:application?"
+    )
 
 
 # --- Imports that fail inside the application ---
@@ -574,7 +610,7 @@ def test_a_factory_is_called_with_literal_arguments(
         ("m:f(1)(2)", "a call ends the name"),
         ("m:f(1) or f(2)", "a call ends the name"),
         ("m:f().app", "a call ends the name, as in main:create_app(). Write a function that returns the application."),
-        ("m:f(", "a call ends the name"),
+        ("m:f(", "the closing parenthesis is missing; write m:f()."),
         ("m:f(x='a\0')", "write them as in main:create_app("),
     ],
 )
@@ -1006,7 +1042,7 @@ def test_asgi_of_either_version_is_recognised(interface: str) -> None:
 
 def test_an_application_that_is_declared_asgi_is_not_taken_for_wsgi() -> None:
     message = failure(load, wsgi, interface="asgi").message
-    assert message.endswith(" takes (environ, start_response) and would be called with (scope, receive, send).")
+    assert message.endswith(" takes (environ, start_response), as a WSGI application does; remove --interface asgi.")
 
 
 @pytest.mark.parametrize("application", [app, Callable3()])
