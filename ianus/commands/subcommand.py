@@ -11,7 +11,7 @@ import click
 
 from ianus.errors import StartupError, closest_match
 from ianus.settings.paged_command import PagedCommand
-from ianus.settings.values import choice
+from ianus.settings.values import MIN_SIMILARITY, choice
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -19,9 +19,6 @@ CONTEXT = {
     # So that the error for an additional word can explain it.
     "allow_extra_args": True,
 }
-
-# Of an option and its misspelling, from 0 to 1.
-MIN_SIMILARITY = 0.75
 
 
 class ParsedValue(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -46,8 +43,7 @@ class NamedChoice(click.Choice):  # type: ignore[type-arg, unused-ignore]
         try:
             return choice(*self.choices)(value)
         except ValueError as error:
-            near = closest_match(str(value), self.choices, MIN_SIMILARITY)
-            self.fail(f"{error} Did you mean {near}?" if near else str(error), param, ctx)
+            self.fail(str(error), param, ctx)
 
 
 class SubCommand(PagedCommand):

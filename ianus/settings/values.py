@@ -12,7 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ianus.errors import closest_match
+
 Parser = Callable[[object], object]
+
+# Of a name and its misspelling, from 0 to 1.
+MIN_SIMILARITY = 0.75
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -110,7 +115,10 @@ def choice(*names: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError(f"{format_value(value)} is not one of {', '.join(names)}.")
+            message = f"{format_value(value)} is not one of {', '.join(names)}."
+            # local8 is not a misspelling of local7.
+            near = closest_match(value, names, MIN_SIMILARITY) if isinstance(value, str) and value.isalpha() else ""
+            raise ValueError(f"{message} Did you mean {near}?" if near else message)
         return value.lower()
 
     return check

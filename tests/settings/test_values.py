@@ -121,7 +121,9 @@ def test_booleans() -> None:
 def test_choices() -> None:
     kind = values.choice("auto", "on")
     assert kind("on") == kind("ON") == "on"
-    for value in ("onn", "", None, True):
+    with pytest.raises(ValueError, match=r"^'onn' is not one of auto, on\. Did you mean on\?$"):
+        kind("onn")
+    for value in ("on1", "", None, True):
         assert refusal(kind, value) == f"{values.format_value(value)} is not one of auto, on."
 
 
