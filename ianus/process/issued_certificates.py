@@ -88,10 +88,10 @@ def _check_acme(settings: Settings) -> None:
         )
     from importlib.util import find_spec
 
-    missing = [name for name in ("acme", "josepy") if find_spec(name) is None]
+    missing = [name for name in ("acme", "josepy") if find_spec(name) is None]  # acme requires josepy.
     if missing:
         raise StartupError(
-            f"--tls-auto needs {' and '.join(missing)}. Install it (pip install {' '.join(missing)}), or get"
+            f"--tls-auto needs {' and '.join(missing)}. Install it (pip install acme), or get"
             " certificates with another program, such as certbot.",
             page="tls",
         )

@@ -221,7 +221,8 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     for variable, value in environ.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in NAMES and not _is_foreign(variable, value):
-            yield f"{variable} in the environment is not a setting{_explain_variable(name, value)}"
+            explanation = _explain_variable(name, value)
+            yield f"{variable} in the environment is not a setting{explanation} (ianus docs settings)"
 
 
 def _variables_of_others(environ: Mapping[str, str]) -> Iterator[str]:
@@ -424,7 +425,7 @@ def _load_toml(path: str, label: str, only_with: str = "") -> tuple[dict[str, An
 def _unread_project_table() -> Iterator[str]:
     """Yields a warning if two files have settings, of which one is ignored."""
     if os.path.isfile(FILE) and has_project_table():
-        yield f"{PROJECT_FILE} [tool.ianus] is ignored, because {FILE} exists."
+        yield f"{PROJECT_FILE} [tool.ianus] is ignored, because {FILE} exists. (ianus docs starting)"
 
 
 def has_project_table() -> bool:

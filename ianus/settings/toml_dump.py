@@ -22,7 +22,9 @@ def _lines(configuration: Configuration) -> Iterator[str]:
     app = _quoted(configuration.app) if configuration.app else ""
     yield _line("app", app, configuration.origins.get("app", "not set"))
     group = ""
-    for name, setting, _ in table():
+    groups = list(dict.fromkeys(setting.group for _, setting, _ in table()))
+    # Settings of one group are not all beside each other in the table.
+    for name, setting, _ in sorted(table(), key=lambda row: groups.index(row[1].group)):
         if setting.group != group:
             group = setting.group
             yield f"\n# {group}"

@@ -404,6 +404,8 @@ def test_the_version(served: Served) -> None:
         ),
         (["main:app", "--loop", "trio"], "Error: --loop: 'trio' is not one of auto, asyncio, uvloop."),
         (["main:app", "--interface", "rsgi"], "'rsgi' is an interface of Granian alone; serve the application by"),
+        (["main:app", "--interface", "wsig"], "asgi2, wsgi. Did you mean wsgi? (ianus docs settings)"),
+        (["main:app", "--log-level", "warnig"], "info, debug. Did you mean warning?"),
         (["main:app", "--log-level", "all"], "'all' is not one of critical, error, warning, info, debug."),
         (["main:app", "--header", "Content-Length: 3"], "cannot be added"),
         (["main:app", "--header", "X"], "'X' is not a header field; write 'Name: value'."),
@@ -502,7 +504,9 @@ def test_a_missing_package_exits_with_3(served: Served, monkeypatch: pytest.Monk
 def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IANUS_BAKLOG", "5")
     result = invoke(served, "main:app")
-    assert result.stderr == "Warning: IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG?\n"
+    assert result.stderr == (
+        "Warning: IANUS_BAKLOG in the environment is not a setting; did you mean IANUS_BACKLOG? (ianus docs settings)\n"
+    )
     assert len(served) == 1
 
 

@@ -242,6 +242,16 @@ def test_run_warns_of_settings_without_effect(monkeypatch: pytest.MonkeyPatch) -
         ianus.run("main:app", sendfile=True)
 
 
+@pytest.mark.parametrize(("name", "value"), [("workers", "x"), ("bind", "127.0.0.1:99999")])
+def test_run_raises_for_a_wrong_value(name: str, value: str) -> None:
+    """The calling program has made the mistake, so it gets the exception, and no message is printed."""
+    with pytest.raises(ValueError, match=f"^{name}: ") as caught:
+        ianus.run("main:app", **{name: value})
+    assert type(caught.value) is ianus.SettingError
+    with pytest.raises(TypeError, match="unknown setting 'wrokers'"):
+        ianus.run("main:app", wrokers=2)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "unix:/run/a.sock"])
 def test_the_admin_socket_has_an_address_of_its_own(address: str) -> None:
     with pytest.raises(SettingError, match=f"are both {address}; give each its own port or path"):

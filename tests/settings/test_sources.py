@@ -293,7 +293,9 @@ def test_a_table_of_the_project_file(nowhere: Path) -> None:
     assert configuration.origins == {"backlog": "pyproject.toml [tool.ianus]"}
     (nowhere / "ianus.toml").write_text("backlog = 6\n")
     assert read().settings.backlog == 6
-    assert read().warnings == ("pyproject.toml [tool.ianus] is ignored, because ianus.toml exists.",)
+    assert read().warnings == (
+        "pyproject.toml [tool.ianus] is ignored, because ianus.toml exists. (ianus docs starting)",
+    )
     # A named file is a deliberate choice.
     assert read({"config": "ianus.toml"}).warnings == ()
     (nowhere / "pyproject.toml").write_text("[tool.other]\nknown = ['ianus']\n")

@@ -40,6 +40,11 @@ UNUSUAL = Settings.from_values(
 )
 
 
+def test_each_heading_is_printed_once() -> None:
+    headings = re.findall(r"^# ([^=]+)$", dump_toml(Configuration("", Settings(), {})), re.MULTILINE)
+    assert len(headings) == len(set(headings)) > 5
+
+
 @pytest.mark.parametrize("settings", [Settings(), UNUSUAL, Settings(uds_permissions=0)])
 def test_printed_settings_can_be_read_again(settings: Settings, nowhere: Path) -> None:
     text = dump_toml(Configuration("main:app", settings, {}))
