@@ -242,11 +242,14 @@ class Migration:
             if path not in ("", "$PYTHONPATH", "${PYTHONPATH}"):
                 self.set("pythonpath", path, written)
 
-    def join_address(self, host: str, port: int, *, is_additional: bool = False) -> None:
+    def join_address(self, host: str, port: int, *, is_additional: bool = False, empty_host: str = "") -> None:
         """Joins the halves of an address, and separates addresses with TLS from others.
 
         host, port: the server's own defaults. is_additional: whether the server listens there beside other addresses.
+        empty_host: the meaning of an empty host; "" is IPv4 and IPv6.
         """
+        if self._halves.get("host") == "":
+            self._halves["host"] = empty_host
         self._join_halves(host, port, is_additional)
         plain = tuple(each for each in self._binds() if each not in self._tls_binds)
         if self._tls_binds and plain:

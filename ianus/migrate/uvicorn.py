@@ -58,7 +58,9 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
         migration.app = others[0]
     for other in others[1:]:
         migration.note(other, "One application is served at /; remove it.")
-    migration.join_address("127.0.0.1", 8000)
+    # The event loop of a single process opens a socket of each family, and the supervisor of several one of IPv4.
+    has_supervisor = bool(migration.value("reload")) or migration.value("workers") not in (None, 1)
+    migration.join_address("127.0.0.1", 8000, empty_host="0.0.0.0" if has_supervisor else "")
     if migration.has_unix_socket():
         # Uvicorn trusts no client of a Unix socket by itself.
         migration.default("forwarded_allow_ips", "127.0.0.1,::1")

@@ -94,6 +94,8 @@ def test_a_server_has_advice_only_if_the_shared_tables_have_none(program: str) -
         ("uvicorn a:b --host 0.0.0.0 --port 80", {"app": "a:b", "bind": ["0.0.0.0:80"]}),
         # The event loop opens sockets of both families.
         ("uvicorn a:b --host '' --port 80", {"app": "a:b", "bind": ["*:80"]}),
+        ("uvicorn a:b --host '' --port 80 --reload", {"app": "a:b", "bind": ["0.0.0.0:80"], "reload": True}),
+        ("uvicorn a:b --workers 2 --host ''", {"app": "a:b", "bind": ["0.0.0.0:8000"], "workers": 2}),
         ("uvicorn a:b --port 80 --no-access-log", {"app": "a:b", "bind": ["127.0.0.1:80"], "access_log": False}),
         ("uvicorn a:b --fd 3 --root-path /x", {"app": "a:b", "bind": ["fd://3"], "root_path": "/x"}),
         ("uvicorn a:b --limit-concurrency 9 --header A:b", {"app": "a:b", "limit_concurrency": 9, "header": ["a: b"]}),
