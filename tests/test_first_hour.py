@@ -44,6 +44,7 @@ class Mistake(NamedTuple):
 MISTAKES = [
     Mistake("", "main.py has app", "ianus main:app", "No application is given", code=2),
     Mistake("mian:app", "There is no module mian", "Did you mean main?", "There is no module"),
+    Mistake("versoin", "There is no sub-command versoin", "Did you mean version?", "There is no sub-command", code=2),
     Mistake("mian.py:app", "There is no file mian.py", "Did you mean main.py?", "There is no file"),
     Mistake("main:ap", "main has no attribute ap", "Did you mean app?", "has no attribute"),
     Mistake("pages:web", "pages has no", "Did you mean pages.web:app?", "has no attribute", folder="parts"),
