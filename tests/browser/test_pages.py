@@ -1,6 +1,5 @@
 """The example pages work in a browser, as `make serve` serves them, with and without TLS."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -201,8 +200,13 @@ def test_a_websocket_over_tls_has_the_version_that_the_applications_allow(
     server = start_server("--tls-dev", *mounts, "--access-logfile", "-", app="chat:app", app_dir=EXAMPLES)
     assert isinstance(server.address, tuple)
     assert server.output is not None
-    desk.visit(url_of(TlsAddress(server.address), "/"))
-    desk.wait_for_text("#state", "Connected")
-    desk.close_tab()
-    server.output.wait_for(r'"GET / HTTP/2" 200')
-    server.output.wait_for(rf'"(GET|CONNECT) /room\S* HTTP/{re.escape(version)}" ')
+    versions: list[str] = []
+    # On a loaded machine Chromium may open a connection of HTTP/1.1 before it has the settings of the first one.
+    while not versions or (versions[-1] != version and len(versions) < 5):
+        since = server.output.mark()
+        desk.visit(url_of(TlsAddress(server.address), "/"))
+        desk.wait_for_text("#state", "Connected")
+        desk.close_tab()
+        server.output.wait_for(r'"GET / HTTP/2" 200', since)
+        versions.append(server.output.wait_for(r'"(?:GET|CONNECT) /room\S* HTTP/(\S+)" ', since)[1])
+    assert versions[-1] == version
