@@ -222,7 +222,9 @@ def translate(
                 translation.ignored.append(f"{name} ({entry.reason})")
     problems += [f"{', '.join(names)} cannot be used. {hint}" for hint, names in refused.items()]
     if problems:
-        raise SettingError(path, " ".join(problems))
+        error = SettingError(path, " ".join(problems))
+        error.page = "gunicorn"  # It has the files of both servers.
+        raise error
     return translation
 
 

@@ -32,6 +32,7 @@ def ignored(is_gunicorn: bool = True, **content: Any) -> list[str]:
 def refusal(is_gunicorn: bool = True, **content: Any) -> str:
     with pytest.raises(SettingError) as caught:
         translate(content, "x.py", is_gunicorn=is_gunicorn)
+    assert caught.value.page == "gunicorn"
     return caught.value.message
 
 
