@@ -57,7 +57,8 @@ def test_unix_socket(start_server: Callable[..., Server], folder: Path) -> None:
     assert not path.exists()
     assert server.output is not None
     assert "- - - [" in server.output.text
-    assert re.search(r"unix:app.sock: only .* and group \S+ can connect \(permissions 660\); see", server.log.text)
+    # Folders above may be closed, as those that pytest makes.
+    assert re.search(r"unix:app.sock: only .* can connect \(permissions 660\); ", server.log.text)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_nginx_as_its_own_user_reaches_a_unix_socket(start_server: Callable[...,
 def test_a_folder_that_is_closed_to_the_proxy_is_logged(start_server: Callable[..., Server], folder: Path) -> None:
     (folder / "run").mkdir(mode=0o750)
     server = start_server(bind=["unix:run/app.sock"])
-    server.log.wait_for(rf"unix:run/app.sock: only .* and group .* can connect; for others, chmod o\+x {folder}/run$")
+    server.log.wait_for(rf"unix:run/app.sock: only .* can connect; for others, chmod o\+x {folder}/run ")
 
 
 @pytest.mark.usefixtures("folder")
