@@ -129,7 +129,7 @@ cdef class Connection(Transport):
             if self.fd < 0:
                 return 0
             if output_expired(self, now):
-                return self.close()
+                return self.abort()     # Without a reset, the kernel would keep its part of the output for minutes.
         if not self.closing:
             deadline = self.session.read_deadline()
             if deadline and now >= deadline:

@@ -251,12 +251,14 @@ def test_slow_reader(short_write: Server) -> None:
 
 
 def test_slow_reader_of_a_whole_response(short_write: Server) -> None:
-    """The application has returned long ago; the server discards the rest of the body."""
+    """The application has returned long ago; the server discards the rest of the body, and so does its kernel."""
     files = short_write.open_files()
     with Client(short_write.address, buffer=4096) as client:
         client.request("/large?20000000")
         client.exactly(100)
         until(lambda: short_write.open_files() <= files, "the connection to be closed")
+        with pytest.raises(ConnectionResetError):
+            client.rest()
 
 
 def test_slow_reader_that_makes_progress(short_write: Server) -> None:
