@@ -186,8 +186,8 @@ cdef class MultiplexedCodec(Codec):
     cdef bint has_queued(self) noexcept     # fill() would move something now, if it may
     # The value of a response's Priority field replaces the client's wish (RFC 9218 section 8).
     cdef int set_priority(self, int stream, bytes value) except -1
-    # Since when the client's windows have admitted no byte of queued output, by `now` of that time: the earliest moment
-    # and its stream, 0 for all streams of the connection. Returns 0 if no output waits for a window.
+    # Since when the client's windows have admitted too little of queued output, by `now` of that time: the earliest
+    # moment and its stream, 0 for all streams of the connection. Returns 0 if no output waits for a window.
     cdef double stalled_since(self, int* stream) noexcept
 
     # Ends

@@ -51,6 +51,7 @@ cdef class StreamOutput(StreamInput):
 
     cdef int output_queued(self, int stream, bint at_once) except -1:
         cdef Output out
+        cdef int stalled
         # A blocked connection is watched for WRITABLE, and sends then.
         if self.transport is None or self.transport.blocked:
             return 0
@@ -60,11 +61,14 @@ cdef class StreamOutput(StreamInput):
         if self.streams.has_queued():
             self.fill()
         out = self.transport.out
-        if out is None:
-            return 0
-        if at_once or out.size >= GATHER_BYTES:
-            return self.transport.flush()
-        return self.transport.resume_soon()
+        if out is not None and not at_once and out.size < GATHER_BYTES:
+            return self.transport.resume_soon()
+        if out is not None:
+            self.transport.flush()
+        # Output that waits for a window has a deadline, even if none of it was sent.
+        if self.transport is not None and self.streams.stalled_since(&stalled):
+            return self.transport.reconsider()
+        return 0
 
     cdef bint starts_streams(self) noexcept:
         """Whether applications start in this turn. flush_deferred() follows then, with the output of all of them."""

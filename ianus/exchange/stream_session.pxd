@@ -11,6 +11,7 @@ cdef class StreamSession(StreamOutput):
     cdef int run_stream(self, OpenStream opened) except -1
     cdef int start_stream(self, OpenStream opened) except -1
     cdef int expire(self, OpenStream opened) except -1
+    cdef int end_stalled(self, double before) except -1
     cdef int check_deadlines(self, double now) except -1
     cdef int answer_invalid(self, OpenStream opened) except -1
     cdef int start_waiting(self) except -1

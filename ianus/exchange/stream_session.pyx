@@ -275,8 +275,6 @@ cdef class StreamSession(StreamOutput):
         cdef Deadlines deadlines = self.service.deadlines
         cdef double now = monotonic(), since
         cdef double idle = deadlines.timeout_keep_alive or deadlines.timeout_request_header
-        cdef int stream = 0
-        cdef OpenStream opened
         since = self.streams.head_since()
         if since and (
             deadlines.timeout_request_header and now >= since + deadlines.timeout_request_header
@@ -288,8 +286,24 @@ cdef class StreamSession(StreamOutput):
             self.ending = True
             self.streams.finish_drain()
             return self.transport.finish()
-        since = self.streams.stalled_since(&stream) if deadlines.timeout_write else 0
-        if since and now >= since + deadlines.timeout_write:
+        if deadlines.timeout_write:
+            self.end_stalled(now - deadlines.timeout_write)
+            if self.ending:
+                return 0
+        if self.drain_since and now >= self.drain_since + CONFIRM_SECONDS:
+            self.drain_since = 0
+            self.streams.finish_drain()
+        if self.check_at and now >= self.check_at:
+            self.check_deadlines(now)
+        self.end_if_drained()
+        return self.transport.flush() if self.transport is not None else 0
+
+    cdef int end_stalled(self, double before) except -1:
+        """Ends the streams that have waited for a window since this time."""
+        cdef int stream = 0
+        cdef double since = self.streams.stalled_since(&stream)
+        cdef OpenStream opened
+        while since and since <= before:
             if not stream:
                 return self.fail(ENHANCE_YOUR_CALM, "client does not open the window of the connection")
             opened = self.stream_of(stream)
@@ -299,14 +313,10 @@ cdef class StreamSession(StreamOutput):
             self.streams.reset(stream, CANCEL)
             if opened is not None:
                 opened.was_reset = True
+                # The application may call back, and end the connection.
                 self.lose_stream(opened)
-        if self.drain_since and now >= self.drain_since + CONFIRM_SECONDS:
-            self.drain_since = 0
-            self.streams.finish_drain()
-        if self.check_at and now >= self.check_at:
-            self.check_deadlines(now)
-        self.end_if_drained()
-        return self.transport.flush() if self.transport is not None else 0
+            since = self.streams.stalled_since(&stream)
+        return 0
 
     cdef int check_deadlines(self, double now) except -1:
         """Acts on the deadlines of all streams, and finds the next one."""

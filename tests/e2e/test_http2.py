@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,39 @@ def test_streams_that_were_reset_count_until_their_applications_return(shared: S
             server.get(f"/open?{name}")
         client.ping()
         assert client.get("/hello") == b"hello\n"
+
+
+def test_a_window_that_is_opened_byte_by_byte_does_not_keep_a_response(shared: Shared) -> None:
+    server = shared("--http2-cleartext", "--timeout-write", "0.3")
+    with Http2Client(server.address, window=0) as client:
+        stream = client.open("/large?100000")
+        assert client.status(stream) == 200
+        while not any(isinstance(event, h2.events.StreamReset) for event in client.events[stream]):
+            client.connection.increment_flow_control_window(1, stream)
+            # Waits for a round trip, so that the budget for frames suffices.
+            client.ping()
+            time.sleep(0.02)
+        assert client.wait_for(stream, h2.events.StreamReset).error_code == 8
+
+
+def test_output_that_comes_later_has_a_deadline(shared: Shared) -> None:
+    """Of it nothing is sent at all."""
+    server = shared("--http2-cleartext", "--threads", "4", "--timeout-write", "0.3", app="wsgi_apps:app")
+    steps: list[tuple[Any, ...]] = [
+        ("start", "200 OK", []),
+        ("iterate",),
+        ("yield", b"one"),
+        ("wait", "http2"),
+        ("yield", b"two"),
+    ]
+    since = server.log.mark()
+    with Http2Client(server.address, window=3) as client:
+        stream = client.open("/play?" + quote(repr(steps)))
+        client.wait_for(stream, h2.events.DataReceived)
+        server.app_log("waiting", since)
+        server.get("/open?http2")
+        assert client.wait_for(stream, h2.events.StreamReset).error_code == 8
+        server.app_log("closed", since)
 
 
 # --- The end of the connection ---

@@ -115,6 +115,31 @@ def test_a_stalled_response_is_reported_without_the_bytes_that_wait() -> None:
     conversation.close()
 
 
+def test_stalled_responses_end_together() -> None:
+    conversation = Http2Conversation(start=f.PREFACE + f.settings(window=0), timeout_write=MINIMAL_SECONDS)
+    for stream in (1, 3, 5):
+        conversation.answer(conversation.open(f.headers(stream)))
+    conversation.frames()
+    expire(conversation.connection)
+    assert [stream for stream, _ in f.resets(conversation.frames())] == [1, 3, 5]
+    conversation.close()
+
+
+def test_output_that_waits_from_the_start_has_a_deadline() -> None:
+    """Nothing is sent, so nothing else has the connection look at its deadlines."""
+    conversation = Http2Conversation(start=f.PREFACE + f.settings(window=0), timeout_write=5)
+    exchange = conversation.open(f.headers())
+    exchange.respond()
+    exchange.send(b"", more=True)
+    assert statuses(conversation.frames()) == [(1, b"200")]
+    assert read_deadline(conversation.connection) == 0
+    conversation.connection.calls.clear()
+    exchange.send(b"event", more=True)
+    assert conversation.connection.calls == ["reconsider"]
+    assert read_deadline(conversation.connection) > 0
+    conversation.close()
+
+
 def test_a_request_that_an_application_has_seen_is_not_refused_for_repetition() -> None:
     conversation = Http2Conversation()
     exchange = conversation.open(f.post())

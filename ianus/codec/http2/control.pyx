@@ -21,6 +21,7 @@ from ianus.codec.http2.priority cimport MAX_PRIORITY_BYTES
 from ianus.codec.http2.recent_streams cimport is_recent
 from ianus.codec.http2.sender cimport DRAIN_ANNOUNCED, DRAIN_FINAL, NO_DRAIN, Http2Sender, apply_table_sizes
 from ianus.codec.http2.settings cimport MAX_WINDOW_BYTES, apply_settings
+from ianus.codec.http2.stall cimport pause_stall
 from ianus.codec.http2.stream cimport Http2Stream
 from ianus.codec.http2.stream_table cimport find_stream, listed_streams
 from ianus.codec.output cimport output_of
@@ -222,7 +223,7 @@ cdef class Http2Control(Http2Sender):
                 return self.fail(FLOW_CONTROL_ERROR, "WINDOW_UPDATE makes the window of the connection too large")
             self.send_window += increment
             if self.send_window > 0:
-                self.blocked_at = 0
+                pause_stall(&self.stall, self.now)
             return 0
         found = find_stream(&self.table, stream)
         if found == NULL:

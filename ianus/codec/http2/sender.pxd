@@ -8,6 +8,7 @@ from ianus.codec.http2.hpack_encoder cimport HpackEncoder
 from ianus.codec.http2.recent_streams cimport RecentStreams
 from ianus.codec.http2.scheduler cimport Scheduler
 from ianus.codec.http2.settings cimport ClientSettings
+from ianus.codec.http2.stall cimport Stall
 from ianus.codec.http2.stream cimport Http2Stream
 from ianus.codec.http2.stream_table cimport StreamTable
 
@@ -33,10 +34,11 @@ cdef class Http2Sender(MultiplexedCodec):
 
     cdef ClientSettings client
     cdef long long send_window      # bytes that the client admits on the connection
-    cdef double blocked_at          # since when none are admitted although output waits, 0 = some are, or none waits
+    cdef Stall stall                # the time in which none are admitted although output waits
     cdef HpackEncoder hpack_encoder     # None before the first head
     cdef Scheduler scheduler        # None before the first queued output
-    cdef PyObject* first_stalled    # list of the streams that are STALLED, the first one for the longest time; borrowed
+    # List of the streams that are STALLED, the first one for the longest time (Stall.since); borrowed
+    cdef PyObject* first_stalled
     # The stream whose head was sent last, while it is not known whether body and end follow at once; None without one
     cdef Http2Stream staged
     cdef bytes staged_block

@@ -36,8 +36,9 @@ from ianus.codec.http2.priority cimport Priority, parse_priority
 from ianus.codec.http2.recent_streams cimport add_recent
 from ianus.codec.http2.response cimport MAX_LENGTH_FIELD_BYTES, Http2Head, encode_length, encode_literals
 from ianus.codec.http2.scheduler cimport Scheduler
+from ianus.codec.http2.stall cimport end_stall, note_admitted, pause_stall, start_stall
 from ianus.codec.http2.stream cimport (
-    NO_TUNNEL, NOWHERE, SCHEDULED, STALLED, TUNNEL_OPEN, Http2Stream, append_stream, unlink_stream,
+    NO_TUNNEL, NOWHERE, SCHEDULED, STALLED, TUNNEL_OPEN, Http2Stream, append_stream, insert_before, unlink_stream,
 )
 from ianus.codec.http2.stream_table cimport clear_table, find_stream, listed_streams, remove_stream
 from ianus.codec.output cimport BLOCK_BYTES, Output, output_of
@@ -250,19 +251,15 @@ cdef class Http2Sender(MultiplexedCodec):
             entry.place = SCHEDULED
             self.scheduler.add(entry)
             return note_blocked(self)
-        entry.place = STALLED
-        entry.stalled_at = self.now
-        return append_stream(&self.first_stalled, entry)
+        return suspend(self, entry)
 
     cdef int unschedule(self, Http2Stream entry) except -1:
-        if entry.place == SCHEDULED:
-            self.scheduler.remove(entry)
-        elif entry.place == STALLED:
-            unlink_stream(&self.first_stalled, entry)
-        entry.place = NOWHERE
+        """Unlinks a stream without output."""
+        unlink(self, entry)
+        end_stall(&entry.stall)
         # Streams that are stalled still wait for both windows.
         if self.first_stalled == NULL and (self.scheduler is None or not self.scheduler.occupied):
-            self.blocked_at = 0
+            end_stall(&self.stall)
         return 0
 
     cdef int fill(self, Py_ssize_t size) except -1:
@@ -306,6 +303,8 @@ cdef class Http2Sender(MultiplexedCodec):
         out.size += size + FRAME_HEADER_BYTES
         entry.send_window -= <int>size
         self.send_window -= size
+        note_admitted(&entry.stall, size)
+        note_admitted(&self.stall, size)
         note_blocked(self)
         add_points(&self.glitches, size // SENT_BYTES_PER_POINT)
         if last:
@@ -324,20 +323,17 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef double stalled_since(self, int* stream) noexcept:
         cdef double first = 0
         if self.first_stalled != NULL:
-            first = (<Http2Stream>self.first_stalled).stalled_at
+            first = (<Http2Stream>self.first_stalled).stall.since
             stream[0] = (<Http2Stream>self.first_stalled).id
-        if self.blocked_at and (first == 0 or self.blocked_at < first):
+        if self.stall.since and (first == 0 or self.stall.since < first):
             stream[0] = 0
-            return self.blocked_at
+            return self.stall.since
         return first
 
     cdef int change_window(self, Http2Stream entry, int size) except -1:
-        cdef double blocked_at = self.blocked_at
         entry.send_window += size
         if (entry.place == STALLED and entry.send_window > 0) or (entry.place == SCHEDULED and entry.send_window <= 0):
-            self.unschedule(entry)
-            # Its output waits all the time, so a client cannot extend that by closing and opening the stream's window.
-            self.blocked_at = blocked_at
+            unlink(self, entry)
             return self.schedule(entry)
         return 0
 
@@ -411,6 +407,29 @@ cdef int write_long_block(
             return 0
 
 
+cdef int unlink(Http2Sender sender, Http2Stream entry) except -1:
+    if entry.place == SCHEDULED:
+        sender.scheduler.remove(entry)
+    elif entry.place == STALLED:
+        unlink_stream(&sender.first_stalled, entry)
+        pause_stall(&entry.stall, sender.now)
+    entry.place = NOWHERE
+    return 0
+
+
+cdef int suspend(Http2Sender sender, Http2Stream entry) except -1:
+    """Links a stream that waits for its window."""
+    cdef PyObject* later = sender.first_stalled
+    entry.place = STALLED
+    start_stall(&entry.stall, sender.now)
+    if later == NULL or (<Http2Stream>(<Http2Stream>later).previous).stall.since <= entry.stall.since:
+        return append_stream(&sender.first_stalled, entry)
+    # Its time continues.
+    while (<Http2Stream>later).stall.since <= entry.stall.since:
+        later = (<Http2Stream>later).next
+    return insert_before(&sender.first_stalled, later, entry)
+
+
 cdef int serve(Http2Sender sender, Http2Stream entry) except -1:
     """Writes one frame of a stream."""
     cdef long long window = min(<long long>entry.send_window, sender.send_window)
@@ -422,10 +441,8 @@ cdef int serve(Http2Sender sender, Http2Stream entry) except -1:
         if entry.end_queued:
             return sender.end_output(entry)
     elif entry.send_window <= 0:
-        sender.unschedule(entry)
-        entry.place = STALLED
-        entry.stalled_at = sender.now
-        append_stream(&sender.first_stalled, entry)
+        unlink(sender, entry)
+        suspend(sender, entry)
     else:
         sender.scheduler.rotate(entry)
     if entry.congested and entry.queued <= LOW_WATER_BYTES:
@@ -445,10 +462,10 @@ cdef int fail_output(Http2Sender sender, Http2Stream entry) except -1:
 
 cdef int note_blocked(Http2Sender sender) noexcept:
     """Called when output starts to wait, and when the window of the connection is used up."""
-    if sender.send_window > 0 or sender.blocked_at:
+    if sender.send_window > 0 or sender.stall.since:
         return 0
     if sender.scheduler is not None and sender.scheduler.occupied:
-        sender.blocked_at = sender.now
+        start_stall(&sender.stall, sender.now)
     return 0
 
 

@@ -6,6 +6,7 @@ from ianus.codec.base cimport ErrorCode
 from ianus.codec.file_range cimport FileRange
 from ianus.codec.http2.priority cimport Priority
 from ianus.codec.http2.receive_window cimport ReceiveWindow
+from ianus.codec.http2.stall cimport Stall
 
 
 # Whether the DATA of a stream is a tunnel's (RFC 8441 section 5).
@@ -62,7 +63,7 @@ cdef class Http2Stream:
     # Links in the list of `place`; borrowed
     cdef PyObject* next
     cdef PyObject* previous
-    cdef double stalled_at          # when it became STALLED
+    cdef Stall stall                # the time in which its window was closed
 
     cdef int put(self, object piece, Py_ssize_t size) except -1
     # Copies the next bytes of the queue. Returns less than `size` only if a file has fewer bytes than it should.
