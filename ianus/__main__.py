@@ -20,8 +20,7 @@ def main() -> NoReturn:
     line = sys.argv[1:]
     if other := find_subcommand(line):
         other(line[1:], f"{name} {other.name}")
-    build_serving_command()(line, name)
-    raise AssertionError("click exits by itself")
+    build_serving_command().main(line, name)
 
 
 def _require_directory() -> None:

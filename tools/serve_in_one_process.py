@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 from ianus.process.start import start
-from ianus.settings.cli import build_command
+from ianus.settings.cli import ServingCommand
+from ianus.settings.help_pages import build_pages
 from ianus.settings.schema import Settings
 
 
@@ -15,4 +16,4 @@ def serve(app: str, settings: Settings, reader: Any) -> int:
     return start(app, settings)
 
 
-build_command(serve, serve, "debugger")(sys.argv[1:], "make debug")
+ServingCommand(serve, serve, lambda: build_pages("debugger")).main(sys.argv[1:], "make debug")

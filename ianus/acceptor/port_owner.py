@@ -9,7 +9,7 @@ import time
 MAX_SEARCH_SECONDS = 0.2
 
 # A line of /proc/net/tcp and tcp6: number, local address and port, remote ones, state LISTEN, ..., inode.
-LISTENING = re.compile(r"\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A (?:\S+ +){5}(\d+) ")
+LISTENING = r"\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A (?:\S+ +){5}(\d+) "
 
 
 def describe_port_owner(port: int) -> str:
@@ -45,7 +45,7 @@ def _listening_inodes(port: int) -> set[str]:
     for table in ("tcp", "tcp6"):
         try:
             with open(f"/proc/net/{table}", encoding="ascii") as file:
-                matches = map(LISTENING.match, file)
+                matches = (re.match(LISTENING, line) for line in file)
                 found |= {match[2] for match in matches if match is not None and int(match[1], 16) == port}
         except OSError:
             continue  # A system without IPv6, or without /proc

@@ -22,7 +22,7 @@ MAX_HEADER_BYTES = V2_FIXED_BYTES + 0xFFFF
 _V1_START = b"PROXY "
 _V2_START = b"\r\n\r\n\0\r\nQUIT\n"
 # Section 2.1: single spaces, decimal ports without leading zeros.
-_V1_LINE = re.compile(rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})")
+_V1_LINE = rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})"
 _V1_FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 
 # Section 2.2: the high four bits of the 14th byte, and the bytes of both addresses with their ports.
@@ -89,7 +89,7 @@ def _parse_v1(data: bytes) -> ProxyHeader | None:
     # Section 2.1: "the receiver must ignore anything presented before the CRLF".
     if line == b"PROXY UNKNOWN" or line.startswith(b"PROXY UNKNOWN "):
         return ProxyHeader(end + 2, None)
-    if (found := _V1_LINE.fullmatch(line)) is None:
+    if (found := re.fullmatch(_V1_LINE, line)) is None:
         raise ProxyHeaderError("the line is malformed")
     family, *hosts, client_port, server_port = (text.decode("ascii") for text in found.groups())
     try:

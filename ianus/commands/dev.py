@@ -43,9 +43,9 @@ def build_command() -> click.Command:
             first = found[0]
             click.echo(f"Serving {first.app}: {first.found}.", err=True)
             place = ["--app-dir", first.app_dir] if first.app_dir else []
-            build_serving_command()([*line, first.app, *place], program)
+            build_serving_command().main([*line, first.app, *place], program)
 
-        build_serving_command(serve_found)(line, program)
+        build_serving_command(serve_found).main(line, program)
 
     return _DevCommand(
         "dev",

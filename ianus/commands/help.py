@@ -3,7 +3,7 @@
 import click
 
 from ianus.commands import SUBCOMMANDS, build_subcommand
-from ianus.commands.serving import build_serving_command
+from ianus.commands.serving import build_pages
 from ianus.commands.subcommand import NamedChoice, SubCommand
 
 
@@ -14,7 +14,7 @@ def build_command() -> click.Command:
         if subcommand is not None:
             click.echo(_help(build_subcommand(subcommand), f"{program} {subcommand}"))
             return
-        click.echo(_help(build_serving_command(), program))
+        click.echo(_help(build_pages(), program))
         formatter = click.HelpFormatter()
         with formatter.section("\nSub-commands"):
             formatter.write_dl(list(SUBCOMMANDS.items()))

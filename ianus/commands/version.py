@@ -4,7 +4,7 @@ import click
 
 from ianus._version import __version__
 from ianus.commands.subcommand import SubCommand
-from ianus.settings.cli import format_version
+from ianus.settings.help_pages import format_version
 
 
 def describe_tls() -> str:

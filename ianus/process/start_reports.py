@@ -29,7 +29,7 @@ REPORT_FACTOR = 3.0
 STACK_SECONDS = 0.25
 
 # A line that faulthandler writes of a frame.
-FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+FRAME = r'^  File "(.*)", line (\d+) in (.*)$'
 
 LOADING, STARTING = "loading", "starting"
 
@@ -45,7 +45,10 @@ def record_stacks(scoreboard: Scoreboard) -> None:
 
 def frames_of(text: str) -> list[FrameSummary]:
     """Returns the frames that faulthandler has written of one thread, the innermost first."""
-    return [FrameSummary(file, int(line), name, lookup_line=False) for file, line, name in FRAME.findall(text)]
+    return [
+        FrameSummary(file, int(line), name, lookup_line=False)
+        for file, line, name in re.findall(FRAME, text, re.MULTILINE)
+    ]
 
 
 class StartReport:

@@ -1,4 +1,4 @@
-"""The words of a command line, before click parses them.
+"""The words of a command line as options of this server.
 
 Other servers have options that look like ours and are read in another way: a switch with or without a value, a letter
 with two meanings, an option that is two settings here. These words are rewritten into the options that mean the same.
@@ -12,20 +12,6 @@ from typing import NamedTuple
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG, REJECTED_SWITCHES
 
 
-class LineWords(NamedTuple):
-    """The words of a line as click can parse them.
-
-    applications: those of them that are not options.
-    warnings: a sentence for each option without effect.
-    problems: a sentence for each option that cannot be used.
-    """
-
-    words: list[str]
-    applications: list[str]
-    warnings: list[str]
-    problems: list[str]
-
-
 class Word(NamedTuple):
     """An option of a line: its flag with dashes, and its value, which is None for a switch.
 
@@ -37,6 +23,21 @@ class Word(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.flag} {self.value}" if self.value else self.flag
+
+
+class LineWords(NamedTuple):
+    """The words of a line.
+
+    options: those that are known, rewritten if that is necessary.
+    applications: the words that are not options.
+    warnings: a sentence for each option without effect.
+    problems: a sentence for each option that cannot be used.
+    """
+
+    options: list[Word]
+    applications: list[str]
+    warnings: list[str]
+    problems: list[str]
 
 
 Suggest = Callable[[str, str | None], str]
@@ -57,10 +58,8 @@ def read_line(
     for option in options:
         if option.flag:
             _read_option(option, line, flags, suggest, like_daphne=not given.isdisjoint(_DAPHNE))
-        else:
-            line.words.append(option.value or "")
-            if option.value != "--":
-                line.applications.append(option.value or "")
+        elif option.value != "--":
+            line.applications.append(option.value or "")
     return line
 
 
@@ -77,22 +76,17 @@ def _read_option(
         line.problems.append(f"{flag} {error}")
         return
     if rewritten is not None:
-        line.words.extend(rewritten)
+        line.options.extend(rewritten)
     elif flag in flags and value is None and flags[flag]:
         line.problems.append(f"Option '{flag}' requires an argument.")
+    elif flag in flags and value is not None and not flags[flag]:
+        line.problems.append(f"Option '{flag}' does not take a value.")
     elif flag in flags:
-        line.words.extend(_as_words(option))
+        line.options.append(option)
     elif flag in IGNORED_BY_FLAG:
         _ignore(option, line)
     else:
         line.problems.append(f"No such option: {flag}. {_advice(option, flags, suggest)}")
-
-
-def _as_words(option: Word) -> list[str]:
-    flag, value = option
-    if value is None:
-        return [flag]
-    return [f"{flag}={value}"] if flag.startswith("--") else [flag, value]
 
 
 def _ignore(option: Word, line: LineWords) -> None:
@@ -214,55 +208,59 @@ _DAPHNE = frozenset(_OF_DAPHNE.split())
 _IN_DAPHNE = {"-t": "--http-timeout", "--root-path": "--root-path-kept"}
 
 
-def _websockets(value: str | None) -> list[str]:
-    return [f"--ws={value or 'auto'}"]
+def _websockets(value: str | None) -> list[Word]:
+    return [Word("--ws", value or "auto")]
 
 
-def _proxy_protocol(value: str | None) -> list[str]:
-    return [f"--proxy-protocol={value or 'auto'}"]
+def _proxy_protocol(value: str | None) -> list[Word]:
+    return [Word("--proxy-protocol", value or "auto")]
 
 
-def _access_log(value: str | None) -> list[str] | None:
+def _access_log(value: str | None) -> list[Word] | None:
     """Hypercorn and daphne: the file."""
     is_file = value is not None and not re.fullmatch(_BOOLEAN, value, re.IGNORECASE)
-    return [f"--access-logfile={value}"] if is_file else None
+    return [Word("--access-logfile", value)] if is_file else None
 
 
-def _deflate(value: str | None) -> list[str]:
+def _deflate(value: str | None) -> list[Word]:
     is_off = value is not None and value.lower() in ("false", "off", "no", "0", "f", "n")
-    return ["--no-ws-per-message-deflate" if is_off else "--ws-per-message-deflate"]
+    return [Word("--no-ws-per-message-deflate" if is_off else "--ws-per-message-deflate")]
 
 
-def _interface(value: str | None) -> list[str] | None:
-    return ["--interface=asgi", "--lifespan=off"] if value == "asginl" else None
+def _interface(value: str | None) -> list[Word] | None:
+    return [Word("--interface", "asgi"), Word("--lifespan", "off")] if value == "asginl" else None
 
 
-def _worker_class(value: str | None) -> list[str] | None:
+def _worker_class(value: str | None) -> list[Word] | None:
     """In Hypercorn the worker class is the event loop."""
-    return [f"--loop={value}"] if value in ("uvloop", "asyncio") else None
+    return [Word("--loop", value)] if value in ("uvloop", "asyncio") else None
 
 
-def _identity(value: str | None) -> list[str]:
+def _identity(value: str | None) -> list[Word]:
     """waitress: the Server field."""
-    return ["--no-server-header", *([f"--header=Server: {value}"] if value else [])]
+    return [Word("--no-server-header"), *([Word("--header", f"Server: {value}")] if value else [])]
 
 
-def _trusted_fields(value: str | None) -> list[str] | None:
-    return ["--forwarded-headers=forwarded"] if value is not None and value.strip().lower() == "forwarded" else None
+def _trusted_fields(value: str | None) -> list[Word] | None:
+    return (
+        [Word("--forwarded-headers", "forwarded")]
+        if value is not None and value.strip().lower() == "forwarded"
+        else None
+    )
 
 
-def _user(value: str | None) -> list[str] | None:
+def _user(value: str | None) -> list[Word] | None:
     """daphne: the path of a Unix socket."""
-    return [f"--uds={value}"] if value is not None and ("/" in value or value.endswith(".sock")) else None
+    return [Word("--uds", value)] if value is not None and ("/" in value or value.endswith(".sock")) else None
 
 
-def _port(value: str | None) -> list[str] | None:
+def _port(value: str | None) -> list[Word] | None:
     """gunicorn and Hypercorn: the file of the process id."""
     is_path = value is not None and ("/" in value or value.endswith(".pid"))
-    return [f"--pid-file={value}"] if is_path else None
+    return [Word("--pid-file", value)] if is_path else None
 
 
-def _umask(value: str | None) -> list[str] | None:
+def _umask(value: str | None) -> list[Word] | None:
     """gunicorn: 22 is a decimal number, and 022 an octal one."""
     if value is not None and re.fullmatch(r"[1-9][0-9]+", value):
         octal = "" if re.search("[89]", value) else f"0{value} for octal digits, or "
@@ -270,27 +268,29 @@ def _umask(value: str | None) -> list[str] | None:
     return None
 
 
-def _log_config(value: str | None) -> list[str] | None:
+def _log_config(value: str | None) -> list[Word] | None:
     """Hypercorn: the format in front of the path."""
     if value is not None and value.startswith("toml:"):
         raise ValueError(f"{value} is not supported; write the configuration in JSON or YAML.")
-    return [f"--log-config={value.removeprefix('json:')}"] if value is not None and value.startswith("json:") else None
+    return (
+        [Word("--log-config", value.removeprefix("json:"))] if value is not None and value.startswith("json:") else None
+    )
 
 
-def _environment(value: str | None) -> list[str] | None:
+def _environment(value: str | None) -> list[Word] | None:
     """gunicorn: a variable. daphne: an endpoint of Twisted."""
-    return None if value is None or re.match(r"[A-Za-z_]\w*=", value) is None else [f"--env={value}"]
+    return None if value is None or re.match(r"[A-Za-z_]\w*=", value) is None else [Word("--env", value)]
 
 
-def _verbosity(value: str | None) -> list[str] | None:
+def _verbosity(value: str | None) -> list[Word] | None:
     """daphne. Without a number, -v shows the version in gunicorn."""
-    levels = {"0": ["--log-level=warning", "--no-access-log"], "1": []}
-    return None if value is None else levels.get(value, ["--log-level=debug"])
+    levels = {"0": [Word("--log-level", "warning"), Word("--no-access-log")], "1": []}
+    return None if value is None else levels.get(value, [Word("--log-level", "debug")])
 
 
-_REWRITTEN: dict[str, Callable[[str | None], list[str] | None]] = {
+_REWRITTEN: dict[str, Callable[[str | None], list[Word] | None]] = {
     "--ws": _websockets,
-    "--no-ws": lambda value: ["--ws=none"],
+    "--no-ws": lambda value: [Word("--ws", "none")],
     "--proxy-protocol": _proxy_protocol,
     "--access-log": _access_log,
     "--ws-per-message-deflate": _deflate,
@@ -308,7 +308,7 @@ _REWRITTEN: dict[str, Callable[[str | None], list[str] | None]] = {
     "-e": _environment,
     "-v": _verbosity,
     "--verbosity": _verbosity,
-    "--no-server-name": lambda value: ["--no-server-header"],
-    "--ssl-client-verify": lambda value: ["--ssl-cert-reqs=required"],
+    "--no-server-name": lambda value: [Word("--no-server-header")],
+    "--ssl-client-verify": lambda value: [Word("--ssl-cert-reqs", "required")],
 }
 _REWRITTEN_SWITCHES = ("--no-ws", "--no-server-name", "--ssl-client-verify")

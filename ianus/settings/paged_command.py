@@ -7,6 +7,14 @@ from typing import Any
 import click
 
 
+def with_page(message: str, page: str) -> str:
+    """Returns a message with the page that explains it, if it names none. page: its name for `ianus docs`."""
+    if "(ianus docs " in message:
+        return message
+    separator = "\n" if "\n" in message else " "
+    return f"{message}{separator}(ianus docs {page})"
+
+
 class PagedCommand(click.Command):
     """Adds a page to each error of the line that has none yet. page: its name for `ianus docs`."""
 
@@ -29,8 +37,4 @@ class PagedCommand(click.Command):
         try:
             yield
         except click.UsageError as error:
-            message = error.format_message()
-            if "(ianus docs " in message:
-                raise
-            separator = "\n" if "\n" in message else " "
-            raise click.UsageError(f"{message}{separator}(ianus docs {self.page})", error.ctx) from None
+            raise click.UsageError(with_page(error.format_message(), self.page), error.ctx) from None

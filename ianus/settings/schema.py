@@ -1152,7 +1152,8 @@ def _init(self: Settings, **given: Any) -> None:
     for name, setting, default in table():
         value = given.get(name)
         try:
-            value = default if value is None else setting.check(value)
+            # dataclasses.replace() gives all values again, also the defaults, and checking takes time.
+            value = default if value is None or value is default else setting.check(value)
         except ValueError as error:
             raise SettingError(name, str(error)) from None
         object.__setattr__(self, name, value)

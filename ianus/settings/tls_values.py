@@ -64,7 +64,7 @@ def context_factory(value: object) -> str:
 
 # RFC 1123 section 2.1; an underscore occurs in internal names.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_NAME = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
+_NAME = rf"(?=.{{1,253}}$)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*"
 
 
 def certificate_name(value: object) -> str:
@@ -83,7 +83,7 @@ def certificate_name(value: object) -> str:
         name = value.lower() if value.isascii() else value.encode("idna").decode("ascii")
     except UnicodeError:
         name = ""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(f"{format_value(value)} is not a host name such as example.org.")
     return name
 

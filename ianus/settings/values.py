@@ -9,7 +9,6 @@ The functions at the end write values as text which the parsers read back.
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from ianus.errors import closest_match
@@ -275,43 +274,73 @@ _ATOM = r"%%|%\((?:[hlutrmUqHsBbfaTDMLQp]|\{[^{}()]+\}[ioe])\)s"
 # --- Addresses to listen on ---
 
 
-@dataclass(frozen=True, slots=True)
-class TcpBind:
+class _Fields:
+    """The base of types with fields: objects are equal if their type and fields are.
+
+    A dataclass would take 1 ms of each start, since it compiles its methods.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._values()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
+
+
+class TcpBind(_Fields):
     """A host, as a name or a numeric address ("" is every interface), and a port (0: the kernel chooses)."""
 
-    host: str
-    port: int
+    __slots__ = ("host", "port")
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host or "*"
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixBind:
+class UnixBind(_Fields):
     """The path of a Unix socket."""
 
-    path: str
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class FdBind:
+class FdBind(_Fields):
     """A descriptor of an inherited listening socket."""
 
-    fd: int
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
 
     def __str__(self) -> str:
         return f"fd://{self.fd}"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedFdBind:
+class NamedFdBind(_Fields):
     """The name of a listening socket that an init system passes."""
 
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __str__(self) -> str:
         return f"fd://{self.name}"
@@ -449,16 +478,18 @@ def port(value: object) -> int:
 # --- Applications beside the one at / ---
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(_Fields):
     """An application and its path.
 
     prefix: the application gets requests for this path and below. Decoded, with a slash in front and none at its end.
     app: "MODULE:ATTR", or, from Python, the application itself.
     """
 
-    prefix: str
-    app: Any
+    __slots__ = ("app", "prefix")
+
+    def __init__(self, prefix: str, app: Any) -> None:
+        self.prefix = prefix
+        self.app = app
 
 
 def mount(value: object) -> Mount:

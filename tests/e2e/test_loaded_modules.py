@@ -23,8 +23,8 @@ def wsgi(environ, start_response):
     return [names()]
 """
 
-# The modules of TLS and of HTTP/2. TlsFacts is a type that the gateways are compiled with.
-OPTIONAL = re.compile(r"ianus\.acceptor\.tls\b|ianus\.runtime\.x509|ianus\.[a-z0-9_.]*http2|cryptography")
+# The modules of TLS, of HTTP/2 and of the help pages. TlsFacts is a type that the gateways are compiled with.
+OPTIONAL = re.compile(r"ianus\.acceptor\.tls\b|ianus\.runtime\.x509|ianus\.[a-z0-9_.]*http2|cryptography|click\b")
 
 
 @pytest.fixture

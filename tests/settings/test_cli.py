@@ -16,7 +16,7 @@ from ianus.settings.schema import Settings, inputs, table
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 from tests.rows import for_each_row
-from tests.settings.lines import command, run_line
+from tests.settings.lines import pages, run_line
 
 Served = list[tuple[str, Settings]]
 
@@ -514,7 +514,7 @@ def test_unknown_variables_are_warned_of(served: Served, monkeypatch: pytest.Mon
 
 
 def test_the_shell_can_complete_options_and_choices() -> None:
-    complete = ShellComplete(command(), {}, "ianus", "_IANUS_COMPLETE")
+    complete = ShellComplete(pages(), {}, "ianus", "_IANUS_COMPLETE")
 
     def completions(line: list[str], start: str) -> list[tuple[str, str]]:
         return [(item.type, item.value) for item in complete.get_completions(line, start)]

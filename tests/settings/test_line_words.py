@@ -13,7 +13,7 @@ from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
 from ianus.settings.values import FdBind, TcpBind, UnixBind
 from tests.rows import for_each_row
-from tests.settings.lines import command, run_line
+from tests.settings.lines import pages, run_line
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -226,7 +226,7 @@ def test_variables_of_other_servers_are_named(serve: Serve, monkeypatch: pytest.
 @pytest.mark.slow
 def test_random_lines_are_served_or_explained() -> None:
     """Each word may follow each other one; none causes an exception."""
-    options = [flag for each in command().params if isinstance(each, click.Option) for flag in each.opts]
+    options = [flag for each in pages().params if isinstance(each, click.Option) for flag in each.opts]
     values = ["", "-", "--", "=", "a=b", "3", "0", "x.sock", "/a/b.log", "true", "main:app", "-v", "-w=2", "-hv", "é"]
     words = [*options, *IGNORED_BY_FLAG, *HINTS, *values, *(f"{flag}={value}" for flag in options for value in values)]
     random = Random(7)

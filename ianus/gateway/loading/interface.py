@@ -10,7 +10,6 @@ import functools
 import inspect
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 from ianus.errors import StartupError
@@ -161,8 +160,7 @@ def unwrap_partial(app: Any) -> Any:
 # --- Parameters ---
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(NamedTuple):
     """The parameters of a callable, and the range of the number of positional arguments that it accepts."""
 
     names: tuple[str, ...]

@@ -10,9 +10,8 @@ import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ianus.errors import StartupError, one_line, user_traceback
 from ianus.gateway.loading.advice import (
@@ -42,8 +41,7 @@ AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
 DEFAULT_ATTRIBUTES = ("application", "app")
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(NamedTuple):
     """An application that is ready to be called.
 
     callable: takes (environ, start_response) if the interface is wsgi, else (scope, receive, send).
@@ -85,7 +83,7 @@ def load(app: Any, *, factory: bool, app_dir: str, interface: str, fixes: Fixes 
 def load_mounted(prefix: str, app: Any, *, app_dir: str) -> Application:
     """Loads the application to be mounted at `prefix`, as load() does. Raises StartupError."""
     try:
-        return replace(load(app, factory=False, app_dir=app_dir, interface="auto", fixes=OF_MOUNT), prefix=prefix)
+        return load(app, factory=False, app_dir=app_dir, interface="auto", fixes=OF_MOUNT)._replace(prefix=prefix)
     except StartupError as error:
         raise StartupError(f"{error.message} (mounted at {prefix})", details=error.details) from None
 

@@ -20,7 +20,7 @@ from ianus.errors import StartupError, closest_match
 
 SOURCE_SUFFIXES = (".py", ".wsgi")
 
-ATTRIBUTE = re.compile(r"(?P<path>\w+(?:\.\w+)*)(?P<call>\((?P<arguments>.*)\))?", re.DOTALL)
+ATTRIBUTE = r"(?P<path>\w+(?:\.\w+)*)(?P<call>\((?P<arguments>.*)\))?"
 
 
 class CallArguments(NamedTuple):
@@ -147,7 +147,7 @@ def _leave_package(folder: str, name: str) -> tuple[str, str]:
 
 
 def _parse_attribute(text: str, spec: str) -> tuple[tuple[str, ...], CallArguments | None]:
-    match = ATTRIBUTE.fullmatch(text.strip())
+    match = re.fullmatch(ATTRIBUTE, text.strip(), re.DOTALL)
     if match is None and text.count("(") > text.count(")"):
         raise StartupError(f"{spec!r}: the closing parenthesis is missing; write {spec}).")
     if match is None and "(" in text:

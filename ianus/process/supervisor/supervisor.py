@@ -15,6 +15,7 @@ from collections.abc import Container
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ianus._version import __version__
 from ianus.errors import StartupError
@@ -42,8 +43,6 @@ from ianus.process.supervisor.unserved import UnservedSlots
 from ianus.process.supervisor.upgrade import Upgrade
 from ianus.process.supervisor.waiting_connections import WaitingConnections
 from ianus.process.supervisor.wakeups import Wakeups
-from ianus.process.supervisor.watched import Watched
-from ianus.process.supervisor.watcher import Watcher, prepare, with_short_shutdown
 from ianus.process.supervisor.worker_process import WorkerProcess
 from ianus.process.supervisor.workers import Workers
 from ianus.process.supervisor.working_directory import enter
@@ -57,6 +56,10 @@ from ianus.settings.paths import resolve_paths
 from ianus.settings.schema import Settings
 from ianus.settings.sources import Reader
 from ianus.telemetry.logger import logger
+
+if TYPE_CHECKING:
+    from ianus.process.supervisor.watched import Watched
+    from ianus.process.supervisor.watcher import Watcher
 
 
 class Supervisor:
@@ -91,6 +94,8 @@ class Supervisor:
         self.watcher: Watcher | None = None
         raise_limit()
         if settings.reload:
+            from ianus.process.supervisor.watcher import prepare, with_short_shutdown  # Late: only --reload needs it.
+
             watched = prepare(app, settings)
             settings = with_short_shutdown(settings)
         if settings.preload:
@@ -142,7 +147,9 @@ class Supervisor:
             self._close()
             raise
 
-    def _start_watcher(self, watched: Watched, reload_delay: float) -> None:
+    def _start_watcher(self, watched: "Watched", reload_delay: float) -> None:
+        from ianus.process.supervisor.watcher import Watcher
+
         self.watcher = Watcher(watched, reload_delay, self._become_watcher)
         self.wakeups.watch(self.watcher.fd, self._on_change)
         how = "polling" if self.watcher.is_polling else "watching"
@@ -415,6 +422,8 @@ class Supervisor:
             settings = with_issued_certificates(self.activation.apply(settings), forks=True)
             settings = replace(settings, reload=self.watcher is not None)  # Files are watched from the start or never.
             if settings.reload:
+                from ianus.process.supervisor.watcher import with_short_shutdown
+
                 settings = with_short_shutdown(settings)
             if settings.preload:
                 become_subreaper()

@@ -4,7 +4,6 @@ Only applications of a server with such a hook are wrapped, so that others pay n
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ianus.gateway.loading.loader import Application
@@ -24,7 +23,7 @@ def with_request_hooks(apps: Sequence[Application], hooks: Hooks, worker: Worker
     if any(app.interface != "wsgi" for app in apps):
         logger.warning("hooks not called for ASGI applications: %s", ", ".join(names))
     return tuple(
-        replace(app, callable=_wrapped(app.callable, hooks, worker)) if app.interface == "wsgi" else app for app in apps
+        app._replace(callable=_wrapped(app.callable, hooks, worker)) if app.interface == "wsgi" else app for app in apps
     )
 
 
