@@ -92,6 +92,8 @@ def _check_pem_file(setting: str, path: str, end: bytes, content: str) -> None:
     if not path or os.path.isdir(path):  # noqa: PTH112
         return
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # A FIFO would wait for its writer, here and at each change.
+            raise StartupError(f"{path} of {setting} is not a regular file. Name one.", page="tls")
         with open(path, "rb") as file:
             has_content = end in file.read()
     except OSError as error:

@@ -1,5 +1,6 @@
 """Authorities of clients and lists of revoked certificates, whose files change while connections are served."""
 
+import os
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ianus.acceptor.tls.client_authorities import ClientAuthorities
+from ianus.acceptor.tls.client_authorities import ClientAuthorities, check_authority_files
 from ianus.acceptor.tls.options import TlsOptionError, TlsOptions
+from ianus.errors import StartupError
 from tests.acceptor.serving import nothing_left
 from tests.acceptor.tls.client import TlsClient, client_context
 from tests.acceptor.tls.serving import TlsServing, load
@@ -90,6 +92,13 @@ def test_a_broken_file_is_reported_once_if_it_stays(
     files[0].write_text(CA.format("a good one"))
     authorities.refresh(load)
     assert load.loads == 1
+
+
+def test_a_fifo_is_refused_without_waiting_for_its_writer(files: tuple[Path, Path], tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(StartupError, match="fifo of --ssl-crl is not a regular file"):
+        check_authority_files(str(files[0]), str(fifo))
 
 
 def test_a_file_that_is_being_written_is_not_reported(
