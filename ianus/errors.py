@@ -86,14 +86,14 @@ class SettingError(StartupError, ValueError):
 
 
 class ConflictError(SettingError):
-    """Two settings have values that do not go together.
+    """Settings have values that do not go together.
 
-    template: the message, with {} in place of either of the `settings`. page: as in StartupError.
+    template: the message, with {} in place of each of the `settings`. page: as in StartupError.
     """
 
     exit_code = StartupError.exit_code  # each of them is understood, but no server can have both
 
-    def __init__(self, settings: tuple[str, str], template: str, *, page: str = "") -> None:
+    def __init__(self, settings: tuple[str, ...], template: str, *, page: str = "") -> None:
         super().__init__(settings[0], "")
         self.page = page or self.page
         self.settings, self.template = settings, template

@@ -14,6 +14,7 @@ from ianus.settings.foreign_options import IGNORED_BY_FLAG, flag_of, hint
 from ianus.settings.layers import Given, make_layer
 from ianus.settings.schema import EXTRA_INPUTS, NAMES, table
 from ianus.settings.setting import Setting
+from ianus.settings.tls_values import PROTECTING
 from ianus.settings.values import TcpBind, UnixBind, boolean_to_text
 
 # A variable of a shell, or a part of one that the shell computes.
@@ -21,6 +22,10 @@ _VARIABLE = re.compile(r"\$\{?(\w+)|\$\(|`")
 
 # An address without a host.
 _EMPTY_HOST = re.compile(r"^(tcp://)?:(?!:)")
+
+# Each address of the machine, and the servers that do not start with it.
+_STAR_HOST = re.compile(r"^(tcp://)?\*(:|$)")
+_WITHOUT_STAR = ("Gunicorn", "Hypercorn", "Granian", "Daphne")
 
 # Variables that Ianus reads as other servers do, and the settings of them.
 _READ_VARIABLES = {"port": "PORT", "workers": "WEB_CONCURRENCY", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
@@ -98,6 +103,8 @@ class Migration:
         self._variable_ports: dict[str, str] = {}  # addresses with the variable PORT, by the options
         self._tls_binds: tuple[object, ...] = ()
         self._has_expanded_address = False
+        self._has_star = False
+        self._written: dict[str, str] = {}  # settings as the source has them
 
     def set(self, name: str, value: object, written: str = "", comment: str = "") -> None:
         """Sets a setting, by any of its names. The last of several values wins, unless the setting takes several.
@@ -107,7 +114,9 @@ class Migration:
         written = written or f"{name} = {value!r}"
         if isinstance(value, str) and name in ("bind", "insecure_bind"):
             # The other servers listen on IPv4 alone there, and Ianus on IPv6 as well.
-            value = _EMPTY_HOST.sub(r"\g<1>0.0.0.0:", value)
+            value = _EMPTY_HOST.sub(r"\g<1>0.0.0.0:", value) or "0.0.0.0:8000"
+        if isinstance(value, str) and name in ("bind", "insecure_bind", "host"):
+            self._has_star |= _STAR_HOST.match(value) is not None
         if isinstance(value, str) and _VARIABLE.search(value) and NAMES[name].input != "access_log_format":
             self._note_variable(name, value, written)
             return
@@ -130,6 +139,7 @@ class Migration:
                 assert isinstance(before, tuple)
                 assert isinstance(known, tuple)
                 known = (*before, *(each for each in known if each not in before))
+            self._written[key] = written
             self.settings[key] = Entry(known, comment or self.settings.get(key, Entry(None)).comment)
 
     def set_tls_bind(self, address: str, written: str) -> None:
@@ -187,11 +197,31 @@ class Migration:
             self.default("http2_cleartext", True)
 
     def check(self) -> None:
-        """Makes notes of an application and of a key that the server cannot use."""
+        """Makes notes of an application and of settings that the server cannot use, and remarks on addresses."""
         self._check_app()
+        self._check_tls()
+        if self._has_star and self.server in _WITHOUT_STAR:
+            for name in ("bind", "insecure_bind"):
+                if name in self.settings:
+                    comment = f"* is each address of IPv4 and IPv6; {self.server} does not start with it"
+                    self.settings[name] = self.settings[name]._replace(comment=comment)
+
+    def _check_tls(self) -> None:
+        """Makes notes of settings that have no effect without a certificate."""
         has_certificate = any("ssl_certfile" in note.advice.lower().replace("-", "_") for note in self.notes)
-        if "ssl_keyfile" in self.settings and "ssl_certfile" not in self.settings and not has_certificate:
+        if "ssl_certfile" in self.settings or has_certificate:
+            return
+        if "ssl_keyfile" in self.settings:
             self.note("ssl_keyfile", "The key has no effect without a certificate; name it in ssl_certfile.")
+            return
+        for name in PROTECTING["ssl_certfile"]:
+            if name in self.settings:
+                del self.settings[name]
+                self.note(
+                    self._written[name],
+                    f"It has no effect without a certificate in {self.server}, and Ianus does not start with it alone:"
+                    " write it beside ssl_certfile, or omit it.",
+                )
 
     def _check_app(self) -> None:
         """Makes a note of an application that a shell has to compute."""
@@ -212,6 +242,11 @@ class Migration:
 
     def need_not(self, written: str, reason: str) -> None:
         self.unneeded.append(Note(written, sentence(reason)))
+
+    def drop(self, name: str, reason: str) -> None:
+        """Removes a setting that has no effect in the server."""
+        del self.settings[name]
+        self.need_not(self._written[name], reason)
 
     def set_variables(self, variables: Mapping[str, str], read: Mapping[str, str] = MappingProxyType({})) -> None:
         """Adds variables of the application's environment.
@@ -349,6 +384,14 @@ class Migration:
             written,
             f'A file cannot have variables of a shell; start with the variable IANUS_{setting.upper()}="{value}".',
         )
+
+
+def with_brackets(address: str) -> str:
+    """Returns an address with brackets around a host of IPv6. Without a port it gets 8000."""
+    host, _, port = address.rpartition(":")
+    if ":" not in host or address.startswith(("unix:", "fd:", "tcp:", "[")):
+        return address
+    return f"[{host}]:{port}" if port.isdecimal() else f"[{address}]:8000"
 
 
 def is_start_variable(name: str) -> bool:

@@ -1087,6 +1087,7 @@ class Settings:
         return f"Settings({', '.join(values)})"
 
     def _check_together(self) -> None:
+        tls_values.check_tls(self)
         _check_binds(self)
         _check_mounts(self.mount)
         _check_stop(self)
@@ -1101,7 +1102,6 @@ class Settings:
                 ("forwarded_fields", "forwarded_headers"),
                 f"{{}} with {{}} forwarded has {min(wrong)}, which the field Forwarded cannot have; remove it.",
             )
-        tls_values.check_tls(self)
         if self.access_log_format and self.log_format == "json":
             raise ConflictError(
                 ("access_log_format", "log_format"), "{} has no effect with {} json; remove one of them."
@@ -1137,10 +1137,10 @@ class Settings:
             return cls(**{name: given.value for name, given in merged.items() if name in names})
         except ConflictError as error:
             # One of them may have its default value, which no source has given.
-            one, other = (
+            written = tuple(
                 as_written(merged[name]) if name in merged else f"--{name.replace('_', '-')}" for name in error.settings
             )
-            raise ConflictError((one, other), error.template, page=error.page) from None
+            raise ConflictError(written, error.template, page=error.page) from None
         except SettingError as error:  # Several values that do not go together, for example a repeated address.
             raise SettingError(merged[error.setting].label, error.problem) from None
 
@@ -1261,14 +1261,6 @@ def _check_binds(settings: Settings) -> None:
             if first is not None:
                 raise ConflictError((first, name), f"{{}} and {{}} are both {each}; give each its own port or path.")
             seen[each] = name
-    if not settings.uses_tls():
-        for name in ("https_redirect", "hsts", "tls_host_check"):
-            if getattr(settings, name):
-                raise ConflictError(
-                    (name, "ssl_certfile"),
-                    "{} has no effect without TLS; give {} and --ssl-keyfile, or remove it.",
-                    page="tls",
-                )
     if settings.tls_auto and settings.tls_dev:
         raise ConflictError(("tls_auto", "tls_dev"), "{} is given together with {}; remove one.", page="tls")
     if settings.https_redirect and not settings.insecure_bind:

@@ -280,15 +280,16 @@ def _without_effect(merged: Layer) -> Iterator[str]:
     yield from _without_tls(merged)
 
 
-# Settings of which each turns TLS on.
+# Settings of which each turns TLS on, and those that have no effect without it. tls_values.py refuses others then.
 _TLS_ON = ("ssl_certfile", "ssl_cert_dir", "ssl_context_factory", "tls_dev", "tls_auto")
+_TLS_DETAILS = ("tls_engine", "timeout_tls_handshake", "limit_handshakes", "tls_handshake_log", "https_redirect_port")
 
 
 def _without_tls(merged: Layer) -> Iterator[str]:
     """Yields warnings of settings about TLS that have no effect without others."""
     if not any(name in merged and merged[name].value for name in _TLS_ON):
-        names = [name for name in merged if name.startswith("ssl_") and name not in _TLS_ON and merged[name].value]
-        unused = [name for name in names if (name, merged[name].value) != ("ssl_cert_reqs", "none")]
+        fields = Settings.__dataclass_fields__
+        unused = [name for name in _TLS_DETAILS if name in merged and merged[name].value != fields[name].default]
         if unused:
             labels = ", ".join(as_written(merged[name]) for name in unused)
             yield f"{labels}: no effect without --ssl-certfile, which turns TLS on."

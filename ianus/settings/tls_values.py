@@ -143,16 +143,37 @@ def hsts(value: object) -> str:
     return "; ".join([f"max-age={max_age:.0f}", *names])
 
 
+# Settings that promise protection, by the setting that turns TLS on for them. With one of them a server without TLS
+# would look like one that has it, until a client connects. Of others, such as timeouts, the sources warn.
+PROTECTING = {
+    "ssl_certfile": (
+        *("ssl_keyfile", "ssl_keyfile_password", "ssl_min_version", "ssl_ciphers", "ssl_ca_certs", "ssl_cert_reqs"),
+        *("ssl_crl", "tls_host_check", "https_redirect", "hsts"),
+    ),
+    "tls_auto": ("tls_auto_dir", "tls_auto_authority", "tls_auto_challenge", "tls_auto_email"),
+}
+
+
+def _check_protection(settings: "Settings") -> None:
+    """Raises ConflictError for settings that promise the protection of TLS, which is off."""
+    fields = type(settings).__dataclass_fields__
+    for source, names in PROTECTING.items():
+        unmet = [name for name in names if getattr(settings, name) != fields[name].default]
+        if unmet:
+            have, them = ("has", "it") if len(unmet) == 1 else ("have", "them")
+            raise ConflictError(
+                (*unmet, source),
+                f"{', '.join('{}' for _ in unmet)} {have} no effect without {{}}, which turns TLS on. Give that too, or"
+                f" remove {them}.",
+                page="tls",
+            )
+
+
 def check_tls(settings: "Settings") -> None:
     """Raises ConflictError for settings that do not go together."""
     if not settings.uses_tls():
-        if settings.ssl_keyfile:  # A server without TLS would look like one with it, until a client connects.
-            raise ConflictError(
-                ("ssl_keyfile", "ssl_certfile"),
-                "{} has no effect without {}, which turns TLS on; name the certificate of the key, or remove it.",
-                page="tls",
-            )
-        return  # The other settings have no effect, of which the sources warn.
+        _check_protection(settings)
+        return
     certificates, keys = len(settings.ssl_certfile), len(settings.ssl_keyfile)
     if keys and keys != certificates:
         raise ConflictError(

@@ -164,7 +164,7 @@ LINES_OF_OTHER_SERVERS: list[tuple[list[str], str, Any]] = [
     (["--cert-reqs", "2", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
     (["--verify-mode", "CERT_OPTIONAL", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "optional"),
     (["--ssl-client-verify", "--certfile", "c", "--ca-certs", "a"], "ssl_cert_reqs", "required"),
-    (["--ssl-handshake-timeout", "5"], "timeout_tls_handshake", 5.0),
+    (["--ssl-handshake-timeout", "5", "--certfile", "c"], "timeout_tls_handshake", 5.0),
     (["--url-prefix", "/x"], "root_path_kept", "/x"),
     (["--websocket-max-message-size", "5"], "ws_max_size", 5),
     (["--websocket-ping-interval", "5"], "ws_ping_interval", 5.0),

@@ -8,6 +8,7 @@ import pytest
 from ianus.settings import values
 from ianus.settings.paths import MAX_SOCKET_PATH_BYTES, resolve_paths, resolve_sockets
 from ianus.settings.schema import Settings, table
+from ianus.settings.tls_values import PROTECTING
 from ianus.settings.values import Bind, FdBind, TcpBind, UnixBind
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -17,7 +18,10 @@ PATHS = [(name, setting) for name, setting, _ in table() if setting.parse in (va
 
 @pytest.mark.parametrize("name", [name for name, _ in PATHS])
 def test_each_path_becomes_absolute(name: str, nowhere: Path) -> None:
-    beside = {"ssl_certfile": "c.pem"} if name == "ssl_keyfile" else {}  # A key alone is refused.
+    # Each of them is refused without TLS.
+    beside = {source: "c.example" for source, names in PROTECTING.items() if name in names}
+    if name == "ssl_crl":
+        beside["ssl_ca_certs"] = "a.pem"
     resolved = getattr(resolve_paths(Settings.from_values({**beside, name: "sub/file"})), name)
     assert resolved in (f"{nowhere}/sub/file", (f"{nowhere}/sub/file",))
 

@@ -286,13 +286,6 @@ def test_an_address_has_tls_or_not(tls: Callable[..., Settings]) -> None:
         tls(insecure_bind=":8080,:8080")
 
 
-@pytest.mark.parametrize("given", [{"insecure_bind": ":8080", "https_redirect": True}, {"hsts": "3600"}])
-def test_settings_beside_tls_need_it(given: dict[str, str]) -> None:
-    with pytest.raises(ConflictError, match="has no effect without TLS; give --ssl-certfile") as caught:
-        Settings.from_values(given)
-    assert caught.value.page == "tls"
-
-
 def test_a_redirect_needs_an_address_without_tls(tls: Callable[..., Settings]) -> None:
     with pytest.raises(ConflictError, match="name their address with --insecure-bind"):
         tls(https_redirect=True)

@@ -13,6 +13,7 @@ from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
 from ianus.settings.sources import Configuration, Reader, read_sources
+from ianus.settings.tls_values import PROTECTING
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 from tests.rows import for_each_row
 
@@ -81,8 +82,8 @@ def test_a_jitter_without_its_limit_is_warned_of(nowhere: Path) -> None:
 
 
 def test_settings_of_tls_and_http2_are_warned_of_without_tls(nowhere: Path) -> None:
-    assert read({"ssl_min_version": "1.3"}).warnings == (
-        "--ssl-min-version: no effect without --ssl-certfile, which turns TLS on.",
+    assert read({"limit_handshakes": "9", "timeout_tls_handshake": "10"}).warnings == (
+        "--limit-handshakes: no effect without --ssl-certfile, which turns TLS on.",
     )
     (warning,) = read({"http2": "true"}).warnings
     assert warning == (
@@ -117,7 +118,9 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
     }
     texts = setting.texts(default) or [others.get(name, "/x")]
     value = setting.check(texts if setting.repeatable else texts[0])
-    beside = {"ssl_certfile": "/y"} if name == "ssl_keyfile" else {}  # A key alone is refused.
+    needing = {each: source for source, names in PROTECTING.items() for each in names}
+    source = needing.get(name, "")  # Refused without it if the value is not the default.
+    beside = {source: "/y" if source == "ssl_certfile" else "a.example"} if source and value != default else {}
     by_line = read({**beside, name: texts if setting.repeatable else texts[0]})
     by_environment = read(beside, {f"IANUS_{name.upper()}": setting.separator.join(texts)} if texts[0] else {})
     file = nowhere / "ianus.toml"
@@ -125,7 +128,9 @@ def test_every_setting_is_read_from_every_source(name: str, setting: Any, defaul
     assert getattr(by_line.settings, name) == getattr(by_environment.settings, name) == value
     by_file = read(beside)
     assert getattr(by_file.settings, name) == value
-    assert by_file.origins == {name: "ianus.toml:1"} | dict.fromkeys(beside, "command line --ssl-certfile")
+    assert by_file.origins == {name: "ianus.toml:1"} | dict.fromkeys(
+        beside, f"command line --{source.replace('_', '-')}"
+    )
     file.unlink()
 
 

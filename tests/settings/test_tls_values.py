@@ -8,7 +8,7 @@ import pytest
 from ianus.errors import ConflictError
 from ianus.settings import tls_values
 from ianus.settings.schema import Settings
-from ianus.settings.sources import Configuration
+from ianus.settings.sources import Configuration, settings_to_serve
 from ianus.settings.toml_dump import dump_toml
 from tests.rows import for_each_row
 
@@ -67,7 +67,8 @@ def test_other_demands_are_refused(value: object) -> None:
 
 @for_each_row(("value", "expected"), [(True, "required"), ("false", "none"), (False, "none"), ("1", "required")])
 def test_the_switch_of_granian(value: object, expected: str) -> None:
-    assert Settings.from_values({"ssl_client_verify": value}).ssl_cert_reqs == expected
+    given = {"ssl_client_verify": value, "ssl_certfile": "c", "ssl_ca": "a"}
+    assert Settings.from_values(given).ssl_cert_reqs == expected
 
 
 @for_each_row("value", ["module", "module:", ":function", "a b:c", 5])
@@ -95,10 +96,6 @@ PAIR: dict[str, Any] = {"ssl_certfile": ("c",), "ssl_keyfile": ("k",)}
             {"ssl_context_factory": "a:b", "tls_engine": "openssl"},
             "ssl_context_factory needs the engine of Python's ssl module; write tls_engine python, or remove it.",
         ),
-        (
-            {"ssl_keyfile": ("k",)},
-            "ssl_keyfile has no effect without ssl_certfile, which turns TLS on; name the certificate of the key",
-        ),
     ],
 )
 def test_settings_that_do_not_go_together(given: dict[str, Any], expected: str) -> None:
@@ -106,6 +103,55 @@ def test_settings_that_do_not_go_together(given: dict[str, Any], expected: str) 
         Settings(**given)
     assert caught.value.message.startswith(expected)
     assert (caught.value.exit_code, caught.value.page) == (3, "tls")
+
+
+# Each with a value that is not its default.
+PROTECTING: dict[str, Any] = {
+    "ssl_keyfile": "k",
+    "ssl_keyfile_password": "p",
+    "ssl_min_version": "1.3",
+    "ssl_ciphers": "HIGH",
+    "ssl_ca_certs": "a",
+    "ssl_cert_reqs": "optional",
+    "ssl_crl": "c",
+    "tls_host_check": True,
+    "hsts": "3600",
+    "https_redirect": True,
+    "tls_auto_dir": "d",
+    "tls_auto_authority": "letsencrypt-staging",
+    "tls_auto_challenge": "http-01",
+    "tls_auto_email": "a@b.example",
+}
+
+
+def test_each_setting_that_promises_protection_needs_tls() -> None:
+    """Otherwise a server that asks no client for a certificate would look like one that requires it."""
+    assert PROTECTING.keys() == {name for names in tls_values.PROTECTING.values() for name in names}
+    for name, value in PROTECTING.items():
+        source = "tls-auto" if name.startswith("tls_auto") else "ssl-certfile"
+        with pytest.raises(ConflictError) as caught:
+            Settings.from_values({name: value})
+        assert caught.value.message == (
+            f"{name} has no effect without --{source}, which turns TLS on. Give that too, or remove it."
+        )
+        assert caught.value.page == "tls"
+        fields = Settings.__dataclass_fields__
+        assert getattr(Settings(**{name: fields[name].default}), name) == fields[name].default  # as printed
+
+
+def test_all_settings_without_tls_are_named_at_once() -> None:
+    with pytest.raises(ConflictError) as caught:
+        Settings.from_values({"cert_reqs": 2, "ca_certs": "a", "ssl_crl": "c"})
+    assert caught.value.message == (
+        "ca_certs, cert_reqs, ssl_crl have no effect without --ssl-certfile, which turns TLS on. Give that too, or"
+        " remove them."
+    )
+
+
+def test_other_settings_without_tls_are_only_warned_of() -> None:
+    for name in ("timeout_tls_handshake", "limit_handshakes", "https_redirect_port"):
+        with pytest.warns(UserWarning, match=f"^{name}: no effect without --ssl-certfile, which turns TLS on"):
+            settings_to_serve({name: 7})
 
 
 @for_each_row(
@@ -124,7 +170,8 @@ def test_each_of_these_turns_tls_on(given: dict[str, Any]) -> None:
 
 
 def test_the_printed_configuration_does_not_show_the_password() -> None:
-    text = dump_toml(Configuration("", Settings(ssl_keyfile_password="Sesame-17"), {"ssl_keyfile_password": "x.toml"}))
+    settings = Settings(tls_dev=True, ssl_keyfile_password="Sesame-17")
+    text = dump_toml(Configuration("", settings, {"ssl_keyfile_password": "x.toml"}))
     assert "Sesame" not in text
     (line,) = [line for line in text.splitlines() if "ssl_keyfile_password" in line]
     assert line.split("  ")[0] == '# ssl_keyfile_password = "********"'
