@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
 from ianus.migrate.log_formats import hypercorn_format, remark_on
-from ianus.migrate.migration import Migration, MigrationError, index_advice, sentence
+from ianus.migrate.migration import Migration, MigrationError, index_advice, sentence, with_brackets
 from ianus.migrate.python_file import read_configuration
 from ianus.migrate.text_file import read_text
 from ianus.settings.foreign_files import HYPERCORN, Ignored, Refused, Renamed
@@ -136,9 +136,10 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
     elif name == "access_log_format":
         text = hypercorn_format(str(value))
         migration.set("access_log_format", text, written, remark_on(text))
-    elif name == "bind" and isinstance(value, (list, tuple)):
-        for each in value:
-            migration.set("bind", each, written)
+    elif name in ("bind", "insecure_bind"):
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            # The last colon precedes the port, also of an IPv6 address.
+            migration.set(name, with_brackets(each) if isinstance(each, str) else each, written)
     elif isinstance(entry, Renamed):
         converted = entry.convert(value)
         if converted is None:
@@ -188,6 +189,8 @@ def _finish(migration: Migration) -> None:
 def _finish_http2(migration: Migration) -> None:
     """Adds HTTP/2 as Hypercorn serves it without TLS: always."""
     has_tls = migration.value("ssl_certfile") is not None
+    if not has_tls and migration.has("insecure_bind"):
+        migration.drop("insecure_bind", "Hypercorn listens there only if it has a certificate")
     if not has_tls and migration.settings.pop("http2", None) is not None:
         migration.need_not("alpn_protocols", "without TLS, clients choose the version by their first bytes")
     if not has_tls or migration.value("insecure_bind"):

@@ -8,7 +8,7 @@ _TARGET = "%(U)s?%(q)s"
 
 def remark_on(access_log_format: str) -> str:
     """Returns the difference of a converted format to that of the other server; "" if there is none."""
-    return "a target without a query ends in ?-" if "?%(q)s" in access_log_format else ""
+    return "a target without a query ends in ?" if "?%(q)s" in access_log_format else ""
 
 
 _GRANIAN = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ianus.migrate.flags import FlagList
-from ianus.migrate.migration import Migration
+from ianus.migrate.migration import Migration, with_brackets
 
 SERVER = "Waitress"
 
@@ -50,9 +50,8 @@ def _apply(migration: Migration, name: str, value: object, written: str) -> None
         for each in str(value).split():
             # A host alone has Waitress's port, and an address without a host is a port.
             host, colon, port = each.rpartition(":")
-            migration.set(
-                "bind", f"{host or '0.0.0.0'}:{port}" if colon and "]" not in port else f"{each}:8080", written
-            )
+            address = f"{host or '0.0.0.0'}:{port}" if colon and "]" not in port else f"{each}:8080"
+            migration.set("bind", with_brackets(address), written)
     elif name == "ident":
         migration.set("server_header", False, written)
         if value:

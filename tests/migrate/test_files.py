@@ -118,12 +118,17 @@ def test_a_hypercorn_toml(nowhere: Path) -> None:
     }
     assert "quic_bind" in page.notes
     assert "http2" not in page.defaults
-    (nowhere / "other.toml").write_text('application_path = "a:b"\ninsecure_bind = ":2"\nbind = ":3"\n')
-    assert read_page("other.toml").given == {"app": "a:b", "bind": ["0.0.0.0:3"], "insecure_bind": ["0.0.0.0:2"]}
+    (nowhere / "other.toml").write_text('application_path = "a:b"\ninsecure_bind = [":2"]\nbind = ":3"\n')
+    plain = read_page("other.toml")
+    assert plain.given == {"app": "a:b", "bind": ["0.0.0.0:3"]}
+    assert "Hypercorn listens there only if it has a certificate" in plain.unneeded
+    with_tls = {"bind": ["0.0.0.0:3"], "ssl_certfile": ["c"], "ssl_keyfile": ["k"]}
+    (nowhere / "other.toml").write_text((nowhere / "other.toml").read_text() + 'certfile = "c"\nkeyfile = "k"\n')
+    assert read_page("other.toml").given == {"app": "a:b", "insecure_bind": ["0.0.0.0:2"], **with_tls}
     assert read_page("hypercorn -c other.toml --insecure-bind :4 c:d").given == {
         "app": "c:d",
-        "bind": ["0.0.0.0:3"],
         "insecure_bind": ["0.0.0.0:4"],
+        **with_tls,
     }
     # ALPN is a part of TLS; without it, Hypercorn serves HTTP/2 to clients that know it.
     (nowhere / "plain.toml").write_text('bind = ":3"\nalpn_protocols = ["http/1.1"]\n')

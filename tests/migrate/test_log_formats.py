@@ -76,5 +76,5 @@ def test_unit(before: str, after: str) -> None:
 
 
 def test_the_end_of_a_target_without_a_query_is_named() -> None:
-    assert remark_on(unit_format("$request_uri")) == "a target without a query ends in ?-"
+    assert remark_on(unit_format("$request_uri")) == "a target without a query ends in ?"
     assert remark_on(unit_format("$uri")) == ""

@@ -1,5 +1,7 @@
 """Each option of another server becomes a setting, or a note with advice."""
 
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -9,7 +11,7 @@ from ianus.migrate import daphne, granian, gunicorn, hypercorn, mod_wsgi, uvicor
 from ianus.migrate.migration import Migration
 from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG, flag_of
 from ianus.settings.schema import NAMES
-from tests.migrate.pages import read_page
+from tests.migrate.pages import load_page, read_page
 from tests.rows import for_each_row
 
 pytestmark = pytest.mark.usefixtures("nowhere")
@@ -237,6 +239,48 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
     assert read_page(line).defaults == expected
 
 
+# The real servers listen there. Those that do not start with * have a remark.
+@for_each_row(
+    ("line", "address", "remark"),
+    [
+        ("gunicorn -b '' a", "0.0.0.0:8000", ""),
+        ("gunicorn -b :80 a", "0.0.0.0:80", ""),
+        ("gunicorn -b tcp://:80 a", "0.0.0.0:80", ""),
+        ("gunicorn -b '[::]' a", "[::]:8000", ""),
+        *((f"gunicorn -b '{address}' a", shown, "Gunicorn does not start with it") for address, shown in (
+            ("*", "*:8000"), ("*:80", "*:80"), ("tcp://*:80", "*:80"))),
+        ("hypercorn -b '' a:b", "0.0.0.0:8000", ""),
+        ("hypercorn -b :80 a:b", "0.0.0.0:80", ""),
+        ("hypercorn -b :: a:b", "[::]:8000", ""),
+        ("hypercorn -b ::1:80 a:b", "[::1]:80", ""),
+        ("hypercorn -b '[::1]:80' a:b", "[::1]:80", ""),
+        ("hypercorn -b '*:80' a:b", "*:80", "Hypercorn does not start with it"),
+        ("granian --interface asgi --host '*' a:b", "*:8000", "Granian does not start with it"),
+        ("daphne -b '*' a:b", "*:8000", "Daphne does not start with it"),
+        ("daphne -b '' -p 80 a:b", "127.0.0.1:80", ""),
+        ("waitress-serve --listen='*:80' a:b", "*:80", ""),
+        ("waitress-serve --listen=:::80 a:b", "[::]:80", ""),
+        ("waitress-serve --host='*' a:b", "*:8080", ""),
+        ("uvicorn --host '*' a:b", "*:8000", ""),
+    ],
+)  # fmt: skip
+def test_an_address_of_all_hosts_is_that_of_the_server(line: str, address: str, remark: str) -> None:
+    page = read_page(line)
+    assert page.given["bind"] == [address]
+    (entry,) = re.findall("^bind = .*", page.text, re.MULTILINE)
+    assert (remark in entry) if remark else ("#" not in entry)
+
+
+def test_settings_of_tls_without_a_certificate_are_not_in_the_file(nowhere: Path) -> None:
+    """Ianus refuses them then, and the other servers ignore them."""
+    page = read_page("gunicorn --cert-reqs 2 --ca-certs a --ciphers HIGH a")
+    assert page.given == {"app": "a"}
+    assert not load_page(page, nowhere).warnings
+    assert "--cert-reqs 2" in page.notes
+    with_variable = read_page("gunicorn --certfile '$CERT' --keyfile k --ca-certs a --cert-reqs 2 a")
+    assert with_variable.given["ssl_cert_reqs"] == "required"
+
+
 @for_each_row(
     ("line", "expected"),
     [
@@ -247,6 +291,9 @@ def test_defaults_of_a_server(line: str, expected: dict[str, Any]) -> None:
         ("gunicorn --wokers=4 a", "--wokers=4 Ianus does not know this option of Gunicorn. Did you mean --workers?"),
         ("gunicorn --qqq 4 a", "--qqq 4 Ianus does not know this option of Gunicorn."),
         ("uvicorn a:b --workers", "--workers The option needs a value."),
+        *((f"{line} a:b", "has no effect without a certificate in") for line in (
+            "uvicorn --ssl-keyfile-password p", "gunicorn --cert-reqs 2", "hypercorn --ca-certs c",
+            "granian --interface asgi --ssl-client-verify", "gunicorn --ciphers HIGH")),
         *((f"{line} k.pem a:b", "ssl_keyfile The key has no effect without a certificate") for line in (
             "uvicorn --ssl-keyfile", "gunicorn --keyfile", "hypercorn --keyfile", "granian --ssl-keyfile")),
         ("gunicorn -w many a", "'many' is neither auto nor a number"),
