@@ -8,12 +8,15 @@ import time
 # Of a machine with many processes; the supervisor may be the caller.
 MAX_SEARCH_SECONDS = 0.2
 
+MAX_LINE_BYTES = 4096
+MAX_SHOWN_CHARACTERS = 100
+
 # A line of /proc/net/tcp and tcp6: number, local address and port, remote ones, state LISTEN, ..., inode.
 LISTENING = r"\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A (?:\S+ +){5}(\d+) "
 
 
 def describe_port_owner(port: int) -> str:
-    """Returns name and pid of the process that listens on a TCP port.
+    """Returns the command and the pid of the process that listens on a TCP port.
 
     Returns "" if that is unknown: it belongs to another user, or is outside this container.
     """
@@ -30,14 +33,30 @@ def describe_port_owner(port: int) -> str:
 
 
 def describe_process(pid: int) -> str:
-    """Returns name and pid of a process, or ""."""
+    """Returns the command and the pid of a process, or ""."""
+    name = _command_of(pid)
+    return f"{name}, pid {pid}" if name else ""
+
+
+def _command_of(pid: int) -> str:
+    """Returns the words of a process up to its first option, whose values may be secrets; "" if it has exited."""
     try:
-        # A process chooses its name itself.
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            name = re.sub(r"[^ -~]", "?", file.read().strip())
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(MAX_LINE_BYTES).decode(errors="replace").split("\0")
+        if not words[0].strip():  # The kernel's own process, or a process that has exited.
+            # Only 15 bytes, which other users can read, too.
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                words = [file.read().strip()]
     except OSError:
         return ""
-    return f"{name}, pid {pid}"
+    if " " not in words[0]:  # Else it is a title, as of setproctitle.
+        words[0] = words[0].rpartition("/")[2]
+    is_module = words[1:2] == ["-m"]
+    end = next((at for at in range(3 if is_module else 1, len(words)) if words[at].startswith("-")), len(words))
+    # Arguments of an application may be secrets, too, and a process chooses its words itself.
+    line = re.sub(r"\([^()]+\)", "(...)", " ".join(words[:end]).strip())
+    line = re.sub(r"[^ -~]", "?", line)
+    return line if len(line) <= MAX_SHOWN_CHARACTERS else f"{line[:MAX_SHOWN_CHARACTERS]}..."
 
 
 def _listening_inodes(port: int) -> set[str]:
