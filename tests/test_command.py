@@ -311,7 +311,7 @@ def test_a_configuration_of_gunicorn_is_checked_in_its_directory(run: Run, folde
     [
         (["my_mian:app"], 3, "There is no module my_mian in "),
         (["my_main:app", "--interface", "wsgi"], 3, "my_main:app is async, which a WSGI application is not"),
-        (["my_main:wsgi", "--mount", "/a=my_mian:app"], 3, "Did you mean my_main? (mounted at /a)"),
+        (["my_main:wsgi", "--mount", "/a=my_mian:app"], 3, "Did you mean my_main:app? (mounted at /a)"),
         (["my_main:wsgi", "--spool-dir", "nowhere"], 3, "No temporary files can be made in nowhere."),
         (["my_main:app", "--mount", "/a=my_main:app", "--mount", "/a=my_main:app"], 2, "/a is given twice"),
         (["my_main:app", "--app-dir", "nowhere"], 3, "The directory nowhere does not exist"),
@@ -319,7 +319,7 @@ def test_a_configuration_of_gunicorn_is_checked_in_its_directory(run: Run, folde
         (["my_main:app", "--error-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
         (["my_main:app", "--access-logfile", "nowhere/x"], 3, "The log file nowhere/x cannot be opened"),
         (["my_main:app", "--reload", "--reload-dir", "nowhere"], 3, "nowhere does not exist, and cannot be watched"),
-        (["my_main:app", "--hooks", "nowhere"], 3, "There is no module 'nowhere'"),
+        (["my_main:app", "--hooks", "nowhere"], 3, "There is no module nowhere"),
         (["my_main:app", "--user", "no-such-user"], 3, "There is no user 'no-such-user'"),
         (["my_main:app", "--bind", "localhost:"], 2, "Error: --bind: 'localhost:' has no port; write localhost:8000."),
         ([], 2, "No application is given"),

@@ -27,6 +27,7 @@ def app(environ, start_response):
 
 def create_app(): return app
 def create_for(config): return app
+def forgetful(): create_app()
 """
 
 
@@ -39,13 +40,14 @@ class Mistake(NamedTuple):
     row: str
     code: int = 3
     folder: str = "."
+    page: str = "starting"
 
 
 MISTAKES = [
     Mistake("", "main.py has app", "ianus main:app", "No application is given", code=2),
-    Mistake("mian:app", "There is no module mian", "Did you mean main?", "There is no module"),
+    Mistake("mian:app", "There is no module mian", "Did you mean main:app?", "There is no module"),
     Mistake("versoin", "There is no sub-command versoin", "Did you mean version?", "There is no sub-command", code=2),
-    Mistake("mian.py:app", "There is no file mian.py", "Did you mean main.py?", "There is no file"),
+    Mistake("mian.py:app", "There is no file mian.py", "Did you mean main.py:app?", "There is no file"),
     Mistake("main:ap", "main has no attribute ap", "Did you mean app?", "has no attribute"),
     Mistake("pages:web", "pages has no", "Did you mean pages.web:app?", "has no attribute", folder="parts"),
     Mistake(
@@ -58,12 +60,17 @@ MISTAKES = [
         folder="shop/shop",
     ),
     Mistake("main:create_app", "can be called without arguments", "add --factory", "If it returns an application, add"),
+    Mistake("main:forgetful()", "has returned None", "Return the application", "which is not an application"),
     Mistake("main:create_for()", "needs arguments (config)", "as in main:create_for('x')", "needs arguments"),
     Mistake("main:create_for", "takes (config)", "as in main:create_for('x')", "call it with its arguments"),
     Mistake("broken", "No module named 'no_such_library'", "installed for", "cannot be imported"),
     Mistake("main:app --log-config x.yaml", "needs PyYAML", "pip install", "Install it (pip install"),
     Mistake("main:app -b 127.0.0.1:{port}", "in use by another process: ", "Stop it", "is in use by another process"),
     Mistake("main:app --bind unix:taken.sock", "Another process listens on", "Stop it", "Another process listens on"),
+    Mistake(
+        "main:app --ssl-cert-reqs required", "--ssl-cert-reqs has no effect", "Give that too, or remove it",
+        "no effect without --ssl-certfile", page="tls",
+    ),
     Mistake("main:app -b 192.0.2.1:8000", "is not one of this machine's", "0.0.0.0", "is not one of this machine's"),
     Mistake("main:app --bind unix:no/x.sock", "The directory no does not exist", "Create it", "The directory"),
 ]  # fmt: skip
@@ -125,7 +132,7 @@ def test_a_mistake_has_cause_fix_and_page(mistake: Mistake, run: Run, folder: Pa
     assert mistake.cause in message
     assert mistake.fix in message
     (page,) = re.findall(r"\(ianus docs (\w+)\)\n\Z", message)
-    assert page == "starting"
+    assert page == mistake.page
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/starting.md").read_text(), re.MULTILINE)
     (row,) = [row for row in rows if row.startswith(mistake.row)]
     assert row in message

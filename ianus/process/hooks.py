@@ -125,8 +125,8 @@ def _import(name: str, directory: str) -> ModuleType:
             raise  # by a server that the module starts
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             raise StartupError(
-                f"There is no module {error.name!r} in {directory} or elsewhere on the path; see --hooks and"
-                " --app-dir.",
+                f"There is no module {error.name} in {directory} or elsewhere on the path. Correct --hooks {name}, or"
+                " set --app-dir to the module's directory.",
                 page="hooks",
             ) from None
         raise StartupError(

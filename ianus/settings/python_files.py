@@ -127,7 +127,8 @@ def _import(name: str, label: str) -> ModuleType:
             sys.modules[name] = before
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             raise StartupError(
-                f"{label}: there is no module {error.name!r} in {os.getcwd()} or elsewhere on the path.",
+                f"{label}: there is no module {error.name} in {os.getcwd()} or elsewhere on the path. Correct its"
+                " name, or start in its directory.",
                 page="gunicorn",
             ) from None
         raise _failure(name, error) from None

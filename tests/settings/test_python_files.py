@@ -85,7 +85,7 @@ def test_names_of_nothing(nowhere: Path) -> None:
         SettingError, match=r"^--config: x\.py cannot be read: No such file or directory\. Check its path"
     ):
         load("x.py", "--config")
-    assert failure("python:conf_module").message.startswith("--config: there is no module 'conf_module' in /")
+    assert failure("python:conf_module").message.startswith("--config: there is no module conf_module in /")
     (nowhere / "conf_module.py").write_text("import not_there\n")
     assert "Install not_there" in failure("python:conf_module").message
 

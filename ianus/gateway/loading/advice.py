@@ -18,10 +18,11 @@ from ianus.gateway.loading.interface import parameters
 FACTORIES = ("create_app", "make_app", "get_app")
 
 
-def explain_missing_module(name: str, missing: str, directory: str) -> str:
+def explain_missing_module(name: str, missing: str, directory: str, attribute: str = "") -> str:
     """Returns the message for a module that does not exist.
 
-    name: the module that was to be imported. missing: itself, or one of its packages.
+    name: the module that was to be imported. missing: itself, or one of its packages. attribute: the part after the
+    name, so that the right name can be copied.
     """
     parent, _, last = missing.rpartition(".")
     if not parent:
@@ -33,16 +34,20 @@ def explain_missing_module(name: str, missing: str, directory: str) -> str:
             return f"There is no module {missing}: {reason}. Did you mean {parent}:{last}?"
         places, shown = list(package.__path__), f"the package {parent}"
     message = f"There is no module {missing} in {shown}."
+    # First, since wsgi of a folder is meant rather than a neighbour such as asgi.
+    elsewhere = advise_folder(name, missing, directory, attribute)
+    if elsewhere and not parent:
+        return f"{message} {elsewhere}"
     near = closest_match(last, _modules_in(places))
     if near:
         right = f"{parent}.{near}" if parent else near
-        return f"{message} Did you mean {right}{name.removeprefix(missing)}?"
-    if elsewhere := advise_folder(name, missing, directory):
+        return f"{message} Did you mean {right}{name.removeprefix(missing)}{attribute}?"
+    if elsewhere:
         return f"{message} {elsewhere}"
     return f"{message} Check its spelling, or set --app-dir to the directory of the application."
 
 
-def advise_folder(name: str, missing: str, directory: str) -> str:
+def advise_folder(name: str, missing: str, directory: str, attribute: str = "") -> str:
     """Returns the advice to import from another folder, if `missing` is in one next to `directory`; else "".
 
     A common case is a Django project: the folder with manage.py has a package of the same name.
@@ -56,14 +61,14 @@ def advise_folder(name: str, missing: str, directory: str) -> str:
         if not _has_module(path, wanted):
             continue
         if is_own and folder != ".." and _belongs_to_package(path, name):
-            return f"Did you mean {folder}.{name}?"
+            return f"Did you mean {folder}.{name}{attribute}?"
         is_django = os.path.isfile(os.path.join(path, "manage.py"))
         found = "the Django project" if is_django else f"the module {missing}"
         # The application's own name, from that folder: mysite.wsgi instead of wsgi or mysite.mysite.wsgi.
         file = os.path.join(directory, *name.split("."))
         below = os.path.relpath(file, path).split("/")
         right = ".".join(below) if ".." not in below and _has_module(path, ".".join(below)) else name
-        write = "" if right == name else f" and write {right}"
+        write = "" if right == name else f" and write {right}{attribute}"
         return f"Add --app-dir {folder}{write}: {found} is in that directory."
     return ""
 
@@ -89,12 +94,12 @@ def advise_django(directory: str) -> str:
     return f" Did you mean {found[0]}:application?" if found else ""
 
 
-def advise_relative_import(name: str, directory: str) -> str:
+def advise_relative_import(name: str, directory: str, attribute: str = "") -> str:
     """Returns the advice for a module that uses relative imports, and was imported without its package; or ""."""
     folder, package = os.path.split(directory)
     if "." in name or not os.path.isfile(os.path.join(directory, "__init__.py")) or not folder:
         return ""
-    return f"{package} is a package: add --app-dir .. and write {package}.{name}."
+    return f"{package} is a package: add --app-dir .. and write {package}.{name}{attribute}."
 
 
 def _has_module(folder: str, name: str) -> bool:

@@ -74,6 +74,11 @@ def load(app: Any, *, factory: bool, app_dir: str, interface: str, fixes: Fixes 
         call = target.call
     else:
         name, found = _name_of(app), app
+        if not callable(app):
+            raise StartupError(
+                f"The application is {kind_of(app)}, which cannot be called. Give the application itself, or its name,"
+                ' as in "main:app".'
+            )
     if call is not None or factory:
         found = _make(found, name, call or CallArguments((), {}))
     speaks = recognise(found, name, interface, fixes)
@@ -118,7 +123,8 @@ def _import(target: Target) -> ModuleType:
         __import__(name)
     except ModuleNotFoundError as error:
         if _is_about(error, name):
-            raise StartupError(explain_missing_module(name, str(error.name), target.folder)) from None
+            message = explain_missing_module(name, str(error.name), target.folder, target.attribute())
+            raise StartupError(message) from None
         raise _import_failed(target, error) from None
     except StartupError:
         raise  # by a server that the module starts
@@ -177,11 +183,11 @@ def _import_failed(target: Target, error: BaseException) -> StartupError:
         reason, fix = one_line(error), "The traceback above is the application's."
     advice = ""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        advice = advise_folder(name, error.name, target.folder)
+        advice = advise_folder(name, error.name, target.folder, target.attribute())
         if not advice and "." not in error.name:
             advice = f"Is {error.name} installed for {sys.executable}?"
     elif isinstance(error, ImportError) and "no known parent package" in str(error):
-        advice = advise_relative_import(name, target.folder)
+        advice = advise_relative_import(name, target.folder, target.attribute())
     return StartupError(f"{name} cannot be imported: {reason}. {fix} {advice}".rstrip(), details=user_traceback(error))
 
 
@@ -237,6 +243,11 @@ def _make(factory: Any, name: str, arguments: CallArguments) -> Any:
         raise StartupError(
             f"The factory {name} is an async function; make it a plain one that returns the application "
             "(code that has to await belongs into its lifespan)."
+        )
+    if not callable(made):
+        raise StartupError(
+            f"The factory {name} has returned {kind_of(made)}, which is not an application: it cannot be called. Return"
+            " the application from it."
         )
     return made
 

@@ -48,8 +48,11 @@ class Target(NamedTuple):
 
     def format(self, attributes: tuple[str, ...]) -> str:
         """Returns the name for the log. Arguments are omitted, since they may be secrets."""
-        call = "" if self.call is None else "(...)" if any(self.call) else "()"
-        return f"{self.module}:{'.'.join(attributes)}{call}"
+        return f"{self.module}{_format_attribute(attributes, self.call)}"
+
+    def attribute(self) -> str:
+        """Returns the part after the module for a message, with its colon; "" for the default attribute."""
+        return _format_attribute(self.attributes, self.call)
 
 
 def parse_target(spec: str, app_dir: str) -> Target:
@@ -64,7 +67,7 @@ def parse_target(spec: str, app_dir: str) -> Target:
     attributes, call = _parse_attribute(path, spec) if colon else ((), None)
     folder, file = directory, ""
     if module and _is_path(module, directory):
-        folder, module, file = _locate(module, directory, spec)
+        folder, module, file = _locate(module, directory, spec, _format_attribute(attributes, call))
     if not file and not _is_dotted_name(module):
         raise StartupError(_explain(spec))
     return Target(module, folder, file, attributes, call)
@@ -76,6 +79,12 @@ def search_folder(spec: str, app_dir: str) -> str:
         return parse_target(spec, app_dir).folder
     except StartupError:
         return os.path.abspath(app_dir)
+
+
+def _format_attribute(attributes: tuple[str, ...], call: CallArguments | None) -> str:
+    if not attributes:
+        return ""
+    return f":{'.'.join(attributes)}{'' if call is None else '(...)' if any(call) else '()'}"
 
 
 def _is_dotted_name(name: str) -> bool:
@@ -101,8 +110,11 @@ def _is_path(module: str, directory: str) -> bool:
     return module.endswith(".wsgi") and not is_module and os.path.isfile(os.path.join(directory, module))
 
 
-def _locate(path: str, directory: str, spec: str) -> tuple[str, str, str]:
-    """Returns the folder to search, the module's name, and the file for the path of a file or of a module."""
+def _locate(path: str, directory: str, spec: str, attribute: str) -> tuple[str, str, str]:
+    """Returns the folder to search, the module's name, and the file for the path of a file or of a module.
+
+    attribute: the part after the path, for a message.
+    """
     joined = os.path.normpath(os.path.join(directory, path))
     folder, name = os.path.split(joined)
     is_module = os.path.isfile(f"{joined}.py") or os.path.isfile(os.path.join(joined, "__init__.py"))
@@ -119,8 +131,9 @@ def _locate(path: str, directory: str, spec: str) -> tuple[str, str, str]:
             raise StartupError(_explain(spec))
         return *_leave_package(folder, name), ""
     if not os.path.isfile(joined):
-        near = closest_match(name, os.listdir(folder))
-        advice = f"Did you mean {os.path.join(os.path.dirname(path), near)}?" if near else "Check its spelling."
+        near = _find_below(folder, name) or closest_match(name, os.listdir(folder))
+        right = os.path.join(os.path.dirname(path), near)
+        advice = f"Did you mean {right}{attribute}?" if near else "Check its spelling."
         raise StartupError(f"There is no file {name} in {folder}. {advice}")
     if suffix == ".wsgi":
         # Not the stem: such files often import a module of that name.
@@ -130,6 +143,12 @@ def _locate(path: str, directory: str, spec: str) -> tuple[str, str, str]:
     if stem == "__init__":
         folder, stem = os.path.split(folder)
     return *_leave_package(folder, stem), joined
+
+
+def _find_below(folder: str, name: str) -> str:
+    """Returns the path of a file in one of the folders of `folder`; "" if there is none."""
+    paths = (os.path.join(each, name) for each in sorted(os.listdir(folder)) if not each.startswith("."))
+    return next((path for path in paths if os.path.isfile(os.path.join(folder, path))), "")
 
 
 def _leave_package(folder: str, name: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from ianus.settings.schema import Settings
 
 MakeContext = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
+_ADVICE = "It is a function (config, default_factory) that returns an ssl.SSLContext."
+
 # Settings that have one value in other servers
 _SINGLE = {
     "certfile": "ssl_certfile",
@@ -73,8 +75,8 @@ def _import_function(settings: Settings) -> Callable[..., Any]:
             raise  # by a server that the module starts
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
             raise StartupError(
-                f"There is no module {error.name!r} in {directory} or elsewhere on the path; see"
-                " --ssl-context-factory and --app-dir.",
+                f"There is no module {error.name} in {directory} or elsewhere on the path. Correct"
+                f" --ssl-context-factory {settings.ssl_context_factory}, or set --app-dir to the module's directory.",
                 page="tls",
             ) from None
         raise StartupError(
@@ -86,14 +88,17 @@ def _import_function(settings: Settings) -> Callable[..., Any]:
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             similar = closest_match(attribute, dir(found))
-            advice = f" Did you mean {similar!r}?" if similar else ""
+            advice = f"Did you mean {similar}?" if similar else _ADVICE
             raise StartupError(
-                f"There is no {attribute!r} in {settings.ssl_context_factory} of --ssl-context-factory.{advice}",
+                f"{getattr(found, '__name__', 'The object')} has no attribute {attribute}, which --ssl-context-factory"
+                f" {settings.ssl_context_factory} names. {advice}",
                 page="tls",
             )
         found = getattr(found, attribute)
     if not callable(found):
-        raise StartupError(f"{settings.ssl_context_factory} of --ssl-context-factory is not a function.", page="tls")
+        raise StartupError(
+            f"{settings.ssl_context_factory} of --ssl-context-factory is not a function. {_ADVICE}", page="tls"
+        )
     function: Callable[..., Any] = found
     return function
 
@@ -103,11 +108,15 @@ def _guarded(function: Callable[..., Any], name: str, settings: Settings) -> Mak
         try:
             context = function(_ContextConfig(settings), make_default)
         except (Exception, SystemExit) as error:
+            # Perhaps it takes other arguments.
+            advice = f" {_ADVICE}" if isinstance(error, TypeError) else ""
             raise StartupError(
-                f"{name} has failed: {one_line(error)}.", details=user_traceback(error), page="tls"
+                f"{name} has failed: {one_line(error)}.{advice}", details=user_traceback(error), page="tls"
             ) from None
         if not isinstance(context, ssl.SSLContext):
-            raise StartupError(f"{name} has returned {type(context).__name__} and not an ssl.SSLContext.", page="tls")
+            raise StartupError(
+                f"{name} has returned {type(context).__name__} and not an ssl.SSLContext. {_ADVICE}", page="tls"
+            )
         try:
             context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
         except ssl.SSLError:

@@ -225,7 +225,9 @@ def test_a_file_with_the_name_of_an_imported_module_is_refused(
     ("spec", "expected"),
     [
         ("mian.py", "There is no file mian.py in {here}. Did you mean main.py?"),
-        ("src/mian.py:app", "There is no file mian.py in {here}/src. Did you mean src/main.py?"),
+        ("src/mian.py:app", "There is no file mian.py in {here}/src. Did you mean src/main.py:app?"),
+        ("b.c.py:make()", "There is no file b.c.py in {here}. Did you mean src/b.c.py:make()?"),
+        ("b.c.py:make('a')", "There is no file b.c.py in {here}. Did you mean src/b.c.py:make(...)?"),
         ("zzz.py", "There is no file zzz.py in {here}. Check its spelling."),
         ("no/main.py", "'no/main.py': the folder {here}/no does not exist."),
         ("main/app", "'main/app' is not a path. Did you mean main:app?"),
@@ -238,7 +240,7 @@ def test_a_file_with_the_name_of_an_imported_module_is_refused(
 def test_the_error_of_a_file_has_a_remedy(
     spec: str, expected: str, write: Write, tmp_path: Path, load_here: Callable[..., Application]
 ) -> None:
-    for name in ("main.py", "src/main.py", "src/a.b.py"):
+    for name in ("main.py", "src/main.py", "src/a.b.py", "src/b.c.py"):
         write(name, ASGI)
     assert failure(load_here, spec).message == expected.format(here=tmp_path)
 
@@ -250,7 +252,7 @@ def test_a_missing_module_suggests_the_nearest_one(write: Write, load_here: Call
     write("my_main.py", ASGI)
     message = failure(load_here, "my_mian:app").message
     assert "There is no module my_mian in" in message
-    assert message.endswith("Did you mean my_main?")
+    assert message.endswith("Did you mean my_main:app?")
 
 
 def test_a_missing_module_in_a_package_suggests_the_nearest_one(
@@ -259,12 +261,12 @@ def test_a_missing_module_in_a_package_suggests_the_nearest_one(
     write("my_package/__init__.py", "")
     write("my_package/web.py", ASGI)
     message = failure(load_here, "my_package.wep:app").message
-    assert message == "There is no module my_package.wep in the package my_package. Did you mean my_package.web?"
+    assert message == "There is no module my_package.wep in the package my_package. Did you mean my_package.web:app?"
 
 
 def test_a_missing_package_suggests_the_nearest_one(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_package/__init__.py", "")
-    assert failure(load_here, "my_pakage.web:app").message.endswith("Did you mean my_package.web?")
+    assert failure(load_here, "my_pakage.web:app").message.endswith("Did you mean my_package.web:app?")
 
 
 def test_a_module_in_a_folder_beside_suggests_the_application_directory(
@@ -312,6 +314,12 @@ DJANGO = """
             "wsgi",
             "Add --app-dir .. and write my_site.wsgi: the Django project is in that directory.",
         ),
+        (
+            "my_site/my_site",
+            "wsgi:application",
+            "Add --app-dir .. and write my_site.wsgi:application: the Django project is in that directory.",
+        ),
+        ("my_site/my_site", "relative:app", "my_site is a package: add --app-dir .. and write my_site.relative:app."),
         ("my_site/my_site", "my_site.wsgi", "Add --app-dir ..: the Django project is in that directory."),
         ("my_site/my_site", "relative", "my_site is a package: add --app-dir .. and write my_site.relative."),
     ],
@@ -336,7 +344,14 @@ def test_a_module_of_a_package_is_named_by_its_package(
     for name in files:
         write(name, "from .pages import app" if name.endswith("wsgi.py") else "")
     write("my_site/pages.py", ASGI)
-    assert failure(load_here, "wsgi:app").message.endswith(" Did you mean my_site.wsgi?")
+    write("asgi.py", ASGI)  # A similar name is not the one that is meant.
+    for attribute, shown in (
+        ("", ""),
+        (":app", ":app"),
+        (":site.make()", ":site.make()"),
+        (":make('x')", ":make(...)"),
+    ):
+        assert failure(load_here, f"wsgi{attribute}").message.endswith(f" Did you mean my_site.wsgi{shown}?")
     assert load_here("my_site.wsgi:app").interface == "asgi3"
 
 
@@ -640,11 +655,6 @@ def test_an_async_factory_is_refused(write: Write, load_here: Callable[..., Appl
 def test_a_factory_has_to_be_callable(write: Write, load_here: Callable[..., Application]) -> None:
     write("my_main.py", "create_app = 3\n")
     assert "my_main:create_app is an int" in failure(load_here, "my_main:create_app", factory=True).message
-
-
-def test_the_result_of_a_factory_is_examined(write: Write, load_here: Callable[..., Application]) -> None:
-    write("my_main.py", "def create_app(): return None\n")
-    assert failure(load_here, "my_main:create_app()").message.startswith("my_main:create_app() is None")
 
 
 # --- Objects, as ianus.run() takes them ---
@@ -1053,7 +1063,19 @@ def test_an_async_application_is_not_served_as_wsgi(application: Any) -> None:
 
 @pytest.mark.parametrize("interface", ["asgi3", "asgi2", "wsgi"])
 def test_an_object_that_cannot_be_called_is_not_an_application(interface: str) -> None:
-    assert "which is not an application: it cannot be called" in failure(load, {}, interface=interface).message
+    for value, kind in (({}, "a dict"), (None, "None"), (3, "an int")):
+        assert failure(load, value, interface=interface).message == (
+            f"The application is {kind}, which cannot be called. Give the application itself, or its name, as in"
+            ' "main:app".'
+        )
+
+
+def test_a_factory_that_returns_nothing_is_named(write: Write, load_here: Callable[..., Application]) -> None:
+    write("my_main.py", "def make(): pass\ndef number(): return 3")
+    for spec, shown in (("my_main:make()", "my_main:make() has returned None"), ("my_main:number()", "an int")):
+        message = failure(load_here, spec).message
+        assert shown in message
+        assert message.endswith("which is not an application: it cannot be called. Return the application from it.")
 
 
 # --- Mounted applications ---

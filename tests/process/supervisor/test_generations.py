@@ -49,5 +49,5 @@ def test_a_configuration_is_checked_before_it_is_tried() -> None:
     built = build_generation("main:app", replace(SETTINGS, workers=3))
     assert (built.number, built.workers, built.identity) == (1, 3, None)
     assert build_generation("main:app", replace(SETTINGS, workers="auto")).workers >= 1
-    with pytest.raises(StartupError, match="There is no module 'no_such_hooks'"):
+    with pytest.raises(StartupError, match="There is no module no_such_hooks"):
         build_generation("main:app", replace(SETTINGS, hooks="no_such_hooks"))

@@ -1,6 +1,7 @@
 """The function of --ssl-context-factory: found, called, and the mistakes in it."""
 
 import itertools
+import re
 import ssl
 import sys
 from collections.abc import Iterator
@@ -88,11 +89,19 @@ def test_mistakes(directory: Path) -> None:
         in refusal(directory, "def make(config, default_factory):\n    raise ValueError('bad')\n").message
     )
     assert (
-        "has returned NoneType and not an ssl.SSLContext"
+        "has returned NoneType and not an ssl.SSLContext. It is a function"
         in refusal(directory, "def make(config, default_factory): ...\n").message
     )
-    assert "Did you mean 'make'?" in refusal(directory, "def make(config, default_factory): ...\n", "makes").message
-    assert "is not a function" in refusal(directory, "make = 1\n").message
+    assert refusal(directory, "def make(config, default_factory): ...\n", "makes").message.endswith(
+        ":makes names. Did you mean make?"
+    )
+    advice = "It is a function (config, default_factory) that returns an ssl.SSLContext."
+    assert re.fullmatch(
+        rf"(contexts\d+) has no attribute nope, which --ssl-context-factory \1:nope names\. {re.escape(advice)}",
+        refusal(directory, "def make(config, default_factory): ...\n", "nope").message,
+    )
+    assert refusal(directory, "make = 1\n").message.endswith(f" is not a function. {advice}")
+    assert refusal(directory, "def make(): ...\n").message.endswith(f"but 2 were given. {advice}")
     assert "cannot be imported: ZeroDivisionError" in refusal(directory, "1 / 0\n").message
     assert (
         "a context for clients"
@@ -102,5 +111,8 @@ def test_mistakes(directory: Path) -> None:
 
 def test_a_module_that_does_not_exist(directory: Path) -> None:
     settings = unchecked_settings(ssl_context_factory="no_such_module:make", app_dir=str(directory))
-    with pytest.raises(StartupError, match="There is no module 'no_such_module'"):
+    with pytest.raises(
+        StartupError,
+        match=r"^There is no module no_such_module .* Correct --ssl-context-factory no_such_module:make, or set",
+    ):
         find_context_factory(settings)
