@@ -32,8 +32,7 @@ def build_command() -> click.Command:
         if not pages:
             raise StartupError("The documents are not installed with this package; reinstall it.")
         if page is None:
-            width = max(map(len, pages))
-            click.echo("".join(f"{name:{width}}  {_title(path)}\n" for name, path in pages.items()), nl=False)
+            click.echo(_list(pages), nl=False)
             click.echo("\n`ianus docs PAGE` shows a page, `ianus docs WORDS` searches all of them.")
             return
         name = page.removeprefix("docs/").removesuffix(".md")
@@ -65,6 +64,12 @@ def find_pages() -> dict[str, Path]:
         return {}
     found = {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.md")}
     return {name: found[name] for name in (*(each for each in FIRST if each in found), *sorted(found))}
+
+
+def _list(pages: dict[str, Path]) -> str:
+    """Returns a line for each page, with its title."""
+    width = max(map(len, pages))
+    return "".join(f"{name:{width}}  {_title(path)}\n" for name, path in pages.items())
 
 
 def _title(path: Path) -> str:
@@ -110,10 +115,13 @@ def _search(pages: dict[str, Path], words: list[str]) -> None:
         if all(word in line.lower() for word in wanted)
     ]
     if not found:
-        near = closest_match(words[0], pages)
-        advice = f"Did you mean {near}?" if near else "`ianus docs` lists the pages."
         if words[0].startswith("-"):
             raise click.UsageError(f"No page has the option {' '.join(words)}. `ianus help docs` shows the line.")
-        raise click.ClickException(f"No page has {' '.join(words)!r}. {advice}")
+        near = closest_match(words[0], pages)
+        shown = " ".join(words)
+        if near:
+            raise click.ClickException(f"No page has {shown!r}. Did you mean {near}?")
+        advice = "Search fewer words. The pages are" if len(words) > 1 else "The pages are"
+        raise click.ClickException(f"No page has {shown!r}. {advice}:\n\n{_list(pages).rstrip()}")
     more = f"\n{len(found) - MAX_FOUND} further lines; add words." if len(found) > MAX_FOUND else ""
     _show("\n".join(found[:MAX_FOUND]) + more + "\n")

@@ -72,7 +72,10 @@ def test_a_long_result_is_cut() -> None:
 
 def test_words_that_no_page_has() -> None:
     assert docs("setings").stderr == "Error: No page has 'setings'. Did you mean settings?\n"
-    assert docs("zzzz", "yyyy").stderr == "Error: No page has 'zzzz yyyy'. `ianus docs` lists the pages.\n"
+    for words, advice in ((("zzzz",), ""), (("zzzz", "yyyy"), "Search fewer words. ")):
+        first, empty, *pages = docs(*words).stderr.splitlines()
+        assert first == f"Error: No page has {' '.join(words)!r}. {advice}The pages are:"
+        assert [*pages, empty] == docs().output.splitlines()[: len(pages) + 1]
 
 
 def test_a_package_without_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
