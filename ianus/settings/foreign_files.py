@@ -199,7 +199,8 @@ def translate(
     refused: dict[str, list[str]] = {}
     for name, value in content.items():
         origin = f"{path}{_line_number(name, text)}"
-        entry = entries.get(name)
+        # A file that may be of both servers is not of Hypercorn if it runs in the background.
+        entry = (GUNICORN if name == "daemon" and "hypercorn" not in path else entries).get(name)
         if name == "accesslog":
             translation.given.extend(_access_log(value, origin))
         elif name == "worker_class":

@@ -179,4 +179,7 @@ def test_the_page_names_all_settings_that_prevent_a_start() -> None:
 
 
 def test_files_of_hypercorn_may_have_its_default_of_daemon() -> None:
-    assert ignored(False, daemon=True) == []
+    for path in ("hypercorn.toml", "hypercorn_conf.py"):
+        assert translate({"daemon": True}, path, is_gunicorn=False).ignored == []
+    # Of Gunicorn, perhaps, which would run in the background.
+    assert "daemon cannot be used" in refusal(False, daemon=True)
