@@ -49,12 +49,14 @@ def _command_of(pid: int) -> str:
                 words = [file.read().strip()]
     except OSError:
         return ""
-    if " " not in words[0]:  # Else it is a title, as of setproctitle.
+    if " " in words[0]:  # A title, as of setproctitle
+        words[0] = words[0].partition(" -")[0]
+    else:
         words[0] = words[0].rpartition("/")[2]
     is_module = words[1:2] == ["-m"]
     end = next((at for at in range(3 if is_module else 1, len(words)) if words[at].startswith("-")), len(words))
     # Arguments of an application may be secrets, too, and a process chooses its words itself.
-    line = re.sub(r"\([^()]+\)", "(...)", " ".join(words[:end]).strip())
+    line = re.sub(r"\(.+\)", "(...)", " ".join(words[:end]).strip())
     line = re.sub(r"[^ -~]", "?", line)
     return line if len(line) <= MAX_SHOWN_CHARACTERS else f"{line[:MAX_SHOWN_CHARACTERS]}..."
 

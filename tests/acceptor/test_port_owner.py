@@ -52,6 +52,8 @@ def describe(monkeypatch: pytest.MonkeyPatch, line: bytes, short: str = "") -> s
         (b"/usr/bin/python3\0/srv/bin/ianus\0main:app\0--ssl-keyfile-password\0x\0", "python3 /srv/bin/ianus main:app"),
         (b"python\0-c\0secret\0", "python"),
         (b"ianus\0main:create_app('secret')\0", "ianus main:create_app(...)"),
+        (b"ianus\0main:create_app((1, 2), ('secret',))\0", "ianus main:create_app(...)"),
+        (b"worker: jobs --broker redis://:secret@host\0", "worker: jobs"),
         (b"ianus: supervisor\0\0\0", "ianus: supervisor"),
         (b"nginx: master process /usr/sbin/nginx\0", "nginx: master process /usr/sbin/nginx"),
         (b"a\x1b[2J\xff\0b\nc\0", "a?[2J? b?c"),
