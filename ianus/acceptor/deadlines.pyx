@@ -31,7 +31,9 @@ cdef class DeadlineTimer:
         self.wheel.schedule(connection_id, when, now)
         # Only an earlier deadline costs a system call. A later one is found when the timer has fired.
         if self.timer_at == 0 or when < self.timer_at:
-            self.arm()
+            # Not before `now`: if deadlines expire in several turns, the bucket of the others is the next one, and the
+            # timer must not count as late because of them.
+            return self.arm_at(max(self.wheel.next_time(), now))
         return 0
 
     cdef int cancel(self, int connection_id) noexcept:

@@ -278,10 +278,13 @@ def cancel(DeadlineTimer deadlines not None, int connection_id) -> None:
     deadlines.cancel(connection_id)
 
 
-def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> list | None:
+def expire(
+    DeadlineTimer deadlines not None, double now, *, bint more=False, Py_ssize_t max_count=-1, double delay=0
+) -> list | None:
     """Handles the timer as a reactor does: the ids of expired deadlines, or None if expiry is deferred.
 
-    more: the batch was full, so more events may be ready.
+    more: the batch was full, so more events may be ready. max_count: of deadlines in this turn, -1 for all. delay: the
+    expired ones are scheduled again after these seconds, 0 for not at all.
     """
     cdef list expired = []
     cdef int connection_id
@@ -292,6 +295,11 @@ def expire(DeadlineTimer deadlines not None, double now, *, bint more=False) -> 
     connection_id = deadlines.pop_expired(now)
     while connection_id >= 0:
         expired.append(connection_id)
+        if delay:
+            deadlines.schedule(connection_id, now + delay, now)
+        if len(expired) == max_count:
+            deadlines.arm_at(now)
+            return expired
         connection_id = deadlines.pop_expired(now)
     # The timer has fired once; without this no later deadline would expire.
     deadlines.arm()

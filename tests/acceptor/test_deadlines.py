@@ -89,3 +89,20 @@ def test_a_busy_server_defers_deadlines_for_a_second(deadlines: DeadlineTimer, p
     assert expire(deadlines, due_at + 1.1, more=True) is None
     assert poll.timer_at == pytest.approx(due_at + 2.1)
     assert expire(deadlines, poll.timer_at + 1.1, more=True) == [0]
+
+
+@pytest.mark.parametrize("delay", [0, 60], ids=["ended", "scheduled again"])
+def test_deadlines_that_take_several_turns_are_not_late(
+    deadlines: DeadlineTimer, poll: RecordingPoll, delay: float
+) -> None:
+    """Such as those of thousands of connections: the loop is not blocked."""
+    for connection_id in range(10):
+        schedule(deadlines, connection_id, START + 10, START)
+    now = poll.timer_at
+    expired = []
+    for _ in range(9):
+        expired += expire(deadlines, now, max_count=1, delay=delay) or []
+        assert poll.timer_at == now
+        now += 0.05
+    expired += expire(deadlines, now, max_count=1, delay=delay) or []
+    assert sorted(expired) == list(range(10))
