@@ -21,6 +21,7 @@ from ianus.exchange.service cimport Service
 from ianus.exchange.tls_facts cimport TlsFacts
 from ianus.runtime.clock cimport monotonic, unix_time
 
+from ianus.exchange.refusals import misdirected
 from ianus.exchange.request_id import request_id
 from ianus.telemetry.logger import logger
 
@@ -99,7 +100,9 @@ cdef class HttpSession(Session):
             return False
         if self.service.is_certified is not None and is_misdirected(exchange, self.transport.info):
             reason = "the certificate of the connection is not for the host of the request"
-            self.log_rejection(421, reason, exchange.request, exchange.connection)
+            # A client may send each request of a page to the wrong connection.
+            if misdirected.admits(exchange.connection.client):
+                self.log_rejection(421, reason, exchange.request, exchange.connection)
             # RFC 9110 section 15.5.20. After a refused upgrade a proxy may still take the connection for a tunnel.
             exchange.send_error(421, reason, [], exchange.request.upgrade)
             return False

@@ -67,11 +67,17 @@ class Http2Client:
         self.flush()
         return stream
 
-    def connect(self, path: str, *fields: tuple[bytes, bytes], protocol: bytes = b"websocket") -> int:
+    def connect(
+        self,
+        path: str,
+        *fields: tuple[bytes, bytes],
+        protocol: bytes = b"websocket",
+        authority: bytes = b"localhost",
+    ) -> int:
         """Asks for a tunnel (RFC 8441 section 4), and returns the number of its stream."""
         stream = self.connection.get_next_available_stream_id()
         head = [(b":method", b"CONNECT"), (b":protocol", protocol), (b":scheme", b"http"), (b":path", path.encode()),
-                (b":authority", b"localhost"), (b"sec-websocket-version", b"13")]  # fmt: skip
+                (b":authority", authority), (b"sec-websocket-version", b"13")]  # fmt: skip
         self.connection.send_headers(stream, [*head, *fields])
         self.flush()
         return stream

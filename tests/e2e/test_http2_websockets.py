@@ -2,11 +2,14 @@
 
 import json
 import signal
+import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import h2.events
 import pytest
 
+from tests.certificates import localhost, root
 from tests.codec.websocket.feeding import BINARY, CLOSE, PING, PONG, TEXT, close, frame, text
 from tests.e2e.http2_client import Http2Client
 from tests.helpers import Server
@@ -108,6 +111,19 @@ def test_another_protocol_is_answered_with_501(client: Http2Client) -> None:
     """RFC 9220 section 3"""
     assert client.status(client.connect("/echo", protocol=b"connect-udp")) == 501
     StreamWebSocket(client)
+
+
+def test_a_websocket_for_a_host_without_a_certificate_is_refused_alone(shared: Shared, tmp_path: Path) -> None:
+    certificate, key = localhost().write(tmp_path, "server")
+    server = shared("--tls-host-check", "--ssl-certfile", certificate, "--ssl-keyfile", key, app=APP)
+    with Http2Client(server.address, context=ssl.create_default_context(cadata=root().pem.decode())) as client:
+        before = StreamWebSocket(client)
+        refused = client.connect("/echo", authority=b"two.test")
+        assert client.status(refused) == 421
+        client.wait_for(refused, h2.events.StreamEnded)
+        for socket in (before, StreamWebSocket(client)):
+            socket.send(text("still"))
+            assert socket.frames(1) == [(TEXT, b"still")]
 
 
 def test_wsgi_offers_no_tunnel(shared: Shared) -> None:

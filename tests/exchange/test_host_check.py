@@ -1,11 +1,14 @@
 """Requests over TLS for hosts of which the connection has no certificate (RFC 9110 sections 7.4 and 15.5.20)."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from ianus.exchange import refusals
 from ianus.exchange.host_check import MAX_HOST_BYTES, is_certified
+from ianus.exchange.refusals import misdirected
 from ianus.gateway.health import HealthGateway
 from tests.certificates import issue_self_signed, name_of
 from tests.exchange.conversation import OK, Conversation, get, post
@@ -51,6 +54,11 @@ def test_the_common_name_counts_without_alternative_names() -> None:
     assert is_certified(b"one.test", nameless)
 
 
+@pytest.fixture(autouse=True)
+def no_lines_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(misdirected, "_logged", {})
+
+
 def test_a_request_for_another_host_is_refused(converse: Converse, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     client = converse(**CHECKED)
@@ -63,6 +71,26 @@ def test_a_request_for_another_host_is_refused(converse: Converse, caplog: pytes
     assert len(client.exchanges) == 2
     assert "start" not in client.exchanges[0].events
     assert "rejected request: status 421, client 192.0.2.1:4711: the certificate of the connection" in caplog.text
+
+
+def test_each_client_has_a_line_a_minute(
+    converse: Converse, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+
+    def ask(*hosts: str) -> list[str]:
+        caplog.clear()
+        for host in hosts:
+            client = converse(client=(host, 4711), **CHECKED)
+            client.connection.receive(get("/").replace(b"host: h", OTHER))
+            client.connection.resume()
+            assert client.receives().startswith(b"HTTP/1.1 421 ")
+        return re.findall("status 421, client (.*?):", caplog.text)
+
+    assert ask("192.0.2.1", "192.0.2.1", "192.0.2.2") == ["192.0.2.1", "192.0.2.2"]
+    assert ask("192.0.2.1") == []
+    monkeypatch.setattr(refusals, "LOG_SECONDS", 0.0)
+    assert ask("192.0.2.1") == ["192.0.2.1"]
 
 
 def test_the_authority_of_an_absolute_target_counts(converse: Converse) -> None:
