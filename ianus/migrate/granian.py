@@ -74,6 +74,8 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
         migration.app = others[0]
     for other in others[1:]:
         migration.note(other, "One application is served at /; remove it.")
+    if migration.value("ssl_ca_certs") and migration.value("ssl_cert_reqs") != "required":
+        migration.set("ssl_cert_reqs", "optional", comment="Granian checks the certificates that clients send")
     migration.join_address("127.0.0.1", 8000)
     # Granian has no setting for these: it believes no proxy, and stops when all requests have ended.
     migration.default("proxy_headers", False)

@@ -210,6 +210,9 @@ class Migration:
         """Makes notes of settings that have no effect without a certificate."""
         has_certificate = any("ssl_certfile" in note.advice.lower().replace("-", "_") for note in self.notes)
         if "ssl_certfile" in self.settings or has_certificate:
+            if "ssl_ca_certs" in self.settings and "ssl_cert_reqs" not in self.settings:
+                comment = f"{self.server} asks no client for a certificate; write required if it should"
+                self.settings["ssl_cert_reqs"] = Entry("none", comment)
             return
         if "ssl_keyfile" in self.settings:
             self.note("ssl_keyfile", "The key has no effect without a certificate; name it in ssl_certfile.")

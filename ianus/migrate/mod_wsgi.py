@@ -150,6 +150,9 @@ def migrate_command(migration: Migration, words: Sequence[str], variables: Mappi
     given = {flag.name: flag.value or "" for flag in flags}
     for flag in flags:
         _apply(migration, flag.name, True if flag.value is None else flag.value, flag.written)
+    if migration.value("ssl_ca_certs"):
+        # The whole site requires a certificate then, or the paths of that option.
+        migration.set("ssl_cert_reqs", "optional" if "ssl_verify_client" in given else "required")
     migration.set_variables(variables)
     _set_app(migration, given.get("entry_point") or (others[0] if others else ""), given)
     for other in others[1:]:

@@ -215,7 +215,7 @@ class Settings:
         "",
         TLS,
         "Certificates of authorities that issue the clients' certificates.",
-        "In PEM form. Has no effect without --ssl-cert-reqs.",
+        "In PEM form. Needs --ssl-cert-reqs.",
         metavar="FILE",
         aliases="ca_certs ssl_ca",
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Mu
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ianus.errors import SettingError, StartupError
+from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.foreign_files import Translation, closest_setting, translate
 from ianus.settings.foreign_options import hint
 from ianus.settings.gunicorn_arguments import GUNICORN_VARIABLE
@@ -286,7 +286,10 @@ _TLS_DETAILS = ("tls_engine", "timeout_tls_handshake", "limit_handshakes", "tls_
 
 
 def _without_tls(merged: Layer) -> Iterator[str]:
-    """Yields warnings of settings about TLS that have no effect without others."""
+    """Yields warnings of settings about TLS that have no effect without others.
+
+    Raises ConflictError for authorities of clients without the decision whether clients are asked.
+    """
     if not any(name in merged and merged[name].value for name in _TLS_ON):
         fields = Settings.__dataclass_fields__
         unused = [name for name in _TLS_DETAILS if name in merged and merged[name].value != fields[name].default]
@@ -299,7 +302,12 @@ def _without_tls(merged: Layer) -> Iterator[str]:
                 " clients can use HTTP/2 after --http2-cleartext."
             )
     elif "ssl_ca_certs" in merged and "ssl_cert_reqs" not in merged and "ssl_context_factory" not in merged:
-        yield f"{as_written(merged['ssl_ca_certs'])} has no effect without --ssl-cert-reqs optional or required."
+        # Not a warning: a user would believe that only clients with a certificate are served.
+        raise ConflictError(
+            (as_written(merged["ssl_ca_certs"]), "--ssl-cert-reqs"),
+            "{} needs {}: required or optional to check certificates of clients, or none to serve every client.",
+            page="tls",
+        )
 
 
 def _explain_variable(name: str, value: str) -> str:

@@ -271,6 +271,29 @@ def test_an_address_of_all_hosts_is_that_of_the_server(line: str, address: str, 
     assert (remark in entry) if remark else ("#" not in entry)
 
 
+@for_each_row(
+    ("line", "expected", "remark"),
+    [
+        *((f"{line} --ca-certs a a:b", "none", "asks no client") for line in (
+            "gunicorn --certfile c --keyfile k", "hypercorn --certfile c --keyfile k")),
+        ("uvicorn --ssl-certfile c --ssl-keyfile k --ssl-ca-certs a a:b", "none", "Uvicorn asks no client"),
+        # It refuses invalid ones, and serves clients without one.
+        *((f"granian --interface asgi --ssl-certificate c --ssl-keyfile k --ssl-ca a {line} a:b", reqs, remark)
+            for line, reqs, remark in (
+                ("", "optional", "Granian checks"), ("--no-ssl-client-verify", "optional", "Granian checks"),
+                ("--ssl-client-verify", "required", ""))),
+        *((f"mod_wsgi-express start-server --ssl-certificate c --ssl-ca-certificate-file a {line} x.wsgi", reqs, "")
+            for line, reqs in (("", "required"), ("--ssl-verify-client /x", "optional"))),
+    ],
+)  # fmt: skip
+def test_authorities_of_clients_are_as_strict_as_in_the_server(line: str, expected: str, remark: str) -> None:
+    page = read_page(line)
+    assert (page.given["ssl_ca_certs"], page.given["ssl_cert_reqs"]) == ("a", expected)
+    (entry,) = re.findall("^ssl_cert_reqs = .*", page.text, re.MULTILINE)
+    assert (remark in entry) if remark else ("#" not in entry)
+    assert "Not valid yet" not in page.text
+
+
 def test_settings_of_tls_without_a_certificate_are_not_in_the_file(nowhere: Path) -> None:
     """Ianus refuses them then, and the other servers ignore them."""
     page = read_page("gunicorn --cert-reqs 2 --ca-certs a --ciphers HIGH a")

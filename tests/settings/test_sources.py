@@ -12,7 +12,7 @@ import pytest
 from ianus.errors import ConflictError, SettingError, StartupError
 from ianus.settings.layers import Given
 from ianus.settings.schema import Settings, table
-from ianus.settings.sources import Configuration, Reader, read_sources
+from ianus.settings.sources import Configuration, Reader, read_sources, settings_to_serve
 from ianus.settings.tls_values import PROTECTING
 from ianus.settings.values import FdBind, Mount, TcpBind, UnixBind
 from tests.rows import for_each_row
@@ -92,6 +92,21 @@ def test_settings_of_tls_and_http2_are_warned_of_without_tls(nowhere: Path) -> N
     )
     assert read({"http2": "true", "http2_cleartext": "true"}).warnings == ()
     assert read({"tls_dev": "true", "ssl_min_version": "1.3", "http2": "true"}).warnings == ()
+
+
+def test_authorities_of_clients_need_the_decision_whether_clients_are_asked(nowhere: Path) -> None:
+    tls = {"ssl_certfile": "c", "ssl_ca_certs": "a"}
+    with pytest.raises(ConflictError) as caught:
+        read({"ssl_certfile": "c"}, {"IANUS_SSL_CA_CERTS": "a"})
+    assert caught.value.message == (
+        "IANUS_SSL_CA_CERTS needs --ssl-cert-reqs: required or optional to check certificates of clients, or none to"
+        " serve every client."
+    )
+    assert caught.value.page == "tls"
+    with pytest.raises(ConflictError, match=r"^ssl_ca_certs needs --ssl-cert-reqs"):
+        settings_to_serve(tls)
+    for value in ("none", "optional", "required"):
+        assert read({**tls, "ssl_cert_reqs": value}).warnings == ()
 
 
 def test_several_values_are_taken_from_one_source(nowhere: Path) -> None:
