@@ -62,7 +62,9 @@ def _check_spelling(line: Sequence[str]) -> None:
         return
     word, is_alone = line[0], len(line) == 1 or line[1].startswith("-")
     advice = ""
-    if near := closest_match(word, SUBCOMMANDS, MIN_SIMILARITY_ALONE if is_alone else MIN_SIMILARITY):
+    near = closest_match(word, SUBCOMMANDS, MIN_SIMILARITY_ALONE if is_alone else MIN_SIMILARITY)
+    # Exchanged letters of a short name are less similar: dve.
+    if near := near or next((name for name in SUBCOMMANDS if sorted(name) == sorted(word)), ""):
         advice = f"Did you mean {near}?"
     elif is_alone and word in _OPTIONS:
         advice = f"Did you mean --{word}?"

@@ -188,7 +188,7 @@ def _explain_words(words: tuple[str, ...]) -> str:
             " equivalent ianus.toml."
         )
     if len(words) > 1 and words[0] in ("run", "serve", "start", "start-server"):
-        return f"The sub-command {words[0]!r} does not exist; write `ianus {words[1]}`."
+        return f"There is no sub-command {words[0]}. Write `ianus {words[1]}`. (ianus docs starting)"
     if len(words) > 1:
         return (
             f"Only one application can be served at /, but {len(words)} are given: {' '.join(words)}."

@@ -133,7 +133,7 @@ IGNORED_OPTIONS = (
     IgnoredOption("--websocket-max-frame-size", (), "--ws-max-size limits messages, and so each of their frames"),
     IgnoredOption("--recv-bytes --send-bytes --outbuf-overflow", (), _SENT_AS_READY),
     IgnoredOption("--cleanup-interval --asyncore-loop-timeout", (), "each deadline is a timer of its own"),
-    IgnoredOption("--asyncore-use-poll", None, "connections are watched by epoll"),
+    IgnoredOption("--asyncore-use-poll --no-asyncore-use-poll", None, "connections are watched by epoll"),
     IgnoredOption("--channel-request-lookahead", (), "a client that disconnects is noticed while its request runs"),
     IgnoredOption("--ipv4 --ipv6", None, "the address of --bind decides"),
     IgnoredOption("--log-socket-errors --no-log-socket-errors", None, "a client that disconnects is not an error"),

@@ -103,8 +103,10 @@ def _ignore(option: Word, line: LineWords) -> None:
 
 def _advice(option: Word, flags: Mapping[str, bool], suggest: Suggest) -> str:
     """Returns the advice about an option that does not exist."""
-    if option.flag in HINTS:
-        return HINTS[option.flag]
+    # --app of Waitress is a setting of files.
+    flag = "--module" if option.flag == "--app" else option.flag
+    if flag in HINTS:
+        return HINTS[flag]
     if f"-{option.flag}" in flags:
         return f"It has two dashes: -{option.flag}."
     near = suggest(*option)

@@ -92,6 +92,7 @@ def test_a_misspelled_sub_command_is_named(word: str, near: str, capsys: pytest.
     [
         ("versoin", "Did you mean version?"),
         ("inti", "Did you mean init?"),
+        ("dve", "Did you mean dev?"),
         ("migrat", "Did you mean migrate?"),
         ("doc", "Did you mean docs?"),
         ("chekc", "Did you mean check?"),

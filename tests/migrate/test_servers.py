@@ -13,6 +13,7 @@ from ianus.settings.foreign_options import HINTS, IGNORED_BY_FLAG, flag_of
 from ianus.settings.schema import NAMES
 from tests.migrate.pages import load_page, read_page
 from tests.rows import for_each_row
+from tests.settings.lines import run_line
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -37,6 +38,14 @@ def test_each_option_of_a_server_has_an_answer(program: str) -> None:
         flag = flag_of(name)
         page = read_page(*program.split(), flag, *["1"] * server.OPTIONS.flags()[flag], "main:app")
         assert "does not know" not in page.text, flag
+
+
+@for_each_row("program", [program for program, server in SERVERS.items() if server is not mod_wsgi])
+def test_each_option_of_a_server_is_known_on_the_line_of_ianus(program: str) -> None:
+    for flag, count in SERVERS[program].OPTIONS.flags().items():
+        output = run_line([flag, *["1"] * count, "main:app"], lambda *_: 0).output
+        assert "lists all options" not in output, flag
+        assert "Did you mean" not in output, flag
 
 
 @for_each_row("program", SERVERS)
