@@ -29,6 +29,7 @@ from ianus.settings.layers import (
 )
 from ianus.settings.schema import NAMES, Settings, inputs
 from ianus.settings.setting import Setting
+from ianus.settings.tls_values import PROTECTING
 from ianus.settings.values import format_value, in_quotes, permissions
 
 PREFIX = "IANUS_"
@@ -291,23 +292,31 @@ def _without_tls(merged: Layer) -> Iterator[str]:
     Raises ConflictError for authorities of clients without the decision whether clients are asked.
     """
     if not any(name in merged and merged[name].value for name in _TLS_ON):
-        fields = Settings.__dataclass_fields__
-        unused = [name for name in _TLS_DETAILS if name in merged and merged[name].value != fields[name].default]
-        if unused:
-            labels = ", ".join(as_written(merged[name]) for name in unused)
+        if labels := _changed(merged, _TLS_DETAILS):
             yield f"{labels}: no effect without --ssl-certfile, which turns TLS on."
         if "http2" in merged and merged["http2"].value and not ("http2_cleartext" in merged or "http" in merged):
             yield (
                 f"{as_written(merged['http2'])} has no effect without --ssl-certfile, which turns TLS on. Without TLS,"
                 " clients can use HTTP/2 after --http2-cleartext."
             )
-    elif "ssl_ca_certs" in merged and "ssl_cert_reqs" not in merged and "ssl_context_factory" not in merged:
+        return
+    labels = _changed(merged, PROTECTING["tls_auto"])
+    if labels and not ("tls_auto" in merged and merged["tls_auto"].value):
+        yield f"{labels}: no effect without --tls-auto, since the certificate has another source."
+    if _changed(merged, ["ssl_ca_certs"]) and not merged.keys() & {"ssl_cert_reqs", "ssl_context_factory"}:
         # Not a warning: a user would believe that only clients with a certificate are served.
         raise ConflictError(
             (as_written(merged["ssl_ca_certs"]), "--ssl-cert-reqs"),
             "{} needs {}: required or optional to check certificates of clients, or none to serve every client.",
             page="tls",
         )
+
+
+def _changed(merged: Layer, names: Iterable[str]) -> str:
+    """Returns those of the settings that do not have their defaults, as written; "" if all have them."""
+    fields = Settings.__dataclass_fields__
+    changed = [name for name in names if name in merged and merged[name].value != fields[name].default]
+    return ", ".join(as_written(merged[name]) for name in changed)
 
 
 def _explain_variable(name: str, value: str) -> str:

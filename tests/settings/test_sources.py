@@ -92,6 +92,11 @@ def test_settings_of_tls_and_http2_are_warned_of_without_tls(nowhere: Path) -> N
     )
     assert read({"http2": "true", "http2_cleartext": "true"}).warnings == ()
     assert read({"tls_dev": "true", "ssl_min_version": "1.3", "http2": "true"}).warnings == ()
+    assert read({"tls_dev": "true", "tls_auto_email": "a@b.example", "tls_auto_dir": ""}).warnings == (
+        "--tls-auto-email: no effect without --tls-auto, since the certificate has another source.",
+    )
+    assert read({"tls_auto": "a.example", "tls_auto_email": "a@b.example"}).warnings == ()
+    assert read({"tls_dev": "true", "ssl_ca_certs": ""}).warnings == ()
 
 
 def test_authorities_of_clients_need_the_decision_whether_clients_are_asked(nowhere: Path) -> None:

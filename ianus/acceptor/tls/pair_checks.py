@@ -70,17 +70,25 @@ def explain_unusable(content: PairContent, error: CertificateError) -> str:
 
 
 def _explain_form(content: PairContent) -> str:
-    certificate, key, _ = content.files
+    certificate, key, setting = content.files
+    is_in_directory = setting == "--ssl-cert-dir"
     if re.search(_CERTIFICATE, content.certificates_pem) is None and re.search(_KEY, content.certificates_pem):
-        return (
-            f"{certificate} has a private key and no certificate. Name the file of the certificate; that of the key is"
-            " for --ssl-keyfile."
+        fix = (
+            "Rename it like its certificate, as NAME.key beside NAME.pem."
+            if is_in_directory
+            else "Name the file of the certificate; that of the key is for --ssl-keyfile."
         )
+        return f"{certificate} has a private key and no certificate. {fix}"
     if re.search(_CERTIFICATE, content.certificates_pem) is None:
         return f"{certificate} has no certificate in PEM form (-----BEGIN CERTIFICATE-----). {_conversion(certificate)}"
     if re.search(_KEY, content.key_pem) is None:
         if key == certificate:
-            return f"{certificate} has a certificate and no private key. Name the file of the key: --ssl-keyfile."
+            fix = (
+                f"Put the key beside it, as {certificate.rpartition('.')[0]}.key, or move it out of the directory."
+                if is_in_directory
+                else "Name the file of the key: --ssl-keyfile."
+            )
+            return f"{certificate} has a certificate and no private key. {fix}"
         return f"{key} has no private key in PEM form (-----BEGIN PRIVATE KEY-----). Name the file that has it."
     return f"The PEM data in {content.files} is damaged. Copy the file again."
 

@@ -191,6 +191,6 @@ def _key_of(name: str, known: set[str]) -> str:
         return name
     stem, ending = os.path.splitext(name)
     candidates = [f"{stem}.key", f"{stem}-key{ending}"]
-    if stem == "cert":
-        candidates.append(f"key{ending}")
+    if stem == "cert" or stem.endswith(("-cert", "_cert")):  # `ianus dev-cert` makes dev-cert.pem and dev-key.pem.
+        candidates.append(f"{stem.removesuffix('cert')}key{ending}")
     return next((each for each in candidates if each in known), name)

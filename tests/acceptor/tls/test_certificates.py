@@ -391,6 +391,21 @@ def test_a_certificate_without_its_key(files: Pair) -> None:
     assert f"{files[0]} has a certificate and no private key. Name the file of the key" in reason_of(caught)
 
 
+def test_a_file_of_a_directory_without_its_pair_has_advice_for_directories(tmp_path: Path, files: Pair) -> None:
+    directory = tmp_path / "site"
+    directory.mkdir()
+    alone = directory / "a.pem"
+    for content, expected in (
+        (files[0], f"{alone} has a certificate and no private key. Put the key beside it, as {directory}/a.key, or"),
+        (files[1], f"{alone} has a private key and no certificate. Rename it like its certificate, as NAME.key"),
+    ):
+        alone.write_bytes(content.read_bytes())
+        with pytest.raises(StartupError) as caught:
+            open_store(directory=directory)
+        assert reason_of(caught).startswith(expected)
+        assert "--ssl-keyfile" not in reason_of(caught)
+
+
 def test_a_key_of_another_certificate_names_both_files(files: Pair) -> None:
     files[1].write_text(files[1].read_text().replace("1", "2"))
     with pytest.raises(StartupError) as caught:

@@ -27,6 +27,8 @@ def find(folder: Path, *names: str) -> list[tuple[str, str]]:
         (["a.pem"], [("a.pem", "a.pem")]),
         (["a.pem", "a-key.pem"], [("a.pem", "a-key.pem")]),
         (["cert.pem", "key.pem"], [("cert.pem", "key.pem")]),
+        (["dev-cert.pem", "dev-key.pem"], [("dev-cert.pem", "dev-key.pem")]),
+        (["a_cert.crt", "a_key.crt", "cert.pem"], [("a_cert.crt", "a_key.crt"), ("cert.pem", "cert.pem")]),
         (["tls.crt", "tls.key", "..data"], [("tls.crt", "tls.key")]),
         (["ca.crt", "tls.crt", "tls.key", "..data"], [("tls.crt", "tls.key")]),
         (["ca.crt", "ca.key"], [("ca.crt", "ca.key")]),
