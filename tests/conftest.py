@@ -25,9 +25,10 @@ from tests.helpers import OVER_TLS, Server, check_no_leaks, stop_all
 # A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
 MAX_SHARED_SERVERS = 12
 
-# The bytecode of test modules is kept, even if the environment switches that off: compiling them takes half of the
-# collection. Servers keep to the environment, since tests edit applications faster than times of files change.
+# The bytecode of test modules is kept, whatever the environment says: compiling them takes half of the collection. That
+# of applications is not: tests edit them within the second that their bytecode is compared by.
 sys.dont_write_bytecode = False
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 # Tests with these markers run only on request, each by a target of the Makefile.
