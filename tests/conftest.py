@@ -25,8 +25,8 @@ from tests.helpers import OVER_TLS, Server, check_no_leaks, stop_all
 # A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
 MAX_SHARED_SERVERS = 12
 
-# The bytecode of test modules is kept, whatever the environment says: compiling them takes half of the collection. That
-# of applications is not: tests edit them within the second that their bytecode is compared by.
+# The bytecode of test modules is kept in any environment: compiling them takes half of the collection. That of
+# applications is not: tests edit them within the second that their bytecode is compared by.
 sys.dont_write_bytecode = False
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
