@@ -281,6 +281,26 @@ def test_the_configuration_is_printed_and_nothing_is_started(run: Run) -> None:
     assert re.search(r'^timeout_keep_alive = "5m" +# environment IANUS_KEEP_ALIVE$', result.stdout, re.MULTILINE)
 
 
+def test_a_reader_of_the_configuration_may_leave(folder: Path) -> None:
+    """As in `ianus --print-config | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ianus", "--print-config"]
+    result = subprocess.run(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_a_configuration_that_cannot_be_written_is_one_message(folder: Path) -> None:
+    command = [sys.executable, "-m", "ianus", "--print-config"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "Error: The output cannot be written: No space left on device.\n",
+    )
+
+
 def test_a_good_configuration_is_checked_without_a_socket(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         result = run("my_main:app", "--check-config", PORT=str(server.getsockname()[1]))

@@ -90,8 +90,7 @@ class ServingCommand:
         if "print_config" in line.given:
             from ianus.settings.toml_dump import dump_toml  # Late: only --print-config needs it.
 
-            sys.stdout.write(dump_toml(configuration))
-            return 0
+            return _print(dump_toml(configuration))
         if not configuration.app:
             self._on_missing(configuration.settings)
             raise LineError(NO_APPLICATION)
@@ -110,6 +109,20 @@ class ServingCommand:
         )
         error.show()
         return error.exit_code
+
+
+def _print(text: str) -> int:
+    """Prints a text. Returns the exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would write the rest again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # The reader has gone, such as `head`.
+            sys.stderr.write(f"Error: The output cannot be written: {error.strerror}.\n")
+        return 1
+    return 0
 
 
 def _collect(line: Line) -> Configuration:
