@@ -6,7 +6,8 @@ then waits forever. So `send()` discards its messages, and `receive()` notifies 
 
 - `send()` returns at once, without suspending. A task that is cancelled because another one received
   `http.disconnect` is therefore cancelled while it awaits something of its own, so that `finally` blocks of generators
-  run. Only an application that does not let the event loop run is suspended in `send()`.
+  run. Only an application that does not let the event loop run is suspended in `send()`. Of many such applications,
+  as of streams of HTTP/2 that end with their connection, all together have a few milliseconds of each turn of the loop.
 - A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That starts
   FREE_SECONDS after the client has left, when a task that waits in `receive()` has been notified: the cancellation that
   follows must not find the sender in `send()`.
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 REQUEST_TASK_SECONDS = 2.0
 OTHER_TASK_SECONDS = 600.0
 
-# Seconds after which an application that has not let the event loop run has to.
+# Seconds of a turn of the event loop after which applications that have not let it run have to.
 LOOP_SECONDS = 0.005
 
 # A pause of PAUSE_SECONDS follows each PAUSE_MESSAGES messages, once the client has left FREE_SECONDS ago.
@@ -39,19 +40,42 @@ PAUSE_MESSAGES = 512
 PAUSE_SECONDS = 0.01
 
 
+class DiscardingTurn:
+    """The present turn of an event loop, for all requests whose messages are discarded in it.
+
+    number: of the turn. since: the time of its first discarded message.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_over = True
+        self.number = 0
+        self.since = 0.0
+
+    def enter(self, now: float) -> None:
+        """Notes that a message is discarded in this turn."""
+        if self._is_over:
+            self._is_over = False
+            self.number += 1
+            self.since = now
+            self._loop.call_soon(self._on_loop)
+
+    def _on_loop(self) -> None:
+        self._is_over = True
+
+
 class DiscardedSends:
     """Handles each `send()` of one request after its client has left.
 
     finite: the response has a Content-Length.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, finite: bool) -> None:
-        self._loop = loop
+    def __init__(self, turn: DiscardingTurn, *, finite: bool) -> None:
+        self._turn = turn
         self._finite = finite
         self._since = monotonic()
         self._messages = 0
-        self._loop_has_run = True
-        self._not_run_since = 0.0
+        self._last_turn = 0  # in which it has sent a message
 
     def send(self, message: dict[str, Any], *, in_request_task: bool, stopping: bool) -> Iterator[Any] | None:
         """Discards one message. Returns None, or an iterator that `send()` has to finish before it returns.
@@ -69,16 +93,11 @@ class DiscardedSends:
         self._messages += 1
         if self._messages % PAUSE_MESSAGES == 0 and now - self._since >= FREE_SECONDS:
             return asyncio.sleep(PAUSE_SECONDS).__await__()
-        if self._loop_has_run:
-            self._loop_has_run = False
-            self._not_run_since = now
-            self._loop.call_soon(self._on_loop)
-        elif now - self._not_run_since > LOOP_SECONDS:
+        self._turn.enter(now)
+        if self._last_turn == self._turn.number and now - self._turn.since > LOOP_SECONDS:
             return asyncio.sleep(0).__await__()
+        self._last_turn = self._turn.number
         return None
-
-    def _on_loop(self) -> None:
-        self._loop_has_run = True
 
 
 def has_length(message: dict[str, Any]) -> bool:

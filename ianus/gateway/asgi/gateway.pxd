@@ -9,6 +9,7 @@ cdef class AsgiGateway(Gateway):
     cdef object app
     cdef readonly EagerStart eager_start
     cdef object loop
+    cdef object discarding_turn     # shared by all requests whose clients have left (gateway/asgi/discarding)
     cdef object woken               # a future of the loop with the result None
     cdef bint continues_tasks       # its futures are those of asyncio, as gateway/asgi/waiters knows them
     cdef object stop_iteration      # the exception by which receive() returns its value, or None

@@ -8,6 +8,7 @@ from asyncio import Future
 from ianus.codec.base cimport Request
 from ianus.exchange.gateway cimport Gateway
 from ianus.exchange.http cimport request_line
+from ianus.gateway.asgi.discarding import DiscardingTurn
 from ianus.gateway.asgi.eager_start cimport EagerStart
 from ianus.gateway.asgi.exchange cimport AsgiExchange
 from ianus.gateway.asgi.http cimport AsgiHttpExchange
@@ -33,6 +34,7 @@ cdef class AsgiGateway(Gateway):
         self.app = app
         self.name = name
         self.loop = loop
+        self.discarding_turn = DiscardingTurn(loop)
         self.woken = loop.create_future()
         self.woken.set_result(None)
         # `_callbacks` is not documented. Loops may have futures of their own.

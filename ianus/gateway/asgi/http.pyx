@@ -249,13 +249,13 @@ cdef class AsgiHttpExchange(AsgiExchange):
 
     cdef object discard(self, object message):
         """Discards a message after a disconnect. Returns None, or an iterator that send() has to finish first."""
-        cdef object loop = (<AsgiGateway>self.gateway).loop
+        cdef AsgiGateway gateway = <AsgiGateway>self.gateway
         # Made at the first message after the disconnect.
         if self.discarded_sends is None:
             finite = self.response is not None and self.response.declared_length >= 0
-            self.discarded_sends = DiscardedSends(loop, finite=finite)
+            self.discarded_sends = DiscardedSends(gateway.discarding_turn, finite=finite)
         return self.discarded_sends.send(
-            message, in_request_task=asyncio.current_task(loop) is self.task, stopping=self.stopped
+            message, in_request_task=asyncio.current_task(gateway.loop) is self.task, stopping=self.stopped
         )
 
     cdef int on_client_lost(self) except -1:
