@@ -39,7 +39,7 @@ from ianus.telemetry.logger import logger
 
 
 cdef enum:
-    MAX_IOVECS = 16         # pieces of output in one sendmsg
+    MAX_IOVECS = 32         # pieces of output in one sendmsg
     TURN_BYTES = 524288     # bytes sent in one turn, so that one fast reader does not keep the others waiting
     COALESCE_BYTES = 65536  # maximum bytes of output that wait for more
     UNSENT_BYTES = 262144   # bytes that the system keeps unsent after limit_unsent()

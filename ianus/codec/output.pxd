@@ -16,6 +16,13 @@ cdef enum:
     COPY_LIMIT_BYTES = 8192  # a body shorter than this is copied: cheaper than one more iovec
 
 
+@cython.final
+cdef class BytesRange:
+    """A part of a bytes object that is queued as output."""
+    cdef bytes data                 # kept until the part is sent
+    cdef Py_ssize_t start, size
+
+
 cdef class OutputPool:
     """Keeps outputs that no connection uses now. Idle connections have none, so they cost no buffer."""
     # The first `count` entries are outputs; its size does not change, which is cheaper than append() and pop().
@@ -41,14 +48,15 @@ cdef class Output:
     # The block is sent first, the queue after it: once the queue is not empty, all further writes queue, too.
     cdef char* block                # BLOCK_BYTES long, owned by this object, freed in __dealloc__
     cdef Py_ssize_t start, end      # the unsent part of the block
-    cdef list queue                 # bytes objects and FileRanges, each kept until it is sent
+    cdef list queue                 # bytes objects, BytesRanges and FileRanges, each kept until it is sent
     cdef Py_ssize_t first           # index in the queue of the first unsent object
-    cdef Py_ssize_t offset          # bytes of it that were sent, when it is a bytes object
+    cdef Py_ssize_t offset          # bytes of it that were sent, when it is not a FileRange
     cdef int files                  # FileRanges in the queue
 
     # Writing
     cdef int write(self, const char* data, Py_ssize_t size) except -1
     cdef int write_bytes(self, bytes data) except -1
+    cdef int write_range(self, bytes data, Py_ssize_t start, Py_ssize_t size) except -1
     cdef int write_file(self, FileRange file) except -1
     # Sending: the connection asks for the pieces up to the next file, then reports the number of bytes sent ...
     cdef int pieces(self, iovec* vector, int max_pieces) noexcept

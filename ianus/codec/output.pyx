@@ -21,6 +21,13 @@ cdef enum:
     FILE_READ_BYTES = 65536  # bytes of a file read at once if the kernel does not send them
 
 
+@cython.no_gc
+@cython.final
+@cython.freelist(32)
+cdef class BytesRange:
+    pass
+
+
 cdef class OutputPool:
     """A free list of outputs; one per worker thread, so no lock."""
 
@@ -114,6 +121,20 @@ cdef class Output:
         self.size += size
         return 0
 
+    cdef int write_range(self, bytes data, Py_ssize_t start, Py_ssize_t size) except -1:
+        """Keeps a reference to data until `size` bytes of it, from `start` on, are sent."""
+        cdef BytesRange part
+        if size == PyBytes_GET_SIZE(data):
+            self.queue.append(data)
+        else:
+            part = BytesRange.__new__(BytesRange)
+            part.data = data
+            part.start = start
+            part.size = size
+            self.queue.append(part)
+        self.size += size
+        return 0
+
     cdef int write_file(self, FileRange file) except -1:
         # The queue owns the range, and by it the descriptor.
         self.queue.append(file)
@@ -136,13 +157,12 @@ cdef class Output:
             n = 1
         while n < max_pieces and i < len(self.queue):
             data = <PyObject*>self.queue[i]
-            # The type is looked at only if there is a file at all. Its bytes are sent by sendfile(), after all pieces
-            # before it.
-            if self.files and type(<object>data) is FileRange:
+            if type(<object>data) is FileRange:
+                # Its bytes are sent by sendfile(), after all pieces before it.
                 break
             # Only the first object can be sent partly, so `skip` is used once.
-            vector[n].iov_base = PyBytes_AS_STRING(<object>data) + skip
-            vector[n].iov_len = PyBytes_GET_SIZE(<object>data) - skip
+            vector[n].iov_base = bytes_of(<object>data) + skip
+            vector[n].iov_len = size_of(<object>data) - skip
             skip = 0
             n += 1
             i += 1
@@ -160,7 +180,7 @@ cdef class Output:
             # The whole block is free again for small writes.
             self.start = self.end = 0
         while size:
-            part = PyBytes_GET_SIZE(self.queue[self.first]) - self.offset
+            part = size_of(self.queue[self.first]) - self.offset
             # The kernel took a part of this object, which stays referenced.
             if size < part:
                 self.offset += size
@@ -212,3 +232,14 @@ cdef class Output:
             del self.queue[:self.first]
             self.first = 0
         return 0
+
+
+cdef inline char* bytes_of(object piece) noexcept:
+    """The first byte of an object in the queue that is not a file. The object keeps it."""
+    if type(piece) is BytesRange:
+        return PyBytes_AS_STRING((<BytesRange>piece).data) + (<BytesRange>piece).start
+    return PyBytes_AS_STRING(piece)
+
+
+cdef inline Py_ssize_t size_of(object piece) noexcept:
+    return (<BytesRange>piece).size if type(piece) is BytesRange else PyBytes_GET_SIZE(piece)

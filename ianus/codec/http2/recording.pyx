@@ -217,6 +217,24 @@ cdef class RecordedConnection(ObservedConnection):
         release_output(self.connection, (<RecordedOutput>self.connection).outputs)
         return data
 
+    def take_output_by(self, Py_ssize_t size) -> bytes:
+        """The same, taken in parts of up to `size` bytes, as a socket takes them."""
+        cdef Output out = self.connection.out
+        cdef iovec vector[2]
+        cdef Py_ssize_t left, part
+        cdef int count, index
+        cdef bytearray data = bytearray()
+        while out is not None and out.size:
+            count = out.pieces(vector, 2)
+            left = size
+            for index in range(count):
+                part = min(left, <Py_ssize_t>vector[index].iov_len)
+                data += (<char*>vector[index].iov_base)[:part]
+                left -= part
+            out.sent(size - left)
+        release_output(self.connection, (<RecordedOutput>self.connection).outputs)
+        return bytes(data)
+
     def set_now(self, double now) -> None:
         self.codec.now = now
 

@@ -41,7 +41,7 @@ from ianus.codec.http2.stream cimport (
     NO_TUNNEL, NOWHERE, SCHEDULED, STALLED, TUNNEL_OPEN, Http2Stream, append_stream, insert_before, unlink_stream,
 )
 from ianus.codec.http2.stream_table cimport clear_table, find_stream, listed_streams, remove_stream
-from ianus.codec.output cimport BLOCK_BYTES, Output, output_of
+from ianus.codec.output cimport BLOCK_BYTES, COPY_LIMIT_BYTES, Output, output_of
 
 
 cdef enum:
@@ -284,23 +284,11 @@ cdef class Http2Sender(MultiplexedCodec):
         """
         cdef Output out = output_of(self.connection)
         cdef bint last = entry.queued == size and entry.end_queued and entry.trailers is None
-        cdef bytes frame = None
-        cdef char* at
-        if not out.queue and size + FRAME_HEADER_BYTES <= BLOCK_BYTES - out.end:
-            # Copied once, into the block that is sent.
-            at = out.block + out.end
-        else:
-            frame = PyBytes_FromStringAndSize(NULL, size + FRAME_HEADER_BYTES)
-            at = PyBytes_AS_STRING(frame)
-        if entry.take(at + FRAME_HEADER_BYTES, size) < size:
-            return False
-        write_frame_header(at, size, DATA, END_STREAM if last else 0, entry.id)
-        if frame is None:
-            out.end += size + FRAME_HEADER_BYTES
-        else:
-            # Not by write_bytes(), which would copy a short one again.
-            out.queue.append(frame)
-        out.size += size + FRAME_HEADER_BYTES
+        cdef unsigned char flags = END_STREAM if last else 0
+        cdef bint fits = not out.queue and size + FRAME_HEADER_BYTES <= BLOCK_BYTES - out.end
+        if fits or size < COPY_LIMIT_BYTES or not write_part(out, entry, size, flags):
+            if not write_copy(out, entry, size, flags):
+                return False
         entry.send_window -= <int>size
         self.send_window -= size
         note_admitted(&entry.stall, size)
@@ -428,6 +416,41 @@ cdef int suspend(Http2Sender sender, Http2Stream entry) except -1:
     while (<Http2Stream>later).stall.since <= entry.stall.since:
         later = (<Http2Stream>later).next
     return insert_before(&sender.first_stalled, later, entry)
+
+
+cdef bint write_part(Output out, Http2Stream entry, Py_ssize_t size, unsigned char flags) except -1:
+    """Writes a DATA frame that refers to the application's bytes. Returns False if they are not in one object."""
+    cdef char header[FRAME_HEADER_BYTES]
+    cdef Py_ssize_t start
+    cdef bytes data = entry.take_part(size, &start)
+    if data is None:
+        return False
+    write_frame_header(header, size, DATA, flags, entry.id)
+    out.write(header, FRAME_HEADER_BYTES)
+    out.write_range(data, start, size)
+    return True
+
+
+cdef bint write_copy(Output out, Http2Stream entry, Py_ssize_t size, unsigned char flags) except -1:
+    """Writes a DATA frame with a copy of the bytes. Returns False if a file has not as many."""
+    cdef bytes frame = None
+    cdef char* at
+    if not out.queue and size + FRAME_HEADER_BYTES <= BLOCK_BYTES - out.end:
+        # Copied once, into the block that is sent.
+        at = out.block + out.end
+    else:
+        frame = PyBytes_FromStringAndSize(NULL, size + FRAME_HEADER_BYTES)
+        at = PyBytes_AS_STRING(frame)
+    if entry.take(at + FRAME_HEADER_BYTES, size) < size:
+        return False
+    write_frame_header(at, size, DATA, flags, entry.id)
+    if frame is None:
+        out.end += size + FRAME_HEADER_BYTES
+    else:
+        # Not by write_bytes(), which would copy a short one again.
+        out.queue.append(frame)
+    out.size += size + FRAME_HEADER_BYTES
+    return True
 
 
 cdef int serve(Http2Sender sender, Http2Stream entry) except -1:

@@ -68,6 +68,8 @@ cdef class Http2Stream:
     cdef int put(self, object piece, Py_ssize_t size) except -1
     # Copies the next bytes of the queue. Returns less than `size` only if a file has fewer bytes than it should.
     cdef Py_ssize_t take(self, char* to, Py_ssize_t size) except -1
+    # The same without a copy: returns the object that has these bytes from `start` on; None if they are not in one.
+    cdef bytes take_part(self, Py_ssize_t size, Py_ssize_t* start)
     cdef int discard_output(self) except -1
     cdef int next_entry(self) except -1
 

@@ -52,6 +52,17 @@ cdef class Http2Stream:
             self.queued -= part
         return done
 
+    cdef bytes take_part(self, Py_ssize_t size, Py_ssize_t* start):
+        cdef object piece = self.piece
+        if type(piece) is not bytes or PyBytes_GET_SIZE(piece) - self.offset < size:
+            return None
+        start[0] = self.offset
+        self.offset += size
+        self.queued -= size
+        if self.offset == PyBytes_GET_SIZE(piece):
+            self.next_entry()
+        return <bytes>piece
+
     cdef int next_entry(self) except -1:
         self.offset = 0
         self.piece = None

@@ -1,5 +1,6 @@
 """Responses: their frames, their ends, and the flow control of sent bytes (RFC 9113 sections 5.2, 6.9 and 8.1)."""
 
+import random
 import struct
 from pathlib import Path
 
@@ -75,6 +76,24 @@ def test_a_long_body_is_sent_in_frames_of_16_kib() -> None:
     assert [len(each.payload) for each in frames[1:]] == [16384, 16384, 16384, 2048]
     assert payload(frames) == body
     assert [each.flags for each in frames[1:]] == [0, 0, 0, f.END_STREAM]
+
+
+@pytest.mark.parametrize("part", [1000, 16384, 30000])
+@pytest.mark.parametrize("sizes", [(65536, 65536), (20000, 5, 40000), (8191, 8192, 8193), (16384,), (1, 70000)])
+def test_a_body_is_sent_whole_however_it_is_cut(sizes: tuple[int, ...], part: int) -> None:
+    """Parts of the application's bytes are sent without a copy; the socket takes a part of them, or of two."""
+    bits = random.Random(sum(sizes))
+    connection = connect()
+    feed(connection, f.window_update(0, 1 << 20), f.headers(), f.window_update(1, 1 << 20))
+    connection.send_head(1, 200)
+    body = [bits.randbytes(size) for size in sizes]
+    for piece in body:
+        connection.send_body(1, piece)
+    connection.send_end(1)
+    connection.fill()
+    frames = f.frames_of(connection.take_output_by(part))
+    assert payload(frames) == b"".join(body)
+    assert frames[-1].flags == f.END_STREAM
 
 
 def test_early_hints_precede_the_head() -> None:
