@@ -132,50 +132,50 @@ class HooksModule(Protocol):
     # --- The supervisor ---
 
     def on_starting(self, server: ServerInfo) -> None:
-        """The supervisor, when it has its sockets, before it starts anything else.
+        """Called in the supervisor when it has its sockets, before it starts anything else.
 
         An exception prevents the start, with exit code 3.
         """
 
     def when_ready(self, server: ServerInfo) -> None:
-        """The supervisor, once, when the workers of the start have all become ready: requests are answered."""
+        """Called once in the supervisor, when the workers of the start have all become ready: requests are answered."""
 
     def on_reload(self, server: ServerInfo) -> None:
-        """The supervisor, after HUP and with the new settings, before the first worker is replaced."""
+        """Called in the supervisor after HUP and with the new settings, before the first worker is replaced."""
 
     def pre_exec(self, server: ServerInfo) -> None:
-        """The supervisor, after USR2, before it starts its successor."""
+        """Called in the supervisor after USR2, before it starts its successor."""
 
     def on_exit(self, server: ServerInfo) -> None:
-        """The supervisor, before it exits, after the last worker has exited; also if none could start."""
+        """Called in the supervisor before it exits, after the last worker has exited; also if none could start."""
 
     def nworkers_changed(self, server: ServerInfo, new_value: int, old_value: int) -> None:
-        """The supervisor, after TTIN, TTOU or HUP, when more or fewer workers are to serve than before."""
+        """Called in the supervisor after TTIN, TTOU or HUP, when more or fewer workers are to serve than before."""
 
     # --- The supervisor, about a worker ---
 
     def pre_fork(self, server: ServerInfo, worker: WorkerInfo) -> None:
-        """The supervisor, before it forks a worker, which has no pid yet."""
+        """Called in the supervisor before it forks a worker, which has no pid yet."""
 
     def worker_abort(self, worker: WorkerInfo) -> None:
-        """The supervisor, before it kills a worker that exceeds --timeout, whose stacks are then logged.
+        """Called in the supervisor before it kills a worker that exceeds --timeout, whose stacks are then logged.
 
         Gunicorn calls it in the worker, which cannot run it while a call holds the interpreter.
         """
 
     def child_exit(self, server: ServerInfo, worker: WorkerInfo) -> None:
-        """The supervisor, when a worker has ended, in whichever way. Its pid is not in use any more."""
+        """Called in the supervisor when a worker has ended, in whichever way. Its pid is not in use any more."""
 
     # --- A worker ---
 
     def post_fork(self, server: ServerInfo, worker: WorkerInfo) -> None:
-        """The worker, right after the fork; it has loaded the application only with --preload.
+        """Called in the worker right after the fork; it has loaded the application only with --preload.
 
         An exception ends the worker as one that could not start.
         """
 
     def ssl_context(self, config: Any, default_ssl_context_factory: "Callable[[], SSLContext]") -> "SSLContext":
-        """The worker, before it loads the application, if TLS is on. Returns the context of its connections.
+        """Called in the worker before it loads the application, if TLS is on. Returns the context of its connections.
 
         `config` has the settings by gunicorn's names, and `default_ssl_context_factory()` returns a context by them. An
         exception ends the worker as one that could not start.
@@ -183,26 +183,26 @@ class HooksModule(Protocol):
         ...
 
     def post_worker_init(self, worker: WorkerInfo) -> None:
-        """The worker, when it has loaded the application, before the lifespan starts and requests arrive.
+        """Called in the worker when it has loaded the application, before the lifespan starts and requests arrive.
 
         An exception ends the worker as one that could not start.
         """
 
     def worker_int(self, worker: WorkerInfo) -> None:
-        """The worker, in a signal handler of its main thread, when a stop aborts its requests.
+        """Called in the worker, in a signal handler of its main thread, when a stop aborts its requests.
 
         That is after SIGQUIT, or a second SIGINT.
         """
 
     def pre_request(self, worker: WorkerInfo, req: RequestInfo) -> None:
-        """The worker, before it calls a WSGI application. An exception is one of the application."""
+        """Called in the worker before it calls a WSGI application. An exception counts as one of the application."""
 
     def post_request(self, worker: WorkerInfo, req: RequestInfo, environ: dict[str, Any], resp: ResponseInfo) -> None:
-        """The worker, after a WSGI application has returned its response.
+        """Called in the worker after a WSGI application has returned its response.
 
         If that is not a list or a file, the hook is called after the response was sent. It may have two or three
         parameters.
         """
 
     def worker_exit(self, server: ServerInfo, worker: WorkerInfo) -> None:
-        """The worker, after its last request and the end of the lifespan. Not in one that is killed."""
+        """Called in the worker after its last request and the end of the lifespan. Not in one that is killed."""

@@ -23,7 +23,7 @@ PathState = Any
 
 
 class _FailedLoad(NamedTuple):
-    """Files that could not be loaded. states: those that they had."""
+    """A failure to load the files. states: those that they had then."""
 
     states: tuple[PathState, PathState]
     is_reported: bool
