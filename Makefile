@@ -17,6 +17,7 @@
 #   make bench       side by side with other servers                       ARGS='--help' PYTHON=python3.13
 #   make bench-check  instructions of a request against the kept ones         ARGS=--renew
 #   make flood       requests over TLS during floods of handshakes          ARGS='--rounds 1'
+#   make attacks     the costs of attacks on HTTP/2, beside those of the attacker  ARGS='--held 10000'
 #   make choices     WSGI and ASGI side by side, and whether `ianus check` recommends the right settings
 #   make instructions  how many a request takes, by callgrind               ARGS='--modules asgi'
 #   make build       compile the package in place; .venv/bin/ianus runs it
@@ -47,7 +48,7 @@ MODULES := $(filter %.pyx,$(SOURCES))
 DECLARATIONS := $(filter %.pxd %.h,$(SOURCES))
 
 .DELETE_ON_ERROR:
-.PHONY: serve test extended over-tls quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices flood instructions build pgo dist clean venv always
+.PHONY: serve test extended over-tls quick coverage debug test-all asan stress conformance browser fuzz fuzz-corpus check format bench bench-check choices flood attacks instructions build pgo dist clean venv always
 
 serve: build
 	exec $(BIN)/ianus --app-dir examples --mount /live=hello:app --mount /chat=chat:app $(ARGS) gate:app
@@ -157,13 +158,15 @@ extended: $(BUILD)/debug/.built
 # `make conformance` runs some.
 ENGINES ?= openssl python
 OVER_TLS ?= tests/e2e tests/frameworks
-OVER_TLS_CONFORMANCE ?= tests/conformance/test_autobahn.py tests/conformance/test_streaming.py tests/proxies
+OVER_TLS_CONFORMANCE ?= tests/proxies \
+	$(addprefix tests/conformance/test_,autobahn.py lingering.py slow_clients.py stops.py streaming.py supervisor.py)
 OVER_TLS_QUICK = $(addprefix tests/e2e/test_,requests.py websocket_messages.py wsgi_bodies.py) \
 	$(addprefix tests/frameworks/test_,fastapi.py flask.py)
 OVER_TLS_CONFORMANCE_QUICK = tests/conformance/test_autobahn.py tests/proxies/test_forwarded.py \
 	-k "fragmentation or closing or url_by_rfc_7239"
 over-tls: build
 	$(call debian,command -v haproxy && command -v nginx && command -v caddy,haproxy nginx-light caddy)
+	$(call debian,command -v slowhttptest && command -v wrk,slowhttptest wrk)
 	$(BIN)/python -m pip install --quiet --group conformance
 	@for engine in $(ENGINES); do \
 		echo "---- over TLS, engine $$engine"; \
@@ -248,6 +251,7 @@ conformance: build
 	$(call debian,command -v nginx && command -v systemd-analyze,nginx-light systemd)
 	$(call debian,command -v haproxy && test -e /usr/lib/nginx/modules/ngx_stream_module.so,haproxy libnginx-mod-stream)
 	$(call debian,command -v caddy,caddy)
+	$(call debian,ldconfig -p | grep -q libnghttp2.so.14,libnghttp2-14)
 	$(call debian,command -v pebble && command -v testssl,pebble testssl.sh)
 	$(BIN)/python -m pip install --quiet --group conformance
 	@test -x build/sslyze/bin/sslyze || { $(BIN)/python -m venv build/sslyze && \
@@ -329,6 +333,10 @@ instructions: build
 flood: build
 	$(call debian,command -v openssl && echo '#include <openssl/ssl.h>' | $(CC) -E -,openssl libssl-dev)
 	$(BIN)/python bench/flood.py $(ARGS)
+
+# The known attacks on HTTP/2.
+attacks: build
+	$(BIN)/python bench/attacks.py $(ARGS)
 
 # Fails if one of eight kinds of requests takes 1 % more instructions than bench/instructions.tsv has.
 bench-check: build

@@ -92,13 +92,13 @@ def ask_hello(connection: Connection) -> None:
     """Asks for / on a new connection without TLS, and reads the response."""
     # From the static table (RFC 7541 appendix A): GET, http, /; and an authority without index
     block = b"\x82\x86\x84\x01\x09localhost"
-    connection.socket.sendall(PREFACE + _frame(SETTINGS_TYPE, 0, 0) + _frame(0x1, 0x5, 1, block))
+    connection.socket.sendall(PREFACE + frame(SETTINGS_TYPE, 0, 0) + frame(0x1, 0x5, 1, block))
     while True:
         head = connection.read(9)
         payload = connection.read(int.from_bytes(head[:3]))
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:])
         if kind == SETTINGS_TYPE and not flags:
-            connection.socket.sendall(_frame(SETTINGS_TYPE, 1, 0))
+            connection.socket.sendall(frame(SETTINGS_TYPE, 1, 0))
         if kind not in (0x0, 0x1) and stream == 1:
             raise AnswerError(f"a frame of type {kind} in place of a response: {payload[:40]!r}")
         if stream == 1 and flags & END_STREAM:
@@ -124,5 +124,6 @@ def make_certificate(folder: Path) -> None:
     subprocess.run([*command.split(), *files], cwd=folder, check=True, capture_output=True)
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Returns a frame (RFC 9113 section 4.1)."""
     return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload

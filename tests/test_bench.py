@@ -110,3 +110,29 @@ def test_a_flood_is_compared_with_the_idle_server(load: Any, capsys: pytest.Capt
     ]
     flood["print_row"]("2,000 handshakes/s", flooded, idle)
     assert capsys.readouterr().out == "| 2,000 handshakes/s | 1,234 | 150 | 420 | 2.0 | 42.0 | 30.0 |\n"
+
+
+def test_the_cost_of_an_attack_is_divided_by_that_of_the_attacker(load: Any) -> None:
+    attacks = load("attacks")
+    cost = attacks["Cost"](1200, 2_500_000, 0.5, 1.0, 0.00123, 3_000_000, 400_000)
+    assert attacks["row"]("a flood", cost) == "| a flood | 1,200 | 2.5 | 0.50 | 1.00 | 2.00 | 1.23 | 3.0 | 0.4 |"
+
+
+def test_the_bytes_of_attacks_are_valid_frames(load: Any) -> None:
+    """A malformed frame would end each connection before the attack."""
+    for attack in load("attacks")["ATTACKS"]:
+        data = attack.make()
+        at = streams = 0
+        while at < len(data):
+            kind, stream = data[at + 3], int.from_bytes(data[at + 5 : at + 9])
+            if kind == 1:
+                assert stream > streams, attack.text
+                streams = stream
+            at += 9 + int.from_bytes(data[at : at + 3])
+            assert at <= len(data), attack.text
+
+
+def test_an_attack_is_chosen_by_a_part_of_its_name(load: Any) -> None:
+    chosen = load("attacks")["chosen"]
+    assert [each.text for each in chosen(["RAPID", "9512"])] == ["CVE-2023-44487 rapid reset", "CVE-2019-9512 PING"]
+    assert len(chosen([])) > 12
