@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.helpers import WAIT_SECONDS, Address, Client, until
+from tests.helpers import WAIT_SECONDS, Address, Client, until, url_of
 
 # Seconds for which the clients pause at most, well below --timeout-drain-idle as the servers here have it: a
 # connection that was idle for no longer than ALLOWED must not be closed without notice.
@@ -159,9 +159,8 @@ class LoadClients:
         for client in self._clients:
             client.start()
         if self._wrk_path is not None:
-            assert isinstance(self._address, tuple)
-            url = "http://{}:{}/0".format(*self._address)
-            command = [self._wrk_path, "-t1", "-c4", "-d3600", "--timeout", f"{WAIT_SECONDS:.0f}s", url]
+            command = [self._wrk_path, "-t1", "-c4", "-d3600", "--timeout", f"{WAIT_SECONDS:.0f}s"]
+            command.append(url_of(self._address, "/0"))
             self._wrk = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         return self
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.helpers import Server
+from tests.helpers import Server, url_of
 
 pytestmark = [
     pytest.mark.conformance,
@@ -29,9 +29,7 @@ def test_slow_clients(start_server: Callable[..., Server], attack: list[str]) ->
     server = start_server(
         *("--timeout-request-header", "3", "--timeout-request-body", "3", "--timeout-write", "3", "--no-access-log")
     )
-    assert isinstance(server.address, tuple)
-    host, port = server.address
-    url = f"http://{host}:{port}/large?1000000" if "-X" in attack else f"http://{host}:{port}/size"
+    url = url_of(server.address, "/large?1000000" if "-X" in attack else "/size")
     command = ["slowhttptest", *attack, "-c", "300", "-r", "100", "-l", "12", "-p", "5", "-u", url]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
