@@ -3,11 +3,9 @@ connection, resets, stops, and other clients."""
 
 import ast
 import json
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ import pytest
 
 from tests.certificates import localhost, root
 from tests.e2e.http2_client import Http2Client
-from tests.helpers import Server, without_sanitizer
+from tests.helpers import Server
 
 BODY = bytes(range(256)) * 4000
 
@@ -120,6 +118,40 @@ def test_streams_are_answered_independently(client: Http2Client, server: Server)
 def test_wsgi_streams_of_one_connection_run_at_once(wsgi_client: Http2Client) -> None:
     streams = [wsgi_client.open("/hello") for _ in range(100)]
     assert {wsgi_client.body(stream) for stream in streams} == {b"hello\n"}
+
+
+# Responds with the paths of all calls so far. Each waits until there is the file gate.
+HELD_APP = """
+import pathlib, time
+
+GATE = pathlib.Path(__file__).with_name("gate")
+calls = []
+
+def app(environ, start_response):
+    calls.append(environ["PATH_INFO"])
+    so_far = " ".join(calls)
+    while not GATE.exists():
+        time.sleep(0.005)
+    start_response("200 OK", [])
+    return [so_far.encode()]
+"""
+
+
+def test_many_streams_of_a_connection_do_not_keep_another_one_from_the_threads(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """A connection has at most as many calls in the queue of the threads as there are threads."""
+    (tmp_path / "heldapp.py").write_text(HELD_APP)
+    server = start_server("--http2-cleartext", "--threads", "2", app="heldapp:app", app_dir=tmp_path)
+    with Http2Client(server.address) as busy, Http2Client(server.address) as other:
+        streams = [busy.open("/busy") for _ in range(100)]
+        busy.ping()
+        stream = other.open("/other")
+        other.ping()
+        (tmp_path / "gate").touch()
+        assert other.body(stream).decode().split().count("/busy") <= 4
+        for each in streams:
+            assert busy.status(each) == 200
 
 
 def received_segments(client: Http2Client) -> int:
@@ -367,65 +399,3 @@ def test_clients_choose_by_alpn(shared: Shared, certificate: tuple[str, str], en
         assert (scope["http_version"], scope["scheme"]) == ("2", "https")
         stream = client.open("/echo", method="POST", body=BODY)
         assert client.body(stream) == BODY
-
-
-# --- Other clients ---
-
-
-def curl(*arguments: str) -> str:
-    command = ["curl", "--silent", "--show-error", "--max-time", "20", *arguments]
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=30, env=without_sanitizer()
-    ).stdout
-
-
-@pytest.mark.plain
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_by_prior_knowledge(server: Server) -> None:
-    assert isinstance(server.address, tuple)
-    host, port = server.address[:2]
-    url = f"http://{host}:{port}"
-    assert curl("--http2-prior-knowledge", "-w", "%{http_version}", f"{url}/hello") == "hello\n2"
-    assert curl("--http2-prior-knowledge", "--data", "some text", f"{url}/echo") == "some text"
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_over_tls(shared: Shared, certificate: tuple[str, str], tmp_path: Path) -> None:
-    server = shared("--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
-    authority = tmp_path / "root.pem"
-    authority.write_bytes(root().pem)
-    port = server.address[1]
-    url = f"https://localhost:{port}/hello"
-    assert curl("--http2", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n2"
-    assert curl("--http1.1", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n1.1"
-    without = shared("--no-http2", "--ssl-certfile", certificate[0], "--ssl-keyfile", certificate[1])
-    url = f"https://localhost:{without.address[1]}/hello"
-    assert curl("--http2", "--cacert", str(authority), "-w", "%{http_version}", url) == "hello\n1.1"
-
-
-NODE = """
-const client = require('http2').connect(process.argv[1]);
-const results = [];
-let left = 20;
-for (let n = 0; n < 20; n++) {
-  const request = client.request({':path': '/echo', ':method': 'POST'});
-  let body = '';
-  request.setEncoding('utf8');
-  request.on('data', piece => { body += piece; });
-  request.on('end', () => {
-    results.push(body);
-    if (--left === 0) { console.log(JSON.stringify(results.sort())); client.close(); }
-  });
-  request.end('request ' + n);
-}
-"""
-
-
-@pytest.mark.plain
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
-def test_node_with_many_streams(server: Server) -> None:
-    assert isinstance(server.address, tuple)
-    host, port = server.address[:2]
-    command = ["node", "-e", NODE, f"http://{host}:{port}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30, env=without_sanitizer())
-    assert json.loads(done.stdout) == sorted(f"request {n}" for n in range(20))
