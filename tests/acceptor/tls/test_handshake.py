@@ -404,6 +404,21 @@ def test_failures_are_logged_once_a_second(serve: Any, caplog: pytest.LogCapture
     assert 1 <= len(lines) < 20
 
 
+@pytest.mark.parametrize(("is_on", "version"), [(True, TLS_1_2), (True, TLS_1_3), (False, TLS_1_3)])
+def test_complete_handshakes_are_logged_on_request(
+    serve: Any, caplog: pytest.LogCaptureFixture, is_on: bool, version: ssl.TLSVersion
+) -> None:
+    caplog.set_level(logging.INFO, "ianus.error")
+    client = serve(handshake_log=is_on).client(client_context(maximum_version=version))
+    assert client.get() == b"/"
+    lines = [text for text in caplog.messages if text.startswith("TLS handshake: ")]
+    protocol, cipher = str(client.tls.version()), client.tls.cipher()[0]
+    host, port = client.socket.getsockname()
+    expected = f"TLS handshake: client {host}:{port}: {protocol}, {cipher}, name: localhost"
+    assert lines == ([expected] if is_on else [])
+    client.close()
+
+
 def test_the_limit_of_handshakes_pauses_accepting(serve: Any) -> None:
     serving = serve(limit_handshakes=2)
     waiting = [serving.connect() for _ in range(2)]
