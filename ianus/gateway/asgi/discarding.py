@@ -6,8 +6,8 @@ then waits forever. So `send()` discards its messages, and `receive()` notifies 
 
 - `send()` returns at once, without suspending. A task that is cancelled because another one received
   `http.disconnect` is therefore cancelled while it awaits something of its own, so that `finally` blocks of generators
-  run. Only an application that does not let the event loop run is suspended in `send()`. Of many such applications,
-  as of streams of HTTP/2 that end with their connection, all together have a few milliseconds of each turn of the loop.
+  run. Only an application that does not let the event loop run is suspended in `send()`. Many such applications, as
+  those of the streams of HTTP/2 that end with their connection, also share a limit in each turn of the loop.
 - A fast sender is slowed down, so that it does not use a whole CPU for a client that has left. That starts
   FREE_SECONDS after the client has left, when a task that waits in `receive()` has been notified: the cancellation that
   follows must not find the sender in `send()`.
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 REQUEST_TASK_SECONDS = 2.0
 OTHER_TASK_SECONDS = 600.0
 
-# Seconds of a turn of the event loop after which applications that have not let it run have to.
-LOOP_SECONDS = 0.005
+# Seconds of a turn of the event loop after which an application that has not let it run has to; and all of them. A
+# framework sends one piece of an application as several messages, and the pieces of many clients have to be discarded
+# before their applications are suspended.
+OWN_SECONDS = 0.005
+TURN_SECONDS = 0.05
 
 # A pause of PAUSE_SECONDS follows each PAUSE_MESSAGES messages, once the client has left FREE_SECONDS ago.
 FREE_SECONDS = 0.25
@@ -75,7 +78,9 @@ class DiscardedSends:
         self._finite = finite
         self._since = monotonic()
         self._messages = 0
-        self._last_turn = 0  # in which it has sent a message
+        # The last turn in which it has sent a message, and the time of its first one there
+        self._last_turn = 0
+        self._turn_since = 0.0
 
     def send(self, message: dict[str, Any], *, in_request_task: bool, stopping: bool) -> Iterator[Any] | None:
         """Discards one message. Returns None, or an iterator that `send()` has to finish before it returns.
@@ -94,9 +99,11 @@ class DiscardedSends:
         if self._messages % PAUSE_MESSAGES == 0 and now - self._since >= FREE_SECONDS:
             return asyncio.sleep(PAUSE_SECONDS).__await__()
         self._turn.enter(now)
-        if self._last_turn == self._turn.number and now - self._turn.since > LOOP_SECONDS:
+        if self._last_turn != self._turn.number:
+            self._last_turn = self._turn.number
+            self._turn_since = now
+        elif now - self._turn_since > OWN_SECONDS or now - self._turn.since > TURN_SECONDS:
             return asyncio.sleep(0).__await__()
-        self._last_turn = self._turn.number
         return None
 
 
