@@ -54,6 +54,7 @@ cdef extern from *:
         X(int, SSL_CTX_set_num_tickets, (SSL_CTX *, size_t)) \
         X(int, SSL_CTX_set_session_id_context, (SSL_CTX *, const unsigned char *, unsigned int)) \
         X(int, SSL_CTX_set_cipher_list, (SSL_CTX *, const char *)) \
+        X(int, SSL_CTX_set_ciphersuites, (SSL_CTX *, const char *)) \
         X(void, SSL_CTX_set_cert_cb, (SSL_CTX *, int (*)(SSL *, void *), void *)) \
         X(void, SSL_CTX_set_client_hello_cb, (SSL_CTX *, int (*)(SSL *, int *, void *), void *)) \
         X(int, SSL_client_hello_get0_ext, (SSL *, unsigned int, const unsigned char **, size_t *)) \
@@ -209,6 +210,7 @@ cdef extern from *:
     int SSL_CTX_set_num_tickets(SSL_CTX*, size_t) noexcept
     int SSL_CTX_set_session_id_context(SSL_CTX*, const unsigned char*, unsigned int) noexcept
     int SSL_CTX_set_cipher_list(SSL_CTX*, const char*) noexcept
+    int SSL_CTX_set_ciphersuites(SSL_CTX*, const char*) noexcept
     void SSL_CTX_set_cert_cb(SSL_CTX*, int (*)(SSL*, void*) noexcept, void*) noexcept
     void SSL_CTX_set_client_hello_cb(SSL_CTX*, int (*)(SSL*, int*, void*) noexcept, void*) noexcept
     int SSL_client_hello_get0_ext(SSL*, unsigned int, const unsigned char**, size_t*) noexcept

@@ -70,6 +70,9 @@ cdef uint64_t OP_PRIORITIZE_CHACHA = 1 << 21
 cdef uint64_t OP_CIPHER_SERVER_PREFERENCE = 1 << 22
 cdef uint64_t OP_NO_RENEGOTIATION = 1 << 30
 
+# Of TLS 1.3. AES has keys of 128 bits first, as in the order of browsers: they take three quarters of the time.
+cdef const char* CIPHER_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 cdef long long TICKET_PERIOD_SECONDS = 12 * 3600    # longer than a ticket is valid, which is two hours
 
 
@@ -166,6 +169,9 @@ cdef class OpenSslFilterFactory(TlsFilterFactory):
             SSL_CTX_set_alpn_select_cb(context, choose_protocol, <void*>self)
         if options.answers_challenges:
             SSL_CTX_set_client_hello_cb(context, note_hello, <void*>self)
+        # It fails only if a policy of the system allows none of them; its own ones stay then.
+        SSL_CTX_set_ciphersuites(context, CIPHER_SUITES)
+        ERR_clear_error()
         if options.ciphers and SSL_CTX_set_cipher_list(context, options.ciphers.encode()) != 1:
             raise TlsOptionError("ssl_ciphers", f"{take_error_text()}: {options.ciphers}")
         if asks_clients:

@@ -144,6 +144,16 @@ def test_http2_is_chosen_with_a_cipher_that_it_allows(version: Any, cipher: str,
     serving.close()
 
 
+def test_tls_1_3_prefers_aes_with_128_bits() -> None:
+    # The clients of OpenSSL offer 256 bits first. The module ssl cannot set an order.
+    engine = find_openssl()
+    serving = TlsServing(engine, Store(load(engine, localhost())))
+    client = serving.client(client_context())
+    assert client.tls.cipher() == ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)
+    client.close()
+    serving.close()
+
+
 def test_alpn_without_a_common_protocol(serve: Any) -> None:
     serving = serve()
     context = client_context()
