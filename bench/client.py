@@ -84,7 +84,7 @@ class Connection:
 
 
 def _unverified() -> ssl.SSLContext:
-    """Returns a context for the certificate of bench/http2.py."""
+    """Returns a context for the certificate of bench/certificate.py."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -25,7 +25,7 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
-from http2 import make_certificate
+from certificate import make_certificate
 
 HOST = "127.0.0.1"
 WINDOW_BYTES = 1 << 24

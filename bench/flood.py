@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from certificate import make_certificate
 from client import AnswerError
 from install import compile_program
-from instructions import MAKE_CERTIFICATE
-from peers import PROGRAMS, Service, ianus
+from load import HANDSHAKES
+from peers import Service, ianus
 from process import START_TIMEOUT_SECONDS, Process, ServerError, choose_cores, pinned
 from visit import free_port
 
-HANDSHAKES = PROGRAMS / "handshakes"
 CONNECTIONS, RATE = 64, 400  # of the established connections, and of their requests a second
 SETTLE_SECONDS = 1.0  # from the start of a flood to the measurement, and from its end to that of the memory
 FLOOD_SECONDS = 600.0  # at most: a flood is stopped after the measurement
@@ -117,11 +117,11 @@ def serving(tls_engine: str) -> Iterator[tuple[Process, int]]:
     """Starts Ianus with a certificate, and waits until it answers."""
     port = free_port()
     server = ianus("ianus", Path(sys.executable).with_name("ianus"))
-    options = ["--tls-engine", tls_engine, "--ssl-certfile", "crt.pem", "--ssl-keyfile", "key.pem"]
+    options = ["--tls-engine", tls_engine, "--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem"]
     command = [*server.command_line(Service("apps:hello"), port), *options]
     with tempfile.TemporaryDirectory(prefix="bench-flood-") as name:
         folder = Path(name)
-        subprocess.run(MAKE_CERTIFICATE, check=True, cwd=folder, stderr=subprocess.DEVNULL)
+        make_certificate(folder)
         with Process(command, server.environment(), {CORES.server}, folder, folder / "log") as process:
             _wait_for_answer(process, port)
             yield process, port

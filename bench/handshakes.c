@@ -3,6 +3,7 @@
  * Usage: handshakes PORT KIND CONNECTIONS RATE SECONDS
  * RATE connections start a second, and at most CONNECTIONS exist at once:
  * `full`: a handshake, a request, its response, and the end.
+ * `resumed`: the same with a session of an earlier connection. The first one is alone until it has its session.
  * `first`: the first message of a handshake. The client closes when the server has answered it. So nearly all of the work
  *     is the server's: key exchange and signature.
  * `silent`: the same, but the connection stays until the end of the program, in the middle of its handshake.
@@ -33,15 +34,16 @@ struct connection {
     int has_connected;
 };
 
-static const char *const KINDS[] = {"full", "first", "silent", "asks"};
-static enum { FULL, FIRST, SILENT, ASKS, KIND_COUNT } kind;
+static const char *const KINDS[] = {"full", "resumed", "first", "silent", "asks"};
+static enum { FULL, RESUMED, FIRST, SILENT, ASKS, KIND_COUNT } kind;
 static struct connection connections[MAX_CONNECTIONS];
 static int unused[MAX_CONNECTIONS], unused_count; /* indices of connections that can start, or take a request */
 static int port, poll_set, limit;
-static long failed;
+static long failed, resumed;
 static char hello[HELLO_BYTES];
 static int hello_size;
 static SSL_CTX *context;
+static SSL_SESSION *session; /* owned; the newest one, or NULL */
 static struct samples samples;
 
 static volatile sig_atomic_t is_stopped;
@@ -55,6 +57,15 @@ static void stop(int number)
 static int64_t now(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Takes the reference. */
+static int keep_session(SSL *tls, SSL_SESSION *newest)
+{
+    (void)tls;
+    SSL_SESSION_free(session);
+    session = newest;
+    return 1;
 }
 
 static void make_hello(void)
@@ -103,11 +114,13 @@ static void start(int index, int64_t since)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)
         fail("connection refused");
-    if (kind == FULL || kind == ASKS) {
+    if (kind == FULL || kind == RESUMED || kind == ASKS) {
         connection->tls = SSL_new(context);
         SSL_set_fd(connection->tls, fd);
         SSL_set_tlsext_host_name(connection->tls, "localhost");
         SSL_set_connect_state(connection->tls);
+        if (kind == RESUMED && session)
+            SSL_set_session(connection->tls, session);
     }
     epoll_ctl(poll_set, EPOLL_CTL_ADD, fd, &event);
 }
@@ -156,7 +169,8 @@ static void continue_tls(struct connection *connection)
     if (!SSL_is_init_finished(connection->tls)) {
         if (!continue_handshake(connection))
             return;
-        if (kind == FULL) {
+        if (kind == FULL || kind == RESUMED) {
+            resumed += SSL_session_reused(connection->tls);
             ask(connection, connection->since);
         } else {
             connection->since = 0;
@@ -175,7 +189,7 @@ static void continue_tls(struct connection *connection)
     if (size < 13 || strncmp(answer, "HTTP/1.1 200 ", 13))
         fail("not an answer of status 200");
     add_answer(connection);
-    if (kind == FULL)
+    if (kind == FULL || kind == RESUMED)
         end(connection);
     else
         unused[unused_count++] = connection - connections;
@@ -218,7 +232,7 @@ static void run(double rate, double seconds)
     while (now() < finish && !is_stopped) {
         while (unused_count) {
             int64_t due = begin + (int64_t)(started / rate * SECOND);
-            if (due > now() || due >= finish)
+            if (due > now() || due >= finish || (kind == RESUMED && !session && unused_count < limit))
                 break;
             started++;
             if (kind == ASKS)
@@ -235,7 +249,8 @@ static void run(double rate, double seconds)
         run_events(10);
     if (kind == ASKS && unused_count < limit)
         fail("a request without an answer");
-    printf("{\"duration_us\": %ld, \"failed\": %ld, ", (long)((now() - begin) / 1000), failed);
+    printf("{\"duration_us\": %ld, \"failed\": %ld, \"resumed\": %ld, ", (long)((now() - begin) / 1000), failed,
+           resumed);
     report("done", &samples);
     puts("}");
 }
@@ -253,6 +268,10 @@ int main(int argc, char **argv)
         fail("no such kind, or not so many connections");
     samples.times = memory(MAX_SAMPLES * sizeof(int64_t));
     context = SSL_CTX_new(TLS_client_method());
+    if (kind == RESUMED) {
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context, keep_session);
+    }
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     make_hello();
     poll_set = epoll_create1(EPOLL_CLOEXEC);

@@ -32,6 +32,7 @@ from callgrind import (
     slow_clock,
     valgrind_command,
 )
+from certificate import make_certificate
 from kept_counts import KeptCounts
 
 BENCH = Path(__file__).resolve().parent
@@ -78,7 +79,7 @@ class Kind(NamedTuple):
     connections: int = CONNECTIONS
 
 
-TLS_SETTINGS = "access_log=False, ssl_certfile=['crt.pem'], ssl_keyfile=['key.pem']"
+TLS_SETTINGS = "access_log=False, ssl_certfile=['cert.pem'], ssl_keyfile=['key.pem']"
 
 KINDS = {
     "asgi": Kind("apps:hello", REQUEST, b"Hello, world!"),
@@ -102,11 +103,6 @@ KINDS = {
 }
 DEFAULT_KINDS = ("asgi", "wsgi", "websocket")
 CHECKED = ("asgi", "one", "headers", "logged", "upload", "websocket", "wsgi", "wsgiupload")
-
-MAKE_CERTIFICATE = (
-    *("openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-    *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "crt.pem"),
-)
 
 SERVER = """
 import gc, importlib, sys
@@ -199,7 +195,7 @@ def count(python: str, tree: Path, kind: Kind) -> dict[str, float]:
     dialogue = Dialogue(kind.request, ends_with(kind.end), kind.connections, rounds, handshake, uses_tls)
     with tempfile.TemporaryDirectory() as folder:
         if uses_tls:
-            subprocess.run(MAKE_CERTIFICATE, check=True, cwd=folder, stderr=subprocess.DEVNULL)
+            make_certificate(Path(folder))
         command = [python, "-P", "-c", SERVER.replace("SETTINGS", kind.settings), kind.app]
         with subprocess.Popen(
             valgrind_command(command, Path(folder)),

@@ -1,8 +1,9 @@
 """The programs that make load, each on one core.
 
-wrk for small requests, h2load for those of HTTP/2 and stream.c for big bodies keep some connections busy, each sending
-its next request once it has its answer. arrivals.c is for latencies among requests of several kinds, sent with or
-without a response to others. messages.py has the one for WebSockets.
+wrk for small requests, h2load for those of HTTP/2 and over TLS, and stream.c for big bodies keep some connections busy,
+each sending its next request once it has its answer. arrivals.c is for latencies among requests of several kinds, sent
+with or without a response to others. handshakes.c makes connections over TLS, and messages.py has the load of
+WebSockets.
 """
 
 import json
@@ -19,9 +20,12 @@ from process import pinned
 
 STREAM = PROGRAMS / "stream"
 ARRIVALS = PROGRAMS / "arrivals"
+HANDSHAKES = PROGRAMS / "handshakes"
 WRK_EXTRA_SECONDS = 10.0  # seconds that wrk may take beyond its duration
 STREAM_EXTRA_SECONDS = 60.0  # the same for stream, which finishes its transfers
 H2LOAD_SECONDS = 60.0  # seconds that h2load may take
+HANDSHAKES_EXTRA_SECONDS = 20.0  # the same for handshakes
+NO_LIMIT = 1e6  # connections a second, which no server makes
 ARRIVALS_EXTRA_SECONDS = 20.0  # the same for arrivals, which waits for every answer
 
 
@@ -46,11 +50,23 @@ class StreamResult:
 
 @dataclass(frozen=True)
 class H2loadResult:
-    """Requests of HTTP/2, all of them answered with status 200."""
+    """Requests of h2load, all of them answered with status 200."""
 
     requests: int
     seconds: float
     mean_us: float  # from a request to its response
+
+
+@dataclass(frozen=True)
+class HandshakesResult:
+    """Connections over TLS with one answer each, ``resumed`` of them with a session; times from their start."""
+
+    done: int
+    failed: int
+    resumed: int
+    seconds: float
+    p50_us: float
+    p99_us: float
 
 
 @dataclass(frozen=True)
@@ -111,15 +127,15 @@ def run_stream(port: int, head: bytes, body: int, connections: int, seconds: int
     return StreamResult(requests=told["requests"], seconds=told["duration_us"] / 1e6)
 
 
-def run_h2load(arguments: Sequence[str], core: int) -> H2loadResult:
-    """Requests of HTTP/2 by h2load with these arguments; AnswerError if one failed or was of another version."""
+def run_h2load(arguments: Sequence[str], version: str, core: int) -> H2loadResult:
+    """Requests by h2load with these arguments; AnswerError if one failed or was of another version (``h2``, ...)."""
     result = _run(["h2load", "-t", "1", *arguments], H2LOAD_SECONDS, core)
     if result.returncode:
         raise RuntimeError(f"h2load: {result.stderr.strip()}")
-    return parse_h2load(result.stdout)
+    return parse_h2load(result.stdout, version)
 
 
-def parse_h2load(text: str) -> H2loadResult:
+def parse_h2load(text: str, expected: str) -> H2loadResult:
     """Reads the report of h2load."""
     done = re.search(r"^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded", text, re.MULTILINE)
     seconds = re.search(r"^finished in ([\d.]+)(us|ms|s),", text, re.MULTILINE)
@@ -127,13 +143,30 @@ def parse_h2load(text: str) -> H2loadResult:
     version = re.search(r"^Application protocol: (\S+)", text, re.MULTILINE)
     if done is None or seconds is None or mean is None or version is None:
         raise AnswerError(f"h2load had no answer: {text.strip()[-200:]}")
-    if done[1] != done[2] or version[1] not in ("h2", "h2c") or done[1] == "0":
+    if done[1] != done[2] or version[1].removesuffix("c") != expected or done[1] == "0":
         raise AnswerError(f"h2load: {done[0]}; protocol {version[1]}")
     return H2loadResult(int(done[2]), _seconds(seconds), 1e6 * _seconds(mean))
 
 
 def _seconds(match: re.Match[str]) -> float:
     return float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
+
+
+def run_handshakes(port: int, kind: str, connections: int, seconds: int, core: int) -> HandshakesResult:
+    """Makes ``full`` or ``resumed`` handshakes, a number of them at once; AnswerError if an answer is wrong."""
+    command = [str(HANDSHAKES), str(port), kind, str(connections), str(NO_LIMIT), str(seconds)]
+    result = _run(command, seconds + HANDSHAKES_EXTRA_SECONDS, core)
+    if result.returncode:
+        raise AnswerError(result.stderr.strip())
+    told = json.loads(result.stdout)
+    return HandshakesResult(
+        done=told["done"],
+        failed=told["failed"],
+        resumed=told["resumed"],
+        seconds=told["duration_us"] / 1e6,
+        p50_us=told["p50_us"],
+        p99_us=told["p99_us"],
+    )
 
 
 def run_arrivals(port: int, kinds: Sequence[Kind], pool: int, seconds: int, core: int) -> ArrivalsResult:

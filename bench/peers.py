@@ -61,8 +61,8 @@ class Server:
     ``command`` is a template of ``{app}``, ``{port}``, ``{threads}`` and ``{workers}``; its first word is a path or the
     name of a command in VENV. ``logs`` has the arguments for each kind of access log that the server has,
     ``mount`` those for a second application, ``pings`` those for ``{ping_interval}``, ``workers`` those for
-    several if the command does not show their number, ``http2`` those for HTTP/2, without TLS and with it, if the
-    server has it.
+    several if the command does not show their number, ``tls`` those for TLS with HTTP/1.1 alone, and ``http2`` those
+    for HTTP/2, without TLS and with it; either is None if the server does not have it.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Server:
     mount: str = ""
     pings: str = ""
     workers: str = ""
+    tls: str | None = None
     http2: tuple[str, str] | None = None
     fixed_answer: bool = False
     packages: tuple[Path, ...] = ()  # folders that its interpreter finds modules in besides its own and bench/
@@ -79,6 +80,12 @@ class Server:
     def executable(self) -> str | None:
         """The program's path, or None when it is not there."""
         return shutil.which(shlex.split(self.command)[0], path=str(VENV / "bin"))
+
+    def missing(self, service: Service) -> str:
+        """Returns the feature of the service that the server does not have; empty if it has all."""
+        if service.http2 and self.http2 is None:
+            return "HTTP/2"
+        return "TLS" if service.tls and not service.http2 and self.tls is None else ""
 
     def command_line(self, service: Service, port: int) -> list[str]:
         """The arguments to start it with; FileNotFoundError when it is not installed."""
@@ -91,6 +98,7 @@ class Server:
             self.pings if service.ping_interval else "",
             self.workers if service.workers > 1 else "",
             self.http2[service.tls] if service.http2 and self.http2 else "",
+            self.tls if service.tls and not service.http2 and self.tls else "",
         ]
         threads = BLOCKING_THREADS if service.blocking else self.threads
         text = " ".join([self.command, *options]).format(port=port, **{**vars(service), "threads": threads})
@@ -108,6 +116,9 @@ class Server:
 
 
 CERTIFICATE = "--certfile cert.pem --keyfile key.pem"
+PEREGRINE_CERTIFICATE = "--tls-cert cert.pem --tls-key key.pem"
+GRANIAN_CERTIFICATE = "--ssl-certificate cert.pem --ssl-keyfile key.pem"
+GRANIAN_HTTP2 = ("--http auto", f"--http auto {GRANIAN_CERTIFICATE}")
 
 WITH_JSON: Mapping[Log, str] = {
     "off": "--no-access-log",
@@ -125,17 +136,17 @@ def ianus(name: str, program: Path) -> Server:
         mount="--mount {mount}",
         pings="--ws-ping-interval {ping_interval}",
         workers="--workers {workers}",
+        tls=f"--no-http2 {CERTIFICATE}",
         http2=("--http2-cleartext", f"--http2 {CERTIFICATE}"),
         packages=tuple(VENV.glob("lib/python*/site-packages")),
     )
 
 
-GRANIAN_HTTP2 = ("--http auto", "--http auto --ssl-certificate cert.pem --ssl-keyfile key.pem")
-
 # Its answer is that of the floor; no application is called.
 NGINX = Server(
     "nginx",
     f"{shlex.quote(sys.executable)} {shlex.quote(str(BENCH / 'launch.py'))} nginx - {{port}}",
+    tls="",
     http2=("", ""),
     fixed_answer=True,
 )
@@ -151,6 +162,7 @@ ASGI_PEERS = (
         "h2corn {app} --bind 127.0.0.1:{port} --workers {workers} --loop uvloop --backlog 4096 --timeout-keep-alive 75",
         logs=WITH_JSON,
         pings="--websocket-ping-interval {ping_interval}",
+        tls=CERTIFICATE,
         http2=("", CERTIFICATE),
     ),
     Server(
@@ -159,13 +171,15 @@ ASGI_PEERS = (
         " --max-connections 16384 --max-body 1000000000 --keep-alive 75000 --ws-compress",
         logs={"text": "--access-log", "json": "--access-log-format json"},
         pings="--ws-ping-interval {ping_interval}000",
-        http2=("", "--tls-cert cert.pem --tls-key key.pem"),
+        tls=PEREGRINE_CERTIFICATE,
+        http2=("", PEREGRINE_CERTIFICATE),
     ),
     Server(
         "granian",
         "granian {app} --interface asgi --host 127.0.0.1 --port {port} --workers {workers} --loop uvloop --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384",
         logs={"off": "--no-access-log", "text": "--access-log"},
+        tls=GRANIAN_CERTIFICATE,
         http2=GRANIAN_HTTP2,
     ),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-asgi {{app}} {{port}}"),
@@ -174,6 +188,7 @@ ASGI_PEERS = (
         "uvicorn {app} --port {port} --workers {workers} --loop uvloop --http httptools --timeout-keep-alive 75",
         logs={"off": "--no-access-log", "text": "--access-log"},
         pings="--ws-ping-interval {ping_interval}",
+        tls="--ssl-certfile cert.pem --ssl-keyfile key.pem",
     ),
     Server(
         "m0serve",
@@ -206,6 +221,7 @@ ASGI_PEERS = (
         "hypercorn {app} --bind 127.0.0.1:{port} --workers {workers} --worker-class uvloop --keep-alive 75",
         logs={"text": "--access-logfile -"},
         pings="--websocket-ping-interval {ping_interval}",
+        tls=CERTIFICATE,
         http2=("", CERTIFICATE),
     ),
 )
@@ -216,7 +232,8 @@ WSGI_PEERS = (
         "peregrine",
         "peregrine {app} --protocol wsgi --host 127.0.0.1 --port {port} --wsgi-threads {threads} --backlog 4096"
         " --max-connections 16384 --max-body 1000000000 --keep-alive 75000",
-        http2=("", "--tls-cert cert.pem --tls-key key.pem"),
+        tls=PEREGRINE_CERTIFICATE,
+        http2=("", PEREGRINE_CERTIFICATE),
     ),
     Server("bjoern", f"{LAUNCH} bjoern {{app}} {{port}}"),
     Server("fastpysgi", f"{LAUNCH} fastpysgi-wsgi {{app}} {{port}}"),
@@ -224,6 +241,7 @@ WSGI_PEERS = (
         "granian",
         "granian {app} --interface wsgi --host 127.0.0.1 --port {port} --workers 1 --http 1"
         " --runtime-mode st --backlog 16384 --backpressure 16384 --blocking-threads {threads} --no-access-log",
+        tls=GRANIAN_CERTIFICATE,
         http2=GRANIAN_HTTP2,
     ),
     Server(

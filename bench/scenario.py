@@ -242,7 +242,7 @@ class Idle(Scenario):
         require_files(self.connections)
         with serving(server, self.service, HELLO, setting) as running, ExitStack() as stack:
             request = HELLO.raw(running.port)
-            with Connection(running.port) as connection:
+            with Connection(running.port, tls=self.service.tls) as connection:
                 for _ in range(self.warm_up_requests):
                     connection.ask(request)
             time.sleep(SETTLE_SECONDS)
@@ -259,7 +259,7 @@ class Idle(Scenario):
 
     def open_connections(self, port: int, number: int, stack: ExitStack) -> list[Connection]:
         """Opens connections that stay open for as long as the stack, and have one answer each."""
-        return _answered_connections(port, number, stack)
+        return _answered_connections(port, number, stack, tls=self.service.tls)
 
 
 @dataclass(frozen=True)
@@ -306,12 +306,12 @@ def require_files(connections: int) -> None:
         raise ServerError(f"only {limit} files may be open here")
 
 
-def _answered_connections(port: int, number: int, stack: ExitStack) -> list[Connection]:
+def _answered_connections(port: int, number: int, stack: ExitStack, *, tls: bool = False) -> list[Connection]:
     """Each had one answer; they stay open for as long as the stack."""
     request = HELLO.raw(port)
     connections = []
     for _ in range(number):
-        connection = stack.enter_context(Connection(port))
+        connection = stack.enter_context(Connection(port, tls=tls))
         connection.ask(request)  # one after the other: not all of them fit into the backlog
         connections.append(connection)
     return connections

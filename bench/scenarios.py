@@ -2,11 +2,13 @@
 
 from capacity import FAST, MIX, SLOW
 from client import Request
-from http2 import Http2Idle, Http2Load
+from h2load import H2Load
+from http2 import Http2Idle
 from neighbours import Beside, Neighbours, Traffic
 from peers import Service
 from realtime import Echo, FanOut, Silent
 from scenario import HELLO, Crowd, Idle, Load, Mixed, Scenario, Startup, Stream
+from tls import Handshakes
 from workers import Workers
 
 BROWSER_HEADERS = (
@@ -45,6 +47,7 @@ UPLOAD = Request("POST", headers=(("Content-Length", str(100 * MB)),))
 ASGI = ("floor", "peregrine", "h2corn", "granian", "m0serve", "saltare", "fastpysgi", "uvicorn")
 WSGI = ("peregrine", "bjoern", "fastpysgi", "granian", "m0serve", "uwsgi")
 WEBSOCKET = ("peregrine", "h2corn", "granian", "m0serve", "saltare", "uvicorn", "socketify")
+TLS = ("h2corn", "peregrine", "granian", "uvicorn", "hypercorn")  # and nginx, which has no application
 HTTP2 = ("h2corn", "peregrine", "granian", "hypercorn")  # those that have it without TLS, too
 PATHSEND = ("h2corn", "granian")  # those that have the extension
 POOLS = (
@@ -61,6 +64,11 @@ DOWNLOAD = Service("apps:download")
 STARLETTE = Service("starlette_app:app")
 ECHO = Service("apps:echo_messages")
 WSGI_HELLO = Service("wsgi_apps:hello", "wsgi")
+
+STREAMED = (
+    ("download", "response in pieces of 64 KiB", "apps:download", f"/{100 * MB}", 0),
+    ("upload", "upload", "apps:upload", "/", 100 * MB),
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
     Load("hello64", "Hello, 64 connections"),
@@ -312,26 +320,58 @@ SCENARIOS: tuple[Scenario, ...] = (
         sent=100 * MB,
         answer=b"100000000",
     ),
-    Http2Load(
+    H2Load(
+        "tls",
+        "TLS: hello, 64 connections",
+        Service("apps:hello", tls=True),
+        peers=(*TLS, "nginx"),
+        connections=64,
+        streams=1,
+    ),
+    *(
+        H2Load(
+            f"tls{kind}100m",
+            f"TLS: 100 MB {text}, 4 connections",
+            Service(app, tls=True),
+            peers=TLS,
+            target=target,
+            connections=4,
+            streams=1,
+            transfers=12,
+            sent=sent,
+            is_small=False,
+        )
+        for kind, text, app, target, sent in STREAMED
+    ),
+    Idle("tlsidle5000", "TLS: 5,000 idle connections", Service("apps:hello", tls=True), peers=(*TLS, "nginx")),
+    Handshakes("tlsfull", "TLS: full handshakes", Service("apps:hello", tls=True), peers=(*TLS, "nginx")),
+    Handshakes(
+        "tlsresumed",
+        "TLS: resumed handshakes",
+        Service("apps:hello", tls=True),
+        peers=(*TLS, "nginx"),
+        resumed=True,
+    ),
+    H2Load(
         "http2",
         "HTTP/2: hello, 16 connections with 10 streams each",
         Service("apps:hello", http2=True),
         peers=HTTP2,
     ),
-    Http2Load(
+    H2Load(
         "http2tls",
         "HTTP/2 over TLS: hello, 16 connections with 10 streams each",
         Service("apps:hello", http2=True, tls=True),
         peers=(*HTTP2, "nginx"),
     ),
-    Http2Load(
+    H2Load(
         "http2wsgi",
         "HTTP/2, WSGI: hello, 16 connections with 10 streams each",
         Service("wsgi_apps:hello", "wsgi", http2=True),
         peers=("granian", "peregrine"),
     ),
     *(
-        Http2Load(
+        H2Load(
             f"http2{kind}100m{streams}",
             f"HTTP/2: 100 MB {text}, 1 connection with {streams} {'stream' if streams == 1 else 'streams'}",
             Service(app, http2=True),
@@ -341,11 +381,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             streams=streams,
             transfers=10,
             sent=sent,
+            is_small=False,
         )
-        for kind, text, app, target, sent in (
-            ("download", "response in pieces of 64 KiB", "apps:download", f"/{100 * MB}", 0),
-            ("upload", "upload", "apps:upload", "/", 100 * MB),
-        )
+        for kind, text, app, target, sent in STREAMED
         for streams in (1, 10)
     ),
     Http2Idle("http2idle5000", "HTTP/2: 5,000 idle connections", Service("apps:hello", http2=True), peers=HTTP2),

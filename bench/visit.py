@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callgrind import CountError, Dialogue, count_dialogue, counted_environment, valgrind_command
+from certificate import make_certificate
 from client import AnswerError, Request, check
 from peers import Server, Service
 from process import START_TIMEOUT_SECONDS, Cores, Process, ServerError, core_busy_ns
@@ -72,6 +73,10 @@ def serving(
 
     counts: the folder for the files of callgrind, if it counts the server's instructions.
     """
+    if missing := server.missing(service):
+        raise ServerError(f"has no {missing}")
+    if service.tls:
+        make_certificate(setting.scratch)
     port = free_port()
     command, environment = server.command_line(service, port), server.environment()
     if counts is not None:

@@ -50,7 +50,7 @@ time for request:      105us      3.85ms      1.02ms       210us    70.10%
 
 
 def test_a_report_of_h2load_is_read(load: Any) -> None:
-    found = load("load")["parse_h2load"](H2LOAD_REPORT.format(protocol="h2c", succeeded=110000))
+    found = load("load")["parse_h2load"](H2LOAD_REPORT.format(protocol="h2c", succeeded=110000), "h2")
     assert (found.requests, found.seconds, found.mean_us) == (110000, 2.0, pytest.approx(1020))
 
 
@@ -62,7 +62,7 @@ def test_a_report_of_h2load_is_read(load: Any) -> None:
 def test_a_report_of_h2load_without_responses_of_http2_is_refused(load: Any, report: str) -> None:
     parse = load("load")["parse_h2load"]
     with pytest.raises(sys.modules["client"].AnswerError):
-        parse(report)
+        parse(report, "h2")
 
 
 def test_the_best_peer_is_a_server_with_applications(load: Any) -> None:
