@@ -89,6 +89,9 @@ static void add_answer(struct connection *connection)
 
 static void end(struct connection *connection)
 {
+    /* Otherwise OpenSSL takes the session for a failed one, and does not offer it again. */
+    if (kind == RESUMED && connection->tls)
+        SSL_set_shutdown(connection->tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(connection->tls);
     connection->tls = NULL;
     close(connection->fd);

@@ -63,6 +63,7 @@ cdef enum:
     BIO_FLAGS_RETRY_READ = 0x9
     BIO_CTRL_FLUSH = 11
     X509_FLAG_CRL_CHECK = 0x4
+    TLS_1_3_VERSION = 0x0304
 
 cdef uint64_t OP_NO_TICKET = 1 << 14
 cdef uint64_t OP_NO_COMPRESSION = 1 << 17
@@ -393,6 +394,9 @@ cdef int on_ticket_key(
             keys = factory.last_ticket_keys
             if memcmp(name, keys.name, sizeof(keys.name)) != 0:
                 return 0
+            result = 2
+        if SSL_version(ssl) >= TLS_1_3_VERSION:
+            # A client offers such a ticket once (RFC 8446 appendix C.4), so it needs another one each time.
             result = 2
         if EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, keys.cipher_key, vector) != 1:
             return -1

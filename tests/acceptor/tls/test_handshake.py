@@ -212,6 +212,18 @@ def test_a_ticket_is_valid_in_all_workers(serve: Any, version: ssl.TLSVersion) -
     assert not resume(other, context, session)[0]
 
 
+def test_each_connection_of_tls_1_3_has_a_new_ticket(serve: Any) -> None:
+    """RFC 8446 appendix C.4: clients use a ticket once. Otherwise every second connection would be a full handshake."""
+    serving = serve()
+    context = client_context()
+    _, session = resume(serving, context, None)
+    for _ in range(3):
+        reused, newer = resume(serving, context, session)
+        assert reused
+        assert newer.id != session.id
+        session = newer
+
+
 def test_ticket_keys_rotate() -> None:
     engine = find_openssl()
     engine.clock = lambda: 1_000_000.0 * 12 * 3600
