@@ -8,6 +8,7 @@ A server that ends must have exited with code 0, and (in a debug build, which co
 and no exchange. Nor may wsgiref.validate have complained of an application that it wraps.
 """
 
+import compileall
 import gc
 import itertools
 import logging
@@ -25,10 +26,13 @@ from tests.helpers import OVER_TLS, Server, check_no_leaks, stop_all
 # A whole run has many more sets of options than memory for their servers, above all with a sanitizer.
 MAX_SHARED_SERVERS = 12
 
-# The bytecode of test modules is kept in any environment: compiling them takes half of the collection. That of
-# applications is not: tests edit them within the second that their bytecode is compared by.
+# The bytecode of test modules is kept in any environment: compiling them takes half of the collection. Servers write
+# none: tests edit applications within the second that their bytecode is compared by.
 sys.dont_write_bytecode = False
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+# Applications that no test edits. Each of the many servers would compile them again.
+APPLICATION_FOLDERS = ("e2e", "frameworks")
 
 
 # Tests with these markers run only on request, each by a target of the Makefile.
@@ -36,6 +40,12 @@ REQUESTED = ("browser", "conformance", "extended")
 
 # Folders whose files take minutes. They run first: at the end, one would keep one worker busy and the others idle.
 LONG_FOLDERS = ("tests/packaging/",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # Once, before the workers of pytest-xdist start.
+        for folder in APPLICATION_FOLDERS:
+            compileall.compile_dir(Path(__file__).parent / folder, maxlevels=0, quiet=1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
