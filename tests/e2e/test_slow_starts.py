@@ -38,8 +38,14 @@ AWAITED = HANGING.format(at_import="", in_lifespan="await asyncio.sleep(3600)")
 SUBPROCESS = HANGING.format(
     at_import="", in_lifespan="__import__('subprocess').run('exec sleep 20', shell=True, stdout=-1, stderr=-1)"
 )
-# Python's lock is held by a regular expression that backtracks forever.
-LOCKED = "import re\nre.match('(a+)+$', 'a' * 100 + 'b')\n"
+# C code keeps the lock of Python forever, in spite of signals. It waits, so that the other servers have the processor.
+LOCKED = """
+import ctypes
+
+mutex = ctypes.create_string_buffer(64)
+for _ in range(2):
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+"""
 
 FACTORY = "import time\n\ndef create_app():\n    time.sleep(3600)\n"
 WARM = """
@@ -74,7 +80,7 @@ REQUEST = r"running after 1\d s: GET /first"
 # Source, command, and the start of the report and its last line of the application.
 CASES = {
     "import": (AT_IMPORT, (*COMMAND, "main:app"), r"loading after 1\d s: worker 1", IN_CALL),
-    "lock": (LOCKED, (*COMMAND, "main:app"), r"loading after 1\d s: worker 1", r'main.py", line 2, in <module>$'),
+    "lock": (LOCKED, (*COMMAND, "main:app"), r"loading after 1\d s: worker 1", r'main.py", line 6, in <module>$'),
     "preload": (AT_IMPORT, (*COMMAND, "--preload", "main:app"), r"loading after 1\d s: template", IN_CALL),
     "blocked": (BLOCKED, (*COMMAND, "main:app"), r"starting after 1\d s: worker 1", IN_CALL),
     "blocked uvloop": (BLOCKED, (*COMMAND, "--loop", "uvloop", "main:app"), r"starting after 1\d s: worker 1", IN_CALL),
