@@ -31,12 +31,13 @@ cdef class Http2BodyReader(Http2Control):
     cdef int start_data(self) except -1:
         """Counts a DATA frame in both windows, padding included (RFC 9113 section 6.1), and finds its stream."""
         cdef int stream = self.header.stream
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry = None
         self.data_stream = None
         self.data_left = self.header.size
         self.padding_left = 0
         if not note_received(&self.window, self.header.size):
+            # RFC 9113 section 6.9.1
             return self.fail(FLOW_CONTROL_ERROR, "DATA over the window of the connection")
         # It may have used up the window.
         self.give_credit(None, 0)
@@ -44,6 +45,7 @@ cdef class Http2BodyReader(Http2Control):
             entry = <Http2Stream>found
             if entry.input_ended and entry.output_ended:
                 if self.was_ended_by_client(stream):
+                    # RFC 9113 section 5.1, closed
                     return self.fail(STREAM_CLOSED, "DATA on a closed stream")
                 # The client did not know of the reset yet.
                 entry = None
@@ -52,6 +54,7 @@ cdef class Http2BodyReader(Http2Control):
                 self.fail_stream(entry, STREAM_CLOSED, "DATA after END_STREAM")
                 entry = None
             elif not note_received(&entry.window, self.header.size):
+                # RFC 9113 section 6.9.1
                 self.fail_stream(entry, FLOW_CONTROL_ERROR, "DATA over the window of its stream")
                 entry = None
         elif stream > self.last_stream or not stream & 1:
@@ -69,6 +72,7 @@ cdef class Http2BodyReader(Http2Control):
             if not self.note_glitch(RESET_COST, "frames on closed streams"):
                 return 0
         if self.state == ENDED:
+            # A call above has failed the connection.
             return 0
         self.data_stream = entry
         if self.header.flags & PADDED:
@@ -81,6 +85,7 @@ cdef class Http2BodyReader(Http2Control):
 
     cdef int set_padding(self, Py_ssize_t padding) except -1:
         if padding >= self.data_left:
+            # RFC 9113 section 6.1: the byte of its size counts, too.
             return self.fail(PROTOCOL_ERROR, "padding longer than its frame")
         self.padding_left = padding
         self.data_left -= padding + 1
@@ -179,6 +184,7 @@ cdef class Http2BodyReader(Http2Control):
     ) except -1:
         """Has the session answer a request. Its body is discarded; RST_STREAM follows the answer."""
         entry.input_unwanted = entry.was_refused = True
+        # The bytes of a refused tunnel are discarded as a body is.
         entry.tunnel = NO_TUNNEL
         entry.reset_after = <unsigned char>code
         # Of a malformed request also the end is one: the client learns of its error (RFC 9113 section 8.1.1).
@@ -190,18 +196,19 @@ cdef class Http2BodyReader(Http2Control):
     # ---------------------------------------------------------------- from the session
 
     cdef int consume(self, int stream, Py_ssize_t size) except -1:
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         # Before release(), which counts the rest as consumed.
         if found == NULL or self.state == ENDED:
             return 0
         entry = <Http2Stream>found
+        # An exchange that counts a byte twice must not open the window further.
         size = min(size, <Py_ssize_t>entry.unconsumed)
         entry.unconsumed -= <int>size
         return self.give_credit(entry, size)
 
     cdef int resume_tunnel(self, int stream) except -1:
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         cdef bytearray held
         cdef Py_ssize_t used
@@ -226,7 +233,7 @@ cdef class Http2BodyReader(Http2Control):
         return (self.window.size - self.window.left - self.window.credit) > self.window.size >> 1
 
     cdef int end_input(self, int stream, ErrorCode code) except -1:
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         if found == NULL or (<Http2Stream>found).input_ended:
             return 0
@@ -238,16 +245,18 @@ cdef class Http2BodyReader(Http2Control):
         return self.reset(stream, code) if entry.output_ended else 0
 
     cdef int release(self, int stream) except -1:
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         if found == NULL or (<Http2Stream>found).released:
             return 0
         entry = <Http2Stream>found
         entry.released = True
+        # Ends the cycle of the session's object and this stream.
         entry.owner = None
         entry.input_unwanted = True
         self.drop_held(entry)
         if entry.unconsumed and self.state != ENDED:
+            # The other streams need the window of the connection.
             self.give_credit(None, entry.unconsumed)
         entry.unconsumed = 0
         if not entry.output_ended and not entry.end_queued or entry.output_ended and not entry.input_ended:

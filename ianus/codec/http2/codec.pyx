@@ -166,8 +166,10 @@ cdef class Http2Codec(Http2BodyReader):
             # RFC 9113 section 8.4: a client cannot push.
             self.fail(PROTOCOL_ERROR, "PUSH_PROMISE from a client")
         elif kind in (SETTINGS, PING, GOAWAY, PRIORITY_UPDATE) and self.header.stream != 0:
+            # RFC 9113 sections 6.5, 6.7 and 6.8, RFC 9218 section 7.1
             self.fail(PROTOCOL_ERROR, "frame of the connection on a stream")
         elif kind in (DATA, HEADERS, PRIORITY, RST_STREAM) and self.header.stream == 0:
+            # RFC 9113 sections 6.1 to 6.4
             self.fail(PROTOCOL_ERROR, "frame of a stream on the connection")
         else:
             return True
@@ -201,6 +203,7 @@ cdef class Http2Codec(Http2BodyReader):
         self.block.self_dependent = False
         if flags & PADDED:
             if size < 1:
+                # RFC 9113 section 4.2: a field that the flags announce is missing.
                 return self.fail(FRAME_SIZE_ERROR, "padded frame without the size of its padding")
             padding = <unsigned char>payload[0]
             at = 1
@@ -211,12 +214,14 @@ cdef class Http2Codec(Http2BodyReader):
             self.block.self_dependent = read_uint31(payload + at) == self.header.stream
             at += PRIORITY_BYTES
         if padding > size - at:
+            # RFC 9113 section 6.2
             return self.fail(PROTOCOL_ERROR, "padding longer than its frame")
         size -= at + padding
         self.block.flags = flags
         if flags & END_HEADERS:
-            # The usual case: decoded in place.
+            # The usual case: decoded in place, in the receive buffer.
             return self.end_block(payload + at, size)
+        # Until END_HEADERS only CONTINUATION of this stream may follow.
         self.block.stream = self.header.stream
         if not append_fragment(&self.block, payload + at, size, self.factory.max_block_bytes):
             return self.fail(ENHANCE_YOUR_CALM, "field block over the limit of its size")
@@ -225,6 +230,7 @@ cdef class Http2Codec(Http2BodyReader):
     cdef int read_continuation(self, const char* payload) except -1:
         if not append_fragment(&self.block, payload, self.header.size, self.factory.max_block_bytes):
             return self.fail(ENHANCE_YOUR_CALM, "field block over the limit of its frames or its size")
+        # RUSTSEC-2024-0332: the sum of the sizes does not limit empty frames.
         if self.header.size == 0 and not self.note_glitch(FRAME_COST, "empty CONTINUATION frames"):
             return 0
         if self.header.flags & END_HEADERS:
@@ -238,20 +244,24 @@ cdef class Http2Codec(Http2BodyReader):
         cdef FieldSection section = self.factory.section
         cdef int stream = self.header.stream
         cdef bint ended = self.block.flags & END_STREAM
-        cdef PyObject* found
+        cdef PyObject* found    # borrowed from the table
         if size > self.factory.max_block_bytes:
+            # Before it is decoded, so that it costs no more than its bytes (RFC 9113 section 10.5.1).
             return self.fail(ENHANCE_YOUR_CALM, "field block over the limit of its size")
         if self.hpack_decoder is None:
+            # Not before the first block: an idle connection has no table.
             self.hpack_decoder = HpackDecoder.__new__(HpackDecoder)
             self.hpack_decoder.cache = self.factory.cache
         section.start(size)
         try:
             if not self.hpack_decoder.decode(block, size, section):
+                # RFC 9113 section 4.3: the tables of both sides would differ from here on.
                 return self.fail(COMPRESSION_ERROR, self.hpack_decoder.reason.decode("ascii"))
             found = find_stream(&self.table, stream)
             if found != NULL:
                 return self.read_trailers(section, <Http2Stream>found, ended)
             if not stream & 1:
+                # RFC 9113 section 5.1.1
                 return self.fail(PROTOCOL_ERROR, "HEADERS on a stream with an even number")
             if stream > self.last_stream:
                 return self.start_request(section, stream, ended)
@@ -264,11 +274,13 @@ cdef class Http2Codec(Http2BodyReader):
             # RFC 9113 section 5.1.1: numbers increase.
             return self.fail(PROTOCOL_ERROR, "HEADERS on a stream with a number that was passed over")
         finally:
+            # One section serves all connections of the factory, so it keeps nothing of this one.
             section.end()
 
     cdef int start_request(self, FieldSection section, int stream, bint ended) except -1:
         cdef Http2Request request
         cdef Http2Stream entry
+        # A client's number closes all lower ones that it has passed over (RFC 9113 section 5.1.1).
         advance_recent(&self.opened, self.last_stream, stream)
         advance_recent(&self.dropped, self.last_stream, stream)
         self.last_stream = stream
@@ -287,6 +299,7 @@ cdef class Http2Codec(Http2BodyReader):
         entry = new_stream(stream)
         entry.send_window = self.client.window
         open_window(&entry.window, self.factory.stream_window, MAX_STREAM_WINDOW)
+        # Unless the head declares a length
         entry.body_left = -1
         entry.priority.incremental = not self.uses_priorities
         if request is not None:
@@ -357,8 +370,10 @@ cdef class Http2Codec(Http2BodyReader):
             # RFC 9113 section 8.1: trailers end the request.
             return self.fail_stream(entry, PROTOCOL_ERROR, "second HEADERS without END_STREAM")
         if entry.body_left > 0:
+            # RFC 9113 section 8.1.1
             return self.fail_stream(entry, PROTOCOL_ERROR, "DATA of another length than Content-Length")
         if entry.input_unwanted:
+            # Discarded, as the body was.
             return self.end_request(entry)
         trailers = take_trailers(section)
         if section.status:
@@ -370,10 +385,12 @@ cdef class Http2Codec(Http2BodyReader):
     # ---------------------------------------------------------------- ends
 
     cdef int abandon(self) except -1:
+        # The session, the streams and the connection refer to each other: each reference is ended here.
         self.state = ENDED
         self.sink = None
         self.staged = self.data_stream = None
         self.scheduler = None
+        # Borrowed, as the links of the streams are, from the table that is cleared below.
         self.first_stalled = NULL
         for entry in listed_streams(&self.table):
             (<Http2Stream>entry).owner = None
@@ -427,6 +444,7 @@ cdef class Http2Factory(MultiplexedCodecFactory):
         codec.max_body_bytes = self.limits.max_request_body_size
         codec.state = PREFACE
         codec.preface_left = PREFACE_BYTES
+        # SETTINGS change the windows of streams alone (RFC 9113 section 6.9.2).
         codec.send_window = INITIAL_WINDOW_BYTES
         codec.glitches.points = MAX_GLITCH_POINTS
         reset_settings(&codec.client)

@@ -59,6 +59,7 @@ cdef class Http2Control(Http2Sender):
         if not self.has_started:
             self.start_connection()
         self.drain = DRAIN_ANNOUNCED
+        # RFC 9113 section 6.8: requests may be on their way, so the first one promises all of them.
         write_goaway(output_of(self.connection), MAX_STREAM, NO_ERROR, b"", 0)
         # The client has seen GOAWAY when it answers.
         return write_ping(output_of(self.connection), DRAIN_PING, False)
@@ -86,6 +87,7 @@ cdef class Http2Control(Http2Sender):
         if self.state == ENDED:
             return 0
         if not self.has_started:
+            # GOAWAY, too, follows the preface.
             self.start_connection()
         self.state = ENDED
         self.started_at = 0
@@ -128,6 +130,7 @@ cdef class Http2Control(Http2Sender):
         self.has_settings = True
         if self.header.flags & ACK:
             if self.header.size:
+                # RFC 9113 section 6.5
                 return self.fail(FRAME_SIZE_ERROR, "SETTINGS with ACK that is not empty")
             if self.unacknowledged:
                 self.unacknowledged -= 1
@@ -149,12 +152,15 @@ cdef class Http2Control(Http2Sender):
                     # It needs no window any more.
                     continue
                 if (<Http2Stream>entry).send_window + <long long>self.client.window - window > MAX_WINDOW_BYTES:
+                    # RFC 9113 section 6.9.2
                     return self.fail(FLOW_CONTROL_ERROR, "SETTINGS_INITIAL_WINDOW_SIZE makes a window too large")
                 self.change_window(<Http2Stream>entry, self.client.window - window)
+        # When all values have had their effect (RFC 9113 section 6.5.3)
         return write_settings_ack(output_of(self.connection))
 
     cdef int read_ping(self, const char* payload) except -1:
         if self.header.size != PING_BYTES:
+            # RFC 9113 section 6.7
             return self.fail(FRAME_SIZE_ERROR, "PING of an invalid size")
         if self.header.flags & ACK:
             if self.drain == DRAIN_ANNOUNCED and memcmp(payload, DRAIN_PING, PING_BYTES) == 0:
@@ -168,6 +174,7 @@ cdef class Http2Control(Http2Sender):
 
     cdef int read_goaway(self, const char* payload) except -1:
         if self.header.size < MIN_GOAWAY_BYTES:
+            # RFC 9113 section 4.2
             return self.fail(FRAME_SIZE_ERROR, "GOAWAY of an invalid size")
         # Its last stream is one of the server's, which has none.
         if not self.note_glitch(FRAME_COST, "GOAWAY frames") or self.client_left:
@@ -178,13 +185,15 @@ cdef class Http2Control(Http2Sender):
 
     cdef int read_reset(self, const char* payload) except -1:
         cdef int stream = self.header.stream
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         cdef bint is_news
         if self.header.size != RESET_BYTES:
+            # RFC 9113 section 6.4
             return self.fail(FRAME_SIZE_ERROR, "RST_STREAM of an invalid size")
         if found == NULL:
             if is_idle(self.last_stream, stream):
+                # RFC 9113 section 6.4
                 return self.fail(PROTOCOL_ERROR, "RST_STREAM on an idle stream")
             # Of a stream that has ended meanwhile
             self.note_glitch(FRAME_COST, "RST_STREAM frames")
@@ -209,9 +218,10 @@ cdef class Http2Control(Http2Sender):
 
     cdef int read_window_update(self, const char* payload) except -1:
         cdef int stream = self.header.stream, increment
-        cdef PyObject* found
+        cdef PyObject* found    # borrowed from the table
         cdef Http2Stream entry
         if self.header.size != WINDOW_UPDATE_BYTES:
+            # RFC 9113 section 6.9, as an increment of 0 below
             return self.fail(FRAME_SIZE_ERROR, "WINDOW_UPDATE of an invalid size")
         if not self.note_glitch(FRAME_COST, "WINDOW_UPDATE frames"):
             return 0
@@ -220,9 +230,11 @@ cdef class Http2Control(Http2Sender):
             if increment == 0:
                 return self.fail(PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
             if self.send_window + increment > MAX_WINDOW_BYTES:
+                # RFC 9113 section 6.9.1
                 return self.fail(FLOW_CONTROL_ERROR, "WINDOW_UPDATE makes the window of the connection too large")
             self.send_window += increment
             if self.send_window > 0:
+                # Streams may send again; note_blocked() continues this time if none of them does.
                 pause_stall(&self.stall, self.now)
             return 0
         found = find_stream(&self.table, stream)
@@ -230,6 +242,7 @@ cdef class Http2Control(Http2Sender):
             # Of a closed stream it may be late.
             if not is_idle(self.last_stream, stream):
                 return 0
+            # RFC 9113 section 5.1, idle
             return self.fail(PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
         entry = <Http2Stream>found
         if entry.output_ended:
@@ -238,6 +251,7 @@ cdef class Http2Control(Http2Sender):
         if increment == 0:
             return self.fail_stream(entry, PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
         if <long long>entry.send_window + increment > MAX_WINDOW_BYTES:
+            # RFC 9113 section 6.9.1: an error of the stream alone
             return self.fail_stream(entry, FLOW_CONTROL_ERROR, "WINDOW_UPDATE makes the window of a stream too large")
         return self.change_window(entry, increment)
 
@@ -259,11 +273,12 @@ cdef class Http2Control(Http2Sender):
     cdef int read_priority_update(self, const char* payload) except -1:
         cdef int stream
         cdef Py_ssize_t size = self.header.size - 4
-        cdef PyObject* found
+        cdef PyObject* found    # borrowed from the table
         if size < 0:
             return self.fail(FRAME_SIZE_ERROR, "PRIORITY_UPDATE of an invalid size")
         stream = read_uint31(payload)
         if stream == 0 or not stream & 1:
+            # RFC 9218 section 7.1
             return self.fail(PROTOCOL_ERROR, "PRIORITY_UPDATE of no stream of a client")
         if not self.note_glitch(FRAME_COST, "PRIORITY_UPDATE frames"):
             return 0

@@ -58,6 +58,7 @@ cdef int check_head(FieldSection section, bint ended) except -1:
     """Checks all fields together, except the path."""
     cdef const char* reason = NULL
     if section.method is None:
+        # RFC 9113 section 8.3.1
         return section.fail(400, True, "missing :method")
     if section.method == b"CONNECT" and section.protocol is None:
         # RFC 9113 section 8.5
@@ -68,6 +69,7 @@ cdef int check_head(FieldSection section, bint ended) except -1:
         # RFC 8441 section 4: it is defined for this method alone.
         return section.fail(400, True, ":protocol without CONNECT")
     if section.scheme is None or section.path is None:
+        # RFC 9113 section 8.3.1
         return section.fail(400, True, "missing :scheme or :path")
     if section.authority is None and section.facts.hosts == 0:
         # RFC 9113 section 8.3.1: both schemes need an authority.
@@ -81,8 +83,10 @@ cdef int check_head(FieldSection section, bint ended) except -1:
         PyBytes_GET_SIZE(section.method) + PyBytes_GET_SIZE(section.path) + REQUEST_LINE_BYTES
         > section.limits.limit_request_line
     ):
+        # No error of the protocol: the line of HTTP/1 would have had these bytes.
         return section.fail(414, False, "request line over limit-request-line")
     if section.facts.expect_other:
+        # RFC 9110 section 10.1.1
         return section.fail(417, False, "expectation cannot be met")
     return 0
 
@@ -124,6 +128,7 @@ cdef list take_trailers(FieldSection section):
         # RFC 9113 section 8.1
         section.fail(400, True, "pseudo-header field in trailers")
     # Those of is_forbidden_request_trailer(): Transfer-Encoding is malformed anywhere.
+    # RFC 9110 section 6.5.1: no trailer changes the routing or the framing.
     if section.facts.hosts or section.facts.lengths:
         section.fail(400, True, "forbidden trailer")
     if section.cookies is not None and section.status == 0:

@@ -58,11 +58,11 @@ cdef class Http2Sender(MultiplexedCodec):
     # ---------------------------------------------------------------- streams
 
     cdef object owner(self, int stream):
-        cdef PyObject* entry = find_stream(&self.table, stream)
+        cdef PyObject* entry = find_stream(&self.table, stream)     # borrowed from the table
         return None if entry == NULL else (<Http2Stream>entry).owner
 
     cdef int set_owner(self, int stream, object owner) except -1:
-        cdef PyObject* entry = find_stream(&self.table, stream)
+        cdef PyObject* entry = find_stream(&self.table, stream)     # borrowed from the table
         if entry != NULL:
             (<Http2Stream>entry).owner = owner
         return 0
@@ -72,13 +72,13 @@ cdef class Http2Sender(MultiplexedCodec):
         return [owner for owner in owners if owner is not None]
 
     cdef Http2Stream open_stream(self, int stream):
-        cdef PyObject* entry = find_stream(&self.table, stream)
+        cdef PyObject* entry = find_stream(&self.table, stream)     # borrowed from the table
         if entry == NULL or (<Http2Stream>entry).output_ended:
             return None
         return <Http2Stream>entry
 
     cdef int reset(self, int stream, ErrorCode code) except -1:
-        cdef PyObject* found = find_stream(&self.table, stream)
+        cdef PyObject* found = find_stream(&self.table, stream)     # borrowed from the table
         cdef Http2Stream entry
         if found == NULL:
             return 0
@@ -135,6 +135,7 @@ cdef class Http2Sender(MultiplexedCodec):
         self.commit_staged()
         if priority is not None:
             self.change_priority(entry, PyBytes_AS_STRING(priority), PyBytes_GET_SIZE(priority))
+        # Not written yet: the length of a small body that follows at once is not known.
         self.staged = entry
         self.staged_block = (<Http2Head>head).literals
         self.staged_length = length if framing == FRAMING_LENGTH else -1
@@ -182,6 +183,7 @@ cdef class Http2Sender(MultiplexedCodec):
             self.write_block(stream, self.staged_block, self.staged_length, END_STREAM)
             entry.output_ended = True
             return self.end_output(entry)
+        # More than one frame, a closed window, output of others before it, or a file: fill() moves it in its turn.
         if (
             size > MAX_FRAME_BYTES or size > entry.send_window or size > self.send_window
             or self.connection.output().size >= DIRECT_BYTES or type(entry.piece) is FileRange
@@ -224,6 +226,7 @@ cdef class Http2Sender(MultiplexedCodec):
             if not entry.input_ended:
                 add_recent(&self.dropped, self.last_stream, entry.id)
             entry.input_ended = True
+            # Without an error, or with that of a refused request.
             write_reset(out, entry.id, <ErrorCode>entry.reset_after)
         self.sink.on_stream_sent(entry.id)
         return self.forget_if_over(entry)
@@ -264,7 +267,7 @@ cdef class Http2Sender(MultiplexedCodec):
 
     cdef int fill(self, Py_ssize_t size) except -1:
         cdef Output out
-        cdef PyObject* entry
+        cdef PyObject* entry    # borrowed from the scheduler, and so from the table
         self.commit_staged()
         if self.scheduler is None or not self.scheduler.occupied:
             return 0
@@ -274,6 +277,7 @@ cdef class Http2Sender(MultiplexedCodec):
             if entry == NULL:
                 break
             if self.send_window <= 0:
+                # The streams stay scheduled: WINDOW_UPDATE of the connection admits them again.
                 break
             serve(self, <Http2Stream>entry)
         return 0
@@ -300,7 +304,7 @@ cdef class Http2Sender(MultiplexedCodec):
         return True
 
     cdef Py_ssize_t queued(self, int stream) noexcept:
-        cdef PyObject* entry = find_stream(&self.table, stream)
+        cdef PyObject* entry = find_stream(&self.table, stream)     # borrowed from the table
         return 0 if entry == NULL else (<Http2Stream>entry).queued
 
     cdef bint has_queued(self) noexcept:
@@ -334,6 +338,7 @@ cdef class Http2Sender(MultiplexedCodec):
     cdef int change_priority(self, Http2Stream entry, const char* value, Py_ssize_t size) except -1:
         cdef Priority priority = entry.priority
         cdef bint scheduled = entry.place == SCHEDULED
+        # A value that is not a dictionary does not change the priority.
         parse_priority(value, size, &priority)
         if scheduled:
             # It is linked by its priority.
