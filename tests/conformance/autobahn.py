@@ -5,6 +5,8 @@ It hands a compressed message to a case as bytes, any other as a string of code 
 compress it, as it may (RFC 7692, 6).
 """
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +29,14 @@ def main() -> None:
 
     for case in (*Case12_X_X, *Case13_X_X):
         case.onMessage = with_bytes(case.onMessage)
-    _cli.main()
+    code: Any = 0
+    try:
+        _cli.main()
+    except SystemExit as error:
+        code = error.code or 0
+    sys.stdout.flush()
+    # Without the end of the interpreter, in which threads of its extension may abort the process.
+    os._exit(code if isinstance(code, int) else 1)
 
 
 if __name__ == "__main__":
